@@ -1,0 +1,1 @@
+"""Recap: curate image-text data with synthetic captions."""

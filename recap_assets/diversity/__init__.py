@@ -1,0 +1,1 @@
+"""Words, n-grams, nouns: how varied captions are."""

@@ -1,0 +1,1 @@
+"""Image-text pairs as they come: shards, folders, images, metadata."""

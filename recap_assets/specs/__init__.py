@@ -1,0 +1,1 @@
+"""What a user declares, the columns and schemas: imports nothing else of ours."""

@@ -1,0 +1,30 @@
+"""What every spec shares: frozen, no unknown keys, a canonical form and a hash of it."""
+
+import hashlib
+import json
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+"""A name of the user's: lower case, digits, underscores; it becomes part of asset keys and paths."""
+
+
+class Spec(BaseModel):
+    """A frozen piece of an experiment that refuses what it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    def canonical(self) -> str:
+        """The spec as JSON with sorted keys: the same for any order, spacing or comments in the file."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+
+
+def fingerprint_of(*parts: Spec | str | int | float | bool | None) -> str:
+    """16 hex digits over the canonical forms of `parts`, in the order given."""
+    digest = hashlib.sha256()
+    for part in parts:
+        text = part.canonical() if isinstance(part, Spec) else json.dumps(part)
+        digest.update(len(text).to_bytes(8, "little"))
+        digest.update(text.encode())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,226 @@
+"""The experiment: one file that declares everything, checked as a whole."""
+
+from collections.abc import Iterator
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from recap_assets.specs.base import Name, Spec
+from recap_assets.specs.evaluation import Evaluation
+from recap_assets.specs.mixes import (
+    AtLeast,
+    BestOf,
+    Condition,
+    Each,
+    Either,
+    Every,
+    InSet,
+    Join,
+    Mix,
+    RandomOf,
+    TargetSize,
+    TopFraction,
+    UidFile,
+    Use,
+    Without,
+)
+from recap_assets.specs.models import Model, TrainedCaptioner, TrainedClip
+from recap_assets.specs.pool import Corpus, Pool
+from recap_assets.specs.scorers import EmbeddedScorer, Scorer
+from recap_assets.specs.sources import EmbeddedSource, Source
+from recap_assets.specs.training import Training
+
+RAW = "raw"
+"""The pool's own alt-text: a caption source like any other, always there."""
+
+
+class Diversity(Spec):
+    """How the diversity of a caption source is measured."""
+
+    sample: int = Field(
+        1_000, gt=0, description="Captions of the equal-sized sample on which counts are exact."
+    )
+    nouns: str = Field(
+        "embedded",
+        description="Lexicon of nouns, one a line; `embedded` is the embedded world's own.",
+    )
+    seed: int = 0
+
+
+class Report(Spec):
+    """What the report compares; names of mixes, sources and scorers of this experiment."""
+
+    raw: Name | None = Field(None, description="The mix of unfiltered raw text.")
+    raw_filtered: Name | None = Field(None, description="The mix of filtered raw text.")
+    synthetic: tuple[Name, ...] = Field((), description="Mixes with synthetic captions only.")
+    mixed: tuple[Name, ...] = Field((), description="Mixes of raw and synthetic captions.")
+    fine_task: Name | None = Field(None, description="The task of fine-grained classification.")
+    retrieval_task: Name | None = Field(None, description="The task of image-text retrieval.")
+    examples: int = Field(12, ge=0, description="Sample images shown with all their captions.")
+
+
+class Experiment(Spec):
+    """One experiment: pool, caption sources, scorers, mixes, training, evaluation."""
+
+    name: Name = Field(
+        description="Its results lie in the folder of this name under the data folder."
+    )
+    seed: int = Field(0, description="Seed of the embedded world; a new number is a fresh world.")
+    pool: Pool
+    corpora: dict[Name, Corpus] = Field({}, description="What the models below learn from.")
+    models: dict[Name, Model] = Field({}, description="Models that the platform trains itself.")
+    sources: dict[Name, Source] = Field({}, description="Captioners. `raw` is always there.")
+    scorers: dict[Name, Scorer] = Field(min_length=1, description="Image-text scorers.")
+    sets: dict[Name, UidFile] = Field({}, description="Named sets of uids for `in_set`.")
+    mixes: dict[Name, Mix] = Field(min_length=1, description="Curated training sets.")
+    diversity: Diversity = Diversity()
+    training: Training = Training()
+    evaluation: Evaluation
+    report: Report = Report()
+
+    @property
+    def source_names(self) -> tuple[str, ...]:
+        """`raw` and the declared sources."""
+        return (RAW, *self.sources)
+
+    def scorer_of(self, mix: Mix) -> str:
+        """The scorer whose scores decide this mix."""
+        return mix.scorer or next(iter(self.scorers))
+
+    @model_validator(mode="after")
+    def _names_resolve(self) -> Self:
+        problems = [*self._reference_problems(), *self._mix_problems(), *self._report_problems()]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _reference_problems(self) -> Iterator[str]:
+        if RAW in self.sources:
+            yield "sources.raw: `raw` is the pool's own text and cannot be declared"
+        for name, model in self.models.items():
+            yield from _unknown(f"models.{name}.corpus", model.corpus, self.corpora)
+            if isinstance(model, TrainedCaptioner):
+                yield from self._wrong_kind(f"models.{name}.backbone", model.backbone, TrainedClip)
+                if model.start_from:
+                    where = f"models.{name}.start_from"
+                    yield from self._wrong_kind(where, model.start_from, TrainedCaptioner)
+        yield from self._circular_models()
+        for name, source in self.sources.items():
+            if isinstance(source, EmbeddedSource):
+                yield from self._wrong_kind(f"sources.{name}.model", source.model, TrainedCaptioner)
+        for name, scorer in self.scorers.items():
+            if isinstance(scorer, EmbeddedScorer):
+                yield from self._wrong_kind(f"scorers.{name}.model", scorer.model, TrainedClip)
+        for name in self.evaluation.average:
+            yield from _unknown("evaluation.average", name, self.evaluation.tasks)
+
+    def _circular_models(self) -> Iterator[str]:
+        for name in self.models:
+            seen, at = set(), name
+            while (model := self.models.get(at)) and isinstance(model, TrainedCaptioner):
+                if at in seen:
+                    yield f"models.{name}.start_from: the models start from each other in a circle"
+                    break
+                seen.add(at)
+                if model.start_from is None:
+                    break
+                at = model.start_from
+
+    def _wrong_kind(self, where: str, name: str, kind: type[Spec]) -> Iterator[str]:
+        yield from _unknown(where, name, self.models)
+        if name in self.models and not isinstance(self.models[name], kind):
+            fitting = [n for n, m in self.models.items() if isinstance(m, kind)]
+            yield f"{where}: {name!r} is of another kind; of the right kind are {_listed(fitting)}"
+
+    def _mix_problems(self) -> Iterator[str]:
+        for name, mix in self.mixes.items():
+            if mix.scorer:
+                yield from _unknown(f"mixes.{name}.scorer", mix.scorer, self.scorers)
+            elif len(self.scorers) > 1:
+                yield f"mixes.{name}.scorer: name one of {_listed(self.scorers)}"
+            for i, rule in enumerate(mix.rules):
+                where = f"mixes.{name}.rules.{i}"
+                for source in sources_used(rule.use):
+                    yield from _unknown(f"{where}.use", source, self.source_names)
+                yield from self._condition_problems(f"{where}.where", rule.where)
+                if rule.where is not None and not isinstance(rule.use, str):
+                    yield from _needs_of(f"{where}.where", rule.where)
+
+    def _condition_problems(self, where: str, condition: Condition | None) -> Iterator[str]:
+        for part in conditions_within(condition):
+            if isinstance(part, InSet):
+                yield from _unknown(f"{where}.in_set", part.in_set, self.sets)
+            elif isinstance(part, TopFraction | TargetSize | AtLeast) and part.of:
+                yield from _unknown(f"{where}.of", part.of, self.source_names)
+
+    def _report_problems(self) -> Iterator[str]:
+        report = self.report
+        named = [report.raw, report.raw_filtered, *report.synthetic, *report.mixed]
+        for name in filter(None, named):
+            yield from _unknown("report", name, self.mixes)
+        for task in filter(None, [report.fine_task, report.retrieval_task]):
+            yield from _unknown("report", task, self.evaluation.tasks)
+
+
+def sources_used(use: Use) -> tuple[str, ...]:
+    """The caption sources that a rule's `use` reads."""
+    match use:
+        case str():
+            return (use,)
+        case BestOf():
+            return use.best_of
+        case RandomOf():
+            return tuple(use.random_of)
+        case Join():
+            return use.join
+        case Each():
+            return tuple(use.each)
+
+
+def conditions_within(condition: Condition | None) -> Iterator[Condition]:
+    """The condition and all conditions inside it, outermost first, cut-offs' own included."""
+    if condition is None:
+        return
+    yield condition
+    match condition:
+        case Every():
+            inner = condition.all
+        case Either():
+            inner = condition.any
+        case Without():
+            inner = (condition.without,)
+        case AtLeast(at_least=TopFraction() | TargetSize()):
+            inner = (condition.at_least,)
+        case _:
+            inner = ()
+    for part in inner:
+        yield from conditions_within(part)
+
+
+def sources_read(mix: Mix) -> tuple[str, ...]:
+    """Every source whose captions or scores decide this mix, in order of appearance."""
+    names: dict[str, None] = {}
+    for rule in mix.rules:
+        names |= dict.fromkeys(sources_used(rule.use))
+        for part in conditions_within(rule.where):
+            if (of := getattr(part, "of", None)) is not None:
+                names[of] = None
+    return tuple(names)
+
+
+def _needs_of(where: str, condition: Condition) -> Iterator[str]:
+    # Only the outer `of` matters for what is tested; a nested cut-off without one inherits it.
+    for part in conditions_within(condition):
+        if isinstance(part, TopFraction | TargetSize | AtLeast) and part.of is None:
+            yield f"{where}.of: say which source's score is meant, since the rule uses several"
+            return
+
+
+def _unknown(where: str, name: str, known: object) -> Iterator[str]:
+    names = list(known)  # type: ignore[call-overload]
+    if name not in names:
+        yield f"{where}: there is no {name!r}; known are {_listed(names)}"
+
+
+def _listed(names: object) -> str:
+    return ", ".join(sorted(names)) or "none"  # type: ignore[call-overload]

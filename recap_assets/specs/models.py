@@ -1,0 +1,80 @@
+"""Models that the platform trains itself, and how they are trained."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from recap_assets.specs.base import Name, Spec
+
+
+class SmallTower(Spec):
+    """The convolutional CLIP of the embedded world, behind open_clip's interfaces."""
+
+    kind: Literal["small"] = "small"
+    image_size: int = Field(64, multiple_of=32, description="Side of the square input, in pixels.")
+    image_stages: tuple[int, ...] = Field((32, 64, 128), description="Channels of each stage.")
+    text_width: int = Field(128, gt=0, description="Width of the text transformer.")
+    text_layers: int = Field(1, gt=0, description="Layers of the text transformer.")
+    context_length: int = Field(20, gt=2, description="Longest text, in tokens.")
+    vocabulary: int = Field(3_000, gt=300, description="Size of the BPE vocabulary, in tokens.")
+    embedding_dim: int = Field(128, gt=0, description="Width of the joint embedding.")
+
+
+class OpenClipTower(Spec):
+    """An architecture of open_clip by name, from random weights or from a pretrained tag."""
+
+    kind: Literal["open_clip"]
+    name: str = Field(description="open_clip's model name, such as ViT-B-32.")
+    pretrained: str | None = Field(None, description="open_clip's tag, or a local checkpoint.")
+
+
+Tower = Annotated[SmallTower | OpenClipTower, Field(discriminator="kind")]
+
+
+class Optimizer(Spec):
+    """Muon on matrices and AdamW on the rest, or AdamW on all; linear or cosine decay to zero."""
+
+    kind: Literal["muon", "adamw"] = Field("muon", description="What updates the matrices.")
+    image_muon_rate: float = Field(0.1, gt=0, description="Muon's rate on convolution kernels.")
+    text_muon_rate: float = Field(
+        0.04, gt=0, description="Muon's rate on matrices of the text side."
+    )
+    adamw_rate: float = Field(2e-3, gt=0, description="AdamW's peak learning rate.")
+    weight_decay: float = Field(0.05, ge=0, description="AdamW's weight decay.")
+    betas: tuple[float, float] = Field((0.9, 0.98), description="AdamW's betas.")
+    warmup_fraction: float = Field(0.06, ge=0, lt=1, description="Share of the steps that warm up.")
+    schedule: Literal["linear", "cosine"] = Field("linear", description="Decay after the warm-up.")
+
+
+class TrainedClip(Spec):
+    """A CLIP trained on a corpus: a scorer, or the image tower of a captioner."""
+
+    kind: Literal["clip"]
+    corpus: Name = Field(description="The corpus to learn from.")
+    tower: Tower = SmallTower()
+    optimizer: Optimizer = Optimizer()
+    samples_seen: int = Field(gt=0, description="Pairs seen in all.")
+    batch_size: int = Field(128, gt=1, description="Pairs of one step.")
+    tag_loss: float = Field(
+        0.0, ge=0, description="Weight of the loss that predicts a caption's tokens from the image."
+    )
+    seed: int = 0
+
+
+class TrainedCaptioner(Spec):
+    """A small decoder with cross-attention on the frozen image tower of a CLIP trained here."""
+
+    kind: Literal["captioner"]
+    corpus: Name = Field(description="The corpus to learn from.")
+    backbone: Name = Field(description="The model (kind: clip) whose image tower is used, frozen.")
+    start_from: Name | None = Field(None, description="A captioner to fine-tune.")
+    samples_seen: int = Field(gt=0, description="Pairs seen in all.")
+    batch_size: int = Field(64, gt=1, description="Pairs of one step.")
+    layers: int = Field(2, gt=0, description="Decoder layers.")
+    width: int = Field(128, gt=0, description="Decoder width.")
+    muon_rate: float = Field(0.02, gt=0, description="Muon's rate on the decoder's matrices.")
+    adamw_rate: float = Field(2e-3, gt=0, description="AdamW's rate on the rest.")
+    seed: int = 0
+
+
+Model = Annotated[TrainedClip | TrainedCaptioner, Field(discriminator="kind")]

@@ -1,0 +1,71 @@
+"""Caption sources: who writes the synthetic captions, and how they are decoded.
+
+`raw`, the pool's own alt-text, is always there and is not declared.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from recap_assets.specs.base import Name, Spec
+
+Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")]
+Precision = Literal["float32", "bfloat16", "float16"]
+
+
+class Decoding(Spec):
+    """Top-k sampling as in the paper (section 1 of its recipe: T = 0.75, K = 50, 5 to 40 tokens)."""
+
+    strategy: Literal["sample", "greedy"] = Field("sample", description="greedy ignores the rest.")
+    temperature: float = Field(0.75, gt=0, le=10, description="Divides the logits.")
+    top_k: int = Field(50, gt=0, description="Candidates kept at each token.")
+    min_tokens: int = Field(5, ge=0, description="Shortest caption, in the model's tokens.")
+    max_tokens: int = Field(40, gt=0, description="Longest caption, in the model's tokens.")
+    seed: int = Field(0, description="Noise is a function of (seed, uid, candidate, position).")
+
+    @model_validator(mode="after")
+    def _bounds(self) -> "Decoding":
+        if self.min_tokens > self.max_tokens:
+            msg = f"min_tokens {self.min_tokens} exceeds max_tokens {self.max_tokens}"
+            raise ValueError(msg)
+        return self
+
+
+class _Captioner(Spec):
+    decoding: Decoding = Decoding()
+    candidates: int = Field(1, gt=0, le=64, description="Captions of each image.")
+    batch_size: int = Field(64, gt=0, description="Images of one forward pass; changes no caption.")
+    device: Device = Field("auto", description="auto: a GPU where there is one.")
+
+
+class EmbeddedSource(_Captioner):
+    """A captioner that the asset `models/<model>` trains."""
+
+    kind: Literal["embedded"]
+    model: Name = Field(description="A model of kind captioner in this experiment.")
+
+
+class TransformersSource(_Captioner):
+    """BLIP or BLIP-2 from the Hugging Face hub or a local folder; safetensors only."""
+
+    kind: Literal["transformers"]
+    model: str = Field(description="Hub id (Salesforce/blip2-opt-2.7b) or a local folder.")
+    revision: str | None = Field(None, description="Commit of the hub repository; pin it.")
+    precision: Precision = "float32"
+    prompt: str | None = Field(None, description="Text that the caption continues.")
+
+
+class OpenClipSource(_Captioner):
+    """CoCa from open_clip."""
+
+    kind: Literal["open_clip"]
+    model: str = Field(description="coca_ViT-L-14, coca_ViT-B-32, or local-dir:FOLDER.")
+    pretrained: str | None = Field(
+        None, description="open_clip's tag, or a local safetensors file."
+    )
+    precision: Precision = "float32"
+
+
+Source = Annotated[
+    EmbeddedSource | TransformersSource | OpenClipSource, Field(discriminator="kind")
+]

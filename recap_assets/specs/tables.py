@@ -1,0 +1,317 @@
+"""The tables: one a kind of artefact, with every column's name, type and meaning.
+
+This is the one vocabulary of the platform. Code refers to columns by these names; docs/tables.md
+is generated from here.
+"""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+STATUS_OK = "ok"
+STATUS_REJECTED = "rejected"
+
+UID_BYTES = 16
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its polars type, its meaning, and whether it may be null."""
+
+    dtype: pl.DataType | type[pl.DataType]
+    meaning: str
+    nullable: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """One Delta table.
+
+    Attributes:
+        name: Folder below the tables' root.
+        slices: Columns that name a slice, the unit that is replaced; Delta partitions by them.
+        order: Columns that sort the rows of a slice; together they are unique in it.
+        constraints: Delta CHECK constraints, name to SQL.
+    """
+
+    name: str
+    meaning: str
+    columns: dict[str, Column]
+    slices: tuple[str, ...]
+    order: tuple[str, ...]
+    constraints: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def schema(self) -> pl.Schema:
+        """Names and polars types, slice columns included."""
+        return pl.Schema({name: column.dtype for name, column in self.columns.items()})
+
+    def empty(self) -> pl.DataFrame:
+        """A frame with the table's schema and no rows."""
+        return pl.DataFrame(schema=self.schema)
+
+
+_PARTITION = Column(pl.String, "Pool partition: a fixed group of consecutive shards.")
+_SHARD = Column(pl.Int32, "Number of the shard in the pool's manifest.")
+_UID = Column(pl.Binary, "Sample id: 16 bytes, DataComp's 32 hex digits.")
+_SOURCE = Column(pl.String, "Caption source; `raw` is the pool's own text.")
+_SCORER = Column(pl.String, "Scorer.")
+_CANDIDATE = Column(pl.Int16, "Number of the caption among the candidates of one image, from 0.")
+_MIX = Column(pl.String, "Mix.")
+_SEED = Column(pl.Int64, "Training seed.")
+_STATUS = Column(pl.String, "`ok` or `rejected`.")
+_REASON = Column(pl.String, "Why the row was set aside; null where it was not.", nullable=True)
+
+RAW_POOL = Table(
+    "raw_pool",
+    "A row for every sample of the pool, the bad ones included.",
+    {
+        "partition": _PARTITION,
+        "shard": _SHARD,
+        "uid": _UID,
+        "key": Column(pl.String, "Key of the sample in its shard, or its path in the folder."),
+        "offset": Column(pl.Int64, "Where the image's bytes begin in the shard.", nullable=True),
+        "size": Column(pl.Int64, "Length of the image's bytes.", nullable=True),
+        "image_format": Column(pl.String, "JPEG, PNG, GIF or WEBP, by content.", nullable=True),
+        "width": Column(pl.Int32, "Pixels.", nullable=True),
+        "height": Column(pl.Int32, "Pixels.", nullable=True),
+        "original_width": Column(pl.Int32, "Pixels before img2dataset resized.", nullable=True),
+        "original_height": Column(pl.Int32, "Pixels before img2dataset resized.", nullable=True),
+        "text": Column(pl.String, "The raw alt-text; null where there is none.", nullable=True),
+        "url": Column(pl.String, "Where the image was found.", nullable=True),
+        "sha256": Column(pl.Binary, "Of the image's bytes, 32 bytes.", nullable=True),
+        "perceptual_hash": Column(pl.Int64, "64-bit DCT hash of the image.", nullable=True),
+        "status": _STATUS,
+        "reject_reason": _REASON,
+    },
+    slices=("partition",),
+    order=("shard", "uid", "key"),
+)
+
+SYNTHETIC_CAPTIONS = Table(
+    "synthetic_captions",
+    "A row for every caption that a captioner wrote, the unusable ones included.",
+    {
+        "source": _SOURCE,
+        "partition": _PARTITION,
+        "shard": _SHARD,
+        "uid": _UID,
+        "candidate": _CANDIDATE,
+        "text": Column(pl.String, "The caption; null where the captioner failed.", nullable=True),
+        "log_probability": Column(pl.Float32, "Sum over the tokens, natural log.", nullable=True),
+        "n_tokens": Column(pl.Int16, "Tokens written, without the end mark.", nullable=True),
+        "truncated": Column(pl.Boolean, "True where max_tokens ended the caption."),
+        "status": _STATUS,
+        "reject_reason": _REASON,
+    },
+    slices=("source", "partition"),
+    order=("shard", "uid", "candidate"),
+)
+
+IMAGE_EMBEDDINGS = Table(
+    "image_embeddings",
+    "Unit-length image embeddings, once for each scorer.",
+    {
+        "scorer": _SCORER,
+        "partition": _PARTITION,
+        "shard": _SHARD,
+        "uid": _UID,
+        "embedding": Column(pl.Binary, "float16, little-endian, L2-normalised."),
+    },
+    slices=("scorer", "partition"),
+    order=("shard", "uid"),
+)
+
+CLIP_SCORES = Table(
+    "clip_scores",
+    "How well each caption fits its image.",
+    {
+        "scorer": _SCORER,
+        "source": _SOURCE,
+        "partition": _PARTITION,
+        "shard": _SHARD,
+        "uid": _UID,
+        "candidate": _CANDIDATE,
+        "score": Column(
+            pl.Float32, "Cosine in [-1, 1]; null where there is no caption.", nullable=True
+        ),
+    },
+    slices=("scorer", "source", "partition"),
+    order=("shard", "uid", "candidate"),
+    constraints=(("score_is_a_cosine", "score IS NULL OR (score >= -1.001 AND score <= 1.001)"),),
+)
+
+SCORE_HISTOGRAMS = Table(
+    "score_histograms",
+    "Counts of scores in bins of 1e-4; they add up over partitions.",
+    {
+        "scorer": _SCORER,
+        "source": _SOURCE,
+        "partition": _PARTITION,
+        "bin": Column(pl.Int32, "floor((score + 1) / 1e-4)."),
+        "n": Column(pl.Int64, "Scores in the bin (the best candidate of each image)."),
+    },
+    slices=("scorer", "source", "partition"),
+    order=("bin",),
+)
+
+DIVERSITY_STATISTICS = Table(
+    "diversity_statistics",
+    "Mergeable statistics of one source's captions in one partition.",
+    {
+        "source": _SOURCE,
+        "partition": _PARTITION,
+        "n_captions": Column(pl.Int64, "Captions with text."),
+        "n_words": Column(pl.Int64, "Words in all."),
+        "n_nondescript": Column(pl.Int64, "Captions such as file names, numbers and dates."),
+        "length_histogram": Column(
+            pl.List(pl.Int64), "Captions by words: 0, 1, ... 99, 100 or more."
+        ),
+        "words_sketch": Column(pl.Binary, "HyperLogLog of distinct words."),
+        "trigrams_sketch": Column(pl.Binary, "HyperLogLog of distinct word trigrams."),
+        "nouns_sketch": Column(pl.Binary, "HyperLogLog of distinct nouns."),
+        "captions_sketch": Column(pl.Binary, "HyperLogLog of distinct captions."),
+        "sample_texts": Column(
+            pl.List(pl.String), "The partition's share of the equal-sized sample, by hash of uid."
+        ),
+        "sample_keys": Column(
+            pl.List(pl.UInt64), "Hash of (seed, uid) of each sample text, ascending."
+        ),
+    },
+    slices=("source", "partition"),
+    order=("n_captions",),
+)
+
+DIVERSITY_SUMMARY = Table(
+    "diversity_summary",
+    "Diversity of each source over the pool, exact on the equal-sized sample.",
+    {
+        "source": _SOURCE,
+        "n_captions": Column(pl.Int64, "Captions with text in the pool."),
+        "words_per_caption": Column(pl.Float64, "Mean over the pool."),
+        "nondescript_fraction": Column(pl.Float64, "File names, numbers, dates; over the pool."),
+        "duplicate_fraction": Column(pl.Float64, "1 - distinct / all, over the sample."),
+        "sample_size": Column(pl.Int64, "Captions of the sample; the same for every source."),
+        "tokeniser": Column(pl.String, "Name and version of the word tokeniser."),
+        "lexicon": Column(pl.String, "Name and content hash of the noun lexicon."),
+        "unique_words": Column(pl.Int64, "Distinct words in the sample, exact."),
+        "unique_trigrams": Column(pl.Int64, "Distinct word trigrams in the sample, exact."),
+        "unique_nouns": Column(pl.Int64, "Distinct nouns in the sample, exact."),
+        "type_token_ratio": Column(pl.Float64, "unique_words / words in the sample."),
+        "pool_unique_words": Column(pl.Float64, "HyperLogLog estimate over the pool."),
+        "pool_unique_trigrams": Column(pl.Float64, "HyperLogLog estimate over the pool."),
+        "pool_unique_nouns": Column(pl.Float64, "HyperLogLog estimate over the pool."),
+        "rarefaction": Column(
+            pl.List(pl.Struct({"n": pl.Int64, "unique_trigrams": pl.Float64})),
+            "Expected distinct trigrams in samples of n captions.",
+        ),
+    },
+    slices=(),
+    order=("source",),
+)
+
+THRESHOLDS = Table(
+    "thresholds",
+    "Cut-offs of each mix as realised.",
+    {
+        "mix": _MIX,
+        "path": Column(pl.String, "Where in the mix the cut-off stands: rules.0.where.top, ..."),
+        "kind": Column(pl.String, "absolute, quantile or size."),
+        "requested": Column(pl.Float64, "The number in the spec: a cosine, a fraction or a size."),
+        "scorer": _SCORER,
+        "source": Column(pl.String, "The source whose scores were ranked."),
+        "population": Column(pl.Int64, "Scored samples that were ranked."),
+        "value": Column(pl.Float32, "The cut-off: keep score >= value.", nullable=True),
+        "n_at_or_above": Column(pl.Int64, "Samples of that source at or above it."),
+        "n_tied": Column(pl.Int64, "Samples exactly at it."),
+    },
+    slices=("mix",),
+    order=("path",),
+)
+
+CURATED_MIXES = Table(
+    "curated_mixes",
+    "The training pairs of each mix.",
+    {
+        "mix": _MIX,
+        "partition": _PARTITION,
+        "shard": _SHARD,
+        "uid": _UID,
+        "source": Column(pl.String, "Where the text comes from; joined sources as a+b."),
+        "candidate": _CANDIDATE,
+        "text": Column(pl.String, "What is trained on."),
+        "score": Column(pl.Float32, "Score of the text, the mean for joined texts.", nullable=True),
+        "weight": Column(pl.Float32, "How often training draws the pair, relatively."),
+        "rule": Column(pl.Int16, "Number of the rule that accepted the image."),
+    },
+    slices=("mix", "partition"),
+    order=("shard", "uid", "rule", "source", "candidate"),
+)
+
+TRAINING_CURVES = Table(
+    "training_curves",
+    "Loss and throughput of each training run.",
+    {
+        "mix": _MIX,
+        "seed": _SEED,
+        "step": Column(pl.Int64, "Steps done."),
+        "samples_seen": Column(pl.Int64, "Pairs seen."),
+        "loss": Column(pl.Float64, "Contrastive loss, mean since the last row."),
+        "learning_rate_factor": Column(pl.Float64, "Schedule's factor on the peak rate."),
+    },
+    slices=("mix", "seed"),
+    order=("step",),
+)
+
+EVALUATION_RESULTS = Table(
+    "evaluation_results",
+    "What each trained CLIP scores on each task.",
+    {
+        "mix": _MIX,
+        "seed": _SEED,
+        "task": Column(pl.String, "Evaluation task."),
+        "metric": Column(pl.String, "acc1, mean_per_class_recall, image_recall@1, ..."),
+        "value": Column(pl.Float64, "Between 0 and 1."),
+        "is_main": Column(pl.Boolean, "True for the task's main metric."),
+        "n_samples": Column(pl.Int64, "Images of the task."),
+    },
+    slices=("mix", "seed"),
+    order=("task", "metric"),
+)
+
+LEADERBOARD = Table(
+    "leaderboard",
+    "Every mix side by side: mean and deviation over seeds.",
+    {
+        "mix": _MIX,
+        "task": Column(pl.String, "Evaluation task, or `average`."),
+        "metric": Column(pl.String, "The task's main metric."),
+        "mean": Column(pl.Float64, "Mean over seeds."),
+        "deviation": Column(
+            pl.Float64, "Standard deviation over seeds (n - 1); null for one seed.", nullable=True
+        ),
+        "n_seeds": Column(pl.Int64, "Seeds."),
+        "n_pairs": Column(pl.Int64, "Pairs of the mix."),
+        "raw_share": Column(pl.Float64, "Share of the pairs with raw text."),
+    },
+    slices=(),
+    order=("mix", "task"),
+)
+
+TABLES = {
+    table.name: table
+    for table in (
+        RAW_POOL,
+        SYNTHETIC_CAPTIONS,
+        IMAGE_EMBEDDINGS,
+        CLIP_SCORES,
+        SCORE_HISTOGRAMS,
+        DIVERSITY_STATISTICS,
+        DIVERSITY_SUMMARY,
+        THRESHOLDS,
+        CURATED_MIXES,
+        TRAINING_CURVES,
+        EVALUATION_RESULTS,
+        LEADERBOARD,
+    )
+}

@@ -1,0 +1,1 @@
+"""The embedded world: drawn images, noisy texts, corpora and evaluation sets."""
