@@ -1,0 +1,15 @@
+"""Fixtures that every test package shares."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder with real pools and evaluation sets, which is never part of the repository."""
+    folder = Path(os.environ.get("RECAP_SHARED_DATA", "../shared/data")).resolve()
+    if not (folder / "pools").is_dir():
+        pytest.skip(f"no real data at {folder}: set RECAP_SHARED_DATA to the folder that holds it")
+    return folder
