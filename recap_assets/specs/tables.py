@@ -175,7 +175,8 @@ DIVERSITY_STATISTICS = Table(
             pl.List(pl.String), "The partition's share of the equal-sized sample, by hash of uid."
         ),
         "sample_keys": Column(
-            pl.List(pl.UInt64), "Hash of (seed, uid) of each sample text, ascending."
+            pl.List(pl.Int64),
+            "Hash of (seed, uid) of each sample text as signed 64 bits, ascending.",
         ),
     },
     slices=("source", "partition"),

@@ -1,0 +1,82 @@
+"""Where the results of one experiment lie."""
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from recap_assets.storage.tables import TableStore
+
+DATA_VARIABLE = "RECAP_DATA"
+TABLES_VARIABLE = "RECAP_TABLES"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folders of one experiment below the data folder.
+
+    Attributes:
+        data: The data folder, shared by all experiments.
+        name: The experiment's name.
+        tables_root: Root of all experiments' tables, a path or an object store's URL; by default
+            beside the other results.
+    """
+
+    data: Path
+    name: str
+    tables_root: str | None = None
+
+    @classmethod
+    def from_environment(cls, name: str) -> "Workspace":
+        """RECAP_DATA names the data folder (`data`), RECAP_TABLES another root for the tables."""
+        data = Path(os.environ.get(DATA_VARIABLE, "data")).absolute()
+        return cls(data, name, os.environ.get(TABLES_VARIABLE))
+
+    @property
+    def root(self) -> Path:
+        """The experiment's own folder."""
+        return self.data / self.name
+
+    @cached_property
+    def tables(self) -> TableStore:
+        """The experiment's Delta tables."""
+        root = f"{self.tables_root}/{self.name}" if self.tables_root else str(self.root / "tables")
+        return TableStore(root)
+
+    def model(self, name: str) -> Path:
+        """Folder of a model that the platform trained."""
+        return self.models / name
+
+    @property
+    def models(self) -> Path:
+        """Folder of all models that the platform trained."""
+        return self.root / "models"
+
+    @property
+    def world(self) -> Path:
+        """Folder of what the embedded world draws: pool, corpora, evaluation sets."""
+        return self.root / "world"
+
+    def checkpoint(self, mix: str, seed: int) -> Path:
+        """Folder of a training run."""
+        return self.root / "trained_clip" / mix / str(seed)
+
+    @property
+    def manifest(self) -> Path:
+        """The list of shards and their numbers."""
+        return self.root / "pool_manifest.json"
+
+    @property
+    def report(self) -> Path:
+        """The report page."""
+        return self.root / "report" / "index.html"
+
+    @property
+    def latest_report(self) -> Path:
+        """A copy of the report that was written last, of whichever experiment."""
+        return self.data / "report" / "index.html"
+
+    @property
+    def instance(self) -> Path:
+        """Dagster's storage for this experiment."""
+        return self.root / "dagster"
