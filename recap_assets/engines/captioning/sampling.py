@@ -1,0 +1,127 @@
+"""Top-k sampling whose noise is a function of (seed, uid, candidate, position, token) only.
+
+A draw from a softmax is the argmax of its logits plus Gumbel noise, so hashing the noise instead of
+drawing it makes a caption independent of batch, order, padding, device and library version.
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from recap_assets.specs.sources import Decoding
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
+_MIX_2 = np.uint64(0x94D049BB133111EB)
+
+
+def _mix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The finaliser of splitmix64 (Steele, Lea, Flood 2014): a bijection of 64-bit words."""
+    state = (state ^ (state >> np.uint64(30))) * _MIX_1
+    state = (state ^ (state >> np.uint64(27))) * _MIX_2
+    return state ^ (state >> np.uint64(31))
+
+
+def row_key(seed: int, uid: bytes, candidate: int) -> int:
+    """64 bits that name the random stream of one caption: blake2b of (seed, uid, candidate)."""
+    digest = hashlib.blake2b(uid, digest_size=8, key=str(seed).encode())
+    digest.update(candidate.to_bytes(4, "little"))
+    return int.from_bytes(digest.digest(), "little")
+
+
+def gumbel_noise(
+    keys: NDArray[np.uint64], position: int, tokens: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Standard Gumbel noise of `tokens` at `position` in the streams `keys`, all of shape (n,)."""
+    position_word = np.uint64((position + 1) * int(_GOLDEN) & 0xFFFFFFFFFFFFFFFF)
+    stream = _mix(keys + position_word)
+    word = _mix(stream + (tokens.astype(np.uint64) + np.uint64(1)) * _GOLDEN)
+    uniform = ((word >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+    return -np.log(-np.log(uniform))
+
+
+class TokenSampler:
+    """Chooses the next token of every caption of a batch.
+
+    Rows are image-major: row = image * candidates + candidate.
+
+    Args:
+        decoding: Strategy, temperature, top-k, bounds and seed. `greedy` ignores temperature,
+            top-k and seed; the length bounds hold for both strategies.
+        uids: One per image.
+        candidates: Captions of each image.
+        eos: The token or tokens that end a caption; forbidden before `min_tokens`.
+        vocabulary: Width of the logits.
+    """
+
+    def __init__(
+        self,
+        decoding: Decoding,
+        uids: Sequence[bytes],
+        candidates: int,
+        eos: int | Sequence[int],
+        vocabulary: int,
+    ) -> None:
+        self.decoding = decoding
+        self.eos = sorted({eos} if isinstance(eos, int) else set(eos))
+        self.n_rows = len(uids) * candidates
+        self.vocabulary = vocabulary
+        self._keys = np.array(
+            [row_key(decoding.seed, uid, n) for uid in uids for n in range(candidates)], np.uint64
+        )
+
+    def choose(
+        self, logits: Tensor, position: int, rows: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The next token of each row and its log-probability.
+
+        Args:
+            logits: Shape (rows, vocabulary), float32. Not changed.
+            position: Caption tokens written so far, 0 for the first.
+            rows: Shape (len(logits),): which rows of the batch these are, where finished ones
+                were taken out; all by default.
+
+        Returns:
+            Token ids, int64 of shape (rows,), and natural-log probabilities under the model's own
+            distribution (temperature 1, nothing forbidden), float32 of shape (rows,). Every token
+            that ties with the K-th logit takes part; greedy breaks ties by the lowest id.
+
+        Raises:
+            FloatingPointError: A row has no finite logit, as half precision may give.
+        """
+        allowed = logits
+        if position < self.decoding.min_tokens:
+            allowed = logits.clone()
+            allowed[:, self.eos] = -torch.inf
+        if self.decoding.strategy == "greedy":
+            ids = allowed.argmax(dim=1)
+        else:
+            keys = self._keys if rows is None else self._keys[rows.cpu().numpy()]
+            ids = self._sample(allowed, position, keys)
+        log_probs = logits.log_softmax(dim=1).gather(1, ids[:, None])[:, 0]
+        if not torch.isfinite(log_probs).all():
+            msg = "the model gave logits that are not finite: try precision float32"
+            raise FloatingPointError(msg)
+        return ids, log_probs
+
+    def _sample(self, logits: Tensor, position: int, keys: NDArray[np.uint64]) -> Tensor:
+        """Gumbel-max over the top-k tokens of each row; equal sums go to the lowest id."""
+        k = min(self.decoding.top_k, logits.shape[1])
+        kth = logits.topk(k, dim=1).values[:, -1:]
+        row, token = torch.nonzero(logits >= kth, as_tuple=True)
+        value = logits[row, token].double().cpu().numpy() / self.decoding.temperature
+        row_np, token_np = row.cpu().numpy(), token.cpu().numpy()
+        value = value + gumbel_noise(keys[row_np], position, token_np)
+        # Pairs are sorted by row, then token: the first of the highest is the lowest id.
+        starts = np.searchsorted(row_np, np.arange(len(logits) + 1))
+        if (np.diff(starts) == 0).any():
+            msg = "the model gave logits that are not finite: try precision float32"
+            raise FloatingPointError(msg)
+        best = np.repeat(np.maximum.reduceat(value, starts[:-1]), np.diff(starts))
+        winners = np.flatnonzero(value == best)
+        _, first = np.unique(row_np[winners], return_index=True)
+        return torch.from_numpy(token_np[winners[first]]).to(logits.device)

@@ -1,0 +1,1 @@
+"""Scorers: models that embed images and texts into one space."""
