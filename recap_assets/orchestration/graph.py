@@ -1,9 +1,12 @@
-"""The graph of everything an experiment builds: nodes, what they read, and how they are computed."""
+"""The graph of all that an experiment builds: nodes, what they read, how they are computed."""
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from typing import Literal
+
+from recap_assets.orchestration.checks import Check
 
 Dimension = Literal["none", "pool", "seed"]
 """What the partitions of a node are: none, pool partitions, or training seeds."""
@@ -47,12 +50,14 @@ class Step:
 
     Attributes:
         partition: Its key; empty for a node without partitions.
+        fingerprint: Hash of the code version and of all inputs' versions.
         known_version: Data version that the partition holds by the records, if any.
         commit: Facts to keep in the Delta log.
         progress: To be told how far the partition is.
     """
 
     partition: str
+    fingerprint: str = ""
     known_version: str | None = None
     commit: Mapping[str, str] = field(default_factory=dict)
     progress: Progress = lambda _done: None
@@ -72,10 +77,11 @@ class Node:
         description: What a user needs to know of it.
         spec: Its spec in canonical form, for saying what changed.
         outside: Version of what a partition reads from outside the graph (shards in a bucket).
-        is_intact: Whether the partition's content is still where it was written.
+        present: Partitions whose content is still where it was written; None: not looked at.
         seconds: A guess of one partition's time, for the first plan, before there is a history.
         pool: The concurrency pool that a computation takes a place in.
         kinds: Tags for the UI.
+        checks: What must hold of the content.
     """
 
     key: str
@@ -87,10 +93,16 @@ class Node:
     description: str
     spec: str = "{}"
     outside: Callable[[str], str] | None = None
-    is_intact: Callable[[str], bool] = lambda _partition: True
+    present: Callable[[], Collection[str]] | None = None
     seconds: float = 1.0
     pool: Literal["cpu", "gpu"] = "cpu"
     kinds: tuple[str, ...] = ()
+    checks: tuple[Check, ...] = ()
+
+    @property
+    def spec_value(self) -> object:
+        """The spec as plain JSON values."""
+        return json.loads(self.spec)
 
 
 class Graph:

@@ -4,7 +4,7 @@ It looks at state and not at events, so a missed event, a crash or a restart cha
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, Protocol
@@ -20,6 +20,7 @@ class Record:
     fingerprint: str
     code_version: str
     inputs: Mapping[str, str]
+    n_rows: int = 0
 
 
 class Records(Protocol):
@@ -115,7 +116,7 @@ def _judge(
     inputs = reader.inputs(node, partition)
     if inputs.fingerprint(node.code_version) != record.fingerprint:
         return OutOfDate(node.key, partition, "ready", _reason(node, record, inputs))
-    if not node.is_intact(partition):
+    if record.n_rows and not reader.is_present(node, partition):
         return OutOfDate(node.key, partition, "ready", "its content is gone from the storage")
     return None
 
@@ -140,10 +141,19 @@ class VersionReader:
         self._records = records
         self._latest: dict[str, Mapping[str, Record]] = {}
         self._folded: dict[str, str] = {}
+        self._present: dict[str, Collection[str]] = {}
 
     def record(self, asset: str, partition: str) -> Record | None:
         """The last record of a partition."""
         return self._of(asset).get(partition)
+
+    def is_present(self, node: Node, partition: str) -> bool:
+        """Whether the partition's content is still where it was written."""
+        if node.present is None:
+            return True
+        if node.key not in self._present:
+            self._present[node.key] = node.present()
+        return partition in self._present[node.key]
 
     def inputs(self, node: Node, partition: str) -> Inputs:
         """Versions of everything that the partition reads; `missing` for what was never built."""

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
@@ -14,6 +14,11 @@ class Spec(BaseModel):
     """A frozen piece of an experiment that refuses what it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    def at_default(self, *names: str) -> Self:
+        """A copy with these fields at their defaults: for what changes no result."""
+        fields = type(self).model_fields
+        return self.model_copy(update={name: fields[name].default for name in names})
 
     def canonical(self) -> str:
         """The spec as JSON with sorted keys: the same for any order, spacing or comments in the file."""

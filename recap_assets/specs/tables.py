@@ -264,6 +264,19 @@ TRAINING_CURVES = Table(
     order=("step",),
 )
 
+EVALUATION_IMAGES = Table(
+    "evaluation_images",
+    "Every evaluation image and whether the pool has it too.",
+    {
+        "task": Column(pl.String, "Evaluation task."),
+        "number": Column(pl.Int64, "Place of the image in its set, from 0."),
+        "perceptual_hash": Column(pl.Int64, "64-bit DCT hash of the image."),
+        "n_pool_matches": Column(pl.Int64, "Pool images with nearly the same hash."),
+    },
+    slices=(),
+    order=("task", "number"),
+)
+
 EVALUATION_RESULTS = Table(
     "evaluation_results",
     "What each trained CLIP scores on each task.",
@@ -312,6 +325,7 @@ TABLES = {
         THRESHOLDS,
         CURATED_MIXES,
         TRAINING_CURVES,
+        EVALUATION_IMAGES,
         EVALUATION_RESULTS,
         LEADERBOARD,
     )

@@ -91,6 +91,10 @@ class TableStore:
         filters = [(column, "=", str(value)) for column, value in at.items()]
         return bool(delta.file_uris(partition_filters=filters or None))
 
+    def slices(self, table: Table) -> list[dict[str, str]]:
+        """The slices that have rows, by the Delta log alone."""
+        return [] if (delta := self._open(table)) is None else delta.partitions()
+
     def replace(
         self,
         table: Table,

@@ -1,0 +1,134 @@
+"""Dagster assets made from the graph: one factory, one body."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
+from functools import lru_cache, partial
+
+import dagster as dg
+
+from recap_assets.defs.events import NO_AUTOMATIC_EVENTS, DagsterRecords, materialization
+from recap_assets.orchestration.building import build_partition
+from recap_assets.orchestration.checks import Check
+from recap_assets.orchestration.graph import Dependency, Graph, Node, Progress
+
+OWNERS = ["team:recap"]
+POOL_PARTITIONS = "pool"
+FORCE_TAG = "recap/force"
+PARTITIONS_PER_RUN_VARIABLE = "RECAP_PARTITIONS_PER_RUN"
+PARTITIONS_PER_RUN = 64
+
+pool_partitions = dg.DynamicPartitionsDefinition(name=POOL_PARTITIONS)
+
+
+def assets_of(graph: Graph) -> list[dg.AssetsDefinition]:
+    """One asset for each node of the graph."""
+    return [_asset(graph, node) for node in graph.nodes.values()]
+
+
+def asset_key(name: str) -> dg.AssetKey:
+    """The asset key of a node: its parts are separated by slashes."""
+    return dg.AssetKey(name.split("/"))
+
+
+def _asset(graph: Graph, node: Node) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=asset_key(node.key),
+        deps=[_dep(graph, node, dependency) for dependency in node.dependencies],
+        partitions_def=_partitions(graph, node),
+        backfill_policy=_backfill_policy(),
+        code_version=node.code_version,
+        description=node.description,
+        group_name=node.stage,
+        kinds=set(node.kinds),
+        owners=OWNERS,
+        pool=node.pool,
+        retry_policy=dg.RetryPolicy(max_retries=1, delay=2, backoff=dg.Backoff.EXPONENTIAL),
+        check_specs=[_check_spec(node, check) for check in node.checks],
+        metadata={"spec": dg.MetadataValue.json(node.spec_value)},
+    )
+    def body(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+        partitions = context.partition_keys if context.has_partition_key_range else ("",)
+        for partition in partitions:
+            _build(context, graph, node, partition)
+        yield dg.MaterializeResult(
+            metadata=NO_AUTOMATIC_EVENTS,
+            check_results=[_check(check, partitions) for check in node.checks],
+        )
+
+    return body
+
+
+def _build(context: dg.AssetExecutionContext, graph: Graph, node: Node, partition: str) -> None:
+    built = build_partition(
+        graph,
+        _records(context.instance),
+        node,
+        partition,
+        force=context.run.tags.get(FORCE_TAG) == "true",
+        progress=_progress_for(node, partition),
+    )
+    event = materialization(
+        context.asset_key, partition, built.record, built.outcome, built.seconds
+    )
+    context.log_event(event)
+    verb = "reused" if built.reused else f"built in {built.seconds:.1f} s"
+    context.log.info(f"{node.key}[{partition}] {verb}: {built.outcome.n_rows} rows")
+
+
+@lru_cache(maxsize=4)
+def _records(instance: dg.DagsterInstance) -> DagsterRecords:
+    return DagsterRecords(instance)
+
+
+progress_listener: ContextVar[Callable[[str, str, float], None] | None] = ContextVar(
+    "progress_listener", default=None
+)
+"""Told the asset, the partition and its done fraction; set by whoever shows progress."""
+
+
+def _progress_for(node: Node, partition: str) -> Progress:
+    listener = progress_listener.get()
+    if listener is None:
+        return lambda _done: None
+    return partial(listener, node.key, partition)
+
+
+def _dep(graph: Graph, node: Node, dependency: Dependency) -> dg.AssetDep:
+    upstream = graph.nodes[dependency.asset]
+    whole = dependency.partitions == "all" and upstream.dimension != "none"
+    mapping = dg.AllPartitionMapping() if whole and node.dimension != "none" else None
+    return dg.AssetDep(asset_key(dependency.asset), partition_mapping=mapping)
+
+
+def _partitions(graph: Graph, node: Node) -> dg.PartitionsDefinition | None:
+    if node.dimension == "pool":
+        return pool_partitions
+    if node.dimension == "seed":
+        return dg.StaticPartitionsDefinition(list(graph.partitions(node)))
+    return None
+
+
+def _backfill_policy() -> dg.BackfillPolicy:
+    several = int(os.environ.get(PARTITIONS_PER_RUN_VARIABLE, PARTITIONS_PER_RUN))
+    return dg.BackfillPolicy.multi_run(max_partitions_per_run=several)
+
+
+def _check_spec(node: Node, check: Check) -> dg.AssetCheckSpec:
+    return dg.AssetCheckSpec(
+        check.name,
+        asset=asset_key(node.key),
+        description=check.description,
+        blocking=check.blocking,
+    )
+
+
+def _check(check: Check, partitions: Sequence[str]) -> dg.AssetCheckResult:
+    verdict = check.judge(partitions)
+    severity = dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN
+    return dg.AssetCheckResult(
+        passed=verdict.passed,
+        check_name=check.name,
+        severity=severity,
+        metadata=dict(verdict.figures),
+    )

@@ -1,0 +1,138 @@
+"""Synthetic captions: every usable image captioned by one source."""
+
+from collections.abc import Iterator, Sequence
+
+import polars as pl
+
+from recap_assets.engines.protocols import Caption, Captioner
+from recap_assets.orchestration.checks import Check, Verdict
+from recap_assets.orchestration.graph import Dependency, Node, Outcome, Step
+from recap_assets.pool.reading import iterate_images
+from recap_assets.reporting.previews import preview_markdown
+from recap_assets.specs.base import fingerprint_of
+from recap_assets.specs.sources import EmbeddedSource, Source
+from recap_assets.specs.tables import STATUS_OK, STATUS_REJECTED, SYNTHETIC_CAPTIONS
+from recap_assets.stages import models, pool
+from recap_assets.stages.loaded import loaded_captioner
+from recap_assets.stages.setting import Setting
+from recap_assets.stages.shardwise import ShardProgress, by_shard, forget
+
+VERSION = 1
+STAGE = "captions"
+SECONDS_PER_IMAGE = 0.003
+
+_COLUMNS = [c for c in SYNTHETIC_CAPTIONS.columns if c not in SYNTHETIC_CAPTIONS.slices]
+_SCHEMA = pl.Schema({name: SYNTHETIC_CAPTIONS.schema[name] for name in _COLUMNS})
+
+
+def asset(source: str) -> str:
+    """Key of a source's asset."""
+    return f"synthetic_captions/{source}"
+
+
+def nodes(setting: Setting) -> list[Node]:
+    """A node for each declared source."""
+    return [_node(setting, name, spec) for name, spec in setting.experiment.sources.items()]
+
+
+def _node(setting: Setting, name: str, spec: Source) -> Node:
+    trained = (models.dependency(spec.model),) if isinstance(spec, EmbeddedSource) else ()
+    return Node(
+        key=asset(name),
+        stage=STAGE,
+        dimension="pool",
+        dependencies=(Dependency(pool.ASSET, "same"), *trained),
+        code_version=fingerprint_of(VERSION, _what_decides(spec)),
+        compute=lambda step: caption_partition(setting, name, step),
+        description=f"Captions that {name} ({spec.kind}: {spec.model}) wrote for every usable "
+        "image; the same for an image whatever the batch, the shard or the order.",
+        spec=spec.canonical(),
+        present=setting.present(SYNTHETIC_CAPTIONS, source=name),
+        seconds=SECONDS_PER_IMAGE * spec.candidates * 1_000,
+        pool="gpu",
+        kinds=("pytorch", "deltalake"),
+        checks=(_captions_not_empty(setting, name),),
+    )
+
+
+def _what_decides(spec: Source) -> Source:
+    # Batch size and device change the speed and not the captions, so they change no version.
+    return spec.at_default("batch_size", "device")
+
+
+def caption_partition(setting: Setting, name: str, step: Step) -> Outcome:
+    """Caption one pool partition, shard by shard."""
+    spec = setting.experiment.sources[name]
+    captioner = loaded_captioner(setting, spec)
+    images = setting.usable_images(step.partition)
+
+    def compute(rows: pl.DataFrame, advance: ShardProgress) -> pl.DataFrame:
+        return caption_rows(setting, captioner, rows, spec.batch_size, advance)
+
+    rows = by_shard(setting, step, asset(name), images, compute)
+    written = setting.workspace.tables.replace(
+        SYNTHETIC_CAPTIONS,
+        {"source": name, "partition": step.partition},
+        rows,
+        known_version=step.known_version,
+        commit=step.commit,
+    )
+    forget(setting, step, asset(name))
+    good = rows.filter(pl.col("status") == STATUS_OK)
+    return Outcome(
+        written.data_version,
+        rows.height,
+        pool.count_rejects(rows),
+        facts={
+            "tokens_per_caption": round(float(good["n_tokens"].mean() or 0), 2),  # type: ignore[arg-type]
+            "truncated": int(rows["truncated"].sum()),
+        },
+        markdown={"preview": preview_markdown(good.select("uid", "text", "log_probability"))},
+        table_version=written.table_version,
+    )
+
+
+def caption_rows(
+    setting: Setting,
+    captioner: Captioner,
+    rows: pl.DataFrame,
+    batch_size: int,
+    advance: ShardProgress,
+) -> pl.DataFrame:
+    """Captions of the images in `rows` (shard, uid, key, offset, size), rejected ones included."""
+    found: list[_Row] = []
+    for batch, images in iterate_images(rows, setting.shards, setting.pool, batch_size=batch_size):
+        readable = [i for i, image in enumerate(images) if image is not None]
+        uids = batch["uid"].to_list()
+        captions = captioner.caption([images[i] for i in readable], [uids[i] for i in readable])
+        by_row = dict(zip(readable, captions, strict=True))
+        for i, (shard, uid) in enumerate(zip(batch["shard"], uids, strict=True)):
+            found.extend(_rows_of(shard, uid, by_row.get(i)))
+        advance(batch.height)
+    return pl.DataFrame(found, schema=_SCHEMA, orient="row")
+
+
+_Row = tuple[int, bytes, int, str | None, float | None, int | None, bool, str, str | None]
+
+
+def _rows_of(shard: int, uid: bytes, captions: Sequence[Caption] | None) -> Iterator[_Row]:
+    if captions is None:
+        yield shard, uid, 0, None, None, None, False, STATUS_REJECTED, "image_unreadable"
+        return
+    for candidate, caption in enumerate(captions):
+        state = (STATUS_OK, None) if caption.text else (STATUS_REJECTED, "empty_caption")
+        told = (caption.log_probability, caption.n_tokens, caption.truncated)
+        yield shard, uid, candidate, caption.text or None, *told, *state
+
+
+def _captions_not_empty(setting: Setting, name: str) -> Check:
+    def judge(partitions: Sequence[str]) -> Verdict:
+        rows = setting.workspace.tables.scan(SYNTHETIC_CAPTIONS, source=name)
+        chosen = rows.filter(
+            pl.col("partition").is_in(partitions) & (pl.col("status") == STATUS_OK)
+        )
+        texts = chosen.select(pl.col("text").str.strip_chars()).collect()["text"]
+        empty = int((texts.fill_null("") == "").sum())
+        return Verdict(empty == 0, {"captions": len(texts), "empty": empty})
+
+    return Check("captions_are_not_empty", "Every caption that counts as ok has text.", judge)

@@ -1,0 +1,207 @@
+"""Evaluation of every trained CLIP on every task."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import polars as pl
+
+from recap_assets.engines.loading import load_trained_clip
+from recap_assets.evaluation.sets import load_set
+from recap_assets.evaluation.zero_shot import evaluate
+from recap_assets.orchestration.checks import Check, Verdict
+from recap_assets.orchestration.graph import Dependency, Node, Outcome, Step
+from recap_assets.pool.images import decode, matches_within, perceptual_hash
+from recap_assets.pool.manifest import list_shards
+from recap_assets.reporting.previews import preview_markdown
+from recap_assets.specs.base import fingerprint_of
+from recap_assets.specs.evaluation import EmbeddedTask, Task
+from recap_assets.specs.pool import ImageLimits, WebDatasetPool
+from recap_assets.specs.tables import (
+    EVALUATION_IMAGES,
+    EVALUATION_RESULTS,
+    RAW_POOL,
+    STATUS_OK,
+)
+from recap_assets.stages import pool, training, world
+from recap_assets.stages.setting import Setting
+
+VERSION = 1
+STAGE = "evaluation"
+SECONDS = 5.0
+IMAGES_ASSET = "evaluation_images"
+LIMITS = ImageLimits()
+SAME_IMAGE_BITS = 2
+"""Perceptual hashes this close are taken for one image; see docs/leaks.md."""
+
+_decode = partial(decode, limits=LIMITS)
+
+
+def results_asset(mix: str) -> str:
+    """Key of a mix's results."""
+    return f"evaluation_results/{mix}"
+
+
+def nodes(setting: Setting) -> list[Node]:
+    """The evaluation images, and the results of each mix."""
+    return [_images_node(setting), *(_results_node(setting, m) for m in setting.experiment.mixes)]
+
+
+def _task_dependencies(setting: Setting) -> tuple[Dependency, ...]:
+    tasks = setting.experiment.evaluation.tasks
+    drawn = [name for name, task in tasks.items() if isinstance(task, EmbeddedTask)]
+    return tuple(Dependency(world.task_asset(name), "all") for name in drawn)
+
+
+def _sets_version(setting: Setting) -> str:
+    versions = []
+    for name, task in setting.experiment.evaluation.tasks.items():
+        if not isinstance(task, EmbeddedTask):
+            folder = f"{task.path.rstrip('/')}/{task.split}"
+            shards = list_shards(WebDatasetPool(kind="webdataset", shards=folder))
+            versions += [f"{name} {shard.name} {shard.version}" for shard in shards]
+    return fingerprint_of(*versions)
+
+
+def _place(setting: Setting, name: str, task: Task) -> tuple[str, str]:
+    if isinstance(task, EmbeddedTask):
+        return str(setting.workspace.world / "evaluation" / name), "test"
+    return task.path, task.split
+
+
+def _images_node(setting: Setting) -> Node:
+    return Node(
+        key=IMAGES_ASSET,
+        stage=STAGE,
+        dimension="none",
+        dependencies=(*_task_dependencies(setting), Dependency(pool.ASSET, "all")),
+        code_version=fingerprint_of(VERSION),
+        compute=lambda step: hash_images(setting, step),
+        description="Perceptual hashes of all evaluation images, and which pool images match them.",
+        outside=lambda _partition: _sets_version(setting),
+        present=setting.present(EVALUATION_IMAGES),
+        seconds=SECONDS,
+        kinds=("polars", "deltalake"),
+        checks=(_no_leak(setting),),
+    )
+
+
+def hash_images(setting: Setting, step: Step) -> Outcome:
+    """Hash every evaluation image and look for it in the pool."""
+    frames = []
+    for name, task in setting.experiment.evaluation.tasks.items():
+        evaluation_set = load_set(*_place(setting, name, task), _decode)
+        hashes = [
+            perceptual_hash(image)
+            for images, _labels in evaluation_set.batches(256)
+            for image in images
+        ]
+        frames.append(
+            pl.DataFrame(
+                {"task": name, "number": range(len(hashes)), "perceptual_hash": hashes},
+                schema={"task": pl.String, "number": pl.Int64, "perceptual_hash": pl.Int64},
+            )
+        )
+        step.progress(len(frames) / len(setting.experiment.evaluation.tasks))
+    rows = pl.concat(frames)
+    matched = _matches(setting, rows)
+    written = setting.workspace.tables.replace(
+        EVALUATION_IMAGES,
+        {},
+        rows.with_columns(n_pool_matches=pl.Series(matched, dtype=pl.Int64)),
+        known_version=step.known_version,
+        commit=step.commit,
+    )
+    return Outcome(written.data_version, rows.height, table_version=written.table_version)
+
+
+def _matches(setting: Setting, rows: pl.DataFrame) -> list[int]:
+    samples = setting.workspace.tables.scan(RAW_POOL).filter(pl.col("status") == STATUS_OK)
+    hashes = samples.select("perceptual_hash").drop_nulls().collect()["perceptual_hash"]
+    pairs = matches_within(rows["perceptual_hash"].to_numpy(), hashes.to_numpy(), SAME_IMAGE_BITS)
+    counts = [0] * rows.height
+    for number in pairs[:, 0]:
+        counts[int(number)] += 1
+    return counts
+
+
+def _no_leak(setting: Setting) -> Check:
+    def judge(_partitions: Sequence[str]) -> Verdict:
+        rows = setting.workspace.tables.read(EVALUATION_IMAGES)
+        leaked = rows.filter(pl.col("n_pool_matches") > 0)
+        by_task = dict(leaked.group_by("task").len().sort("task").iter_rows())
+        figures = {f"leaked/{task}": n for task, n in by_task.items()}
+        return Verdict(leaked.is_empty(), {"images": rows.height, **figures})
+
+    return Check(
+        "no_evaluation_image_in_the_pool",
+        f"No evaluation image is in the pool, by perceptual hash ({SAME_IMAGE_BITS} bits apart).",
+        judge,
+        blocking=False,
+    )
+
+
+def _results_node(setting: Setting, mix: str) -> Node:
+    tasks = setting.experiment.evaluation.at_default("average", "batch_size")
+    return Node(
+        key=results_asset(mix),
+        stage=STAGE,
+        dimension="seed",
+        dependencies=(
+            Dependency(training.asset(mix), "same"),
+            *_task_dependencies(setting),
+        ),
+        code_version=fingerprint_of(VERSION, tasks),
+        compute=lambda step: evaluate_mix(setting, mix, step),
+        description=f"What the CLIPs trained on {mix} score on each task.",
+        spec=tasks.canonical(),
+        outside=lambda _partition: _sets_version(setting),
+        present=setting.present(EVALUATION_RESULTS, mix=mix),
+        seconds=SECONDS,
+        pool="gpu",
+        kinds=("pytorch", "deltalake"),
+        checks=(_results_are_fractions(setting, mix),),
+    )
+
+
+def evaluate_mix(setting: Setting, mix: str, step: Step) -> Outcome:
+    """Evaluate one trained CLIP on all tasks."""
+    evaluation = setting.experiment.evaluation
+    seed = int(step.partition)
+    embedder = load_trained_clip(setting.workspace.checkpoint(mix, seed), evaluation.batch_size)
+    rows = []
+    for name, task in evaluation.tasks.items():
+        evaluation_set = load_set(*_place(setting, name, task), _decode)
+        metric = None if isinstance(task, EmbeddedTask) else task.metric
+        results = evaluate(
+            embedder, evaluation_set, batch_size=evaluation.batch_size, metric=metric
+        )
+        rows += [(name, r.metric, r.value, r.is_main, r.n_samples) for r in results]
+        step.progress(len({row[0] for row in rows}) / len(evaluation.tasks))
+    columns = [c for c in EVALUATION_RESULTS.columns if c not in EVALUATION_RESULTS.slices]
+    schema = {column: EVALUATION_RESULTS.schema[column] for column in columns}
+    frame = pl.DataFrame(rows, schema=schema, orient="row")
+    written = setting.workspace.tables.replace(
+        EVALUATION_RESULTS,
+        {"mix": mix, "seed": seed},
+        frame,
+        known_version=step.known_version,
+        commit=step.commit,
+    )
+    main = frame.filter("is_main")
+    return Outcome(
+        written.data_version,
+        frame.height,
+        facts=dict(main.select("task", pl.col("value").round(4)).iter_rows()),
+        markdown={"results": preview_markdown(frame, rows=40)},
+        table_version=written.table_version,
+    )
+
+
+def _results_are_fractions(setting: Setting, mix: str) -> Check:
+    def judge(partitions: Sequence[str]) -> Verdict:
+        rows = setting.workspace.tables.scan(EVALUATION_RESULTS, mix=mix)
+        of_seeds = rows.filter(pl.col("seed").is_in([int(p) for p in partitions])).collect()
+        outside = of_seeds.filter(~pl.col("value").is_between(0, 1)).height
+        return Verdict(outside == 0, {"results": of_seeds.height, "outside": outside})
+
+    return Check("results_are_fractions", "Every result is between 0 and 1.", judge)

@@ -1,0 +1,38 @@
+"""Models loaded once in a process and kept for the partitions that follow."""
+
+from functools import lru_cache
+from pathlib import Path
+
+from recap_assets.engines.loading import load_captioner, load_scorer
+from recap_assets.engines.protocols import Captioner, Scorer
+from recap_assets.specs.scorers import EmbeddedScorer
+from recap_assets.specs.scorers import Scorer as ScorerSpec
+from recap_assets.specs.sources import EmbeddedSource, Source
+from recap_assets.stages.setting import Setting
+
+
+def loaded_captioner(setting: Setting, spec: Source) -> Captioner:
+    """The captioner of a source; one at a time stays in memory."""
+    trained = setting.workspace.model(spec.model) if isinstance(spec, EmbeddedSource) else None
+    return _captioner(spec, setting.workspace.models, _stamp(trained))
+
+
+def loaded_scorer(setting: Setting, spec: ScorerSpec) -> Scorer:
+    """The model of a scorer; one at a time stays in memory."""
+    trained = setting.workspace.model(spec.model) if isinstance(spec, EmbeddedScorer) else None
+    return _scorer(spec, setting.workspace.models, _stamp(trained))
+
+
+@lru_cache(maxsize=1)
+def _captioner(spec: Source, models: Path, _stamp: int) -> Captioner:
+    return load_captioner(spec, models)
+
+
+@lru_cache(maxsize=1)
+def _scorer(spec: ScorerSpec, models: Path, _stamp: int) -> Scorer:
+    return load_scorer(spec, models)
+
+
+def _stamp(folder: Path | None) -> int:
+    # A model that was trained anew in the same folder must not be served from memory.
+    return folder.stat().st_mtime_ns if folder is not None and folder.exists() else 0

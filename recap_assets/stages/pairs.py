@@ -1,0 +1,97 @@
+"""Training pairs in memory: a corpus or a curated mix, its images at the model's size."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from recap_assets.engines.small.images import to_square
+from recap_assets.engines.training.clip import CurvePoint
+from recap_assets.engines.training.pairs import TrainingPairs
+from recap_assets.engines.training.trainees import image_side
+from recap_assets.pool.reading import iterate_corpus, iterate_images
+from recap_assets.specs.pool import EmbeddedCorpus, WebDatasetCorpus
+from recap_assets.specs.tables import CURATED_MIXES, RAW_POOL, STATUS_OK
+from recap_assets.stages.setting import Setting
+
+__all__ = ["corpus_pairs", "curve_frame", "image_side", "mix_pairs"]
+
+IMAGES_AT_ONCE = 512
+
+
+def corpus_pairs(setting: Setting, name: str, side: int) -> TrainingPairs:
+    """All pairs of a corpus; every caption of an image is drawn equally often."""
+    corpus = setting.experiment.corpora[name]
+    if isinstance(corpus, EmbeddedCorpus):
+        folder = setting.workspace.world / "corpora" / name
+        corpus = WebDatasetCorpus(kind="webdataset", shards=str(folder))
+    images: list[NDArray[np.uint8]] = []
+    index: list[int] = []
+    texts: list[str] = []
+    for _key, image, captions in iterate_corpus(corpus):
+        index.extend([len(images)] * len(captions))
+        texts.extend(captions)
+        images.append(to_square([image], side)[0])
+    if not images:
+        msg = f"corpora.{name}: no image with a caption in it"
+        raise ValueError(msg)
+    return TrainingPairs(
+        np.stack(images), np.asarray(index, np.int32), texts, np.ones(len(texts), np.float32)
+    )
+
+
+def mix_pairs(setting: Setting, mix: str, side: int) -> TrainingPairs:
+    """All pairs of a curated mix with their weights; pairs whose image is unreadable are left out."""
+    tables = setting.workspace.tables
+    pairs = tables.scan(CURATED_MIXES, mix=mix).select("partition", "uid", "text", "weight")
+    places = tables.scan(RAW_POOL).filter(pl.col("status") == STATUS_OK)
+    located = (
+        pairs.join(places, on=["partition", "uid"], how="inner")
+        .select("shard", "offset", "key", "size", "uid", "text", "weight")
+        .sort("shard", "offset", "key", "text")
+        .collect()
+    )
+    if located.is_empty():
+        msg = f"mixes.{mix}: no pair was selected, so there is nothing to train on"
+        raise ValueError(msg)
+    wanted = located.unique(["shard", "uid"], keep="first", maintain_order=True)
+    images, readable = _read(setting, wanted, side)
+    numbered = wanted.select("shard", "uid").with_columns(
+        number=pl.Series(readable, dtype=pl.Int32)
+    )
+    kept = located.join(numbered, on=["shard", "uid"], maintain_order="left").drop_nulls("number")
+    return TrainingPairs(
+        images,
+        kept["number"].to_numpy(),
+        kept["text"].to_list(),
+        kept["weight"].to_numpy(),
+    )
+
+
+def _read(
+    setting: Setting, rows: pl.DataFrame, side: int
+) -> tuple[NDArray[np.uint8], list[int | None]]:
+    images = np.empty((rows.height, side, side, 3), np.uint8)
+    numbers: list[int | None] = []
+    n_read = 0
+    batches = iterate_images(rows, setting.shards, setting.pool, batch_size=IMAGES_AT_ONCE)
+    for _batch, decoded in batches:
+        good = [image for image in decoded if image is not None]
+        images[n_read : n_read + len(good)] = to_square(good, side)
+        for image in decoded:
+            numbers.append(None if image is None else n_read)
+            n_read += image is not None
+    return images[:n_read], numbers
+
+
+def curve_frame(curve: Iterable[CurvePoint] | Sequence[CurvePoint]) -> pl.DataFrame:
+    """A training curve as a frame: step, samples_seen, loss, learning_rate_factor."""
+    rows = [(p.step, p.samples_seen, p.loss, p.learning_rate_factor) for p in curve]
+    schema = {
+        "step": pl.Int64,
+        "samples_seen": pl.Int64,
+        "loss": pl.Float64,
+        "learning_rate_factor": pl.Float64,
+    }
+    return pl.DataFrame(rows, schema=schema, orient="row")

@@ -1,0 +1,132 @@
+"""The raw pool: every sample with its text, its place and its state."""
+
+import hashlib
+from collections.abc import Sequence
+
+import polars as pl
+
+from recap_assets.orchestration.checks import Check, Verdict
+from recap_assets.orchestration.graph import Dependency, Node, Outcome, Step
+from recap_assets.pool.indexing import index_shard
+from recap_assets.pool.metadata import load_metadata
+from recap_assets.reporting.previews import preview_markdown
+from recap_assets.specs.base import fingerprint_of
+from recap_assets.specs.pool import EmbeddedPool, WebDatasetPool
+from recap_assets.specs.tables import RAW_POOL, STATUS_OK, STATUS_REJECTED
+from recap_assets.stages.setting import Setting
+from recap_assets.stages.world import POOL_ASSET
+
+VERSION = 1
+ASSET = "raw_pool"
+STAGE = "pool"
+SECONDS_PER_SHARD = 3.0
+
+
+def nodes(setting: Setting) -> list[Node]:
+    """The raw pool's node."""
+    drawn = isinstance(setting.experiment.pool, EmbeddedPool)
+    pool = setting.pool
+    return [
+        Node(
+            key=ASSET,
+            stage=STAGE,
+            dimension="pool",
+            dependencies=(Dependency(POOL_ASSET, "same"),) if drawn else (),
+            code_version=fingerprint_of(VERSION, pool.limits),
+            compute=lambda step: index_partition(setting, step),
+            description="Every sample of the pool: uid, text, place in its shard, sizes, hashes; "
+            "what cannot be used is kept with its reason.",
+            spec=setting.experiment.pool.canonical(),
+            outside=None if drawn else lambda partition: _shards_version(setting, partition),
+            present=setting.present(RAW_POOL),
+            seconds=SECONDS_PER_SHARD * pool.shards_per_partition,
+            kinds=("polars", "deltalake"),
+            checks=_checks(setting),
+        )
+    ]
+
+
+def index_partition(setting: Setting, step: Step) -> Outcome:
+    """Index the shards of one pool partition."""
+    pool = setting.pool
+    metadata = None
+    if isinstance(pool, WebDatasetPool) and pool.metadata:
+        metadata = load_metadata(pool.metadata)
+    shards = setting.partitions[step.partition]
+    frames = []
+    for i, shard in enumerate(shards):
+        frames.append(index_shard(shard, pool, metadata))
+        step.progress((i + 1) / len(shards))
+    rows = reject_repeated_uids(pl.concat(frames))
+    written = setting.workspace.tables.replace(
+        RAW_POOL,
+        {"partition": step.partition},
+        rows,
+        known_version=step.known_version,
+        commit=step.commit,
+    )
+    rejected = count_rejects(rows)
+    return Outcome(
+        written.data_version,
+        rows.height,
+        rejected,
+        facts={"without_text": int(rows["text"].null_count())},
+        markdown={"preview": preview_markdown(_preview(rows))},
+        table_version=written.table_version,
+    )
+
+
+def reject_repeated_uids(rows: pl.DataFrame) -> pl.DataFrame:
+    """Set aside every usable row whose uid an earlier usable row has (by shard, offset, key)."""
+    ordered = rows.sort("shard", "offset", "key")
+    usable = pl.col("status") == STATUS_OK
+    repeated = usable & (usable.cast(pl.Int64).cum_sum().over("uid") > 1)
+    return ordered.with_columns(
+        status=pl.when(repeated).then(pl.lit(STATUS_REJECTED)).otherwise("status"),
+        reject_reason=pl.when(repeated).then(pl.lit("duplicate_uid")).otherwise("reject_reason"),
+    )
+
+
+def count_rejects(rows: pl.DataFrame) -> dict[str, int]:
+    """Rows set aside, by reason."""
+    rejected = rows.filter(pl.col("status") == STATUS_REJECTED)
+    counts = rejected.group_by("reject_reason").len().sort("reject_reason")
+    return dict(counts.iter_rows())
+
+
+def _preview(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.select("key", "text", "image_format", "width", "height", "status", "reject_reason")
+
+
+def _shards_version(setting: Setting, partition: str) -> str:
+    shards = setting.partitions[partition]
+    text = "\n".join(f"{shard.name} {shard.version}" for shard in shards)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _checks(setting: Setting) -> tuple[Check, ...]:
+    def uids_unique(partitions: Sequence[str]) -> Verdict:
+        uids = _usable(setting, partitions, "uid")
+        repeated = uids.height - uids["uid"].n_unique()
+        return Verdict(repeated == 0, {"samples": uids.height, "repeated_uids": repeated})
+
+    def mostly_usable(partitions: Sequence[str]) -> Verdict:
+        rows = setting.workspace.tables.scan(RAW_POOL).filter(pl.col("partition").is_in(partitions))
+        share = rows.select((pl.col("status") == STATUS_OK).mean()).collect().item()
+        return Verdict(share is not None and share >= 0.5, {"usable_share": share or 0.0})
+
+    return (
+        Check("uids_are_unique", "No two usable samples share a uid.", uids_unique),
+        Check(
+            "most_samples_are_usable",
+            "At least half of the samples are usable.",
+            mostly_usable,
+            blocking=False,
+        ),
+    )
+
+
+def _usable(setting: Setting, partitions: Sequence[str], *columns: str) -> pl.DataFrame:
+    rows = setting.workspace.tables.scan(RAW_POOL)
+    chosen = pl.col("partition").is_in(partitions) & (pl.col("status") == STATUS_OK)
+    return rows.filter(chosen).select(columns).collect()

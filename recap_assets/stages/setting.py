@@ -1,0 +1,94 @@
+"""What every stage works with: the experiment, its workspace, and the shards of its pool."""
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+
+import polars as pl
+
+from recap_assets.pool.manifest import Shard, assign, list_shards, partition_key
+from recap_assets.specs.experiment import Experiment
+from recap_assets.specs.pool import EmbeddedPool, FolderPool, WebDatasetPool
+from recap_assets.specs.tables import RAW_POOL, STATUS_OK, Table
+from recap_assets.storage.files import write_atomically
+from recap_assets.storage.workspace import Workspace
+
+WORLD_POOL = "pool"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One experiment in its workspace."""
+
+    experiment: Experiment
+    workspace: Workspace
+
+    @cached_property
+    def pool(self) -> WebDatasetPool | FolderPool:
+        """The pool as it is read: the embedded world's is a folder of shards like any other."""
+        pool = self.experiment.pool
+        if isinstance(pool, EmbeddedPool):
+            return WebDatasetPool(
+                kind="webdataset",
+                shards=str(self.workspace.world / WORLD_POOL),
+                shards_per_partition=pool.shards_per_partition,
+                limits=pool.limits,
+            )
+        return pool
+
+    @cached_property
+    def shards(self) -> Mapping[int, Shard]:
+        """The pool's shards by number, as of the first look."""
+        return {shard.number: shard for shard in self._numbered_shards()}
+
+    @cached_property
+    def partitions(self) -> Mapping[str, tuple[Shard, ...]]:
+        """The shards of each pool partition."""
+        groups: dict[str, list[Shard]] = {}
+        for number, shard in sorted(self.shards.items()):
+            key = partition_key(number, self.pool.shards_per_partition)
+            groups.setdefault(key, []).append(shard)
+        return {key: tuple(shards) for key, shards in groups.items()}
+
+    def usable_images(self, partition: str) -> pl.DataFrame:
+        """Where the partition's good images lie: shard, uid, key, offset, size."""
+        return (
+            self.workspace.tables.scan(RAW_POOL, partition=partition)
+            .filter(pl.col("status") == STATUS_OK)
+            .select("shard", "uid", "key", "offset", "size")
+            .sort("shard", "offset", "key")
+            .collect()
+        )
+
+    def present(self, table: Table, **at: str) -> Callable[[], Collection[str]]:
+        """Looks up which partitions (or seeds) have rows in a table, for the given other columns."""
+        (column,) = [name for name in table.slices if name not in at] or [""]
+
+        def look() -> Collection[str]:
+            rows = self.workspace.tables.slices(table)
+            found = [row for row in rows if all(row.get(k) == v for k, v in at.items())]
+            return {str(row.get(column, "")) for row in found}
+
+        return look
+
+    def _numbered_shards(self) -> list[Shard]:
+        pool = self.experiment.pool
+        if isinstance(pool, EmbeddedPool):
+            return self._drawn_shards(pool)
+        path = self.workspace.manifest
+        known = [Shard(**row) for row in json.loads(path.read_text())] if path.exists() else []
+        shards = assign(list_shards(pool), known)
+        if shards != known:
+            rows = json.dumps([asdict(shard) for shard in shards], indent=1)
+            write_atomically(path, rows.encode())
+        return shards
+
+    def _drawn_shards(self, pool: EmbeddedPool) -> list[Shard]:
+        # They are drawn by an asset of their own, so they are known before they exist.
+        folder = self.workspace.world / WORLD_POOL
+        names = [f"{i:08d}" for i in range(-(-pool.samples // pool.samples_per_shard))]
+        return [
+            Shard(name=name, url=str(folder / f"{name}.tar"), size=0, version="drawn", number=i)
+            for i, name in enumerate(names)
+        ]
