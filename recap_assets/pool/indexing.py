@@ -1,0 +1,394 @@
+"""One row for every sample of a shard, the bad ones included, each with its reason.
+
+Everything that later stages need of an image without decoding it again is found here, in one pass
+over the shard: where its bytes lie, their sha256, format, size and perceptual hash.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import polars as pl
+
+from recap_assets.pool.files import (
+    LocalFile,
+    OutsideFolderError,
+    PoolError,
+    RangeFile,
+    open_below,
+    staged,
+)
+from recap_assets.pool.images import (
+    HASH_SIDE,
+    IMAGE_REASONS,
+    ImageRejected,
+    decode,
+    image_facts,
+    perceptual_hash,
+)
+from recap_assets.pool.manifest import Shard, folder_rows
+from recap_assets.pool.metadata import Metadata, read_rows
+from recap_assets.pool.tar_index import Sample, TarIndex, group_members, index_tar, split_name
+from recap_assets.specs.pool import FolderPool, ImageLimits, WebDatasetPool
+from recap_assets.specs.tables import RAW_POOL, STATUS_OK, STATUS_REJECTED, UID_BYTES
+
+SAMPLE_REASONS: frozenset[str] = frozenset({
+    "missing_image", "duplicate_key", "duplicate_uid", "truncated_tar", "bad_tar_header",
+    "bad_json", "bad_uid", "outside_folder", "image_without_metadata", "metadata_without_image",
+})  # fmt: skip
+"""missing_image: a key without an image member, or a path without a file. duplicate_key: a repeated
+member or path; the first is kept. duplicate_uid: an earlier good sample of the shard has this uid.
+truncated_tar: the sample in which the tar is cut off. bad_tar_header: the tar cannot be followed
+from here on. bad_json, bad_uid: the sample's json or uid cannot be read, so a uid made up from the
+image would part it from its metadata. outside_folder: a path out of the pool's folder.
+image_without_metadata, metadata_without_image: one side of the pair is missing."""
+
+REJECT_REASONS: frozenset[str] = SAMPLE_REASONS | IMAGE_REASONS
+"""Every reason that a row of raw_pool can have."""
+
+IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "webp", "gif")
+"""In order of precedence, where one key has several."""
+
+MAX_JSON_BYTES = 2**20
+MAX_TEXT_BYTES = 64 * 2**10
+"""Longer texts are cut here: no caption, but possibly an attack."""
+
+
+@dataclass
+class _Row:
+    """One row of raw_pool in the making; names as in the table."""
+
+    key: str
+    uid: bytes | None = None
+    offset: int | None = None
+    size: int | None = None
+    image_format: str | None = None
+    width: int | None = None
+    height: int | None = None
+    original_width: int | None = None
+    original_height: int | None = None
+    text: str | None = None
+    url: str | None = None
+    sha256: bytes | None = None
+    perceptual_hash: int | None = None
+    reject_reason: str | None = None
+
+    def reject(self, reason: str) -> None:
+        """Set the row aside; the first reason stands."""
+        self.reject_reason = self.reject_reason or reason
+
+
+def index_shard(
+    shard: Shard, pool: WebDatasetPool | FolderPool, metadata: Metadata | None = None
+) -> pl.DataFrame:
+    """Index one shard.
+
+    The uid is the json's `uid`, else that of the metadata row with the sample's key, else the first
+    16 bytes of the image's sha256; a rejected row without any gets one from shard and key. The text
+    is the `.txt` member, else the json's or the metadata's; a good image without text is kept with
+    text null, since it can still be captioned. Of two samples with one uid the first in the shard
+    stands. Memory: one image at a time, and the rows.
+
+    Returns:
+        Columns of RAW_POOL without `partition`, sorted by uid and key.
+
+    Raises:
+        OSError: Where the shard is gone or cannot be read.
+        PoolError: Where a folder pool's table cannot be used.
+    """
+    if isinstance(pool, FolderPool):
+        rows = list(_folder_rows(shard, pool))
+    else:
+        with staged(shard.url) as path:
+            file = LocalFile(path)
+            try:
+                rows = list(_tar_rows(shard, file, pool.limits, _uids_by_key(shard, metadata)))
+            finally:
+                file.close()
+    frame = _frame(shard, rows)
+    if metadata is not None:
+        frame = _joined(frame, metadata, _stem(shard), shard.number)
+    return _finished(frame)
+
+
+def clean_text(text: str | None) -> str | None:
+    """Without NUL, byte-order mark, lone surrogates and outer white space; None where empty."""
+    if text is None:
+        return None
+    valid = text.encode("utf-8", "replace").decode("utf-8")
+    return valid.replace("\0", "").strip().lstrip("\ufeff").strip() or None
+
+
+def _tar_rows(
+    shard: Shard, file: RangeFile, limits: ImageLimits, uids_by_key: Mapping[str, bytes]
+) -> Iterator[_Row]:
+    index = index_tar(file)
+    samples = group_members(index.members)
+    cut = _cut_key(index, samples)
+    keys: set[tuple[bytes, str]] = set()
+    for sample in samples:
+        row = _Row(sample.key)
+        if sample.repeat:
+            row.reject("duplicate_key")
+        elif sample.key == cut:
+            row.reject("truncated_tar")
+        _read_json(row, sample, file)
+        row.uid = row.uid or (None if sample.repeat else uids_by_key.get(sample.key))
+        _read_text(row, sample, file)
+        _read_image(row, sample, file, limits)
+        if row.uid and row.reject_reason in {"bad_json", "bad_uid"}:
+            row.reject_reason = None
+        _settle_uid(row, shard, sample.repeat, keys)
+        yield row
+    yield from _row_for_the_end(shard, index, cut, {sample.key for sample in samples})
+
+
+def _cut_key(index: TarIndex, samples: list[Sample]) -> str | None:
+    """Key of the sample that a cut end has left incomplete."""
+    if index.end == "complete" or (not samples and not index.cut_member):
+        return None
+    if index.cut_member:
+        parts = split_name(index.cut_member)
+        return parts[0] if parts else None
+    last = split_name(index.members[-1].name)
+    sample = next((s for s in samples if last and s.key == last[0]), None)
+    others = set(samples[0].members) - set(IMAGE_EXTENSIONS)
+    return sample.key if sample and others - set(sample.members) else None
+
+
+def _row_for_the_end(
+    shard: Shard, index: TarIndex, cut: str | None, keys: set[str]
+) -> Iterator[_Row]:
+    """A row for the damage itself, where no sample's row tells of it."""
+    if index.end == "complete" or cut in keys or (index.end == "no_end_mark" and not cut):
+        return
+    row = _Row(cut or f"@{index.end_offset}")
+    row.reject("truncated_tar" if index.end in {"truncated", "no_end_mark"} else "bad_tar_header")
+    row.uid = _made_up_uid(shard, row.key, 0)
+    yield row
+
+
+def _folder_rows(shard: Shard, pool: FolderPool) -> Iterator[_Row]:
+    repeats: dict[str, int] = {}
+    keys: set[tuple[bytes, str]] = set()
+    for number, (image, text, uid) in enumerate(folder_rows(pool, shard.name).iter_rows()):
+        row = _Row(image or f"@row{number}", text=clean_text(text))
+        repeat = repeats.get(row.key, 0)
+        repeats[row.key] = repeat + 1
+        if repeat:
+            row.reject("duplicate_key")
+        _read_folder_image(row, pool, image)
+        if uid is not None:
+            row.uid = _parse_uid(uid)
+            if row.uid is None:
+                row.reject("bad_uid")
+        _settle_uid(row, shard, repeat, keys)
+        yield row
+
+
+def _read_folder_image(row: _Row, pool: FolderPool, image: str | None) -> None:
+    try:
+        file = open_below(pool.images, image) if image else None
+    except OutsideFolderError:
+        row.reject("outside_folder")
+        return
+    except OSError:
+        file = None
+    if file is None:
+        row.reject("missing_image")
+        return
+    try:
+        row.offset, row.size = 0, file.size
+        _examine(row, file, pool.limits)
+    finally:
+        file.close()
+
+
+def _read_json(row: _Row, sample: Sample, file: RangeFile) -> None:
+    member = sample.members.get("json")
+    if member is None:
+        return
+    try:
+        if member.size > MAX_JSON_BYTES:
+            row.reject("bad_json")
+            return
+        content = json.loads(file.read(member.offset, member.size))
+    except (ValueError, RecursionError):
+        row.reject("bad_json")
+        return
+    if not isinstance(content, dict):
+        row.reject("bad_json")
+        return
+    row.url = clean_text(_string(content, "url"))
+    row.text = clean_text(_string(content, "caption")) or clean_text(_string(content, "text"))
+    row.original_width = _pixels(content.get("original_width"))
+    row.original_height = _pixels(content.get("original_height"))
+    if content.get("uid") is not None:
+        row.uid = _parse_uid(content["uid"])
+        if row.uid is None:
+            row.reject("bad_uid")
+
+
+def _read_text(row: _Row, sample: Sample, file: RangeFile) -> None:
+    member = sample.members.get("txt")
+    if member is not None:
+        data = file.read(member.offset, min(member.size, MAX_TEXT_BYTES))
+        row.text = clean_text(data.decode("utf-8", "replace")) or row.text
+
+
+def _read_image(row: _Row, sample: Sample, file: RangeFile, limits: ImageLimits) -> None:
+    members = (sample.members.get(extension) for extension in IMAGE_EXTENSIONS)
+    member = next(filter(None, members), None)
+    if member is None:
+        row.reject("missing_image")
+        return
+    row.offset, row.size = member.offset, member.size
+    _examine(row, file, limits)
+
+
+def _examine(row: _Row, file: RangeFile, limits: ImageLimits) -> None:
+    """Everything that the image's bytes tell; a repeated or oversized one is not read."""
+    if row.size is None or row.offset is None or row.reject_reason == "duplicate_key":
+        return
+    if row.size > limits.max_bytes:
+        row.reject("too_large")
+        return
+    data = file.read(row.offset, row.size)
+    if data:
+        row.sha256 = hashlib.sha256(data).digest()
+    try:
+        row.image_format, row.width, row.height = image_facts(data, limits)
+        row.perceptual_hash = perceptual_hash(decode(data, limits, min_side=HASH_SIDE))
+    except ImageRejected as rejection:
+        # What is wrong with the image weighs more than what is wrong with its json.
+        if row.reject_reason in {None, "bad_json", "bad_uid"}:
+            row.reject_reason = rejection.reason
+
+
+def _settle_uid(row: _Row, shard: Shard, repeat: int, keys: set[tuple[bytes, str]]) -> None:
+    """Give the row a uid, and no two rows of the shard the same uid and key."""
+    if row.uid is None and row.sha256 is not None and not repeat:
+        row.uid = row.sha256[:UID_BYTES]
+    if row.uid is None or (row.uid, row.key) in keys:
+        row.uid = _made_up_uid(shard, row.key, repeat)
+    keys.add((row.uid, row.key))
+
+
+def _made_up_uid(shard: Shard, key: str, repeat: int) -> bytes:
+    name = json.dumps([shard.name, key, repeat]).encode()
+    return hashlib.sha256(name).digest()[:UID_BYTES]
+
+
+def _parse_uid(uid: object) -> bytes | None:
+    if not isinstance(uid, str) or len(uid) != 2 * UID_BYTES:
+        return None
+    try:
+        parsed = bytes.fromhex(uid)
+    except ValueError:
+        return None
+    return parsed if len(parsed) == UID_BYTES else None
+
+
+def _string(content: Mapping[str, object], name: str) -> str | None:
+    value = content.get(name)
+    return value if isinstance(value, str) else None
+
+
+def _pixels(value: object) -> int | None:
+    return value if type(value) is int and 0 < value < 2**31 else None
+
+
+def _frame(shard: Shard, rows: Iterable[_Row]) -> pl.DataFrame:
+    """The rows with their place in the shard as `at`; the schema is enforced."""
+    rows = list(rows)
+    schema = {
+        name: dtype for name, dtype in RAW_POOL.schema.items() if name in _Row.__annotations__
+    }
+    columns = {name: [getattr(row, name) for row in rows] for name in schema}
+    frame = pl.DataFrame(columns, schema=schema, strict=True)
+    return frame.with_row_index("at").with_columns(shard=pl.lit(shard.number, pl.Int32))
+
+
+def _stem(shard: Shard) -> str:
+    return PurePosixPath(shard.name).name
+
+
+def _uids_by_key(shard: Shard, metadata: Metadata | None) -> dict[str, bytes]:
+    file = metadata.of_stem(_stem(shard)) if metadata else None
+    if file is None or "key" not in file.columns:
+        return {}
+    rows = read_rows(file, ["key"]).drop_nulls(["uid", "key"])
+    return dict(zip(rows["key"], rows["uid"], strict=True))
+
+
+_FROM_METADATA = ("text", "url", "original_width", "original_height")
+
+
+def _joined(frame: pl.DataFrame, metadata: Metadata, stem: str, number: int) -> pl.DataFrame:
+    """Fill gaps from the metadata, and set aside what has only one side of the pair."""
+    found = metadata.lookup(frame["uid"], [*_FROM_METADATA, "key"], first=stem)
+    right = found.rename({name: f"metadata_{name}" for name in found.columns if name != "uid"})
+    frame = (
+        frame.join(right, on="uid", how="left", maintain_order="left")
+        .with_columns(
+            pl.coalesce(name, _clean(f"metadata_{name}", frame.schema[name])).alias(name)
+            for name in _FROM_METADATA
+        )
+        .with_columns(
+            reject_reason=pl.when(
+                pl.col("metadata_stem").is_null() & pl.col("reject_reason").is_null()
+            )
+            .then(pl.lit("image_without_metadata"))
+            .otherwise("reject_reason")
+        )
+        .select(frame.columns)
+    )
+    return pl.concat([frame, _without_image(frame, metadata, found, stem, number)], how="diagonal")
+
+
+def _without_image(
+    frame: pl.DataFrame, metadata: Metadata, found: pl.DataFrame, stem: str, number: int
+) -> pl.DataFrame:
+    """Metadata rows of this shard whose image is nowhere in it.
+
+    Only a file that carries the shard's name and holds all of its uids that the metadata knows is
+    taken to describe this shard: DataComp's own metadata is cut otherwise than its shards.
+    """
+    file = metadata.of_stem(stem)
+    if file is None or found.is_empty() or not (found["stem"] == stem).all():
+        return frame.clear()
+    rows = read_rows(file, [*_FROM_METADATA, "key"]).filter(pl.col("uid").is_not_null())
+    rows = rows.unique("uid", keep="first", maintain_order=True).join(frame, on="uid", how="anti")
+    return rows.select(
+        pl.lit(number, pl.Int32).alias("shard"),
+        "uid",
+        pl.coalesce("key", pl.col("uid").bin.encode("hex")).alias("key"),
+        *(_clean(name, frame.schema[name]).alias(name) for name in _FROM_METADATA),
+        pl.lit("metadata_without_image").alias("reject_reason"),
+    )
+
+
+def _clean(column: str, dtype: pl.DataType) -> pl.Expr:
+    if dtype == pl.String:
+        text = pl.col(column).str.replace_all("\0", "", literal=True).str.strip_chars()
+        return pl.when(text != "").then(text)
+    return pl.col(column).cast(dtype, strict=False)
+
+
+def _finished(frame: pl.DataFrame) -> pl.DataFrame:
+    good = pl.col("reject_reason").is_null()
+    first = pl.col("at") == pl.col("at").filter(good).min().over("uid")
+    frame = frame.with_columns(
+        reject_reason=pl.when(good & ~first)
+        .then(pl.lit("duplicate_uid"))
+        .otherwise("reject_reason")
+    ).with_columns(status=pl.when(good).then(pl.lit(STATUS_OK)).otherwise(pl.lit(STATUS_REJECTED)))
+    schema = {name: dtype for name, dtype in RAW_POOL.schema.items() if name != "partition"}
+    frame = frame.select(pl.col(name).cast(dtype) for name, dtype in schema.items())
+    required = [name for name in schema if not RAW_POOL.columns[name].nullable]
+    if any(frame[name].null_count() for name in required):
+        msg = f"rows without a value in one of {required}"
+        raise PoolError(msg)
+    return frame.sort("uid", "key")

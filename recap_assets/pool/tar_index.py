@@ -1,0 +1,266 @@
+"""An index of a tar from its headers alone: name, offset and size of every member.
+
+Python's tarfile and the readers built on it stop at, or quietly mangle, what damaged shards hold:
+a cut end, duplicate names, samples whose members do not lie together. Here the readable part is
+kept and the damage named. Nothing is ever extracted. Formats: ustar, pax, GNU.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from recap_assets.pool.files import RangeFile
+
+BLOCK = 512
+MAX_NAME_BYTES = 64 * 2**10
+MAX_PAX_BYTES = 2**20
+MAX_MEMBERS = 5_000_000
+
+TarEnd = Literal["complete", "no_end_mark", "truncated", "bad_header", "too_many_members"]
+"""complete: up to the end mark. no_end_mark: the file ends where a header could have followed.
+truncated: it ends inside a header or a member. bad_header: a header with a wrong checksum, size or
+name; what follows is not read. too_many_members: more than MAX_MEMBERS."""
+
+
+class Member(NamedTuple):
+    """A regular file in a tar; `offset` is where its bytes begin."""
+
+    name: str
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True)
+class TarIndex:
+    """The readable part of a tar.
+
+    Attributes:
+        members: Complete regular members, by offset.
+        end: How the readable part ends.
+        end_offset: Where it ends: of the end mark, or of the header that could not be followed.
+        cut_member: Name of the member that a truncated file ends in, where its header is whole.
+    """
+
+    members: list[Member]
+    end: TarEnd
+    end_offset: int
+    cut_member: str | None = None
+
+
+@dataclass
+class Sample:
+    """Members of one key; with `repeat` > 0 the members that repeat an (key, extension)."""
+
+    key: str
+    repeat: int
+    members: dict[str, Member] = field(default_factory=dict)
+
+    @property
+    def offset(self) -> int:
+        """Where the first member begins."""
+        return min(member.offset for member in self.members.values())
+
+
+def split_name(name: str) -> tuple[str, str] | None:
+    """Key and lower-case extension by webdataset's rule: the base name splits at its first dot.
+
+    None for what webdataset skips: names without a dot, hidden files, `__meta__` entries.
+    """
+    folder, slash, base = name.rpartition("/")
+    stem, dot, extension = base.partition(".")
+    if not stem or not dot or (not slash and name.startswith("__") and name.endswith("__")):
+        return None
+    return folder + slash + stem, extension.lower()
+
+
+def group_members(members: Iterable[Member]) -> list[Sample]:
+    """Samples in the order of their first members, wherever in the tar the others lie.
+
+    The n-th member with one (key, extension) belongs to the sample with repeat n - 1.
+    """
+    samples: dict[tuple[str, int], Sample] = {}
+    seen: dict[tuple[str, str], int] = {}
+    for member in members:
+        parts = split_name(member.name)
+        if parts is None:
+            continue
+        key, extension = parts
+        repeat = seen.get(parts, 0)
+        seen[parts] = repeat + 1
+        sample = samples.get((key, repeat))
+        if sample is None:
+            sample = samples[key, repeat] = Sample(key, repeat)
+        sample.members[extension] = member
+    return list(samples.values())
+
+
+def index_tar(file: RangeFile) -> TarIndex:
+    """Index a tar by its headers; the members' bytes are not read where they are long."""
+    return _Scan(file).run()
+
+
+class _BadHeaderError(Exception):
+    pass
+
+
+class _TruncatedError(Exception):
+    def __init__(self, member: str | None = None) -> None:
+        super().__init__(member)
+        self.member = member
+
+
+class _Header(NamedTuple):
+    name: bytes
+    size: int
+    kind: bytes
+
+
+@dataclass
+class _Overrides:
+    """What extended headers say of the next member."""
+
+    name: bytes | None = None
+    size: int | None = None
+
+
+class _Scan:
+    def __init__(self, file: RangeFile) -> None:
+        self._file = file
+        self._window = b""
+        self._window_at = 0
+        self._global = _Overrides()
+        self._at = 0
+
+    def run(self) -> TarIndex:
+        members: list[Member] = []
+        try:
+            for member in self._members():
+                if len(members) == MAX_MEMBERS:
+                    return TarIndex(members, "too_many_members", self._at)
+                members.append(member)
+        except _BadHeaderError:
+            return TarIndex(members, "bad_header", self._at)
+        except _TruncatedError as error:
+            return TarIndex(members, "truncated", self._at, error.member)
+        complete = self._at < self._file.size
+        return TarIndex(members, "complete" if complete else "no_end_mark", self._at)
+
+    def _members(self) -> Iterator[Member]:
+        overrides = _Overrides()
+        while self._at < self._file.size:
+            block = self._read(self._at, BLOCK)
+            if not any(block):
+                return
+            header = _parse_header(block)
+            data_at = self._at + BLOCK
+            if header.kind in b"xgLK":
+                self._extend(header, data_at, overrides)
+                self._at = data_at + _padded(header.size)
+                continue
+            if header.kind == b"S":
+                data_at = self._after_sparse_headers(block, data_at)
+            member = self._member(header, data_at, overrides)
+            overrides = _Overrides()
+            end = data_at + member.size if header.kind not in _WITHOUT_DATA else data_at
+            if end > self._file.size:
+                raise _TruncatedError(member.name)
+            if header.kind in b"\x0007":
+                yield member
+            self._at = data_at + _padded(end - data_at)
+
+    def _read(self, offset: int, length: int) -> bytes:
+        start = offset - self._window_at
+        if start < 0 or start + length > len(self._window):
+            self._window = self._file.read(offset, max(length, self._file.readahead))
+            self._window_at, start = offset, 0
+        found = self._window[start : start + length]
+        if len(found) < length:
+            raise _TruncatedError
+        return found
+
+    def _extend(self, header: _Header, at: int, overrides: _Overrides) -> None:
+        if header.size > (MAX_NAME_BYTES if header.kind in b"LK" else MAX_PAX_BYTES):
+            raise _BadHeaderError
+        data = self._read(at, header.size)
+        if header.kind == b"L":
+            overrides.name = data.split(b"\0", 1)[0]
+        elif header.kind == b"x":
+            _read_pax(data, overrides)
+        elif header.kind == b"g":
+            _read_pax(data, self._global)
+
+    def _member(self, header: _Header, data_at: int, overrides: _Overrides) -> Member:
+        name = overrides.name or self._global.name or header.name
+        size = next((s for s in (overrides.size, self._global.size) if s is not None), header.size)
+        return Member(name.decode("utf-8", "replace"), data_at, size)
+
+    def _after_sparse_headers(self, block: bytes, at: int) -> int:
+        more = block[482]
+        while more:
+            more = self._read(at, BLOCK)[504]
+            at += BLOCK
+        return at
+
+
+# Links, devices, folders and pipes: their size, if any, is not that of data in the tar.
+_WITHOUT_DATA = b"123456"
+
+
+def _padded(size: int) -> int:
+    return -(-size // BLOCK) * BLOCK
+
+
+def _parse_header(block: bytes) -> _Header:
+    # A header is mostly zeros, and Python adds up what is left in a fifth of the time.
+    summed = (block[:148] + block[156:]).replace(b"\0", b"")
+    unsigned = sum(summed) + 8 * 32
+    stored = _number(block[148:156])
+    if stored != unsigned:
+        # Old writers summed signed bytes.
+        high = sum(byte > 127 for byte in summed)
+        if stored != unsigned - 256 * high:
+            raise _BadHeaderError
+    name = block[:100].split(b"\0", 1)[0]
+    # GNU headers keep other fields where ustar has the prefix.
+    if block[257:263] == b"ustar\0" and (prefix := block[345:500].split(b"\0", 1)[0]):
+        name = prefix + b"/" + name
+    kind = block[156:157]
+    if kind == b"\0" and name.endswith(b"/"):
+        kind = b"5"
+    return _Header(name, _number(block[124:136]), kind)
+
+
+def _number(field: bytes) -> int:
+    """Octal digits, or GNU's base 256 where the first bit is set."""
+    if field[0] == 0x80:
+        return int.from_bytes(field[1:], "big")
+    digits = field.split(b"\0", 1)[0].strip(b" ")
+    # int() would take signs and underscores too.
+    if digits and not digits.isdigit():
+        raise _BadHeaderError
+    try:
+        return int(digits or b"0", 8)
+    except ValueError as error:
+        raise _BadHeaderError from error
+
+
+def _read_pax(data: bytes, overrides: _Overrides) -> None:
+    at = 0
+    while at < len(data) and data[at]:
+        length, space, _ = data[at : at + 20].partition(b" ")
+        if (
+            not space
+            or not length.isdigit()
+            or not len(length) + 3 <= int(length) <= len(data) - at
+        ):
+            raise _BadHeaderError
+        keyword, equals, value = data[at + len(length) + 1 : at + int(length) - 1].partition(b"=")
+        if not equals:
+            raise _BadHeaderError
+        if keyword in (b"path", b"GNU.sparse.name"):
+            overrides.name = value[:MAX_NAME_BYTES]
+        elif keyword == b"size":
+            if not value.isdigit() or len(value) > 20:
+                raise _BadHeaderError
+            overrides.size = int(value)
+        at += int(length)
