@@ -1,0 +1,431 @@
+"""The selection language, carried out: which caption of which image is trained on.
+
+Two steps. `realise` turns each cut-off of a mix into a number, over the whole pool. `select` then
+decides each image of a partition on its own, so that order, shards and partitions change nothing.
+
+Rules of the language, where the words of a mix leave them open:
+
+- Of several candidates of one source, the one with the highest score stands for the source; ties
+  go to the lowest number.
+- A rule accepts an image where its condition holds and its `use` has a text; otherwise the image
+  goes on to the next rule.
+- A condition on a missing score is unknown, and unknown is not accepted. It stays unknown under
+  `without`: an unscored caption never passes a test by failing it. Where another condition decides
+  alone (`any` with one that holds, `all` with one that does not), the unknown one does not matter.
+- `best_of`: a missing score ranks last; ties go to the source named first.
+- `random_of` draws among the sources that have a text for the image.
+- `join` needs the text of every source; its candidate number is the first source's.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from recap_assets.mixing.scores import ScoreView
+from recap_assets.mixing.thresholds import (
+    Cut,
+    EmptyPopulationError,
+    cut_at_rank,
+    cut_at_value,
+    rank_of_fraction,
+)
+from recap_assets.mixing.uids import is_within, uid_uniform
+from recap_assets.specs.experiment import sources_read, sources_used
+from recap_assets.specs.mixes import (
+    AtLeast,
+    BestOf,
+    Condition,
+    Each,
+    Either,
+    Every,
+    InSet,
+    Join,
+    Mix,
+    RandomOf,
+    RandomSubset,
+    Rule,
+    TargetSize,
+    TopFraction,
+    Use,
+    Without,
+)
+from recap_assets.specs.tables import CURATED_MIXES, THRESHOLDS
+
+PAIR_SCHEMA = pl.Schema(
+    {n: t for n, t in CURATED_MIXES.schema.items() if n not in ("mix", "partition")}
+)
+THRESHOLD_SCHEMA = pl.Schema({n: t for n, t in THRESHOLDS.schema.items() if n != "mix"})
+_PAIR_ORDER = ("shard", "uid", "rule", "source", "candidate")
+
+
+@dataclass(frozen=True)
+class CutoffRequest:
+    """A cut-off that a mix asks for, in the columns of the table `thresholds`."""
+
+    path: str
+    kind: Literal["absolute", "quantile", "size"]
+    requested: float
+    scorer: str
+    source: str
+
+
+def cutoffs_needed(mix: Mix, scorer: str) -> list[CutoffRequest]:
+    """Every cut-off of a mix, in the order in which the mix names them.
+
+    Raises:
+        ValueError: If a condition does not say which of several used sources it means.
+    """
+    return [
+        request
+        for i, rule in enumerate(mix.rules)
+        for request in _requests(rule.where, f"rules.{i}.where", _tested_by(rule), scorer)
+    ]
+
+
+def realise(mix: Mix, scorer: str, scores: Callable[[str], ScoreView]) -> pl.DataFrame:
+    """Turn the cut-offs of a mix into numbers.
+
+    Args:
+        mix: Whose cut-offs. Under `within`, only that part of the pool is ranked.
+        scorer: Name of the scorer; goes into the result.
+        scores: The whole pool's scores of a source by that scorer.
+
+    Returns:
+        The table `thresholds` without `mix`: a row for each cut-off, by path.
+
+    Raises:
+        EmptyPopulationError: If the best of a source without any score are asked for.
+        ScoresChangedError: If a stored histogram is not that of the scores.
+    """
+    views: dict[str, ScoreView] = {}
+    rows: list[dict[str, object]] = []
+    for request in cutoffs_needed(mix, scorer):
+        if request.source not in views:
+            views[request.source] = scores(request.source).within(mix.within)
+        cut = _cut(request, views[request.source])
+        rows.append({**vars(request), **vars(cut)})
+    return pl.DataFrame(rows, schema=THRESHOLD_SCHEMA).sort("path")
+
+
+def select(
+    mix: Mix,
+    thresholds: pl.DataFrame,
+    candidates: pl.DataFrame,
+    sets: Mapping[str, pl.Series],
+) -> pl.DataFrame:
+    """The training pairs of a mix in one partition.
+
+    Args:
+        mix: What to select.
+        thresholds: `path` and `value` of every cut-off, from `realise`.
+        candidates: `uid`, `shard`, `source`, `candidate`, `text`, `score`, in any order; sources
+            that the mix does not read may be among them. All rows of an image are in one frame.
+        sets: Binary uids by name, for `in_set`.
+
+    Returns:
+        The table `curated_mixes` without `mix` and `partition`, sorted by its order.
+
+    Raises:
+        KeyError: If a cut-off or a set that the mix names is not given.
+    """
+    images = Images.of_candidates(candidates, sources_read(mix))
+    decision = decide(mix, thresholds, images, sets)
+    parts = [_emit(decision, pairs) for pairs in decision.pairs]
+    return pl.concat(parts).sort(_PAIR_ORDER)
+
+
+@dataclass(frozen=True)
+class Images:
+    """A row an image, with each source's best candidate beside each other.
+
+    Attributes:
+        frame: `uid`, `shard`, and for each source `has.X` (it has a text), `score.X`,
+            `candidate.X` and, where texts were given, `text.X`.
+        has_texts: Whether they were.
+    """
+
+    frame: pl.DataFrame
+    has_texts: bool
+
+    @classmethod
+    def of_candidates(cls, candidates: pl.DataFrame, sources: Iterable[str]) -> "Images":
+        """Put the best candidates of the sources side by side.
+
+        Without a column `text`, a caption counts as there where it has a score.
+        """
+        has_texts = "text" in candidates.columns
+        parts = [_best_candidates(candidates, source, has_texts=has_texts) for source in sources]
+        uids = parts[0]["uid"]
+        if all(part["uid"].equals(uids) for part in parts[1:]):
+            frame = pl.concat([part.drop("uid") for part in parts], how="horizontal")
+            return cls(_with_shard(frame.insert_column(0, uids)), has_texts)
+        index = pl.concat([part.select("uid") for part in parts]).unique()
+        for part in parts:
+            index = index.join(part, on="uid", how="left")
+        return cls(_with_shard(index), has_texts)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs that one rule gives from one source, as expressions on `Decision.images`."""
+
+    where: pl.Expr
+    source: str
+    candidate: pl.Expr
+    text: pl.Expr
+    score: pl.Expr
+    weight: float
+    rule: int
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a mix takes: images with a column `accepted`, and the pairs among them."""
+
+    images: pl.DataFrame
+    pairs: tuple[Pairs, ...]
+
+
+def decide(
+    mix: Mix, thresholds: pl.DataFrame, images: Images, sets: Mapping[str, pl.Series]
+) -> Decision:
+    """Decide every image, without making the pairs.
+
+    Arguments and errors as for `select`, with the candidates side by side.
+    """
+    values = dict(thresholds.select("path", "value").iter_rows())
+    names = [f"accepts.{i}" for i in range(len(mix.rules))]
+    frame, uids = images.frame, images.frame["uid"]
+    exists = pl.lit(value=True) if mix.within is None else pl.lit(is_within(mix.within, uids))
+    frame = frame.with_columns(
+        (
+            exists
+            & _is_usable(rule.use)
+            & _holds(rule.where, f"rules.{i}.where", _tested_by(rule), values, sets)
+        )
+        .fill_null(value=False)
+        .alias(name)
+        for i, (name, rule) in enumerate(zip(names, mix.rules, strict=True))
+    )
+    if mix.combine == "first":
+        frame = frame.with_columns(
+            pl.col(name) & ~pl.any_horizontal(names[:i]) for i, name in enumerate(names) if i
+        )
+    frame = frame.with_columns(
+        pl.any_horizontal(names).alias("accepted"),
+        *(_choice(rule.use, uids).alias(f"choice.{i}") for i, rule in enumerate(mix.rules)),
+    )
+    pairs = [pair for i, rule in enumerate(mix.rules) for pair in _pairs(rule, i, images.has_texts)]
+    return Decision(frame, tuple(pairs))
+
+
+def _cut(request: CutoffRequest, view: ScoreView) -> Cut:
+    if request.kind == "absolute":
+        return cut_at_value(view.histogram, view.fetch, request.requested)
+    if not view.population:
+        raise EmptyPopulationError(request.source)
+    if request.kind == "quantile":
+        rank = rank_of_fraction(view.population, request.requested)
+    else:
+        rank = min(int(request.requested), view.population) - 1
+    return cut_at_rank(view.histogram, view.fetch, rank)
+
+
+def _tested_by(rule: Rule) -> str | None:
+    return rule.use if isinstance(rule.use, str) else None
+
+
+def _requests(
+    condition: Condition | None, path: str, source: str | None, scorer: str
+) -> Iterator[CutoffRequest]:
+    match condition:
+        case TopFraction():
+            ranked = _named(condition.of or source, path)
+            yield CutoffRequest(f"{path}.top", "quantile", condition.top, scorer, ranked)
+        case TargetSize():
+            ranked = _named(condition.of or source, path)
+            yield CutoffRequest(f"{path}.best", "size", condition.best, scorer, ranked)
+        case AtLeast(at_least=float() as value):
+            tested = _named(condition.of or source, path)
+            yield CutoffRequest(f"{path}.at_least", "absolute", value, scorer, tested)
+        case AtLeast(at_least=TopFraction() | TargetSize() as cutoff):
+            yield from _requests(cutoff, f"{path}.at_least", condition.of or source, scorer)
+        case Every() | Either() | Without():
+            for part, part_path in _parts(condition, path):
+                yield from _requests(part, part_path, source, scorer)
+        case _:
+            return
+
+
+def _holds(
+    condition: Condition | None,
+    path: str,
+    source: str | None,
+    values: Mapping[str, float],
+    sets: Mapping[str, pl.Series],
+) -> pl.Expr:
+    """True, false, or null where a missing score leaves it open."""
+    match condition:
+        case None:
+            return pl.lit(value=True)
+        case TopFraction() | TargetSize() | AtLeast():
+            return _reaches(condition, path, condition.of or source, values)
+        case InSet():
+            return pl.col("uid").is_in(sets[condition.in_set].implode())
+        case Every() | Either() | Without():
+            parts = [_holds(c, p, source, values, sets) for c, p in _parts(condition, path)]
+            if isinstance(condition, Without):
+                return ~parts[0]
+            return (pl.all_horizontal if isinstance(condition, Every) else pl.any_horizontal)(parts)
+
+
+def _reaches(
+    condition: TopFraction | TargetSize | AtLeast,
+    path: str,
+    tested: str | None,
+    values: Mapping[str, float],
+) -> pl.Expr:
+    cutoff, steps = condition, [path]
+    if isinstance(cutoff, AtLeast):
+        steps.append("at_least")
+        cutoff = cutoff.at_least
+    if not isinstance(cutoff, float):
+        steps.append("top" if isinstance(cutoff, TopFraction) else "best")
+    value = pl.lit(values[".".join(steps)], dtype=pl.Float32)
+    return pl.col(f"score.{_named(tested, path)}") >= value
+
+
+def _parts(condition: Every | Either | Without, path: str) -> list[tuple[Condition, str]]:
+    match condition:
+        case Every():
+            return [(part, f"{path}.all.{i}") for i, part in enumerate(condition.all)]
+        case Either():
+            return [(part, f"{path}.any.{i}") for i, part in enumerate(condition.any)]
+        case Without():
+            return [(condition.without, f"{path}.without")]
+
+
+def _named(source: str | None, path: str) -> str:
+    if source is None:
+        msg = f"{path}.of: say which source's score is meant, since the rule uses several"
+        raise ValueError(msg)
+    return source
+
+
+def _is_usable(use: Use) -> pl.Expr:
+    has_text = [pl.col(f"has.{source}") for source in sources_used(use)]
+    return pl.all_horizontal(has_text) if isinstance(use, Join) else pl.any_horizontal(has_text)
+
+
+def _alternatives(use: Use) -> tuple[str, ...]:
+    # A mapping in the file has no order, so the draw must not depend on one.
+    return tuple(sorted(use.random_of)) if isinstance(use, RandomOf) else sources_used(use)
+
+
+def _choice(use: Use, uids: pl.Series) -> pl.Expr:
+    """The number of the alternative that the image takes; null where it is no choice."""
+    names = _alternatives(use)
+    match use:
+        case BestOf():
+            scores = [
+                pl.when(f"has.{name}").then(pl.col(f"score.{name}").fill_null(-np.inf))
+                for name in names
+            ]
+            best = pl.max_horizontal(scores)
+            return pl.coalesce(
+                pl.when(score == best).then(pl.lit(i)) for i, score in enumerate(scores)
+            )
+        case RandomOf():
+            weights = [pl.col(f"has.{name}") * use.random_of[name] for name in names]
+            at = pl.lit(pl.Series(uid_uniform(use.seed, uids, "source"))) * pl.sum_horizontal(
+                weights
+            )
+            # The last one that begins at or before the drawn point: rounding leaves no gap.
+            return pl.coalesce(
+                pl.when(
+                    pl.col(f"has.{names[i]}") & (at >= pl.sum_horizontal(pl.lit(0.0), *weights[:i]))
+                ).then(pl.lit(i))
+                for i in reversed(range(len(names)))
+            )
+        case _:
+            return pl.lit(None, dtype=pl.Int32)
+
+
+def _pairs(rule: Rule, number: int, has_texts: bool) -> Iterator[Pairs]:  # noqa: FBT001 - private
+    accepts = pl.col(f"accepts.{number}")
+    if isinstance(rule.use, Join):
+        yield _joined(rule.use, accepts, rule.weight, number, has_texts=has_texts)
+        return
+    for i, source in enumerate(_alternatives(rule.use)):
+        where, weight = accepts, rule.weight
+        if isinstance(rule.use, BestOf | RandomOf):
+            where = accepts & (pl.col(f"choice.{number}") == i)
+        elif isinstance(rule.use, Each):
+            where, weight = accepts & pl.col(f"has.{source}"), weight * rule.use.each[source]
+        yield Pairs(
+            where=where,
+            source=source,
+            candidate=pl.col(f"candidate.{source}"),
+            text=pl.col(f"text.{source}") if has_texts else pl.lit(None, dtype=pl.String),
+            score=pl.col(f"score.{source}"),
+            weight=weight,
+            rule=number,
+        )
+
+
+def _joined(use: Join, where: pl.Expr, weight: float, number: int, *, has_texts: bool) -> Pairs:
+    texts = [pl.col(f"text.{source}") for source in use.join]
+    scores = [pl.col(f"score.{source}").cast(pl.Float64) for source in use.join]
+    return Pairs(
+        where=where,
+        source="+".join(use.join),
+        candidate=pl.col(f"candidate.{use.join[0]}"),
+        text=pl.concat_str(texts, separator=use.separator)
+        if has_texts
+        else pl.lit(None, dtype=pl.String),
+        score=pl.mean_horizontal(scores, ignore_nulls=False),
+        weight=weight,
+        rule=number,
+    )
+
+
+def _emit(decision: Decision, pairs: Pairs) -> pl.DataFrame:
+    columns = {
+        "shard": pl.col("shard"),
+        "uid": pl.col("uid"),
+        "source": pl.lit(pairs.source),
+        "candidate": pairs.candidate,
+        "text": pairs.text,
+        "score": pairs.score,
+        "weight": pl.lit(pairs.weight),
+        "rule": pl.lit(pairs.rule),
+    }
+    chosen = decision.images.filter(pairs.where)
+    return chosen.select(
+        columns[name].cast(dtype).alias(name) for name, dtype in PAIR_SCHEMA.items()
+    )
+
+
+def _best_candidates(candidates: pl.DataFrame, source: str, *, has_texts: bool) -> pl.DataFrame:
+    has_text = pl.col("text" if has_texts else "score").is_not_null()
+    one = candidates.filter(pl.col("source") == source).with_columns(has=has_text)
+    if one["uid"].n_unique() < one.height:
+        # Shard and text decide only between two samples of one uid, which the pool sets aside.
+        ties = ["candidate", "shard", *(["text"] if has_texts else [])]
+        one = one.sort(
+            "has", "score", *ties, descending=[True, True, *(False for _ in ties)], nulls_last=True
+        ).unique("uid", keep="first", maintain_order=True)
+    kept = ["uid", "shard", "has", "score", "candidate", *(["text"] if has_texts else [])]
+    return one.select(
+        pl.col(name).alias(f"{name}.{source}" if name != "uid" else name) for name in kept
+    )
+
+
+def _with_shard(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_columns(
+        pl.min_horizontal(pl.col(r"^shard\..*$")).alias("shard"),
+        pl.col(r"^has\..*$").fill_null(value=False),
+    )

@@ -1,0 +1,147 @@
+"""Uids: bytes and hex, randomness by (seed, uid), and DataComp's subset files."""
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from recap_assets.specs.draws import uid_halves, uid_hashes
+from recap_assets.specs.mixes import RandomSubset
+
+SUBSET_DTYPE = np.dtype("u8,u8")
+_NPY_MAGIC = b"\x93NUMPY"
+
+
+class SubsetFileError(ValueError):
+    """A file of uids cannot be read. The text names the file and what is wrong with it."""
+
+
+def to_hex(uids: pl.Series) -> pl.Series:
+    """The 32 lower-case hex digits that people read."""
+    return uids.bin.encode("hex")
+
+
+def from_hex(uids: pl.Series) -> pl.Series:
+    """16 bytes from 32 hex digits; upper case is accepted.
+
+    Raises:
+        ValueError: If one is not 32 hex digits.
+    """
+    wrong = uids.filter(~uids.str.contains(r"^[0-9a-fA-F]{32}$").fill_null(value=False))
+    if len(wrong):
+        msg = f"a uid is 32 hex digits, not {wrong[0]!r}"
+        raise ValueError(msg)
+    return uids.str.decode("hex")
+
+
+def uid_uniform(seed: int, uids: pl.Series, purpose: str = "") -> npt.NDArray[np.float64]:
+    """One number in [0, 1) for each uid, a function of (seed, purpose, uid) alone.
+
+    Args:
+        seed: Any integer.
+        uids: Binary, 16 bytes each.
+        purpose: What the number decides; numbers for different purposes are independent.
+    """
+    return (uid_hashes(seed, purpose, uids) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def is_within(subset: RandomSubset, uids: pl.Series) -> pl.Series:
+    """True for the uids of a random part of the pool; larger parts contain smaller ones."""
+    return pl.Series(uid_uniform(subset.seed, uids, "subset") < subset.fraction)
+
+
+def subset_array(uids: pl.Series) -> npt.NDArray[np.void]:
+    """DataComp's subset: (first 8 bytes, last 8 bytes) of each uid, sorted; repeats stay."""
+    first, last = uid_halves(uids)
+    order = np.argsort(first)
+    ranked = first[order]
+    if np.any(ranked[1:] == ranked[:-1]):
+        order = np.lexsort((last, first))
+    array = np.empty(len(first), SUBSET_DTYPE)
+    array["f0"] = first[order]
+    array["f1"] = last[order]
+    return array
+
+
+def write_subset(path: str | Path, uids: pl.Series) -> None:
+    """Write a set of uids, sorted: DataComp's subset file (`.npy`) or one hex uid a line (`.txt`).
+
+    The file appears whole or not at all. A uid that is listed k times stays k times, which
+    DataComp's resharder reads as upsampling.
+
+    Raises:
+        SubsetFileError: If the name ends otherwise.
+        OSError: If it cannot be written; nothing is left behind.
+    """
+    path = Path(path)
+    array = subset_array(uids)
+    match path.suffix:
+        case ".npy":
+            _write_whole(path, lambda file: np.save(file, array, allow_pickle=False))
+        case ".txt":
+            lines = to_hex(_uids_of(array)).to_list()
+            text = "".join(f"{line}\n" for line in lines).encode()
+            _write_whole(path, lambda file: file.write(text))
+        case _:
+            msg = f"{path}: a set of uids is written as .npy or .txt"
+            raise SubsetFileError(msg)
+
+
+def read_subset(path: str | Path) -> pl.Series:
+    """The uids of a subset file, in the file's order: a binary series named `uid`.
+
+    `.txt` holds a hex uid a line. Any other file is DataComp's `u8,u8` array, as `.npy` or, without
+    numpy's header, as the bare memory map that its resharder also takes.
+
+    Raises:
+        SubsetFileError: If the file is missing, truncated or of another type.
+    """
+    path = Path(path)
+    try:
+        if path.suffix == ".txt":
+            lines = pl.Series("uid", path.read_text(encoding="ascii").split(), dtype=pl.String)
+            return from_hex(lines)
+        return _uids_of(_read_array(path))
+    except (OSError, ValueError, EOFError) as error:
+        msg = f"{path}: not a set of uids: {error}"
+        raise SubsetFileError(msg) from error
+
+
+def _read_array(path: Path) -> npt.NDArray[np.void]:
+    with path.open("rb") as file:
+        has_header = file.read(len(_NPY_MAGIC)) == _NPY_MAGIC
+    if has_header:
+        array = np.load(path, allow_pickle=False)
+        if array.dtype != SUBSET_DTYPE or array.ndim != 1:
+            msg = f"the array is {array.ndim}-dimensional of {array.dtype}, not 1 of u8,u8"
+            raise ValueError(msg)
+        return array
+    if path.stat().st_size % SUBSET_DTYPE.itemsize:
+        msg = f"its size is no multiple of {SUBSET_DTYPE.itemsize} bytes"
+        raise ValueError(msg)
+    return np.fromfile(path, SUBSET_DTYPE)
+
+
+def _uids_of(array: npt.NDArray[np.void]) -> pl.Series:
+    big_endian = array.astype([("f0", ">u8"), ("f1", ">u8")])
+    uids = big_endian.view("V16").tolist()
+    return pl.Series("uid", uids, dtype=pl.Binary)
+
+
+def _write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
