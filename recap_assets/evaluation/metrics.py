@@ -1,0 +1,136 @@
+"""From a matrix of scores to one number.
+
+Shapes: `scores` is (queries, candidates), higher is better, any scale. Every result lies in
+[0, 1]. Ties are ranked pessimistically: a wrong candidate with the score of the right one stands
+before it, so a model that gives everything the same score gets 0. NaN ties with everything and
+therefore never wins. Without ties the numbers are CLIP_benchmark 1.6.2's.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Scores = NDArray[np.floating]
+"""Shape (queries, candidates)."""
+
+Ranks = NDArray[np.int64]
+"""Shape (queries,): how many wrong candidates stand before the right one; 0 is best."""
+
+
+def target_ranks(scores: Scores, targets: NDArray[np.integer]) -> Ranks:
+    """How many other candidates score at least as much as each query's target.
+
+    Args:
+        scores: Shape (queries, candidates).
+        targets: Shape (queries,), the column of the right candidate.
+
+    Raises:
+        ValueError: Shapes that do not fit, no query at all, or a target outside the columns.
+    """
+    _refuse_empty(scores)
+    if targets.shape != scores.shape[:1]:
+        msg = f"{len(scores)} rows of scores need as many targets, but there are {targets.shape}"
+        raise ValueError(msg)
+    if targets.min() < 0 or targets.max() >= scores.shape[1]:
+        msg = f"targets lie outside the {scores.shape[1]} columns of the scores"
+        raise ValueError(msg)
+    own = np.take_along_axis(scores, targets[:, None], axis=1)
+    # The target is never below itself, so it is counted once and taken off again.
+    return np.count_nonzero(~(scores < own), axis=1).astype(np.int64) - 1
+
+
+def positive_ranks(scores: Scores, positive_pairs: NDArray[np.bool_]) -> Ranks:
+    """How many wrong candidates score at least as much as each query's best right one.
+
+    Args:
+        scores: Shape (queries, candidates).
+        positive_pairs: Same shape; true where the candidate is right. A query may have several
+            right candidates; one with none gets the rank `candidates`, a miss at every k.
+
+    Raises:
+        ValueError: Shapes that differ, or no query at all.
+    """
+    _refuse_empty(scores)
+    if positive_pairs.shape != scores.shape:
+        msg = f"positive pairs have shape {positive_pairs.shape}, scores {scores.shape}"
+        raise ValueError(msg)
+    best = np.max(scores, axis=1, where=positive_pairs, initial=-np.inf, keepdims=True)
+    return np.count_nonzero(~(scores < best) & ~positive_pairs, axis=1).astype(np.int64)
+
+
+def hit_fraction(ranks: Ranks, k: int) -> float:
+    """Share of the queries whose right candidate is among the first `k`.
+
+    Raises:
+        ValueError: No query, or k below 1.
+    """
+    if k < 1 or not len(ranks):
+        msg = f"k is {k} and there are {len(ranks)} queries: both must be at least 1"
+        raise ValueError(msg)
+    return float(np.mean(ranks < k))
+
+
+def accuracy_at(scores: Scores, targets: NDArray[np.integer], k: int) -> float:
+    """Share of the queries whose target is among the `k` highest scores.
+
+    Args:
+        scores: Shape (queries, classes).
+        targets: Shape (queries,), the class of each query.
+        k: At most the number of classes; with k = classes the result is 1 for any model.
+
+    Raises:
+        ValueError: As `target_ranks`, or a k that is not in [1, classes].
+    """
+    _refuse_k(k, scores)
+    return hit_fraction(target_ranks(scores, targets), k)
+
+
+def mean_per_class_recall(scores: Scores, targets: NDArray[np.integer]) -> float:
+    """Mean over the classes that occur in `targets` of the share of their queries that are right.
+
+    Args:
+        scores: Shape (queries, classes).
+        targets: Shape (queries,), the class of each query.
+
+    Raises:
+        ValueError: As `target_ranks`.
+    """
+    return mean_per_class_hits(target_ranks(scores, targets), targets)
+
+
+def mean_per_class_hits(ranks: Ranks, targets: NDArray[np.integer]) -> float:
+    """`mean_per_class_recall` from ranks: shape (queries,) each, the classes of the queries."""
+    _, classes = np.unique(targets, return_inverse=True)
+    right = np.bincount(classes, weights=ranks == 0)
+    return float(np.mean(right / np.bincount(classes)))
+
+
+def recall_at(scores: Scores, positive_pairs: NDArray[np.bool_], k: int) -> float:
+    """Share of the queries with at least one right candidate among the `k` highest scores.
+
+    This is recall as CLIP papers use it: 1 or 0 for a query, however many right candidates it
+    has. For image retrieval rows are texts and columns images; for text retrieval the transpose.
+
+    Args:
+        scores: Shape (queries, candidates).
+        positive_pairs: Same shape; true where the candidate is right. A query without one is a
+            miss.
+        k: At most the number of candidates.
+
+    Raises:
+        ValueError: As `positive_ranks`, or a k that is not in [1, candidates].
+    """
+    _refuse_k(k, scores)
+    return hit_fraction(positive_ranks(scores, positive_pairs), k)
+
+
+def _refuse_empty(scores: Scores) -> None:
+    if scores.ndim != 2 or 0 in scores.shape:
+        msg = f"scores have shape {scores.shape}: at least one query and one candidate are needed"
+        raise ValueError(msg)
+
+
+def _refuse_k(k: int, scores: Scores) -> None:
+    _refuse_empty(scores)
+    if not 1 <= k <= scores.shape[1]:
+        msg = f"k is {k}, which is not between 1 and the number of candidates {scores.shape[1]}"
+        raise ValueError(msg)

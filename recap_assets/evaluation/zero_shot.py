@@ -1,0 +1,182 @@
+"""Zero-shot evaluation of one model on one set, as CLIP_benchmark does it (paper.md, 6.5)."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recap_assets.evaluation.embedding import Embedder
+from recap_assets.evaluation.metrics import (
+    Ranks,
+    hit_fraction,
+    mean_per_class_hits,
+    positive_ranks,
+    target_ranks,
+)
+from recap_assets.evaluation.sets import ClassificationSet, RetrievalSet
+
+RECALL_AT = (1, 5, 10)
+CLASSIFICATION_MAIN = "acc1"
+RETRIEVAL_MAIN = "mean_recall@1"
+
+_BLOCK = 2**22  # scores held at a time: 16 MiB in float32
+
+Embeddings = NDArray[np.float32]
+"""Unit length, shape (n, dim)."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number of one task.
+
+    Attributes:
+        metric: acc1, acc5, mean_per_class_recall, image_retrieval_recall@k,
+            text_retrieval_recall@k or mean_recall@1.
+        value: In [0, 1].
+        is_main: True for the metric that enters averages.
+        n_samples: Images of the set.
+    """
+
+    metric: str
+    value: float
+    is_main: bool
+    n_samples: int
+
+
+def evaluate(
+    embedder: Embedder,
+    evaluation_set: ClassificationSet | RetrievalSet,
+    *,
+    batch_size: int,
+    metric: str | None = None,
+) -> list[Metric]:
+    """Measure a model on a set; every image and text is embedded once.
+
+    Classification gives acc1, acc5 (from five classes on) and mean_per_class_recall; retrieval
+    gives recall at 1, 5 and 10 for images and texts (each k up to the number of candidates) and
+    mean_recall@1, half the sum of both at 1.
+
+    Args:
+        embedder: Unit-length embeddings of images and texts.
+        evaluation_set: From `load_set`.
+        batch_size: Images or texts of one call to the embedder.
+        metric: The main one; by default acc1 for classification, mean_recall@1 for retrieval.
+
+    Raises:
+        ValueError: The set has no such metric.
+        EvaluationSetError: The set is damaged.
+    """
+    if isinstance(evaluation_set, ClassificationSet):
+        values, n_samples = _classify(embedder, evaluation_set, batch_size)
+        main = metric or CLASSIFICATION_MAIN
+    else:
+        values, n_samples = _retrieve(embedder, evaluation_set, batch_size)
+        main = metric or RETRIEVAL_MAIN
+    if main not in values:
+        msg = f"{evaluation_set.path}: no metric {main!r}; this set gives {', '.join(values)}"
+        raise ValueError(msg)
+    return [Metric(name, value, name == main, n_samples) for name, value in values.items()]
+
+
+def class_embeddings(
+    embedder: Embedder, class_names: Sequence[str], templates: Sequence[str], batch_size: int
+) -> Embeddings:
+    """The prompt ensemble: for each class the normalised mean of its prompts' embeddings.
+
+    Returns:
+        Shape (classes, dim). A class whose prompts cancel out keeps a zero row, which never wins.
+    """
+    n_templates = len(templates)
+    owners = np.arange(len(class_names) * n_templates) // n_templates
+    sums: NDArray[np.float64] | None = None
+    for rows in _row_blocks(len(owners), batch_size):
+        prompts = [
+            templates[row % n_templates].replace("{c}", class_names[row // n_templates])
+            for row in range(rows.start, rows.stop)
+        ]
+        embedded = embedder.embed_texts(prompts)
+        if sums is None:
+            sums = np.zeros((len(class_names), embedded.shape[1]))
+        np.add.at(sums, owners[rows], embedded)
+    assert sums is not None, "a set has classes and templates"  # noqa: S101 - load_set saw to it
+    norms = np.linalg.norm(sums, axis=1, keepdims=True)
+    return (sums / np.where(norms > 0, norms, 1)).astype(np.float32)
+
+
+def cosines(queries: Embeddings, candidates: Embeddings) -> NDArray[np.float32]:
+    """Cosines of unit-length rows, shape (queries, candidates).
+
+    Summed in float64 and rounded once: a float32 product gives equal embeddings unequal scores,
+    depending on where in the matrix they stand, and ties would not be seen as ties.
+    """
+    return (queries.astype(np.float64) @ candidates.astype(np.float64).T).astype(np.float32)
+
+
+def _classify(
+    embedder: Embedder, evaluation_set: ClassificationSet, batch_size: int
+) -> tuple[dict[str, float], int]:
+    names = evaluation_set.class_names
+    classes = class_embeddings(embedder, names, evaluation_set.templates, batch_size)
+    all_ranks: list[Ranks] = []
+    all_labels: list[NDArray[np.int64]] = []
+    for images, labels in evaluation_set.batches(batch_size):
+        all_ranks.append(target_ranks(cosines(embedder.embed_images(images), classes), labels))
+        all_labels.append(labels)
+    ranks, labels = np.concatenate(all_ranks), np.concatenate(all_labels)
+    values = {"acc1": hit_fraction(ranks, 1)}
+    if len(names) >= 5:
+        values["acc5"] = hit_fraction(ranks, 5)
+    values["mean_per_class_recall"] = mean_per_class_hits(ranks, labels)
+    return values, len(ranks)
+
+
+def _retrieve(
+    embedder: Embedder, evaluation_set: RetrievalSet, batch_size: int
+) -> tuple[dict[str, float], int]:
+    image_parts: list[Embeddings] = []
+    text_parts: list[Embeddings] = []
+    n_captions: list[int] = []
+    for images, captions in evaluation_set.batches(batch_size):
+        image_parts.append(embedder.embed_images(images))
+        texts = [text for of_image in captions for text in of_image]
+        blocks = _row_blocks(len(texts), batch_size)
+        text_parts += [embedder.embed_texts(texts[rows]) for rows in blocks]
+        n_captions += [len(of_image) for of_image in captions]
+    images, texts = np.concatenate(image_parts), np.concatenate(text_parts)
+    image_of_text = np.repeat(np.arange(len(images)), n_captions)
+    sides = {
+        "image": (_ranks(texts, images, image_of_text, np.arange(len(images))), len(images)),
+        "text": (_ranks(images, texts, np.arange(len(images)), image_of_text), len(texts)),
+    }
+    values = {
+        f"{side}_retrieval_recall@{k}": hit_fraction(ranks, k)
+        for side, (ranks, n_candidates) in sides.items()
+        for k in RECALL_AT
+        if k <= n_candidates
+    }
+    both = [values[f"{side}_retrieval_recall@1"] for side in sides]
+    return {**values, RETRIEVAL_MAIN: 0.5 * sum(both)}, len(images)
+
+
+def _ranks(
+    queries: Embeddings,
+    candidates: Embeddings,
+    image_of_query: NDArray[np.integer],
+    image_of_candidate: NDArray[np.integer],
+) -> Ranks:
+    # A block of rows at a time: 25,000 captions by 5,000 images would be half a gigabyte.
+    return np.concatenate(
+        [
+            positive_ranks(
+                cosines(queries[rows], candidates),
+                image_of_query[rows, None] == image_of_candidate[None],
+            )
+            for rows in _row_blocks(len(queries), max(1, _BLOCK // len(candidates)))
+        ]
+    )
+
+
+def _row_blocks(n_rows: int, size: int) -> Iterator[slice]:
+    for start in range(0, n_rows, size):
+        yield slice(start, min(start + size, n_rows))
