@@ -45,7 +45,6 @@ from recap_assets.specs.mixes import (
     Join,
     Mix,
     RandomOf,
-    RandomSubset,
     Rule,
     TargetSize,
     TopFraction,
