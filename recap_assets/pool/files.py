@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Protocol
+from typing import Protocol, cast
 
 from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
@@ -79,7 +79,9 @@ class RemoteFile:
     def read(self, offset: int, length: int) -> bytes:
         """Bytes from `offset`; fewer than `length` at the end of the file."""
         end = min(offset + length, self.size)
-        return bytes(self._fs.cat_file(self._path, offset, end)) if end > offset else b""
+        if end <= offset:
+            return b""
+        return cast(bytes, self._fs.cat_file(self._path, offset, end))
 
     def read_many(self, ranges: Sequence[Range]) -> list[bytes | None]:
         """The bytes of each range, in one round of concurrent requests."""

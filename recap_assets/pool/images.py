@@ -7,6 +7,7 @@ cannot claim gigabytes. JPEG goes through simplejpeg, the other formats through 
 import io
 import struct
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
@@ -80,30 +81,38 @@ def decode(data: bytes, limits: ImageLimits, min_side: int | None = None) -> NDA
     facts = image_facts(data, limits)
     if facts.format == "JPEG":
         return _decode_jpeg(data, limits, min_side)
-    _CHECK_COMPLETE[facts.format](data)
-    return _decode_with_pillow(data, facts.format, limits, min_side)
+    return _decode_other(data, facts.format, limits, min_side)
 
 
 def perceptual_hash(image: NDArray[np.uint8]) -> int:
     """64-bit DCT hash of an RGB image, as a signed integer.
 
-    The image is reduced to 32x32 grey levels; of its two-dimensional DCT the 8x8 lowest frequencies
-    (the mean included) give a bit each: above their median or not, row by row, first bit highest.
-    That is `imagehash.phash`; ties and the rounding noise of flat images count as not above.
+    The image is reduced to 32x32 grey levels by a Lanczos filter; of their two-dimensional DCT the
+    8x8 lowest frequencies (the mean included) give a bit each: above their median or not, row by
+    row, the first bit highest. These are the steps of `imagehash.phash`, without its rounding to whole
+    grey levels in between. Ties, as in a flat image, count as not above.
     """
-    grey = Image.fromarray(image).convert("L").resize((32, 32), Image.Resampling.LANCZOS)
-    low = _DCT @ np.asarray(grey, dtype=np.float64) @ _DCT.T
-    bits = np.round(low - np.median(low), 6) > 0
-    return int.from_bytes(np.packbits(bits).tobytes(), "big", signed=True)
+    return _hash_of_grey(np.asarray(Image.fromarray(image).convert("L")))
 
 
-def perceptual_hash_of(data: bytes, limits: ImageLimits) -> int:
+def perceptual_hash_of(data: bytes, limits: ImageLimits, facts: ImageFacts | None = None) -> int:
     """The hash that the pool's index holds: of the image decoded to at least HASH_SIDE.
+
+    A few bits may differ from the hash of the image decoded in full.
+
+    Args:
+        data: The encoded image.
+        limits: Bounds, checked on the header before decoding.
+        facts: What `image_facts` says of the same data and limits, where it is known already.
 
     Raises:
         ImageRejected: With any reason of IMAGE_REASONS.
     """
-    return perceptual_hash(decode(data, limits, min_side=HASH_SIDE))
+    facts = facts or image_facts(data, limits)
+    if facts.format != "JPEG":
+        return perceptual_hash(_decode_other(data, facts.format, limits, HASH_SIDE))
+    grey = _decode_jpeg(data, limits, HASH_SIDE, "GRAY")
+    return _hash_of_grey(grey[..., 0]) if grey.shape[-1] == 1 else perceptual_hash(grey)
 
 
 def hamming(a: int, b: int) -> int:
@@ -137,9 +146,28 @@ def matches_within(
     return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
 
 
-_DCT: NDArray[np.float64] = 2 * np.cos(
+_DCT: NDArray[np.float64] = np.cos(
     np.pi * np.arange(8)[:, None] * (2 * np.arange(32)[None, :] + 1) / 64
 )
+
+
+def _hash_of_grey(grey: NDArray[np.uint8]) -> int:
+    height, width = grey.shape
+    low = (_frequencies(height) @ grey.astype(np.float64) @ _frequencies(width).T).ravel()
+    ordered = np.sort(low)
+    # A flat image leaves nothing but the rounding errors of the sums.
+    bits = low - (ordered[31] + ordered[32]) / 2 > 1e-6
+    return int.from_bytes(np.packbits(bits).tobytes(), "big", signed=True)
+
+
+@lru_cache(maxsize=512)
+def _frequencies(length: int) -> NDArray[np.float64]:
+    """Matrix (8, length): Lanczos reduction of `length` pixels to 32, then their DCT."""
+    scale = max(1.0, length / 32)
+    centres = (np.arange(32) + 0.5) * length / 32
+    x = (np.arange(length) + 0.5 - centres[:, None]) / scale
+    weights = np.where(np.abs(x) < 3, np.sinc(x) * np.sinc(x / 3), 0)
+    return _DCT @ (weights / weights.sum(axis=1, keepdims=True))
 
 
 def _check_size(width: int, height: int, limits: ImageLimits) -> None:
@@ -172,11 +200,11 @@ def _read_header(data: bytes) -> ImageFacts:
 
 def _jpeg_header(data: bytes) -> ImageFacts:
     try:
-        height, width = simplejpeg.decode_jpeg_header(data)[:2]
+        height, width, *_ = simplejpeg.decode_jpeg_header(data)
     except ValueError as error:
         reason = "undecodable" if _reaches_scan(data) else "truncated_image"
         raise ImageRejected(reason, str(error)) from error
-    return ImageFacts("JPEG", width, height)
+    return ImageFacts("JPEG", int(width), int(height))
 
 
 def _reaches_scan(data: bytes) -> bool:
@@ -194,7 +222,8 @@ def _webp_header(data: bytes) -> ImageFacts:
     if kind == b"VP8X":
         if len(data) < 30:
             raise ImageRejected("truncated_image", "the header is cut")
-        width, height = (int.from_bytes(data[i : i + 3], "little") + 1 for i in (24, 27))
+        width = int.from_bytes(data[24:27], "little") + 1
+        height = int.from_bytes(data[27:30], "little") + 1
     elif kind == b"VP8L":
         (bits,) = struct.unpack_from("<I", data, 21)
         width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
@@ -207,13 +236,16 @@ def _webp_header(data: bytes) -> ImageFacts:
     return ImageFacts("WEBP", width, height)
 
 
-def _decode_jpeg(data: bytes, limits: ImageLimits, min_side: int | None) -> NDArray[np.uint8]:
+def _decode_jpeg(
+    data: bytes, limits: ImageLimits, min_side: int | None, colours: str = "RGB"
+) -> NDArray[np.uint8]:
+    """RGB, or with colours GRAY one channel, unless Pillow had to help out."""
     # Each scan of a progressive file costs a pass over all its pixels.
     if data.count(b"\xff\xda") > MAX_JPEG_SCANS:
         raise ImageRejected("bomb", "too many scans")
     side = min_side or 0
     try:
-        return simplejpeg.decode_jpeg(data, min_height=side, min_width=side)
+        return simplejpeg.decode_jpeg(data, colours, min_height=side, min_width=side)
     except ValueError as error:
         text = str(error)
         if "Premature end of JPEG" in text:
@@ -221,6 +253,13 @@ def _decode_jpeg(data: bytes, limits: ImageLimits, min_side: int | None) -> NDAr
         if "Corrupt JPEG data" in text and "extraneous" not in text:
             raise ImageRejected("undecodable", text) from error
     return _decode_with_pillow(data, "JPEG", limits, min_side)
+
+
+def _decode_other(
+    data: bytes, image_format: str, limits: ImageLimits, min_side: int | None
+) -> NDArray[np.uint8]:
+    _CHECK_COMPLETE[image_format](data)
+    return _decode_with_pillow(data, image_format, limits, min_side)
 
 
 def _decode_with_pillow(

@@ -21,12 +21,10 @@ from recap_assets.pool.files import (
     staged,
 )
 from recap_assets.pool.images import (
-    HASH_SIDE,
     IMAGE_REASONS,
     ImageRejected,
-    decode,
     image_facts,
-    perceptual_hash,
+    perceptual_hash_of,
 )
 from recap_assets.pool.manifest import Shard, folder_rows
 from recap_assets.pool.metadata import Metadata, read_rows
@@ -259,8 +257,9 @@ def _examine(row: _Row, file: RangeFile, limits: ImageLimits) -> None:
     if data:
         row.sha256 = hashlib.sha256(data).digest()
     try:
-        row.image_format, row.width, row.height = image_facts(data, limits)
-        row.perceptual_hash = perceptual_hash(decode(data, limits, min_side=HASH_SIDE))
+        facts = image_facts(data, limits)
+        row.image_format, row.width, row.height = facts
+        row.perceptual_hash = perceptual_hash_of(data, limits, facts)
     except ImageRejected as rejection:
         # What is wrong with the image weighs more than what is wrong with its json.
         if row.reject_reason in {None, "bad_json", "bad_uid"}:

@@ -5,6 +5,7 @@ import posixpath
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import fsspec
 import polars as pl
@@ -17,7 +18,7 @@ from recap_assets.specs.pool import FolderPool, WebDatasetPool
 
 __all__ = [
     "Listing", "PoolError", "Shard", "ShardFile", "SkippedFile", "assign", "folder_rows",
-    "list_shards", "partition_key", "survey",
+    "list_shards", "partition_key", "survey", "survey_tars",
 ]  # fmt: skip
 
 _GLOB = re.compile(r"[*?\[]")
@@ -85,7 +86,37 @@ def survey(pool: WebDatasetPool | FolderPool) -> Listing:
     """
     if isinstance(pool, FolderPool):
         return Listing(_virtual_shards(pool), [])
-    return _tar_shards(pool.shards)
+    return survey_tars(pool.shards)
+
+
+def survey_tars(where: str) -> Listing:
+    """List the tars of a folder or glob: a local path or an fsspec URL. See `survey`.
+
+    Raises:
+        PoolError: Where there is no folder or no shard.
+    """
+    fs, root = url_to_fs(where)
+    is_glob = bool(_GLOB.search(root))
+    found = _find_glob(fs, root) if is_glob else _find_folder(fs, root, where)
+    base = _fixed_part(root) if is_glob else root
+    names = {path: posixpath.relpath(path, base) for path in found}
+    stats = {path for path in found if path.endswith("_stats.json")}
+    if is_glob:
+        stats |= set(fs.glob(posixpath.join(posixpath.dirname(root), "*_stats.json")))
+    shards: list[ShardFile] = []
+    skipped: list[SkippedFile] = []
+    for path in sorted(found, key=names.__getitem__):
+        reason = _why_not(path, names[path], found[path], stats)
+        if reason is None:
+            version = version_of(found[path], path, is_local=isinstance(fs, LocalFileSystem))
+            name = names[path].removesuffix(".tar")
+            url = path if isinstance(fs, LocalFileSystem) else fs.unstrip_protocol(path)
+            shards.append(ShardFile(name, url, int(found[path]["size"]), version))
+        elif reason:
+            skipped.append(SkippedFile(names[path], reason))
+    if not shards:
+        raise PoolError(_no_shards(where, skipped))
+    return Listing(shards, skipped)
 
 
 def assign(files: Sequence[ShardFile], known: Sequence[Shard]) -> list[Shard]:
@@ -123,31 +154,6 @@ def folder_rows(pool: FolderPool, shard_name: str) -> pl.DataFrame:
     return _texts(pool).slice(index * pool.samples_per_shard, pool.samples_per_shard)
 
 
-def _tar_shards(where: str) -> Listing:
-    fs, root = url_to_fs(where)
-    is_glob = bool(_GLOB.search(root))
-    found = _find_glob(fs, root) if is_glob else _find_folder(fs, root, where)
-    base = _fixed_part(root) if is_glob else root
-    names = {path: posixpath.relpath(path, base) for path in found}
-    stats = {path for path in found if path.endswith("_stats.json")}
-    if is_glob:
-        stats |= set(fs.glob(posixpath.join(posixpath.dirname(root), "*_stats.json")))
-    shards: list[ShardFile] = []
-    skipped: list[SkippedFile] = []
-    for path in sorted(found, key=names.__getitem__):
-        reason = _why_not(path, names[path], found[path], stats)
-        if reason is None:
-            version = version_of(found[path], path, is_local=isinstance(fs, LocalFileSystem))
-            name = names[path].removesuffix(".tar")
-            url = path if isinstance(fs, LocalFileSystem) else fs.unstrip_protocol(path)
-            shards.append(ShardFile(name, url, int(found[path]["size"]), version))
-        elif reason:
-            skipped.append(SkippedFile(names[path], reason))
-    if not shards:
-        raise PoolError(_no_shards(where, skipped))
-    return Listing(shards, skipped)
-
-
 def _why_not(path: str, name: str, info: dict, stats: set[str]) -> str | None:
     """Why a file is no shard; empty for what does not even look like one, None for a shard."""
     if name.endswith(_COMPRESSED):
@@ -175,7 +181,7 @@ def _find_folder(fs: AbstractFileSystem, root: str, where: str) -> dict[str, dic
 
 
 def _find_glob(fs: AbstractFileSystem, pattern: str) -> dict[str, dict]:
-    found = fs.glob(pattern, detail=True)
+    found = cast(dict[str, dict], fs.glob(pattern, detail=True))
     return {path: info for path, info in found.items() if info["type"] == "file"}
 
 

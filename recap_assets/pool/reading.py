@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from recap_assets.pool.files import RangeFile, open_below, open_range_file
 from recap_assets.pool.images import ImageRejected, decode
 from recap_assets.pool.indexing import IMAGE_EXTENSIONS, MAX_TEXT_BYTES, clean_text
-from recap_assets.pool.manifest import Shard, list_shards
+from recap_assets.pool.manifest import Shard, survey_tars
 from recap_assets.pool.tar_index import group_members, index_tar
 from recap_assets.specs.pool import (
     FolderPool,
@@ -180,9 +180,8 @@ def iterate_corpus(
     reject = on_reject or (lambda _key, _reason: None)
     if isinstance(corpus, WebDatasetCorpus):
         limits = limits or corpus.limits
-        pool = WebDatasetPool(kind="webdataset", shards=corpus.shards)
-        corpus = [shard.url for shard in list_shards(pool)]
-    limits = limits or ImageLimits()
+        corpus = [shard.url for shard in survey_tars(corpus.shards).shards]
+    limits = limits or ImageLimits.model_validate({})
     for url in corpus:
         for key, members in iterate_members(url, ("txt", *IMAGE_EXTENSIONS), limits.max_bytes):
             data = next((members[e] for e in IMAGE_EXTENSIONS if e in members), None)
