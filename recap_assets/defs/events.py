@@ -7,6 +7,8 @@ suppressed by a private metadata key. A test asserts that one partition gives on
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import dagster as dg
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
@@ -20,6 +22,7 @@ CODE_VERSION = "dagster/code_version"
 INPUT_VERSION = "dagster/input_data_version/"
 FINGERPRINT = "recap/fingerprint"
 N_ROWS = "recap/n_rows"
+REJECTED = "rejected/"
 
 NO_AUTOMATIC_EVENTS = {SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True}
 _BATCH = 1_000
@@ -36,7 +39,7 @@ def materialization(
         "rewritten": dg.MetadataValue.bool(outcome.table_version is not None),
     }
     for reason, n in outcome.rejected.items():
-        metadata[f"rejected/{reason}"] = dg.MetadataValue.int(n)
+        metadata[f"{REJECTED}{reason}"] = dg.MetadataValue.int(n)
     for name, fact in outcome.facts.items():
         metadata[name] = dg.MetadataValue.text(fact) if isinstance(fact, str) else _number(fact)
     for name, text in outcome.markdown.items():
@@ -65,15 +68,30 @@ def _tags(record: Record) -> dict[str, str]:
     }
 
 
+@dataclass(frozen=True)
+class Remembered:
+    """One materialization: its record, and what people ask about it."""
+
+    record: Record
+    built_at: datetime
+    seconds: float
+    rejected: Mapping[str, int]
+    run_id: str
+
+
 class DagsterRecords:
     """The records in a Dagster instance's event log, each event read once."""
 
     def __init__(self, instance: dg.DagsterInstance) -> None:
         self._instance = instance
-        self._by_storage_id: dict[int, Record] = {}
+        self._by_storage_id: dict[int, Remembered] = {}
 
     def latest(self, asset: str) -> Mapping[str, Record]:
         """The last record of each partition of an asset."""
+        return {key: remembered.record for key, remembered in self.remembered(asset).items()}
+
+    def remembered(self, asset: str) -> Mapping[str, Remembered]:
+        """The last materialization of each partition of an asset."""
         key = dg.AssetKey(asset.split("/"))
         ids = self._latest_ids(key)
         unseen = [i for i in ids.values() if i not in self._by_storage_id]
@@ -105,7 +123,23 @@ class DagsterRecords:
         for row in found.records:
             event = row.asset_materialization
             if event is not None and event.tags and FINGERPRINT in event.tags:
-                self._by_storage_id[row.storage_id] = _record(event.tags)
+                self._by_storage_id[row.storage_id] = _remembered(row, event)
+
+
+def _remembered(row: dg.EventLogRecord, event: dg.AssetMaterialization) -> Remembered:
+    values = {name: value.value for name, value in event.metadata.items()}
+    rejected = {
+        name.removeprefix(REJECTED): int(value)
+        for name, value in values.items()
+        if name.startswith(REJECTED)
+    }
+    return Remembered(
+        record=_record(event.tags or {}),
+        built_at=datetime.fromtimestamp(row.timestamp, UTC),
+        seconds=float(values.get("seconds", 0.0)),
+        rejected=rejected,
+        run_id=row.run_id,
+    )
 
 
 def _record(tags: Mapping[str, str]) -> Record:

@@ -115,11 +115,11 @@ class Graph:
         edges = {node.key: {dep.asset for dep in node.dependencies} for node in nodes}
         order = TopologicalSorter(edges).static_order()
         self.nodes: dict[str, Node] = {key: by_key[key] for key in order}
-        self._partitions = {"none": ("",), **{k: tuple(v) for k, v in partitions.items()}}
+        self._partitions = partitions
 
     def partitions(self, node: Node) -> tuple[str, ...]:
         """Keys of the node's partitions; one empty key where it has none."""
-        return self._partitions[node.dimension]
+        return ("",) if node.dimension == "none" else tuple(self._partitions(node.dimension))
 
     def read_by(self, node: Node, partition: str, dependency: Dependency) -> tuple[str, ...]:
         """Partitions of the dependency that this partition of the node reads."""

@@ -249,7 +249,7 @@ def _vectors(packed: pl.Series) -> NDArray[np.float32]:
     return np.frombuffer(joined, dtype="<f2").reshape(len(packed), -1).astype(np.float32)
 
 
-def _scores_outcome(  # noqa: PLR0913 - the facts of one event
+def _scores_outcome(
     rows: pl.DataFrame,
     texts: pl.DataFrame,
     histogram: pl.DataFrame,

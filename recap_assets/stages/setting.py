@@ -3,7 +3,8 @@
 import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from pathlib import Path
 
 import polars as pl
 
@@ -37,12 +38,18 @@ class Setting:
             )
         return pool
 
-    @cached_property
+    @property
     def shards(self) -> Mapping[int, Shard]:
-        """The pool's shards by number, as of the first look."""
-        return {shard.number: shard for shard in self._numbered_shards()}
+        """The pool's shards by number, as of the last `scan`."""
+        pool = self.experiment.pool
+        if isinstance(pool, EmbeddedPool):
+            return self._drawn_shards
+        path = self.workspace.manifest
+        if not path.exists():
+            self.scan()
+        return _read_manifest(path, path.stat().st_mtime_ns)
 
-    @cached_property
+    @property
     def partitions(self) -> Mapping[str, tuple[Shard, ...]]:
         """The shards of each pool partition."""
         groups: dict[str, list[Shard]] = {}
@@ -50,6 +57,20 @@ class Setting:
             key = partition_key(number, self.pool.shards_per_partition)
             groups.setdefault(key, []).append(shard)
         return {key: tuple(shards) for key, shards in groups.items()}
+
+    def scan(self) -> None:
+        """Look which shards the pool has now, and keep the list; known ones keep their numbers."""
+        pool = self.experiment.pool
+        if isinstance(pool, EmbeddedPool):
+            return
+        path = self.workspace.manifest
+        known = (
+            list(_read_manifest(path, path.stat().st_mtime_ns).values()) if path.exists() else []
+        )
+        shards = assign(list_shards(pool), known)
+        if shards != known:
+            rows = json.dumps([asdict(shard) for shard in shards], indent=1)
+            write_atomically(path, rows.encode())
 
     def usable_images(self, partition: str) -> pl.DataFrame:
         """Where the partition's good images lie: shard, uid, key, offset, size."""
@@ -72,23 +93,26 @@ class Setting:
 
         return look
 
-    def _numbered_shards(self) -> list[Shard]:
-        pool = self.experiment.pool
-        if isinstance(pool, EmbeddedPool):
-            return self._drawn_shards(pool)
-        path = self.workspace.manifest
-        known = [Shard(**row) for row in json.loads(path.read_text())] if path.exists() else []
-        shards = assign(list_shards(pool), known)
-        if shards != known:
-            rows = json.dumps([asdict(shard) for shard in shards], indent=1)
-            write_atomically(path, rows.encode())
-        return shards
-
-    def _drawn_shards(self, pool: EmbeddedPool) -> list[Shard]:
+    @cached_property
+    def _drawn_shards(self) -> Mapping[int, Shard]:
         # They are drawn by an asset of their own, so they are known before they exist.
+        pool = self.experiment.pool
+        assert isinstance(pool, EmbeddedPool)  # noqa: S101 - told to the type checker
         folder = self.workspace.world / WORLD_POOL
-        names = [f"{i:08d}" for i in range(-(-pool.samples // pool.samples_per_shard))]
-        return [
-            Shard(name=name, url=str(folder / f"{name}.tar"), size=0, version="drawn", number=i)
-            for i, name in enumerate(names)
-        ]
+        numbers = range(-(-pool.samples // pool.samples_per_shard))
+        return {
+            number: Shard(
+                name=f"{number:08d}",
+                url=str(folder / f"{number:08d}.tar"),
+                size=0,
+                version="drawn",
+                number=number,
+            )
+            for number in numbers
+        }
+
+
+@lru_cache(maxsize=8)
+def _read_manifest(path: Path, _modified: int) -> Mapping[int, Shard]:
+    shards = [Shard(**row) for row in json.loads(path.read_text())]
+    return {shard.number: shard for shard in shards}

@@ -1,0 +1,98 @@
+"""`recap build`: the plan, progress with an ETA, and what came of it."""
+
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from recap_assets.cli.leaderboard import print_leaderboard
+from recap_assets.cli.status import plan_table
+from recap_assets.defs.building import Build, Finished, State
+from recap_assets.defs.session import Session
+
+QUIET_SECONDS = 10.0
+
+
+def run_build(session: Session, *, jobs: int, ask: bool, dry_run: bool) -> int:
+    """Build what is out of date; the exit code is 1 where something failed."""
+    console = Console()
+    build = Build(session, jobs)
+    first = build.plan()
+    if not first:
+        console.print(f"{session.setting.experiment.name}: everything is up to date.")
+        _print_places(console, session)
+        return 0
+    console.print(plan_table(first))
+    if dry_run:
+        return 0
+    if ask and console.is_interactive and console.input("Build this? [y/N] ").lower() != "y":
+        return 0
+    started = time.monotonic()
+    failed = _show(console, build)
+    minutes, seconds = divmod(int(time.monotonic() - started), 60)
+    if failed:
+        for name, error in failed.items():
+            console.print(f"[red]failed[/] {name}: {error}", markup=True, highlight=False)
+        console.print(f"{len(failed)} failed; the rest is kept. Mend the cause and run again.")
+        return 1
+    console.print(f"Built {build.state.n_done} partitions in {minutes} min {seconds} s.")
+    print_leaderboard(console, session)
+    _print_places(console, session)
+    return 0
+
+
+def _show(console: Console, build: Build) -> dict[str, str]:
+    started = time.monotonic()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+    )
+    last_line = started
+    with Progress(
+        *columns, TimeElapsedColumn(), TextColumn("{task.fields[eta]}"), console=console,
+        disable=not console.is_terminal,
+    ) as bar:  # fmt: skip
+        task = bar.add_task("building", total=1.0, eta="")
+        for event in build.events():
+            if isinstance(event, Finished):
+                _print_finished(bar.console, event, build.state, started)
+                last_line = time.monotonic()
+                continue
+            bar.update(task, completed=event.share, eta=_eta(event, started))
+            if not console.is_terminal and time.monotonic() - last_line > QUIET_SECONDS:
+                console.print(_line(event, started), highlight=False)
+                last_line = time.monotonic()
+    return build.state.failed
+
+
+def _print_finished(console: Console, event: Finished, state: State, started: float) -> None:
+    names = event.batch.partitions
+    which = "" if names == ("",) else f" [{names[0]}]" if len(names) == 1 else f" [{len(names)}]"
+    mark = "[red]failed[/]" if event.error else "built"
+    share = f"{100 * state.share:3.0f}% {_eta(state, started)}"
+    text = (
+        f"{mark} {event.batch.node.key}{which.replace('[', chr(92) + '[')} in {event.seconds:.1f} s"
+    )
+    console.print(f"{share}  {text}", highlight=False)
+
+
+def _eta(state: State, started: float) -> str:
+    share = state.share
+    if share < 0.02:
+        return "ETA ..."
+    left = (time.monotonic() - started) * (1 - share) / share
+    return f"ETA {int(left // 60)}:{int(left % 60):02d}"
+
+
+def _line(state: State, started: float) -> str:
+    doing = ", ".join(f"{name} {100 * done:.0f}%" for name, done in sorted(state.running.items()))
+    return f"{100 * state.share:3.0f}% {_eta(state, started)}  {doing}"
+
+
+def _print_places(console: Console, session: Session) -> None:
+    workspace = session.setting.workspace
+    if workspace.report.exists():
+        console.print(f"Report: {workspace.latest_report}", soft_wrap=True)
+    console.print(f"Tables: {workspace.tables.root}", soft_wrap=True)
+    console.print("UI:     make ui   (or: recap ui), then http://127.0.0.1:3000")

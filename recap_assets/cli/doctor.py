@@ -1,0 +1,130 @@
+"""`recap doctor`: what stands between this experiment and a build, in words."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+
+from recap_assets.pool.manifest import PoolError, survey
+from recap_assets.specs.evaluation import WebDatasetTask
+from recap_assets.specs.experiment import Experiment
+from recap_assets.specs.loading import ExperimentError, load_experiment
+from recap_assets.specs.pool import EmbeddedPool, FolderPool, WebDatasetCorpus, WebDatasetPool
+from recap_assets.specs.sources import EmbeddedSource
+from recap_assets.storage.workspace import Workspace
+
+FREE_BYTES = 2 * 2**30
+
+Finding = tuple[bool, str]
+
+
+def run_doctor(path: Path, settings: tuple[str, ...]) -> int:
+    """Check everything, print a line for each check; 1 where something is wrong."""
+    try:
+        experiment = load_experiment(path, settings)
+    except ExperimentError as error:
+        click.echo(f"wrong  {error}")
+        return 1
+    click.echo(f"ok     {path}: experiment {experiment.name!r} is well formed")
+    n_wrong = 0
+    for check in (_pool, _corpora, _evaluation_sets, _models, _lexicon, _storage):
+        for good, text in check(experiment):
+            click.echo(f"{'ok    ' if good else 'wrong '} {text}")
+            n_wrong += not good
+    click.echo("Everything is in order." if not n_wrong else f"{n_wrong} found wrong.")
+    return 1 if n_wrong else 0
+
+
+def _pool(experiment: Experiment) -> Iterator[Finding]:
+    if isinstance(experiment.pool, EmbeddedPool):
+        yield True, f"pool: {experiment.pool.samples:,} samples are drawn by the program"
+        return
+    yield from _listed("pool", experiment.pool)
+
+
+def _listed(where: str, pool: WebDatasetPool | FolderPool) -> Iterator[Finding]:
+    try:
+        listing = survey(pool)
+    except (PoolError, OSError, ValueError) as error:
+        yield False, f"{where}: {error}"
+        return
+    n_bytes = sum(shard.size for shard in listing.shards)
+    yield True, f"{where}: {len(listing.shards)} shards, {n_bytes / 2**20:,.1f} MiB"
+    for skipped in listing.skipped:
+        yield True, f"{where}: {skipped.name} is left aside: {skipped.reason}"
+
+
+def _corpora(experiment: Experiment) -> Iterator[Finding]:
+    for name, corpus in experiment.corpora.items():
+        if isinstance(corpus, WebDatasetCorpus):
+            as_pool = WebDatasetPool(kind="webdataset", shards=corpus.shards)
+            yield from _listed(f"corpora.{name}", as_pool)
+
+
+def _evaluation_sets(experiment: Experiment) -> Iterator[Finding]:
+    from recap_assets.evaluation.sets import load_set
+    from recap_assets.pool.images import decode
+    from recap_assets.specs.pool import ImageLimits
+
+    for name, task in experiment.evaluation.tasks.items():
+        if not isinstance(task, WebDatasetTask):
+            continue
+        try:
+            load_set(task.path, task.split, lambda data: decode(data, ImageLimits()))
+        except (OSError, ValueError) as error:
+            yield False, f"evaluation.tasks.{name}: {error}"
+        else:
+            yield True, f"evaluation.tasks.{name}: {task.path}"
+
+
+def _models(experiment: Experiment) -> Iterator[Finding]:
+    from recap_assets.engines.errors import ModelFileError
+    from recap_assets.engines.loading import load_captioner, load_scorer
+
+    models = Workspace.from_environment(experiment.name).models
+    for name, source in experiment.sources.items():
+        if isinstance(source, EmbeddedSource):
+            yield True, f"sources.{name}: trained here as models/{source.model}"
+        else:
+            loader: Callable[[], object] = lambda spec=source: load_captioner(spec, models)  # noqa: E731
+            yield _tried(f"sources.{name}", source.model, loader, ModelFileError)
+    for name, scorer in experiment.scorers.items():
+        if scorer.kind == "embedded":
+            yield True, f"scorers.{name}: trained here as models/{scorer.model}"
+        else:
+            loader = lambda spec=scorer: load_scorer(spec, models)  # noqa: E731
+            yield _tried(f"scorers.{name}", scorer.model, loader, ModelFileError)
+
+
+def _tried(where: str, model: str, load: Callable[[], object], refused: type[Exception]) -> Finding:
+    try:
+        load()
+    except refused as error:
+        return False, f"{where}: {error}"
+    return True, f"{where}: {model} loads"
+
+
+def _lexicon(experiment: Experiment) -> Iterator[Finding]:
+    nouns = experiment.diversity.nouns
+    if nouns != "embedded" and not Path(nouns).is_file():
+        yield False, f"diversity.nouns: there is no file {nouns}"
+
+
+def _storage(experiment: Experiment) -> Iterator[Finding]:
+    workspace = Workspace.from_environment(experiment.name)
+    try:
+        workspace.root.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=workspace.root):
+            pass
+    except OSError as error:
+        yield (
+            False,
+            f"data folder {workspace.root}: cannot be written: {os.strerror(error.errno or 0)}",
+        )
+        return
+    free = shutil.disk_usage(workspace.root).free
+    text = f"data folder {workspace.root}: writable, {free / 2**30:,.1f} GiB free"
+    yield free >= FREE_BYTES, text if free >= FREE_BYTES else f"{text}; at least 2 GiB are needed"

@@ -1,0 +1,177 @@
+"""The command line, `recap`."""
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from recap_assets.specs.loading import DEFAULT, ExperimentError
+from recap_assets.storage.tables import StorageError
+
+if TYPE_CHECKING:
+    from recap_assets.defs.session import Session
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What the options before the subcommand say."""
+
+    path: Path
+    settings: tuple[str, ...]
+
+    def session(self) -> "Session":
+        """The experiment, opened. Dagster is imported here, so that `recap --help` is quick."""
+        from recap_assets.defs.session import Session
+
+        session = Session(self.path, self.settings)
+        session.export()
+        return session
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--experiment",
+    "-e",
+    type=click.Path(path_type=Path),
+    envvar="RECAP_EXPERIMENT",
+    default=DEFAULT,
+    help="Experiment file; by default the embedded demo, or what RECAP_EXPERIMENT names.",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY.PATH=VALUE",
+    help="A setting laid over the file, such as seed=2000; may be repeated.",
+)
+@click.option("--data", type=click.Path(path_type=Path), help="Data folder; by default `data`.")
+@click.version_option(package_name="recap-assets")
+@click.pass_context
+def recap(
+    context: click.Context, experiment: Path, settings: tuple[str, ...], data: Path | None
+) -> None:
+    """Curate image-text data: captions by models, mixed by rule with the raw alt-text."""
+    if data is not None:
+        os.environ["RECAP_DATA"] = str(data.absolute())
+    context.obj = Chosen(experiment, settings)
+
+
+@recap.command()
+@click.option("--jobs", "-j", type=click.IntRange(min=1), default=2, show_default=True)
+@click.option("--yes", "-y", is_flag=True, help="Do not ask before building.")
+@click.option("--dry-run", is_flag=True, help="Show what would be built, and stop.")
+@click.pass_obj
+def build(chosen: Chosen, jobs: int, yes: bool, dry_run: bool) -> None:  # noqa: FBT001 - click's flags
+    """Bring everything that is out of date up to date, and nothing else."""
+    from recap_assets.cli.building import run_build
+
+    sys.exit(run_build(chosen.session(), jobs=jobs, ask=not yes, dry_run=dry_run))
+
+
+@recap.command()
+@click.option("--json", "as_json", is_flag=True, help="A list with an object for each partition.")
+@click.pass_obj
+def plan(chosen: Chosen, as_json: bool) -> None:  # noqa: FBT001 - click's flags
+    """Show what is out of date, and why."""
+    from recap_assets.cli.status import print_plan
+
+    print_plan(chosen.session(), as_json=as_json)
+
+
+@recap.command()
+@click.option("--json", "as_json", is_flag=True, help="An object for each asset.")
+@click.pass_obj
+def status(chosen: Chosen, as_json: bool) -> None:  # noqa: FBT001 - click's flags
+    """Show what there is: partitions, rows, what was set aside and why, when it was built."""
+    from recap_assets.cli.status import print_status
+
+    print_status(chosen.session(), as_json=as_json)
+
+
+@recap.command()
+@click.option("--stdout", is_flag=True, help="Print it instead of writing a file.")
+@click.argument("path", type=click.Path(path_type=Path), default=Path("experiment.yaml"))
+def init(path: Path, stdout: bool) -> None:  # noqa: FBT001 - click's flags
+    """Write a commented starting file: the embedded demo, and the keys for a pool of your own."""
+    from recap_assets.cli.starting_file import starting_file
+
+    if stdout:
+        click.echo(starting_file(), nl=False)
+        return
+    if path.exists():
+        msg = f"{path} exists; name another file"
+        raise click.ClickException(msg)
+    path.write_text(starting_file(), encoding="utf-8")
+    click.echo(f"Wrote {path}. Check it with `recap --experiment {path} doctor`.")
+
+
+@recap.command()
+@click.pass_obj
+def doctor(chosen: Chosen) -> None:
+    """Check the file, its paths, its models and the storage, and say in words what is wrong."""
+    from recap_assets.cli.doctor import run_doctor
+
+    sys.exit(run_doctor(chosen.path, chosen.settings))
+
+
+@recap.command()
+def schema() -> None:
+    """Print the JSON schema of an experiment file, for editors."""
+    from recap_assets.specs.experiment import Experiment
+
+    click.echo(json.dumps(Experiment.model_json_schema(), indent=2))
+
+
+@recap.group()
+def mix() -> None:
+    """Work with mixes before they are built."""
+
+
+@mix.command("try")
+@click.option("--json", "as_json", is_flag=True, help="An object for each mix.")
+@click.option(
+    "--experiment",
+    "-e",
+    type=click.Path(path_type=Path),
+    help="Experiment file, as before the subcommand.",
+)
+@click.pass_obj
+def mix_try(chosen: Chosen, as_json: bool, experiment: Path | None) -> None:  # noqa: FBT001 - click's flags
+    """Count every mix from the score tables; nothing is written, no model is loaded."""
+    from recap_assets.cli.mixes import print_trial
+
+    print_trial(Chosen(experiment or chosen.path, chosen.settings).session(), as_json=as_json)
+
+
+@recap.command()
+@click.option("--port", type=int, default=3000, show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Loopback unless you say so.")
+@click.pass_obj
+def ui(chosen: Chosen, port: int, host: str) -> None:
+    """Start Dagster's web server and daemon for this experiment."""
+    from recap_assets.cli.serving import serve
+
+    sys.exit(serve(chosen.session(), host, port))
+
+
+def main() -> None:
+    """Run the command line; what a user can mend is said in words, without a traceback."""
+    try:
+        recap(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        click.echo("Stopped. What was finished is kept; run again to go on.", err=True)
+        sys.exit(130)
+    except (ExperimentError, StorageError) as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

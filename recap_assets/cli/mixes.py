@@ -1,0 +1,69 @@
+"""`recap mix try`."""
+
+import json
+
+import click
+import polars as pl
+from rich.console import Console
+from rich.table import Table
+
+from recap_assets.defs.session import Session
+from recap_assets.specs.tables import CLIP_SCORES, DIVERSITY_SUMMARY
+from recap_assets.stages.mixes import trial
+
+
+def print_trial(session: Session, *, as_json: bool) -> None:
+    """Print counts, shares, overlap and diversity of every mix; nothing is written."""
+    tables = session.setting.workspace.tables
+    if tables.version(CLIP_SCORES) is None:
+        msg = "there are no scores yet: run `recap build` first; `mix try` only counts"
+        raise click.ClickException(msg)
+    rows = trial(session.setting)
+    if as_json:
+        click.echo(json.dumps(rows.to_dicts(), indent=2))
+        return
+    console = Console()
+    console.print(_table(rows))
+    console.print(_overlap(rows))
+    diversity = tables.read(DIVERSITY_SUMMARY)
+    if not diversity.is_empty():
+        console.print(_diversity(diversity))
+
+
+def _table(rows: pl.DataFrame) -> Table:
+    table = Table(title="Mixes, counted without writing anything", title_justify="left")
+    for name in ("mix", "cut-offs", "sources"):
+        table.add_column(name, overflow="fold")
+    for name in ("pairs", "images", "mean score"):
+        table.add_column(name, justify="right")
+    for row in rows.iter_rows(named=True):
+        cutoffs = "\n".join(f"{c['source']} >= {c['value']:.4f}" for c in row["thresholds"])
+        shares = "\n".join(f"{100 * s['share']:.1f} % {s['source']}" for s in row["source_shares"])
+        mean = "-" if row["mean_score"] is None else f"{row['mean_score']:.4f}"
+        numbers = (f"{row['n_pairs']:,}", f"{row['n_images']:,}", mean)
+        table.add_row(row["mix"], cutoffs, shares, *numbers, end_section=True)
+    return table
+
+
+def _overlap(rows: pl.DataFrame) -> Table:
+    table = Table(title="Overlap of images (both / either)", title_justify="left")
+    table.add_column("mix")
+    for name in rows["mix"]:
+        table.add_column(name, justify="right", overflow="fold")
+    for row in rows.iter_rows(named=True):
+        shared = {other["mix"]: other["jaccard"] for other in row["overlap"]}
+        cells = [f"{100 * shared[n]:.0f} %" if n in shared else "" for n in rows["mix"]]
+        table.add_row(row["mix"], *cells)
+    return table
+
+
+def _diversity(summary: pl.DataFrame) -> Table:
+    size = summary["sample_size"][0]
+    table = Table(title=f"Diversity on {size:,} captions of each source", title_justify="left")
+    columns = ("source", "words_per_caption", "unique_words", "unique_trigrams", "unique_nouns")
+    for name in columns:
+        table.add_column(name.replace("_", " "), justify="left" if name == "source" else "right")
+    for row in summary.iter_rows(named=True):
+        words = f"{row['words_per_caption']:.2f}"
+        table.add_row(row["source"], words, *(f"{row[name]:,}" for name in columns[2:]))
+    return table

@@ -1,0 +1,54 @@
+"""`recap init`: the embedded demo with its comments, then the keys for a pool of one's own."""
+
+from recap_assets.specs.loading import DEFAULT
+
+_OWN_POOL = """
+# ---------------------------------------------------------------------------------------------
+# A pool of your own. Put one of these in place of `pool` above.
+#
+# DataComp / img2dataset shards, in a folder or a bucket (s3://..., gs://...):
+#
+# pool:
+#   kind: webdataset
+#   shards: /data/datacomp_small/shards
+#   metadata: /data/datacomp_small/metadata    # optional: parquet and npz, joined by uid
+#   shards_per_partition: 64
+#
+# A folder of images with a table of texts:
+#
+# pool:
+#   kind: folder
+#   images: /data/photos
+#   texts: /data/photos.csv                    # columns `image` and `text`
+#
+# Captioners and a scorer from the hub, in place of the ones trained above (`corpora` and `models`
+# then go):
+#
+# sources:
+#   blip2:
+#     kind: transformers
+#     model: Salesforce/blip2-opt-2.7b
+#     revision: <commit>                       # pin it
+#     precision: bfloat16
+#     decoding: {temperature: 0.75, top_k: 50, min_tokens: 5, max_tokens: 40}
+#   coca: {kind: open_clip, model: coca_ViT-L-14, pretrained: mscoco_finetuned_laion2b_s13b_b90k}
+#
+# scorers:
+#   l14:
+#     kind: open_clip
+#     model: ViT-L-14
+#     pretrained: openai
+#     pool_scores: clip_l14_similarity_score   # optional: DataComp's own scores and embeddings
+#     pool_embeddings: l14_img
+#
+# mixes:
+#   raw_top30_blip2_filtered:                  # the paper's best mix
+#     - {use: raw, where: {top: 0.3}}
+#     - {use: blip2, where: {at_least: {top: 0.3, of: raw}}}
+"""
+
+
+def starting_file() -> str:
+    """The text of a commented experiment file that runs as it is."""
+    text = DEFAULT.read_text(encoding="utf-8").replace("name: demo\n", "name: my_experiment\n")
+    return text + _OWN_POOL

@@ -1,0 +1,93 @@
+"""From the environment to the experiment, its graph and Dagster's instance.
+
+The command line, the web server, the daemon and worker processes all start here, so that they
+agree on what they look at: RECAP_EXPERIMENT names the file, RECAP_SET settings laid over it,
+RECAP_DATA the data folder, DAGSTER_HOME the folder with dagster.yaml.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import dagster as dg
+
+from recap_assets.defs.assets import POOL_PARTITIONS
+from recap_assets.orchestration.graph import Graph
+from recap_assets.specs.loading import DEFAULT, load_experiment
+from recap_assets.specs.tables import TABLES
+from recap_assets.stages.graph import build_graph
+from recap_assets.stages.setting import Setting
+from recap_assets.storage.workspace import Workspace
+
+EXPERIMENT_VARIABLE = "RECAP_EXPERIMENT"
+SETTINGS_VARIABLE = "RECAP_SET"
+INSTANCE_VARIABLE = "RECAP_INSTANCE"
+LOGS_VARIABLE = "RECAP_LOGS"
+HOME_VARIABLE = "DAGSTER_HOME"
+
+
+@dataclass(frozen=True)
+class Session:
+    """One experiment file, opened."""
+
+    path: Path
+    settings: tuple[str, ...] = ()
+
+    @classmethod
+    def from_environment(cls) -> "Session":
+        """The session that the environment names; by default the embedded demo."""
+        path = os.environ.get(EXPERIMENT_VARIABLE) or str(DEFAULT)
+        settings = json.loads(os.environ.get(SETTINGS_VARIABLE, "[]"))
+        return cls(Path(path), tuple(settings))
+
+    @cached_property
+    def setting(self) -> Setting:
+        """The experiment in its workspace."""
+        experiment = load_experiment(self.path, self.settings)
+        return Setting(experiment, Workspace.from_environment(experiment.name))
+
+    @cached_property
+    def graph(self) -> Graph:
+        """Everything that the experiment builds."""
+        return build_graph(self.setting)
+
+    def export(self) -> None:
+        """Put the session into the environment, for processes that are started from here."""
+        workspace = self.setting.workspace
+        os.environ[EXPERIMENT_VARIABLE] = str(self.path.absolute())
+        os.environ[SETTINGS_VARIABLE] = json.dumps(self.settings)
+        os.environ[INSTANCE_VARIABLE] = str(workspace.instance)
+        os.environ[LOGS_VARIABLE] = str(workspace.instance / "logs")
+        os.environ.setdefault(HOME_VARIABLE, str(_home(workspace)))
+        os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "yes")
+
+    def open_instance(self) -> dg.DagsterInstance:
+        """Dagster's instance of this experiment, with the pool's partitions in it."""
+        self.export()
+        self.setting.workspace.instance.mkdir(parents=True, exist_ok=True)
+        self.setting.scan()
+        instance = dg.DagsterInstance.get()
+        register_partitions(instance, list(self.setting.partitions))
+        return instance
+
+    def create_tables(self) -> None:
+        """Make the tables before several processes write to them."""
+        for table in TABLES.values():
+            self.setting.workspace.tables.create(table)
+
+
+def register_partitions(instance: dg.DagsterInstance, wanted: Sequence[str]) -> None:
+    """Tell Dagster the pool's partitions; those that left the pool go."""
+    known = set(instance.get_dynamic_partitions(POOL_PARTITIONS))
+    if new := [key for key in wanted if key not in known]:
+        instance.add_dynamic_partitions(POOL_PARTITIONS, new)
+    for key in known.difference(wanted):
+        instance.delete_dynamic_partition(POOL_PARTITIONS, key)
+
+
+def _home(workspace: Workspace) -> Path:
+    here = Path.cwd()
+    return here if (here / "dagster.yaml").exists() else workspace.instance

@@ -1,0 +1,124 @@
+"""Diversity of each caption source: mergeable statistics per partition, and their summary."""
+
+import polars as pl
+
+from recap_assets.diversity.lexicon import lexicon_hash, load_nouns
+from recap_assets.diversity.statistics import partition_statistics, summarise
+from recap_assets.diversity.words import TOKENISER
+from recap_assets.orchestration.graph import Dependency, Node, Outcome, Step
+from recap_assets.reporting.plots import chart_png, diversity_chart, rarefaction_chart
+from recap_assets.reporting.previews import image_markdown, preview_markdown
+from recap_assets.specs.base import fingerprint_of
+from recap_assets.specs.experiment import RAW
+from recap_assets.specs.tables import DIVERSITY_STATISTICS, DIVERSITY_SUMMARY
+from recap_assets.stages import captions, pool
+from recap_assets.stages.scores import texts_of
+from recap_assets.stages.setting import Setting
+from recap_assets.world.writing import nouns as embedded_nouns
+
+VERSION = 1
+STAGE = "diversity"
+SECONDS = 0.3
+SUMMARY_ASSET = "diversity_summary"
+EMBEDDED_LEXICON = "embedded"
+
+
+def statistics_asset(source: str) -> str:
+    """Key of a source's statistics."""
+    return f"diversity_statistics/{source}"
+
+
+def nodes(setting: Setting) -> list[Node]:
+    """Statistics for each source, and one summary of them all."""
+    sources = setting.experiment.source_names
+    return [*(_statistics_node(setting, source) for source in sources), _summary_node(setting)]
+
+
+def nouns_of(setting: Setting) -> frozenset[str]:
+    """The lexicon that the experiment names."""
+    path = setting.experiment.diversity.nouns
+    return frozenset(embedded_nouns()) if path == EMBEDDED_LEXICON else load_nouns(path)
+
+
+def _code_version(setting: Setting, *parts: str) -> str:
+    lexicon = lexicon_hash(nouns_of(setting))
+    spec = setting.experiment.diversity.at_default("nouns")
+    return fingerprint_of(VERSION, TOKENISER, lexicon, spec, *parts)
+
+
+def _statistics_node(setting: Setting, source: str) -> Node:
+    texts = pool.ASSET if source == RAW else captions.asset(source)
+    return Node(
+        key=statistics_asset(source),
+        stage=STAGE,
+        dimension="pool",
+        dependencies=(Dependency(texts, "same"),),
+        code_version=_code_version(setting, source),
+        compute=lambda step: measure_partition(setting, source, step),
+        description=f"Mergeable counts and sketches of the captions of {source}: words, trigrams, "
+        "nouns, lengths.",
+        spec=setting.experiment.diversity.canonical(),
+        present=setting.present(DIVERSITY_STATISTICS, source=source),
+        seconds=SECONDS,
+        kinds=("polars", "deltalake"),
+    )
+
+
+def measure_partition(setting: Setting, source: str, step: Step) -> Outcome:
+    """Statistics of one source's captions in one pool partition."""
+    texts = texts_of(setting, source, step.partition).drop_nulls("text")
+    first = texts.filter(pl.col("candidate") == 0).select("uid", "text")
+    row = partition_statistics(first, setting.experiment.diversity, nouns_of(setting))
+    written = setting.workspace.tables.replace(
+        DIVERSITY_STATISTICS,
+        {"source": source, "partition": step.partition},
+        row,
+        known_version=step.known_version,
+        commit=step.commit,
+    )
+    counts = row.select("n_captions", "n_words", "n_nondescript").row(0, named=True)
+    return Outcome(
+        written.data_version, row.height, facts=counts, table_version=written.table_version
+    )
+
+
+def _summary_node(setting: Setting) -> Node:
+    sources = setting.experiment.source_names
+    return Node(
+        key=SUMMARY_ASSET,
+        stage=STAGE,
+        dimension="none",
+        dependencies=tuple(Dependency(statistics_asset(source), "all") for source in sources),
+        code_version=_code_version(setting, *sources),
+        compute=lambda step: summarise_sources(setting, step),
+        description="Diversity of every source side by side, exact on samples of one size.",
+        spec=setting.experiment.diversity.canonical(),
+        present=setting.present(DIVERSITY_SUMMARY),
+        seconds=SECONDS,
+        kinds=("polars", "deltalake"),
+    )
+
+
+def summarise_sources(setting: Setting, step: Step) -> Outcome:
+    """Merge all partitions' statistics and compare the sources."""
+    tables = setting.workspace.tables
+    statistics = tables.read(DIVERSITY_STATISTICS).filter(
+        pl.col("source").is_in(setting.experiment.source_names)
+        & pl.col("partition").is_in(list(setting.partitions))
+    )
+    name = setting.experiment.diversity.nouns
+    summary = summarise(statistics, setting.experiment.diversity, nouns_of(setting), name)
+    written = tables.replace(
+        DIVERSITY_SUMMARY, {}, summary, known_version=step.known_version, commit=step.commit
+    )
+    shown = summary.drop("rarefaction")
+    return Outcome(
+        written.data_version,
+        summary.height,
+        markdown={
+            "summary": preview_markdown(shown, rows=20),
+            "diversity": image_markdown(chart_png(diversity_chart(summary))),
+            "rarefaction": image_markdown(chart_png(rarefaction_chart(summary))),
+        },
+        table_version=written.table_version,
+    )

@@ -1,0 +1,25 @@
+"""The graph of an experiment, all stages together."""
+
+from recap_assets.orchestration.graph import Graph
+from recap_assets.stages import (
+    captions,
+    diversity,
+    evaluation,
+    mixes,
+    models,
+    pool,
+    report,
+    scores,
+    training,
+    world,
+)
+from recap_assets.stages.setting import Setting
+
+STAGES = (world, pool, models, captions, scores, diversity, mixes, training, evaluation, report)
+
+
+def build_graph(setting: Setting) -> Graph:
+    """Every node of the experiment."""
+    nodes = [node for stage in STAGES for node in stage.nodes(setting)]
+    seeds = [str(seed) for seed in setting.experiment.training.seeds]
+    return Graph(nodes, lambda kind: list(setting.partitions) if kind == "pool" else seeds)

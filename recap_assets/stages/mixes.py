@@ -1,0 +1,256 @@
+"""Cut-offs and curated mixes: which caption of which image is trained on."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import polars as pl
+
+from recap_assets.mixing.scores import ScoreView
+from recap_assets.mixing.selection import cutoffs_needed, realise, select
+from recap_assets.mixing.trial import try_mixes
+from recap_assets.mixing.uids import read_subset
+from recap_assets.orchestration.checks import Check, Verdict
+from recap_assets.orchestration.graph import Dependency, Node, Outcome, Step
+from recap_assets.reporting.previews import preview_markdown
+from recap_assets.specs.base import fingerprint_of
+from recap_assets.specs.experiment import RAW, conditions_within, sources_read
+from recap_assets.specs.mixes import InSet, Mix
+from recap_assets.specs.tables import (
+    CLIP_SCORES,
+    CURATED_MIXES,
+    SCORE_HISTOGRAMS,
+    THRESHOLDS,
+)
+from recap_assets.stages import captions, pool, scores
+from recap_assets.stages.setting import Setting
+from recap_assets.storage.content import frame_version
+
+VERSION = 1
+STAGE = "mixes"
+SECONDS = 0.2
+
+
+def thresholds_asset(mix: str) -> str:
+    """Key of a mix's cut-offs."""
+    return f"thresholds/{mix}"
+
+
+def mix_asset(mix: str) -> str:
+    """Key of a mix's pairs."""
+    return f"curated_mixes/{mix}"
+
+
+def nodes(setting: Setting) -> list[Node]:
+    """Cut-offs and pairs of each mix."""
+    made = []
+    for name, mix in setting.experiment.mixes.items():
+        made += [_thresholds_node(setting, name, mix), _mix_node(setting, name, mix)]
+    return made
+
+
+def _decisive(setting: Setting, mix: Mix) -> str:
+    spec = mix.at_default("description").model_copy(
+        update={"scorer": setting.experiment.scorer_of(mix)}
+    )
+    return fingerprint_of(VERSION, spec)
+
+
+def _thresholds_node(setting: Setting, name: str, mix: Mix) -> Node:
+    scorer = setting.experiment.scorer_of(mix)
+    ranked = dict.fromkeys(request.source for request in cutoffs_needed(mix, scorer))
+    reads = [Dependency(scores.scores_asset(scorer, source), "all") for source in ranked]
+    return Node(
+        key=thresholds_asset(name),
+        stage=STAGE,
+        dimension="none",
+        dependencies=tuple(reads),
+        code_version=_decisive(setting, mix),
+        compute=lambda step: realise_cutoffs(setting, name, step),
+        description=f"The cut-offs of {name} as realised: population, value, count, ties.",
+        spec=mix.canonical(),
+        present=setting.present(THRESHOLDS, mix=name),
+        seconds=SECONDS,
+        kinds=("polars", "deltalake"),
+        checks=(_realised_within_ties(setting, name),),
+    )
+
+
+def realise_cutoffs(setting: Setting, name: str, step: Step) -> Outcome:
+    """Turn the mix's cut-offs into numbers."""
+    mix = setting.experiment.mixes[name]
+    scorer = setting.experiment.scorer_of(mix)
+    rows = realise(mix, scorer, lambda source: score_view(setting, scorer, source))
+    written = setting.workspace.tables.replace(THRESHOLDS, {"mix": name}, rows, commit=step.commit)
+    return Outcome(
+        # Only the values decide what is selected: counts may move without a rebuild downstream.
+        frame_version(rows.select("path", "value")),
+        rows.height,
+        facts={row["path"]: round(row["value"], 5) for row in rows.iter_rows(named=True)},
+        markdown={"thresholds": preview_markdown(rows)},
+        table_version=written.table_version,
+    )
+
+
+def score_view(setting: Setting, scorer: str, source: str) -> ScoreView:
+    """The pool's scores of one source by one scorer, read partition by partition."""
+    tables = setting.workspace.tables
+    partitions = list(setting.partitions)
+
+    def read(low: float) -> Iterator[pl.DataFrame]:
+        for partition in partitions:
+            rows = tables.scan(CLIP_SCORES, scorer=scorer, source=source, partition=partition)
+            wanted = pl.col("score").is_null() | (pl.col("score") >= low)
+            yield rows.filter(wanted).select("uid", "candidate", "score").collect()
+
+    stored = tables.scan(SCORE_HISTOGRAMS, scorer=scorer, source=source)
+    of_pool = stored.filter(pl.col("partition").is_in(partitions)).select("bin", "n")
+    return ScoreView(read, of_pool.collect())
+
+
+def _mix_node(setting: Setting, name: str, mix: Mix) -> Node:
+    scorer = setting.experiment.scorer_of(mix)
+    reads = [Dependency(thresholds_asset(name), "all")]
+    for source in sources_read(mix):
+        texts = pool.ASSET if source == RAW else captions.asset(source)
+        reads += [
+            Dependency(texts, "same"),
+            Dependency(scores.scores_asset(scorer, source), "same"),
+        ]
+    return Node(
+        key=mix_asset(name),
+        stage=STAGE,
+        dimension="pool",
+        dependencies=tuple(dict.fromkeys(reads)),
+        code_version=_decisive(setting, mix),
+        compute=lambda step: select_pairs(setting, name, step),
+        description=mix.description or f"The training pairs of {name}.",
+        spec=mix.canonical(),
+        outside=(lambda _partition: _sets_version(setting, mix)) if _sets_named(mix) else None,
+        present=setting.present(CURATED_MIXES, mix=name),
+        seconds=SECONDS,
+        kinds=("polars", "deltalake"),
+        checks=(_pairs_are_sound(setting, name),),
+    )
+
+
+def select_pairs(setting: Setting, name: str, step: Step) -> Outcome:
+    """Select the pairs of one pool partition."""
+    mix = setting.experiment.mixes[name]
+    tables = setting.workspace.tables
+    cutoffs = tables.read(THRESHOLDS, mix=name)
+    candidates = candidates_of(setting, mix, step.partition)
+    rows = select(mix, cutoffs, candidates, sets_of(setting, mix))
+    written = tables.replace(
+        CURATED_MIXES,
+        {"mix": name, "partition": step.partition},
+        rows,
+        known_version=step.known_version,
+        commit=step.commit,
+    )
+    counts = rows.group_by("source").len().sort("source")
+    return Outcome(
+        written.data_version,
+        rows.height,
+        facts={f"pairs/{source}": n for source, n in counts.iter_rows()},
+        markdown={"preview": preview_markdown(rows.select("uid", "source", "text", "score"))},
+        table_version=written.table_version,
+    )
+
+
+def candidates_of(setting: Setting, mix: Mix, partition: str) -> pl.DataFrame:
+    """Texts and scores of all sources that the mix reads, as `select` takes them."""
+    scorer = setting.experiment.scorer_of(mix)
+    frames = []
+    for source in sources_read(mix):
+        texts = scores.texts_of(setting, source, partition)
+        scored = setting.workspace.tables.read(
+            CLIP_SCORES, scorer=scorer, source=source, partition=partition
+        )
+        frame = texts.join(
+            scored.select("uid", "candidate", "score"), on=["uid", "candidate"], how="left"
+        )
+        frames.append(frame.with_columns(source=pl.lit(source)))
+    return pl.concat(frames)
+
+
+def sets_of(setting: Setting, mix: Mix) -> Mapping[str, pl.Series]:
+    """The named sets of uids that the mix reads."""
+    return {name: read_subset(setting.experiment.sets[name].uids) for name in _sets_named(mix)}
+
+
+def _sets_named(mix: Mix) -> list[str]:
+    conditions = [part for rule in mix.rules for part in conditions_within(rule.where)]
+    return list(dict.fromkeys(part.in_set for part in conditions if isinstance(part, InSet)))
+
+
+def _sets_version(setting: Setting, mix: Mix) -> str:
+    members = {name: uids.sort() for name, uids in sets_of(setting, mix).items()}
+    return fingerprint_of(*(f"{n} {frame_version(m.to_frame('uid'))}" for n, m in members.items()))
+
+
+def trial(setting: Setting) -> pl.DataFrame:
+    """What every mix would hold, counted from the score tables; nothing is written."""
+    experiment = setting.experiment
+
+    def partitions() -> Iterator[Mapping[str, pl.DataFrame]]:
+        for partition in setting.partitions:
+            yield {
+                scorer: _scored_candidates(setting, scorer, partition)
+                for scorer in experiment.scorers
+            }
+
+    view: Callable[[str, str], ScoreView] = lambda scorer, source: score_view(  # noqa: E731
+        setting, scorer, source
+    )
+    sets = {name: read_subset(spec.uids) for name, spec in experiment.sets.items()}
+    return try_mixes(experiment, view, partitions(), sets)
+
+
+def _scored_candidates(setting: Setting, scorer: str, partition: str) -> pl.DataFrame:
+    rows = setting.workspace.tables.scan(CLIP_SCORES, scorer=scorer, partition=partition)
+    return rows.select("uid", "shard", "source", "candidate", "score").collect()
+
+
+def _realised_within_ties(setting: Setting, name: str) -> Check:
+    def judge(_partitions: Sequence[str]) -> Verdict:
+        rows = setting.workspace.tables.read(THRESHOLDS, mix=name)
+        asked = (
+            pl.when(pl.col("kind") == "quantile")
+            .then((pl.col("requested") * pl.col("population")).floor())
+            .otherwise(pl.min_horizontal("requested", "population"))
+        )
+        # The sample at the cut-off is at or above it, and those strictly above are at most `asked`.
+        above = pl.col("n_at_or_above") - pl.col("n_tied")
+        wrong = rows.filter(
+            pl.col("kind").ne("absolute") & ~((above <= asked) & (pl.col("n_at_or_above") >= asked))
+        )
+        return Verdict(wrong.is_empty(), {"cutoffs": rows.height, "wrong": wrong.height})
+
+    return Check(
+        "cutoffs_are_realised",
+        "Each cut-off keeps the share or number asked for, up to the samples tied at it.",
+        judge,
+    )
+
+
+def _pairs_are_sound(setting: Setting, name: str) -> Check:
+    first_only = setting.experiment.mixes[name].combine == "first"
+
+    def judge(partitions: Sequence[str]) -> Verdict:
+        rows = setting.workspace.tables.scan(CURATED_MIXES, mix=name)
+        chosen = rows.filter(pl.col("partition").is_in(partitions))
+        pairs = chosen.select("uid", "source", "rule", "weight", "text").collect()
+        rules = pairs.group_by("uid").agg(pl.col("rule").n_unique())
+        twice = rules.filter(pl.col("rule") > 1).height if first_only else 0
+        weight = pl.col("weight")
+        bad = pairs.filter(~(weight.is_finite() & (weight > 0)) | (pl.col("text") == "")).height
+        shares = pairs.group_by("source").agg(share=pl.len() / pairs.height).sort("source")
+        figures = {f"share/{source}": share for source, share in shares.iter_rows()}
+        return Verdict(
+            not (twice or bad), {"pairs": pairs.height, "two_rules": twice, "bad": bad, **figures}
+        )
+
+    return Check(
+        "pairs_are_sound",
+        "Every pair has text and a positive weight, and no image took two rules of a first-only mix.",
+        judge,
+    )
