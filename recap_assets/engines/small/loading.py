@@ -1,0 +1,84 @@
+"""Saved small models, loaded for use."""
+
+from pathlib import Path
+
+from recap_assets.engines.protocols import Captioner, Scorer
+from recap_assets.engines.small.decoder import DecoderShape, SmallCaptionModel
+from recap_assets.engines.small.files import read_config, read_tokenizer, read_weights
+from recap_assets.engines.small.inference import SmallCaptioner, SmallScorer, resolve_device
+from recap_assets.engines.small.towers import SmallClip
+from recap_assets.specs.models import SmallTower
+from recap_assets.specs.sources import Decoding
+
+CLIP_KIND = "small_clip"
+CAPTIONER_KIND = "small_captioner"
+
+
+def read_small_clip(directory: Path) -> SmallClip:
+    """The CLIP saved in `directory`, in eval mode.
+
+    Raises:
+        ModelFileError: A file is missing, truncated or of another kind.
+    """
+    config = read_config(directory, CLIP_KIND)
+    model = SmallClip(SmallTower(**config["tower"]), config["vocabulary"])
+    read_weights(directory, model)
+    return model.eval()
+
+
+def read_small_captioner(directory: Path) -> SmallCaptionModel:
+    """The captioner saved in `directory`, in eval mode.
+
+    Raises:
+        ModelFileError: A file is missing, truncated or of another kind.
+    """
+    config = read_config(directory, CAPTIONER_KIND)
+    model = SmallCaptionModel(SmallTower(**config["tower"]), DecoderShape(**config["decoder"]))
+    read_weights(directory, model)
+    return model.eval()
+
+
+def load_small_clip(directory: Path, batch_size: int = 128, device: str = "auto") -> Scorer:
+    """A CLIP trained here, as a scorer.
+
+    Args:
+        directory: What `TrainedClipModel.save` wrote.
+        batch_size: Rows of one forward pass; changes no embedding.
+        device: auto, or a torch device.
+
+    Raises:
+        ModelFileError: A file is missing, truncated or of another kind.
+    """
+    model = read_small_clip(directory)
+    return SmallScorer(model, read_tokenizer(directory), batch_size, resolve_device(device))
+
+
+def load_small_captioner(
+    directory: Path,
+    decoding: Decoding,
+    candidates: int = 1,
+    batch_size: int = 64,
+    device: str = "auto",
+) -> Captioner:
+    """A captioner trained here.
+
+    Args:
+        directory: What `TrainedCaptionerModel.save` wrote.
+        decoding: Strategy, bounds and seed.
+        candidates: Captions of each image.
+        batch_size: Images of one forward pass; changes no caption.
+        device: auto, or a torch device.
+
+    Raises:
+        ModelFileError: A file is missing, truncated or of another kind.
+        ValueError: The decoding asks for more tokens than the model has positions.
+    """
+    model = read_small_captioner(directory)
+    return SmallCaptioner(
+        model,
+        read_tokenizer(directory),
+        decoding,
+        candidates,
+        batch_size,
+        resolve_device(device),
+    )

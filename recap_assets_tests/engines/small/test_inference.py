@@ -1,0 +1,205 @@
+import numpy as np
+import pytest
+import torch
+
+from recap_assets.engines.errors import ModelFileError
+from recap_assets.engines.small.decoder import DecoderShape, SmallCaptionModel
+from recap_assets.engines.small.files import save_model
+from recap_assets.engines.small.inference import _kept, fold_batch_norm
+from recap_assets.engines.small.loading import (
+    load_small_captioner,
+    load_small_clip,
+    read_small_captioner,
+    read_small_clip,
+)
+from recap_assets.engines.small.tokenizer import BOS, EOS, train_tokenizer
+from recap_assets.engines.small.towers import ImageTower, SmallClip, pixels_to_input
+from recap_assets.specs.models import SmallTower
+from recap_assets.specs.sources import Decoding
+from recap_assets_tests.engines.training.drawings import drawn_pairs
+
+TOWER = SmallTower()
+N = 70
+UIDS = [(7 * n + 1).to_bytes(16, "big") for n in range(N)]
+SAMPLED = Decoding(temperature=1.0, min_tokens=3, max_tokens=20)
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    return drawn_pairs(N)
+
+
+@pytest.fixture(scope="module")
+def clip_folder(pairs, tmp_path_factory):
+    """Random weights, batch norms with statistics that are not the initial ones."""
+    folder = tmp_path_factory.mktemp("clip")
+    torch.manual_seed(0)
+    tokenizer = train_tokenizer(pairs.texts, 300)
+    model = SmallClip(TOWER, tokenizer.get_vocab_size()).train()
+    model.encode_image(pixels_to_input(torch.from_numpy(pairs.images)))
+    config = {
+        "kind": "small_clip",
+        "tower": TOWER.model_dump(mode="json"),
+        "vocabulary": tokenizer.get_vocab_size(),
+    }
+    save_model(folder, config, model, tokenizer)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def captioner_folder(pairs, tmp_path_factory):
+    """Random weights, large enough that captions differ in text and length."""
+    folder = tmp_path_factory.mktemp("captioner")
+    torch.manual_seed(0)
+    tokenizer = train_tokenizer(pairs.texts, 300)
+    shape = DecoderShape(width=64, layers=2, vocabulary=tokenizer.get_vocab_size())
+    model = SmallCaptionModel(TOWER, shape).train()
+    model.visual(pixels_to_input(torch.from_numpy(pairs.images)))
+    torch.nn.init.normal_(model.decoder.head.weight, std=0.2)
+    model.decoder.head.bias.data[EOS] = 2.0
+    config = {
+        "kind": "small_captioner",
+        "tower": TOWER.model_dump(mode="json"),
+        "decoder": shape.model_dump(mode="json"),
+    }
+    save_model(folder, config, model, tokenizer)
+    return folder
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 64, 128])
+def test_embeddings_are_the_same_bits_in_any_batch_and_order(pairs, clip_folder, batch_size):
+    images, texts = list(pairs.images), list(pairs.texts)
+    reference = load_small_clip(clip_folder, 32)
+    order = np.random.default_rng(0).permutation(N)
+    scorer = load_small_clip(clip_folder, batch_size)
+    for embed, content in (("embed_images", images), ("embed_texts", texts)):
+        expected = getattr(reference, embed)(content)
+        shuffled = getattr(scorer, embed)([content[n] for n in order])
+        assert shuffled.tobytes() == expected[order].tobytes()
+
+
+@pytest.mark.parametrize(("batch_size", "candidates"), [(1, 1), (5, 1), (64, 1), (5, 3), (64, 3)])
+def test_captions_are_the_same_in_any_batch_and_order(
+    pairs, captioner_folder, batch_size, candidates
+):
+    images = list(pairs.images)
+    reference = load_small_captioner(captioner_folder, SAMPLED, candidates, 32)
+    expected = reference.caption(images, UIDS)
+    assert len({row[0].n_tokens for row in expected}) > 3, "rows must finish at different times"
+    order = np.random.default_rng(0).permutation(N)[:40]
+    captioner = load_small_captioner(captioner_folder, SAMPLED, candidates, batch_size)
+    shuffled = captioner.caption([images[n] for n in order], [UIDS[n] for n in order])
+    assert shuffled == [expected[n] for n in order]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_decoding_step_gives_a_row_the_same_bits_on_any_number_of_threads(
+    request, captioner_folder, threads
+):
+    request.addfinalizer(lambda: torch.set_num_threads(1))
+    torch.manual_seed(1)
+    decoder = read_small_captioner(captioner_folder).decoder
+    memory, tokens = torch.randn(64, 16, 192), torch.randint(3, 200, (64, 4))
+
+    def logits(rows):
+        cache = decoder.start(memory[:rows], 1, 4)
+        return [decoder.step(tokens[:rows, n], n, cache) for n in range(4)]
+
+    with torch.inference_mode():
+        expected = logits(64)
+        torch.set_num_threads(threads)
+        for rows in (8, 24, 64):
+            for got, whole in zip(logits(rows), expected, strict=True):
+                assert torch.equal(got, whole[:rows])
+
+
+def test_candidates_of_an_image_differ_and_the_first_is_that_of_one_candidate(
+    pairs, captioner_folder
+):
+    images = list(pairs.images)
+    three = load_small_captioner(captioner_folder, SAMPLED, 3).caption(images, UIDS)
+    one = load_small_captioner(captioner_folder, SAMPLED, 1).caption(images, UIDS)
+    assert [row[:1] for row in three] == one
+    assert np.mean([len({caption.text for caption in row}) == 3 for row in three]) > 0.9
+
+
+def test_length_bounds_hold_and_cut_captions_are_marked(pairs, captioner_folder):
+    decoding = Decoding(temperature=1.0, min_tokens=5, max_tokens=7)
+    rows = load_small_captioner(captioner_folder, decoding).caption(list(pairs.images), UIDS)
+    assert {caption.n_tokens for (caption,) in rows} == {5, 6, 7}
+    assert all(caption.truncated == (caption.n_tokens == 7) for (caption,) in rows)
+    assert all(caption.text == caption.text.strip() for (caption,) in rows)
+
+
+def test_cached_decoding_gives_what_the_whole_caption_gives(captioner_folder):
+    torch.manual_seed(1)
+    decoder = read_small_captioner(captioner_folder).decoder
+    memory = torch.randn(2, 16, 192)
+    tokens = torch.randint(3, 200, (6, 9))
+    tokens[:, 0] = BOS
+    with torch.inference_mode():
+        whole = decoder(memory.repeat_interleave(3, 0), tokens)
+        cache = decoder.start(memory, 3, 9)
+        for position in range(9):
+            logits = decoder.step(tokens[:, position], position, cache)
+            torch.testing.assert_close(logits[:, EOS:], whole[:, position, EOS:])
+            assert torch.isinf(logits[:, :EOS]).all()
+
+
+def test_rows_are_dropped_in_whole_batch_multiples():
+    assert _kept(np.arange(60), 64) is None
+    kept = _kept(np.array([1, 5, 63]), 64)
+    assert len(kept) == 8
+    assert {1, 5, 63} <= set(kept)
+
+
+def test_folding_batch_norms_changes_no_output(clip_folder, pairs):
+    tower = read_small_clip(clip_folder).visual
+    folded = ImageTower(TOWER)
+    folded.load_state_dict(tower.state_dict())
+    inputs = pixels_to_input(torch.from_numpy(pairs.images[:8]))
+    with torch.inference_mode():
+        torch.testing.assert_close(
+            fold_batch_norm(folded)(inputs), tower(inputs), atol=1e-4, rtol=1e-4
+        )
+
+
+def test_images_of_any_size_are_taken(clip_folder, captioner_folder):
+    rng = np.random.default_rng(0)
+    images = [
+        rng.integers(0, 256, shape).astype(np.uint8)
+        for shape in ((1, 1, 3), (64, 64, 3), (300, 20, 3), (700, 900, 3))
+    ]
+    embeddings = load_small_clip(clip_folder).embed_images(images)
+    assert np.allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-5)
+    assert len(load_small_captioner(captioner_folder, SAMPLED).caption(images, UIDS[:4])) == 4
+
+
+def test_nothing_in_nothing_out(clip_folder, captioner_folder):
+    scorer = load_small_clip(clip_folder)
+    assert scorer.embed_images([]).shape == scorer.embed_texts([]).shape == (0, 128)
+    assert load_small_captioner(captioner_folder, SAMPLED).caption([], []) == []
+
+
+def test_more_tokens_than_positions_are_refused(captioner_folder):
+    with pytest.raises(ValueError, match="writes at most 63"):
+        load_small_captioner(captioner_folder, Decoding(max_tokens=77))
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
+@pytest.mark.parametrize("damage", ["truncated", "missing"])
+def test_a_damaged_model_is_named(clip_folder, tmp_path, name, damage):
+    for path in clip_folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    if damage == "missing":
+        (tmp_path / name).unlink()
+    else:
+        content = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(ModelFileError, match=name):
+        load_small_clip(tmp_path)
+
+
+def test_a_model_of_another_kind_is_refused(clip_folder):
+    with pytest.raises(ModelFileError, match="needed is 'small_captioner'"):
+        load_small_captioner(clip_folder, SAMPLED)

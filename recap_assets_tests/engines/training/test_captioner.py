@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+import torch
+
+from recap_assets.engines.errors import ModelFileError
+from recap_assets.engines.small.loading import load_small_captioner, read_small_clip
+from recap_assets.engines.training.captioner import train_captioner
+from recap_assets.engines.training.clip import train_clip
+from recap_assets.specs.models import Optimizer, SmallTower, TrainedCaptioner
+from recap_assets.specs.sources import Decoding
+from recap_assets_tests.engines.training.drawings import COLOURS, SHAPES, drawn_pairs
+
+SPEC = TrainedCaptioner(
+    kind="captioner", corpus="c", backbone="b", samples_seen=3_200, batch_size=32, width=64
+)
+GREEDY = Decoding(strategy="greedy", min_tokens=2, max_tokens=12)
+
+
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("backbone")
+    train_clip(
+        drawn_pairs(300), SmallTower(), Optimizer(), samples_seen=1_600, batch_size=32, seed=0
+    ).save(folder)
+    return folder
+
+
+def words_right(captions, texts):
+    known = {*COLOURS, *SHAPES}
+    return np.mean(
+        [
+            known & set(caption[0].text.replace(",", " ").split())
+            == known & set(text.replace(",", " ").split())
+            for caption, text in zip(captions, texts, strict=True)
+        ]
+    )
+
+
+def captions_of(folder, images, decoding=GREEDY):
+    uids = [n.to_bytes(16, "big") for n in range(len(images))]
+    return load_small_captioner(folder, decoding, device="cpu").caption(list(images), uids)
+
+
+def test_a_trained_captioner_names_what_is_drawn_and_fine_tuning_changes_its_style(
+    backbone, tmp_path
+):
+    trained = train_captioner(drawn_pairs(300), SPEC, backbone)
+    trained.save(tmp_path / "a")
+    held_out = drawn_pairs(60, seed=9)
+    captions = captions_of(tmp_path / "a", held_out.images)
+    assert words_right(captions, held_out.texts) > 0.5, "chance is 1 in 16"
+    assert trained.curve[-1].loss < 0.5 * trained.curve[0].loss
+
+    narrow = drawn_pairs(200)
+    narrow = type(narrow)(narrow.images, narrow.image_index, ["a white bar"] * 200, narrow.weights)
+    tuned = SPEC.model_copy(update={"samples_seen": 640})
+    train_captioner(narrow, tuned, backbone, tmp_path / "a").save(tmp_path / "b")
+    assert {c[0].text for c in captions_of(tmp_path / "b", held_out.images)} == {"a white bar"}
+
+
+def test_a_single_pair_trains_and_the_tower_stays_frozen(backbone):
+    tiny = SPEC.model_copy(update={"samples_seen": 64})
+    model = train_captioner(drawn_pairs(1), tiny, backbone).model
+    again = train_captioner(drawn_pairs(1), tiny, backbone).model
+    assert all(map(torch.equal, model.state_dict().values(), again.state_dict().values()))
+    frozen = read_small_clip(backbone).visual.state_dict()
+    assert all(
+        torch.equal(frozen[name], value) for name, value in model.visual.state_dict().items()
+    )
+
+
+def test_a_backbone_that_is_missing_or_of_another_kind_is_named(backbone, tmp_path):
+    with pytest.raises(ModelFileError, match="nowhere"):
+        train_captioner(drawn_pairs(2), SPEC, tmp_path / "nowhere")
+    with pytest.raises(ModelFileError, match="small_captioner"):
+        train_captioner(drawn_pairs(2), SPEC, backbone, start_from=backbone)

@@ -1,0 +1,56 @@
+import pytest
+import torch
+from torch import nn
+
+from recap_assets.engines.training.optimizers import Muon, ScheduledOptimizer, orthogonalize
+from recap_assets.specs.models import Optimizer
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (16, 20), (16, 200), (200, 16)])
+def test_singular_values_become_about_one(shape):
+    torch.manual_seed(0)
+    values = torch.linalg.svdvals(
+        orthogonalize(torch.randn(shape) @ torch.diag(torch.linspace(0.2, 3.0, shape[1])))
+    )
+    assert values.max() < 1.3
+    assert values.min() > 0.3
+
+
+def test_steps_are_those_of_torchs_muon_up_to_its_bfloat16():
+    torch.manual_seed(0)
+    start, gradients = torch.randn(24, 40), torch.randn(3, 24, 40)
+    ours, theirs = nn.Parameter(start.clone()), nn.Parameter(start.clone())
+    optimizers = (
+        Muon([{"params": [ours], "lr": 0.1}]),
+        torch.optim.Muon([theirs], lr=0.1, weight_decay=0.0),
+    )
+    for gradient in gradients:
+        ours.grad, theirs.grad = gradient.clone(), gradient.clone()
+        for optimizer in optimizers:
+            optimizer.step()
+    ours, theirs = ours.detach(), theirs.detach()
+    assert float((ours - start).norm()) == pytest.approx(float((theirs - start).norm()), rel=0.02)
+    torch.testing.assert_close(ours, theirs, atol=0.01, rtol=0)
+
+
+def test_kernels_are_orthogonalised_as_matrices():
+    kernel = nn.Parameter(torch.zeros(8, 4, 3, 3))
+    kernel.grad = torch.randn(8, 4, 3, 3)
+    Muon([{"params": [kernel], "lr": 1.0}]).step()
+    values = torch.linalg.svdvals(kernel.detach().flatten(1))
+    assert 0.3 < values.min() <= values.max() < 1.3
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine"])
+def test_rates_warm_up_and_end_near_zero(schedule):
+    spec = Optimizer(schedule=schedule, warmup_fraction=0.1)
+    optimizer = ScheduledOptimizer(nn.Linear(2, 2), spec, 100)
+    factors = [optimizer.factor(step) for step in range(100)]
+    assert factors[:10] == pytest.approx([0.1 * (n + 1) for n in range(10)])
+    assert factors[9:] == sorted(factors[9:], reverse=True)
+    assert 0 < factors[-1] < 0.02
+
+
+def test_adamw_alone_where_asked():
+    optimizer = ScheduledOptimizer(nn.Linear(2, 2), Optimizer(kind="adamw"), 10)
+    assert list(optimizer.optimizers) == ["adamw"]
