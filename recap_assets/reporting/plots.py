@@ -1,0 +1,438 @@
+"""Charts: a frame in, an Altair chart out, and a chart to SVG or PNG without browser or network.
+
+Colours mean the same everywhere: raw text is vermilion, synthetic sources are cool, what joins or
+mixes both is amber. Neighbours stay apart under deuteranopia and protanopia. Every function accepts
+an empty frame.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import altair as alt
+import polars as pl
+import vl_convert
+
+RAW = "raw"
+RAW_COLOUR = "#c8502d"
+SYNTHETIC_COLOURS = ("#1d6fa5", "#6cb4e0", "#0e8f7e", "#233a5e", "#a487c9", "#93cfc1")
+MIXED_COLOUR = "#e3a21a"
+KIND_COLOURS = {"raw": RAW_COLOUR, "synthetic": SYNTHETIC_COLOURS[0], "mixed": MIXED_COLOUR}
+LINE_COLOURS = (RAW_COLOUR, *SYNTHETIC_COLOURS[:3], MIXED_COLOUR, *SYNTHETIC_COLOURS[3:5])
+
+SOURCE_SHARES = pl.Schema({"mix": pl.String, "source": pl.String, "n_pairs": pl.Int64})
+"""Pairs of a mix by caption source."""
+
+FRONTIER = pl.Schema(
+    {
+        "mix": pl.String,
+        "kind": pl.String,
+        "unique_trigrams": pl.Float64,
+        "mean_score": pl.Float64,
+        "average": pl.Float64,
+    }
+)
+"""A mix's diversity (equal-sized sample), mean score and mean result in [0, 1]."""
+
+SWEEP = pl.Schema(
+    {"mix": pl.String, "n_pool": pl.Int64, "mean": pl.Float64, "deviation": pl.Float64}
+)
+"""The average of a mix at one size of the pool."""
+
+_BINS_PER_UNIT = 10_000
+_SHOWN_BIN = 0.01
+_POINTS_OF_A_CURVE = 150
+_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif"
+_INK, _GRID = "#4a4f57", "#e4e4e0"
+
+
+def palette(sources: Iterable[str]) -> dict[str, str]:
+    """A colour for every caption source, in the order given; joined sources (a+b) share one."""
+    colours: dict[str, str] = {}
+    n_synthetic = 0
+    for source in dict.fromkeys(sources):
+        if source == RAW:
+            colours[source] = RAW_COLOUR
+        elif "+" in source:
+            colours[source] = MIXED_COLOUR
+        else:
+            colours[source] = SYNTHETIC_COLOURS[n_synthetic % len(SYNTHETIC_COLOURS)]
+            n_synthetic += 1
+    return colours
+
+
+def kind_of(raw_share: float) -> str:
+    """`raw`, `synthetic` or `mixed`, by the share of the pairs with raw text."""
+    return {1.0: "raw", 0.0: "synthetic"}.get(raw_share, "mixed")
+
+
+def score_histograms(
+    histograms: pl.DataFrame, thresholds: pl.DataFrame, sources: Sequence[str] = ()
+) -> alt.LayerChart:
+    """How well the captions of each source fit, laid over each other, with the cut-offs.
+
+    Args:
+        histograms: SCORE_HISTOGRAMS; partitions and scorers are added up.
+        thresholds: THRESHOLDS; each distinct value is drawn once, named after its sources.
+        sources: All sources of the experiment, so that each keeps its colour from chart to chart.
+    """
+    shown = _shown_histogram(histograms)
+    colour = _by_source(shown["source"], sources)
+    base = alt.Chart(_data(shown)).encode(
+        alt.X("score:Q", title="cosine of image and caption", axis=alt.Axis(grid=False)),
+        alt.Y("share:Q", title="share of captions", axis=alt.Axis(format=".0%", tickCount=5)),
+        colour,
+    )
+    areas = base.mark_area(opacity=0.22, interpolate="monotone", line={"strokeWidth": 2})
+    areas = areas.encode(alt.Y("share:Q", stack=None))
+    cuts = alt.Chart(_data(_shown_cuts(thresholds)))
+    rules = cuts.mark_rule(strokeDash=[4, 3], strokeWidth=1.2, color=_INK).encode(x="value:Q")
+    labels = cuts.mark_text(align="left", dx=4, dy=4, baseline="top", fontSize=11, color=_INK)
+    labels = labels.encode(x="value:Q", y=alt.value(0), text="label:N")
+    return _styled(alt.layer(areas, rules, labels).properties(width=620, height=240))
+
+
+def diversity_bars(summary: pl.DataFrame, sources: Sequence[str] = ()) -> alt.HConcatChart:
+    """Unique trigrams, nouns and words of each source on equal-sized samples.
+
+    Args:
+        summary: DIVERSITY_SUMMARY.
+        sources: All sources of the experiment, for their colours.
+    """
+    order = summary.sort("unique_trigrams", descending=True)["source"].to_list()
+    panels = [
+        _bars(summary, column, alt.Title(title, anchor="start"), order, sources)
+        for column, title in {
+            "unique_trigrams": "unique trigrams",
+            "unique_nouns": "unique nouns",
+            "unique_words": "unique words",
+        }.items()
+    ]
+    return _styled(alt.hconcat(*panels, spacing=24))
+
+
+def rarefaction_curves(summary: pl.DataFrame, sources: Sequence[str] = ()) -> alt.LayerChart:
+    """Expected distinct trigrams in samples of n captions, a curve a source.
+
+    Args:
+        summary: DIVERSITY_SUMMARY.
+        sources: All sources of the experiment, for their colours.
+    """
+    curves = (
+        summary.select("source", "rarefaction")
+        .explode("rarefaction", empty_as_null=False, keep_nulls=False)
+        .unnest("rarefaction")
+    )
+    encoded = alt.Chart(_data(curves)).encode(
+        alt.X("n:Q", title="captions", axis=alt.Axis(grid=False, format="~s", tickCount=5)),
+        alt.Y("unique_trigrams:Q", title="distinct trigrams", axis=alt.Axis(format="~s")),
+        _by_source(summary["source"], sources),
+    )
+    lines = encoded.mark_line(strokeWidth=2.2)
+    points = encoded.mark_point(filled=True, size=28, opacity=1)
+    return _styled(alt.layer(lines, points).properties(width=470, height=230))
+
+
+def leaderboard_chart(board: pl.DataFrame, task: str = "average") -> alt.LayerChart:
+    """The mean of every mix on one task with its deviation over seeds, best first.
+
+    Args:
+        board: LEADERBOARD.
+        task: The task shown.
+    """
+    rows = board.filter(pl.col("task") == task).sort("mean", "mix", descending=[True, False])
+    shown = rows.select(
+        "mix",
+        "mean",
+        low=pl.col("mean") - pl.col("deviation").fill_null(0),
+        high=pl.col("mean") + pl.col("deviation").fill_null(0),
+        label=(pl.col("mean") * 100).round(1).cast(pl.String),
+        kind=pl.col("raw_share").map_elements(kind_of, return_dtype=pl.String),
+    )
+    base = alt.Chart(_data(shown)).encode(
+        alt.Y("mix:N", sort=rows["mix"].to_list(), title=None, axis=alt.Axis(grid=True))
+    )
+    scale = alt.Scale(zero=False, nice=True, padding=16)
+    axis = alt.Axis(format=".0%", grid=False, tickCount=6)
+    x = alt.X("mean:Q", title=f"{task.replace('_', ' ')}, mean ± deviation", scale=scale, axis=axis)
+    bars = base.mark_rule(strokeWidth=2, opacity=0.55).encode(
+        alt.X("low:Q"), alt.X2("high:Q"), _by_kind()
+    )
+    dots = base.mark_point(filled=True, size=110, opacity=1).encode(x, _by_kind(), _kind_shape())
+    labels = base.mark_text(dy=-12, fontSize=11, color=_INK).encode(x="mean:Q", text="label:N")
+    height = max(90, 34 * shown.height)
+    return _styled(alt.layer(bars, dots, labels).properties(width=620, height=height))
+
+
+def frontier(mixes: pl.DataFrame) -> alt.LayerChart:
+    """Diversity against fit of every mix; the larger the point, the better its average.
+
+    Args:
+        mixes: FRONTIER; rows with a null diversity or score are left out.
+    """
+    shown = mixes.drop_nulls(["unique_trigrams", "mean_score"])
+    scale = alt.Scale(zero=False, nice=True, padding=24)
+    base = alt.Chart(_data(shown)).encode(
+        alt.X(
+            "unique_trigrams:Q",
+            title="unique trigrams (equal-sized samples) →",
+            scale=scale,
+            axis=alt.Axis(format="~s", tickCount=6),
+        ),
+        alt.Y("mean_score:Q", title="mean score →", scale=scale, axis=alt.Axis(tickCount=6)),
+    )
+    legend = alt.Legend(format=".0%", tickCount=4, symbolFillColor=_INK, symbolOpacity=0.5)
+    scale = alt.Scale(range=[50, 480])
+    size = alt.Size("average:Q", title="average", scale=scale, legend=legend)
+    dots = base.mark_point(filled=True, opacity=0.85).encode(_by_kind(), _kind_shape(), size)
+    labels = base.mark_text(dy=-17, fontSize=11, color=_INK).encode(text="mix:N")
+    return _styled(alt.layer(dots, labels).properties(width=620, height=310))
+
+
+def training_curves(curves: pl.DataFrame) -> alt.Chart:
+    """Loss over pairs seen, the mean over seeds, a line a mix.
+
+    Args:
+        curves: TRAINING_CURVES; at most 150 points of each line are drawn.
+    """
+    shown = (
+        curves.group_by("mix", "samples_seen")
+        .agg(pl.col("loss").mean())
+        .sort("mix", "samples_seen")
+        .filter(
+            pl.int_range(pl.len()).over("mix") % (pl.len().over("mix") // _POINTS_OF_A_CURVE + 1)
+            == 0
+        )
+    )
+    names = shown["mix"].unique().sort().to_list()
+    colours = [LINE_COLOURS[i % len(LINE_COLOURS)] for i in range(len(names))]
+    dashes = [([1, 0], [5, 3], [2, 2])[i // len(LINE_COLOURS) % 3] for i in range(len(names))]
+    chart = alt.Chart(_data(shown)).mark_line(strokeWidth=1.8)
+    legend = alt.Legend(orient="right", title=None, labelLimit=220)
+    chart = chart.encode(
+        alt.X("samples_seen:Q", title="pairs seen", axis=alt.Axis(format="~s", grid=False)),
+        alt.Y("loss:Q", title="contrastive loss", scale=alt.Scale(zero=False)),
+        alt.Color("mix:N", scale=alt.Scale(domain=names, range=colours), legend=legend),
+        alt.StrokeDash("mix:N", scale=alt.Scale(domain=names, range=dashes), legend=legend),
+    )
+    return _styled(chart.properties(width=500, height=250))
+
+
+def source_shares(
+    shares: pl.DataFrame, order: Sequence[str] = (), sources: Sequence[str] = ()
+) -> alt.LayerChart:
+    """How many pairs of each mix come from which source.
+
+    Args:
+        shares: SOURCE_SHARES.
+        order: Mixes from top to bottom; by default as they come.
+        sources: All sources of the experiment, for their colours.
+    """
+    names = [mix for mix in order if mix in set(shares["mix"])] or list(
+        dict.fromkeys(shares["mix"])
+    )
+    base = alt.Chart(_data(shares)).encode(alt.Y("mix:N", sort=names, title=None))
+    axis = alt.Axis(format="~s", tickCount=6)
+    bars = base.mark_bar(height={"band": 0.62}).encode(
+        alt.X("n_pairs:Q", title="pairs", stack="zero", axis=axis),
+        _by_source(shares["source"], sources),
+        alt.Order("source:N"),
+    )
+    totals = (
+        shares.group_by("mix")
+        .agg(pl.col("n_pairs").sum())
+        .with_columns(label=pl.col("n_pairs").map_elements("{:,}".format, return_dtype=pl.String))
+    )
+    labels = alt.Chart(_data(totals)).mark_text(align="left", dx=6, fontSize=11, color=_INK)
+    labels = labels.encode(alt.Y("mix:N", sort=names), x="n_pairs:Q", text="label:N")
+    height = max(60, 30 * len(names))
+    return _styled(alt.layer(bars, labels).properties(width=560, height=height))
+
+
+def sweep_points(board: pl.DataFrame, n_pool: int) -> pl.DataFrame:
+    """The averages of mixes that were also built on parts of the pool, `mix@fraction`.
+
+    Args:
+        board: LEADERBOARD. A mix without `@` counts as the whole pool if it has smaller versions.
+        n_pool: Samples of the whole pool.
+
+    Returns:
+        SWEEP, by mix and size; empty where there is no `@` in any name.
+    """
+    parted = board.filter(pl.col("task") == "average").with_columns(
+        name=pl.col("mix").str.split("@").list.first(),
+        fraction=pl.col("mix").str.extract(r"@([0-9.]+)$").cast(pl.Float64).fill_null(1.0),
+    )
+    swept = parted.filter(pl.col("fraction").n_unique().over("name") > 1)
+    return swept.select(
+        mix="name",
+        n_pool=(pl.col("fraction") * n_pool).round().cast(pl.Int64),
+        mean="mean",
+        deviation="deviation",
+    ).sort("mix", "n_pool")
+
+
+def gain_over_pool(sweep: pl.DataFrame) -> alt.LayerChart:
+    """The average of each mix as the pool grows, with the deviation over seeds.
+
+    Args:
+        sweep: SWEEP.
+    """
+    names = sweep["mix"].unique().sort().to_list()
+    colours = [LINE_COLOURS[i % len(LINE_COLOURS)] for i in range(len(names))]
+    shown = sweep.with_columns(
+        low=pl.col("mean") - pl.col("deviation").fill_null(0),
+        high=pl.col("mean") + pl.col("deviation").fill_null(0),
+    )
+    sizes = sweep["n_pool"].unique().sort().to_list()
+    x = alt.X(
+        "n_pool:Q",
+        title="samples of the pool",
+        scale=alt.Scale(type="log", nice=False, padding=16),
+        axis=alt.Axis(values=sizes, format=",", grid=False),
+    )
+    colour = alt.Color("mix:N", scale=alt.Scale(domain=names, range=colours), title=None)
+    base = alt.Chart(_data(shown)).encode(x, colour)
+    y = alt.Y("mean:Q", title="average", axis=alt.Axis(format=".0%"), scale=alt.Scale(zero=False))
+    bars = base.mark_rule(strokeWidth=1.6, opacity=0.6).encode(alt.Y("low:Q"), alt.Y2("high:Q"))
+    lines = base.mark_line(strokeWidth=2.2).encode(y)
+    points = base.mark_point(filled=True, size=60, opacity=1).encode(y)
+    return _styled(alt.layer(bars, lines, points).properties(width=620, height=260))
+
+
+def chart_svg(chart: alt.TopLevelMixin, name: str) -> str:
+    """The chart as an SVG element to stand in a page beside others.
+
+    Args:
+        chart: Any chart.
+        name: Unique in the page; the identifiers inside the SVG begin with it.
+    """
+    svg = vl_convert.vegalite_to_svg(_specification(chart), vl_version="6.4", allowed_base_urls=[])
+    return re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{name}-", svg)
+
+
+def chart_png(chart: alt.TopLevelMixin, scale: float = 2.0) -> bytes:
+    """The chart as PNG on white, `scale` pixels for each unit of its size."""
+    specification = _specification(chart)
+    specification["background"] = "white"
+    return vl_convert.vegalite_to_png(
+        specification, vl_version="6.4", scale=scale, allowed_base_urls=[]
+    )
+
+
+def _specification(chart: alt.TopLevelMixin) -> dict[str, Any]:
+    # Altair refuses over 5,000 rows by default, to keep notebooks small.
+    with alt.data_transformers.enable("default", max_rows=None):
+        return chart.to_dict()
+
+
+def _data(frame: pl.DataFrame) -> alt.Data:
+    return alt.Data(values=frame.to_dicts())
+
+
+def _shown_histogram(histograms: pl.DataFrame) -> pl.DataFrame:
+    per_bin = round(_SHOWN_BIN * _BINS_PER_UNIT)
+    counted = (
+        histograms.group_by("source", shown=pl.col("bin") // per_bin)
+        .agg(pl.col("n").sum())
+        .filter(pl.col("n") > 0)
+    )
+    if counted.is_empty():
+        return pl.DataFrame(schema={"source": pl.String, "score": pl.Float64, "share": pl.Float64})
+    # Empty bins are zeros, or the line would be drawn straight across them.
+    shown = pl.col("shown")
+    bins = counted.select(shown=pl.int_ranges(shown.min() - 1, shown.max() + 2)).explode("shown")
+    every = counted.select("source").unique().join(bins, how="cross")
+    return (
+        every.join(counted.cast({"shown": pl.Int64}), on=["source", "shown"], how="left")
+        .with_columns(pl.col("n").fill_null(0))
+        .select(
+            "source",
+            score=(pl.col("shown") + 0.5) * _SHOWN_BIN - 1,
+            share=pl.col("n") / pl.col("n").sum().over("source"),
+        )
+        .sort("source", "score")
+    )
+
+
+def _shown_cuts(thresholds: pl.DataFrame) -> pl.DataFrame:
+    return (
+        thresholds.drop_nulls("value")
+        .group_by(pl.col("value").cast(pl.Float64).round(4))
+        .agg(label=pl.col("source").unique().sort().str.join(", "))
+        .with_columns(label=pl.format("{} ≥ {}", "label", pl.col("value").round(3)))
+        .sort("value")
+    )
+
+
+def _bars(
+    summary: pl.DataFrame,
+    column: str,
+    title: alt.Title,
+    order: Sequence[str],
+    sources: Sequence[str],
+) -> alt.LayerChart:
+    shown = summary.select(
+        "source",
+        n=column,
+        label=pl.col(column).map_elements("{:,}".format, return_dtype=pl.String),
+    )
+    names = alt.Axis(grid=False) if column == "unique_trigrams" else None
+    y = alt.Y("source:N", sort=list(order), title=None, axis=names)
+    base = alt.Chart(_data(shown)).encode(y)
+    x = alt.X("n:Q", title=None, axis=None)
+    colour = _by_source(shown["source"], sources, legend=False)
+    bars = base.mark_bar(height={"band": 0.66}).encode(x, colour)
+    labels = base.mark_text(align="left", dx=5, fontSize=11, color=_INK).encode(x, text="label:N")
+    panel = alt.LayerChart(layer=[bars, labels])
+    panel.width, panel.height, panel.title = 150, max(60, 32 * len(order)), title
+    return panel
+
+
+def _by_source(shown: pl.Series, sources: Sequence[str], *, legend: bool = True) -> alt.Color:
+    present = set(shown)
+    colours = palette([*sources, *sorted(present)])
+    colours = {source: colour for source, colour in colours.items() if source in present}
+    scale = alt.Scale(domain=list(colours), range=list(colours.values()))
+    return alt.Color("source:N", scale=scale, legend=alt.Legend(title=None) if legend else None)
+
+
+def _by_kind() -> alt.Color:
+    scale = alt.Scale(domain=list(KIND_COLOURS), range=list(KIND_COLOURS.values()))
+    return alt.Color("kind:N", scale=scale, title=None)
+
+
+def _kind_shape() -> alt.Shape:
+    scale = alt.Scale(domain=list(KIND_COLOURS), range=["square", "circle", "diamond"])
+    return alt.Shape("kind:N", scale=scale, title=None)
+
+
+def _styled(chart: Any) -> Any:  # noqa: ANN401 - Altair's chart classes share no configurable type
+    return (
+        chart.configure(background="transparent", font=_FONT, padding=4)
+        .configure_view(stroke=None)
+        .configure_axis(
+            labelColor=_INK,
+            titleColor=_INK,
+            labelFontSize=11.5,
+            titleFontSize=11.5,
+            titleFontWeight="normal",
+            titlePadding=10,
+            gridColor=_GRID,
+            domain=False,
+            ticks=False,
+            labelPadding=6,
+            labelLimit=240,
+        )
+        .configure_legend(
+            orient="top",
+            labelColor=_INK,
+            titleColor=_INK,
+            labelFontSize=12,
+            titleFontSize=11.5,
+            titleFontWeight="normal",
+            labelLimit=240,
+            symbolStrokeWidth=2,
+        )
+        .configure_title(color=_INK, fontSize=12, fontWeight="normal", offset=8)
+    )
