@@ -56,13 +56,47 @@ def parse_experiment(content: dict[str, object], where: str = "experiment") -> E
     try:
         return Experiment.model_validate(content)
     except ValidationError as error:
-        lines = [f"{where}: {_line(detail)}" for detail in error.errors()]
-        raise ExperimentError("\n".join(dict.fromkeys(lines))) from error
+        lines = [f"{where}: {line}" for line in _lines(content, error.errors())]
+        raise ExperimentError("\n".join(lines)) from error
 
 
-def _line(detail: ErrorDetails) -> str:
-    # Union members appear in pydantic's path as tags and type names; a reader knows only keys.
-    key_path = ".".join(str(part) for part in detail["loc"] if not _is_union_tag(part))
+_WRONG_BRANCH = frozenset({"model_type", "float_type", "string_type", "dict_type", "missing"})
+"""What the branches of a union say that the value was not meant for."""
+
+
+def _lines(content: object, details: list[ErrorDetails]) -> list[str]:
+    placed = [(_key_path(content, detail["loc"]), detail) for detail in details]
+    # A mapping whose parts were refused is also called too short.
+    placed = [(p, d) for p, d in placed if d["type"] != "too_short" or not _deeper(placed, p)]
+    meant = {p for p, d in placed if d["type"] not in _WRONG_BRANCH}
+    told = [
+        (p, d)
+        for p, d in placed
+        if d["type"] not in _WRONG_BRANCH or (p not in meant and not _deeper(placed, p))
+    ]
+    return list(dict.fromkeys(_line(".".join(path), detail) for path, detail in told or placed))
+
+
+def _deeper(placed: list[tuple[tuple[str, ...], ErrorDetails]], path: tuple[str, ...]) -> bool:
+    return any(len(other) > len(path) and other[: len(path)] == path for other, _ in placed)
+
+
+def _key_path(content: object, loc: tuple[str | int, ...]) -> tuple[str, ...]:
+    """The keys of the file that lead to the value; pydantic's own also names union branches."""
+    kept: list[str] = []
+    at = content
+    for i, part in enumerate(loc):
+        if isinstance(at, dict) and part in at:
+            at = at[part]
+        elif isinstance(at, list) and isinstance(part, int) and part < len(at):
+            at = at[part]
+        elif not (isinstance(at, dict) and i == len(loc) - 1):
+            continue
+        kept.append(str(part))
+    return tuple(kept)
+
+
+def _line(key_path: str, detail: ErrorDetails) -> str:
     value = "" if isinstance(detail["input"], dict | list) else f" (it is {detail['input']!r})"
     message = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "extra_forbidden":
@@ -71,17 +105,6 @@ def _line(detail: ErrorDetails) -> str:
     elif detail["type"] == "value_error":
         value = ""
     return f"{key_path}: {message}{value}" if key_path else message
-
-
-_UNION_TAGS = frozenset(
-    "embedded webdataset folder transformers open_clip clip captioner small top best at_least in_set "
-    "all any without float str".split()
-)
-
-
-def _is_union_tag(part: str | int) -> bool:
-    # A tag is also a key inside conditions (`where.top.top`): dropping both copies would lose it.
-    return isinstance(part, str) and (part.startswith(("function-", "constrained-", "tagged-")))
 
 
 def _suggestion(key: str) -> str:

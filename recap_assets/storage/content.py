@@ -42,10 +42,9 @@ def _add_column(digest: "hashlib._Hash", column: pl.Series) -> None:
     elif column.dtype == pl.Boolean:
         digest.update(column.fill_null(value=False).cast(pl.UInt8).to_numpy().tobytes())
     else:
-        filled = column.fill_null(0)
-        if filled.dtype.is_float():
-            filled = filled + 0.0  # -0.0 and 0.0 are equal, so their bytes must be too
-        digest.update(filled.to_numpy().tobytes())
+        values = column.fill_null(0).to_numpy(writable=True)
+        values[values == 0] = 0  # -0.0 and 0.0 are equal, so their bytes must be too
+        digest.update(values.tobytes())
 
 
 def files_version(paths: Iterable[Path], root: Path) -> str:

@@ -86,10 +86,8 @@ class TableStore:
 
     def has(self, table: Table, at: Slice) -> bool:
         """Whether the slice has rows, by the Delta log alone."""
-        if (delta := self._open(table)) is None:
-            return False
-        filters = [(column, "=", str(value)) for column, value in at.items()]
-        return bool(delta.file_uris(partition_filters=filters or None))
+        wanted = {column: str(value) for column, value in at.items()}
+        return any(wanted.items() <= found.items() for found in self.slices(table))
 
     def slices(self, table: Table) -> list[dict[str, str]]:
         """The slices that have rows, by the Delta log alone."""

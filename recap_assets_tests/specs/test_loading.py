@@ -1,0 +1,130 @@
+"""An experiment file that is wrong is refused with the file, the key, the value and what is allowed."""
+
+from pathlib import Path
+
+import pytest
+
+from recap_assets.specs.experiment import Experiment
+from recap_assets.specs.loading import SHIPPED, ExperimentError, load_experiment, parse_experiment
+
+MINIMAL = """
+name: tiny
+pool: {kind: embedded, samples: 10}
+scorers:
+  clip: {kind: open_clip, model: ViT-B-32}
+sources:
+  coca: {kind: open_clip, model: coca_ViT-B-32}
+mixes:
+  all_raw:
+    - {use: raw}
+evaluation:
+  tasks:
+    fine: {kind: embedded, task: fine}
+"""
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "experiment.yaml"
+    path.write_text(text)
+    return path
+
+
+def error_of(tmp_path: Path, text: str) -> str:
+    with pytest.raises(ExperimentError) as caught:
+        load_experiment(written(tmp_path, text))
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", [path.name for path in SHIPPED.glob("*.yaml")])
+def test_every_shipped_experiment_loads(name: str) -> None:
+    assert load_experiment(SHIPPED / name).mixes
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("name: tiny", "name: tiny\npol: 3", "unknown key; did you mean 'pool'?"),
+        ("use: raw", "use: raww", "mixes.all_raw.rules.0.use: there is no 'raww'; known are"),
+        ("{use: raw}", "{use: raw, where: {top: 1.5}}", "less than or equal to 1 (it is 1.5)"),
+        ("{use: raw}", "{use: raw, where: {top: 0}}", "greater than 0 (it is 0)"),
+        ("{use: raw}", "{use: raw, where: {at_least: 1.4}}", "less than or equal to 1 (it is 1.4)"),
+        ("{use: raw}", "{use: raw, where: {topp: 0.3}}", "a condition is one of top, best"),
+        ("{use: raw}", "{use: raw, where: {in_set: x}}", "there is no 'x'; known are none"),
+        (
+            "{use: raw}",
+            "{use: raw, where: {top: 0.3, of: b}}",
+            "there is no 'b'; known are coca, raw",
+        ),
+        ("kind: embedded, samples", "kind: embeded, samples", "'embedded', 'webdataset', 'folder'"),
+        ("model: ViT-B-32}", "model: ViT-B-32, presision: x}", "did you mean 'precision'?"),
+        ("sources:", "sources:\n  raw: {kind: open_clip, model: x}", "cannot be declared"),
+        ("name: tiny", "name: tiny\nname: other", "the key 'name' is there twice"),
+        ("name: tiny", "name: Bad-Name", "name:"),
+        ("name: tiny", "name: ${RECAP_NO_SUCH_VARIABLE}", "the environment has no"),
+        ("{use: raw}", "{use: {best_of: [raw, coca]}, where: {top: 0.3}}", "say which source"),
+    ],
+)
+def test_a_mistake_is_named_with_what_is_allowed(
+    tmp_path: Path, old: str, new: str, told: str
+) -> None:
+    assert old in MINIMAL
+    text = error_of(tmp_path, MINIMAL.replace(old, new, 1))
+    assert told in text
+    assert str(tmp_path / "experiment.yaml") in text
+
+
+def test_an_error_says_each_thing_once(tmp_path: Path) -> None:
+    text = error_of(tmp_path, MINIMAL.replace("{use: raw}", "{use: raw, where: {top: 1.5}}"))
+    assert text.count("\n") == 0
+    assert "mixes.all_raw.0.where.top:" in text
+
+
+def test_a_missing_file_and_a_file_without_keys_are_errors_in_words(tmp_path: Path) -> None:
+    with pytest.raises(ExperimentError, match="cannot be read"):
+        load_experiment(tmp_path / "none.yaml")
+    with pytest.raises(ExperimentError, match="mapping of keys"):
+        load_experiment(written(tmp_path, "- a\n- b\n"))
+    with pytest.raises(ExperimentError, match="not valid YAML"):
+        load_experiment(written(tmp_path, "a: [b\n"))
+
+
+def test_spelling_changes_no_hash(tmp_path: Path) -> None:
+    plain = load_experiment(written(tmp_path, MINIMAL))
+    lines = MINIMAL.replace("{kind: embedded, samples: 10}", "{samples: 10, kind: 'embedded'}")
+    spelled = load_experiment(written(tmp_path, "# a comment\n" + lines))
+    assert plain.canonical() == spelled.canonical()
+
+
+def test_settings_are_laid_over_the_file(tmp_path: Path) -> None:
+    path = written(tmp_path, MINIMAL)
+    experiment = load_experiment(path, ["seed=5", "pool.samples=20", "training.seeds=[4]"])
+    assert (experiment.seed, experiment.pool.samples) == (5, 20)  # type: ignore[union-attr]
+    assert experiment.training.seeds == (4,)
+    with pytest.raises(ExperimentError, match="write key.path=value"):
+        load_experiment(path, ["seed"])
+
+
+def test_the_environment_fills_in_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = MINIMAL.replace("name: tiny", "name: ${RECAP_TEST_NAME:-other}")
+    assert load_experiment(written(tmp_path, text)).name == "other"
+    monkeypatch.setenv("RECAP_TEST_NAME", "named")
+    assert load_experiment(written(tmp_path, text)).name == "named"
+
+
+def test_specs_cannot_be_changed() -> None:
+    experiment = load_experiment(SHIPPED / "demo.yaml")
+    with pytest.raises(ValueError, match="frozen"):
+        experiment.seed = 3  # type: ignore[misc]
+
+
+def test_models_that_start_from_each_other_are_refused() -> None:
+    content = load_experiment(SHIPPED / "demo.yaml").model_dump(mode="json")
+    content["models"]["captioner_a"]["start_from"] = "captioner_b"
+    with pytest.raises(ExperimentError, match="in a circle"):
+        parse_experiment(content)
+
+
+def test_the_json_schema_names_every_top_level_key() -> None:
+    properties = Experiment.model_json_schema()["properties"]
+    assert set(properties) == set(Experiment.model_fields)
+    assert all("description" in properties[name] for name in ("name", "sources", "mixes"))
