@@ -73,7 +73,8 @@ class DecoderLayer(nn.Module):
         y = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
         x = x + self.self_out(y.transpose(1, 2).flatten(2))
         (q,) = self.split(self.cross_q(self.norm2(x)), 1)
-        y = functional.scaled_dot_product_attention(q, *self.split(self.cross_kv(memory), 2))
+        k, v = self.split(self.cross_kv(memory), 2)
+        y = functional.scaled_dot_product_attention(q, k, v)
         return self.mlp(x + self.cross_out(y.transpose(1, 2).flatten(2)))
 
     def step(

@@ -23,8 +23,8 @@ def rolled(
     right = (uniform(stream(seed, _RIGHT), positions) * span).astype(int) - MAX_SHIFT
     height, width = images.shape[1:3]
     copies = np.empty((len(rows), *images.shape[1:]), np.uint8)
-    for copy, row, dy, dx in zip(copies, rows, down % height, right % width, strict=True):
-        image = images[row]
+    for n, (row, dy, dx) in enumerate(zip(rows, down % height, right % width, strict=True)):
+        image, copy = images[row], copies[n]
         copy[dy:, dx:] = image[: height - dy, : width - dx]
         copy[dy:, :dx] = image[: height - dy, width - dx :]
         copy[:dy, dx:] = image[height - dy :, : width - dx]

@@ -118,7 +118,9 @@ class _CaptionerRun:
         self.steps = -(-spec.samples_seen // spec.batch_size)
         self.decoder = model.decoder.train()
         self.order = PairOrder(pairs, spec.seed)
-        rates = Optimizer(text_muon_rate=spec.muon_rate, adamw_rate=spec.adamw_rate)
+        rates = Optimizer.model_validate(
+            {"text_muon_rate": spec.muon_rate, "adamw_rate": spec.adamw_rate}
+        )
         self.optimizer = ScheduledOptimizer(self.decoder, rates, self.steps)
         self.tokens = encode(tokenizer, pairs.texts, CONTEXT_LENGTH)
         self.features = image_features(model, pairs.images)

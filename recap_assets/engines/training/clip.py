@@ -166,8 +166,7 @@ class _ClipRun:
             raise ValueError(msg)
         model = self.trainee.model.to(device)
         n_tags = self.trainee.n_tags if tag_loss else 0
-        width = model.spec.embedding_dim if n_tags else 0  # type: ignore[union-attr]
-        self.module = _WithTags(model, n_tags, width).to(device)
+        self.module = _WithTags(model, n_tags, self.trainee.embedding_dim).to(device)
         self.optimizer = ScheduledOptimizer(self.module, optimizer, self.steps)
         self.order = PairOrder(pairs, seed)
         self.tokens = self.trainee.tokenize(pairs.texts)

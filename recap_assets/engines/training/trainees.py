@@ -9,6 +9,7 @@ import numpy as np
 import open_clip
 import torch
 from numpy.typing import NDArray
+from open_clip.tokenizer import HFTokenizer
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
@@ -26,14 +27,19 @@ class Trainee(Protocol):
     """A CLIP in training.
 
     Attributes:
-        model: Its forward takes images and tokens and gives what open_clip's ClipLoss takes.
         augment: Whether images are rolled and their brightness changed.
-        n_tags: Tokens that a tag loss may predict.
+        n_tags: Tokens that a tag loss may predict; 0 where there is no such loss.
+        embedding_dim: Width of the joint embedding.
     """
 
-    model: nn.Module
     augment: bool
     n_tags: int
+    embedding_dim: int
+
+    @property
+    def model(self) -> nn.Module:
+        """Its forward takes images and tokens and gives what open_clip's ClipLoss takes."""
+        ...
 
     def tokenize(self, texts: Sequence[str]) -> NDArray[np.int32]:
         """Token ids, shape (n, context_length)."""
@@ -66,6 +72,7 @@ class SmallTrainee:
         self.spec = spec
         self.tokenizer: Tokenizer = train_tokenizer(texts, spec.vocabulary)
         self.n_tags = self.tokenizer.get_vocab_size()
+        self.embedding_dim = spec.embedding_dim
         self.model = SmallClip(spec, self.n_tags)
 
     def tokenize(self, texts: Sequence[str]) -> NDArray[np.int32]:
@@ -115,6 +122,7 @@ class OpenClipTrainee:
         self.preprocess = {key: preprocess[key] for key in ("mean", "std")}
         self.tokenizer = open_clip.get_tokenizer(spec.name)
         self.config = _open_clip_config(spec.name)
+        self.embedding_dim = int(self.config["embed_dim"])
 
     def tokenize(self, texts: Sequence[str]) -> NDArray[np.int32]:
         """Token ids, shape (n, context_length)."""
@@ -141,7 +149,7 @@ class OpenClipTrainee:
         """Write open_clip's own folder, which `local-dir:` loads."""
         directory.mkdir(parents=True, exist_ok=True)
         (directory / OPEN_CLIP_CONFIG).unlink(missing_ok=True)
-        if hasattr(self.tokenizer, "save_pretrained"):
+        if isinstance(self.tokenizer, HFTokenizer):
             self.tokenizer.save_pretrained(str(directory))
         write_weights(directory / OPEN_CLIP_WEIGHTS, self.model.state_dict())
         content = {"model_cfg": self.config, "preprocess_cfg": self.preprocess}
