@@ -28,20 +28,12 @@ def trigram_keys(encoded: EncodedTexts, bits: int = _BITS) -> UInt64s:
         encoded: The texts.
         bits: Bits of a word number.
     """
-    starts = trigram_starts(encoded.lengths)
-    first, second, third = (encoded.ids[starts + i].astype(np.uint64) for i in range(3))
+    ids, begins = encoded.ids.astype(np.uint64), _begins_trigram(encoded.lengths)[:-2]
     if len(encoded.vocabulary) <= 1 << bits:
-        return (first << np.uint64(2 * bits)) | (second << np.uint64(bits)) | third
-    return (_ranks((first << np.uint64(32)) | second) << np.uint64(32)) | third
-
-
-def trigram_starts(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Positions of the words that begin a trigram, among the words of all texts."""
-    begins = np.ones(int(lengths.sum()), np.bool_)
-    ends = np.cumsum(lengths)
-    begins[ends[lengths >= 1] - 1] = False
-    begins[ends[lengths >= 2] - 2] = False
-    return np.flatnonzero(begins)
+        keys = (ids[:-2] << np.uint64(2 * bits)) | (ids[1:-1] << np.uint64(bits)) | ids[2:]
+        return keys[begins]
+    pairs = _ranks((ids[:-1] << np.uint64(32)) | ids[1:])
+    return ((pairs[:-1] << np.uint64(32)) | ids[2:])[begins]
 
 
 def trigram_owners(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -58,13 +50,22 @@ def distinct_trigram_hashes(encoded: EncodedTexts) -> npt.NDArray[np.int64]:
     words = encoded.vocabulary.to_list()
     digests = b"".join(hashlib.blake2b(word.encode(), digest_size=8).digest() for word in words)
     by_word = np.frombuffer(digests, "<u8").astype(np.uint64)
-    starts = trigram_starts(encoded.lengths)
+    starts = np.flatnonzero(_begins_trigram(encoded.lengths))
     hashes = np.zeros(len(starts), np.uint64)
     for i in range(3):
         hashes = mix64(hashes ^ by_word[encoded.ids[starts + i]])
     hashes.sort()
     distinct = np.append(True, hashes[1:] != hashes[:-1])[: len(hashes)]
     return hashes[distinct].view(np.int64)
+
+
+def _begins_trigram(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """True for each word that two more of the same text follow."""
+    begins = np.ones(int(lengths.sum()), np.bool_)
+    ends = np.cumsum(lengths)
+    begins[ends[lengths >= 1] - 1] = False
+    begins[ends[lengths >= 2] - 2] = False
+    return begins
 
 
 def _ranks(values: UInt64s) -> UInt64s:

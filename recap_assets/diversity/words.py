@@ -29,6 +29,8 @@ _DATE = rf"^(?:\d{{1,2}}(?:st|nd|rd|th)?[\s\-./]+)?{_MONTH}[\s\-.,/]+\d{{1,4}}(?
 _TIMESTAMP = r"^\d{4}-?\d{2}-?\d{2}t?[\s_]*\d{2}:?\d{2}(?::?\d{2})?z?$"
 _HASH = r"^(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]*\d[0-9a-f]*)$"
 _HASH_DIGITS = 12
+_BLOCK = 1 << 18
+_NO_STRINGS = pl.Series([], dtype=pl.String)
 
 
 def words(text: pl.Expr) -> pl.Expr:
@@ -76,24 +78,48 @@ def encode(texts: pl.Series) -> EncodedTexts:
     Args:
         texts: Strings without nulls.
     """
-    pieces = texts.str.split(" ")
-    n_pieces = pieces.list.len().to_numpy().astype(np.int64)
-    piece_ids, distinct = _numbered(pieces.explode(empty_as_null=False))
-    found = distinct.to_frame("piece").select(words(pl.col("piece")))["piece"]
-    n_found = found.list.len().to_numpy().astype(np.int64)
-    word_ids, vocabulary = _numbered(found.explode(empty_as_null=False))
-    counts = n_found[piece_ids]
-    ends = np.cumsum(counts)
-    first_word = (np.cumsum(n_found) - n_found)[piece_ids]
-    total = int(ends[-1]) if len(ends) else 0
-    at = np.repeat(first_word - (ends - counts), counts) + np.arange(total)
-    bounds = np.concatenate([[0], ends])[np.concatenate([[0], np.cumsum(n_pieces)])]
-    return EncodedTexts(vocabulary, word_ids[at], np.diff(bounds))
-
-
-def _numbered(strings: pl.Series) -> tuple[npt.NDArray[np.uint32], pl.Series]:
     # Categories of their own: the shared ones are never freed, and would not begin at 0.
-    encoded = strings.cast(pl.Categorical(pl.Categories.random()))
-    distinct = encoded.unique()
-    in_order = distinct.to_physical().arg_sort()
-    return encoded.to_physical().to_numpy(), distinct.cast(pl.String).gather(in_order)
+    numbering = pl.Categorical(pl.Categories.random())
+    cut = [_pieces(block, numbering) for block in texts.to_frame("text").iter_slices(_BLOCK)]
+    distinct = _in_order(pl.concat([pieces.unique() for pieces, _ in cut])) if cut else _NO_STRINGS
+    found = distinct.to_frame("piece").select(words(pl.col("piece")))["piece"]
+    flat = found.explode(empty_as_null=False).cast(pl.Categorical(pl.Categories.random()))
+    n_words = found.list.len().to_numpy().astype(np.int32)
+    word_ids = flat.to_physical().to_numpy()
+    ids, lengths = [np.empty(0, np.uint32)], [np.empty(0, np.int64)]
+    for pieces, n_pieces in cut:
+        at, n_words_each = _positions(pieces.to_physical().to_numpy(), n_pieces, n_words)
+        ids.append(word_ids[at])
+        lengths.append(n_words_each)
+    return EncodedTexts(_in_order(flat.unique()), np.concatenate(ids), np.concatenate(lengths))
+
+
+def _pieces(
+    block: pl.DataFrame, numbering: pl.Categorical
+) -> tuple[pl.Series, npt.NDArray[np.int64]]:
+    """The pieces between spaces, numbered, and how many each text has."""
+    pieces = block["text"].str.split(" ")
+    flat = pieces.explode(empty_as_null=False).cast(numbering)
+    return flat, pieces.list.len().to_numpy().astype(np.int64)
+
+
+def _positions(
+    piece_ids: npt.NDArray[np.uint32],
+    n_pieces: npt.NDArray[np.int64],
+    n_words: npt.NDArray[np.int32],
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+    """Where the words of each piece stand among those of the distinct pieces; words a text."""
+    first_word = np.cumsum(n_words, dtype=np.int32) - n_words
+    counts = n_words[piece_ids]
+    ends = np.cumsum(counts, dtype=np.int32)
+    total = int(ends[-1]) if len(ends) else 0
+    at = np.repeat(first_word[piece_ids] - (ends - counts), counts)
+    at += np.arange(total, dtype=np.int32)
+    bounds = np.append(np.int32(0), ends)[np.append(0, np.cumsum(n_pieces))]
+    return at, np.diff(bounds).astype(np.int64)
+
+
+def _in_order(categories: pl.Series) -> pl.Series:
+    """The distinct strings of a fresh categorical, each at the position that is its number."""
+    distinct = categories.unique()
+    return distinct.cast(pl.String).gather(distinct.to_physical().arg_sort())

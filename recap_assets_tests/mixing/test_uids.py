@@ -1,0 +1,163 @@
+import hashlib
+import os
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recap_assets.mixing.uids import (
+    SubsetFileError,
+    from_hex,
+    is_within,
+    read_subset,
+    to_hex,
+    uid_uniform,
+    write_subset,
+)
+from recap_assets.specs.mixes import RandomSubset
+
+
+def uids_of(numbers):
+    uids = [hashlib.blake2b(str(n).encode(), digest_size=16).digest() for n in numbers]
+    return pl.Series("uid", uids, dtype=pl.Binary)
+
+
+def datacomp_subset(hex_uids):
+    """DataComp's baselines/apply_filter.py, as it stands."""
+    array = np.array(
+        [(int(uid[:16], 16), int(uid[16:32], 16)) for uid in hex_uids], np.dtype("u8,u8")
+    )
+    array.sort()
+    return array
+
+
+# A sort by the first half alone would leave these in the order given.
+SHARED_HALF = ["0123456789abcdef" + tail for tail in ("f" * 16, "0" * 16, "7" * 16)]
+
+
+def test_hex_and_back():
+    hex_uids = pl.Series(["00ff" * 8, "0123456789abcdef" * 2])
+    assert to_hex(from_hex(hex_uids)).to_list() == hex_uids.to_list()
+    assert from_hex(pl.Series(["AB" * 16])).to_list() == [b"\xab" * 16]
+
+
+@pytest.mark.parametrize("wrong", ["00" * 15, "0g" * 16, "", None])
+def test_what_is_no_uid_is_refused(wrong):
+    with pytest.raises(ValueError, match="32 hex digits"):
+        from_hex(pl.Series(["00" * 16, wrong], dtype=pl.String))
+
+
+def splitmix(x):
+    """The published finaliser, on Python's integers."""
+    mask = 2**64 - 1
+    x = (x + 0x9E3779B97F4A7C15) & mask
+    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & mask
+    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & mask
+    return x ^ (x >> 31)
+
+
+@pytest.mark.parametrize(("seed", "purpose"), [(0, ""), (7, "subset"), (-1, "source")])
+def test_uniform_numbers_are_the_documented_hash(seed, purpose):
+    uids = uids_of(range(50))
+    key = hashlib.blake2b(f"{purpose}:{seed}".encode(), digest_size=16).digest()
+    first_key, last_key = int.from_bytes(key[:8]), int.from_bytes(key[8:])
+    expected = []
+    for uid in uids:
+        first, last = int.from_bytes(uid[:8]), int.from_bytes(uid[8:])
+        expected.append((splitmix(splitmix(first ^ first_key) ^ last ^ last_key) >> 11) / 2**53)
+    assert uid_uniform(seed, uids, purpose).tolist() == expected
+
+
+def test_uniform_numbers_are_uniform_and_independent_between_purposes_and_seeds():
+    uids = uids_of(range(20_000))
+    numbers = [uid_uniform(seed, uids, purpose) for seed, purpose in [(0, "a"), (0, "b"), (1, "a")]]
+    for values in numbers:
+        counts, _ = np.histogram(values, bins=20, range=(0, 1))
+        assert ((counts - 1000) ** 2 / 1000).sum() < 60  # chi squared, 19 degrees: p = 4e-6
+    assert np.abs(np.corrcoef(numbers) - np.eye(3)).max() < 0.03
+
+
+def test_uniform_numbers_depend_on_every_byte():
+    base = bytes(16)
+    flipped = [base[:i] + b"\x01" + base[i + 1 :] for i in range(16)]
+    assert len(set(uid_uniform(0, pl.Series([base, *flipped])).tolist())) == 17
+
+
+@given(st.permutations(range(8)), st.integers(1, 7))
+def test_uniform_numbers_know_neither_order_nor_neighbours(order, cut):
+    uids = uids_of(range(8))
+    whole = uid_uniform(3, uids)
+    shuffled = uid_uniform(3, uids.gather(list(order)))
+    assert shuffled.tolist() == whole[list(order)].tolist()
+    assert np.concatenate([uid_uniform(3, uids[:cut]), uid_uniform(3, uids[cut:])]).tolist() == (
+        whole.tolist()
+    )
+
+
+def test_uids_of_another_length_are_refused():
+    with pytest.raises(ValueError, match="16 bytes"):
+        uid_uniform(0, pl.Series("uid", [b"\0" * 16, b"\0" * 15]))
+    with pytest.raises(ValueError, match="16 bytes"):
+        uid_uniform(0, pl.Series("uid", [b"\0" * 16, None]))
+
+
+def test_random_parts_are_nested_and_of_the_size_asked_for():
+    uids = uids_of(range(20_000))
+    parts = [is_within(RandomSubset(fraction=f, seed=5), uids) for f in (0.1, 0.5, 1.0)]
+    assert [round(part.mean(), 1) for part in parts] == [0.1, 0.5, 1.0]
+    assert parts[2].all()
+    assert (parts[0] & ~parts[1]).sum() == 0
+
+
+def test_subset_file_is_datacomps_byte_for_byte(tmp_path):
+    hex_uids = [*to_hex(uids_of(range(500))).to_list(), *SHARED_HALF, SHARED_HALF[0]]
+    np.save(tmp_path / "theirs.npy", datacomp_subset(hex_uids))
+    write_subset(tmp_path / "ours.npy", from_hex(pl.Series(hex_uids)))
+    assert (tmp_path / "ours.npy").read_bytes() == (tmp_path / "theirs.npy").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["set.npy", "set.txt"])
+@pytest.mark.parametrize("n", [0, 1, 50])
+def test_a_written_set_is_read_back_sorted(tmp_path, name, n):
+    uids = uids_of(range(n))
+    write_subset(tmp_path / name, uids)
+    assert read_subset(tmp_path / name).equals(uids.sort(), check_dtypes=True)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_bare_memory_map_is_read(tmp_path):
+    array = datacomp_subset(SHARED_HALF)
+    array.tofile(tmp_path / "set.npy")
+    assert to_hex(read_subset(tmp_path / "set.npy")).to_list() == sorted(SHARED_HALF)
+
+
+def test_unusable_sets_are_named(tmp_path):
+    objects = np.array([{"a": 1}], dtype=object)
+    np.save(tmp_path / "objects.npy", objects, allow_pickle=True)
+    np.save(tmp_path / "floats.npy", np.zeros(3))
+    write_subset(tmp_path / "cut.npy", uids_of(range(9)))
+    os.truncate(tmp_path / "cut.npy", 150)
+    (tmp_path / "odd.npy").write_bytes(b"x" * 17)
+    (tmp_path / "words.txt").write_text("not a uid\n")
+    for name in ("objects.npy", "floats.npy", "cut.npy", "odd.npy", "words.txt", "missing.npy"):
+        with pytest.raises(SubsetFileError, match=name):
+            read_subset(tmp_path / name)
+    with pytest.raises(SubsetFileError, match=r"\.npy or \.txt"):
+        write_subset(tmp_path / "set.csv", uids_of(range(2)))
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / "set.npy"
+    write_subset(path, uids_of(range(3)))
+    before = path.read_bytes()
+
+    def no_space(_handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(OSError, match="No space"):
+        write_subset(path, uids_of(range(5)))
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
