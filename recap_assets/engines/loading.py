@@ -1,0 +1,58 @@
+"""Captioners and scorers by their spec. Torch is imported on use: the UI starts without it."""
+
+from pathlib import Path
+
+from recap_assets.engines.protocols import Captioner, Scorer
+from recap_assets.specs.scorers import EmbeddedScorer
+from recap_assets.specs.scorers import Scorer as ScorerSpec
+from recap_assets.specs.sources import EmbeddedSource, Source, TransformersSource
+
+
+def load_captioner(source: Source, models: Path) -> Captioner:
+    """The captioner that a source names.
+
+    Args:
+        source: The source of the experiment.
+        models: Folder of the models trained here, one folder each.
+
+    Raises:
+        ModelFileError: The model is missing, damaged or of another kind.
+        DeviceError: This machine has no such device.
+    """
+    if isinstance(source, EmbeddedSource):
+        from recap_assets.engines.small.loading import load_small_captioner
+
+        return load_small_captioner(
+            models / source.model,
+            source.decoding,
+            source.candidates,
+            source.batch_size,
+            source.device,
+        )
+    if isinstance(source, TransformersSource):
+        from recap_assets.engines.captioning.hub import load_transformers_captioner
+
+        return load_transformers_captioner(source)
+    from recap_assets.engines.captioning.coca import load_coca_captioner
+
+    return load_coca_captioner(source)
+
+
+def load_scorer(scorer: ScorerSpec, models: Path) -> Scorer:
+    """The scorer that a spec names.
+
+    Args:
+        scorer: The scorer of the experiment.
+        models: Folder of the models trained here, one folder each.
+
+    Raises:
+        ModelFileError: The model is missing, damaged or of another kind.
+        DeviceError: This machine has no such device.
+    """
+    if isinstance(scorer, EmbeddedScorer):
+        from recap_assets.engines.small.loading import load_small_clip
+
+        return load_small_clip(models / scorer.model, scorer.batch_size, scorer.device)
+    from recap_assets.engines.scoring.open_clip import load_open_clip_scorer
+
+    return load_open_clip_scorer(scorer)

@@ -1,0 +1,176 @@
+"""Tiny models with random weights, saved as the hub and open_clip save theirs."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from safetensors.torch import save_file
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import (
+    Blip2Config,
+    Blip2ForConditionalGeneration,
+    Blip2Processor,
+    BlipConfig,
+    BlipForConditionalGeneration,
+    BlipImageProcessor,
+    BlipProcessor,
+    PreTrainedTokenizerFast,
+)
+
+WORDS = [f"word{n}" for n in range(40)]
+
+
+def shuffle_weights(model: torch.nn.Module, seed: int) -> None:
+    """Weights large enough that images and prompts change the logits."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            scale = 1.0 if "norm" in name.lower() and name.endswith("weight") else 0.0
+            weight.copy_(scale + torch.randn(weight.shape, generator=generator) * 0.25)
+
+
+def tokenizer_of(special: dict[str, str]) -> PreTrainedTokenizerFast:
+    vocabulary = {word: n for n, word in enumerate([*special.values(), *WORDS])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=special["unk_token"]))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special)
+
+
+@pytest.fixture(scope="session")
+def blip_folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("blip")
+    special = {
+        "pad_token": "[PAD]",
+        "unk_token": "[UNK]",
+        "cls_token": "[CLS]",
+        "sep_token": "[SEP]",
+        "bos_token": "[DEC]",
+    }
+    tokenizer = tokenizer_of(special)
+    text = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 32,
+        "encoder_hidden_size": 24,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "max_position_embeddings": 40,
+        "bos_token_id": 4,
+        "eos_token_id": 3,
+        "sep_token_id": 3,
+        "pad_token_id": 0,
+    }
+    vision = {
+        "hidden_size": 24,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "image_size": 32,
+        "patch_size": 8,
+    }
+    model = BlipForConditionalGeneration(BlipConfig(text_config=text, vision_config=vision))
+    shuffle_weights(model, 1)
+    model.save_pretrained(folder)
+    images = BlipImageProcessor(size={"height": 32, "width": 32})
+    BlipProcessor(images, tokenizer).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def blip2_folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("blip2")
+    special = {
+        "pad_token": "<pad>",
+        "unk_token": "<unk>",
+        "bos_token": "</s>",
+        "eos_token": "[END]",
+    }
+    tokenizer = tokenizer_of(special)
+    processor = Blip2Processor(
+        BlipImageProcessor(size={"height": 32, "width": 32}), tokenizer, num_query_tokens=4
+    )
+    vision = {
+        "hidden_size": 24,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "image_size": 32,
+        "patch_size": 8,
+    }
+    qformer = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 16,
+        "encoder_hidden_size": 24,
+        "intermediate_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+    }
+    text = {
+        "model_type": "opt",
+        "vocab_size": len(tokenizer),
+        "hidden_size": 32,
+        "word_embed_proj_dim": 32,
+        "ffn_dim": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "max_position_embeddings": 48,
+        "bos_token_id": 2,
+        "eos_token_id": 3,
+        "pad_token_id": 0,
+    }
+    config = Blip2Config(
+        vision_config=vision,
+        qformer_config=qformer,
+        text_config=text,
+        num_query_tokens=4,
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+    )
+    model = Blip2ForConditionalGeneration(config)
+    shuffle_weights(model, 2)
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def coca_folder(tmp_path_factory) -> Path:
+    """CoCa in open_clip's layout of a local folder, with open_clip's own tokenizer."""
+    folder = tmp_path_factory.mktemp("coca")
+    tower = {"width": 16, "heads": 2, "layers": 2, "context_length": 20, "vocab_size": 49408}
+    config = {
+        "embed_dim": 16,
+        "vision_cfg": {
+            "image_size": 32,
+            "layers": 2,
+            "width": 32,
+            "head_width": 16,
+            "patch_size": 8,
+            "attentional_pool": True,
+            "attn_pooler_heads": 2,
+            "output_tokens": True,
+        },
+        "text_cfg": {**tower, "embed_cls": True, "output_tokens": True},
+        "multimodal_cfg": {**tower, "attn_pooler_heads": 2},
+        "custom_text": True,
+    }
+    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config}))
+    model = open_clip.create_model(f"local-dir:{folder}")
+    shuffle_weights(model, 3)
+    save_file(model.state_dict(), folder / "open_clip_model.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def images() -> list[np.ndarray]:
+    """Eight images of different sizes, a single pixel and two strips among them."""
+    rng = np.random.default_rng(0)
+    sizes = [(32, 32), (40, 25), (1, 1), (3, 400), (400, 3), (64, 48), (33, 31), (17, 90)]
+    return [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in sizes]
+
+
+@pytest.fixture(scope="session")
+def uids() -> list[bytes]:
+    return [n.to_bytes(16, "big") for n in range(8)]
