@@ -30,6 +30,9 @@ undecodable: anything else that a decoder refuses."""
 HASH_SIDE = 64
 """Images are decoded to at least this side for the perceptual hash."""
 
+MAX_HASHED_SIDE = 1_024
+"""Longer sides are averaged down first: the filter's matrix grows with the side."""
+
 MAX_JPEG_SCANS = 1_000
 
 
@@ -89,8 +92,8 @@ def perceptual_hash(image: NDArray[np.uint8]) -> int:
 
     The image is reduced to 32x32 grey levels by a Lanczos filter; of their two-dimensional DCT the
     8x8 lowest frequencies (the mean included) give a bit each: above their median or not, row by
-    row, the first bit highest. These are the steps of `imagehash.phash`, without its rounding to whole
-    grey levels in between. Ties, as in a flat image, count as not above.
+    row, the first bit highest. The steps are those of `imagehash.phash`, but for its rounding to
+    whole grey levels in between. Ties, as in a flat image, count as not above.
     """
     return _hash_of_grey(np.asarray(Image.fromarray(image).convert("L")))
 
@@ -152,6 +155,10 @@ _DCT: NDArray[np.float64] = np.cos(
 
 
 def _hash_of_grey(grey: NDArray[np.uint8]) -> int:
+    if max(grey.shape) > MAX_HASHED_SIDE:
+        height, width = (min(side, MAX_HASHED_SIDE) for side in grey.shape)
+        reduced = Image.fromarray(grey).resize((width, height), Image.Resampling.BOX)
+        grey = np.asarray(reduced)
     height, width = grey.shape
     low = (_frequencies(height) @ grey.astype(np.float64) @ _frequencies(width).T).ravel()
     ordered = np.sort(low)
@@ -294,7 +301,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _check_png_complete(data: bytes) -> None:
-    if data.rfind(b"IEND") < 0:
+    end = data.rfind(b"IEND")
+    if end < 0 or end + 8 > len(data):
         raise ImageRejected("truncated_image", "no IEND")
 
 
