@@ -6,7 +6,7 @@ from recap_assets.diversity.lexicon import lexicon_hash, load_nouns
 from recap_assets.diversity.statistics import partition_statistics, summarise
 from recap_assets.diversity.words import TOKENISER
 from recap_assets.orchestration.graph import Dependency, Node, Outcome, Step
-from recap_assets.reporting.plots import chart_png, diversity_chart, rarefaction_chart
+from recap_assets.reporting.plots import chart_png, diversity_bars, rarefaction_curves
 from recap_assets.reporting.previews import image_markdown, preview_markdown
 from recap_assets.specs.base import fingerprint_of
 from recap_assets.specs.experiment import RAW
@@ -102,9 +102,9 @@ def _summary_node(setting: Setting) -> Node:
 def summarise_sources(setting: Setting, step: Step) -> Outcome:
     """Merge all partitions' statistics and compare the sources."""
     tables = setting.workspace.tables
+    sources = setting.experiment.source_names
     statistics = tables.read(DIVERSITY_STATISTICS).filter(
-        pl.col("source").is_in(setting.experiment.source_names)
-        & pl.col("partition").is_in(list(setting.partitions))
+        pl.col("source").is_in(sources) & pl.col("partition").is_in(list(setting.partitions))
     )
     name = setting.experiment.diversity.nouns
     summary = summarise(statistics, setting.experiment.diversity, nouns_of(setting), name)
@@ -117,8 +117,8 @@ def summarise_sources(setting: Setting, step: Step) -> Outcome:
         summary.height,
         markdown={
             "summary": preview_markdown(shown, rows=20),
-            "diversity": image_markdown(chart_png(diversity_chart(summary))),
-            "rarefaction": image_markdown(chart_png(rarefaction_chart(summary))),
+            "diversity": image_markdown(chart_png(diversity_bars(summary, sources))),
+            "rarefaction": image_markdown(chart_png(rarefaction_curves(summary, sources))),
         },
         table_version=written.table_version,
     )

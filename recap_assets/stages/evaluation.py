@@ -5,7 +5,7 @@ from functools import partial
 
 import polars as pl
 
-from recap_assets.engines.loading import load_trained_clip
+from recap_assets.engines.trained import load_trained_clip
 from recap_assets.evaluation.sets import load_set
 from recap_assets.evaluation.zero_shot import evaluate
 from recap_assets.orchestration.checks import Check, Verdict

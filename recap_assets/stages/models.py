@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 
+import polars as pl
+
 from recap_assets.engines.training.captioner import TrainedCaptionerModel, train_captioner
 from recap_assets.engines.training.clip import TrainedClipModel, train_clip
 from recap_assets.orchestration.graph import Dependency, Node, Outcome, Step
 from recap_assets.pool.manifest import list_shards
-from recap_assets.reporting.plots import chart_png, training_curve_chart
+from recap_assets.reporting.plots import chart_png, training_curves
 from recap_assets.reporting.previews import image_markdown
 from recap_assets.specs.base import fingerprint_of
 from recap_assets.specs.models import Model, TrainedCaptioner
@@ -80,7 +82,11 @@ def train_model(setting: Setting, name: str, step: Step) -> Outcome:
         files_version([path for path in folder.rglob("*") if path.is_file()], folder),
         curve.height,
         facts={"samples_seen": model.samples_seen, "final_loss": round(curve["loss"][-1], 4)},
-        markdown={"training_curve": image_markdown(chart_png(training_curve_chart(curve)))},
+        markdown={
+            "training_curve": image_markdown(
+                chart_png(training_curves(curve.with_columns(mix=pl.lit(name))))
+            )
+        },
     )
 
 

@@ -7,9 +7,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from recap_assets.engines.small.images import to_square
+from recap_assets.engines.trained import image_side
 from recap_assets.engines.training.clip import CurvePoint
 from recap_assets.engines.training.pairs import TrainingPairs
-from recap_assets.engines.training.trainees import image_side
 from recap_assets.pool.reading import iterate_corpus, iterate_images
 from recap_assets.specs.pool import EmbeddedCorpus, WebDatasetCorpus
 from recap_assets.specs.tables import CURATED_MIXES, RAW_POOL, STATUS_OK

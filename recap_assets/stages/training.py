@@ -1,9 +1,11 @@
 """Training a CLIP on each mix: the same budget for every mix, a partition for each seed."""
 
+import polars as pl
+
 from recap_assets.engines.devices import resolve_device
 from recap_assets.engines.training.clip import train_clip
 from recap_assets.orchestration.graph import Dependency, Node, Outcome, Step
-from recap_assets.reporting.plots import chart_png, training_curve_chart
+from recap_assets.reporting.plots import chart_png, training_curves
 from recap_assets.reporting.previews import image_markdown
 from recap_assets.specs.base import fingerprint_of
 from recap_assets.specs.tables import TRAINING_CURVES
@@ -92,6 +94,10 @@ def train_on_mix(setting: Setting, mix: str, step: Step) -> Outcome:
             "passes": round(training.samples_seen / max(len(pairs.images), 1), 2),
             "final_loss": round(curve["loss"][-1], 4),
         },
-        markdown={"training_curve": image_markdown(chart_png(training_curve_chart(curve)))},
+        markdown={
+            "training_curve": image_markdown(
+                chart_png(training_curves(curve.with_columns(mix=pl.lit(mix))))
+            )
+        },
         table_version=written.table_version,
     )
