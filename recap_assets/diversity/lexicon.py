@@ -72,5 +72,5 @@ def nouns_among(words: Iterable[str], nouns: Collection[str]) -> set[str]:
 def _singulars(word: str) -> Iterator[str]:
     for ending, replacement in _ENDINGS:
         stem = word.removesuffix(ending)
-        if stem and stem != word:
+        if stem != word and stem + replacement:
             yield stem + replacement

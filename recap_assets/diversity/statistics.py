@@ -44,7 +44,7 @@ def partition_statistics(
     sample = _smallest(
         pl.DataFrame(
             {
-                "key": uid_hashes(diversity.seed, "diversity", texts["uid"]),
+                "key": uid_hashes(diversity.seed, "diversity", texts["uid"]).view(np.int64),
                 "text": texts["text"],
             }
         ),
