@@ -34,6 +34,7 @@ RGB: dict[str, tuple[int, int, int]] = {
 _WHITE, _BLACK = (246, 246, 242), (26, 24, 28)
 _PATTERN = len(SLOTS)
 _ENTRIES = len(SLOTS) + 1
+_ANYTHING = [0, *[255] * 255]
 _TEXTURE_SHARE = 0.45
 _ROWS, _COLUMNS = np.mgrid[0:CANVAS, 0:CANVAS].astype(np.float32)
 
@@ -47,18 +48,21 @@ def draw(scene: Scene, seed: int) -> Pixels:
     """
     sheet = Image.new("L", (CANVAS, CANVAS), 0)
     pen = ImageDraw.Draw(sheet)
-    palette: list[tuple[int, int, int]] = [(0, 0, 0)]
+    palette = [0, 0, 0]
     for thing in scene.things:
-        _paint(pen, thing, len(palette))
+        _paint(pen, thing, len(palette) // 3)
         palette += _colours_of(thing.colour)
-    indices = np.array(sheet)
-    for i, thing in enumerate(scene.things):
-        _pattern(indices, thing, 1 + i * _ENTRIES)
-    drawn = np.asarray(palette, np.uint8)[indices]
-    background = backgrounds(seed)[scene.background][scene.variant]
-    np.copyto(drawn, background, where=(indices == 0)[:, :, None])
-    small = np.asarray(Image.fromarray(drawn).reduce(2), np.float32)
-    return np.clip(small * scene.brightness, 0, 255).astype(np.uint8)
+    if any(thing.texture != "solid" for thing in scene.things):
+        indices = np.array(sheet)
+        for i, thing in enumerate(scene.things):
+            _pattern(indices, thing, 1 + i * _ENTRIES)
+        sheet = Image.fromarray(indices)
+    where = sheet.point(_ANYTHING)
+    sheet.putpalette(palette)
+    picture = _as_images(seed)[scene.background][scene.variant].copy()
+    picture.paste(sheet.convert("RGB"), mask=where)
+    levels = np.minimum(np.arange(256) * scene.brightness, 255).astype(np.uint8)
+    return levels[np.asarray(picture.reduce(2))]
 
 
 def jpeg(pixels: Pixels, quality: int) -> bytes:
@@ -112,12 +116,12 @@ def _pattern(indices: Pixels, thing: Thing, first_entry: int) -> None:
 
 
 @lru_cache(maxsize=len(RGB))
-def _colours_of(colour: str) -> tuple[tuple[int, int, int], ...]:
-    """Palette of a thing: a colour for every slot, then that of its stripes or spots."""
+def _colours_of(colour: str) -> tuple[int, ...]:
+    """Palette of a thing as r, g, b, r, ...: every slot, then its stripes or spots."""
     main = RGB[colour]
     luminance = 0.3 * main[0] + 0.59 * main[1] + 0.11 * main[2]
     pattern = _mixed(main, _WHITE, 0.82) if luminance < 125 else _mixed(main, _BLACK, 0.72)
-    return (main, _mixed(main, _BLACK, 0.42), _WHITE, _BLACK, pattern)
+    return (*main, *_mixed(main, _BLACK, 0.42), *_WHITE, *_BLACK, *pattern)
 
 
 def _mixed(
@@ -137,6 +141,13 @@ def backgrounds(seed: int) -> dict[str, Pixels]:
         pictures = [_background(name, seed, number * N_VARIANTS + i) for i in range(N_VARIANTS)]
         made[name] = np.stack(pictures)
     return made
+
+
+@lru_cache(maxsize=2)
+def _as_images(seed: int) -> dict[str, list[Image.Image]]:
+    return {
+        name: [Image.fromarray(one) for one in many] for name, many in backgrounds(seed).items()
+    }
 
 
 _FLAT: dict[str, tuple[int, int, int]] = {

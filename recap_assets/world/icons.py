@@ -282,10 +282,10 @@ def _trees() -> dict[str, list[Part]]:
             *_poly("dark", (-44, -26), (44, -26), (26, -17), (-26, -17)),
         ],
         "palm": [
-            *_poly("black", (-6, -50), (8, -50), (4, 20), (14, 98), (-16, 98), (-10, 20)),
+            *_poly("dark", (-6, -50), (8, -50), (4, 20), (14, 98), (-16, 98), (-10, 20)),
             *fronds,
-            *_oval("dark", -8, -34, 10),
-            *_oval("dark", 12, -32, 10),
+            *_oval("black", -8, -34, 10),
+            *_oval("black", 12, -32, 10),
         ],
         "maple": [
             *_poly("black", (-12, 98), (-8, 10), (8, 10), (12, 98)),
@@ -377,19 +377,17 @@ def _dogs() -> dict[str, list[Part]]:
             *_oval("black", 66, -38, 5),
         ],
         "bulldog": [
-            *_box("dark", -62, 30, -36, 94),
-            *_box("dark", 36, 30, 62, 94),
-            *_oval("main", 0, 46, 60, 44),
-            *_box("main", -32, 50, -10, 96),
-            *_box("main", 10, 50, 32, 96),
-            *_poly("dark", (-64, -40), (-70, -86), (-26, -72)),
-            *_poly("dark", (64, -40), (70, -86), (26, -72)),
-            *_oval("main", 0, -26, 66, 52),
-            *_oval("white", -24, 2, 30, 24),
-            *_oval("white", 24, 2, 30, 24),
-            *_oval("black", 0, -14, 16, 10),
-            *_oval("black", -30, -40, 9),
-            *_oval("black", 30, -40, 9),
+            *_poly("main", (-66, 96), (-78, 30), (-40, 0), (40, 0), (78, 30), (66, 96)),
+            *_oval("white", 0, 62, 26, 34),
+            *_poly("black", (-30, 97), (-16, 62), (16, 62), (30, 97)),
+            *_oval("main", 0, -30, 70, 56),
+            *_poly("dark", (-50, -74), (-99, -62), (-82, -14), (-58, -36)),
+            *_poly("dark", (50, -74), (99, -62), (82, -14), (58, -36)),
+            *_oval("white", -28, 6, 38, 28),
+            *_oval("white", 28, 6, 38, 28),
+            *_oval("black", 0, -14, 18, 12),
+            *_oval("black", -30, -44, 9),
+            *_oval("black", 30, -44, 9),
         ],
     }
 
@@ -532,8 +530,9 @@ def _cups() -> dict[str, list[Part]]:
 
 
 def _fruits() -> dict[str, list[Part]]:
-    outer = _arc_points((0, -62), 98, 128, (12, 168))
-    inner = _arc_points((0, -88), 88, 96, (165, 18))
+    outer = _arc_points((0, -62), 98, 138, (10, 170))
+    inner = _arc_points((0, -96), 92, 84, (160, 20))
+    rim = _arc_points((0, -66), 95, 124, (166, 14))
     lattice = [
         p
         for k in (-2, -1, 0, 1, 2)
@@ -550,7 +549,7 @@ def _fruits() -> dict[str, list[Part]]:
     return {
         "banana": [
             ("main", (*outer, *inner)),
-            ("dark", (*outer, *_arc_points((0, -68), 94, 116, (166, 14)))),
+            ("dark", (*outer, *rim)),
             *_box("black", 82, -66, 99, -30),
             *_box("black", -98, -66, -82, -34),
         ],

@@ -203,9 +203,10 @@ def _rich_noun(rng: Random, thing: Thing, *, plural: bool) -> str:
         parts.append(_one_of(rng, words.TEXTURE_SYNONYMS[thing.texture]))
     if rng.random() < 0.75:
         parts.append(_one_of(rng, words.COLOUR_SYNONYMS[thing.colour]))
-    parts.append(fine.plural if plural else fine.name)
     if rng.random() < 0.12:
-        parts.append(COARSE[fine.coarse] if plural else fine.coarse)
+        parts += [fine.name, COARSE[fine.coarse] if plural else fine.coarse]
+    else:
+        parts.append(fine.plural if plural else fine.name)
     return " ".join(parts)
 
 

@@ -171,10 +171,10 @@ TOWNS = (
     "Lisbon", "Porto", "Madrid", "Seville", "Paris", "Lyon", "Nice", "Berlin", "Hamburg", "Munich",
     "Vienna", "Prague", "Krakow", "Warsaw", "Budapest", "Athens", "Rome", "Milan", "Venice",
     "Naples", "London", "Bristol", "Leeds", "Dublin", "Oslo", "Bergen", "Stockholm", "Helsinki",
-    "Tallinn", "Riga", "Istanbul", "Ankara", "Cairo", "Tunis", "Nairobi", "Lagos", "Accra", "Mumbai", "Delhi",
-    "Lahore", "Bangkok", "Hanoi", "Manila", "Jakarta", "Seoul", "Busan", "Tokyo", "Osaka", "Kyoto",
-    "Sydney", "Perth", "Auckland", "Lima", "Quito", "Bogota", "Santiago", "Toronto", "Montreal",
-    "Boston", "Chicago", "Denver", "Seattle", "Portland", "Austin", "Memphis", "Havana",
+    "Tallinn", "Riga", "Istanbul", "Ankara", "Cairo", "Tunis", "Nairobi", "Lagos", "Accra",
+    "Mumbai", "Delhi", "Lahore", "Bangkok", "Hanoi", "Manila", "Jakarta", "Seoul", "Busan", "Tokyo",
+    "Osaka", "Kyoto", "Sydney", "Perth", "Auckland", "Lima", "Quito", "Bogota", "Santiago", "Toronto",
+    "Montreal", "Boston", "Chicago", "Denver", "Seattle", "Portland", "Austin", "Memphis", "Havana",
 )  # fmt: skip
 
 FIRST_NAMES = (
@@ -207,7 +207,7 @@ ADJECTIVES = (
 MEDIA = (
     "print", "poster", "wallpaper", "illustration", "clipart", "postcard", "calendar", "sticker",
     "drawing", "painting", "vector icon", "greeting card", "canvas", "logo", "embroidery pattern",
-    "colouring page", "cartoon", "sketch", "watercolour", "mural", "magnet", "badge", "puzzle",
+    "scrapbook page", "cartoon", "sketch", "watercolour", "mural", "magnet", "badge", "puzzle",
     "cushion cover", "phone case", "tattoo design", "photograph", "mosaic", "banner", "stamp",
 )  # fmt: skip
 
@@ -215,7 +215,7 @@ EVENTS = (
     "summer festival", "county fair", "wedding", "birthday party", "exhibition", "parade",
     "auction",
     "farmers market", "school trip", "holiday", "regatta", "carnival", "picnic", "charity run",
-    "garden show", "family reunion", "workshop", "museum visit", "open day", "contest",
+    "garden show", "family reunion", "workshop", "museum visit", "jubilee", "contest",
 )  # fmt: skip
 
 PLAIN_NOUNS = (
