@@ -168,13 +168,14 @@ BRANDS = tuple(
 )
 
 TOWNS = (
-    "Lisbon", "Porto", "Madrid", "Seville", "Paris", "Lyon", "Nice", "Berlin", "Hamburg", "Munich",
-    "Vienna", "Prague", "Krakow", "Warsaw", "Budapest", "Athens", "Rome", "Milan", "Venice",
-    "Naples", "London", "Bristol", "Leeds", "Dublin", "Oslo", "Bergen", "Stockholm", "Helsinki",
-    "Tallinn", "Riga", "Istanbul", "Ankara", "Cairo", "Tunis", "Nairobi", "Lagos", "Accra",
-    "Mumbai", "Delhi", "Lahore", "Bangkok", "Hanoi", "Manila", "Jakarta", "Seoul", "Busan", "Tokyo",
-    "Osaka", "Kyoto", "Sydney", "Perth", "Auckland", "Lima", "Quito", "Bogota", "Santiago", "Toronto",
-    "Montreal", "Boston", "Chicago", "Denver", "Seattle", "Portland", "Austin", "Memphis", "Havana",
+    "Lisbon", "Porto", "Madrid", "Seville", "Paris", "Lyon", "Nice", "Berlin", "Hamburg",
+    "Munich", "Vienna", "Prague", "Krakow", "Warsaw", "Budapest", "Athens", "Rome", "Milan",
+    "Venice", "Naples", "London", "Bristol", "Leeds", "Dublin", "Oslo", "Bergen", "Stockholm",
+    "Helsinki", "Tallinn", "Riga", "Istanbul", "Ankara", "Cairo", "Tunis", "Nairobi", "Lagos",
+    "Accra", "Mumbai", "Delhi", "Lahore", "Bangkok", "Hanoi", "Manila", "Jakarta", "Seoul",
+    "Busan", "Tokyo", "Osaka", "Kyoto", "Sydney", "Perth", "Auckland", "Lima", "Quito", "Bogota",
+    "Santiago", "Toronto", "Montreal", "Boston", "Chicago", "Denver", "Seattle", "Portland",
+    "Austin", "Memphis", "Havana",
 )  # fmt: skip
 
 FIRST_NAMES = (
