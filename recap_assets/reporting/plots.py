@@ -6,7 +6,7 @@ an empty frame.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -15,10 +15,14 @@ import vl_convert
 
 RAW = "raw"
 RAW_COLOUR = "#c8502d"
-SYNTHETIC_COLOURS = ("#1d6fa5", "#6cb4e0", "#0e8f7e", "#233a5e", "#a487c9", "#93cfc1")
+SYNTHETIC_COLOURS = ("#1d6fa5", "#6cb4e0", "#0e8f7e", "#5a62c4", "#a487c9", "#93cfc1")
 MIXED_COLOUR = "#e3a21a"
 KIND_COLOURS = {"raw": RAW_COLOUR, "synthetic": SYNTHETIC_COLOURS[0], "mixed": MIXED_COLOUR}
-LINE_COLOURS = (RAW_COLOUR, *SYNTHETIC_COLOURS[:3], MIXED_COLOUR, *SYNTHETIC_COLOURS[3:5])
+_SHADES = {
+    "raw": (RAW_COLOUR, "#e8977a", "#8c3217"),
+    "synthetic": SYNTHETIC_COLOURS,
+    "mixed": (MIXED_COLOUR, "#9c6c06", "#f1cd7b", "#6b5a2e"),
+}
 
 SOURCE_SHARES = pl.Schema({"mix": pl.String, "source": pl.String, "n_pairs": pl.Int64})
 """Pairs of a mix by caption source."""
@@ -40,9 +44,12 @@ SWEEP = pl.Schema(
 """The average of a mix at one size of the pool."""
 
 _BINS_PER_UNIT = 10_000
-_SHOWN_BIN = 0.01
+_SHOWN_BINS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
+_MOST_BINS = 70
 _POINTS_OF_A_CURVE = 150
-_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif"
+_WIDE, _HALF = 1090, 512
+_COUNT = "datum.value >= 1e6 ? format(datum.value / 1e6, ',~r') + ' M' : format(datum.value, ',')"
+_FONT = "Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif"
 _INK, _GRID = "#4a4f57", "#e4e4e0"
 
 
@@ -58,6 +65,20 @@ def palette(sources: Iterable[str]) -> dict[str, str]:
         else:
             colours[source] = SYNTHETIC_COLOURS[n_synthetic % len(SYNTHETIC_COLOURS)]
             n_synthetic += 1
+    return colours
+
+
+def mix_colours(kinds: Mapping[str, str]) -> dict[str, str]:
+    """A colour for every mix: a shade of its kind's, in the order given.
+
+    Args:
+        kinds: `raw`, `synthetic` or `mixed` of each mix.
+    """
+    n_before = dict.fromkeys(_SHADES, 0)
+    colours: dict[str, str] = {}
+    for mix, kind in kinds.items():
+        colours[mix] = _SHADES[kind][n_before[kind] % len(_SHADES[kind])]
+        n_before[kind] += 1
     return colours
 
 
@@ -77,22 +98,24 @@ def score_histograms(
         sources: All sources of the experiment, so that each keeps its colour from chart to chart.
     """
     shown = _shown_histogram(histograms)
-    colour = _by_source(shown["source"], sources)
-    base = alt.Chart(_data(shown)).encode(
-        alt.X("score:Q", title="cosine of image and caption", axis=alt.Axis(grid=False)),
-        alt.Y("share:Q", title="share of captions", axis=alt.Axis(format=".0%", tickCount=5)),
-        colour,
+    x = alt.X(
+        "score:Q",
+        title="cosine of image and caption",
+        axis=alt.Axis(grid=False, tickCount=12),
+        scale=alt.Scale(nice=False, zero=False),
     )
-    areas = base.mark_area(opacity=0.22, interpolate="monotone", line={"strokeWidth": 2})
-    areas = areas.encode(alt.Y("share:Q", stack=None))
-    cuts = alt.Chart(_data(_shown_cuts(thresholds)))
-    rules = cuts.mark_rule(strokeDash=[4, 3], strokeWidth=1.2, color=_INK).encode(x="value:Q")
-    labels = cuts.mark_text(align="left", dx=4, dy=4, baseline="top", fontSize=11, color=_INK)
-    labels = labels.encode(x="value:Q", y=alt.value(0), text="label:N")
-    return _styled(alt.layer(areas, rules, labels).properties(width=620, height=240))
+    y = alt.Y(
+        "share:Q", title="share of captions", stack=None, axis=alt.Axis(format=".0%", tickCount=5)
+    )
+    base = alt.Chart(_data(shown)).encode(x, y, _by_source(shown["source"], sources))
+    areas = base.mark_area(opacity=0.2, interpolate="monotone", line={"strokeWidth": 2})
+    cuts = _shown_cuts(thresholds)
+    rules = alt.Chart(_data(cuts)).mark_rule(strokeDash=[4, 3], strokeWidth=1.2, color=_INK)
+    layers = [areas, rules.encode(x="value:Q"), *_cut_labels(cuts)]
+    return _styled(_sized(alt.layer(*layers), _WIDE, 300))
 
 
-def diversity_bars(summary: pl.DataFrame, sources: Sequence[str] = ()) -> alt.HConcatChart:
+def diversity_bars(summary: pl.DataFrame, sources: Sequence[str] = ()) -> alt.VConcatChart:
     """Unique trigrams, nouns and words of each source on equal-sized samples.
 
     Args:
@@ -108,7 +131,7 @@ def diversity_bars(summary: pl.DataFrame, sources: Sequence[str] = ()) -> alt.HC
             "unique_words": "unique words",
         }.items()
     ]
-    return _styled(alt.hconcat(*panels, spacing=24))
+    return _styled(alt.vconcat(*panels, spacing=14))
 
 
 def rarefaction_curves(summary: pl.DataFrame, sources: Sequence[str] = ()) -> alt.LayerChart:
@@ -124,13 +147,13 @@ def rarefaction_curves(summary: pl.DataFrame, sources: Sequence[str] = ()) -> al
         .unnest("rarefaction")
     )
     encoded = alt.Chart(_data(curves)).encode(
-        alt.X("n:Q", title="captions", axis=alt.Axis(grid=False, format="~s", tickCount=5)),
-        alt.Y("unique_trigrams:Q", title="distinct trigrams", axis=alt.Axis(format="~s")),
+        alt.X("n:Q", title="captions", axis=alt.Axis(grid=False, labelExpr=_COUNT, tickCount=5)),
+        alt.Y("unique_trigrams:Q", title="distinct trigrams", axis=alt.Axis(labelExpr=_COUNT)),
         _by_source(summary["source"], sources),
     )
     lines = encoded.mark_line(strokeWidth=2.2)
     points = encoded.mark_point(filled=True, size=28, opacity=1)
-    return _styled(alt.layer(lines, points).properties(width=470, height=230))
+    return _styled(_sized(alt.layer(lines, points), _HALF, 300))
 
 
 def leaderboard_chart(board: pl.DataFrame, task: str = "average") -> alt.LayerChart:
@@ -160,8 +183,7 @@ def leaderboard_chart(board: pl.DataFrame, task: str = "average") -> alt.LayerCh
     )
     dots = base.mark_point(filled=True, size=110, opacity=1).encode(x, _by_kind(), _kind_shape())
     labels = base.mark_text(dy=-12, fontSize=11, color=_INK).encode(x="mean:Q", text="label:N")
-    height = max(90, 34 * shown.height)
-    return _styled(alt.layer(bars, dots, labels).properties(width=620, height=height))
+    return _styled(_sized(alt.layer(bars, dots, labels), _WIDE, 100 + 34 * shown.height))
 
 
 def frontier(mixes: pl.DataFrame) -> alt.LayerChart:
@@ -171,29 +193,41 @@ def frontier(mixes: pl.DataFrame) -> alt.LayerChart:
         mixes: FRONTIER; rows with a null diversity or score are left out.
     """
     shown = mixes.drop_nulls(["unique_trigrams", "mean_score"])
-    scale = alt.Scale(zero=False, nice=True, padding=24)
-    base = alt.Chart(_data(shown)).encode(
-        alt.X(
-            "unique_trigrams:Q",
-            title="unique trigrams (equal-sized samples) →",
-            scale=scale,
-            axis=alt.Axis(format="~s", tickCount=6),
-        ),
-        alt.Y("mean_score:Q", title="mean score →", scale=scale, axis=alt.Axis(tickCount=6)),
+    x_range, y_range = _padded(shown["unique_trigrams"]), _padded(shown["mean_score"])
+    x = alt.X(
+        "unique_trigrams:Q",
+        title="unique trigrams, in equal-sized samples \u2192",
+        scale=alt.Scale(domain=x_range, nice=False),
+        axis=alt.Axis(labelExpr=_COUNT, tickCount=8),
     )
-    legend = alt.Legend(format=".0%", tickCount=4, symbolFillColor=_INK, symbolOpacity=0.5)
-    scale = alt.Scale(range=[50, 480])
+    y = alt.Y(
+        "mean_score:Q",
+        title="mean score \u2192",
+        scale=alt.Scale(domain=y_range, nice=False),
+        axis=alt.Axis(tickCount=6),
+    )
+    legend = alt.Legend(
+        format=".0%",
+        values=[0.2, 0.4, 0.6, 0.8],
+        orient="right",
+        offset=24,
+        symbolFillColor="#8a9099",
+        symbolStrokeWidth=0,
+    )
+    scale = alt.Scale(domain=[0, 1], range=[20, 700])
     size = alt.Size("average:Q", title="average", scale=scale, legend=legend)
-    dots = base.mark_point(filled=True, opacity=0.85).encode(_by_kind(), _kind_shape(), size)
-    labels = base.mark_text(dy=-17, fontSize=11, color=_INK).encode(text="mix:N")
-    return _styled(alt.layer(dots, labels).properties(width=620, height=310))
+    dots = alt.Chart(_data(shown)).mark_point(filled=True, opacity=0.9)
+    dots = dots.encode(x, y, _by_kind(), _kind_shape(), size)
+    labels = _point_labels(shown, x_range, y_range)
+    return _styled(_sized(alt.layer(dots, *labels), _WIDE, 400))
 
 
-def training_curves(curves: pl.DataFrame) -> alt.Chart:
+def training_curves(curves: pl.DataFrame, kinds: Mapping[str, str] | None = None) -> alt.Chart:
     """Loss over pairs seen, the mean over seeds, a line a mix.
 
     Args:
         curves: TRAINING_CURVES; at most 150 points of each line are drawn.
+        kinds: `raw`, `synthetic` or `mixed` of each mix, for its colour; others are `mixed`.
     """
     shown = (
         curves.group_by("mix", "samples_seen")
@@ -204,18 +238,17 @@ def training_curves(curves: pl.DataFrame) -> alt.Chart:
             == 0
         )
     )
-    names = shown["mix"].unique().sort().to_list()
-    colours = [LINE_COLOURS[i % len(LINE_COLOURS)] for i in range(len(names))]
-    dashes = [([1, 0], [5, 3], [2, 2])[i // len(LINE_COLOURS) % 3] for i in range(len(names))]
     chart = alt.Chart(_data(shown)).mark_line(strokeWidth=1.8)
-    legend = alt.Legend(orient="right", title=None, labelLimit=220)
     chart = chart.encode(
-        alt.X("samples_seen:Q", title="pairs seen", axis=alt.Axis(format="~s", grid=False)),
+        alt.X(
+            "samples_seen:Q",
+            title="pairs seen",
+            axis=alt.Axis(labelExpr=_COUNT, grid=False, tickCount=6),
+        ),
         alt.Y("loss:Q", title="contrastive loss", scale=alt.Scale(zero=False)),
-        alt.Color("mix:N", scale=alt.Scale(domain=names, range=colours), legend=legend),
-        alt.StrokeDash("mix:N", scale=alt.Scale(domain=names, range=dashes), legend=legend),
+        *_by_mix(shown["mix"], kinds or {}),
     )
-    return _styled(chart.properties(width=500, height=250))
+    return _styled(_sized(chart, _HALF, 330))
 
 
 def source_shares(
@@ -231,22 +264,25 @@ def source_shares(
     names = [mix for mix in order if mix in set(shares["mix"])] or list(
         dict.fromkeys(shares["mix"])
     )
-    base = alt.Chart(_data(shares)).encode(alt.Y("mix:N", sort=names, title=None))
-    axis = alt.Axis(format="~s", tickCount=6)
+    positions = {s: i for i, s in enumerate(palette([*sources, *sorted(set(shares["source"]))]))}
+    shown = shares.with_columns(
+        position=pl.col("source").replace_strict(positions, return_dtype=pl.Int64)
+    )
+    base = alt.Chart(_data(shown)).encode(alt.Y("mix:N", sort=names, title=None))
+    axis = alt.Axis(labelExpr=_COUNT, tickCount=6)
     bars = base.mark_bar(height={"band": 0.62}).encode(
         alt.X("n_pairs:Q", title="pairs", stack="zero", axis=axis),
         _by_source(shares["source"], sources),
-        alt.Order("source:N"),
+        alt.Order("position:Q"),
     )
     totals = (
-        shares.group_by("mix")
+        shares.group_by("mix", maintain_order=True)
         .agg(pl.col("n_pairs").sum())
         .with_columns(label=pl.col("n_pairs").map_elements("{:,}".format, return_dtype=pl.String))
     )
     labels = alt.Chart(_data(totals)).mark_text(align="left", dx=6, fontSize=11, color=_INK)
     labels = labels.encode(alt.Y("mix:N", sort=names), x="n_pairs:Q", text="label:N")
-    height = max(60, 30 * len(names))
-    return _styled(alt.layer(bars, labels).properties(width=560, height=height))
+    return _styled(_sized(alt.layer(bars, labels), _HALF, 90 + 34 * len(names)))
 
 
 def sweep_points(board: pl.DataFrame, n_pool: int) -> pl.DataFrame:
@@ -272,14 +308,13 @@ def sweep_points(board: pl.DataFrame, n_pool: int) -> pl.DataFrame:
     ).sort("mix", "n_pool")
 
 
-def gain_over_pool(sweep: pl.DataFrame) -> alt.LayerChart:
+def gain_over_pool(sweep: pl.DataFrame, kinds: Mapping[str, str] | None = None) -> alt.LayerChart:
     """The average of each mix as the pool grows, with the deviation over seeds.
 
     Args:
         sweep: SWEEP.
+        kinds: `raw`, `synthetic` or `mixed` of each mix, for its colour; others are `mixed`.
     """
-    names = sweep["mix"].unique().sort().to_list()
-    colours = [LINE_COLOURS[i % len(LINE_COLOURS)] for i in range(len(names))]
     shown = sweep.with_columns(
         low=pl.col("mean") - pl.col("deviation").fill_null(0),
         high=pl.col("mean") + pl.col("deviation").fill_null(0),
@@ -291,13 +326,13 @@ def gain_over_pool(sweep: pl.DataFrame) -> alt.LayerChart:
         scale=alt.Scale(type="log", nice=False, padding=16),
         axis=alt.Axis(values=sizes, format=",", grid=False),
     )
-    colour = alt.Color("mix:N", scale=alt.Scale(domain=names, range=colours), title=None)
+    colour, dash = _by_mix(sweep["mix"], kinds or {})
     base = alt.Chart(_data(shown)).encode(x, colour)
     y = alt.Y("mean:Q", title="average", axis=alt.Axis(format=".0%"), scale=alt.Scale(zero=False))
     bars = base.mark_rule(strokeWidth=1.6, opacity=0.6).encode(alt.Y("low:Q"), alt.Y2("high:Q"))
-    lines = base.mark_line(strokeWidth=2.2).encode(y)
+    lines = base.mark_line(strokeWidth=2.2).encode(y, dash)
     points = base.mark_point(filled=True, size=60, opacity=1).encode(y)
-    return _styled(alt.layer(bars, lines, points).properties(width=620, height=260))
+    return _styled(_sized(alt.layer(bars, lines, points), _WIDE, 320))
 
 
 def chart_svg(chart: alt.TopLevelMixin, name: str) -> str:
@@ -321,17 +356,89 @@ def chart_png(chart: alt.TopLevelMixin, scale: float = 2.0) -> bytes:
 
 
 def _specification(chart: alt.TopLevelMixin) -> dict[str, Any]:
-    # Altair refuses over 5,000 rows by default, to keep notebooks small.
-    with alt.data_transformers.enable("default", max_rows=None):
-        return chart.to_dict()
+    return {key: _legible(part) for key, part in chart.to_dict().items()}
+
+
+def _legible(part: Any) -> Any:  # noqa: ANN401 - any piece of JSON
+    """The piece of a specification without control characters in its strings.
+
+    vl-convert aborts the whole process at some of them (U+0000), past any `except`.
+    """
+    match part:
+        case str():
+            return (
+                part if part.isprintable() else "".join(c if c.isprintable() else " " for c in part)
+            )
+        case dict():
+            return {_legible(key): _legible(value) for key, value in part.items()}
+        case list():
+            return [_legible(value) for value in part]
+        case _:
+            return part
+
+
+def _padded(values: pl.Series) -> list[float]:
+    """The range of the values with a tenth on either side, for points with labels."""
+    numbers: list[float] = values.to_list() or [0.0, 1.0]
+    low, high = min(numbers), max(numbers)
+    margin = 0.1 * (high - low) or 0.1 * abs(high) or 1.0
+    return [low - margin, high + margin]
+
+
+def _point_labels(
+    points: pl.DataFrame, x_range: Sequence[float], y_range: Sequence[float]
+) -> list[alt.Chart]:
+    """The mixes' names beside their points, each on the first side where nothing stands."""
+    width, height = 0.85 * _WIDE, 300.0  # of the plot inside its axes and legend, roughly
+    xs = [(v - x_range[0]) / (x_range[1] - x_range[0]) * width for v in points["unique_trigrams"]]
+    ys = [(y_range[1] - v) / (y_range[1] - y_range[0]) * height for v in points["mean_score"]]
+    taken: list[Sequence[float]] = [
+        (x - 12, y - 12, x + 12, y + 12) for x, y in zip(xs, ys, strict=True)
+    ]
+    sides: list[str] = []
+    for x, y, mix in zip(xs, ys, points["mix"], strict=True):
+        boxes = _label_boxes(x, y, 6.4 * len(mix))
+        free = [side for side, box in boxes.items() if not any(_overlap(box, t) for t in taken)]
+        sides.append((free or ["above"])[0])
+        taken.append(boxes[sides[-1]])
+    placed = points.with_columns(side=pl.Series(sides, dtype=pl.String))
+    return [
+        alt.Chart(_data(placed.filter(pl.col("side") == side)))
+        .mark_text(align=align, dx=dx, dy=dy, fontSize=11.5, color=_INK)  # type: ignore[arg-type]
+        .encode(x="unique_trigrams:Q", y="mean_score:Q", text="mix:N")
+        for side, (align, dx, dy) in _SIDES.items()
+        if side in sides
+    ]
+
+
+_SIDES = {
+    "right": ("left", 16, 0),
+    "above": ("center", 0, -20),
+    "left": ("right", -16, 0),
+    "below": ("center", 0, 20),
+}
+
+
+def _label_boxes(x: float, y: float, length: float) -> dict[str, tuple[float, ...]]:
+    return {
+        "right": (x + 14, y - 7, x + 16 + length, y + 7),
+        "above": (x - length / 2, y - 27, x + length / 2, y - 13),
+        "left": (x - 16 - length, y - 7, x - 14, y + 7),
+        "below": (x - length / 2, y + 13, x + length / 2, y + 27),
+    }
+
+
+def _overlap(a: Sequence[float], b: Sequence[float]) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 def _data(frame: pl.DataFrame) -> alt.Data:
+    # Rows of our own: Altair refuses a frame of more than 5,000.
     return alt.Data(values=frame.to_dicts())
 
 
 def _shown_histogram(histograms: pl.DataFrame) -> pl.DataFrame:
-    per_bin = round(_SHOWN_BIN * _BINS_PER_UNIT)
+    per_bin = _bins_shown_as_one(histograms)
     counted = (
         histograms.group_by("source", shown=pl.col("bin") // per_bin)
         .agg(pl.col("n").sum())
@@ -348,11 +455,19 @@ def _shown_histogram(histograms: pl.DataFrame) -> pl.DataFrame:
         .with_columns(pl.col("n").fill_null(0))
         .select(
             "source",
-            score=(pl.col("shown") + 0.5) * _SHOWN_BIN - 1,
+            score=(pl.col("shown") + 0.5) * per_bin / _BINS_PER_UNIT - 1,
             share=pl.col("n") / pl.col("n").sum().over("source"),
         )
         .sort("source", "score")
     )
+
+
+def _bins_shown_as_one(histograms: pl.DataFrame) -> int:
+    """How many of the table's bins one drawn bin holds: the finest that gives few enough."""
+    bins: list[int] = histograms.filter(pl.col("n") > 0)["bin"].to_list()
+    spread = (max(bins) - min(bins)) / _BINS_PER_UNIT if bins else 0.0
+    fitting = [width for width in _SHOWN_BINS if spread <= width * _MOST_BINS]
+    return round((fitting or _SHOWN_BINS[-1:])[0] * _BINS_PER_UNIT)
 
 
 def _shown_cuts(thresholds: pl.DataFrame) -> pl.DataFrame:
@@ -363,6 +478,21 @@ def _shown_cuts(thresholds: pl.DataFrame) -> pl.DataFrame:
         .with_columns(label=pl.format("{} ≥ {}", "label", pl.col("value").round(3)))
         .sort("value")
     )
+
+
+def _cut_labels(cuts: pl.DataFrame) -> list[alt.Chart]:
+    # Neighbouring cut-offs stand close together: the lower half is named to the left of its line,
+    # the upper half to the right, and on either side the names take turns on three lines.
+    half = cuts.height // 2
+    left = alt.MarkDef(type="text", align="right", dx=-5, baseline="top", fontSize=11.5)
+    right = alt.MarkDef(type="text", align="left", dx=5, baseline="top", fontSize=11.5)
+    labels: list[alt.Chart] = []
+    for mark, side in ((left, cuts[:half]), (right, cuts[half:])):
+        mark.color = _INK
+        for line in range(min(3, side.height)):
+            marked = alt.Chart(_data(side.gather_every(3, line)), mark=mark)
+            labels.append(marked.encode(x="value:Q", y=alt.value(15 * line), text="label:N"))
+    return labels
 
 
 def _bars(
@@ -377,15 +507,14 @@ def _bars(
         n=column,
         label=pl.col(column).map_elements("{:,}".format, return_dtype=pl.String),
     )
-    names = alt.Axis(grid=False) if column == "unique_trigrams" else None
-    y = alt.Y("source:N", sort=list(order), title=None, axis=names)
+    y = alt.Y("source:N", sort=list(order), title=None)
     base = alt.Chart(_data(shown)).encode(y)
     x = alt.X("n:Q", title=None, axis=None)
     colour = _by_source(shown["source"], sources, legend=False)
     bars = base.mark_bar(height={"band": 0.66}).encode(x, colour)
     labels = base.mark_text(align="left", dx=5, fontSize=11, color=_INK).encode(x, text="label:N")
     panel = alt.LayerChart(layer=[bars, labels])
-    panel.width, panel.height, panel.title = 150, max(60, 32 * len(order)), title
+    panel.width, panel.height, panel.title = 380, max(40, 22 * len(order)), title
     return panel
 
 
@@ -395,6 +524,24 @@ def _by_source(shown: pl.Series, sources: Sequence[str], *, legend: bool = True)
     colours = {source: colour for source, colour in colours.items() if source in present}
     scale = alt.Scale(domain=list(colours), range=list(colours.values()))
     return alt.Color("source:N", scale=scale, legend=alt.Legend(title=None) if legend else None)
+
+
+def _by_mix(shown: pl.Series, kinds: Mapping[str, str]) -> tuple[alt.Color, alt.StrokeDash]:
+    names: list[str] = shown.unique().sort().to_list()
+    colours = mix_colours({mix: kinds.get(mix, "mixed") for mix in names})
+    dashes = [([1, 0], [5, 3], [2, 2])[i // 7 % 3] for i in range(len(names))]
+    legend = alt.Legend(orient="bottom", columns=3, title=None, labelLimit=140, symbolType="stroke")
+    scale = alt.Scale(domain=names, range=list(colours.values()))
+    return (
+        alt.Color("mix:N", scale=scale, legend=legend),
+        alt.StrokeDash("mix:N", scale=alt.Scale(domain=names, range=dashes), legend=legend),
+    )
+
+
+def _sized(chart: Any, width: int, height: int) -> Any:  # noqa: ANN401 - as _styled
+    """Axes, legend and all in this many pixels, so that type is of one size in every chart."""
+    fit = alt.AutoSizeParams(type="fit", contains="padding")
+    return chart.properties(width=width, height=height, autosize=fit)
 
 
 def _by_kind() -> alt.Color:
@@ -433,6 +580,7 @@ def _styled(chart: Any) -> Any:  # noqa: ANN401 - Altair's chart classes share n
             titleFontWeight="normal",
             labelLimit=240,
             symbolStrokeWidth=2,
+            symbolOpacity=1,
         )
         .configure_title(color=_INK, fontSize=12, fontWeight="normal", offset=8)
     )

@@ -201,13 +201,14 @@ def render(data: ReportData) -> str:
     )
     environment.filters |= {"percent": _percent, "count": _count, "clipped": _clipped}
     tasks = _tasks(data)
+    rows = _rows(data, tasks)
     return environment.get_template(_TEMPLATE).render(
         data=data,
         run=data.run,
         headline=_headline(data),
         tasks=tasks,
-        rows=_rows(data, tasks),
-        charts=_charts(data),
+        rows=rows,
+        charts=_charts(data, rows),
         colours=plots.palette(data.sources),
         kind_colours=plots.KIND_COLOURS,
         images=[_data_uri(example.image) for example in data.examples],
@@ -229,9 +230,9 @@ def _tasks(data: ReportData) -> list[str]:
     return [*first, *sorted(found - set(first))]
 
 
-def _whole_pool(board: pl.DataFrame) -> pl.DataFrame:
+def _whole_pool(of_mixes: pl.DataFrame) -> pl.DataFrame:
     # Mixes on a part of the pool are points of the sweep, not rows to rank.
-    return board.filter(~pl.col("mix").str.contains("@", literal=True))
+    return of_mixes.filter(~pl.col("mix").str.contains("@", literal=True))
 
 
 def _ranked(board: pl.DataFrame) -> list[str]:
@@ -295,19 +296,20 @@ def _headline(data: ReportData) -> _Headline | None:
     return _Headline(*names, baseline["mix"], baseline["mean"])
 
 
-def _charts(data: ReportData) -> dict[str, Markup]:
+def _charts(data: ReportData, rows: Sequence[_Row]) -> dict[str, Markup]:
     """Those charts for which there is something to draw, by name."""
     board = _whole_pool(data.leaderboard)
     sweep = plots.sweep_points(data.leaderboard, data.run.n_usable)
     frontier = _frontier(data)
     scored = data.histograms.filter(pl.col("n") > 0)
-    shares = data.shares.filter(~pl.col("mix").str.contains("@", literal=True))
+    shares, curves = _whole_pool(data.shares), _whole_pool(data.curves)
+    kinds = {row.mix: row.kind for row in rows}
     drawn: dict[str, tuple[pl.DataFrame, alt.TopLevelMixin]] = {
         "leaderboard": (
             board.filter(pl.col("task") == AVERAGE),
             plots.leaderboard_chart(board),
         ),
-        "sweep": (sweep, plots.gain_over_pool(sweep)),
+        "sweep": (sweep, plots.gain_over_pool(sweep, kinds)),
         "scores": (scored, plots.score_histograms(scored, data.thresholds, data.sources)),
         "diversity": (data.diversity, plots.diversity_bars(data.diversity, data.sources)),
         "rarefaction": (
@@ -316,7 +318,7 @@ def _charts(data: ReportData) -> dict[str, Markup]:
         ),
         "frontier": (frontier, plots.frontier(frontier)),
         "shares": (shares, plots.source_shares(shares, _ranked(board), data.sources)),
-        "curves": (data.curves, plots.training_curves(data.curves)),
+        "curves": (curves, plots.training_curves(curves, kinds)),
     }
     return {
         name: Markup(plots.chart_svg(chart, name))  # noqa: S704 - SVG made here, its text escaped

@@ -201,7 +201,7 @@ def claims() -> tuple[report.ClaimRow, ...]:
 def run_facts(seeds: tuple[int, ...] = (0, 1, 2)) -> report.RunFacts:
     return report.RunFacts(
         experiment="demo",
-        pool="The embedded world: images drawn by the program, with alt-text as noisy as the web's.",
+        pool="The embedded world: drawn by the program, with alt-text as noisy as the web's.",
         n_pool=6000,
         n_usable=5990,
         seeds=seeds,

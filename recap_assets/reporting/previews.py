@@ -1,0 +1,85 @@
+"""Small Markdown previews for the metadata of a materialization.
+
+What is previewed comes from the web, and Dagster's UI renders Markdown with HTML in it: every cell
+is escaped for both, on one line, and cut to a length that a table bears.
+"""
+
+import base64
+import html
+import re
+
+import polars as pl
+
+_LONGEST_CELL = 120
+_SHOWN_BYTES = 16
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~>:@])")
+
+
+def preview_markdown(frame: pl.DataFrame, rows: int = 8) -> str:
+    """The first rows as a Markdown table.
+
+    Args:
+        frame: Any frame; binary is shown in hex, floats with four digits, null as an empty cell.
+        rows: Rows shown; how many more there are is said below.
+    """
+    if not frame.columns:
+        return "No columns."
+    lines = [_line([_escaped(name) for name in frame.columns]), _line(["---"] * frame.width)]
+    lines += [_line([_cell(value) for value in row]) for row in frame.head(rows).rows()]
+    if frame.height > rows:
+        lines += ["", f"{frame.height - rows:,} more of {frame.height:,} rows."]
+    return "\n".join(lines)
+
+
+def image_markdown(png: bytes, title: str = "chart") -> str:
+    """A PNG inside the text itself, so that the UI shows it without any file to fetch.
+
+    Raises:
+        ValueError: The bytes are no PNG.
+    """
+    if not png.startswith(b"\x89PNG\r\n\x1a\n"):
+        msg = "only a PNG can be previewed"
+        raise ValueError(msg)
+    return f"![{_escaped(title)}](data:image/png;base64,{base64.b64encode(png).decode()})"
+
+
+def rejects_markdown(counts: pl.DataFrame) -> str:
+    """What was set aside, by reason, the most frequent first.
+
+    Args:
+        counts: Columns reason and n.
+    """
+    counts = counts.filter(pl.col("n") > 0).sort("n", "reason", descending=[True, False])
+    if counts.is_empty():
+        return "Nothing was set aside."
+    lines = [_line(["reason", "count"]), _line(["---", "---:"])]
+    lines += [_line([_cell(r), f"{n:,}"]) for r, n in counts.select("reason", "n").rows()]
+    return "\n".join([*lines, _line(["**all**", f"**{counts['n'].sum():,}**"])])
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case bytes():
+            return value[:_SHOWN_BYTES].hex() + ("…" if len(value) > _SHOWN_BYTES else "")
+        case bool():
+            return str(value).lower()
+        case float():
+            return f"{value:.4g}"
+        case int():
+            return str(value)
+        case _:
+            return _escaped(str(value))
+
+
+def _escaped(text: str) -> str:
+    one_line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    if len(one_line) > _LONGEST_CELL:
+        one_line = f"{one_line[:_LONGEST_CELL]}…"
+    # Markdown first: its backslashes mean nothing to HTML, while entities hold # and ;.
+    return html.escape(_MARKDOWN.sub(r"\\\1", one_line))
