@@ -32,7 +32,7 @@ from recap_assets.mixing.thresholds import (
     cut_at_value,
     rank_of_fraction,
 )
-from recap_assets.mixing.uids import is_within, uid_uniform
+from recap_assets.mixing.uids import has_repeats, is_within, uid_uniform
 from recap_assets.specs.experiment import sources_read, sources_used
 from recap_assets.specs.mixes import (
     AtLeast,
@@ -411,7 +411,7 @@ def _emit(decision: Decision, pairs: Pairs) -> pl.DataFrame:
 def _best_candidates(candidates: pl.DataFrame, source: str, *, has_texts: bool) -> pl.DataFrame:
     has_text = pl.col("text" if has_texts else "score").is_not_null()
     one = candidates.filter(pl.col("source") == source).with_columns(has=has_text)
-    if one["uid"].n_unique() < one.height:
+    if has_repeats(one["uid"]):
         # Shard and text decide only between two samples of one uid, which the pool sets aside.
         ties = ["candidate", "shard", *(["text"] if has_texts else [])]
         one = one.sort(

@@ -11,19 +11,18 @@ from recap_assets.specs.tables import UID_BYTES
 UInt64s = npt.NDArray[np.uint64]
 
 
-def uid_halves(uids: pl.Series) -> tuple[UInt64s, UInt64s]:
-    """First and last 8 bytes of each uid as big-endian integers: DataComp's `u8,u8`.
+def uid_halves(uids: pl.Series) -> UInt64s:
+    """First and last 8 bytes of each uid as big-endian integers, a row a uid: DataComp's `u8,u8`.
 
     Raises:
         ValueError: If a uid is null or is not 16 bytes long.
     """
     if uids.is_empty():
-        return np.empty(0, np.uint64), np.empty(0, np.uint64)
+        return np.empty((0, 2), np.uint64)
     if uids.null_count() or not (uids.bin.size() == UID_BYTES).all():
         msg = f"a uid is {UID_BYTES} bytes; {uids.name!r} holds others"
         raise ValueError(msg)
-    pairs = uids.bin.reinterpret(dtype=pl.Array(pl.UInt64, 2), endianness="big").to_numpy()
-    return pairs[:, 0], pairs[:, 1]
+    return uids.bin.reinterpret(dtype=pl.Array(pl.UInt64, 2), endianness="big").to_numpy()
 
 
 def uid_hashes(seed: int, purpose: str, uids: pl.Series) -> UInt64s:
@@ -41,7 +40,7 @@ def uid_hashes(seed: int, purpose: str, uids: pl.Series) -> UInt64s:
     """
     digest = hashlib.blake2b(f"{purpose}:{seed}".encode(), digest_size=16).digest()
     first_key, last_key = (np.uint64(int.from_bytes(part)) for part in (digest[:8], digest[8:]))
-    first, last = uid_halves(uids)
+    first, last = uid_halves(uids).T
     return mix64(mix64(first ^ first_key) ^ last ^ last_key)
 
 

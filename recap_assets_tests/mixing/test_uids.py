@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from recap_assets.mixing.uids import (
     SubsetFileError,
     from_hex,
+    has_repeats,
     is_within,
     read_subset,
+    subset_array,
     to_hex,
     uid_uniform,
     write_subset,
@@ -116,6 +118,20 @@ def test_subset_file_is_datacomps_byte_for_byte(tmp_path):
     np.save(tmp_path / "theirs.npy", datacomp_subset(hex_uids))
     write_subset(tmp_path / "ours.npy", from_hex(pl.Series(hex_uids)))
     assert (tmp_path / "ours.npy").read_bytes() == (tmp_path / "theirs.npy").read_bytes()
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([0, 1, 2**63, 2**64 - 1]) | st.integers(0, 2**64 - 1), st.integers(0, 3)
+        ),
+        max_size=40,
+    )
+)
+def test_subsets_are_sorted_whatever_their_uids_share(halves):
+    uids = [first.to_bytes(8) + last.to_bytes(8) for first, last in halves]
+    assert subset_array(pl.Series(uids, dtype=pl.Binary)).tolist() == sorted(halves)
+    assert has_repeats(pl.Series(uids, dtype=pl.Binary)) == (len(set(halves)) < len(halves))
 
 
 @pytest.mark.parametrize("name", ["set.npy", "set.txt"])
