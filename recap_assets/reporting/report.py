@@ -212,7 +212,7 @@ def render(data: ReportData) -> str:
         colours=plots.palette(data.sources),
         kind_colours=plots.KIND_COLOURS,
         images=[_data_uri(example.image) for example in data.examples],
-        thresholds=list(_threshold_rows(data.thresholds)),
+        thresholds=list(_threshold_rows(_whole_pool(data.thresholds))),
         rejects=data.rejects.sort("n", "stage", "reason", descending=[True, False, False]).rows(),
         n_reproduced=sum(claim.verdict == "reproduced" for claim in data.claims),
         sample_size=data.diversity["sample_size"].max(),
@@ -303,6 +303,7 @@ def _charts(data: ReportData, rows: Sequence[_Row]) -> dict[str, Markup]:
     frontier = _frontier(data)
     scored = data.histograms.filter(pl.col("n") > 0)
     shares, curves = _whole_pool(data.shares), _whole_pool(data.curves)
+    cuts = _whole_pool(data.thresholds)
     kinds = {row.mix: row.kind for row in rows}
     drawn: dict[str, tuple[pl.DataFrame, alt.TopLevelMixin]] = {
         "leaderboard": (
@@ -310,7 +311,7 @@ def _charts(data: ReportData, rows: Sequence[_Row]) -> dict[str, Markup]:
             plots.leaderboard_chart(board),
         ),
         "sweep": (sweep, plots.gain_over_pool(sweep, kinds)),
-        "scores": (scored, plots.score_histograms(scored, data.thresholds, data.sources)),
+        "scores": (scored, plots.score_histograms(scored, cuts, data.sources)),
         "diversity": (data.diversity, plots.diversity_bars(data.diversity, data.sources)),
         "rarefaction": (
             data.diversity.filter(pl.col("rarefaction").list.len() > 0),

@@ -107,6 +107,7 @@ def thresholds() -> pl.DataFrame:
             "raw_top30_a_top50", "rules.0.where", "quantile", 0.3, "embedded", "raw", 5980, 0.3817,
             1794, 1,
         ),
+        ("raw_top30@0.5", "rules.0.where", "quantile", 0.3, "embedded", "raw", 2990, 0.37, 898, 1),
         (
             "raw_top30_a_top50", "rules.1.where", "quantile", 0.5, "embedded", "a", 5990, 0.4491,
             2995, 2,
