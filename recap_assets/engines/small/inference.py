@@ -18,13 +18,6 @@ from recap_assets.engines.small.towers import ImageTower, SmallClip, pixels_to_i
 from recap_assets.specs.sources import Decoding
 
 
-def resolve_device(device: str) -> torch.device:
-    """`auto` is a GPU where there is one."""
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(device)
-
-
 def padded(batch: Tensor) -> Tensor:
     """`batch` with copies of its last row, up to a multiple of `BATCH_MULTIPLE` rows."""
     missing = -len(batch) % BATCH_MULTIPLE

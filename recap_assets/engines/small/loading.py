@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from recap_assets.engines.devices import resolve_device
 from recap_assets.engines.protocols import Captioner, Scorer
 from recap_assets.engines.small.decoder import DecoderShape, SmallCaptionModel
 from recap_assets.engines.small.files import read_config, read_tokenizer, read_weights
-from recap_assets.engines.small.inference import SmallCaptioner, SmallScorer, resolve_device
+from recap_assets.engines.small.inference import SmallCaptioner, SmallScorer
 from recap_assets.engines.small.towers import SmallClip
 from recap_assets.specs.models import SmallTower
 from recap_assets.specs.sources import Decoding

@@ -60,7 +60,7 @@ def train_captioner(
     start_from: Path | None = None,
     *,
     on_progress: Callable[[int, float], None] | None = None,
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
 ) -> TrainedCaptionerModel:
     """Train a decoder to write the texts of `pairs`.
 

@@ -103,7 +103,7 @@ def train_clip(  # noqa: PLR0913 - a run has that many settings, keyword-only bu
     checkpoint: Path | None = None,
     checkpoint_every: int = 50_000,
     on_progress: Callable[[int, float], None] | None = None,
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
 ) -> TrainedClipModel:
     """Train a CLIP on `pairs` with a fixed budget, whatever their number (DataComp's rule).
 

@@ -11,7 +11,7 @@ from recap_assets.specs.models import Optimizer
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 NEWTON_SCHULZ_STEPS = 5
-_NOT_MATRICES = ("embedding", "position", "projection", "proj", "head", "logit")
+_NOT_MATRICES = ("embedding", "position", "head", "logit")
 
 
 def orthogonalize(matrix: Tensor) -> Tensor:
@@ -75,7 +75,7 @@ class ScheduledOptimizer:
     """All optimizers of one run: warm-up, then linear or cosine decay to zero at the last step.
 
     Args:
-        model: Parameters named `visual...` belong to the image side.
+        model: Parameters below a module named `visual` belong to the image side.
         spec: Rates and schedule.
         steps: Steps of the whole run.
     """
@@ -88,7 +88,7 @@ class ScheduledOptimizer:
             if not parameter.requires_grad:
                 continue
             if spec.kind == "muon" and _is_matrix(name, parameter):
-                (kernels if name.startswith("visual.") else matrices).append(parameter)
+                (kernels if "visual" in name.split(".") else matrices).append(parameter)
             else:
                 (decayed if parameter.ndim > 1 else plain).append(parameter)
         muon = [

@@ -2,8 +2,9 @@ import pytest
 import torch
 from torch import nn
 
+from recap_assets.engines.small.towers import SmallClip
 from recap_assets.engines.training.optimizers import Muon, ScheduledOptimizer, orthogonalize
-from recap_assets.specs.models import Optimizer
+from recap_assets.specs.models import Optimizer, SmallTower
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (16, 20), (16, 200), (200, 16)])
@@ -49,6 +50,25 @@ def test_rates_warm_up_and_end_near_zero(schedule):
     assert factors[:10] == pytest.approx([0.1 * (n + 1) for n in range(10)])
     assert factors[9:] == sorted(factors[9:], reverse=True)
     assert 0 < factors[-1] < 0.02
+
+
+def test_kernels_and_text_matrices_have_rates_of_their_own_and_tables_are_left_to_adamw():
+    spec = SmallTower(image_size=32, image_stages=(8, 16), text_width=32)
+    model = nn.ModuleDict({"clip": SmallClip(spec, 300)})
+    optimizers = ScheduledOptimizer(model, Optimizer(), 10).optimizers
+    name_of = {parameter: name for name, parameter in model.named_parameters()}
+    image, text = (
+        {name_of[parameter] for parameter in group["params"]}
+        for group in optimizers["muon"].param_groups
+    )
+    assert [group["peak"] for group in optimizers["muon"].param_groups] == [0.1, 0.04]
+    assert "clip.visual.blocks.0.conv1.weight" in image
+    assert "clip.text.layers.0.up.weight" in text
+    assert all("visual" in name for name in image)
+    assert not any("visual" in name for name in text)
+    rest = {name_of[p] for group in optimizers["adamw"].param_groups for p in group["params"]}
+    assert {"clip.text.embedding.weight", "clip.text.position", "clip.logit_scale"} <= rest
+    assert image | text | rest == set(name_of.values())
 
 
 def test_adamw_alone_where_asked():
