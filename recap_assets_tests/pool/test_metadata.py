@@ -68,11 +68,13 @@ def test_an_unknown_score_names_the_known_ones(folder):
 
 
 def test_embeddings_are_those_of_the_row(folder):
-    embeddings, present = metadata_embeddings(str(folder), "l14_img", uids(4, 99, 0, 4))
+    embeddings = metadata_embeddings(str(folder), "l14_img", uids(4, 99, 0, 4))
     assert embeddings.dtype == np.float32
-    assert embeddings.tolist() == [[4, ord("b")], [0, 0], [0, ord("a")], [4, ord("b")]]
-    assert present.tolist() == [True, False, True, True]
-    assert metadata_embeddings(str(folder), "b32_img", uids(2))[0].tolist() == [[2]]
+    assert embeddings[[0, 2, 3]].tolist() == [[4, ord("b")], [0, ord("a")], [4, ord("b")]]
+    assert np.isnan(embeddings[1]).all()
+    assert metadata_embeddings(str(folder), "b32_img", uids(2)).tolist() == [[2]]
+    with pytest.raises(PoolError, match="none of the 2 uids"):
+        metadata_embeddings(str(folder), "b32_img", uids(98, 99))
 
 
 def test_embeddings_that_do_not_fit_are_refused(folder):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recap_assets.pool.files import merge_ranges
+from recap_assets.pool.files import merge_ranges, open_range_file
 from recap_assets.pool.images import decode
 from recap_assets.pool.indexing import index_shard
 from recap_assets.pool.manifest import assign, list_shards
@@ -156,6 +156,20 @@ def test_merged_ranges_cover_every_range_once(ranges, gap):
     ends = [start + length for (start, length), _ in merged]
     starts = [start for (start, _), _ in merged]
     assert all(start - end > gap for end, start in zip(ends, starts[1:], strict=False))
+
+
+@pytest.mark.parametrize("url", ["local", "memory://ranges.bin"])
+def test_ranges_beyond_the_end_give_none(tmp_path, url):
+    url = str(tmp_path / "ranges.bin") if url == "local" else url
+    with fsspec.open(url, "wb") as file:
+        file.write(bytes(range(100)))
+    opened = open_range_file(url)
+    wanted = [(90, 10), (90, 11), (0, 3), (2, 2), (200, 5), (50, 0)]
+    found = [bytes(range(90, 100)), None, b"\0\1\2", b"\2\3", None, b""]
+    assert opened.read_many(wanted) == found
+    assert opened.read_many([]) == []
+    assert [opened.read(*place) for place in wanted[1::3]] == [found[0], b""]
+    opened.close()
 
 
 def corpus_at(folder: Path, members: list[tuple[str, bytes]]) -> WebDatasetCorpus:
