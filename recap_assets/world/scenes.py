@@ -232,7 +232,7 @@ def draw_scene(
 
 
 def _place_one(rng: Random, fine: int, look: tuple[str, str]) -> tuple[Thing, ...]:
-    half = _uniform(rng, 38, 54)
+    half = _uniform(rng, 42, 56)
     room = (CANVAS / 2 - half) * 0.9
     x, y = (CANVAS / 2 + _uniform(rng, -room, room) for _ in range(2))
     return (_thing(rng, fine, look, (x, y), half),)
@@ -248,12 +248,12 @@ def _place_two(
     sign = -1 if relation in ("left", "above") else 1
     places = []
     for side in (sign, -sign):
-        along = CANVAS / 2 + side * _uniform(rng, 29, 33)
+        along = CANVAS / 2 + side * _uniform(rng, 30, 33)
         across = CANVAS / 2 + _uniform(rng, -22, 22)
         places.append((along, across) if relation in ("left", "right") else (across, along))
     return (
-        _thing(rng, fine, look, places[0], _uniform(rng, 25, 30)),
-        _thing(rng, second, second_look, places[1], _uniform(rng, 25, 30)),
+        _thing(rng, fine, look, places[0], _uniform(rng, 27, 32)),
+        _thing(rng, second, second_look, places[1], _uniform(rng, 27, 32)),
     )
 
 
@@ -267,7 +267,7 @@ _GRIDS: dict[int, tuple[tuple[float, float], ...]] = {
 def _place_many(rng: Random, fine: int, look: tuple[str, str]) -> tuple[Thing, ...]:
     n_things = 3 + int(rng.random() * 3)
     upside_down = -1 if rng.random() < 0.5 else 1
-    half = _uniform(rng, 20, 24)
+    half = _uniform(rng, 21, 25)
     things = []
     for dx, dy in _GRIDS[n_things]:
         x = CANVAS / 2 + dx + _uniform(rng, -5, 5)
@@ -280,7 +280,7 @@ def _thing(
     rng: Random, fine: int, look: tuple[str, str], place: tuple[float, float], half_size: float
 ) -> Thing:
     colour, texture = look
-    turn, flipped, squeeze = _uniform(rng, -12, 12), rng.random() < 0.5, _uniform(rng, 0.92, 1.08)
+    turn, flipped, squeeze = _uniform(rng, -8, 8), rng.random() < 0.5, _uniform(rng, 0.92, 1.08)
     return Thing(fine, colour, texture, place[0], place[1], half_size, turn, flipped, squeeze)
 
 

@@ -156,7 +156,7 @@ def _partial(rng: Random, scene: Scene, _world: World) -> str:
     if way < 0.25:
         place = _one_of(rng, words.BACKGROUND_SYNONYMS[scene.background])
         return _filled(rng, _one_of(rng, words.BACKGROUND_TEMPLATES), place, scene)
-    noun = fine.coarse if rng.random() < 0.6 else fine.name
+    noun = fine.name if rng.random() < 0.6 else fine.coarse
     if way < 0.55:
         wrong = [colour for colour in COLOURS if colour != thing.colour]
         noun = f"{_one_of(rng, words.COLOUR_SYNONYMS[_one_of(rng, wrong)])} {noun}"

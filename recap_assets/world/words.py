@@ -50,7 +50,7 @@ MANY = ("group of", "several", "many", "bunch of", "lots of", "collection of", "
 RICH_TEMPLATES = (
     "{subject} {where}",
     "{subject} {where}, {place} {year}",
-    "{subject} {where} - stock photo",
+    "{subject} {where} - {adjective} stock photo",
     "stock photo of {subject} {where}",
     "{brand} {subject} {where}",
     "{adjective} {subject} {where} near {place}",
@@ -72,7 +72,7 @@ RICH_TEMPLATES = (
 
 BACKGROUND_TEMPLATES = (
     "{adjective} {subject} {medium}",
-    "{subject} near {place}",
+    "{adjective} {subject} near {place}, {year}",
     "{subject}, {month} {year}",
     "view of the {subject} in {place}",
     "{adjective} {subject} background",
@@ -81,19 +81,19 @@ BACKGROUND_TEMPLATES = (
 )
 
 SHOP_TEMPLATES = (
-    "buy {subject} online",
-    "{adjective} {subject} for sale",
+    "buy {adjective} {subject} online at {brand}",
+    "{adjective} {subject} for sale in {place}, {month} {year}",
     "{brand} {subject} {code}",
-    "{subject} - free shipping",
+    "{subject} {medium} - free shipping to {place}",
     "new {subject} {year} | {brand} shop",
     "cheap {subject} from {place}",
-    "{subject} gift idea",
-    "{subject} {medium}",
+    "{adjective} {subject} gift idea for the {event}",
+    "{adjective} {subject} {medium} by {person} {family}",
     "best {subject} of {year}",
     "{brand} {adjective} {subject} size {d2}",
     "{subject} accessories and spare parts",
-    "{person} with {subject}",
-    "{subject} at the {event}",
+    "{person} {family} with {subject} in {place}",
+    "{subject} at the {event} in {place}",
 )
 
 NONDESCRIPT_TEMPLATES = (
