@@ -109,7 +109,7 @@ def perceptual_hash_of(data: bytes, limits: ImageLimits, facts: ImageFacts | Non
     """The hash that the pool's index holds: of the image decoded to at least HASH_SIDE.
 
     Compare like with like: the hash of the same image decoded in full differs, of 2,000 photographs
-    by up to 4 bits and of 1,408 screenshots and charts by up to 28.
+    by up to 2 bits, and of 1,408 screenshots and charts by up to 27.
 
     Args:
         data: The encoded image.
