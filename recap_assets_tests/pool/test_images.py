@@ -279,8 +279,8 @@ def test_pairs_are_found_across_blocks():
 
 
 def test_near_duplicates_have_near_hashes(shared_data: Path):
-    # Measured: 175 pairs, median 0, 99th percentile 4, largest 6 bits; of the 2 M pairs of the pool's
-    # own photographs one at 0, five at 10, none between; median 32.
+    # Measured: 175 pairs, median 0, 99th percentile 4, largest 6 bits; of the 2 M pairs of the
+    # pool's own photographs one at 0, five at 10, none between; median 32.
     pool = pool_at(shared_data / "pools/flickr8k_web/shards")
     rows = pl.concat([index_shard(shard, pool) for shard in assign(list_shards(pool), [])])
     names = [url.rsplit("/", 1)[1] for url in rows["url"]]
