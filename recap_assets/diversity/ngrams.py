@@ -28,12 +28,17 @@ def trigram_keys(encoded: EncodedTexts, bits: int = _BITS) -> UInt64s:
         encoded: The texts.
         bits: Bits of a word number.
     """
-    ids, begins = encoded.ids.astype(np.uint64), _begins_trigram(encoded.lengths)[:-2]
-    if len(encoded.vocabulary) <= 1 << bits:
-        keys = (ids[:-2] << np.uint64(2 * bits)) | (ids[1:-1] << np.uint64(bits)) | ids[2:]
-        return keys[begins]
-    pairs = _ranks((ids[:-1] << np.uint64(32)) | ids[1:])
-    return ((pairs[:-1] << np.uint64(32)) | ids[2:])[begins]
+    ids, n = encoded.ids, max(len(encoded.ids) - 2, 0)
+    begins = _begins_trigram(encoded.lengths)[:n]
+    keys = ids[:n].astype(np.uint64)
+    if len(encoded.vocabulary) > 1 << bits:
+        keys = _ranks((keys << np.uint64(32)) | ids[1 : n + 1]) << np.uint64(32)
+        return (keys | ids[2:])[begins]
+    # In place: at ten million words, fresh memory costs more than the arithmetic.
+    for i in (1, 2):
+        keys <<= np.uint64(bits)
+        keys |= ids[i : n + i]
+    return keys[begins]
 
 
 def trigram_owners(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+UInt32s = npt.NDArray[np.uint32]
+
 TOKENISER = "words-1"
 """Lower case; runs of letters, marks and digits, apostrophes inside a word included.
 
@@ -29,8 +31,7 @@ _DATE = rf"^(?:\d{{1,2}}(?:st|nd|rd|th)?[\s\-./]+)?{_MONTH}[\s\-.,/]+\d{{1,4}}(?
 _TIMESTAMP = r"^\d{4}-?\d{2}-?\d{2}t?[\s_]*\d{2}:?\d{2}(?::?\d{2})?z?$"
 _HASH = r"^(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]*\d[0-9a-f]*)$"
 _HASH_DIGITS = 12
-_BLOCK = 1 << 18
-_NO_STRINGS = pl.Series([], dtype=pl.String)
+_BLOCK = 1 << 17
 
 
 def words(text: pl.Expr) -> pl.Expr:
@@ -65,7 +66,7 @@ class EncodedTexts:
     """
 
     vocabulary: pl.Series
-    ids: npt.NDArray[np.uint32]
+    ids: UInt32s
     lengths: npt.NDArray[np.int64]
 
 
@@ -78,33 +79,53 @@ def encode(texts: pl.Series) -> EncodedTexts:
     Args:
         texts: Strings without nulls.
     """
-    # Categories of their own: the shared ones are never freed, and would not begin at 0.
-    numbering = pl.Categorical(pl.Categories.random())
-    cut = [_pieces(block, numbering) for block in texts.to_frame("text").iter_slices(_BLOCK)]
-    distinct = _in_order(pl.concat([pieces.unique() for pieces, _ in cut])) if cut else _NO_STRINGS
-    found = distinct.to_frame("piece").select(words(pl.col("piece")))["piece"]
-    flat = found.explode(empty_as_null=False).cast(pl.Categorical(pl.Categories.random()))
+    numbering = _Numbering()
+    cut: list[tuple[UInt32s, npt.NDArray[np.int64]]] = []
+    for block in texts.to_frame("text").iter_slices(_BLOCK):
+        pieces = block["text"].str.split(" ")
+        ids = numbering.number(pieces.explode(empty_as_null=False))
+        cut.append((ids, pieces.list.len().to_numpy().astype(np.int64)))
+    found = numbering.strings().to_frame("piece").select(words(pl.col("piece")))["piece"]
+    vocabulary = _Numbering()
+    word_ids = vocabulary.number(found.explode(empty_as_null=False))
     n_words = found.list.len().to_numpy().astype(np.int32)
-    word_ids = flat.to_physical().to_numpy()
     ids, lengths = [np.empty(0, np.uint32)], [np.empty(0, np.int64)]
-    for pieces, n_pieces in cut:
-        at, n_words_each = _positions(pieces.to_physical().to_numpy(), n_pieces, n_words)
+    for piece_ids, n_pieces in cut:
+        at, n_words_each = _positions(piece_ids, n_pieces, n_words)
         ids.append(word_ids[at])
         lengths.append(n_words_each)
-    return EncodedTexts(_in_order(flat.unique()), np.concatenate(ids), np.concatenate(lengths))
+    return EncodedTexts(vocabulary.strings(), np.concatenate(ids), np.concatenate(lengths))
 
 
-def _pieces(
-    block: pl.DataFrame, numbering: pl.Categorical
-) -> tuple[pl.Series, npt.NDArray[np.int64]]:
-    """The pieces between spaces, numbered, and how many each text has."""
-    pieces = block["text"].str.split(" ")
-    flat = pieces.explode(empty_as_null=False).cast(numbering)
-    return flat, pieces.list.len().to_numpy().astype(np.int64)
+class _Numbering:
+    """Numbers strings from 0 in the order in which they come, over any number of calls."""
+
+    def __init__(self) -> None:
+        # Categories of their own: the shared ones are never freed, and would not begin at 0. They
+        # live only as long as a series that uses them.
+        self._type = pl.Categorical(pl.Categories.random())
+        self._alive = pl.Series([], dtype=self._type)
+        self._new: list[pl.Series] = [pl.Series([], dtype=pl.String)]
+        self._n = 0
+
+    def number(self, strings: pl.Series) -> UInt32s:
+        encoded = strings.cast(self._type)
+        self._alive = self._alive if strings.is_empty() else encoded
+        ids = encoded.to_physical().to_numpy()
+        n = max(self._n, int(ids.max()) + 1) if len(ids) else self._n
+        place = np.empty(n, np.int64)
+        place[ids] = np.arange(len(ids))
+        self._new.append(strings.gather(place[self._n :]))
+        self._n = n
+        return ids
+
+    def strings(self) -> pl.Series:
+        """The string of each number."""
+        return pl.concat(self._new)
 
 
 def _positions(
-    piece_ids: npt.NDArray[np.uint32],
+    piece_ids: UInt32s,
     n_pieces: npt.NDArray[np.int64],
     n_words: npt.NDArray[np.int32],
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
@@ -117,9 +138,3 @@ def _positions(
     at += np.arange(total, dtype=np.int32)
     bounds = np.append(np.int32(0), ends)[np.append(0, np.cumsum(n_pieces))]
     return at, np.diff(bounds).astype(np.int64)
-
-
-def _in_order(categories: pl.Series) -> pl.Series:
-    """The distinct strings of a fresh categorical, each at the position that is its number."""
-    distinct = categories.unique()
-    return distinct.cast(pl.String).gather(distinct.to_physical().arg_sort())
