@@ -13,6 +13,7 @@ from PIL import Image
 
 from recap_assets.world.scenes import FINE, world_of
 from recap_assets.world.writing import (
+    CorpusStyle,
     corpus_sample,
     nouns,
     pool_sample,
@@ -136,7 +137,7 @@ def test_a_pool_that_cannot_be_is_refused(
 
 
 @pytest.mark.parametrize("style", ["broad", "narrow", "scorer"])
-def test_a_corpus_holds_a_caption_a_line(tmp_path: Path, style: str) -> None:
+def test_a_corpus_holds_a_caption_a_line(tmp_path: Path, style: CorpusStyle) -> None:
     write_corpus(tmp_path / "corpus", 7, style, 30, 3)
     members = _members(tmp_path / "corpus")
     assert len(members) == 60
