@@ -3,6 +3,7 @@
 import time
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from recap_assets.cli.leaderboard import print_leaderboard
@@ -32,7 +33,7 @@ def run_build(session: Session, *, jobs: int, ask: bool, dry_run: bool) -> int:
     minutes, seconds = divmod(int(time.monotonic() - started), 60)
     if failed:
         for name, error in failed.items():
-            console.print(f"[red]failed[/] {name}: {error}", markup=True, highlight=False)
+            console.print(f"[red]failed[/] {escape(name)}: {escape(error)}", highlight=False)
         console.print(f"{len(failed)} failed; the rest is kept. Mend the cause and run again.")
         return 1
     console.print(f"Built {build.state.n_done} partitions in {minutes} min {seconds} s.")
@@ -67,13 +68,9 @@ def _show(console: Console, build: Build) -> dict[str, str]:
 
 
 def _print_finished(console: Console, event: Finished, state: State, started: float) -> None:
-    names = event.batch.partitions
-    which = "" if names == ("",) else f" [{names[0]}]" if len(names) == 1 else f" [{len(names)}]"
     mark = "[red]failed[/]" if event.error else "built"
     share = f"{100 * state.share:3.0f}% {_eta(state, started)}"
-    text = (
-        f"{mark} {event.batch.node.key}{which.replace('[', chr(92) + '[')} in {event.seconds:.1f} s"
-    )
+    text = f"{mark} {escape(event.batch.name)} in {event.seconds:.1f} s"
     console.print(f"{share}  {text}", highlight=False)
 
 

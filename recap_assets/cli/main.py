@@ -126,6 +126,14 @@ def schema() -> None:
     click.echo(json.dumps(Experiment.model_json_schema(), indent=2))
 
 
+@recap.command()
+def tables() -> None:
+    """Print every table and column, in markdown."""
+    from recap_assets.specs.tables import described
+
+    click.echo(described())
+
+
 @recap.group()
 def mix() -> None:
     """Work with mixes before they are built."""

@@ -1,6 +1,7 @@
 """Dagster assets made from the graph: one factory, one body."""
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from functools import lru_cache, partial
@@ -11,6 +12,9 @@ from recap_assets.defs.events import NO_AUTOMATIC_EVENTS, DagsterRecords, materi
 from recap_assets.orchestration.building import build_partition
 from recap_assets.orchestration.checks import Check
 from recap_assets.orchestration.graph import Dependency, Graph, Node, Progress
+
+# Backfill policies are beta in Dagster 1.13; a test holds what is used of them.
+warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
 OWNERS = ["team:recap"]
 POOL_PARTITIONS = "pool"
@@ -36,7 +40,7 @@ def _asset(graph: Graph, node: Node) -> dg.AssetsDefinition:
         key=asset_key(node.key),
         deps=[_dep(graph, node, dependency) for dependency in node.dependencies],
         partitions_def=_partitions(graph, node),
-        backfill_policy=_backfill_policy(),
+        backfill_policy=_backfill_policy(node),
         code_version=node.code_version,
         description=node.description,
         group_name=node.stage,
@@ -109,7 +113,9 @@ def _partitions(graph: Graph, node: Node) -> dg.PartitionsDefinition | None:
     return None
 
 
-def _backfill_policy() -> dg.BackfillPolicy:
+def _backfill_policy(node: Node) -> dg.BackfillPolicy | None:
+    if node.dimension == "none":
+        return None
     several = int(os.environ.get(PARTITIONS_PER_RUN_VARIABLE, PARTITIONS_PER_RUN))
     return dg.BackfillPolicy.multi_run(max_partitions_per_run=several)
 

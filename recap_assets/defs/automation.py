@@ -7,11 +7,13 @@ a tick that was missed is made up for by the next one.
 from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from recap_assets.defs.assets import POOL_PARTITIONS, asset_key
 from recap_assets.defs.events import DagsterRecords
-from recap_assets.defs.ranges import neighbours, range_tags
+from recap_assets.defs.ranges import range_tags
 from recap_assets.defs.session import Session
+from recap_assets.orchestration.batches import neighbours
 from recap_assets.orchestration.planner import plan
 
 STAGE_CRON = {
@@ -32,7 +34,7 @@ SENSOR_SECONDS = 60
 
 
 def schedules_of(
-    session: Session, jobs: Mapping[str, dg.UnresolvedAssetJobDefinition]
+    session: Session, jobs: Mapping[str, UnresolvedAssetJobDefinition]
 ) -> list[dg.ScheduleDefinition]:
     """For each stage's jobs a schedule that builds what is out of date and ready."""
     return [_schedule(session, name) for name in jobs]

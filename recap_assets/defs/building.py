@@ -6,8 +6,10 @@ other; the runs, their events and their failures are in the instance like any ot
 """
 
 import multiprocessing
+import multiprocessing.connection
 import os
 import queue
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -19,25 +21,20 @@ import dagster as dg
 
 from recap_assets.defs.assets import asset_key, assets_of, progress_listener
 from recap_assets.defs.events import DagsterRecords
-from recap_assets.defs.ranges import neighbours, range_tags
+from recap_assets.defs.ranges import range_tags
 from recap_assets.defs.session import Session
-from recap_assets.orchestration.graph import Graph, Node
-from recap_assets.orchestration.planner import Plan, plan
+from recap_assets.orchestration.batches import Batch, batches_of
+from recap_assets.orchestration.planner import Plan, RememberedRecords, plan
 
 POLL_SECONDS = 0.5
+DIED = (
+    "a worker process died (out of memory, or killed); what it had finished is kept: run again, "
+    "with fewer --jobs if memory was short"
+)
+STILL_STALE = "was built and is out of date still: what it reads keeps changing, or a bug; see the run"
 
-
-@dataclass(frozen=True)
-class Batch:
-    """Partitions of one asset that one run builds, neighbours in the asset's order."""
-
-    node: Node
-    partitions: tuple[str, ...]
-
-    @property
-    def seconds(self) -> float:
-        """What it is expected to take."""
-        return self.node.seconds * len(self.partitions)
+News = tuple[str, str, float]
+"""Asset, partition and its done fraction, as a worker tells it."""
 
 
 @dataclass(frozen=True)
@@ -70,77 +67,84 @@ class State:
 class Build:
     """One build: `events` runs it and yields its state whenever something happened."""
 
-    def __init__(self, session: Session, jobs: int, only: Sequence[str] = ()) -> None:
+    def __init__(self, session: Session, jobs: int) -> None:
         self.session = session
         self.jobs = jobs
-        self.only = frozenset(only)
         self.state = State()
-        self._instance = session.open_instance()
-        self._records = DagsterRecords(self._instance)
+        self._records = RememberedRecords(DagsterRecords(session.open_instance()))
         self._running: dict[Future[str | None], tuple[Batch, float]] = {}
 
-    def plan(self) -> Plan:
+    def plan(self, *, look_for_content: bool = True) -> Plan:
         """What is out of date now."""
-        everything = plan(self.session.graph, self._records)
-        if not self.only:
-            return everything
-        return Plan(tuple(entry for entry in everything.entries if entry.asset in self.only))
+        return plan(self.session.graph, self._records, look_for_content=look_for_content)
 
     def events(self) -> Iterator[State | Finished]:
         """Build until nothing is ready any more."""
         self.session.create_tables()
         context = multiprocessing.get_context("spawn")
-        progress: Queue[tuple[str, str, float]] = context.Queue()
+        progress: Queue[News] = context.Queue()
         with ProcessPoolExecutor(
             self.jobs, mp_context=context, initializer=_start_worker, initargs=(progress, self.jobs)
         ) as workers:
             try:
                 yield from self._loop(workers, progress)
             except BrokenProcessPool:
-                yield Finished(Batch(next(iter(self.session.graph.nodes.values())), ()), 0.0, _DIED)
+                running = {batch.name for batch, _ in self._running.values()}
+                self.state.failed |= dict.fromkeys(running or {"workers"}, DIED)
 
     def _loop(
-        self, workers: ProcessPoolExecutor, progress: "Queue[tuple[str, str, float]]"
+        self, workers: ProcessPoolExecutor, progress: "Queue[News]"
     ) -> Iterator[State | Finished]:
         current = self.plan()
-        self._expect(current)
         while True:
+            self._expect(current)
             for batch in self._next_batches(current):
-                future = workers.submit(_run, batch.node.key, batch.partitions)
+                future = workers.submit(_run, [node.key for node in batch.nodes], batch.partitions)
                 self._running[future] = (batch, time.monotonic())
             if not self._running:
                 return
             done, _ = wait(self._running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
             self._listen(progress)
-            for future in done:
-                yield self._finish(future)
-            if done:
-                current = self.plan()
-                self._expect(current)
+            finished = [self._finish(future) for future in done]
+            if finished:
+                current = self._after(finished)
+            yield from finished
             yield self.state
 
     def _finish(self, future: Future[str | None]) -> Finished:
         batch, started = self._running.pop(future)
-        error = future.result()
-        for partition in batch.partitions:
-            self.state.running.pop(f"{batch.node.key}[{partition}]", None)
-            if error:
-                self.state.failed[f"{batch.node.key}[{partition}]"] = error
+        for asset, partition in batch.keys:
+            self.state.running.pop(_name(asset, partition), None)
         self.state.finished_seconds += batch.seconds
-        self.state.n_done += len(batch.partitions)
-        return Finished(batch, time.monotonic() - started, error)
+        return Finished(batch, time.monotonic() - started, future.result())
 
-    def _listen(self, progress: "Queue[tuple[str, str, float]]") -> None:
+    def _after(self, finished: Sequence[Finished]) -> Plan:
+        self._records.forget(node.key for one in finished for node in one.batch.nodes)
+        current = self.plan(look_for_content=False)
+        if not current.ready and not self._running:
+            # Others may have built in the meantime, and what was thought there may be gone.
+            self._records.forget(self.session.graph.nodes)
+            current = self.plan()
+        # A run goes on past a failed step: what it did not bring up to date is what failed.
+        ready = {(entry.asset, entry.partition) for entry in current.ready}
+        for one in finished:
+            failed = one.batch.keys & ready
+            self.state.failed |= {_name(*key): one.error or STILL_STALE for key in failed}
+            self.state.n_done += len(one.batch.keys - failed)
+        return current
+
+    def _listen(self, progress: "Queue[News]") -> None:
         while True:
             try:
                 asset, partition, done = progress.get_nowait()
             except queue.Empty:
                 break
-            self.state.running[f"{asset}[{partition}]"] = done
+            self.state.running[_name(asset, partition)] = done
+        nodes = self.session.graph.nodes
         self.state.running_seconds = sum(
-            batch.node.seconds * self.state.running.get(f"{batch.node.key}[{partition}]", 0.0)
+            nodes[asset].seconds * self.state.running.get(_name(asset, partition), 0.0)
             for batch, _ in self._running.values()
-            for partition in batch.partitions
+            for asset, partition in batch.keys
         )
 
     def _expect(self, current: Plan) -> None:
@@ -151,81 +155,56 @@ class Build:
         free = self.jobs - len(self._running)
         if free <= 0:
             return []
-        busy = {
-            (batch.node.key, partition)
-            for batch, _ in self._running.values()
-            for partition in batch.partitions
-        }
-        ready: dict[str, list[str]] = {}
-        for entry in current.ready:
-            name = f"{entry.asset}[{entry.partition}]"
-            if (entry.asset, entry.partition) not in busy and name not in self.state.failed:
-                ready.setdefault(entry.asset, []).append(entry.partition)
-        batches = [
-            batch
-            for asset, partitions in ready.items()
-            for batch in _batches(self.session.graph, asset, partitions, self.jobs)
+        busy = {key for batch, _ in self._running.values() for key in batch.keys}
+        ready = [
+            entry
+            for entry in current.ready
+            if (entry.asset, entry.partition) not in busy
+            and _name(entry.asset, entry.partition) not in self.state.failed
         ]
-        after = _seconds_after(self.session.graph)
-        # What most work waits for goes first.
-        batches.sort(key=lambda batch: -(batch.seconds + after[batch.node.key]))
-        return batches[:free]
+        return batches_of(self.session.graph, ready, self.jobs)[:free]
 
 
-_DIED = (
-    "a worker process died (out of memory, or killed); what it had finished is kept: run again, "
-    "with fewer --jobs if memory was short"
-)
-
-
-def _batches(graph: Graph, asset: str, partitions: Sequence[str], jobs: int) -> Iterator[Batch]:
-    node = graph.nodes[asset]
-    order = graph.partitions(node)
-    most = max(1, -(-len(order) // jobs)) if node.dimension == "pool" else 1
-    for group in neighbours(order, partitions, most):
-        yield Batch(node, group)
-
-
-def _seconds_after(graph: Graph) -> dict[str, float]:
-    # The longest chain of expected seconds that waits for a node.
-    after = dict.fromkeys(graph.nodes, 0.0)
-    for node in reversed(list(graph.nodes.values())):
-        chain = after[node.key] + node.seconds * (
-            len(graph.partitions(node)) if node.dimension == "pool" else 1
-        )
-        for dependency in node.dependencies:
-            after[dependency.asset] = max(after[dependency.asset], chain)
-    return after
+def _name(asset: str, partition: str) -> str:
+    return f"{asset}[{partition}]" if partition else asset
 
 
 _worker: dict[str, object] = {}
 
 
-def _start_worker(progress: "Queue[tuple[str, str, float]]", jobs: int) -> None:
+def _start_worker(progress: "Queue[News]", jobs: int) -> None:
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
     os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // jobs))
     session = Session.from_environment()
     definitions = dg.Definitions(assets=assets_of(session.graph))
     _worker["job"] = definitions.resolve_implicit_global_asset_job_def()
     _worker["instance"] = session.open_instance()
-    _worker["session"] = session
     progress_listener.set(lambda *news: progress.put(news))
 
 
-def _run(asset: str, partitions: tuple[str, ...]) -> str | None:
-    """Execute one run; the error's text where it fails."""
-    try:
-        _worker["job"].execute_in_process(  # type: ignore[attr-defined]
-            instance=_worker["instance"],
-            asset_selection=[asset_key(asset)],
-            tags={"recap/door": "recap build", **range_tags(partitions)},
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        )
-    except Exception as error:
-        return _in_words(error)
-    return None
+def _leave_with_parent() -> None:
+    # A worker whose driver was killed would wait for work for ever. Leaving at once is safe:
+    # tables change in whole commits.
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
 
 
-def _in_words(error: BaseException) -> str:
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return f"{type(error).__name__}: {error}"
+def _run(assets: Sequence[str], partitions: tuple[str, ...]) -> str | None:
+    """Execute one run; the error's text where a step of it fails."""
+    result = _worker["job"].execute_in_process(  # type: ignore[attr-defined]
+        instance=_worker["instance"],
+        asset_selection=[asset_key(asset) for asset in assets],
+        tags={"recap/door": "recap build", **range_tags(partitions)},
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        raise_on_error=False,
+    )
+    failures = [event.step_failure_data.error for event in result.get_step_failure_events()]
+    return "; ".join(dict.fromkeys(_in_words(error) for error in failures)) or None
+
+
+def _in_words(error: object) -> str:
+    while (cause := getattr(error, "cause", None)) is not None:
+        error = cause
+    return str(getattr(error, "message", error)).strip()

@@ -1,6 +1,7 @@
 """All of Dagster's definitions for one experiment."""
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from recap_assets.defs.assets import asset_key, assets_of, pool_partitions
 from recap_assets.defs.automation import schedules_of, sensors_of
@@ -19,7 +20,7 @@ def definitions_of(session: Session) -> dg.Definitions:
     )
 
 
-def stage_jobs(graph: Graph) -> dict[str, dg.UnresolvedAssetJobDefinition]:
+def stage_jobs(graph: Graph) -> dict[str, UnresolvedAssetJobDefinition]:
     """A job for the assets of each stage; where their partitions differ in kind, one for each kind."""
     members: dict[str, list[Node]] = {}
     for node in graph.nodes.values():

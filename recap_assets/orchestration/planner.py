@@ -4,7 +4,7 @@ It looks at state and not at events, so a missed event, a crash or a restart cha
 """
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, Protocol
@@ -29,6 +29,25 @@ class Records(Protocol):
     def latest(self, asset: str) -> Mapping[str, Record]:
         """The last record of each partition; the key is empty for a node without partitions."""
         ...
+
+
+class RememberedRecords:
+    """Records as of the last look: what nobody touched is not asked for again."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self._latest: dict[str, Mapping[str, Record]] = {}
+
+    def latest(self, asset: str) -> Mapping[str, Record]:
+        """The last record of each partition, from memory where it is there."""
+        if asset not in self._latest:
+            self._latest[asset] = self._records.latest(asset)
+        return self._latest[asset]
+
+    def forget(self, assets: Iterable[str]) -> None:
+        """Ask for these again next time."""
+        for asset in list(assets):
+            self._latest.pop(asset, None)
 
 
 @dataclass(frozen=True)
@@ -77,14 +96,20 @@ class Plan:
         return bool(self.entries)
 
 
-def plan(graph: Graph, records: Records) -> Plan:
+def plan(graph: Graph, records: Records, *, look_for_content: bool = True) -> Plan:
     """Everything that is out of date, upstream first.
 
-    A partition is ready when all it reads is up to date and its fingerprint differs from the
-    recorded one; it is blocked when something it reads is out of date. A blocked partition may turn
-    out to be up to date once that is rebuilt with equal content.
+    Args:
+        graph: What there should be.
+        records: What there was at the last look.
+        look_for_content: Whether to look in the storage if what was recorded is still there.
+
+    Returns:
+        A partition is ready when all it reads is up to date and its fingerprint differs from the
+        recorded one; it is blocked when something it reads is out of date. A blocked one may turn
+        out to be up to date once that is rebuilt with equal content.
     """
-    reader = VersionReader(graph, records)
+    reader = VersionReader(graph, records, look_for_content=look_for_content)
     stale: dict[str, set[str]] = {}
     entries: list[OutOfDate] = []
     for node in graph.nodes.values():
@@ -136,9 +161,10 @@ def _reason(node: Node, record: Record, inputs: Inputs) -> str:
 class VersionReader:
     """Versions of inputs, with the fold over all partitions of a node computed once."""
 
-    def __init__(self, graph: Graph, records: Records) -> None:
+    def __init__(self, graph: Graph, records: Records, *, look_for_content: bool = True) -> None:
         self._graph = graph
         self._records = records
+        self._looks = look_for_content
         self._latest: dict[str, Mapping[str, Record]] = {}
         self._folded: dict[str, str] = {}
         self._present: dict[str, Collection[str]] = {}
@@ -149,7 +175,7 @@ class VersionReader:
 
     def is_present(self, node: Node, partition: str) -> bool:
         """Whether the partition's content is still where it was written."""
-        if node.present is None:
+        if node.present is None or not self._looks:
             return True
         if node.key not in self._present:
             self._present[node.key] = node.present()

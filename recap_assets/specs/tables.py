@@ -330,3 +330,22 @@ TABLES = {
         LEADERBOARD,
     )
 }
+
+
+def described() -> str:
+    """All tables in markdown: docs/tables.md is this text."""
+    parts = [
+        "# The tables\n\nMade by `recap tables`; a test holds it to the code. Every table is a Delta "
+        "table under `data/<experiment>/tables/`. `pl.read_delta(path)` and DuckDB's "
+        "`delta_scan('path')` open it by its path.\n"
+    ]
+    for table in TABLES.values():
+        slices = ", ".join(f"`{name}`" for name in table.slices) or "none: it is replaced as a whole"
+        parts.append(f"## {table.name}\n\n{table.meaning} Slices: {slices}.\n")
+        parts.append("| column | type | null | meaning |\n| --- | --- | --- | --- |")
+        for name, column in table.columns.items():
+            null = "yes" if column.nullable else ""
+            dtype = table.schema[name]
+            parts.append(f"| `{name}` | {dtype} | {null} | {column.meaning} |")
+        parts.append("")
+    return "\n".join(parts)

@@ -5,7 +5,6 @@ from functools import partial
 
 import polars as pl
 
-from recap_assets.engines.trained import load_trained_clip
 from recap_assets.evaluation.sets import load_set
 from recap_assets.evaluation.zero_shot import evaluate
 from recap_assets.orchestration.checks import Check, Verdict
@@ -165,6 +164,8 @@ def _results_node(setting: Setting, mix: str) -> Node:
 
 def evaluate_mix(setting: Setting, mix: str, step: Step) -> Outcome:
     """Evaluate one trained CLIP on all tasks."""
+    from recap_assets.engines.trained import load_trained_clip
+
     evaluation = setting.experiment.evaluation
     seed = int(step.partition)
     embedder = load_trained_clip(setting.workspace.checkpoint(mix, seed), evaluation.batch_size)

@@ -1,11 +1,10 @@
 """Models that the platform trains itself: scorers, image towers, captioners."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import polars as pl
 
-from recap_assets.engines.training.captioner import TrainedCaptionerModel, train_captioner
-from recap_assets.engines.training.clip import TrainedClipModel, train_clip
 from recap_assets.orchestration.graph import Dependency, Node, Outcome, Step
 from recap_assets.pool.manifest import list_shards
 from recap_assets.reporting.plots import chart_png, training_curves
@@ -14,10 +13,14 @@ from recap_assets.specs.base import fingerprint_of
 from recap_assets.specs.models import Model, TrainedCaptioner
 from recap_assets.specs.pool import Corpus, EmbeddedCorpus, WebDatasetPool
 from recap_assets.stages import world
-from recap_assets.stages.pairs import corpus_pairs, curve_frame, image_side
+from recap_assets.stages.pairs import corpus_pairs, curve_frame
 from recap_assets.stages.setting import Setting
 from recap_assets.storage.content import files_version
 from recap_assets.storage.files import replaced_directory
+
+if TYPE_CHECKING:
+    from recap_assets.engines.training.captioner import TrainedCaptionerModel
+    from recap_assets.engines.training.clip import TrainedClipModel
 
 VERSION = 1
 STAGE = "models"
@@ -92,7 +95,11 @@ def train_model(setting: Setting, name: str, step: Step) -> Outcome:
 
 def _train(
     setting: Setting, model: Model, on_progress: Callable[[int, float], None]
-) -> TrainedClipModel | TrainedCaptionerModel:
+) -> "TrainedClipModel | TrainedCaptionerModel":
+    from recap_assets.engines.trained import image_side
+    from recap_assets.engines.training.captioner import train_captioner
+    from recap_assets.engines.training.clip import train_clip
+
     if isinstance(model, TrainedCaptioner):
         backbone = setting.experiment.models[model.backbone]
         return train_captioner(

@@ -1,27 +1,29 @@
 """Training pairs in memory: a corpus or a curated mix, its images at the model's size."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from recap_assets.engines.small.images import to_square
-from recap_assets.engines.trained import image_side
-from recap_assets.engines.training.clip import CurvePoint
-from recap_assets.engines.training.pairs import TrainingPairs
 from recap_assets.pool.reading import iterate_corpus, iterate_images
 from recap_assets.specs.pool import EmbeddedCorpus, WebDatasetCorpus
 from recap_assets.specs.tables import CURATED_MIXES, RAW_POOL, STATUS_OK
 from recap_assets.stages.setting import Setting
 
-__all__ = ["corpus_pairs", "curve_frame", "image_side", "mix_pairs"]
+if TYPE_CHECKING:
+    from recap_assets.engines.training.clip import CurvePoint
+    from recap_assets.engines.training.pairs import TrainingPairs
 
 IMAGES_AT_ONCE = 512
 
 
-def corpus_pairs(setting: Setting, name: str, side: int) -> TrainingPairs:
+def corpus_pairs(setting: Setting, name: str, side: int) -> "TrainingPairs":
     """All pairs of a corpus; every caption of an image is drawn equally often."""
+    from recap_assets.engines.small.images import to_square
+    from recap_assets.engines.training.pairs import TrainingPairs
+
     corpus = setting.experiment.corpora[name]
     if isinstance(corpus, EmbeddedCorpus):
         folder = setting.workspace.world / "corpora" / name
@@ -41,8 +43,10 @@ def corpus_pairs(setting: Setting, name: str, side: int) -> TrainingPairs:
     )
 
 
-def mix_pairs(setting: Setting, mix: str, side: int) -> TrainingPairs:
-    """All pairs of a curated mix with their weights; pairs whose image is unreadable are left out."""
+def mix_pairs(setting: Setting, mix: str, side: int) -> "TrainingPairs":
+    """All pairs of a curated mix with their weights; those whose image is unreadable are left out."""
+    from recap_assets.engines.training.pairs import TrainingPairs
+
     tables = setting.workspace.tables
     pairs = tables.scan(CURATED_MIXES, mix=mix).select("partition", "uid", "text", "weight")
     places = tables.scan(RAW_POOL).filter(pl.col("status") == STATUS_OK)
@@ -72,6 +76,8 @@ def mix_pairs(setting: Setting, mix: str, side: int) -> TrainingPairs:
 def _read(
     setting: Setting, rows: pl.DataFrame, side: int
 ) -> tuple[NDArray[np.uint8], list[int | None]]:
+    from recap_assets.engines.small.images import to_square
+
     images = np.empty((rows.height, side, side, 3), np.uint8)
     numbers: list[int | None] = []
     n_read = 0
@@ -85,7 +91,7 @@ def _read(
     return images[:n_read], numbers
 
 
-def curve_frame(curve: Iterable[CurvePoint] | Sequence[CurvePoint]) -> pl.DataFrame:
+def curve_frame(curve: "Iterable[CurvePoint]") -> pl.DataFrame:
     """A training curve as a frame: step, samples_seen, loss, learning_rate_factor."""
     rows = [(p.step, p.samples_seen, p.loss, p.learning_rate_factor) for p in curve]
     schema = {

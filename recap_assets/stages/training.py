@@ -2,15 +2,13 @@
 
 import polars as pl
 
-from recap_assets.engines.devices import resolve_device
-from recap_assets.engines.training.clip import train_clip
 from recap_assets.orchestration.graph import Dependency, Node, Outcome, Step
 from recap_assets.reporting.plots import chart_png, training_curves
 from recap_assets.reporting.previews import image_markdown
 from recap_assets.specs.base import fingerprint_of
 from recap_assets.specs.tables import TRAINING_CURVES
 from recap_assets.stages import mixes
-from recap_assets.stages.pairs import curve_frame, image_side, mix_pairs
+from recap_assets.stages.pairs import curve_frame, mix_pairs
 from recap_assets.stages.setting import Setting
 from recap_assets.storage.content import files_version
 from recap_assets.storage.files import replaced_directory
@@ -58,6 +56,10 @@ def _node(setting: Setting, mix: str) -> Node:
 
 def train_on_mix(setting: Setting, mix: str, step: Step) -> Outcome:
     """Train one CLIP; a run that was killed goes on from its last checkpoint."""
+    from recap_assets.engines.devices import resolve_device
+    from recap_assets.engines.trained import image_side
+    from recap_assets.engines.training.clip import train_clip
+
     training = setting.experiment.training
     if training.launcher != "in_process":
         msg = "training.launcher: torchrun needs exported shards, which this version cannot write"

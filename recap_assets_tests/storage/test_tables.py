@@ -159,3 +159,6 @@ def test_a_table_without_slices_is_replaced_as_a_whole(store: TableStore) -> Non
     store.replace(DIVERSITY_SUMMARY, {}, frame)
     store.replace(DIVERSITY_SUMMARY, {}, frame)
     assert store.read(DIVERSITY_SUMMARY).height == 1
+    assert store.has(DIVERSITY_SUMMARY, {})
+    store.replace(DIVERSITY_SUMMARY, {}, frame.clear())
+    assert not store.has(DIVERSITY_SUMMARY, {})
