@@ -174,3 +174,12 @@ def images() -> list[np.ndarray]:
 @pytest.fixture(scope="session")
 def uids() -> list[bytes]:
     return [n.to_bytes(16, "big") for n in range(8)]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Tiny products on several threads wait for each other far longer than they compute."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
