@@ -10,12 +10,23 @@ from recap_assets.diversity.words import EncodedTexts, encode
 from recap_assets.specs.draws import UInt64s, mix64
 
 _BITS = 21
+_CHUNK = 1 << 15
 
 
 def unique_trigrams(texts: pl.Series) -> int:
     """Distinct word trigrams of texts; nulls are left out."""
-    keys = np.sort(trigram_keys(encode(texts.drop_nulls())))
-    return int(np.count_nonzero(keys[1:] != keys[:-1])) + 1 if len(keys) else 0
+    encoded = encode(texts.drop_nulls())
+    # In pieces, as fresh memory costs more than the arithmetic. Keys of different pieces agree
+    # only where they are made of the words' own numbers.
+    size = _CHUNK if len(encoded.vocabulary) <= 1 << _BITS else max(len(encoded.lengths), 1)
+    ends = np.append(0, np.cumsum(encoded.lengths))
+    parts = [np.empty(0, np.uint64)]
+    for start in range(0, len(encoded.lengths), size):
+        lengths = encoded.lengths[start : start + size]
+        ids = encoded.ids[ends[start] : ends[start + len(lengths)]]
+        chunk = EncodedTexts(encoded.vocabulary, ids, lengths)
+        parts.append(_distinct(trigram_keys(chunk, _BITS)))
+    return len(_distinct(np.concatenate(parts)))
 
 
 def trigram_keys(encoded: EncodedTexts, bits: int = _BITS) -> UInt64s:
@@ -34,7 +45,6 @@ def trigram_keys(encoded: EncodedTexts, bits: int = _BITS) -> UInt64s:
     if len(encoded.vocabulary) > 1 << bits:
         keys = _ranks((keys << np.uint64(32)) | ids[1 : n + 1]) << np.uint64(32)
         return (keys | ids[2:])[begins]
-    # In place: at ten million words, fresh memory costs more than the arithmetic.
     for i in (1, 2):
         keys <<= np.uint64(bits)
         keys |= ids[i : n + i]
@@ -47,7 +57,7 @@ def trigram_owners(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 
 def distinct_trigram_hashes(encoded: EncodedTexts) -> npt.NDArray[np.int64]:
-    """Hashes of the distinct trigrams, ascending: the same in every partition and version.
+    """Hashes of the distinct trigrams, in one order: the same in every partition and version.
 
     64 bits made of the words' blake2b, for sketches. Equality is not exact: of ten million
     trigrams, two collide with a probability of 3e-6.
@@ -59,9 +69,7 @@ def distinct_trigram_hashes(encoded: EncodedTexts) -> npt.NDArray[np.int64]:
     hashes = np.zeros(len(starts), np.uint64)
     for i in range(3):
         hashes = mix64(hashes ^ by_word[encoded.ids[starts + i]])
-    hashes.sort()
-    distinct = np.append(True, hashes[1:] != hashes[:-1])[: len(hashes)]
-    return hashes[distinct].view(np.int64)
+    return _distinct(hashes).view(np.int64)
 
 
 def _begins_trigram(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
@@ -71,6 +79,12 @@ def _begins_trigram(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     begins[ends[lengths >= 1] - 1] = False
     begins[ends[lengths >= 2] - 2] = False
     return begins
+
+
+def _distinct(values: UInt64s) -> UInt64s:
+    """The distinct values, ascending; sorts in place."""
+    values.sort()
+    return values[np.append(True, values[1:] != values[:-1])[: len(values)]]
 
 
 def _ranks(values: UInt64s) -> UInt64s:

@@ -33,6 +33,15 @@ def test_distinct_trigrams_are_nltks(texts):
     assert unique_trigrams(pl.Series(texts, dtype=pl.String)) == len(counted(texts))
 
 
+@pytest.mark.parametrize("bits", [21, 1])
+@pytest.mark.parametrize("chunk", [1, 3, 100])
+def test_neither_chunks_nor_huge_vocabularies_change_the_count(monkeypatch, chunk, bits):
+    texts = ["a b c d", "b c d", "", "x y", "c d a b c", "a b c d e f", "b c d e"]
+    monkeypatch.setattr("recap_assets.diversity.ngrams._CHUNK", chunk)
+    monkeypatch.setattr("recap_assets.diversity.ngrams._BITS", bits)
+    assert unique_trigrams(pl.Series(texts)) == len(counted(texts))
+
+
 @given(TEXTS)
 @settings(deadline=None)
 @pytest.mark.parametrize("bits", [21, 1])
