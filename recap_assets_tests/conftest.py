@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+# Tiny models are slower with several threads, and far slower on a busy machine.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:

@@ -86,9 +86,9 @@ def _row(
 
 def _status_table(rows: list[dict[str, object]]) -> Table:
     table = Table()
-    for name, justify in (("asset", "left"), ("built", "right"), ("out of date", "right"),
-                          ("rows", "right"), ("set aside", "left"), ("last built", "left")):  # fmt: skip
-        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    for name in ("asset", "built", "out of date", "rows", "set aside", "last built"):
+        is_number = name in ("built", "out of date", "rows")
+        table.add_column(name, justify="right" if is_number else "left", overflow="fold")
     for row in rows:
         rejected = row["rejected"]
         assert isinstance(rejected, dict)  # noqa: S101 - told to the type checker

@@ -28,7 +28,7 @@ STAGE_CRON = {
     "evaluation": "0 6 * * *",
     "report": "0 7 * * *",
 }
-"""When each stage's schedule looks for what is out of date: hourly where it is cheap, else nightly."""
+"""When each stage's schedule looks for what is out of date: hourly where it is cheap."""
 
 SENSOR_SECONDS = 60
 

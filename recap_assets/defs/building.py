@@ -31,7 +31,9 @@ DIED = (
     "a worker process died (out of memory, or killed); what it had finished is kept: run again, "
     "with fewer --jobs if memory was short"
 )
-STILL_STALE = "was built and is out of date still: what it reads keeps changing, or a bug; see the run"
+STILL_STALE = (
+    "was built and is out of date still: what it reads keeps changing, or a bug; see the run"
+)
 
 News = tuple[str, str, float]
 """Asset, partition and its done fraction, as a worker tells it."""

@@ -21,7 +21,7 @@ def definitions_of(session: Session) -> dg.Definitions:
 
 
 def stage_jobs(graph: Graph) -> dict[str, UnresolvedAssetJobDefinition]:
-    """A job for the assets of each stage; where their partitions differ in kind, one for each kind."""
+    """A job for the assets of each stage, one for each kind of partitions that they have."""
     members: dict[str, list[Node]] = {}
     for node in graph.nodes.values():
         members.setdefault(_job_name(graph, node), []).append(node)

@@ -7,7 +7,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-"""A name of the user's: lower case, digits, underscores; it becomes part of asset keys and paths."""
+"""A name of the user's; it becomes part of asset keys and paths."""
 
 
 class Spec(BaseModel):

@@ -100,8 +100,9 @@ def _line(key_path: str, detail: ErrorDetails) -> str:
     value = "" if isinstance(detail["input"], dict | list) else f" (it is {detail['input']!r})"
     message = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "extra_forbidden":
-        message = f"unknown key{_suggestion(str(detail['loc'][-1]))}"
-        value = ""
+        message, value = f"unknown key{_suggestion(str(detail['loc'][-1]))}", ""
+    elif detail["type"] == "union_tag_not_found":
+        message = "the key `kind` is missing"
     elif detail["type"] == "value_error":
         value = ""
     return f"{key_path}: {message}{value}" if key_path else message

@@ -340,7 +340,9 @@ def described() -> str:
         "`delta_scan('path')` open it by its path.\n"
     ]
     for table in TABLES.values():
-        slices = ", ".join(f"`{name}`" for name in table.slices) or "none: it is replaced as a whole"
+        slices = (
+            ", ".join(f"`{name}`" for name in table.slices) or "none: it is replaced as a whole"
+        )
         parts.append(f"## {table.name}\n\n{table.meaning} Slices: {slices}.\n")
         parts.append("| column | type | null | meaning |\n| --- | --- | --- | --- |")
         for name, column in table.columns.items():

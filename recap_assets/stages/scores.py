@@ -56,8 +56,8 @@ def nodes(setting: Setting) -> list[Node]:
     made = []
     for scorer, spec in setting.experiment.scorers.items():
         made.append(_embeddings_node(setting, scorer, spec))
-        for source in setting.experiment.source_names:
-            made.append(_scores_node(setting, scorer, spec, source))
+        sources = setting.experiment.source_names
+        made += [_scores_node(setting, scorer, spec, source) for source in sources]
     return made
 
 
@@ -144,7 +144,7 @@ def embed_rows(
     batch_size: int,
     advance: ShardProgress,
 ) -> pl.DataFrame:
-    """Embeddings of the images in `rows` (shard, uid, key, offset, size); unreadable ones left out."""
+    """Embeddings of the images in `rows` (as `usable_images` gives them), without unreadable ones."""
     frames = [pl.DataFrame(schema=_EMBEDDED)]
     for batch, images in iterate_images(rows, setting.shards, setting.pool, batch_size=batch_size):
         readable = [i for i, image in enumerate(images) if image is not None]
@@ -234,7 +234,7 @@ def score_texts(
 
 
 def cosines(images: NDArray[np.float32], texts: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Row-wise cosine of two (n, d) arrays, summed in float64 so that no row sees its neighbours."""
+    """Row-wise cosine of two (n, d) arrays, summed in float64 and rounded once."""
     left, right = images.astype(np.float64), texts.astype(np.float64)
     norms = np.sqrt((left * left).sum(axis=1) * (right * right).sum(axis=1))
     return ((left * right).sum(axis=1) / np.maximum(norms, 1e-12)).astype(np.float32)

@@ -64,20 +64,22 @@ class Setting:
         if isinstance(pool, EmbeddedPool):
             return
         path = self.workspace.manifest
-        known = (
-            list(_read_manifest(path, path.stat().st_mtime_ns).values()) if path.exists() else []
-        )
-        shards = assign(list_shards(pool), known)
-        if shards != known:
-            rows = json.dumps([asdict(shard) for shard in shards], indent=1)
-            write_atomically(path, rows.encode())
+        known = list(_known_shards(path).values()) if path.exists() else []
+        now = assign(list_shards(pool), known)
+        # Those that left the pool are remembered, so that no other one ever gets their number.
+        numbers = {shard.number for shard in now}
+        removed = [shard for shard in known if shard.number not in numbers]
+        rows = {"shards": [asdict(s) for s in now], "removed": [asdict(s) for s in removed]}
+        content = json.dumps(rows, indent=1).encode()
+        if not path.exists() or path.read_bytes() != content:
+            write_atomically(path, content)
 
     def usable_images(self, partition: str) -> pl.DataFrame:
-        """Where the partition's good images lie: shard, uid, key, offset, size."""
+        """Where the partition's good images lie: shard, uid, key, offset, size, sha256."""
         return (
             self.workspace.tables.scan(RAW_POOL, partition=partition)
             .filter(pl.col("status") == STATUS_OK)
-            .select("shard", "uid", "key", "offset", "size")
+            .select("shard", "uid", "key", "offset", "size", "sha256")
             .sort("shard", "offset", "key")
             .collect()
         )
@@ -114,5 +116,11 @@ class Setting:
 
 @lru_cache(maxsize=8)
 def _read_manifest(path: Path, _modified: int) -> Mapping[int, Shard]:
-    shards = [Shard(**row) for row in json.loads(path.read_text())]
-    return {shard.number: shard for shard in shards}
+    rows = json.loads(path.read_text())["shards"]
+    return {shard.number: shard for shard in (Shard(**row) for row in rows)}
+
+
+def _known_shards(path: Path) -> Mapping[int, Shard]:
+    content = json.loads(path.read_text())
+    rows = content["shards"] + content["removed"]
+    return {shard.number: shard for shard in (Shard(**row) for row in rows)}

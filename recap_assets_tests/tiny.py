@@ -1,0 +1,99 @@
+"""The whole pipeline at its smallest, built without Dagster: for tests of the stages."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from recap_assets.orchestration.building import build_partition
+from recap_assets.orchestration.graph import Graph
+from recap_assets.orchestration.planner import Record, plan
+from recap_assets.specs.experiment import Experiment
+from recap_assets.specs.loading import parse_experiment
+from recap_assets.stages.graph import build_graph
+from recap_assets.stages.setting import Setting
+from recap_assets.storage.workspace import Workspace
+
+CLIP = {"kind": "clip", "samples_seen": 64, "batch_size": 16}
+TOWER = {
+    "kind": "small", "image_stages": [8, 16, 32], "text_width": 32, "embedding_dim": 32,
+    "vocabulary": 400,
+}  # fmt: skip
+
+EXPERIMENT: Mapping[str, Any] = {
+    "name": "tiny",
+    "seed": 3,
+    "pool": {"kind": "embedded", "samples": 60, "samples_per_shard": 20},
+    "corpora": {
+        "broad": {"kind": "embedded", "style": "broad", "samples": 60, "captions_per_image": 2},
+        "pairs": {"kind": "embedded", "style": "scorer", "samples": 60, "captions_per_image": 1},
+    },
+    "models": {
+        "scorer": {**CLIP, "corpus": "pairs", "tower": TOWER},
+        "backbone": {**CLIP, "corpus": "broad", "tower": TOWER},
+        "captioner": {
+            "kind": "captioner", "corpus": "broad", "backbone": "backbone", "samples_seen": 64,
+            "batch_size": 16, "width": 32, "layers": 1,
+        },
+    },
+    "sources": {
+        "a": {"kind": "embedded", "model": "captioner", "decoding": {"max_tokens": 10, "seed": 1}}
+    },
+    "scorers": {"clip": {"kind": "embedded", "model": "scorer"}},
+    "mixes": {
+        "raw": [{"use": "raw"}],
+        "raw_top30": [{"use": "raw", "where": {"top": 0.3}}],
+        "mixed": [{"use": "raw", "where": {"top": 0.3}}, {"use": "a"}],
+    },
+    "diversity": {"sample": 30},
+    "training": {"samples_seen": 64, "batch_size": 16, "tower": TOWER, "seeds": [0]},
+    "evaluation": {
+        "tasks": {
+            "coarse": {"kind": "embedded", "task": "coarse", "samples": 24},
+            "retrieval": {"kind": "embedded", "task": "retrieval", "samples": 12},
+        }
+    },
+    "report": {
+        "raw": "raw", "raw_filtered": "raw_top30", "mixed": ["mixed"],
+        "retrieval_task": "retrieval", "examples": 3,
+    },
+}  # fmt: skip
+
+
+def tiny_experiment(**changes: Any) -> Experiment:
+    """The tiny experiment with some top-level keys replaced."""
+    return parse_experiment({**EXPERIMENT, **changes})
+
+
+class Memory:
+    """Records in a dict."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, dict[str, Record]] = {}
+        self.computed: list[tuple[str, str]] = []
+
+    def latest(self, asset: str) -> Mapping[str, Record]:
+        return self.records.get(asset, {})
+
+
+class Bench:
+    """An experiment in a folder, built in this process."""
+
+    def __init__(self, folder: Path, experiment: Experiment, memory: Memory | None = None) -> None:
+        self.setting = Setting(experiment, Workspace(folder, experiment.name))
+        self.memory = memory or Memory()
+        self.graph: Graph = build_graph(self.setting)
+
+    def build(self, *stages: str) -> list[tuple[str, str]]:
+        """Build what is out of date, in the given stages only; what was computed, in order."""
+        computed = []
+        while ready := [
+            entry
+            for entry in plan(self.graph, self.memory).ready
+            if not stages or self.graph.nodes[entry.asset].stage in stages
+        ]:
+            for entry in ready:
+                node = self.graph.nodes[entry.asset]
+                built = build_partition(self.graph, self.memory, node, entry.partition)
+                self.memory.records.setdefault(entry.asset, {})[entry.partition] = built.record
+                computed.append((entry.asset, entry.partition))
+        return computed
