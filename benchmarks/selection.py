@@ -50,8 +50,8 @@ def pool_of(rows: int) -> pl.DataFrame:
 
 
 def ours(mix: Mix, cutoffs: pl.DataFrame, pool: pl.DataFrame, path: Path) -> None:
-    decision = decide(mix, cutoffs, Images.of_candidates(pool, ["raw"]), {})
-    write_subset(path, decision.images.filter("accepted")["uid"])
+    images = decide(mix, cutoffs, Images.of_candidates(pool, ["raw"]), {}).images
+    write_subset(path, images["uid"].filter(images["accepted"]))
 
 
 def ours_from_hex(mix: Mix, cutoffs: pl.DataFrame, pool: pl.DataFrame, path: Path) -> None:

@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from recap_assets.specs.draws import uid_halves, uid_hashes
+from recap_assets.specs.draws import UInt64s, uid_halves, uid_hashes
 from recap_assets.specs.mixes import RandomSubset
 from recap_assets.specs.tables import UID_BYTES
 
 SUBSET_DTYPE = np.dtype("u8,u8")
+_BLOCK = 1 << 16
 _NPY_MAGIC = b"\x93NUMPY"
 
 
@@ -44,7 +45,7 @@ def from_hex(uids: pl.Series) -> pl.Series:
 def has_repeats(uids: pl.Series) -> bool:
     """Whether a uid is there twice; five times faster than counting distinct ones."""
     first = np.sort(uid_halves(uids)[:, 0])
-    return bool(np.any(first[1:] == first[:-1])) and uids.n_unique() < len(uids)
+    return bool(_equal_neighbours(first, np.uint64(0)).any()) and uids.n_unique() < len(uids)
 
 
 def uid_uniform(seed: int, uids: pl.Series, purpose: str = "") -> npt.NDArray[np.float64]:
@@ -71,14 +72,22 @@ def subset_array(uids: pl.Series) -> npt.NDArray[np.void]:
     keys = halves[:, 0] >> row_bits << row_bits
     keys |= np.arange(len(halves), dtype=np.uint64)
     keys.sort()
-    order = (keys & ((np.uint64(1) << row_bits) - np.uint64(1))).astype(np.int64)
-    ranked = np.take(halves, order, axis=0)
-    keys >>= row_bits
-    is_tied = keys[1:] == keys[:-1]
+    is_tied = _equal_neighbours(keys, row_bits)
+    keys &= (np.uint64(1) << row_bits) - np.uint64(1)
+    ranked = np.take(halves, keys.view(np.int64), axis=0)
     if is_tied.any():
         tied = np.flatnonzero(np.append(is_tied, False) | np.append(False, is_tied))
         ranked[tied] = ranked[tied][np.lexsort((ranked[tied, 1], ranked[tied, 0]))]
     return ranked.view(SUBSET_DTYPE).reshape(-1)
+
+
+def _equal_neighbours(keys: UInt64s, ignored_bits: np.uint64) -> npt.NDArray[np.bool_]:
+    # In blocks: at ten million keys, fresh memory costs more than the arithmetic.
+    equal = np.empty(max(len(keys) - 1, 0), np.bool_)
+    for start in range(0, len(equal), _BLOCK):
+        block = keys[start : start + _BLOCK + 1] >> ignored_bits
+        np.equal(block[1:], block[:-1], out=equal[start : start + _BLOCK])
+    return equal
 
 
 def write_subset(path: str | Path, uids: pl.Series) -> None:
