@@ -23,7 +23,7 @@ def test_steps_are_those_of_torchs_muon_up_to_its_bfloat16():
     ours, theirs = nn.Parameter(start.clone()), nn.Parameter(start.clone())
     optimizers = (
         Muon([{"params": [ours], "lr": 0.1}]),
-        torch.optim.Muon([theirs], lr=0.1, weight_decay=0.0),
+        torch.optim.Muon([theirs], lr=0.1, momentum=0.9, weight_decay=0.1),
     )
     for gradient in gradients:
         ours.grad, theirs.grad = gradient.clone(), gradient.clone()
