@@ -4,7 +4,9 @@ All are off until they are switched on in the UI. They rest on the planner, whic
 a tick that was missed is made up for by the next one.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -14,6 +16,7 @@ from recap_assets.defs.events import DagsterRecords
 from recap_assets.defs.ranges import range_tags
 from recap_assets.defs.session import Session
 from recap_assets.orchestration.batches import neighbours
+from recap_assets.orchestration.graph import Dimension, Graph
 from recap_assets.orchestration.planner import plan
 
 STAGE_CRON = {
@@ -30,50 +33,82 @@ STAGE_CRON = {
 }
 """When each stage's schedule looks for what is out of date: hourly where it is cheap."""
 
+KINDS: dict[Dimension, str] = {"none": "whole", "pool": "partitions", "seed": "seeds"}
 SENSOR_SECONDS = 60
+UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
 
 
-def schedules_of(
-    session: Session, jobs: Mapping[str, UnresolvedAssetJobDefinition]
-) -> list[dg.ScheduleDefinition]:
-    """For each stage's jobs a schedule that builds what is out of date and ready."""
-    return [_schedule(session, name) for name in jobs]
+@dataclass(frozen=True)
+class StageJob:
+    """The job of those assets of a stage that have the same kind of partitions."""
+
+    stage: str
+    assets: frozenset[str]
+    definition: UnresolvedAssetJobDefinition
+
+    @property
+    def name(self) -> str:
+        """The job's name in the UI."""
+        return self.definition.name
 
 
-def _schedule(session: Session, job_name: str) -> dg.ScheduleDefinition:
-    stage = job_name.split("_", maxsplit=1)[0]
+def stage_jobs(graph: Graph) -> list[StageJob]:
+    """A job for the assets of each stage, one for each kind of partitions that they have."""
+    members: dict[tuple[str, Dimension], list[str]] = {}
+    for node in graph.nodes.values():
+        members.setdefault((node.stage, node.dimension), []).append(node.key)
+    kinds = Counter(stage for stage, _ in members)
+    return [
+        StageJob(
+            stage,
+            frozenset(assets),
+            dg.define_asset_job(
+                f"{stage}_job" if kinds[stage] == 1 else f"{stage}_{KINDS[dimension]}_job",
+                selection=[asset_key(asset) for asset in assets],
+                description=f"The stage {stage}: {', '.join(assets)}.",
+            ),
+        )
+        for (stage, dimension), assets in members.items()
+    ]
+
+
+def schedule_of(session: Session, job: StageJob) -> dg.ScheduleDefinition:
+    """The schedule that builds what is out of date and ready among the job's assets."""
 
     @dg.schedule(
-        name=f"{job_name}_schedule",
-        job_name=job_name,
-        cron_schedule=STAGE_CRON[stage],
-        description=f"Builds what is out of date in the stage {stage}.",
+        name=f"{job.name}_schedule",
+        job_name=job.name,
+        cron_schedule=STAGE_CRON[job.stage],
+        description=f"Builds what is out of date in the stage {job.stage}, and nothing else.",
     )
     def tick(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        requests = list(stale_runs(session, context.instance, stage, job_name))
-        yield from requests or [dg.SkipReason(f"everything in the stage {stage} is up to date")]
+        under_way = dg.RunsFilter(job_name=job.name, statuses=UNFINISHED)
+        if context.instance.get_runs_count(under_way):
+            yield dg.SkipReason("the last runs of this job are still under way")
+            return
+        requests = list(stale_runs(session, context.instance, job.assets))
+        yield from requests or [dg.SkipReason("everything that can be built is up to date")]
 
     return tick
 
 
 def stale_runs(
-    session: Session, instance: dg.DagsterInstance, stage: str, job_name: str
+    session: Session, instance: dg.DagsterInstance, assets: Collection[str]
 ) -> Iterator[dg.RunRequest]:
-    """A run for each group of neighbouring partitions of the stage that are ready to be built."""
+    """A run for each group of neighbouring partitions that are out of date and ready."""
     graph = session.graph
     ready: dict[str, list[str]] = {}
     for entry in plan(graph, DagsterRecords(instance)).ready:
-        if graph.nodes[entry.asset].stage == stage:
+        if entry.asset in assets:
             ready.setdefault(entry.asset, []).append(entry.partition)
     for asset, partitions in ready.items():
-        node = graph.nodes[asset]
-        if not job_name.endswith(("_none", "_pool", "_seed")) or job_name.endswith(node.dimension):
-            for group in neighbours(graph.partitions(node), partitions):
-                yield _request(asset, group)
-
-
-def _request(asset: str, group: Sequence[str]) -> dg.RunRequest:
-    return dg.RunRequest(asset_selection=[asset_key(asset)], tags=range_tags(group))
+        for group in neighbours(graph.partitions(graph.nodes[asset]), partitions):
+            yield dg.RunRequest(asset_selection=[asset_key(asset)], tags=range_tags(group))
 
 
 def sensors_of(session: Session) -> list[dg.SensorDefinition]:

@@ -17,10 +17,18 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        # Temporary files are private; what they become is as open as any other file.
+        Path(temporary).chmod(0o666 & ~_umask())
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 @contextmanager
@@ -34,6 +42,7 @@ def replaced_directory(path: Path) -> Iterator[Path]:
         shutil.rmtree(retired, ignore_errors=True)
         if path.exists():
             path.rename(retired)
+        temporary.chmod(0o777 & ~_umask())
         temporary.rename(path)
         shutil.rmtree(retired, ignore_errors=True)
     except BaseException:

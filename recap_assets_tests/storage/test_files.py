@@ -1,0 +1,46 @@
+"""Files and folders appear whole or not at all."""
+
+from pathlib import Path
+
+import pytest
+
+from recap_assets.storage.files import replaced_directory, write_atomically
+
+
+def test_a_file_is_replaced_and_readable_by_others(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "file.txt"
+    write_atomically(path, b"one")
+    write_atomically(path, b"two")
+    assert path.read_bytes() == b"two"
+    assert path.stat().st_mode & 0o044
+    assert [entry.name for entry in path.parent.iterdir()] == ["file.txt"]
+
+
+def test_a_file_that_cannot_be_written_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file.txt"
+    write_atomically(path, b"old")
+
+    def full(_handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file.txt"]
+
+
+def test_a_folder_is_replaced_when_its_maker_succeeds_and_kept_when_not(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    with replaced_directory(folder) as new:
+        (new / "weights").write_text("1")
+    with pytest.raises(RuntimeError), replaced_directory(folder) as new:
+        (new / "weights").write_text("2")
+        raise RuntimeError
+    assert (folder / "weights").read_text() == "1"
+    with replaced_directory(folder) as new:
+        (new / "other").write_text("3")
+    assert [entry.name for entry in folder.iterdir()] == ["other"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["model"]
