@@ -23,7 +23,7 @@ def run_build(session: Session, *, jobs: int, ask: bool, dry_run: bool) -> int:
         console.print(f"{session.setting.experiment.name}: everything is up to date.")
         _print_places(console, session)
         return 0
-    console.print(plan_table(first))
+    console.print(plan_table(first, session.graph))
     if dry_run:
         return 0
     if ask and console.is_interactive and console.input("Build this? [y/N] ").lower() != "y":

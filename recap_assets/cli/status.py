@@ -11,6 +11,7 @@ from rich.table import Table
 
 from recap_assets.defs.events import DagsterRecords, Remembered
 from recap_assets.defs.session import Session
+from recap_assets.orchestration.graph import Graph
 from recap_assets.orchestration.planner import OutOfDate, Plan, plan
 
 ROWS_SHOWN = 60
@@ -27,24 +28,31 @@ def print_plan(session: Session, *, as_json: bool) -> None:
         ]
         click.echo(json.dumps(rows, indent=2))
     elif current:
-        Console().print(plan_table(current))
+        Console().print(plan_table(current, session.graph))
     else:
         click.echo(f"{session.setting.experiment.name}: everything is up to date.")
 
 
-def plan_table(current: Plan) -> Table:
-    """The plan as a table: a row for each asset and reason."""
+def plan_table(current: Plan, graph: Graph) -> Table:
+    """The plan as a table: what can be built now with its reason, then what waits, by stage."""
     table = Table(title=f"Out of date: {len(current.entries)} partitions", title_justify="left")
     table.add_column("asset", overflow="fold")
     table.add_column("partitions", justify="right")
     table.add_column("why", overflow="fold")
-    groups: dict[tuple[str, str], list[OutOfDate]] = {}
+    now = Counter((entry.asset, entry.reason) for entry in current.ready)
+    for (asset, reason), n in list(now.items())[:ROWS_SHOWN]:
+        table.add_row(asset, str(n), reason)
+    if len(now) > ROWS_SHOWN:
+        table.add_row(f"... {len(now) - ROWS_SHOWN} more", "", "")
+    table.add_section()
+    waiting: dict[str, list[OutOfDate]] = {}
     for entry in current.entries:
-        groups.setdefault((entry.asset, entry.reason), []).append(entry)
-    for (asset, reason), entries in list(groups.items())[:ROWS_SHOWN]:
-        table.add_row(asset, str(len(entries)), reason)
-    if len(groups) > ROWS_SHOWN:
-        table.add_row(f"... {len(groups) - ROWS_SHOWN} more", "", "")
+        if entry.state == "blocked":
+            waiting.setdefault(graph.nodes[entry.asset].stage, []).append(entry)
+    for stage, entries in waiting.items():
+        assets = list(dict.fromkeys(entry.asset for entry in entries))
+        named = assets[0] if len(assets) == 1 else f"{stage}: {len(assets)} assets"
+        table.add_row(named, str(len(entries)), "reads what will change")
     return table
 
 
