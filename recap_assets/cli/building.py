@@ -10,6 +10,7 @@ from recap_assets.cli.leaderboard import print_leaderboard
 from recap_assets.cli.status import plan_table
 from recap_assets.defs.building import Build, Finished, State
 from recap_assets.defs.session import Session
+from recap_assets.stages.accounts import accounts
 
 QUIET_SECONDS = 10.0
 
@@ -37,9 +38,22 @@ def run_build(session: Session, *, jobs: int, ask: bool, dry_run: bool) -> int:
         console.print(f"{len(failed)} failed; the rest is kept. Mend the cause and run again.")
         return 1
     console.print(f"Built {build.state.n_done} partitions in {minutes} min {seconds} s.")
+    _print_accounts(console, session)
     print_leaderboard(console, session)
     _print_places(console, session)
     return 0
+
+
+def _print_accounts(console: Console, session: Session) -> None:
+    """Where every sample went: used, or set aside for which reason."""
+    for account in accounts(session.setting):
+        reasons = ", ".join(f"{n:,} {reason}" for reason, n in account.rejected.items()) or "none"
+        console.print(
+            f"{account.what}: {account.n_all:,} = {account.n_usable:,} usable + "
+            f"{account.n_rejected:,} set aside ({reasons}); {account.n_without_text:,} without text",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def _show(console: Console, build: Build) -> dict[str, str]:
