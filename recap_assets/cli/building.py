@@ -47,7 +47,7 @@ def run_build(session: Session, *, jobs: int, ask: bool, dry_run: bool) -> int:
 def _print_accounts(console: Console, session: Session) -> None:
     """Where every sample went: used, or set aside for which reason."""
     for account in accounts(session.setting):
-        reasons = ", ".join(f"{n:,} {reason}" for reason, n in account.rejected.items()) or "none"
+        reasons = ", ".join(f"{n:,} {why}" for why, n in account.rejected.items()) or "none"
         console.print(
             f"{account.what}: {account.n_all:,} = {account.n_usable:,} usable + "
             f"{account.n_rejected:,} set aside ({reasons}); {account.n_without_text:,} without text",

@@ -44,16 +44,11 @@ def accounts(setting: Setting) -> Iterator[Account]:
         yield _account(captions.asset(source), rows)
 
 
-def rejects_of(rows: pl.LazyFrame) -> dict[str, int]:
-    """Rows set aside, by reason."""
-    counted = rows.filter(pl.col("status") != STATUS_OK).group_by("reject_reason").len()
-    return dict(counted.sort("reject_reason").collect().iter_rows())
-
-
 def _account(what: str, rows: pl.LazyFrame) -> Account:
     usable = pl.col("status") == STATUS_OK
     counts = rows.select(
         pl.len(), usable.sum(), (usable & pl.col("text").is_null()).sum().alias("no_text")
     ).collect()
     n_all, n_usable, n_without_text = counts.row(0)
-    return Account(what, n_all, n_usable, n_without_text, rejects_of(rows))
+    states = rows.select("status", "reject_reason").collect()
+    return Account(what, n_all, n_usable, n_without_text, pool.count_rejects(states))
