@@ -16,10 +16,8 @@ same captioner is measured with `precision: bfloat16` too.
 
 import argparse
 import copy
-import platform
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 import numpy as np
 import torch
@@ -33,6 +31,7 @@ from transformers import (
     BlipProcessor,
     PreTrainedTokenizerFast,
 )
+from verdicts import machine, verdict
 
 from recap_assets.engines.captioning.decoding import SamplingCaptioner
 from recap_assets.engines.captioning.hub import Blip
@@ -139,13 +138,14 @@ def compare(
         pairs.append((len(images) / (ends - middle), n_plain / (middle - start)))
     ratio, cpu_ratio = np.median([ours / plain for ours, plain in pairs], axis=0)
     rates = np.median(pairs, axis=0)[:, 0]
-    verdict = "target met" if ratio >= TARGET else "target missed"
     print(
-        f"{name}: {ratio:.2f} times a plain loop, target {TARGET:.0f}: {verdict} "
+        f"{name}: {ratio:.2f} times a plain loop "
         f"({rates[0]:.2f} against {rates[1]:.2f} images a second; "
         f"{cpu_ratio:.2f} in processor time)",
         flush=True,
     )
+    verdict(f"captioning, {name}", ratio, TARGET)
+    verdict(f"captioning, {name}, processor time", cpu_ratio, TARGET)
 
 
 def clocks() -> NDArray[np.float64]:
@@ -192,10 +192,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)
-    when = datetime.now(UTC).strftime("%Y-%m-%d")
-    print(
-        f"{when}, {platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
-    )
+    print(f"{machine()}; torch with {torch.get_num_threads()} threads")
     if args.model != "blip":
         measure_small(15, args.rounds)
     if args.model != "small":

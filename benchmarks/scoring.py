@@ -10,15 +10,14 @@ measured the same way by handing its function to `compare`.
 """
 
 import argparse
-import platform
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 import numpy as np
 import open_clip
 import torch
 from torch import Tensor
+from verdicts import machine, verdict
 
 from recap_assets.engines.open_clip_pixels import PixelTransform
 from recap_assets.engines.scoring.open_clip import ClipScorer
@@ -51,12 +50,12 @@ def compare(
         rates.append((n / (end - middle)[0], n / (middle - start)[0]))
     share, cpu_share = np.median(shares, axis=0)
     rate, bare_rate = np.median(rates, axis=0)
-    verdict = "target met" if share >= TARGET else "target missed"
     print(
-        f"{name}: {share:.2f} of the bare forward, target {TARGET}: {verdict} "
+        f"{name}: {share:.2f} of the bare forward "
         f"({rate:.1f} against {bare_rate:.1f} a second; {cpu_share:.2f} in processor time)",
         flush=True,
     )
+    verdict(f"scorer in memory, {name}", share, TARGET)
     return share
 
 
@@ -75,10 +74,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)
-    when = datetime.now(UTC).strftime("%Y-%m-%d")
-    print(
-        f"{when}, {platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
-    )
+    print(f"{machine()}; torch with {torch.get_num_threads()} threads")
     torch.manual_seed(0)
     model = open_clip.create_model(MODEL).eval()
     tokenizer = open_clip.get_tokenizer(MODEL)

@@ -11,8 +11,6 @@ clock, and by processor time, which a busy machine disturbs less.
 """
 
 import argparse
-import datetime
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -21,6 +19,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import polars as pl
+from verdicts import machine, verdict
 
 from recap_assets.mixing.scores import ScoreView
 from recap_assets.mixing.selection import Images, decide, realise
@@ -113,13 +112,11 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=12_800_000)
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
-    print(f"{platform.processor() or platform.machine()}, {datetime.datetime.now():%Y-%m-%d}")
+    print(machine())
     print(f"{args.rows:,} rows")
     pool = pool_of(args.rows)
-    ratios = [compare(name, rules, pool, args.rounds) for name, rules in MIXES.items()]
-    print(
-        f"target for all rows ({TARGET:g} times): {'reached' if ratios[0] >= TARGET else 'missed'}"
-    )
+    for name, rules in MIXES.items():
+        verdict(f"subset file, {name}", compare(name, rules, pool, args.rounds), TARGET)
 
 
 if __name__ == "__main__":

@@ -10,11 +10,9 @@ clock, and by processor time, which a busy machine disturbs less.
 """
 
 import argparse
-import datetime
 import gzip
 import json
 import os
-import platform
 import statistics
 import time
 from collections import Counter
@@ -26,6 +24,7 @@ import numpy as np
 import polars as pl
 import regex
 from nltk import ngrams
+from verdicts import machine, verdict
 
 from recap_assets.diversity.ngrams import unique_trigrams
 from recap_assets.diversity.words import WORD
@@ -85,7 +84,7 @@ def main() -> None:
     parser.add_argument("--captions", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
-    print(f"{platform.processor() or platform.machine()}, {datetime.datetime.now():%Y-%m-%d}")
+    print(machine())
     folder, random = os.environ.get("RECAP_SHARED_DATA"), np.random.default_rng(0)
     texts = (
         recombined(real_texts(Path(folder)), args.captions, random)
@@ -113,7 +112,8 @@ def main() -> None:
             f"({us:.2f} s against {cut:.2f} + {count:.2f} s)"
         )
         if i == 0:
-            print(f"target ({TARGET:g} times): {'reached' if whole >= TARGET else 'missed'}")
+            verdict("unique trigrams, both sides tokenising", whole, TARGET)
+            verdict("unique trigrams, against ready tokens", part, TARGET)
 
 
 if __name__ == "__main__":
