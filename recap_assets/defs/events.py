@@ -129,14 +129,15 @@ class DagsterRecords:
 def _remembered(row: dg.EventLogRecord, event: dg.AssetMaterialization) -> Remembered:
     values = {name: value.value for name, value in event.metadata.items()}
     rejected = {
-        name.removeprefix(REJECTED): int(value)
+        name.removeprefix(REJECTED): value
         for name, value in values.items()
-        if name.startswith(REJECTED)
+        if name.startswith(REJECTED) and isinstance(value, int)
     }
+    seconds = values.get("seconds")
     return Remembered(
         record=_record(event.tags or {}),
         built_at=datetime.fromtimestamp(row.timestamp, UTC),
-        seconds=float(values.get("seconds", 0.0)),
+        seconds=seconds if isinstance(seconds, float) else 0.0,
         rejected=rejected,
         run_id=row.run_id,
     )

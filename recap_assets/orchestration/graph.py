@@ -100,7 +100,7 @@ class Node:
     checks: tuple[Check, ...] = ()
 
     @property
-    def spec_value(self) -> object:
+    def spec_value(self) -> dict[str, object]:
         """The spec as plain JSON values."""
         return json.loads(self.spec)
 
@@ -109,7 +109,7 @@ class Graph:
     """All nodes of an experiment in an order in which each comes after what it reads."""
 
     def __init__(
-        self, nodes: Sequence[Node], partitions: Mapping[Dimension, Sequence[str]]
+        self, nodes: Sequence[Node], partitions: Callable[[Dimension], Sequence[str]]
     ) -> None:
         by_key = {node.key: node for node in nodes}
         edges = {node.key: {dep.asset for dep in node.dependencies} for node in nodes}

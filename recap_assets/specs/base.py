@@ -21,7 +21,7 @@ class Spec(BaseModel):
         return self.model_copy(update={name: fields[name].default for name in names})
 
     def canonical(self) -> str:
-        """The spec as JSON with sorted keys: the same for any order, spacing or comments in the file."""
+        """The spec as JSON with sorted keys: the same for any order, spacing or comments."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
 
 

@@ -15,17 +15,17 @@ class EmbeddedTask(Spec):
         "fine", "tail", "coarse", "colour", "texture", "scene", "count", "fine_among_many",
         "fine_shifted", "retrieval",
     ]  # fmt: skip
-    samples: int = Field(600, gt=0, description="Images of the set.")
+    samples: int = Field(default=600, gt=0, description="Images of the set.")
 
 
 class WebDatasetTask(Spec):
-    """A set in CLIP_benchmark's webdataset layout: `test/N.tar`, `classnames.txt`, templates, type."""
+    """A set in CLIP_benchmark's webdataset layout: `test/N.tar`, `classnames.txt`, templates."""
 
     kind: Literal["webdataset"]
     path: str = Field(description="The folder of the set: a local path or an fsspec URL.")
     split: str = "test"
     metric: Literal["acc1", "acc5", "mean_per_class_recall", "mean_recall@1"] | None = Field(
-        None, description="Main metric; by default acc1, or mean_recall@1 for retrieval."
+        default=None, description="Main metric; by default acc1, or mean_recall@1 for retrieval."
     )
 
 
@@ -37,6 +37,8 @@ class Evaluation(Spec):
 
     tasks: dict[Name, Task] = Field(min_length=1)
     average: tuple[Name, ...] = Field(
-        (), description="Tasks whose main metric is averaged; by default all of them."
+        default=(), description="Tasks whose main metric is averaged; by default all of them."
     )
-    batch_size: int = Field(128, gt=0, description="Rows of one forward pass; changes no result.")
+    batch_size: int = Field(
+        default=128, gt=0, description="Rows of one forward pass; changes no result."
+    )

@@ -1,6 +1,6 @@
 """The experiment: one file that declares everything, checked as a whole."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Self
 
 from pydantic import Field, model_validator
@@ -38,10 +38,12 @@ class Diversity(Spec):
     """How the diversity of a caption source is measured."""
 
     sample: int = Field(
-        1_000, gt=0, description="Captions of the equal-sized sample on which counts are exact."
+        default=1_000,
+        gt=0,
+        description="Captions of the equal-sized sample on which counts are exact.",
     )
     nouns: str = Field(
-        "embedded",
+        default="embedded",
         description="Lexicon of nouns, one a line; `embedded` is the embedded world's own.",
     )
     seed: int = 0
@@ -50,13 +52,21 @@ class Diversity(Spec):
 class Report(Spec):
     """What the report compares; names of mixes, sources and scorers of this experiment."""
 
-    raw: Name | None = Field(None, description="The mix of unfiltered raw text.")
-    raw_filtered: Name | None = Field(None, description="The mix of filtered raw text.")
-    synthetic: tuple[Name, ...] = Field((), description="Mixes with synthetic captions only.")
-    mixed: tuple[Name, ...] = Field((), description="Mixes of raw and synthetic captions.")
-    fine_task: Name | None = Field(None, description="The task of fine-grained classification.")
-    retrieval_task: Name | None = Field(None, description="The task of image-text retrieval.")
-    examples: int = Field(12, ge=0, description="Sample images shown with all their captions.")
+    raw: Name | None = Field(default=None, description="The mix of unfiltered raw text.")
+    raw_filtered: Name | None = Field(default=None, description="The mix of filtered raw text.")
+    synthetic: tuple[Name, ...] = Field(
+        default=(), description="Mixes with synthetic captions only."
+    )
+    mixed: tuple[Name, ...] = Field(default=(), description="Mixes of raw and synthetic captions.")
+    fine_task: Name | None = Field(
+        default=None, description="The task of fine-grained classification."
+    )
+    retrieval_task: Name | None = Field(
+        default=None, description="The task of image-text retrieval."
+    )
+    examples: int = Field(
+        default=12, ge=0, description="Sample images shown with all their captions."
+    )
 
 
 class Experiment(Spec):
@@ -65,13 +75,19 @@ class Experiment(Spec):
     name: Name = Field(
         description="Its results lie in the folder of this name under the data folder."
     )
-    seed: int = Field(0, description="Seed of the embedded world; a new number is a fresh world.")
+    seed: int = Field(
+        default=0, description="Seed of the embedded world; a new number is a fresh world."
+    )
     pool: Pool
-    corpora: dict[Name, Corpus] = Field({}, description="What the models below learn from.")
-    models: dict[Name, Model] = Field({}, description="Models that the platform trains itself.")
-    sources: dict[Name, Source] = Field({}, description="Captioners. `raw` is always there.")
+    corpora: dict[Name, Corpus] = Field(default={}, description="What the models below learn from.")
+    models: dict[Name, Model] = Field(
+        default={}, description="Models that the platform trains itself."
+    )
+    sources: dict[Name, Source] = Field(
+        default={}, description="Captioners. `raw` is always there."
+    )
     scorers: dict[Name, Scorer] = Field(min_length=1, description="Image-text scorers.")
-    sets: dict[Name, UidFile] = Field({}, description="Named sets of uids for `in_set`.")
+    sets: dict[Name, UidFile] = Field(default={}, description="Named sets of uids for `in_set`.")
     mixes: dict[Name, Mix] = Field(min_length=1, description="Curated training sets.")
     diversity: Diversity = Diversity()
     training: Training = Training()
@@ -116,7 +132,8 @@ class Experiment(Spec):
 
     def _circular_models(self) -> Iterator[str]:
         for name in self.models:
-            seen, at = set(), name
+            seen: set[str] = set()
+            at = name
             while (model := self.models.get(at)) and isinstance(model, TrainedCaptioner):
                 if at in seen:
                     yield f"models.{name}.start_from: the models start from each other in a circle"
@@ -189,8 +206,8 @@ def conditions_within(condition: Condition | None) -> Iterator[Condition]:
             inner = condition.any
         case Without():
             inner = (condition.without,)
-        case AtLeast(at_least=TopFraction() | TargetSize()):
-            inner = (condition.at_least,)
+        case AtLeast(at_least=TopFraction() | TargetSize() as cutoff):
+            inner = (cutoff,)
         case _:
             inner = ()
     for part in inner:
@@ -216,11 +233,11 @@ def _needs_of(where: str, condition: Condition) -> Iterator[str]:
             return
 
 
-def _unknown(where: str, name: str, known: object) -> Iterator[str]:
-    names = list(known)  # type: ignore[call-overload]
+def _unknown(where: str, name: str, known: Iterable[str]) -> Iterator[str]:
+    names = list(known)
     if name not in names:
         yield f"{where}: there is no {name!r}; known are {_listed(names)}"
 
 
-def _listed(names: object) -> str:
-    return ", ".join(sorted(names)) or "none"  # type: ignore[call-overload]
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "none"

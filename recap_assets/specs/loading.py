@@ -3,9 +3,10 @@
 import difflib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable
 from importlib import resources
 from pathlib import Path
+from typing import Any, TypeGuard
 
 import yaml
 from pydantic import ValidationError
@@ -43,7 +44,7 @@ def load_experiment(path: str | Path, overrides: Iterable[str] = ()) -> Experime
     except yaml.YAMLError as error:
         msg = f"{path}: not valid YAML: {error}"
         raise ExperimentError(msg) from error
-    if not isinstance(content, dict):
+    if not _is_mapping(content):
         msg = f"{path}: an experiment is a mapping of keys; see `recap init --stdout`"
         raise ExperimentError(msg)
     for setting in overrides:
@@ -81,16 +82,24 @@ def _deeper(placed: list[tuple[tuple[str, ...], ErrorDetails]], path: tuple[str,
     return any(len(other) > len(path) and other[: len(path)] == path for other, _ in placed)
 
 
+def _is_mapping(value: object) -> TypeGuard[dict[str, object]]:
+    return isinstance(value, dict)
+
+
+def _is_list(value: object) -> TypeGuard[list[object]]:
+    return isinstance(value, list)
+
+
 def _key_path(content: object, loc: tuple[str | int, ...]) -> tuple[str, ...]:
     """The keys of the file that lead to the value; pydantic's own also names union branches."""
     kept: list[str] = []
     at = content
     for i, part in enumerate(loc):
-        if isinstance(at, dict) and part in at:
+        if _is_mapping(at) and part in at:
+            at = at[str(part)]
+        elif _is_list(at) and isinstance(part, int) and part < len(at):
             at = at[part]
-        elif isinstance(at, list) and isinstance(part, int) and part < len(at):
-            at = at[part]
-        elif not (isinstance(at, dict) and i == len(loc) - 1):
+        elif not (_is_mapping(at) and i == len(loc) - 1):
             continue
         kept.append(str(part))
     return tuple(kept)
@@ -115,11 +124,12 @@ def _suggestion(key: str) -> str:
 
 def _known_keys(schema: object) -> set[str]:
     keys: set[str] = set()
-    if isinstance(schema, dict):
-        keys |= set(schema.get("properties", {}))
+    if _is_mapping(schema):
+        if _is_mapping(properties := schema.get("properties")):
+            keys |= set(properties)
         for value in schema.values():
             keys |= _known_keys(value)
-    elif isinstance(schema, list):
+    elif _is_list(schema):
         for value in schema:
             keys |= _known_keys(value)
     return keys
@@ -128,10 +138,11 @@ def _known_keys(schema: object) -> set[str]:
 class _UniqueKeyLoader(yaml.SafeLoader):
     """SafeLoader keeps the last of two equal keys silently; here they are an error."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:  # noqa: FBT001, FBT002
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002
+        construct: Callable[..., object] = self.construct_object  # type: ignore[reportUnknownMemberType]
         seen: set[object] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
+            key = construct(key_node, deep=True)
             if key in seen:
                 problem = f"the key {key!r} is there twice"
                 raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
@@ -141,7 +152,8 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 
 def _expand(text: str, path: Path) -> str:
     def value(match: re.Match[str]) -> str:
-        name, default = match.groups()
+        name: str = match[1]
+        default: str | None = match[2]
         found = os.environ.get(name, default)
         if found is None:
             msg = f"{path}: the environment has no {name}; set it or write ${{{name}:-default}}"
@@ -159,8 +171,8 @@ def _override(content: dict[str, object], setting: str) -> None:
     *parents, last = key_path.split(".")
     at: object = content
     for key in parents:
-        at = at.setdefault(key, {}) if isinstance(at, dict) else None
-    if not isinstance(at, dict):
+        at = at.setdefault(key, {}) if _is_mapping(at) else None
+    if not _is_mapping(at):
         msg = f"--set {setting}: {key_path} does not lead to a mapping"
         raise ExperimentError(msg)
     at[last] = yaml.safe_load(text)

@@ -5,12 +5,12 @@ the first rule that accepts it. The strategies of the paper are a few lines each
 
     raw_top30:                       # Raw top 30 %
       - {use: raw, where: {top: 0.3}}
-    raw_top30_and_blip2_filtered:    # Raw top 30 % + BLIP2 on the rest, filtered by the same cut-off
+    raw_top30_and_blip2_filtered:    # Raw top 30 % + BLIP2 on the rest, by the same cut-off
       - {use: raw,   where: {top: 0.3}}
       - {use: blip2, where: {at_least: {top: 0.3, of: raw}}}
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
@@ -18,13 +18,13 @@ from recap_assets.specs.base import Name, Spec
 
 
 class TopFraction(Spec):
-    """Own-quantile: the best `top` of the pool by this source's score (DataComp's rank and tie rule)."""
+    """Own-quantile: the best `top` of the pool by this source's score (DataComp's tie rule)."""
 
     top: float = Field(
         gt=0, le=1, description="Share of the scored pool, in (0, 1]; 1.0 keeps all."
     )
     of: Name | None = Field(
-        None, description="The source whose score ranks; by default the used one."
+        default=None, description="The source whose score ranks; by default the used one."
     )
 
 
@@ -33,7 +33,7 @@ class TargetSize(Spec):
 
     best: int = Field(gt=0, description="Samples to keep.")
     of: Name | None = Field(
-        None, description="The source whose score ranks; by default the used one."
+        default=None, description="The source whose score ranks; by default the used one."
     )
 
 
@@ -44,9 +44,12 @@ class AtLeast(Spec):
     """Score at or above a cut-off: a number, or the cut-off of another source (transferred)."""
 
     at_least: Cutoff | TopFraction | TargetSize = Field(
-        description="A cosine in [-1, 1], or {top: 0.3, of: raw} for that source's realised cut-off."
+        description="A cosine in [-1, 1], or {top: 0.3, of: raw} for that source's realised "
+        "cut-off."
     )
-    of: Name | None = Field(None, description="The source that is tested; by default the used one.")
+    of: Name | None = Field(
+        default=None, description="The source that is tested; by default the used one."
+    )
 
 
 class InSet(Spec):
@@ -76,7 +79,7 @@ class Without(Spec):
 def _condition_tag(value: Any) -> str | None:  # noqa: ANN401 - pydantic hands over whatever was written
     keys = ("top", "best", "at_least", "in_set", "all", "any", "without")
     for key in keys:
-        if (isinstance(value, dict) and key in value) or hasattr(value, key):
+        if key in value if isinstance(value, dict) else hasattr(value, key):
             return key
     return None
 
@@ -118,7 +121,7 @@ class Join(Spec):
 
 
 class Each(Spec):
-    """Per image, one pair for every source; training draws one by weight whenever it sees the image."""
+    """Per image, one pair for every source; training draws one by weight at each sight."""
 
     each: dict[Name, Annotated[float, Field(gt=0)]] = Field(min_length=2)
 
@@ -131,7 +134,9 @@ class Rule(Spec):
 
     use: Use
     where: Condition | None = None
-    weight: float = Field(1.0, gt=0, description="How often training draws the pair, relatively.")
+    weight: float = Field(
+        default=1.0, gt=0, description="How often training draws the pair, relatively."
+    )
 
 
 class RandomSubset(Spec):
@@ -142,24 +147,25 @@ class RandomSubset(Spec):
 
 
 class Mix(Spec):
-    """A curated training set. Every image takes the first rule that accepts it, or all (`combine`)."""
+    """A curated training set: an image takes the first rule that accepts it, or all."""
 
     rules: tuple[Rule, ...] = Field(min_length=1)
     scorer: Name | None = Field(
-        None, description="Needed where the experiment has several scorers."
+        default=None, description="Needed where the experiment has several scorers."
     )
     combine: Literal["first", "all"] = Field(
-        "first", description="all: an image gives one pair for every rule that accepts it."
+        default="first", description="all: an image gives one pair for every rule that accepts it."
     )
     within: RandomSubset | None = Field(
-        None, description="Only this part of the pool exists for the mix, for its cut-offs as well."
+        default=None,
+        description="Only this part of the pool exists for the mix, for its cut-offs as well.",
     )
     description: str = ""
 
     @model_validator(mode="before")
     @classmethod
     def _bare_list_of_rules(cls, value: Any) -> Any:  # noqa: ANN401 - pydantic hands over raw input
-        return {"rules": value} if isinstance(value, list | tuple) else value
+        return {"rules": cast("object", value)} if isinstance(value, list | tuple) else value
 
 
 class UidFile(Spec):

@@ -11,13 +11,19 @@ class SmallTower(Spec):
     """The convolutional CLIP of the embedded world, behind open_clip's interfaces."""
 
     kind: Literal["small"] = "small"
-    image_size: int = Field(64, multiple_of=32, description="Side of the square input, in pixels.")
-    image_stages: tuple[int, ...] = Field((32, 64, 128), description="Channels of each stage.")
-    text_width: int = Field(128, gt=0, description="Width of the text transformer.")
-    text_layers: int = Field(1, gt=0, description="Layers of the text transformer.")
-    context_length: int = Field(20, gt=2, description="Longest text, in tokens.")
-    vocabulary: int = Field(3_000, gt=300, description="Size of the BPE vocabulary, in tokens.")
-    embedding_dim: int = Field(128, gt=0, description="Width of the joint embedding.")
+    image_size: int = Field(
+        default=64, multiple_of=32, description="Side of the square input, in pixels."
+    )
+    image_stages: tuple[int, ...] = Field(
+        default=(32, 64, 128), description="Channels of each stage."
+    )
+    text_width: int = Field(default=128, gt=0, description="Width of the text transformer.")
+    text_layers: int = Field(default=1, gt=0, description="Layers of the text transformer.")
+    context_length: int = Field(default=20, gt=2, description="Longest text, in tokens.")
+    vocabulary: int = Field(
+        default=3_000, gt=300, description="Size of the BPE vocabulary, in tokens."
+    )
+    embedding_dim: int = Field(default=128, gt=0, description="Width of the joint embedding.")
 
 
 class OpenClipTower(Spec):
@@ -25,7 +31,9 @@ class OpenClipTower(Spec):
 
     kind: Literal["open_clip"]
     name: str = Field(description="open_clip's model name, such as ViT-B-32.")
-    pretrained: str | None = Field(None, description="open_clip's tag, or a local checkpoint.")
+    pretrained: str | None = Field(
+        default=None, description="open_clip's tag, or a local checkpoint."
+    )
 
 
 Tower = Annotated[SmallTower | OpenClipTower, Field(discriminator="kind")]
@@ -34,16 +42,22 @@ Tower = Annotated[SmallTower | OpenClipTower, Field(discriminator="kind")]
 class Optimizer(Spec):
     """Muon on matrices and AdamW on the rest, or AdamW on all; linear or cosine decay to zero."""
 
-    kind: Literal["muon", "adamw"] = Field("muon", description="What updates the matrices.")
-    image_muon_rate: float = Field(0.1, gt=0, description="Muon's rate on convolution kernels.")
-    text_muon_rate: float = Field(
-        0.04, gt=0, description="Muon's rate on matrices of the text side."
+    kind: Literal["muon", "adamw"] = Field(default="muon", description="What updates the matrices.")
+    image_muon_rate: float = Field(
+        default=0.1, gt=0, description="Muon's rate on convolution kernels."
     )
-    adamw_rate: float = Field(2e-3, gt=0, description="AdamW's peak learning rate.")
-    weight_decay: float = Field(0.05, ge=0, description="AdamW's weight decay.")
-    betas: tuple[float, float] = Field((0.9, 0.98), description="AdamW's betas.")
-    warmup_fraction: float = Field(0.06, ge=0, lt=1, description="Share of the steps that warm up.")
-    schedule: Literal["linear", "cosine"] = Field("linear", description="Decay after the warm-up.")
+    text_muon_rate: float = Field(
+        default=0.04, gt=0, description="Muon's rate on matrices of the text side."
+    )
+    adamw_rate: float = Field(default=2e-3, gt=0, description="AdamW's peak learning rate.")
+    weight_decay: float = Field(default=0.05, ge=0, description="AdamW's weight decay.")
+    betas: tuple[float, float] = Field(default=(0.9, 0.98), description="AdamW's betas.")
+    warmup_fraction: float = Field(
+        default=0.06, ge=0, lt=1, description="Share of the steps that warm up."
+    )
+    schedule: Literal["linear", "cosine"] = Field(
+        default="linear", description="Decay after the warm-up."
+    )
 
 
 class TrainedClip(Spec):
@@ -54,9 +68,11 @@ class TrainedClip(Spec):
     tower: Tower = SmallTower()
     optimizer: Optimizer = Optimizer()
     samples_seen: int = Field(gt=0, description="Pairs seen in all.")
-    batch_size: int = Field(128, gt=1, description="Pairs of one step.")
+    batch_size: int = Field(default=128, gt=1, description="Pairs of one step.")
     tag_loss: float = Field(
-        0.0, ge=0, description="Weight of the loss that predicts a caption's tokens from the image."
+        default=0.0,
+        ge=0,
+        description="Weight of the loss that predicts a caption's tokens from the image.",
     )
     seed: int = 0
 
@@ -67,13 +83,15 @@ class TrainedCaptioner(Spec):
     kind: Literal["captioner"]
     corpus: Name = Field(description="The corpus to learn from.")
     backbone: Name = Field(description="The model (kind: clip) whose image tower is used, frozen.")
-    start_from: Name | None = Field(None, description="A captioner to fine-tune.")
+    start_from: Name | None = Field(default=None, description="A captioner to fine-tune.")
     samples_seen: int = Field(gt=0, description="Pairs seen in all.")
-    batch_size: int = Field(64, gt=1, description="Pairs of one step.")
-    layers: int = Field(2, gt=0, description="Decoder layers.")
-    width: int = Field(128, gt=0, description="Decoder width.")
-    muon_rate: float = Field(0.02, gt=0, description="Muon's rate on the decoder's matrices.")
-    adamw_rate: float = Field(2e-3, gt=0, description="AdamW's rate on the rest.")
+    batch_size: int = Field(default=64, gt=1, description="Pairs of one step.")
+    layers: int = Field(default=2, gt=0, description="Decoder layers.")
+    width: int = Field(default=128, gt=0, description="Decoder width.")
+    muon_rate: float = Field(
+        default=0.02, gt=0, description="Muon's rate on the decoder's matrices."
+    )
+    adamw_rate: float = Field(default=2e-3, gt=0, description="AdamW's rate on the rest.")
     seed: int = 0
 
 

@@ -1,4 +1,4 @@
-"""Where the image-text pairs come from, and the corpora that the platform's own models learn from."""
+"""Where image-text pairs come from, and the corpora that the platform's own models learn from."""
 
 from typing import Annotated, Literal
 
@@ -8,20 +8,24 @@ from recap_assets.specs.base import Spec
 
 
 class ImageLimits(Spec):
-    """Bounds on one image. Pools are hostile input: what exceeds them is set aside with a reason."""
+    """Bounds on one image. Pools are hostile: what exceeds them is set aside with a reason."""
 
-    max_bytes: int = Field(32 * 2**20, gt=0, description="Largest encoded image, in bytes.")
-    max_pixels: int = Field(89_478_485, gt=0, description="Largest width x height, in pixels.")
-    min_side: int = Field(1, gt=0, description="Smallest side that is accepted, in pixels.")
+    max_bytes: int = Field(default=32 * 2**20, gt=0, description="Largest encoded image, in bytes.")
+    max_pixels: int = Field(
+        default=89_478_485, gt=0, description="Largest width x height, in pixels."
+    )
+    min_side: int = Field(default=1, gt=0, description="Smallest side that is accepted, in pixels.")
 
 
 class EmbeddedPool(Spec):
-    """The embedded world: images that the program draws itself, with alt-text as noisy as the web's."""
+    """The embedded world: images that the program draws, with alt-text as noisy as the web's."""
 
     kind: Literal["embedded"]
-    samples: int = Field(6_000, gt=0, description="Image-text pairs to draw.")
-    samples_per_shard: int = Field(750, gt=0, description="Pairs in each tar shard.")
-    shards_per_partition: int = Field(1, gt=0, description="Tar shards that form one partition.")
+    samples: int = Field(default=6_000, gt=0, description="Image-text pairs to draw.")
+    samples_per_shard: int = Field(default=750, gt=0, description="Pairs in each tar shard.")
+    shards_per_partition: int = Field(
+        default=1, gt=0, description="Tar shards that form one partition."
+    )
     limits: ImageLimits = ImageLimits()
 
 
@@ -31,9 +35,12 @@ class WebDatasetPool(Spec):
     kind: Literal["webdataset"]
     shards: str = Field(description="Folder or glob of the tars: a local path or an fsspec URL.")
     metadata: str | None = Field(
-        None, description="Folder with DataComp's metadata parquet (and npz) files, joined by uid."
+        default=None,
+        description="Folder with DataComp's metadata parquet (and npz) files, joined by uid.",
     )
-    shards_per_partition: int = Field(1, gt=0, description="Tar shards that form one partition.")
+    shards_per_partition: int = Field(
+        default=1, gt=0, description="Tar shards that form one partition."
+    )
     limits: ImageLimits = ImageLimits()
 
 
@@ -43,13 +50,20 @@ class FolderPool(Spec):
     kind: Literal["folder"]
     images: str = Field(description="The folder that the image column is relative to.")
     texts: str = Field(description="Table of texts: .csv, .tsv, .jsonl, .ndjson or .parquet.")
-    image_column: str = Field("image", description="Column with the image's path below `images`.")
-    text_column: str = Field("text", description="Column with the raw text.")
-    uid_column: str | None = Field(
-        None, description="Column with 32 hex digits; where absent the uid is made from the sha256."
+    image_column: str = Field(
+        default="image", description="Column with the image's path below `images`."
     )
-    samples_per_shard: int = Field(10_000, gt=0, description="Rows that form one virtual shard.")
-    shards_per_partition: int = Field(1, gt=0, description="Shards that form one partition.")
+    text_column: str = Field(default="text", description="Column with the raw text.")
+    uid_column: str | None = Field(
+        default=None,
+        description="Column with 32 hex digits; where absent the uid is made from the sha256.",
+    )
+    samples_per_shard: int = Field(
+        default=10_000, gt=0, description="Rows that form one virtual shard."
+    )
+    shards_per_partition: int = Field(
+        default=1, gt=0, description="Shards that form one partition."
+    )
     limits: ImageLimits = ImageLimits()
 
 
@@ -64,8 +78,8 @@ class EmbeddedCorpus(Spec):
         description="broad: fine names for many classes; narrow: coarse names for the common ones; "
         "scorer: a mixture of rich alt-text and clean captions."
     )
-    samples: int = Field(8_000, gt=0, description="Images to draw.")
-    captions_per_image: int = Field(3, gt=0, description="Captions of each image.")
+    samples: int = Field(default=8_000, gt=0, description="Images to draw.")
+    captions_per_image: int = Field(default=3, gt=0, description="Captions of each image.")
 
 
 class WebDatasetCorpus(Spec):

@@ -13,8 +13,10 @@ class EmbeddedScorer(Spec):
 
     kind: Literal["embedded"]
     model: Name = Field(description="A model of kind clip in this experiment.")
-    batch_size: int = Field(128, gt=0, description="Rows of one forward pass; changes no score.")
-    device: Device = Field("auto", description="auto: a GPU where there is one.")
+    batch_size: int = Field(
+        default=128, gt=0, description="Rows of one forward pass; changes no score."
+    )
+    device: Device = Field(default="auto", description="auto: a GPU where there is one.")
 
 
 class OpenClipScorer(Spec):
@@ -23,18 +25,20 @@ class OpenClipScorer(Spec):
     kind: Literal["open_clip"]
     model: str = Field(description="open_clip's model name (ViT-L-14), or local-dir:FOLDER.")
     pretrained: str | None = Field(
-        None, description="open_clip's tag, or a local safetensors file."
+        default=None, description="open_clip's tag, or a local safetensors file."
     )
     precision: Precision = "float32"
-    batch_size: int = Field(64, gt=0, description="Rows of one forward pass; changes no score.")
-    device: Device = Field("auto", description="auto: a GPU where there is one.")
+    batch_size: int = Field(
+        default=64, gt=0, description="Rows of one forward pass; changes no score."
+    )
+    device: Device = Field(default="auto", description="auto: a GPU where there is one.")
     pool_scores: str | None = Field(
-        None,
+        default=None,
         description="Column of the pool's metadata that holds the raw text's score "
         "(clip_l14_similarity_score); used instead of computing it.",
     )
     pool_embeddings: str | None = Field(
-        None,
+        default=None,
         description="Key of the metadata's npz files that holds image embeddings (l14_img); "
         "used instead of computing them.",
     )

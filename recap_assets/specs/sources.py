@@ -14,14 +14,18 @@ Precision = Literal["float32", "bfloat16", "float16"]
 
 
 class Decoding(Spec):
-    """Top-k sampling as in the paper (section 1 of its recipe: T = 0.75, K = 50, 5 to 40 tokens)."""
+    """Top-k sampling as in the paper (its section 1: T = 0.75, K = 50, 5 to 40 tokens)."""
 
-    strategy: Literal["sample", "greedy"] = Field("sample", description="greedy ignores the rest.")
-    temperature: float = Field(0.75, gt=0, le=10, description="Divides the logits.")
-    top_k: int = Field(50, gt=0, description="Candidates kept at each token.")
-    min_tokens: int = Field(5, ge=0, description="Shortest caption, in the model's tokens.")
-    max_tokens: int = Field(40, gt=0, description="Longest caption, in the model's tokens.")
-    seed: int = Field(0, description="Noise is a function of (seed, uid, candidate, position).")
+    strategy: Literal["sample", "greedy"] = Field(
+        default="sample", description="greedy ignores the rest."
+    )
+    temperature: float = Field(default=0.75, gt=0, le=10, description="Divides the logits.")
+    top_k: int = Field(default=50, gt=0, description="Candidates kept at each token.")
+    min_tokens: int = Field(default=5, ge=0, description="Shortest caption, in the model's tokens.")
+    max_tokens: int = Field(default=40, gt=0, description="Longest caption, in the model's tokens.")
+    seed: int = Field(
+        default=0, description="Noise is a function of (seed, uid, candidate, position)."
+    )
 
     @model_validator(mode="after")
     def _bounds(self) -> "Decoding":
@@ -33,9 +37,11 @@ class Decoding(Spec):
 
 class _Captioner(Spec):
     decoding: Decoding = Decoding()
-    candidates: int = Field(1, gt=0, le=64, description="Captions of each image.")
-    batch_size: int = Field(64, gt=0, description="Images of one forward pass; changes no caption.")
-    device: Device = Field("auto", description="auto: a GPU where there is one.")
+    candidates: int = Field(default=1, gt=0, le=64, description="Captions of each image.")
+    batch_size: int = Field(
+        default=64, gt=0, description="Images of one forward pass; changes no caption."
+    )
+    device: Device = Field(default="auto", description="auto: a GPU where there is one.")
 
 
 class EmbeddedSource(_Captioner):
@@ -50,9 +56,9 @@ class TransformersSource(_Captioner):
 
     kind: Literal["transformers"]
     model: str = Field(description="Hub id (Salesforce/blip2-opt-2.7b) or a local folder.")
-    revision: str | None = Field(None, description="Commit of the hub repository; pin it.")
+    revision: str | None = Field(default=None, description="Commit of the hub repository; pin it.")
     precision: Precision = "float32"
-    prompt: str | None = Field(None, description="Text that the caption continues.")
+    prompt: str | None = Field(default=None, description="Text that the caption continues.")
 
 
 class OpenClipSource(_Captioner):
@@ -61,7 +67,7 @@ class OpenClipSource(_Captioner):
     kind: Literal["open_clip"]
     model: str = Field(description="coca_ViT-L-14, coca_ViT-B-32, or local-dir:FOLDER.")
     pretrained: str | None = Field(
-        None, description="open_clip's tag, or a local safetensors file."
+        default=None, description="open_clip's tag, or a local safetensors file."
     )
     precision: Precision = "float32"
 

@@ -335,8 +335,8 @@ TABLES = {
 def described() -> str:
     """All tables in markdown: docs/tables.md is this text."""
     parts = [
-        "# The tables\n\nMade by `recap tables`; a test holds it to the code. Every table is a Delta "
-        "table under `data/<experiment>/tables/`. `pl.read_delta(path)` and DuckDB's "
+        "# The tables\n\nMade by `recap tables`; a test holds it to the code. Every table is a "
+        "Delta table under `data/<experiment>/tables/`. `pl.read_delta(path)` and DuckDB's "
         "`delta_scan('path')` open it by its path.\n"
     ]
     for table in TABLES.values():

@@ -14,18 +14,18 @@ class Training(Spec):
     tower: Tower = SmallTower()
     optimizer: Optimizer = Optimizer()
     samples_seen: int = Field(
-        28_000, gt=0, description="Pairs seen in all, the same for every mix."
+        default=28_000, gt=0, description="Pairs seen in all, the same for every mix."
     )
-    batch_size: int = Field(128, gt=1, description="Pairs of one step.")
+    batch_size: int = Field(default=128, gt=1, description="Pairs of one step.")
     seeds: tuple[int, ...] = Field(
-        (0, 1, 2), min_length=1, description="One training run for each."
+        default=(0, 1, 2), min_length=1, description="One training run for each."
     )
     checkpoint_every: int = Field(
-        50_000,
+        default=50_000,
         gt=0,
         description="Pairs seen between checkpoints; a killed run resumes from the last.",
     )
     launcher: Literal["in_process", "torchrun"] = Field(
-        "in_process",
+        default="in_process",
         description="torchrun hands exported shards to open_clip's own trainer.",
     )

@@ -102,9 +102,9 @@ def caption_rows(
     """Captions of the images in `rows` (shard, uid, key, offset, size), rejected ones included."""
     found: list[_Row] = []
     for batch, images in iterate_images(rows, setting.shards, setting.pool, batch_size=batch_size):
-        readable = [i for i, image in enumerate(images) if image is not None]
+        readable = {i: image for i, image in enumerate(images) if image is not None}
         uids = batch["uid"].to_list()
-        captions = captioner.caption([images[i] for i in readable], [uids[i] for i in readable])
+        captions = captioner.caption(list(readable.values()), [uids[i] for i in readable])
         by_row = dict(zip(readable, captions, strict=True))
         for i, (shard, uid) in enumerate(zip(batch["shard"], uids, strict=True)):
             found.extend(_rows_of(shard, uid, by_row.get(i)))
@@ -120,9 +120,10 @@ def _rows_of(shard: int, uid: bytes, captions: Sequence[Caption] | None) -> Iter
         yield shard, uid, 0, None, None, None, False, STATUS_REJECTED, "image_unreadable"
         return
     for candidate, caption in enumerate(captions):
-        state = (STATUS_OK, None) if caption.text else (STATUS_REJECTED, "empty_caption")
-        told = (caption.log_probability, caption.n_tokens, caption.truncated)
-        yield shard, uid, candidate, caption.text or None, *told, *state
+        status, reason = (STATUS_OK, None) if caption.text else (STATUS_REJECTED, "empty_caption")
+        text, n_tokens = caption.text or None, caption.n_tokens
+        told = (caption.log_probability, n_tokens, caption.truncated)
+        yield shard, uid, candidate, text, *told, status, reason
 
 
 def _captions_not_empty(setting: Setting, name: str) -> Check:

@@ -30,7 +30,8 @@ SECONDS = 5.0
 IMAGES_ASSET = "evaluation_images"
 LIMITS = ImageLimits()
 SAME_IMAGE_BITS = 6
-"""Perceptual hashes this close are taken for one image; at 6 all near-duplicates of real photographs are found."""
+"""Perceptual hashes this close are taken for one image; at 6 all near-duplicates of real
+photographs are found."""
 
 _decode = partial(decode, limits=LIMITS)
 _decode_for_hash = partial(decode, limits=LIMITS, min_side=HASH_SIDE)
@@ -126,7 +127,7 @@ def _matches(setting: Setting, rows: pl.DataFrame) -> list[int]:
 
 
 def same_image_bits(setting: Setting) -> int:
-    """How far apart the hashes of one image may be; drawn scenes differ by less than photographs."""
+    """How far apart hashes of one image may be; drawn scenes differ by less than photographs."""
     return 0 if isinstance(setting.experiment.pool, EmbeddedPool) else SAME_IMAGE_BITS
 
 

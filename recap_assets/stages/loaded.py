@@ -14,13 +14,13 @@ from recap_assets.stages.setting import Setting
 def loaded_captioner(setting: Setting, spec: Source) -> Captioner:
     """The captioner of a source; one at a time stays in memory."""
     trained = setting.workspace.model(spec.model) if isinstance(spec, EmbeddedSource) else None
-    return _captioner(spec, setting.workspace.models, _stamp(trained))
+    return _captioner(spec, setting.workspace.models, _stamp(trained))  # pyright: ignore[reportArgumentType] - specs are frozen, so hashable
 
 
 def loaded_scorer(setting: Setting, spec: ScorerSpec) -> Scorer:
     """The model of a scorer; one at a time stays in memory."""
     trained = setting.workspace.model(spec.model) if isinstance(spec, EmbeddedScorer) else None
-    return _scorer(spec, setting.workspace.models, _stamp(trained))
+    return _scorer(spec, setting.workspace.models, _stamp(trained))  # pyright: ignore[reportArgumentType] - specs are frozen, so hashable
 
 
 @lru_cache(maxsize=1)

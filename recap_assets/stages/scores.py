@@ -144,13 +144,13 @@ def embed_rows(
     batch_size: int,
     advance: ShardProgress,
 ) -> pl.DataFrame:
-    """Embeddings of the images in `rows` (as `usable_images` gives them), without unreadable ones."""
+    """Embeddings of the readable images among `rows`, which are as `usable_images` gives them."""
     frames = [pl.DataFrame(schema=_EMBEDDED)]
     for batch, images in iterate_images(rows, setting.shards, setting.pool, batch_size=batch_size):
-        readable = [i for i, image in enumerate(images) if image is not None]
+        readable = {i: image for i, image in enumerate(images) if image is not None}
         if readable:
-            vectors = scorer.embed_images([images[i] for i in readable])
-            frames.append(_with_vectors(batch[readable].select("shard", "uid"), vectors))
+            vectors = scorer.embed_images(list(readable.values()))
+            frames.append(_with_vectors(batch[list(readable)].select("shard", "uid"), vectors))
         advance(batch.height)
     return pl.concat(frames)
 
@@ -163,7 +163,7 @@ def _with_vectors(rows: pl.DataFrame, vectors: NDArray[np.float32]) -> pl.DataFr
 def _pool_embeddings(setting: Setting, images: pl.DataFrame, key: str) -> pl.DataFrame:
     folder = _metadata_folder(setting)
     vectors = metadata_embeddings(folder, key, images["uid"])
-    found = np.isfinite(vectors).all(axis=1)
+    found = np.atleast_1d(np.isfinite(vectors).all(axis=1))
     norms = np.linalg.norm(vectors[found].astype(np.float32), axis=1, keepdims=True)
     unit = vectors[found].astype(np.float32) / np.maximum(norms, 1e-12)
     return _with_vectors(images.filter(pl.Series(found)).select("shard", "uid"), unit)

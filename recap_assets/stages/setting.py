@@ -85,7 +85,7 @@ class Setting:
         )
 
     def present(self, table: Table, **at: str) -> Callable[[], Collection[str]]:
-        """Looks up which partitions (or seeds) have rows in a table, for the given other columns."""
+        """Looks up which partitions (or seeds) have rows in a table, given the other columns."""
         (column,) = [name for name in table.slices if name not in at] or [""]
 
         def look() -> Collection[str]:

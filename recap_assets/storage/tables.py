@@ -71,7 +71,7 @@ class TableStore:
         frame = pl.scan_delta(delta).select(list(table.columns))
         for column, value in at.items():
             frame = frame.filter(pl.col(column) == value)
-        return frame.cast(dict(table.schema))
+        return frame.cast(pl.Schema(table.schema))
 
     def read(self, table: Table, **at: str | int) -> pl.DataFrame:
         """`scan`, collected."""
@@ -90,7 +90,7 @@ class TableStore:
         return any(wanted.items() <= found.items() for found in self.slices(table))
 
     def slices(self, table: Table) -> list[dict[str, str]]:
-        """The slices that have rows, by the Delta log alone; one without a name for a whole table."""
+        """The slices that have rows, by the Delta log alone; a nameless one for a whole table."""
         if (delta := self._open(table)) is None:
             return []
         return delta.partitions() if table.slices else [{}][: len(delta.file_uris())]
@@ -129,7 +129,10 @@ class TableStore:
         if self.has(table, at):
             predicate = _predicate(at)
             self._retry(
-                table, lambda: DeltaTable(self.uri(table), **self._options()).delete(predicate)
+                table,
+                lambda: DeltaTable(self.uri(table), storage_options=self._options()).delete(
+                    predicate
+                ),
             )
 
     def create(self, table: Table) -> None:
@@ -158,9 +161,9 @@ class TableStore:
                     custom_metadata=dict(facts), max_commit_retries=COMMIT_RETRIES
                 ),
                 post_commithook_properties=PostCommitHookProperties(cleanup_expired_logs=False),
-                **self._options(),
+                storage_options=self._options(),
             )
-            return DeltaTable(self.uri(table), **self._options()).version()
+            return DeltaTable(self.uri(table), storage_options=self._options()).version()
 
         return self._retry(table, write)
 
@@ -181,7 +184,7 @@ class TableStore:
             name=table.name,
             description=table.meaning,
             configuration={"delta.checkpointInterval": str(CHECKPOINT_INTERVAL)},
-            **self._options(),
+            storage_options=self._options(),
         )
 
     def _retry(self, table: Table, action: Callable[[], T]) -> T:
@@ -209,15 +212,15 @@ class TableStore:
     def _open(self, table: Table) -> DeltaTable | None:
         # A fresh handle each time: a reused one gets slower with every commit.
         try:
-            return DeltaTable(self.uri(table), **self._options())
+            return DeltaTable(self.uri(table), storage_options=self._options())
         except TableNotFoundError:
             return None
         except (DeltaError, OSError) as error:
             msg = f"table {table.name} at {self.uri(table)} cannot be opened: {error}"
             raise StorageError(msg) from error
 
-    def _options(self) -> dict[str, dict[str, str]]:
-        return {"storage_options": self.storage_options} if self.storage_options else {}
+    def _options(self) -> dict[str, str] | None:
+        return self.storage_options or None
 
 
 def conform(table: Table, at: Slice, frame: pl.DataFrame) -> pl.DataFrame:

@@ -33,7 +33,11 @@ class World:
             "a": [Dependency("pool", same)],
             "b": [Dependency("pool", same)],
             "threshold": [Dependency("a", everything)],
-            "mix": [Dependency("threshold", everything), Dependency("a", same), Dependency("b", same)],
+            "mix": [
+                Dependency("threshold", everything),
+                Dependency("a", same),
+                Dependency("b", same),
+            ],
             "clip": [Dependency("mix", everything)],
         }
         dimensions = {"threshold": "none", "clip": "seed"}

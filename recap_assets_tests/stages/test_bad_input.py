@@ -1,4 +1,4 @@
-"""Odd and broken input: a clear error or a counted rejection, nothing half-written, and it goes on."""
+"""Odd and broken input: a clear error or a counted rejection, nothing half-written."""
 
 import io
 import json
@@ -12,6 +12,7 @@ from PIL import Image
 from recap_assets.mixing.thresholds import EmptyPopulationError
 from recap_assets.pool.manifest import PoolError
 from recap_assets.specs import tables as t
+from recap_assets.stages import captions
 from recap_assets_tests.tiny import EXPERIMENT, Bench, Memory, tiny_experiment
 
 
@@ -158,8 +159,6 @@ def test_a_crash_in_a_long_partition_loses_one_shard_of_work(
         tmp_path / "data", tiny_experiment(**real_pool(pool, shards_per_partition=3)), memory
     )
     bench.build("world", "pool", "models")
-    from recap_assets.stages import captions
-
     real, shards = captions.caption_rows, []
 
     def dies_at_the_third(setting, captioner, rows, batch_size, advance):

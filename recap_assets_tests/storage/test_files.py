@@ -32,13 +32,17 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(
     assert [entry.name for entry in tmp_path.iterdir()] == ["file.txt"]
 
 
+def _write_and_fail(folder: Path) -> None:
+    (folder / "weights").write_text("2")
+    raise RuntimeError
+
+
 def test_a_folder_is_replaced_when_its_maker_succeeds_and_kept_when_not(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     with replaced_directory(folder) as new:
         (new / "weights").write_text("1")
     with pytest.raises(RuntimeError), replaced_directory(folder) as new:
-        (new / "weights").write_text("2")
-        raise RuntimeError
+        _write_and_fail(new)
     assert (folder / "weights").read_text() == "1"
     with replaced_directory(folder) as new:
         (new / "other").write_text("3")

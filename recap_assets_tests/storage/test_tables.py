@@ -146,7 +146,7 @@ def test_plain_polars_and_duckdb_see_the_rows(store: TableStore) -> None:
     assert duckdb.sql("SELECT count(*) FROM frame").fetchall() == [(2,)]
     assert frame.height == 2
     paths = DeltaTable(uri).file_uris()
-    total = duckdb.sql(f"SELECT sum(score) FROM read_parquet({paths})").fetchall()[0][0]
+    total = duckdb.read_parquet(paths).sum("score").fetchall()[0][0]
     assert total == pytest.approx(0.5)
 
 
