@@ -31,7 +31,7 @@ check: install  ## Format, lint, types, layers, definitions, tests
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/pyright
-	RECAP_INSTANCE=$(RECAP_DATA)/check RECAP_LOGS=$(RECAP_DATA)/check/logs $(BIN)/dagster definitions validate -w workspace.yaml
+	RECAP_INSTANCE=$(RECAP_DATA)/check $(BIN)/dagster definitions validate -w workspace.yaml
 	$(BIN)/python -m pytest
 
 bench: install  ## Ratios, each measured in one run on this machine

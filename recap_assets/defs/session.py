@@ -25,7 +25,6 @@ from recap_assets.storage.workspace import Workspace
 EXPERIMENT_VARIABLE = "RECAP_EXPERIMENT"
 SETTINGS_VARIABLE = "RECAP_SET"
 INSTANCE_VARIABLE = "RECAP_INSTANCE"
-LOGS_VARIABLE = "RECAP_LOGS"
 HOME_VARIABLE = "DAGSTER_HOME"
 
 
@@ -60,7 +59,6 @@ class Session:
         os.environ[EXPERIMENT_VARIABLE] = str(self.path.absolute())
         os.environ[SETTINGS_VARIABLE] = json.dumps(self.settings)
         os.environ[INSTANCE_VARIABLE] = str(workspace.instance)
-        os.environ[LOGS_VARIABLE] = str(workspace.instance / "logs")
         os.environ.setdefault(HOME_VARIABLE, str(_home(workspace)))
         os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "yes")
 
