@@ -9,6 +9,7 @@ from rich.table import Table
 
 from recap_assets.defs.session import Session
 from recap_assets.specs.tables import CLIP_SCORES, DIVERSITY_SUMMARY
+from recap_assets.stages.mix_diversity import unique_trigrams_of_trial
 from recap_assets.stages.mixes import trial
 
 
@@ -18,29 +19,32 @@ def print_trial(session: Session, *, as_json: bool) -> None:
     if tables.version(CLIP_SCORES) is None:
         msg = "there are no scores yet: run `recap build` first; `mix try` only counts"
         raise click.ClickException(msg)
-    rows = trial(session.setting)
+    diversity = unique_trigrams_of_trial(session.setting)
+    rows = trial(session.setting).join(diversity, on="mix", how="left")
     if as_json:
         click.echo(json.dumps(rows.to_dicts(), indent=2))
         return
     console = Console()
     console.print(_table(rows))
     console.print(_overlap(rows))
-    diversity = tables.read(DIVERSITY_SUMMARY)
-    if not diversity.is_empty():
-        console.print(_diversity(diversity))
+    sources = tables.read(DIVERSITY_SUMMARY)
+    if not sources.is_empty():
+        console.print(_diversity(sources))
 
 
 def _table(rows: pl.DataFrame) -> Table:
     table = Table(title="Mixes, counted without writing anything", title_justify="left")
     for name in ("mix", "cut-offs", "sources"):
         table.add_column(name, overflow="fold")
-    for name in ("pairs", "images", "mean score"):
+    trigrams = f"trigrams in {rows['sample_size'].max() or 0:,}"
+    for name in ("pairs", "images", "mean score", trigrams):
         table.add_column(name, justify="right")
     for row in rows.iter_rows(named=True):
         cutoffs = "\n".join(f"{c['source']} >= {c['value']:.4f}" for c in row["thresholds"])
         shares = "\n".join(f"{100 * s['share']:.1f} % {s['source']}" for s in row["source_shares"])
         mean = "-" if row["mean_score"] is None else f"{row['mean_score']:.4f}"
-        numbers = (f"{row['n_pairs']:,}", f"{row['n_images']:,}", mean)
+        trigrams = f"{row['unique_trigrams'] or 0:,}"
+        numbers = (f"{row['n_pairs']:,}", f"{row['n_images']:,}", mean, trigrams)
         table.add_row(row["mix"], cutoffs, shares, *numbers, end_section=True)
     return table
 

@@ -1,34 +1,71 @@
 """Diversity of whole mixes, on samples of one size."""
 
+from collections.abc import Mapping
+
 import polars as pl
 
 from recap_assets.diversity.ngrams import unique_trigrams
+from recap_assets.mixing.selection import realise, select
 from recap_assets.specs.draws import uid_hashes
 from recap_assets.specs.tables import CURATED_MIXES
+from recap_assets.stages.mixes import candidates_of, score_view, sets_of
 from recap_assets.stages.setting import Setting
+
+PARTITIONS_TRIED = 4
+
+UNIQUE_TRIGRAMS = pl.Schema(
+    {"mix": pl.String, "sample_size": pl.Int64, "unique_trigrams": pl.Int64}
+)
 
 
 def unique_trigrams_of_mixes(setting: Setting) -> pl.DataFrame:
-    """Distinct trigrams of each mix on as many pairs as the smallest one has, at most the sample.
+    """Distinct trigrams of each mix as it was built.
 
     Returns:
-        mix, unique_trigrams.
+        UNIQUE_TRIGRAMS. Every mix counts on as many pairs as the smallest one has, at most
+        `diversity.sample`, drawn by (seed, uid); an empty mix counts 0.
     """
-    names = list(setting.experiment.mixes)
-    texts = {name: _sampled(setting, name) for name in names}
-    size = min((len(found) for found in texts.values() if len(found)), default=0)
-    counts = [unique_trigrams(found[:size]) for found in texts.values()]
-    return pl.DataFrame(
-        {"mix": names, "unique_trigrams": counts},
-        schema={"mix": pl.String, "unique_trigrams": pl.Int64},
-    )
-
-
-def _sampled(setting: Setting, mix: str) -> pl.Series:
-    diversity = setting.experiment.diversity
-    rows = setting.workspace.tables.scan(CURATED_MIXES, mix=mix).filter(
+    built = setting.workspace.tables.scan(CURATED_MIXES).filter(
         pl.col("partition").is_in(list(setting.partitions))
     )
-    pairs = rows.select("uid", "source", "text").sort("uid", "source").collect()
-    drawn = pl.Series(uid_hashes(diversity.seed, "mix diversity", pairs["uid"]), dtype=pl.UInt64)
-    return pairs.with_columns(draw=drawn).bottom_k(diversity.sample, by="draw").sort("draw")["text"]
+    names = setting.experiment.mixes
+    return _counted(
+        setting,
+        {
+            name: built.filter(pl.col("mix") == name).select("uid", "source", "text").collect()
+            for name in names
+        },
+    )
+
+
+def unique_trigrams_of_trial(setting: Setting) -> pl.DataFrame:
+    """The same before anything is built, from at most four partitions spread over the pool."""
+    keys = list(setting.partitions)
+    chosen = keys[:: max(1, len(keys) // PARTITIONS_TRIED)][:PARTITIONS_TRIED]
+    return _counted(
+        setting, {name: _tried(setting, name, chosen) for name in setting.experiment.mixes}
+    )
+
+
+def _tried(setting: Setting, name: str, partitions: list[str]) -> pl.DataFrame:
+    mix = setting.experiment.mixes[name]
+    scorer = setting.experiment.scorer_of(mix)
+    cutoffs = realise(mix, scorer, lambda source: score_view(setting, scorer, source))
+    sets = sets_of(setting, mix)
+    parts = [select(mix, cutoffs, candidates_of(setting, mix, key), sets) for key in partitions]
+    return pl.concat(parts).select("uid", "source", "text")
+
+
+def _counted(setting: Setting, pairs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    sampled = {name: _sampled(setting, frame) for name, frame in pairs.items()}
+    size = min((len(texts) for texts in sampled.values() if len(texts)), default=0)
+    rows = [(name, size, unique_trigrams(texts[:size])) for name, texts in sampled.items()]
+    return pl.DataFrame(rows, schema=UNIQUE_TRIGRAMS, orient="row")
+
+
+def _sampled(setting: Setting, pairs: pl.DataFrame) -> pl.Series:
+    diversity = setting.experiment.diversity
+    ordered = pairs.sort("uid", "source")
+    hashes = uid_hashes(diversity.seed, "mix diversity", ordered["uid"])
+    drawn = ordered.with_columns(draw=pl.Series(hashes, dtype=pl.UInt64))
+    return drawn.bottom_k(diversity.sample, by="draw").sort("draw", "source")["text"]
