@@ -1,0 +1,139 @@
+"""One event for each partition, with versions of our own, and the records read from it."""
+
+from collections.abc import Callable
+
+import dagster as dg
+import pytest
+
+from recap_assets.defs.assets import FORCE_TAG, asset_key, assets_of
+from recap_assets.defs.events import (
+    DATA_VERSION,
+    FINGERPRINT,
+    INPUT_VERSION,
+    DagsterRecords,
+)
+from recap_assets.defs.ranges import range_tags
+from recap_assets.defs.session import Session
+from recap_assets.orchestration.planner import plan
+from recap_assets.specs.tables import RAW_POOL
+
+PARTITIONS = ("00000", "00001", "00002")
+WORLD, RAW = "embedded_world/pool", "raw_pool"
+
+Run = Callable[..., dg.ExecuteInProcessResult]
+
+
+@pytest.fixture
+def run(session: Session, instance: dg.DagsterInstance) -> Run:
+    """Executes one run of some assets, over a range of partitions if some are given."""
+    definitions = dg.Definitions(assets=assets_of(session.graph))
+    job = definitions.resolve_implicit_global_asset_job_def()
+
+    def execute(*assets: str, partitions: tuple[str, ...] = PARTITIONS, **tags: str):
+        return job.execute_in_process(
+            instance=instance,
+            asset_selection=[asset_key(asset) for asset in assets],
+            tags={**range_tags(partitions), **tags},
+            raise_on_error=False,
+        )
+
+    return execute
+
+
+def events_of(instance: dg.DagsterInstance, asset: str) -> list[dg.AssetMaterialization]:
+    """Its materializations, the first one first."""
+    found = instance.fetch_materializations(asset_key(asset), limit=100).records
+    return [record.asset_materialization for record in reversed(found)]
+
+
+def test_a_range_of_partitions_gives_one_event_each_with_its_own_versions(
+    run: Run, instance: dg.DagsterInstance
+) -> None:
+    assert run(WORLD, RAW).success
+    world, raw = events_of(instance, WORLD), events_of(instance, RAW)
+    assert [event.partition for event in world] == list(PARTITIONS)
+    assert [event.partition for event in raw] == list(PARTITIONS)
+    for name in (DATA_VERSION, FINGERPRINT):
+        assert len({event.tags[name] for event in raw}) == len(PARTITIONS)
+    for drawn, read in zip(world, raw, strict=True):
+        assert read.tags[INPUT_VERSION + WORLD] == drawn.tags[DATA_VERSION]
+        assert read.metadata["dagster/row_count"].value == 20
+        assert "preview" in read.metadata
+
+
+def test_dagster_takes_our_data_version_for_its_own(run: Run, instance: dg.DagsterInstance) -> None:
+    run(WORLD, RAW)
+    record = instance.get_latest_data_version_record(asset_key(RAW), partition_key="00001")
+    event = record.asset_materialization
+    versions = {e.partition: e.tags[DATA_VERSION] for e in events_of(instance, RAW)}
+    assert event.tags[DATA_VERSION] == versions["00001"]
+
+
+def test_the_records_are_what_the_events_say(
+    run: Run, session: Session, instance: dg.DagsterInstance
+) -> None:
+    run(WORLD, RAW)
+    remembered = DagsterRecords(instance).remembered(RAW)
+    assert set(remembered) == set(PARTITIONS)
+    for event in events_of(instance, RAW):
+        one = remembered[event.partition]
+        assert one.record.fingerprint == event.tags[FINGERPRINT]
+        assert one.record.data_version == event.tags[DATA_VERSION]
+        assert list(one.record.inputs) == [WORLD]
+        assert one.record.code_version == session.graph.nodes[RAW].code_version
+        assert one.record.n_rows == 20
+        assert sum(one.rejected.values()) == event.metadata["rejected"].value
+    stale = {entry.asset for entry in plan(session.graph, DagsterRecords(instance)).entries}
+    assert not stale & {WORLD, RAW}
+
+
+def test_a_second_run_computes_nothing_and_says_so(
+    run: Run, session: Session, instance: dg.DagsterInstance
+) -> None:
+    run(WORLD, RAW)
+    version = session.setting.workspace.tables.version(RAW_POOL)
+    assert run(WORLD, RAW).success
+    first, again = events_of(instance, RAW)[:3], events_of(instance, RAW)[3:]
+    assert [event.metadata["reused"].value for event in again] == ["yes"] * 3
+    assert [event.tags for event in again] == [event.tags for event in first]
+    assert session.setting.workspace.tables.version(RAW_POOL) == version
+
+
+def test_a_forced_run_computes_and_does_not_write_equal_content(
+    run: Run, session: Session, instance: dg.DagsterInstance
+) -> None:
+    run(WORLD, RAW)
+    version = session.setting.workspace.tables.version(RAW_POOL)
+    assert run(RAW, partitions=("00001",), **{FORCE_TAG: "true"}).success
+    event = events_of(instance, RAW)[-1]
+    assert event.partition == "00001"
+    assert "reused" not in event.metadata
+    assert event.metadata["rewritten"].value is False
+    assert session.setting.workspace.tables.version(RAW_POOL) == version
+
+
+def test_checks_are_judged_once_over_all_partitions_of_a_run(run: Run) -> None:
+    result = run(WORLD, RAW)
+    found = {e.check_name: (e.passed, e.metadata) for e in result.get_asset_check_evaluations()}
+    assert set(found) == {"uids_are_unique", "most_samples_are_usable"}
+    assert all(passed for passed, _ in found.values())
+    assert found["uids_are_unique"][1]["samples"].value == 60
+
+
+def test_what_was_never_built_upstream_fails_in_words(run: Run) -> None:
+    result = run(RAW, partitions=("00000",))
+    (failure,) = result.get_step_failure_events()
+    assert "embedded_world/pool, never built" in str(failure.step_failure_data.error)
+
+
+def test_a_failed_partition_keeps_those_before_it(
+    run: Run, instance: dg.DagsterInstance, session: Session
+) -> None:
+    run(WORLD)
+    (session.setting.workspace.world / "pool" / "00000001.tar").unlink()
+    assert not run(RAW).success
+    # The step was tried twice: the second time the first partition is there already.
+    kept, again = events_of(instance, RAW)
+    assert (kept.partition, again.partition) == ("00000", "00000")
+    assert again.metadata["reused"].value == "yes"
+    assert set(DagsterRecords(instance).latest(RAW)) == {"00000"}
