@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from multiprocessing.queues import Queue
 
 import dagster as dg
+from dagster._utils.error import SerializableErrorInfo
 
 from recap_assets.defs.assets import asset_key, assets_of, progress_listener
 from recap_assets.defs.events import DagsterRecords
@@ -34,6 +35,7 @@ DIED = (
 STILL_STALE = (
     "was built and is out of date still: what it reads keeps changing, or a bug; see the run"
 )
+OURS = "recap_assets."
 
 News = tuple[str, str, float]
 """Asset, partition and its done fraction, as a worker tells it."""
@@ -206,7 +208,16 @@ def _run(assets: Sequence[str], partitions: tuple[str, ...]) -> str | None:
     return "; ".join(dict.fromkeys(_in_words(error) for error in failures)) or None
 
 
-def _in_words(error: object) -> str:
-    while (cause := getattr(error, "cause", None)) is not None:
-        error = cause
-    return str(getattr(error, "message", error)).strip()
+def _in_words(error: SerializableErrorInfo | None) -> str:
+    # Dagster wraps our error, and ours may be raised from a library's, which says less.
+    while error is not None and error.cause is not None and _is_wrapper(error.cls_name):
+        error = error.cause
+    if error is None:
+        return "failed without an error"
+    message = error.message.strip()
+    is_ours = message.startswith(OURS)
+    return message.partition(": ")[2] if is_ours else message
+
+
+def _is_wrapper(name: str | None) -> bool:
+    return name is not None and name.startswith(("Dagster", "RetryRequested"))
