@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from multiprocessing.queues import Queue
 
 import dagster as dg
-from dagster._utils.error import SerializableErrorInfo
+from dagster_shared.error import SerializableErrorInfo
 
 from recap_assets.defs.assets import asset_key, assets_of, progress_listener
 from recap_assets.defs.events import DagsterRecords
