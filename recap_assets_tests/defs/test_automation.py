@@ -46,7 +46,9 @@ def test_running_what_was_asked_for_brings_it_up_to_date(
     assert list(stale_runs(session, instance, {WORLD})) == []
     (request,) = stale_runs(session, instance, {RAW})
     execute(session, instance, request)
-    assert not {WORLD, RAW} & {e.asset for e in plan(session.graph, DagsterRecords(instance)).entries}
+    assert not {WORLD, RAW} & {
+        e.asset for e in plan(session.graph, DagsterRecords(instance)).entries
+    }
 
 
 def test_a_gap_splits_the_runs(session: Session, instance: dg.DagsterInstance) -> None:

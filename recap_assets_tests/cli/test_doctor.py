@@ -1,0 +1,96 @@
+"""The doctor names each thing that stands between an experiment and its build."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from recap_assets_tests.cli.conftest import Recap
+from recap_assets_tests.defs.shards import write_shard
+from recap_assets_tests.tiny import EXPERIMENT
+
+Written = Callable[..., Path]
+
+
+def wrong(output: str) -> list[str]:
+    return [
+        line.removeprefix("wrong  ") for line in output.splitlines() if line.startswith("wrong")
+    ]
+
+
+def test_a_good_file_is_in_order(recap: Recap, written: Written) -> None:
+    done = recap("--experiment", written(), "doctor")
+    assert (done.exit_code, wrong(done.output)) == (0, [])
+    assert "Everything is in order." in done.output
+    assert "pool: 60 samples are drawn" in done.output
+
+
+def test_shards_are_counted_and_half_written_ones_named(
+    recap: Recap, written: Written, tmp_path: Path
+) -> None:
+    write_shard(tmp_path / "pool", 0, ["a boat"])
+    write_shard(tmp_path / "pool", 1, ["a tree"], suffix=".tar.part")
+    pool = {"kind": "webdataset", "shards": str(tmp_path / "pool")}
+    done = recap("--experiment", written(pool=pool), "doctor")
+    assert done.exit_code == 0
+    assert "pool: 1 shards" in done.output
+    assert "00000001.tar.part is left aside: a temporary name" in done.output
+
+
+def test_a_pool_that_is_not_there(recap: Recap, written: Written, tmp_path: Path) -> None:
+    pool = {"kind": "webdataset", "shards": str(tmp_path / "nowhere")}
+    done = recap("--experiment", written(pool=pool), "doctor")
+    assert done.exit_code == 1
+    (line,) = wrong(done.output)
+    assert line.startswith("pool: ")
+    assert "there is no folder" in line
+    assert "1 found wrong." in done.output
+
+
+@pytest.mark.parametrize("kind", ["sources", "scorers"])
+def test_a_model_that_is_not_there(
+    recap: Recap, written: Written, tmp_path: Path, kind: str
+) -> None:
+    missing = str(tmp_path / "no_model")
+    specs = {
+        "sources": {"a": {"kind": "transformers", "model": missing}},
+        "scorers": {
+            "clip": {"kind": "open_clip", "model": "ViT-B-32", "pretrained": f"{missing}.pt"}
+        },
+    }
+    done = recap("--experiment", written(**{kind: specs[kind]}), "doctor")
+    assert done.exit_code == 1, done.output
+    (line,) = wrong(done.output)
+    assert line.startswith(f"{kind}.")
+    assert missing in line
+
+
+def test_an_unknown_key_with_the_one_that_was_meant(recap: Recap, written: Written) -> None:
+    pool = {**EXPERIMENT["pool"], "sampels": 3}
+    done = recap("--experiment", written(pool=pool), "doctor")
+    assert done.exit_code == 1
+    (line,) = wrong(done.output)
+    assert "pool.sampels: unknown key; did you mean 'samples'?" in line
+
+
+def test_an_evaluation_set_and_a_lexicon_that_are_not_there(
+    recap: Recap, written: Written, tmp_path: Path
+) -> None:
+    tasks = {"birds": {"kind": "webdataset", "path": str(tmp_path / "birds")}}
+    changes = {
+        "evaluation": {"tasks": tasks},
+        "report": {},
+        "diversity": {"sample": 30, "nouns": str(tmp_path / "nouns.txt")},
+    }
+    done = recap("--experiment", written(**changes), "doctor")
+    assert done.exit_code == 1
+    places = [line.partition(":")[0] for line in wrong(done.output)]
+    assert places == ["evaluation.tasks.birds", "diversity.nouns"]
+
+
+def test_a_data_folder_that_is_a_file(recap: Recap, written: Written, tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("in the way")
+    done = recap("--experiment", written(), "doctor")
+    assert done.exit_code == 1
+    (line,) = wrong(done.output)
+    assert "cannot be written" in line

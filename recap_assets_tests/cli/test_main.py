@@ -1,0 +1,132 @@
+"""What a user sees: words for what is wrong, exit codes, and a quick start."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+
+from recap_assets.cli import main
+from recap_assets.specs.loading import load_experiment
+from recap_assets.storage.tables import StorageError
+from recap_assets_tests.cli.conftest import Recap
+
+
+def in_a_process(*words: str, code: str | None = None) -> subprocess.CompletedProcess[str]:
+    start = ["-c", code] if code else ["-m", "recap_assets.cli.main"]
+    command = [sys.executable, *start, *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own words
+
+
+def test_help_needs_neither_dagster_nor_a_model_library() -> None:
+    code = """
+import sys
+from recap_assets.cli.main import recap
+recap(["--help"], standalone_mode=False)
+sys.exit(str(sorted({"dagster", "torch", "transformers", "open_clip"} & set(sys.modules)) or ""))
+"""
+    done = in_a_process(code=code)
+    assert "build" in done.stdout
+    assert done.stderr.strip() == ""
+
+
+def test_a_missing_experiment_is_told_in_words(tmp_path: Path) -> None:
+    done = in_a_process("--experiment", str(tmp_path / "missing.yaml"), "build")
+    assert done.returncode == 2
+    assert "missing.yaml: cannot be read: No such file or directory" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "words"),
+    [
+        (KeyboardInterrupt(), 130, "run again to go on"),
+        (click.Abort(), 130, "run again to go on"),
+        (StorageError("table x: no space left on the disk"), 2, "no space left"),
+        (click.ClickException("there are no scores yet"), 1, "there are no scores yet"),
+    ],
+)
+def test_what_stops_a_command_is_told_in_words(
+    raised: BaseException,
+    code: int,
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def stops() -> None:
+        raise raised
+
+    monkeypatch.setitem(main.recap.commands, "tables", click.Command("tables", callback=stops))
+    monkeypatch.setattr(sys, "argv", ["recap", "tables"])
+    with pytest.raises(SystemExit) as stopped:
+        main.main()
+    assert stopped.value.code == code
+    printed = capsys.readouterr().err
+    assert words in printed
+    assert "Traceback" not in printed
+
+
+def test_the_starting_file_is_an_experiment(recap: Recap, tmp_path: Path) -> None:
+    printed = recap("init", "--stdout").output
+    path = tmp_path / "mine.yaml"
+    path.write_text(printed)
+    assert load_experiment(path).name == "my_experiment"
+    assert "kind: webdataset" in printed
+
+
+def test_the_starting_file_never_replaces_a_file(recap: Recap, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    assert recap("init", path).exit_code == 0
+    path.write_text("mine")
+    refused = recap("init", path)
+    assert refused.exit_code == 1
+    assert "exists; name another file" in refused.output
+    assert path.read_text() == "mine"
+
+
+def test_a_fresh_folder_has_everything_to_do(recap: Recap, written: Callable[..., Path]) -> None:
+    rows = json.loads(recap("--experiment", written(), "plan", "--json").output)
+    ready = {row["asset"] for row in rows if row["state"] == "ready"}
+    assert ready == {
+        "embedded_world/pool", "embedded_world/corpora/broad", "embedded_world/corpora/pairs",
+        "embedded_world/evaluation/coarse", "embedded_world/evaluation/retrieval",
+        "thresholds/raw",  # a mix without a cut-off reads nothing
+    }  # fmt: skip
+    assert all(row["expected_seconds"] > 0 for row in rows)
+    assert {row["partition"] for row in rows if row["asset"] == "raw_pool"} == {
+        "00000", "00001", "00002",
+    }  # fmt: skip
+
+
+def test_the_status_of_a_fresh_folder(recap: Recap, written: Callable[..., Path]) -> None:
+    path = written()
+    rows = json.loads(recap("--experiment", path, "status", "--json").output)
+    assert {row["asset"]: row["partitions"] for row in rows}["raw_pool"] == 3
+    assert {(row["built"], row["rows"], row["last_built"]) for row in rows} == {(0, 0, None)}
+    assert "never" in recap("--experiment", path, "status").output
+
+
+def test_settings_before_the_subcommand_are_laid_over_the_file(
+    recap: Recap, written: Callable[..., Path]
+) -> None:
+    words = ("--experiment", written(), "--set", "pool.samples=20", "plan", "--json")
+    rows = json.loads(recap(*words).output)
+    assert [row["partition"] for row in rows if row["asset"] == "raw_pool"] == ["00000"]
+
+
+def test_a_dry_run_shows_the_plan_and_builds_nothing(
+    recap: Recap, written: Callable[..., Path], tmp_path: Path
+) -> None:
+    done = recap("--experiment", written(), "build", "--dry-run")
+    assert done.exit_code == 0
+    assert "never built" in done.output
+    assert not (tmp_path / "data" / "tiny" / "tables").exists()
+
+
+def test_trying_mixes_before_there_are_scores(recap: Recap, written: Callable[..., Path]) -> None:
+    done = recap("mix", "try", "--experiment", written())
+    assert done.exit_code == 1
+    assert "there are no scores yet" in done.output
