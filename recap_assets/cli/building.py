@@ -45,7 +45,7 @@ def run_build(session: Session, *, jobs: int, ask: bool, dry_run: bool) -> int:
 
 
 def _print_accounts(console: Console, session: Session) -> None:
-    """Where every sample went: used, or set aside for which reason."""
+    """Where every sample went."""
     for account in accounts(session.setting):
         reasons = ", ".join(f"{n:,} {why}" for why, n in account.rejected.items()) or "none"
         console.print(

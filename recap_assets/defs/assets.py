@@ -25,9 +25,14 @@ PARTITIONS_PER_RUN = 64
 pool_partitions = dg.DynamicPartitionsDefinition(name=POOL_PARTITIONS)
 
 
-def assets_of(graph: Graph) -> list[dg.AssetsDefinition]:
-    """One asset for each node of the graph."""
-    return [_asset(graph, node) for node in graph.nodes.values()]
+def assets_of(graph: Graph, *, in_pools: bool = True) -> list[dg.AssetsDefinition]:
+    """One asset for each node of the graph.
+
+    Args:
+        graph: The nodes.
+        in_pools: Whether a step takes a place in its concurrency pool.
+    """
+    return [_asset(graph, node, in_pools=in_pools) for node in graph.nodes.values()]
 
 
 def asset_key(name: str) -> dg.AssetKey:
@@ -35,7 +40,7 @@ def asset_key(name: str) -> dg.AssetKey:
     return dg.AssetKey(name.split("/"))
 
 
-def _asset(graph: Graph, node: Node) -> dg.AssetsDefinition:
+def _asset(graph: Graph, node: Node, *, in_pools: bool) -> dg.AssetsDefinition:
     @dg.asset(
         key=asset_key(node.key),
         deps=[_dep(graph, node, dependency) for dependency in node.dependencies],
@@ -46,7 +51,7 @@ def _asset(graph: Graph, node: Node) -> dg.AssetsDefinition:
         group_name=node.stage,
         kinds=set(node.kinds),
         owners=OWNERS,
-        pool=node.pool,
+        pool=node.pool if in_pools else None,
         retry_policy=dg.RetryPolicy(max_retries=1, delay=2, backoff=dg.Backoff.EXPONENTIAL),
         check_specs=[_check_spec(node, check) for check in node.checks],
         metadata={"spec": dg.MetadataValue.json(node.spec_value)},
@@ -72,9 +77,7 @@ def _build(context: dg.AssetExecutionContext, graph: Graph, node: Node, partitio
         force=context.run.tags.get(FORCE_TAG) == "true",
         progress=_progress_for(node, partition),
     )
-    event = materialization(
-        context.asset_key, partition, built.record, built.outcome, built.seconds
-    )
+    event = materialization(context.asset_key, partition, built)
     context.log_event(event)
     verb = "reused" if built.reused else f"built in {built.seconds:.1f} s"
     context.log.info(f"{node.key}[{partition}] {verb}: {built.outcome.n_rows} rows")

@@ -21,6 +21,7 @@ import dagster as dg
 from dagster_shared.error import SerializableErrorInfo
 
 from recap_assets.defs.assets import asset_key, assets_of, progress_listener
+from recap_assets.defs.dead_runs import close_dead_runs, driver_tags
 from recap_assets.defs.events import DagsterRecords
 from recap_assets.defs.ranges import range_tags
 from recap_assets.defs.session import Session
@@ -75,7 +76,9 @@ class Build:
         self.session = session
         self.jobs = jobs
         self.state = State()
-        self._records = RememberedRecords(DagsterRecords(session.open_instance()))
+        instance = session.open_instance()
+        close_dead_runs(instance)
+        self._records = RememberedRecords(DagsterRecords(instance))
         self._running: dict[Future[str | None], tuple[Batch, float]] = {}
 
     def plan(self, *, look_for_content: bool = True) -> Plan:
@@ -178,9 +181,11 @@ _worker: dict[str, object] = {}
 
 def _start_worker(progress: "Queue[News]", jobs: int) -> None:
     threading.Thread(target=_leave_with_parent, daemon=True).start()
-    os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // jobs))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
     session = Session.from_environment()
-    definitions = dg.Definitions(assets=assets_of(session.graph))
+    # The number of workers is the limit here: a place in a pool would be waited for for ever where
+    # a killed process of another machine still holds it.
+    definitions = dg.Definitions(assets=assets_of(session.graph, in_pools=False))
     _worker["job"] = definitions.resolve_implicit_global_asset_job_def()
     _worker["instance"] = session.open_instance()
     progress_listener.set(lambda *news: progress.put(news))
@@ -200,7 +205,7 @@ def _run(assets: Sequence[str], partitions: tuple[str, ...]) -> str | None:
     result = _worker["job"].execute_in_process(  # type: ignore[attr-defined]
         instance=_worker["instance"],
         asset_selection=[asset_key(asset) for asset in assets],
-        tags={"recap/door": "recap build", **range_tags(partitions)},
+        tags={**driver_tags(), **range_tags(partitions)},
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         raise_on_error=False,
     )

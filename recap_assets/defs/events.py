@@ -13,13 +13,15 @@ from datetime import UTC, datetime
 import dagster as dg
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 
-from recap_assets.orchestration.graph import Outcome
-from recap_assets.orchestration.planner import Record
+from recap_assets.orchestration.building import Built
+from recap_assets.orchestration.planner import OUTSIDE, Record
 
 DATA_VERSION = "dagster/data_version"
 USER_PROVIDED = "dagster/data_version_is_user_provided"
 CODE_VERSION = "dagster/code_version"
 INPUT_VERSION = "dagster/input_data_version/"
+INPUT_EVENT = "dagster/input_event_pointer/"
+OUTSIDE_VERSION = "recap/outside_version"
 FINGERPRINT = "recap/fingerprint"
 N_ROWS = "recap/n_rows"
 REJECTED = "rejected/"
@@ -28,14 +30,13 @@ NO_AUTOMATIC_EVENTS = {SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True}
 _BATCH = 1_000
 
 
-def materialization(
-    key: dg.AssetKey, partition: str, record: Record, outcome: Outcome, seconds: float
-) -> dg.AssetMaterialization:
+def materialization(key: dg.AssetKey, partition: str, built: Built) -> dg.AssetMaterialization:
     """The event of one finished partition."""
+    outcome = built.outcome
     metadata: dict[str, dg.MetadataValue] = {
         "dagster/row_count": dg.MetadataValue.int(outcome.n_rows),
         "rejected": dg.MetadataValue.int(sum(outcome.rejected.values())),
-        "seconds": dg.MetadataValue.float(round(seconds, 3)),
+        "seconds": dg.MetadataValue.float(round(built.seconds, 3)),
         "rewritten": dg.MetadataValue.bool(outcome.table_version is not None),
     }
     for reason, n in outcome.rejected.items():
@@ -47,7 +48,7 @@ def materialization(
     if outcome.table_version is not None:
         metadata["delta_version"] = dg.MetadataValue.int(outcome.table_version)
     return dg.AssetMaterialization(
-        key, partition=partition or None, metadata=metadata, tags=_tags(record)
+        key, partition=partition or None, metadata=metadata, tags=_tags(built)
     )
 
 
@@ -57,15 +58,19 @@ def _number(value: float) -> dg.MetadataValue:
     return dg.MetadataValue.float(value)
 
 
-def _tags(record: Record) -> dict[str, str]:
-    return {
+def _tags(built: Built) -> dict[str, str]:
+    record = built.record
+    tags = {
         DATA_VERSION: record.data_version,
         USER_PROVIDED: "true",
         CODE_VERSION: record.code_version,
         FINGERPRINT: record.fingerprint,
         N_ROWS: str(record.n_rows),
-        **{f"{INPUT_VERSION}{name}": version for name, version in record.inputs.items()},
     }
+    for name, version in record.inputs.items():
+        # Dagster's own staleness reads its tags, and takes every name there for an asset.
+        tags[OUTSIDE_VERSION if name == OUTSIDE else f"{INPUT_VERSION}{name}"] = version
+    return tags | {f"{INPUT_EVENT}{name}": str(i) for name, i in built.input_events.items()}
 
 
 @dataclass(frozen=True)
@@ -135,7 +140,7 @@ def _remembered(row: dg.EventLogRecord, event: dg.AssetMaterialization) -> Remem
     }
     seconds = values.get("seconds")
     return Remembered(
-        record=_record(event.tags or {}),
+        record=_record(event.tags or {}, row.storage_id),
         built_at=datetime.fromtimestamp(row.timestamp, UTC),
         seconds=seconds if isinstance(seconds, float) else 0.0,
         rejected=rejected,
@@ -143,15 +148,19 @@ def _remembered(row: dg.EventLogRecord, event: dg.AssetMaterialization) -> Remem
     )
 
 
-def _record(tags: Mapping[str, str]) -> Record:
+def _record(tags: Mapping[str, str], event_id: int) -> Record:
+    inputs = {
+        name.removeprefix(INPUT_VERSION): version
+        for name, version in tags.items()
+        if name.startswith(INPUT_VERSION)
+    }
+    if OUTSIDE_VERSION in tags:
+        inputs[OUTSIDE] = tags[OUTSIDE_VERSION]
     return Record(
         data_version=tags[DATA_VERSION],
         fingerprint=tags[FINGERPRINT],
         code_version=tags[CODE_VERSION],
-        inputs={
-            name.removeprefix(INPUT_VERSION): version
-            for name, version in tags.items()
-            if name.startswith(INPUT_VERSION)
-        },
+        inputs=inputs,
         n_rows=int(tags.get(N_ROWS, 0)),
+        event_id=event_id,
     )

@@ -19,12 +19,21 @@ class UpstreamMissingError(RuntimeError):
 
 @dataclass(frozen=True)
 class Built:
-    """What building a partition gave: its new record, the outcome, and the seconds it took."""
+    """What building a partition gave.
+
+    Attributes:
+        record: Its record now.
+        outcome: What was computed, or what there was.
+        seconds: What it took.
+        reused: True where nothing was computed.
+        input_events: The newest event of each dependency that was read.
+    """
 
     record: Record
     outcome: Outcome
     seconds: float
     reused: bool
+    input_events: Mapping[str, int]
 
 
 def build_partition(
@@ -47,11 +56,12 @@ def build_partition(
     reader = VersionReader(graph, records)
     inputs = reader.inputs(node, partition)
     _refuse_missing(node, partition, inputs)
+    events = reader.events(node, partition)
     known = reader.record(node.key, partition)
     fingerprint = inputs.fingerprint(node.code_version)
     if known is not None and not force and known.fingerprint == fingerprint:
         if not known.n_rows or reader.is_present(node, partition):
-            return Built(known, _as_before(known), 0.0, reused=True)
+            return Built(known, _as_before(known), 0.0, reused=True, input_events=events)
         known = replace(known, data_version="gone")
     started = time.monotonic()
     outcome = node.compute(
@@ -66,7 +76,8 @@ def build_partition(
     record = Record(
         outcome.data_version, fingerprint, node.code_version, inputs.versions, outcome.n_rows
     )
-    return Built(record, outcome, time.monotonic() - started, reused=False)
+    seconds = time.monotonic() - started
+    return Built(record, outcome, seconds, reused=False, input_events=events)
 
 
 def _refuse_missing(node: Node, partition: str, inputs: Inputs) -> None:

@@ -11,16 +11,29 @@ from typing import Literal, Protocol
 
 from recap_assets.orchestration.graph import Dependency, Graph, Node
 
+OUTSIDE = "outside"
+"""The input that stands for what a partition reads from outside the graph."""
+
 
 @dataclass(frozen=True)
 class Record:
-    """What is remembered of the last materialization of one partition."""
+    """What is remembered of the last materialization of one partition.
+
+    Attributes:
+        data_version: Hash of the content.
+        fingerprint: Hash of the code version and of the inputs' versions.
+        code_version: Of the node, when it was built.
+        inputs: Version of each input, when it was read.
+        n_rows: Rows written.
+        event_id: The event that told of it, in the order of events.
+    """
 
     data_version: str
     fingerprint: str
     code_version: str
     inputs: Mapping[str, str]
     n_rows: int = 0
+    event_id: int = 0
 
 
 class Records(Protocol):
@@ -185,8 +198,19 @@ class VersionReader:
         """Versions of everything that the partition reads; `missing` for what was never built."""
         versions = {dep.asset: self._version(node, partition, dep) for dep in node.dependencies}
         if node.outside is not None:
-            versions["outside"] = node.outside(partition)
+            versions[OUTSIDE] = node.outside(partition)
         return Inputs(versions)
+
+    def events(self, node: Node, partition: str) -> dict[str, int]:
+        """For each dependency the newest event that the partition reads."""
+        return {
+            dep.asset: max(
+                record.event_id
+                for key in self._graph.read_by(node, partition, dep)
+                if (record := self.record(dep.asset, key)) is not None
+            )
+            for dep in node.dependencies
+        }
 
     def _version(self, node: Node, partition: str, dependency: Dependency) -> str:
         if len(keys := self._graph.read_by(node, partition, dependency)) == 1:

@@ -83,3 +83,25 @@ def _escaped(text: str) -> str:
         one_line = f"{one_line[:_LONGEST_CELL]}…"
     # Markdown first: its backslashes mean nothing to HTML, while entities hold # and ;.
     return html.escape(_MARKDOWN.sub(r"\\\1", one_line))
+
+
+BLOCKS = " ▁▂▃▄▅▆▇█"
+HISTOGRAM_COLUMNS = 48
+
+
+def histogram_markdown(histogram: pl.DataFrame) -> str:
+    """A score histogram in a line of text: drawn at once, where a chart takes a third of a second.
+
+    Args:
+        histogram: SCORE_HISTOGRAMS; `bin` and `n` are read.
+    """
+    if histogram.is_empty():
+        return "no scores"
+    low, high = histogram["bin"].min(), histogram["bin"].max()
+    width = max(1, -(-(high - low + 1) // HISTOGRAM_COLUMNS))  # type: ignore[operator]
+    columns = histogram.group_by((pl.col("bin") - low) // width).agg(pl.col("n").sum())
+    counts = dict(columns.iter_rows())
+    most = max(counts.values())
+    bars = [BLOCKS[-(-8 * counts.get(i, 0) // most)] for i in range(max(counts) + 1)]
+    ends = (low / 1e4 - 1, (high + 1) / 1e4 - 1)  # type: ignore[operator]
+    return f"`{ends[0]:.3f} {''.join(bars)} {ends[1]:.3f}`"

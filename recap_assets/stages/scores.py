@@ -12,8 +12,7 @@ from recap_assets.orchestration.checks import Check, Verdict
 from recap_assets.orchestration.graph import Dependency, Node, Outcome, Step
 from recap_assets.pool.metadata import metadata_embeddings, metadata_scores
 from recap_assets.pool.reading import iterate_images
-from recap_assets.reporting.plots import chart_png, score_histograms
-from recap_assets.reporting.previews import image_markdown, preview_markdown
+from recap_assets.reporting.previews import histogram_markdown, preview_markdown
 from recap_assets.specs.base import fingerprint_of
 from recap_assets.specs.experiment import RAW
 from recap_assets.specs.pool import WebDatasetPool
@@ -26,7 +25,6 @@ from recap_assets.specs.tables import (
     SCORE_HISTOGRAMS,
     STATUS_OK,
     SYNTHETIC_CAPTIONS,
-    THRESHOLDS,
 )
 from recap_assets.stages import captions, models, pool
 from recap_assets.stages.loaded import loaded_scorer
@@ -196,9 +194,7 @@ def score_partition(setting: Setting, name: str, source: str, step: Step) -> Out
     written = tables.replace(
         CLIP_SCORES, at, rows, known_version=step.known_version, commit=step.commit
     )
-    return _scores_outcome(
-        rows, texts, histogram, source, written.data_version, written.table_version
-    )
+    return _scores_outcome(rows, texts, histogram, written.data_version, written.table_version)
 
 
 def texts_of(setting: Setting, source: str, partition: str) -> pl.DataFrame:
@@ -254,13 +250,11 @@ def _scores_outcome(
     rows: pl.DataFrame,
     texts: pl.DataFrame,
     histogram: pl.DataFrame,
-    source: str,
     data_version: str,
     table_version: int | None,
 ) -> Outcome:
     shown = rows.join(texts, on=["uid", "candidate"]).sort("score", descending=True)
     ends = pl.concat([shown.head(4), shown.drop_nulls("score").tail(4)]).select("score", "text")
-    chart = score_histograms(histogram.with_columns(source=pl.lit(source)), THRESHOLDS.empty())
     mean = rows["score"].mean()
     return Outcome(
         data_version,
@@ -268,7 +262,7 @@ def _scores_outcome(
         facts={"mean_score": round(float(mean), 4) if mean is not None else "none"},  # type: ignore[arg-type]
         markdown={
             "best_and_worst": preview_markdown(ends),
-            "histogram": image_markdown(chart_png(chart, scale=1.0)),
+            "histogram": histogram_markdown(histogram),
         },
         table_version=table_version,
     )

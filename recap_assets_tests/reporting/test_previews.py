@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from recap_assets.reporting import plots
-from recap_assets.reporting.previews import image_markdown, preview_markdown, rejects_markdown
+from recap_assets.reporting.previews import histogram_markdown, image_markdown, preview_markdown, rejects_markdown
 from recap_assets_tests.reporting import sample_data as sample
 
 
@@ -95,3 +95,14 @@ def test_rejects_are_counted_by_reason():
 
 def test_no_rejects_are_said():
     assert rejects_markdown(pl.DataFrame({"reason": [], "n": []})) == "Nothing was set aside."
+
+
+def test_a_histogram_line_is_highest_where_most_scores_are() -> None:
+    histogram = pl.DataFrame({"bin": [12_000, 12_001, 13_000], "n": [1, 8, 2]})
+    line = histogram_markdown(histogram)
+    bars = line.strip("`").split(" ", 1)[1].rsplit(" ", 1)[0]
+    assert bars[0] == "█"
+    assert bars[-1] == "▂"
+    assert line.startswith("`0.200 ")
+    assert line.endswith(" 0.300`")
+    assert histogram_markdown(histogram.clear()) == "no scores"
