@@ -4,7 +4,12 @@ import polars as pl
 import pytest
 
 from recap_assets.reporting import plots
-from recap_assets.reporting.previews import histogram_markdown, image_markdown, preview_markdown, rejects_markdown
+from recap_assets.reporting.previews import (
+    histogram_markdown,
+    image_markdown,
+    preview_markdown,
+    rejects_markdown,
+)
 from recap_assets_tests.reporting import sample_data as sample
 
 
