@@ -32,7 +32,7 @@ from recap_assets.reporting.report import (
 from recap_assets.specs.base import fingerprint_of
 from recap_assets.specs.draws import uid_hashes
 from recap_assets.specs.experiment import RAW
-from recap_assets.specs.pool import EmbeddedPool
+from recap_assets.specs.pool import EmbeddedCorpus, EmbeddedPool
 from recap_assets.specs.tables import (
     CLIP_SCORES,
     CURATED_MIXES,
@@ -64,8 +64,10 @@ EMBEDDED_NOTES = (
     "paper's findings on a small scale, and nothing about their size on web data.",
     "The retrieval references are written in the grammar that the captioners learnt. This inflates "
     "the factor by which synthetic captions win on retrieval.",
-    "Captioner B is trained to name common classes coarsely. That its captions are the worse ones "
-    "to train on is built into the world.",
+)
+NARROW_NOTE = (
+    "A captioner of the narrow style is trained to name common classes coarsely. That its captions "
+    "are the worse ones to train on is built into the world."
 )
 
 
@@ -226,7 +228,6 @@ def report_data(setting: Setting, board: pl.DataFrame, claims: list[ClaimRow]) -
         pl.col("source").is_in(experiment.source_names)
         & pl.col("partition").is_in(list(setting.partitions))
     )
-    drawn = isinstance(experiment.pool, EmbeddedPool)
     return ReportData(
         run=_run_facts(setting),
         sources=experiment.source_names,
@@ -240,10 +241,18 @@ def report_data(setting: Setting, board: pl.DataFrame, claims: list[ClaimRow]) -
         diversity=tables.read(DIVERSITY_SUMMARY),
         curves=tables.scan(TRAINING_CURVES).filter(named).collect(),
         examples=tuple(_examples(setting)),
-        notes=EMBEDDED_NOTES if drawn else (),
+        notes=_notes(setting),
         retrieval_task=experiment.report.retrieval_task,
         baseline=experiment.report.raw_filtered,
     )
+
+
+def _notes(setting: Setting) -> tuple[str, ...]:
+    experiment = setting.experiment
+    if not isinstance(experiment.pool, EmbeddedPool):
+        return ()
+    styles = {c.style for c in experiment.corpora.values() if isinstance(c, EmbeddedCorpus)}
+    return (*EMBEDDED_NOTES, NARROW_NOTE) if "narrow" in styles else EMBEDDED_NOTES
 
 
 def with_sweep_names(setting: Setting, board: pl.DataFrame) -> pl.DataFrame:
