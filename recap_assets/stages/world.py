@@ -67,7 +67,7 @@ def _pool_node(setting: Setting, pool: EmbeddedPool) -> Node:
         description="Image-text pairs that the program draws, with alt-text as noisy as the web's.",
         spec=pool.canonical(),
         # A larger pool leaves the shards alone that it already had.
-        outside=lambda partition: f"{n_samples(partition)} samples",
+        outside=lambda partition: f"{n_samples(partition)}_samples",
         present=lambda: _drawn_partitions(setting),
         seconds=pool.samples_per_shard * pool.shards_per_partition * SECONDS_PER_IMAGE,
         kinds=("python", "webdataset"),
