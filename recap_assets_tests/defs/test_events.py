@@ -9,6 +9,7 @@ from recap_assets.defs.assets import FORCE_TAG, asset_key, assets_of
 from recap_assets.defs.events import (
     DATA_VERSION,
     FINGERPRINT,
+    INPUT_EVENT,
     INPUT_VERSION,
     DagsterRecords,
 )
@@ -44,6 +45,11 @@ def events_of(instance: dg.DagsterInstance, asset: str) -> list[dg.AssetMaterial
     """Its materializations, the first one first."""
     found = instance.fetch_materializations(asset_key(asset), limit=100).records
     return [record.asset_materialization for record in reversed(found)]
+
+
+def versions(event: dg.AssetMaterialization) -> dict[str, str]:
+    """Its tags without the pointers to the events read, which a later event moves on."""
+    return {name: v for name, v in event.tags.items() if not name.startswith(INPUT_EVENT)}
 
 
 def test_a_range_of_partitions_gives_one_event_each_with_its_own_versions(
@@ -95,7 +101,7 @@ def test_a_second_run_computes_nothing_and_says_so(
     assert run(WORLD, RAW).success
     first, again = events_of(instance, RAW)[:3], events_of(instance, RAW)[3:]
     assert [event.metadata["reused"].value for event in again] == ["yes"] * 3
-    assert [event.tags for event in again] == [event.tags for event in first]
+    assert [versions(event) for event in again] == [versions(event) for event in first]
     assert session.setting.workspace.tables.version(RAW_POOL) == version
 
 
