@@ -253,8 +253,7 @@ def _scores_outcome(
     data_version: str,
     table_version: int | None,
 ) -> Outcome:
-    shown = rows.join(texts, on=["uid", "candidate"]).sort("score", descending=True)
-    ends = pl.concat([shown.head(4), shown.drop_nulls("score").tail(4)]).select("score", "text")
+    ends = best_and_worst(rows, texts)
     mean = rows["score"].mean()
     return Outcome(
         data_version,
@@ -266,6 +265,13 @@ def _scores_outcome(
         },
         table_version=table_version,
     )
+
+
+def best_and_worst(rows: pl.DataFrame, texts: pl.DataFrame, n: int = 4) -> pl.DataFrame:
+    """The `n` best and the `n` worst scored texts: score, text; all of them where there are few."""
+    scored = rows.drop_nulls("score").join(texts, on=["uid", "candidate"])
+    ranked = scored.sort("score", descending=True).select("score", "text")
+    return ranked if ranked.height <= 2 * n else pl.concat([ranked.head(n), ranked.tail(n)])
 
 
 def _scores_finite(setting: Setting, scorer: str, source: str) -> Check:

@@ -7,6 +7,7 @@ import pytest
 
 from recap_assets.specs import tables as t
 from recap_assets.stages.mixes import trial
+from recap_assets.stages.scores import best_and_worst
 from recap_assets_tests.tiny import EXPERIMENT, Bench, Memory, tiny_experiment
 
 
@@ -38,6 +39,14 @@ def test_a_score_is_null_exactly_where_there_is_no_text(bench: Bench) -> None:
     texts = tables.read(t.RAW_POOL).select("uid", "text")
     scores = tables.read(t.CLIP_SCORES, source="raw").join(texts, on="uid")
     assert (scores["score"].is_null() == scores["text"].is_null()).all()
+
+
+def test_the_preview_shows_the_best_and_the_worst_and_no_unscored_text() -> None:
+    uids = [bytes([i]) * 16 for i in range(5)]
+    rows = pl.DataFrame({"uid": uids, "candidate": [0] * 5, "score": [None, 0.1, 0.4, 0.2, 0.3]})
+    texts = pl.DataFrame({"uid": uids, "candidate": [0] * 5, "text": list("abcde")})
+    assert best_and_worst(rows, texts, n=1)["text"].to_list() == ["c", "b"]
+    assert best_and_worst(rows, texts, n=2)["text"].to_list() == ["c", "e", "d", "b"]
 
 
 def test_the_mix_takes_the_best_raw_texts_and_captions_for_the_rest(bench: Bench) -> None:
