@@ -32,6 +32,7 @@ class Table:
         slices: Columns that name a slice, the unit that is replaced; Delta partitions by them.
         order: Columns that sort the rows of a slice; together they are unique in it.
         constraints: Delta CHECK constraints, name to SQL.
+        append_only: Rows are only ever added; nothing is replaced.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Table:
     slices: tuple[str, ...]
     order: tuple[str, ...]
     constraints: tuple[tuple[str, str], ...] = ()
+    append_only: bool = False
 
     @property
     def schema(self) -> pl.Schema:
@@ -332,6 +334,13 @@ TABLES = {
 }
 
 
+def _written(table: Table) -> str:
+    if table.append_only:
+        return "Append-only."
+    slices = ", ".join(f"`{name}`" for name in table.slices)
+    return f"Slices: {slices or 'none: it is replaced as a whole'}."
+
+
 def described() -> str:
     """All tables in markdown: docs/tables.md is this text."""
     parts = [
@@ -340,10 +349,7 @@ def described() -> str:
         "`delta_scan('path')` open it by its path.\n"
     ]
     for table in TABLES.values():
-        slices = (
-            ", ".join(f"`{name}`" for name in table.slices) or "none: it is replaced as a whole"
-        )
-        parts.append(f"## {table.name}\n\n{table.meaning} Slices: {slices}.\n")
+        parts.append(f"## {table.name}\n\n{table.meaning} {_written(table)}\n")
         parts.append("| column | type | null | meaning |\n| --- | --- | --- | --- |")
         for name, column in table.columns.items():
             null = "yes" if column.nullable else ""

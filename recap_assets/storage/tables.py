@@ -1,12 +1,14 @@
-"""Delta tables with one write verb: replace this slice."""
+"""Delta tables with one write verb: replace this slice; append-only ones have append instead."""
 
 import errno
+import json
 import logging
 import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from datetime import datetime
+from typing import Literal, TypeVar
 
 import polars as pl
 from deltalake import (
@@ -17,6 +19,7 @@ from deltalake import (
     write_deltalake,
 )
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.fs import DeltaStorageHandler
 
 from recap_assets.specs.tables import Table
 from recap_assets.storage.content import frame_version
@@ -25,6 +28,7 @@ ROW_GROUP = 131_072
 CHECKPOINT_INTERVAL = 100
 COMMIT_RETRIES = 100
 ATTEMPTS = 6
+DATA_VERSION = "recap.data_version"
 
 Slice = Mapping[str, str | int]
 T = TypeVar("T")
@@ -37,15 +41,19 @@ class StorageError(RuntimeError):
 
 @dataclass(frozen=True)
 class Written:
-    """What a replacement did.
+    """What a replacement or an append did.
 
     Attributes:
-        data_version: Hash of the slice's content.
-        table_version: Delta version that holds it; None where nothing was rewritten.
+        table: The table's name.
+        data_version: Hash of the slice's content, or of the rows that were appended.
+        table_version: Delta version that this very commit made; None where nothing was rewritten.
+        n_bytes: Bytes of the files that the commit added; 0 where nothing was rewritten.
     """
 
+    table: str
     data_version: str
-    table_version: int | None
+    table_version: int | None = None
+    n_bytes: int = 0
 
     @property
     def rewritten(self) -> bool:
@@ -64,20 +72,36 @@ class TableStore:
         """Where the table lies; plain polars and DuckDB open it by this path."""
         return f"{self.root}/{table.name}"
 
-    def scan(self, table: Table, **at: str | int) -> pl.LazyFrame:
-        """The table's rows in the slices where the given columns have the given values."""
-        if (delta := self._open(table)) is None:
+    def scan(self, table: Table, version: int | None = None, **at: str | int) -> pl.LazyFrame:
+        """The table's rows in the slices where the given columns have the given values.
+
+        Args:
+            table: The table.
+            version: Delta version to read; None for the current one.
+            at: Slice columns and their values.
+
+        Raises:
+            StorageError: The Delta log has no such version any more. That a file of the version
+                was vacuumed shows only when the frame is collected; `read` says it in words.
+        """
+        if (delta := self._open(table, version)) is None:
             return table.empty().lazy()
         frame = pl.scan_delta(delta).select(list(table.columns))
         for column, value in at.items():
             frame = frame.filter(pl.col(column) == value)
         return frame.cast(pl.Schema(table.schema))
 
-    def read(self, table: Table, **at: str | int) -> pl.DataFrame:
-        """`scan`, collected."""
+    def read(self, table: Table, version: int | None = None, **at: str | int) -> pl.DataFrame:
+        """`scan`, collected.
+
+        Raises:
+            StorageError: A file is gone, or the version is: vacuumed, or its log entries cleaned.
+        """
         try:
-            return self.scan(table, **at).collect()
+            return self.scan(table, version, **at).collect()
         except (OSError, pl.exceptions.ComputeError) as error:
+            if version is not None and version != self.version(table):
+                raise self._gone(table, version, f"its files were vacuumed ({error})") from error
             msg = (
                 f"table {table.name} at {self.uri(table)} cannot be read ({error}); if a file of "
                 "it was deleted, remove the table's folder and build again"
@@ -117,15 +141,41 @@ class TableStore:
         Raises:
             StorageError: The disk is full, the store is out of reach, or writers kept colliding.
         """
+        _refuse(table, "replace", append_only=False)
         rows = conform(table, at, frame)
         version = frame_version(rows)
         if version == known_version and (rows.is_empty() or self.has(table, at)):
-            return Written(version, None)
-        facts = {"recap.data_version": version, **(commit or {})}
-        return Written(version, self._overwrite(table, at, rows, facts))
+            return Written(table.name, version)
+        facts = {DATA_VERSION: version, **(commit or {})}
+        return self._commit(table, rows, facts, predicate=_predicate(at), mode="overwrite")
+
+    def append(
+        self, table: Table, frame: pl.DataFrame, *, commit: Mapping[str, str] | None = None
+    ) -> Written:
+        """Add rows to an append-only table, in one transaction; no rows, no commit.
+
+        Appends never collide with one another. One whose acknowledgement was lost (a broken
+        connection to an object store) may be repeated, so readers tell rows apart by their keys.
+
+        Args:
+            table: An append-only table.
+            frame: The rows with all of the table's columns.
+            commit: Facts to keep in the Delta log.
+
+        Raises:
+            StorageError: The table is replaced by slices, or as `replace`.
+        """
+        _refuse(table, "append", append_only=True)
+        rows = typed(table, frame)
+        version = frame_version(rows)
+        if rows.is_empty():
+            return Written(table.name, version)
+        facts = {DATA_VERSION: version, **(commit or {})}
+        return self._commit(table, rows, facts, predicate=None, mode="append")
 
     def remove(self, table: Table, at: Slice) -> None:
         """Delete the slice's rows; a slice that is not there is no error."""
+        _refuse(table, "remove", append_only=False)
         if self.has(table, at):
             predicate = _predicate(at)
             self._retry(
@@ -144,36 +194,69 @@ class TableStore:
         delta = self._open(table)
         return None if delta is None else delta.version()
 
-    def _overwrite(
-        self, table: Table, at: Slice, rows: pl.DataFrame, facts: Mapping[str, str]
-    ) -> int:
+    def version_at(self, table: Table, moment: datetime) -> int | None:
+        """The Delta version that was current at a moment; None where the log begins later.
+
+        Args:
+            table: The table.
+            moment: An aware time. Commits are dated by the clock of the machine that wrote them.
+        """
+        if (delta := self._open(table)) is None:
+            return None
+        wanted, limit = moment.timestamp() * 1000, 64
+        while True:
+            # Entries are numbered here: those of `history` are wrong where the log was cleaned.
+            entries = delta.history(limit)
+            for age, entry in enumerate(entries):
+                if entry["timestamp"] <= wanted:
+                    return delta.version() - age
+            if len(entries) < limit:
+                return None
+            limit *= 4
+
+    def _commit(
+        self,
+        table: Table,
+        rows: pl.DataFrame,
+        facts: Mapping[str, str],
+        *,
+        predicate: str | None,
+        mode: Literal["append", "overwrite"],
+    ) -> Written:
         def write() -> int:
-            self._create(table)
+            # After the write the handle stands at its own commit, whoever committed meanwhile.
+            delta = self._create(table)
             write_deltalake(
-                self.uri(table),
+                delta,
                 rows,
-                mode="overwrite",
-                predicate=_predicate(at) if at else None,
-                writer_properties=WriterProperties(
-                    compression="ZSTD", max_row_group_size=ROW_GROUP
-                ),
+                mode=mode,
+                predicate=predicate,
+                writer_properties=writer_properties(),
                 commit_properties=CommitProperties(
                     custom_metadata=dict(facts), max_commit_retries=COMMIT_RETRIES
                 ),
                 post_commithook_properties=PostCommitHookProperties(cleanup_expired_logs=False),
-                storage_options=self._options(),
             )
-            return DeltaTable(self.uri(table), storage_options=self._options()).version()
+            return delta.version()
 
-        return self._retry(table, write)
+        version = self._retry(table, write)
+        return Written(table.name, facts[DATA_VERSION], version, self._bytes_added(table, version))
 
-    def _create(self, table: Table) -> None:
+    def _bytes_added(self, table: Table, version: int) -> int:
+        """Bytes of the files that one commit added, from its own entry in the log."""
+        files = DeltaStorageHandler(self.uri(table), self._options())
+        entry = files.open_input_file(f"_delta_log/{version:020}.json").read()
+        actions = (json.loads(line) for line in bytes(entry).splitlines())
+        return sum(action["add"]["size"] for action in actions if "add" in action)
+
+    def _create(self, table: Table) -> DeltaTable:
         # Created before the first write: two writers that both create a table fail.
         if (delta := self._open(table)) is None:
             delta = self._new(table)
         for name, rule in table.constraints:
             if f"delta.constraints.{name}" not in delta.metadata().configuration:
                 delta.alter.add_constraint({name: rule})
+        return delta
 
     def _new(self, table: Table) -> DeltaTable:
         return DeltaTable.create(
@@ -209,15 +292,26 @@ class TableStore:
             )
         return StorageError(f"{where} cannot be written: {error}; nothing was changed")
 
-    def _open(self, table: Table) -> DeltaTable | None:
+    def _open(self, table: Table, version: int | None = None) -> DeltaTable | None:
         # A fresh handle each time: a reused one gets slower with every commit.
         try:
-            return DeltaTable(self.uri(table), storage_options=self._options())
-        except TableNotFoundError:
-            return None
+            return DeltaTable(self.uri(table), version, self._options())
+        except TableNotFoundError as error:
+            if version is None:
+                return None
+            raise self._gone(table, version, "there is no table") from error
         except (DeltaError, OSError) as error:
+            if version is not None and version != self.version(table):
+                raise self._gone(table, version, "the Delta log does not reach it") from error
             msg = f"table {table.name} at {self.uri(table)} cannot be opened: {error}"
             raise StorageError(msg) from error
+
+    def _gone(self, table: Table, version: int, why: str) -> StorageError:
+        return StorageError(
+            f"table {table.name} at {self.uri(table)} cannot be read at version {version}: {why}. "
+            f"The current version is {self.version(table)}; what no receipt pins is vacuumed by "
+            "`recap gc`. `recap reproduce` builds it again from a receipt"
+        )
 
     def _options(self) -> dict[str, str] | None:
         return self.storage_options or None
@@ -235,14 +329,23 @@ def conform(table: Table, at: Slice, frame: pl.DataFrame) -> pl.DataFrame:
     with_slice = frame.with_columns(
         pl.lit(value, table.columns[name].dtype).alias(name) for name, value in at.items()
     )
+    return typed(table, with_slice)
+
+
+def typed(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame with the table's column order and row order, all of its columns given.
+
+    Raises:
+        StorageError: A column is missing or of another type, or null where it must not be.
+    """
     if wrong := {
-        name: (with_slice.schema.get(name), dtype)
+        name: (frame.schema.get(name), dtype)
         for name, dtype in table.schema.items()
-        if with_slice.schema.get(name) != dtype
+        if frame.schema.get(name) != dtype
     }:
         listed = "; ".join(f"{n}: has {has}, needs {needs}" for n, (has, needs) in wrong.items())
         raise StorageError(f"table {table.name}: {listed}")
-    rows = with_slice.select(list(table.columns))
+    rows = frame.select(list(table.columns))
     for name, column in table.columns.items():
         if not column.nullable and rows[name].null_count():
             msg = f"table {table.name}: {rows[name].null_count()} null values in column {name}"
@@ -250,9 +353,21 @@ def conform(table: Table, at: Slice, frame: pl.DataFrame) -> pl.DataFrame:
     return rows.sort(list(table.order))
 
 
-def _predicate(at: Slice) -> str:
+def writer_properties() -> WriterProperties:
+    """How every data file is written, compaction included."""
+    return WriterProperties(compression="ZSTD", max_row_group_size=ROW_GROUP)
+
+
+def _refuse(table: Table, verb: str, *, append_only: bool) -> None:
+    # An overwrite anywhere in a table makes a concurrent append to it fail: never mix the verbs.
+    if table.append_only != append_only:
+        kind = "append-only: use append" if table.append_only else "replaced by slices: use replace"
+        raise StorageError(f"table {table.name} cannot {verb}: it is {kind}")
+
+
+def _predicate(at: Slice) -> str | None:
     parts = [
         f"{column} = '{value}'" if isinstance(value, str) else f"{column} = {value}"
         for column, value in at.items()
     ]
-    return " AND ".join(parts)
+    return " AND ".join(parts) or None

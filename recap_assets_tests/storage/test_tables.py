@@ -2,6 +2,7 @@
 
 import errno
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -9,10 +10,18 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable
 
-from recap_assets.specs.tables import CLIP_SCORES, DIVERSITY_SUMMARY, TABLES
+from recap_assets.specs.tables import CLIP_SCORES, DIVERSITY_SUMMARY, TABLES, Column, Table
 from recap_assets.storage import tables as module
 from recap_assets.storage.tables import StorageError, TableStore
 
+EVENTS = Table(
+    "events",
+    "What happened.",
+    {"day": Column(pl.String, "Day."), "number": Column(pl.Int64, "Number of the event.")},
+    slices=(),
+    order=("number",),
+    append_only=True,
+)
 AT = {"scorer": "clip", "source": "raw", "partition": "00000"}
 
 
@@ -162,3 +171,124 @@ def test_a_table_without_slices_is_replaced_as_a_whole(store: TableStore) -> Non
     assert store.has(DIVERSITY_SUMMARY, {})
     store.replace(DIVERSITY_SUMMARY, {}, frame.clear())
     assert not store.has(DIVERSITY_SUMMARY, {})
+
+
+def events(*numbers: int) -> pl.DataFrame:
+    rows = {"number": list(numbers), "day": ["monday"] * len(numbers)}
+    return pl.DataFrame(rows, schema={"number": pl.Int64, "day": pl.String})
+
+
+def test_appended_rows_come_after_those_that_are_there(store: TableStore) -> None:
+    first = store.append(EVENTS, events(1, 2), commit={"recap.run": "a"})
+    second = store.append(EVENTS, events(3))
+    assert store.read(EVENTS).sort("number")["number"].to_list() == [1, 2, 3]
+    assert first.table_version is not None
+    assert second.table_version == first.table_version + 1
+    assert DeltaTable(store.uri(EVENTS)).history(2)[1]["recap.run"] == "a"
+
+
+def test_nothing_to_append_makes_no_commit(store: TableStore) -> None:
+    store.append(EVENTS, events(1))
+    version = store.version(EVENTS)
+    nothing = store.append(EVENTS, events())
+    assert (nothing.rewritten, nothing.n_bytes, store.version(EVENTS)) == (False, 0, version)
+
+
+def test_appends_at_once_all_arrive(store: TableStore) -> None:
+    store.create(EVENTS)
+    with ThreadPoolExecutor(4) as pool:
+        written = list(pool.map(lambda i: store.append(EVENTS, events(i)), range(12)))
+    assert store.read(EVENTS)["number"].sort().to_list() == list(range(12))
+    assert len({done.table_version for done in written}) == 12
+
+
+def test_an_append_is_checked_like_a_replacement(store: TableStore) -> None:
+    with pytest.raises(StorageError, match="events: number: has None, needs Int64"):
+        store.append(EVENTS, events(1).drop("number"))
+    with pytest.raises(StorageError, match="1 null values in column day"):
+        store.append(EVENTS, events(1).with_columns(day=pl.lit(None, pl.String)))
+
+
+def test_each_verb_refuses_the_other_kind_of_table(store: TableStore) -> None:
+    with pytest.raises(StorageError, match="events cannot replace: it is append-only"):
+        store.replace(EVENTS, {}, events(1))
+    with pytest.raises(StorageError, match="events cannot remove: it is append-only"):
+        store.remove(EVENTS, {})
+    with pytest.raises(StorageError, match="clip_scores cannot append: it is replaced by slices"):
+        store.append(CLIP_SCORES, scores(0.1))
+    assert store.version(EVENTS) is store.version(CLIP_SCORES) is None
+
+
+def test_an_older_version_reads_as_it_was(store: TableStore) -> None:
+    first = store.replace(CLIP_SCORES, AT, scores(0.1, 0.2))
+    store.replace(CLIP_SCORES, {**AT, "partition": "00001"}, scores(0.5))
+    store.replace(CLIP_SCORES, AT, scores(0.3))
+    assert store.read(CLIP_SCORES, first.table_version).height == 2
+    then = store.read(CLIP_SCORES, first.table_version, partition="00000")
+    assert then["score"].to_list() == [pytest.approx(0.1), pytest.approx(0.2)]
+    assert store.scan(CLIP_SCORES, partition="00000").collect().height == 1
+
+
+def test_a_version_that_is_gone_is_said_in_words(store: TableStore) -> None:
+    with pytest.raises(StorageError, match="at version 0: there is no table"):
+        store.read(CLIP_SCORES, 0)
+    first = store.replace(CLIP_SCORES, AT, scores(0.1))
+    assert first.table_version is not None
+    store.replace(CLIP_SCORES, AT, scores(0.2))
+    with pytest.raises(StorageError, match="at version 99: the Delta log does not reach it"):
+        store.scan(CLIP_SCORES, 99)
+    DeltaTable(store.uri(CLIP_SCORES)).vacuum(0, dry_run=False, enforce_retention_duration=False)
+    with pytest.raises(StorageError, match=r"its files were vacuumed .*`recap reproduce`"):
+        store.read(CLIP_SCORES, first.table_version)
+    assert store.read(CLIP_SCORES).height == 1
+    (Path(store.uri(CLIP_SCORES)) / f"_delta_log/{first.table_version:020}.json").unlink()
+    with pytest.raises(StorageError, match=r"clip_scores .* cannot be"):
+        store.read(CLIP_SCORES, first.table_version)
+
+
+def test_a_file_that_was_deleted_from_the_current_version_is_said_otherwise(
+    store: TableStore,
+) -> None:
+    written = store.replace(CLIP_SCORES, AT, scores(0.1))
+    next(Path(store.uri(CLIP_SCORES)).rglob("*.parquet")).unlink()
+    for version in (None, written.table_version):
+        with pytest.raises(StorageError, match="remove the table's folder and build again"):
+            store.read(CLIP_SCORES, version)
+
+
+def test_a_write_tells_its_own_version_and_bytes_whoever_commits_meanwhile(
+    store: TableStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = {**AT, "partition": "00001"}
+    store.replace(CLIP_SCORES, AT, scores(0.1))
+    plain = module.write_deltalake
+
+    def overtaken(*args: object, **kwargs: object) -> None:
+        monkeypatch.setattr(module, "write_deltalake", plain)
+        store.replace(CLIP_SCORES, other, scores(*(i / 1000 for i in range(200))))
+        plain(*args, **kwargs)
+        store.replace(CLIP_SCORES, other, scores(0.7))
+
+    monkeypatch.setattr(module, "write_deltalake", overtaken)
+    written = store.replace(CLIP_SCORES, AT, scores(0.2))
+    assert written.table == "clip_scores"
+    assert written.table_version is not None
+    assert written.table_version + 1 == store.version(CLIP_SCORES)
+    folder = Path(store.uri(CLIP_SCORES)) / "scorer=clip/source=raw/partition=00000"
+    newest = max(folder.glob("*.parquet"), key=lambda path: path.stat().st_mtime_ns)
+    assert written.n_bytes == newest.stat().st_size
+    again = store.replace(CLIP_SCORES, AT, scores(0.2), known_version=written.data_version)
+    assert (again.table, again.n_bytes) == ("clip_scores", 0)
+
+
+def test_the_version_of_a_moment(store: TableStore) -> None:
+    assert store.version_at(CLIP_SCORES, datetime.now(UTC)) is None
+    before = datetime.now(UTC) - timedelta(seconds=1)
+    versions, moments = [], []
+    for i in range(70):
+        versions.append(store.replace(CLIP_SCORES, AT, scores(i / 100)).table_version)
+        moments.append(datetime.now(UTC) + timedelta(milliseconds=1))
+        while datetime.now(UTC) < moments[-1]:
+            pass
+    assert store.version_at(CLIP_SCORES, before) is None
+    assert [store.version_at(CLIP_SCORES, moment) for moment in moments] == versions
