@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, TypeVar
+from functools import partial
+from typing import TypeVar
 
 import polars as pl
 from deltalake import (
@@ -147,7 +148,7 @@ class TableStore:
         if version == known_version and (rows.is_empty() or self.has(table, at)):
             return Written(table.name, version)
         facts = {DATA_VERSION: version, **(commit or {})}
-        return self._commit(table, rows, facts, predicate=_predicate(at), mode="overwrite")
+        return self._commit(table, rows, facts, at)
 
     def append(
         self, table: Table, frame: pl.DataFrame, *, commit: Mapping[str, str] | None = None
@@ -171,7 +172,7 @@ class TableStore:
         if rows.is_empty():
             return Written(table.name, version)
         facts = {DATA_VERSION: version, **(commit or {})}
-        return self._commit(table, rows, facts, predicate=None, mode="append")
+        return self._commit(table, rows, facts, None)
 
     def remove(self, table: Table, at: Slice) -> None:
         """Delete the slice's rows; a slice that is not there is no error."""
@@ -215,31 +216,30 @@ class TableStore:
             limit *= 4
 
     def _commit(
-        self,
-        table: Table,
-        rows: pl.DataFrame,
-        facts: Mapping[str, str],
-        *,
-        predicate: str | None,
-        mode: Literal["append", "overwrite"],
+        self, table: Table, rows: pl.DataFrame, facts: Mapping[str, str], at: Slice | None
     ) -> Written:
-        def write() -> int:
+        """Overwrite a slice, or append where none is given."""
+        properties = CommitProperties(
+            custom_metadata=dict(facts), max_commit_retries=COMMIT_RETRIES
+        )
+        hooks = PostCommitHookProperties(cleanup_expired_logs=False)
+        write = partial(
+            write_deltalake,
+            writer_properties=writer_properties(),
+            commit_properties=properties,
+            post_commithook_properties=hooks,
+        )
+
+        def commit() -> int:
             # After the write the handle stands at its own commit, whoever committed meanwhile.
             delta = self._create(table)
-            write_deltalake(
-                delta,
-                rows,
-                mode=mode,
-                predicate=predicate,
-                writer_properties=writer_properties(),
-                commit_properties=CommitProperties(
-                    custom_metadata=dict(facts), max_commit_retries=COMMIT_RETRIES
-                ),
-                post_commithook_properties=PostCommitHookProperties(cleanup_expired_logs=False),
-            )
+            if at is None:
+                write(delta, rows, mode="append")
+            else:
+                write(delta, rows, mode="overwrite", predicate=_predicate(at))
             return delta.version()
 
-        version = self._retry(table, write)
+        version = self._retry(table, commit)
         return Written(table.name, facts[DATA_VERSION], version, self._bytes_added(table, version))
 
     def _bytes_added(self, table: Table, version: int) -> int:
