@@ -1,12 +1,14 @@
 """The whole pipeline at its smallest, built without Dagster: for tests of the stages."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from recap_assets.orchestration.building import build_partition
-from recap_assets.orchestration.graph import Graph
-from recap_assets.orchestration.planner import Record, plan
+from recap_assets.orchestration.building import Built, build_partition
+from recap_assets.orchestration.graph import Graph, Node
+from recap_assets.orchestration.planner import plan
+from recap_assets.orchestration.records import Implementation, Record
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.loading import parse_experiment
 from recap_assets.stages.graph import build_graph
@@ -69,10 +71,28 @@ class Memory:
 
     def __init__(self) -> None:
         self.records: dict[str, dict[str, Record]] = {}
-        self.computed: list[tuple[str, str]] = []
+        self.implementations: dict[str, Implementation] = {}
+        self.facts_by_version: dict[tuple[str, str], Mapping[str, str | float]] = {}
+        self.n_events = 0
 
     def latest(self, asset: str) -> Mapping[str, Record]:
         return self.records.get(asset, {})
+
+    def implementation(self, asset: str, record: Record) -> Implementation | None:  # noqa: ARG002
+        return self.implementations.get(record.code_version)
+
+    def facts(self, asset: str, data_version: str) -> Mapping[str, str | float]:
+        return self.facts_by_version.get((asset, data_version), {})
+
+    def keep(self, node: Node, partition: str, built: Built) -> None:
+        """Remember what was built, and what it was built by."""
+        self.n_events += 1
+        record = replace(built.record, event_id=self.n_events)
+        self.records.setdefault(node.key, {})[partition] = record
+        told = Implementation(node.implementation, node.decides)
+        self.implementations[node.code_version] = told
+        if not built.reused:
+            self.facts_by_version[node.key, record.data_version] = built.outcome.facts
 
 
 class Bench:
@@ -94,6 +114,6 @@ class Bench:
             for entry in ready:
                 node = self.graph.nodes[entry.asset]
                 built = build_partition(self.graph, self.memory, node, entry.partition)
-                self.memory.records.setdefault(entry.asset, {})[entry.partition] = built.record
+                self.memory.keep(node, entry.partition, built)
                 computed.append((entry.asset, entry.partition))
         return computed

@@ -1,43 +1,67 @@
 """`recap build`: the plan, progress with an ETA, and what came of it."""
 
 import time
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from recap_assets.cli.amounts import in_time
 from recap_assets.cli.leaderboard import print_leaderboard
-from recap_assets.cli.status import plan_table
+from recap_assets.cli.planning import plan_table
 from recap_assets.defs.building import Build, Finished, State
 from recap_assets.defs.session import Session
+from recap_assets.orchestration.planner import Plan
+from recap_assets.orchestration.selection import select_assets
 from recap_assets.stages.accounts import accounts
 
 QUIET_SECONDS = 10.0
 
 
-def run_build(session: Session, *, jobs: int, ask: bool, dry_run: bool) -> int:
+def run_build(
+    session: Session, *, jobs: int, ask: bool, dry_run: bool, select: Sequence[str] = ()
+) -> int:
     """Build what is out of date; the exit code is 1 where something failed."""
     console = Console()
-    build = Build(session, jobs)
+    chosen = select_assets(session.graph, select) if select else None
+    build = Build(session, jobs, chosen)
     first = build.plan()
     if not first:
         console.print(f"{session.setting.experiment.name}: everything is up to date.")
         _print_places(console, session)
         return 0
-    console.print(plan_table(first, session.graph))
+    console.print(plan_table(first, session.graph, build.estimates))
     if dry_run:
         return 0
     if ask and console.is_interactive and console.input("Build this? [y/N] ").lower() != "y":
         return 0
+    if first.removals:
+        _remove(console, build, first, ask=ask)
+    if first.to_build:
+        return _run(console, session, build)
+    return 0
+
+
+def _remove(console: Console, build: Build, first: Plan, *, ask: bool) -> None:
+    n = sum(len(one.partitions) for one in first.removals)
+    if ask and not console.is_interactive:
+        console.print(f"{n:,} partitions left the experiment; `--yes` removes their content.")
+        return
+    build.remove(first.removals)
+    console.print(f"Removed {n:,} partitions that left the experiment; their lineage is kept.")
+
+
+def _run(console: Console, session: Session, build: Build) -> int:
     started = time.monotonic()
     failed = _show(console, build)
-    minutes, seconds = divmod(int(time.monotonic() - started), 60)
+    took = in_time(time.monotonic() - started)
     if failed:
         for name, error in failed.items():
             console.print(f"[red]failed[/] {escape(name)}: {escape(error)}", highlight=False)
         console.print(f"{len(failed)} failed; the rest is kept. Mend the cause and run again.")
         return 1
-    console.print(f"Built {build.state.n_done} partitions in {minutes} min {seconds} s.")
+    console.print(f"Built {build.state.n_done} partitions in {took}.")
     _print_accounts(console, session)
     print_leaderboard(console, session)
     _print_places(console, session)

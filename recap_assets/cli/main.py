@@ -9,11 +9,18 @@ from typing import TYPE_CHECKING
 
 import click
 
+from recap_assets.orchestration.selection import SelectionError
 from recap_assets.specs.loading import DEFAULT, ExperimentError
 from recap_assets.storage.tables import StorageError
 
 if TYPE_CHECKING:
     from recap_assets.defs.session import Session
+
+
+SELECT_HELP = (
+    "Only these assets and what they read: keys with * and ?, stage:NAME, PATTERN+ for all that "
+    "reads them too. May be repeated."
+)
 
 
 @dataclass(frozen=True)
@@ -23,11 +30,11 @@ class Chosen:
     path: Path
     settings: tuple[str, ...]
 
-    def session(self) -> "Session":
+    def session(self, against: Path | None = None) -> "Session":
         """The experiment, opened. Dagster is imported here, so that `recap --help` is quick."""
         from recap_assets.defs.session import Session
 
-        session = Session(self.path, self.settings)
+        session = Session(self.path, self.settings, against)
         session.export()
         return session
 
@@ -64,22 +71,48 @@ def recap(
 @click.option("--jobs", "-j", type=click.IntRange(min=1), default=2, show_default=True)
 @click.option("--yes", "-y", is_flag=True, help="Do not ask before building.")
 @click.option("--dry-run", is_flag=True, help="Show what would be built, and stop.")
+@click.option("--select", "-s", multiple=True, metavar="PATTERN", help=SELECT_HELP)
 @click.pass_obj
-def build(chosen: Chosen, jobs: int, yes: bool, dry_run: bool) -> None:  # noqa: FBT001 - click's flags
-    """Bring everything that is out of date up to date, and nothing else."""
+def build(chosen: Chosen, jobs: int, yes: bool, dry_run: bool, select: tuple[str, ...]) -> None:  # noqa: FBT001 - click's flags
+    """Bring everything that is out of date up to date, and nothing else.
+
+    What left the experiment (a captioner, a mix, shards) is removed, after you agreed.
+    """
     from recap_assets.cli.building import run_build
 
-    sys.exit(run_build(chosen.session(), jobs=jobs, ask=not yes, dry_run=dry_run))
+    session = chosen.session()
+    sys.exit(run_build(session, jobs=jobs, ask=not yes, dry_run=dry_run, select=select))
 
 
 @recap.command()
 @click.option("--json", "as_json", is_flag=True, help="A list with an object for each partition.")
+@click.option("--why", metavar="ASSET[PARTITION]", help="The causes of one partition's state.")
+@click.option("--select", "-s", multiple=True, metavar="PATTERN", help=SELECT_HELP)
+@click.option(
+    "--experiment",
+    "-e",
+    type=click.Path(path_type=Path),
+    help="Experiment file, as before the subcommand.",
+)
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path),
+    help="What the experiment would rebuild of this other file's results, were they its own.",
+)
 @click.pass_obj
-def plan(chosen: Chosen, as_json: bool) -> None:  # noqa: FBT001 - click's flags
-    """Show what is out of date, and why."""
-    from recap_assets.cli.status import print_plan
+def plan(
+    chosen: Chosen,
+    as_json: bool,  # noqa: FBT001 - click's flag
+    why: str | None,
+    select: tuple[str, ...],
+    experiment: Path | None,
+    against: Path | None,
+) -> None:
+    """Show what is out of date, why, and what building it will cost."""
+    from recap_assets.cli.planning import print_plan
 
-    print_plan(chosen.session(), as_json=as_json)
+    session = Chosen(experiment or chosen.path, chosen.settings).session(against)
+    print_plan(session, as_json=as_json, why_of=why, select=select)
 
 
 @recap.command()
@@ -176,7 +209,7 @@ def main() -> None:
     except click.Abort:
         click.echo("Stopped. What was finished is kept; run again to go on.", err=True)
         sys.exit(130)
-    except (ExperimentError, StorageError) as error:
+    except (ExperimentError, SelectionError, StorageError) as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(2)
 

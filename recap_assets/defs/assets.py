@@ -8,10 +8,14 @@ from functools import lru_cache, partial
 
 import dagster as dg
 
-from recap_assets.defs.events import NO_AUTOMATIC_EVENTS, DagsterRecords, materialization
+from recap_assets.defs.events import NO_AUTOMATIC_EVENTS, account_of, materialization
+from recap_assets.defs.lineage import copy_events_of_run, keep_experiment
+from recap_assets.defs.records import DagsterRecords, newest_event
 from recap_assets.orchestration.building import build_partition
 from recap_assets.orchestration.checks import Check
 from recap_assets.orchestration.graph import Dependency, Graph, Node, Progress
+from recap_assets.orchestration.planner import name_of
+from recap_assets.stages.setting import Setting
 
 # Backfill policies are beta in Dagster 1.13; a test holds what is used of them.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
@@ -25,14 +29,17 @@ PARTITIONS_PER_RUN = 64
 pool_partitions = dg.DynamicPartitionsDefinition(name=POOL_PARTITIONS)
 
 
-def assets_of(graph: Graph, *, in_pools: bool = True) -> list[dg.AssetsDefinition]:
+def assets_of(
+    graph: Graph, setting: Setting, *, in_pools: bool = True
+) -> list[dg.AssetsDefinition]:
     """One asset for each node of the graph.
 
     Args:
         graph: The nodes.
+        setting: The experiment and its workspace, where claims and lineage lie.
         in_pools: Whether a step takes a place in its concurrency pool.
     """
-    return [_asset(graph, node, in_pools=in_pools) for node in graph.nodes.values()]
+    return [_asset(graph, setting, node, in_pools=in_pools) for node in graph.nodes.values()]
 
 
 def asset_key(name: str) -> dg.AssetKey:
@@ -40,7 +47,7 @@ def asset_key(name: str) -> dg.AssetKey:
     return dg.AssetKey(name.split("/"))
 
 
-def _asset(graph: Graph, node: Node, *, in_pools: bool) -> dg.AssetsDefinition:
+def _asset(graph: Graph, setting: Setting, node: Node, *, in_pools: bool) -> dg.AssetsDefinition:
     @dg.asset(
         key=asset_key(node.key),
         deps=[_dep(graph, node, dependency) for dependency in node.dependencies],
@@ -54,12 +61,17 @@ def _asset(graph: Graph, node: Node, *, in_pools: bool) -> dg.AssetsDefinition:
         pool=node.pool if in_pools else None,
         retry_policy=dg.RetryPolicy(max_retries=1, delay=2, backoff=dg.Backoff.EXPONENTIAL),
         check_specs=[_check_spec(node, check) for check in node.checks],
-        metadata={"spec": dg.MetadataValue.json(node.spec_value)},
+        metadata={"spec": dg.MetadataValue.json(node.decides_value)},
     )
     def body(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
         partitions = context.partition_keys if context.has_partition_key_range else ("",)
-        for partition in partitions:
-            _build(context, graph, node, partition)
+        before = newest_event(context.instance)
+        try:
+            for partition in partitions:
+                _build(context, graph, setting, node, partition)
+        finally:
+            keep_experiment(setting)
+            copy_events_of_run(setting, context.instance, context.asset_key, context.run_id, before)
         yield dg.MaterializeResult(
             metadata=NO_AUTOMATIC_EVENTS,
             check_results=[_check(check, partitions) for check in node.checks],
@@ -68,19 +80,32 @@ def _asset(graph: Graph, node: Node, *, in_pools: bool) -> dg.AssetsDefinition:
     return body
 
 
-def _build(context: dg.AssetExecutionContext, graph: Graph, node: Node, partition: str) -> None:
-    built = build_partition(
-        graph,
-        _records(context.instance),
-        node,
-        partition,
-        force=context.run.tags.get(FORCE_TAG) == "true",
-        progress=_progress_for(node, partition),
-    )
-    event = materialization(context.asset_key, partition, built)
-    context.log_event(event)
-    verb = "reused" if built.reused else f"built in {built.seconds:.1f} s"
-    context.log.info(f"{node.key}[{partition}] {verb}: {built.outcome.n_rows} rows")
+def _build(
+    context: dg.AssetExecutionContext, graph: Graph, setting: Setting, node: Node, partition: str
+) -> None:
+    name = name_of(node.key, partition)
+    records = _records(context.instance)
+
+    def waits(holder: str) -> None:
+        context.log.info(f"{name} is being built elsewhere ({holder}): waiting for it")
+
+    # The event is logged before the claim is let go, so that whoever waited finds it.
+    with setting.workspace.claims.hold(name, waits):
+        built = build_partition(
+            graph,
+            records,
+            node,
+            partition,
+            force=context.run.tags.get(FORCE_TAG) == "true",
+            progress=_progress_for(node, partition),
+        )
+        before = records.event(node.key, partition)
+        account = account_of(node, built, before.account if before else None)
+        version = setting.experiment.version
+        event = materialization(context.asset_key, partition, built, account, version)
+        context.log_event(event)
+    verb = "reused" if built.reused else f"built in {built.record.seconds:.1f} s"
+    context.log.info(f"{name} {verb}: {built.outcome.n_rows} rows")
 
 
 @lru_cache(maxsize=4)

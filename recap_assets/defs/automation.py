@@ -12,8 +12,8 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from recap_assets.defs.assets import POOL_PARTITIONS, asset_key
-from recap_assets.defs.events import DagsterRecords
 from recap_assets.defs.ranges import range_tags
+from recap_assets.defs.records import DagsterRecords
 from recap_assets.defs.session import Session
 from recap_assets.orchestration.batches import neighbours
 from recap_assets.orchestration.graph import Dimension, Graph

@@ -11,7 +11,8 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -22,11 +23,14 @@ from dagster_shared.error import SerializableErrorInfo
 
 from recap_assets.defs.assets import asset_key, assets_of, progress_listener
 from recap_assets.defs.dead_runs import close_dead_runs, driver_tags
-from recap_assets.defs.events import DagsterRecords
+from recap_assets.defs.lineage import copy_missing_events
 from recap_assets.defs.ranges import range_tags
 from recap_assets.defs.session import Session
 from recap_assets.orchestration.batches import Batch, batches_of
-from recap_assets.orchestration.planner import Plan, RememberedRecords, plan
+from recap_assets.orchestration.estimates import Estimates
+from recap_assets.orchestration.graph import Leaving
+from recap_assets.orchestration.planner import Plan, name_of, plan
+from recap_assets.orchestration.records import RememberedRecords
 
 POLL_SECONDS = 0.5
 DIED = (
@@ -70,24 +74,48 @@ class State:
 
 
 class Build:
-    """One build: `events` runs it and yields its state whenever something happened."""
+    """One build: `events` runs it and yields its state whenever something happened.
 
-    def __init__(self, session: Session, jobs: int) -> None:
+    Args:
+        session: The experiment.
+        jobs: Worker processes.
+        select: The assets to bring up to date, with all that they read; None: all.
+    """
+
+    def __init__(self, session: Session, jobs: int, select: Collection[str] | None = None) -> None:
         self.session = session
         self.jobs = jobs
         self.state = State()
         instance = session.open_instance()
         close_dead_runs(instance)
-        self._records = RememberedRecords(DagsterRecords(instance))
+        stored = session.records(instance)
+        copy_missing_events(session.setting, instance, stored, session.graph.nodes)
+        self._wanted = None if select is None else session.graph.ancestors(select)
+        self._records = RememberedRecords(stored)
         self._running: dict[Future[str | None], tuple[Batch, float]] = {}
+        self._n_built: Counter[tuple[str, str]] = Counter()
+        self._seconds: dict[str, float] = {}
 
     def plan(self, *, look_for_content: bool = True) -> Plan:
-        """What is out of date now."""
-        return plan(self.session.graph, self._records, look_for_content=look_for_content)
+        """What is out of date now, of what was selected and of what that reads."""
+        whole = plan(self.session.graph, self._records, look_for_content=look_for_content)
+        return whole if self._wanted is None else whole.only(self._wanted)
+
+    @property
+    def estimates(self) -> Estimates:
+        """What building is expected to take."""
+        return Estimates(self.session.graph, self._records)
+
+    def remove(self, leaving: Sequence[Leaving]) -> None:
+        """Delete the content of what left the experiment."""
+        for one in leaving:
+            one.remove()
 
     def events(self) -> Iterator[State | Finished]:
         """Build until nothing is ready any more."""
         self.session.create_tables()
+        estimates = self.estimates
+        self._seconds = {key: estimates.of_asset(key).seconds for key in self.session.graph.nodes}
         context = multiprocessing.get_context("spawn")
         progress: Queue[News] = context.Queue()
         with ProcessPoolExecutor(
@@ -121,7 +149,7 @@ class Build:
     def _finish(self, future: Future[str | None]) -> Finished:
         batch, started = self._running.pop(future)
         for asset, partition in batch.keys:
-            self.state.running.pop(_name(asset, partition), None)
+            self.state.running.pop(name_of(asset, partition), None)
         self.state.finished_seconds += batch.seconds
         return Finished(batch, time.monotonic() - started, future.result())
 
@@ -132,12 +160,15 @@ class Build:
             # Others may have built in the meantime, and what was thought there may be gone.
             self._records.forget(self.session.graph.nodes)
             current = self.plan()
-        # A run goes on past a failed step: what it did not bring up to date is what failed.
         ready = {(entry.asset, entry.partition) for entry in current.ready}
         for one in finished:
-            failed = one.batch.keys & ready
-            self.state.failed |= {_name(*key): one.error or STILL_STALE for key in failed}
-            self.state.n_done += len(one.batch.keys - failed)
+            # A run goes on past a failed step: what it did not bring up to date is what failed.
+            again = one.batch.keys & ready
+            self._n_built.update(one.batch.keys)
+            # Someone else may have changed what it reads while it was built: once more, then.
+            failed = {key for key in again if one.error or self._n_built[key] > 1}
+            self.state.failed |= {name_of(*key): one.error or STILL_STALE for key in failed}
+            self.state.n_done += len(one.batch.keys - again)
         return current
 
     def _listen(self, progress: "Queue[News]") -> None:
@@ -146,17 +177,15 @@ class Build:
                 asset, partition, done = progress.get_nowait()
             except queue.Empty:
                 break
-            self.state.running[_name(asset, partition)] = done
-        nodes = self.session.graph.nodes
+            self.state.running[name_of(asset, partition)] = done
         self.state.running_seconds = sum(
-            nodes[asset].seconds * self.state.running.get(_name(asset, partition), 0.0)
+            self._seconds[asset] * self.state.running.get(name_of(asset, partition), 0.0)
             for batch, _ in self._running.values()
             for asset, partition in batch.keys
         )
 
     def _expect(self, current: Plan) -> None:
-        nodes = self.session.graph.nodes
-        self.state.left_seconds = sum(nodes[entry.asset].seconds for entry in current.entries)
+        self.state.left_seconds = sum(self._seconds[entry.asset] for entry in current.to_build)
 
     def _next_batches(self, current: Plan) -> list[Batch]:
         free = self.jobs - len(self._running)
@@ -167,13 +196,10 @@ class Build:
             entry
             for entry in current.ready
             if (entry.asset, entry.partition) not in busy
-            and _name(entry.asset, entry.partition) not in self.state.failed
+            and name_of(entry.asset, entry.partition) not in self.state.failed
         ]
-        return batches_of(self.session.graph, ready, self.jobs)[:free]
-
-
-def _name(asset: str, partition: str) -> str:
-    return f"{asset}[{partition}]" if partition else asset
+        graph = self.session.graph
+        return batches_of(graph, ready, self.jobs, self._seconds.__getitem__)[:free]
 
 
 _worker: dict[str, object] = {}
@@ -185,7 +211,7 @@ def _start_worker(progress: "Queue[News]", jobs: int) -> None:
     session = Session.from_environment()
     # The number of workers is the limit here: a place in a pool would be waited for for ever where
     # a killed process of another machine still holds it.
-    definitions = dg.Definitions(assets=assets_of(session.graph, in_pools=False))
+    definitions = dg.Definitions(assets=assets_of(session.graph, session.setting, in_pools=False))
     _worker["job"] = definitions.resolve_implicit_global_asset_job_def()
     _worker["instance"] = session.open_instance()
     progress_listener.set(lambda *news: progress.put(news))

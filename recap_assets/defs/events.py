@@ -1,4 +1,4 @@
-"""Materialization events: written with our own versions, read back as records.
+"""Materialization events: written with our own versions, read back as records and as lineage.
 
 Dagster copies one data version to every partition of a run that holds several, and hashes their
 provenance over the batch (issues 34013, 18649, 21072). So each partition's event is logged by hand
@@ -6,15 +6,18 @@ as it finishes, which also keeps what is done when the run dies, and the automat
 suppressed by a private metadata key. A test asserts that one partition gives one event.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 
 import dagster as dg
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 
-from recap_assets.orchestration.building import Built
-from recap_assets.orchestration.planner import OUTSIDE, Record
+from recap_assets.orchestration.building import Built, provenance
+from recap_assets.orchestration.graph import Node
+from recap_assets.orchestration.records import OUTSIDE, Implementation, Inputs, Record
 
 DATA_VERSION = "dagster/data_version"
 USER_PROVIDED = "dagster/data_version_is_user_provided"
@@ -23,32 +26,102 @@ INPUT_VERSION = "dagster/input_data_version/"
 INPUT_EVENT = "dagster/input_event_pointer/"
 OUTSIDE_VERSION = "recap/outside_version"
 FINGERPRINT = "recap/fingerprint"
+EXPERIMENT = "recap/experiment"
 N_ROWS = "recap/n_rows"
-REJECTED = "rejected/"
+
+ROW_COUNT = "dagster/row_count"
+REJECTED = "rejected"
+BUILT = "built"
+"""Metadata that holds everything about the building, as one JSON value."""
 
 NO_AUTOMATIC_EVENTS = {SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True}
-_BATCH = 1_000
 
 
-def materialization(key: dg.AssetKey, partition: str, built: Built) -> dg.AssetMaterialization:
+@dataclass(frozen=True)
+class Account:
+    """How a partition came about, as its event keeps it beside the versions.
+
+    Attributes:
+        decides: What decided the content, as `Node.decides`.
+        implementation: Version of the code.
+        reads: For each asset that was read: its partition of the same key, or all of them.
+        table_versions: Delta version at which each table's slice can be read.
+        rejected: Rows set aside, by reason.
+        facts: Numbers and words for people.
+        provenance: Git commit and library versions.
+        seconds: What computing it took, when it was computed last.
+        n_bytes: Bytes written then.
+        gpu_seconds: Seconds that a GPU was held then.
+        device: What computed it.
+        reused: Whether nothing was computed this time.
+    """
+
+    decides: str = "{}"
+    implementation: int = 0
+    reads: Mapping[str, str] = field(default_factory=dict)
+    table_versions: Mapping[str, int] = field(default_factory=dict)
+    rejected: Mapping[str, int] = field(default_factory=dict)
+    facts: Mapping[str, str | float] = field(default_factory=dict)
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+    n_bytes: int = 0
+    gpu_seconds: float = 0.0
+    device: str = "cpu"
+    reused: bool = False
+
+
+def account_of(node: Node, built: Built, before: Account | None) -> Account:
+    """The account of one building.
+
+    Args:
+        node: The node.
+        built: What building it gave.
+        before: The account of the event before this one: what was not written again is where it
+            was, and what was reused came about as it did then.
+    """
+    record, outcome = built.record, built.outcome
+    versions = dict(before.table_versions) if before else {}
+    versions |= {w.table: w.table_version for w in outcome.written if w.table_version is not None}
+    return Account(
+        decides=node.decides,
+        implementation=node.implementation,
+        reads={dep.asset: dep.partitions for dep in node.dependencies},
+        table_versions=versions,
+        rejected=dict(outcome.rejected),
+        facts=dict(before.facts) if built.reused and before else dict(outcome.facts),
+        provenance=dict(before.provenance) if built.reused and before else dict(provenance()),
+        seconds=round(record.seconds, 3),
+        n_bytes=record.n_bytes,
+        gpu_seconds=round(record.gpu_seconds, 3),
+        device=before.device if built.reused and before else outcome.device,
+        reused=built.reused,
+    )
+
+
+def materialization(
+    key: dg.AssetKey, partition: str, built: Built, account: Account, experiment: str
+) -> dg.AssetMaterialization:
     """The event of one finished partition."""
     outcome = built.outcome
+    rewritten = any(written.rewritten for written in outcome.written)
     metadata: dict[str, dg.MetadataValue] = {
-        "dagster/row_count": dg.MetadataValue.int(outcome.n_rows),
-        "rejected": dg.MetadataValue.int(sum(outcome.rejected.values())),
-        "seconds": dg.MetadataValue.float(round(built.seconds, 3)),
-        "rewritten": dg.MetadataValue.bool(outcome.table_version is not None),
+        ROW_COUNT: dg.MetadataValue.int(outcome.n_rows),
+        REJECTED: dg.MetadataValue.int(sum(outcome.rejected.values())),
+        "seconds": dg.MetadataValue.float(account.seconds),
+        "rewritten": dg.MetadataValue.bool(rewritten),
     }
     for reason, n in outcome.rejected.items():
-        metadata[f"{REJECTED}{reason}"] = dg.MetadataValue.int(n)
+        metadata[f"{REJECTED}/{reason}"] = dg.MetadataValue.int(n)
     for name, fact in outcome.facts.items():
         metadata[name] = dg.MetadataValue.text(fact) if isinstance(fact, str) else _number(fact)
     for name, text in outcome.markdown.items():
         metadata[name] = dg.MetadataValue.md(text)
-    if outcome.table_version is not None:
-        metadata["delta_version"] = dg.MetadataValue.int(outcome.table_version)
+    for table, version in account.table_versions.items():
+        metadata[f"delta_version/{table}"] = dg.MetadataValue.int(version)
+    told = {**vars(account), "decides": json.loads(account.decides)}
+    metadata[BUILT] = dg.MetadataValue.json(told)
     return dg.AssetMaterialization(
-        key, partition=partition or None, metadata=metadata, tags=_tags(built)
+        key, partition=partition or None, metadata=metadata, tags=_tags(built, experiment)
     )
 
 
@@ -58,109 +131,97 @@ def _number(value: float) -> dg.MetadataValue:
     return dg.MetadataValue.float(value)
 
 
-def _tags(built: Built) -> dict[str, str]:
+def _tags(built: Built, experiment: str) -> dict[str, str]:
     record = built.record
     tags = {
         DATA_VERSION: record.data_version,
         USER_PROVIDED: "true",
         CODE_VERSION: record.code_version,
         FINGERPRINT: record.fingerprint,
+        EXPERIMENT: experiment,
         N_ROWS: str(record.n_rows),
     }
-    for name, version in record.inputs.items():
+    for name, version in record.inputs.by_name.items():
         # Dagster's own staleness reads its tags, and takes every name there for an asset.
         tags[OUTSIDE_VERSION if name == OUTSIDE else f"{INPUT_VERSION}{name}"] = version
     return tags | {f"{INPUT_EVENT}{name}": str(i) for name, i in built.input_events.items()}
 
 
-@dataclass(frozen=True)
-class Remembered:
-    """One materialization: its record, and what people ask about it."""
+class Materialized:
+    """One of our materialization events, read back."""
 
-    record: Record
-    built_at: datetime
-    seconds: float
-    rejected: Mapping[str, int]
-    run_id: str
+    def __init__(self, row: dg.EventLogRecord) -> None:
+        event = row.asset_materialization
+        assert event is not None  # noqa: S101 - the caller asks for materializations only
+        self._event = event
+        self.event_id = row.storage_id
+        self.run_id = row.run_id
+        self.built_at = datetime.fromtimestamp(row.timestamp, UTC)
+        self.partition = event.partition or ""
+        self.tags: Mapping[str, str] = event.tags or {}
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether the platform wrote it, and not a user's own report of a materialization."""
+        return FINGERPRINT in self.tags and BUILT in self._event.metadata
 
-class DagsterRecords:
-    """The records in a Dagster instance's event log, each event read once."""
+    @property
+    def data_version(self) -> str:
+        """Hash of the content."""
+        return self.tags[DATA_VERSION]
 
-    def __init__(self, instance: dg.DagsterInstance) -> None:
-        self._instance = instance
-        self._by_storage_id: dict[int, Remembered] = {}
+    @property
+    def code_version(self) -> str:
+        """Of the node, when it was built."""
+        return self.tags[CODE_VERSION]
 
-    def latest(self, asset: str) -> Mapping[str, Record]:
-        """The last record of each partition of an asset."""
-        return {key: remembered.record for key, remembered in self.remembered(asset).items()}
+    @cached_property
+    def account(self) -> Account:
+        """How it came about."""
+        value = self._event.metadata[BUILT].value
+        assert isinstance(value, dict)  # noqa: S101 - we wrote it
+        decides = json.dumps(value["decides"], sort_keys=True, separators=(",", ":"))
+        return Account(**{**value, "decides": decides})
 
-    def remembered(self, asset: str) -> Mapping[str, Remembered]:
-        """The last materialization of each partition of an asset."""
-        key = dg.AssetKey(asset.split("/"))
-        ids = self._latest_ids(key)
-        unseen = [i for i in ids.values() if i not in self._by_storage_id]
-        for start in range(0, len(unseen), _BATCH):
-            self._read(key, unseen[start : start + _BATCH])
+    @property
+    def implementation(self) -> Implementation:
+        """What the code version stood for."""
+        return Implementation(self.account.implementation, self.account.decides)
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """Version of each input, when it was read."""
+        found = {
+            name.removeprefix(INPUT_VERSION): version
+            for name, version in self.tags.items()
+            if name.startswith(INPUT_VERSION)
+        }
+        if OUTSIDE_VERSION in self.tags:
+            found[OUTSIDE] = self.tags[OUTSIDE_VERSION]
+        return found
+
+    @property
+    def input_events(self) -> dict[str, int]:
+        """The newest event of each dependency that was read."""
         return {
-            partition: self._by_storage_id[i]
-            for partition, i in ids.items()
-            if i in self._by_storage_id
+            name.removeprefix(INPUT_EVENT): int(event)
+            for name, event in self.tags.items()
+            if name.startswith(INPUT_EVENT)
         }
 
-    def _latest_ids(self, key: dg.AssetKey) -> dict[str, int]:
-        by_partition = self._instance.get_latest_storage_id_by_partition(
-            key, dg.DagsterEventType.ASSET_MATERIALIZATION
+    @property
+    def record(self) -> Record:
+        """The record of the partition."""
+        account = self.account
+        return Record(
+            data_version=self.data_version,
+            code_version=self.code_version,
+            inputs=Inputs.of(self.inputs),
+            n_rows=int(self.tags.get(N_ROWS, 0)),
+            event_id=self.event_id,
+            seconds=account.seconds,
+            n_bytes=account.n_bytes,
+            gpu_seconds=account.gpu_seconds,
+            built_at=self.built_at.timestamp(),
+            rejected=tuple(sorted(account.rejected.items())),
         )
-        if by_partition:
-            return dict(by_partition)
-        event = self._instance.get_latest_materialization_event(key)
-        if event is None or event.asset_materialization is None:
-            return {}
-        records = self._instance.fetch_materializations(key, limit=1).records
-        return {"": records[0].storage_id} if records else {}
-
-    def _read(self, key: dg.AssetKey, storage_ids: Sequence[int]) -> None:
-        found = self._instance.fetch_materializations(
-            dg.AssetRecordsFilter(asset_key=key, storage_ids=list(storage_ids)),
-            limit=len(storage_ids),
-        )
-        for row in found.records:
-            event = row.asset_materialization
-            if event is not None and event.tags and FINGERPRINT in event.tags:
-                self._by_storage_id[row.storage_id] = _remembered(row, event)
-
-
-def _remembered(row: dg.EventLogRecord, event: dg.AssetMaterialization) -> Remembered:
-    values = {name: value.value for name, value in event.metadata.items()}
-    rejected = {
-        name.removeprefix(REJECTED): value
-        for name, value in values.items()
-        if name.startswith(REJECTED) and isinstance(value, int)
-    }
-    seconds = values.get("seconds")
-    return Remembered(
-        record=_record(event.tags or {}, row.storage_id),
-        built_at=datetime.fromtimestamp(row.timestamp, UTC),
-        seconds=seconds if isinstance(seconds, float) else 0.0,
-        rejected=rejected,
-        run_id=row.run_id,
-    )
-
-
-def _record(tags: Mapping[str, str], event_id: int) -> Record:
-    inputs = {
-        name.removeprefix(INPUT_VERSION): version
-        for name, version in tags.items()
-        if name.startswith(INPUT_VERSION)
-    }
-    if OUTSIDE_VERSION in tags:
-        inputs[OUTSIDE] = tags[OUTSIDE_VERSION]
-    return Record(
-        data_version=tags[DATA_VERSION],
-        fingerprint=tags[FINGERPRINT],
-        code_version=tags[CODE_VERSION],
-        inputs=inputs,
-        n_rows=int(tags.get(N_ROWS, 0)),
-        event_id=event_id,
-    )

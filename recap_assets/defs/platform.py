@@ -11,7 +11,7 @@ def definitions_of(session: Session) -> dg.Definitions:
     """Assets from the graph, a job and a schedule for each stage, the sensor for new shards."""
     jobs = stage_jobs(session.graph)
     return dg.Definitions(
-        assets=assets_of(session.graph),
+        assets=assets_of(session.graph, session.setting),
         jobs=[job.definition for job in jobs],
         schedules=[schedule_of(session, job) for job in jobs],
         sensors=sensors_of(session),

@@ -15,6 +15,7 @@ from pathlib import Path
 import dagster as dg
 
 from recap_assets.defs.assets import POOL_PARTITIONS
+from recap_assets.defs.records import DagsterRecords
 from recap_assets.orchestration.graph import Graph
 from recap_assets.specs.loading import DEFAULT, load_experiment
 from recap_assets.specs.tables import TABLES
@@ -30,10 +31,18 @@ HOME_VARIABLE = "DAGSTER_HOME"
 
 @dataclass(frozen=True)
 class Session:
-    """One experiment file, opened."""
+    """One experiment file, opened.
+
+    Attributes:
+        path: The file.
+        settings: Settings laid over it.
+        against: Another experiment's file, whose results this one is only compared with: nothing
+            may be built then.
+    """
 
     path: Path
     settings: tuple[str, ...] = ()
+    against: Path | None = None
 
     @classmethod
     def from_environment(cls) -> "Session":
@@ -46,7 +55,11 @@ class Session:
     def setting(self) -> Setting:
         """The experiment in its workspace."""
         experiment = load_experiment(self.path, self.settings)
-        return Setting(experiment, Workspace.from_environment(experiment.name))
+        if self.against is None:
+            return Setting(experiment, Workspace.from_environment(experiment.name))
+        other = load_experiment(self.against)
+        as_other = experiment.model_copy(update={"name": other.name})
+        return Setting(as_other, Workspace.from_environment(other.name), is_read_only=True)
 
     @cached_property
     def graph(self) -> Graph:
@@ -66,10 +79,15 @@ class Session:
         """Dagster's instance of this experiment, with the pool's partitions in it."""
         self.export()
         self.setting.workspace.instance.mkdir(parents=True, exist_ok=True)
-        self.setting.scan()
         instance = dg.DagsterInstance.get()
-        register_partitions(instance, list(self.setting.partitions))
+        if self.against is None:
+            self.setting.scan()
+            register_partitions(instance, list(self.setting.partitions))
         return instance
+
+    def records(self, instance: dg.DagsterInstance) -> DagsterRecords:
+        """The records of what was built."""
+        return DagsterRecords(instance, self.setting.workspace.instance)
 
     def create_tables(self) -> None:
         """Make the tables before several processes write to them."""

@@ -10,7 +10,9 @@ from importlib import metadata
 from pathlib import Path
 
 from recap_assets.orchestration.graph import Graph, Node, Outcome, Progress, Step
-from recap_assets.orchestration.planner import Inputs, Record, Records, VersionReader
+from recap_assets.orchestration.planner import name_of
+from recap_assets.orchestration.records import MISSING, Inputs, Record, Records
+from recap_assets.orchestration.versions import VersionReader
 
 
 class UpstreamMissingError(RuntimeError):
@@ -24,14 +26,12 @@ class Built:
     Attributes:
         record: Its record now.
         outcome: What was computed, or what there was.
-        seconds: What it took.
         reused: True where nothing was computed.
         input_events: The newest event of each dependency that was read.
     """
 
     record: Record
     outcome: Outcome
-    seconds: float
     reused: bool
     input_events: Mapping[str, int]
 
@@ -57,11 +57,11 @@ def build_partition(
     inputs = reader.inputs(node, partition)
     _refuse_missing(node, partition, inputs)
     events = reader.events(node, partition)
-    known = reader.record(node.key, partition)
+    known = reader.latest(node.key).get(partition)
     fingerprint = inputs.fingerprint(node.code_version)
     if known is not None and not force and known.fingerprint == fingerprint:
-        if not known.n_rows or reader.is_present(node, partition):
-            return Built(known, _as_before(known), 0.0, reused=True, input_events=events)
+        if not known.n_rows or _is_present(graph, node, partition):
+            return Built(known, _as_before(known), reused=True, input_events=events)
         known = replace(known, data_version="gone")
     started = time.monotonic()
     outcome = node.compute(
@@ -73,23 +73,46 @@ def build_partition(
             progress=progress,
         )
     )
-    record = Record(
-        outcome.data_version, fingerprint, node.code_version, inputs.versions, outcome.n_rows
+    record = _record(node, inputs, outcome, time.monotonic() - started, known)
+    return Built(record, outcome, reused=False, input_events=events)
+
+
+def _record(
+    node: Node, inputs: Inputs, outcome: Outcome, seconds: float, known: Record | None
+) -> Record:
+    n_bytes = sum(written.n_bytes for written in outcome.written)
+    return Record(
+        outcome.data_version,
+        node.code_version,
+        inputs,
+        outcome.n_rows,
+        seconds=seconds,
+        # What was not written again would be, if it were not there.
+        n_bytes=n_bytes or (known.n_bytes if known else 0),
+        gpu_seconds=0.0 if outcome.device == "cpu" else seconds,
+        built_at=time.time(),
+        rejected=tuple(sorted(outcome.rejected.items())),
     )
-    seconds = time.monotonic() - started
-    return Built(record, outcome, seconds, reused=False, input_events=events)
+
+
+def _is_present(graph: Graph, node: Node, partition: str) -> bool:
+    if node.content is None or graph.look is None:
+        return True
+    return partition in node.content.present(graph.look())
 
 
 def _refuse_missing(node: Node, partition: str, inputs: Inputs) -> None:
-    missing = [name for name, version in inputs.versions.items() if version == "missing"]
+    missing = [name for name, version in inputs.by_name.items() if version == MISSING]
     if missing:
-        where = f"{node.key}[{partition}]" if partition else node.key
+        where = name_of(node.key, partition)
         msg = f"{where} reads {', '.join(missing)}, never built; build that first, or `recap build`"
         raise UpstreamMissingError(msg)
 
 
 def _as_before(record: Record) -> Outcome:
-    return Outcome(record.data_version, record.n_rows, facts={"reused": "yes"})
+    return Outcome(
+        record.data_version, record.n_rows, dict(record.rejected), facts={"reused": "yes"}
+    )
 
 
 @lru_cache(maxsize=1)

@@ -3,107 +3,66 @@
 It looks at state and not at events, so a missed event, a crash or a restart changes nothing.
 """
 
-import hashlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple
 
-from recap_assets.orchestration.graph import Dependency, Graph, Node
+from recap_assets.orchestration.graph import Graph, Leaving, Node
+from recap_assets.orchestration.reasons import Reasons
+from recap_assets.orchestration.records import Records
+from recap_assets.orchestration.versions import VersionReader
 
-OUTSIDE = "outside"
-"""The input that stands for what a partition reads from outside the graph."""
-
-
-@dataclass(frozen=True)
-class Record:
-    """What is remembered of the last materialization of one partition.
-
-    Attributes:
-        data_version: Hash of the content.
-        fingerprint: Hash of the code version and of the inputs' versions.
-        code_version: Of the node, when it was built.
-        inputs: Version of each input, when it was read.
-        n_rows: Rows written.
-        event_id: The event that told of it, in the order of events.
-    """
-
-    data_version: str
-    fingerprint: str
-    code_version: str
-    inputs: Mapping[str, str]
-    n_rows: int = 0
-    event_id: int = 0
+State = Literal["ready", "blocked", "leaving"]
 
 
-class Records(Protocol):
-    """The memory of what was built."""
-
-    def latest(self, asset: str) -> Mapping[str, Record]:
-        """The last record of each partition; the key is empty for a node without partitions."""
-        ...
-
-
-class RememberedRecords:
-    """Records as of the last look: what nobody touched is not asked for again."""
-
-    def __init__(self, records: Records) -> None:
-        self._records = records
-        self._latest: dict[str, Mapping[str, Record]] = {}
-
-    def latest(self, asset: str) -> Mapping[str, Record]:
-        """The last record of each partition, from memory where it is there."""
-        if asset not in self._latest:
-            self._latest[asset] = self._records.latest(asset)
-        return self._latest[asset]
-
-    def forget(self, assets: Iterable[str]) -> None:
-        """Ask for these again next time."""
-        for asset in list(assets):
-            self._latest.pop(asset, None)
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """Versions of what one partition reads, at one moment."""
-
-    versions: Mapping[str, str]
-
-    def fingerprint(self, code_version: str) -> str:
-        """Hash over the code version and every input's version."""
-        digest = hashlib.sha256(code_version.encode())
-        for name, version in sorted(self.versions.items()):
-            digest.update(f"\n{name}={version}".encode())
-        return digest.hexdigest()[:32]
-
-
-@dataclass(frozen=True)
-class OutOfDate:
-    """A partition to rebuild.
+class OutOfDate(NamedTuple):
+    """A partition to rebuild, or to remove.
 
     Attributes:
         asset: The node's key.
         partition: The partition's key; empty for a node without partitions.
-        state: `ready`, or `blocked` by something upstream that is out of date itself.
+        state: `ready`; `blocked` by something upstream that is out of date itself; `leaving` where
+            the storage holds it and the experiment has it no more.
         reason: Why, in words.
     """
 
     asset: str
     partition: str
-    state: Literal["ready", "blocked"]
+    state: State
     reason: str
+
+    @property
+    def name(self) -> str:
+        """Asset and partition, for people."""
+        return name_of(self.asset, self.partition)
+
+
+def name_of(asset: str, partition: str) -> str:
+    """`asset[partition]`, or the asset alone where it has no partitions."""
+    return f"{asset}[{partition}]" if partition else asset
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that is out of date, upstream first."""
+    """Everything that is out of date, upstream first, and everything that is to be removed."""
 
     entries: tuple[OutOfDate, ...]
+    removals: tuple[Leaving, ...] = ()
 
     @cached_property
     def ready(self) -> tuple[OutOfDate, ...]:
         """What can be built now."""
         return tuple(entry for entry in self.entries if entry.state == "ready")
+
+    @cached_property
+    def to_build(self) -> tuple[OutOfDate, ...]:
+        """What can be built now or later."""
+        return tuple(entry for entry in self.entries if entry.state != "leaving")
+
+    def only(self, assets: Collection[str]) -> "Plan":
+        """The plan of some assets; nothing is removed."""
+        return Plan(tuple(entry for entry in self.to_build if entry.asset in assets))
 
     def __bool__(self) -> bool:
         return bool(self.entries)
@@ -115,116 +74,131 @@ def plan(graph: Graph, records: Records, *, look_for_content: bool = True) -> Pl
     Args:
         graph: What there should be.
         records: What there was at the last look.
-        look_for_content: Whether to look in the storage if what was recorded is still there.
+        look_for_content: Whether to look in the storage if what was recorded is still there, and
+            for what is there of things that left the experiment.
 
     Returns:
-        A partition is ready when all it reads is up to date and its fingerprint differs from the
-        recorded one; it is blocked when something it reads is out of date. A blocked one may turn
-        out to be up to date once that is rebuilt with equal content.
+        A partition is ready when all it reads is up to date and its code version or an input's
+        version differs from the recorded one; it is blocked when something it reads is out of date.
+        A blocked one may turn out to be up to date once that is rebuilt with equal content.
     """
-    reader = VersionReader(graph, records, look_for_content=look_for_content)
-    stale: dict[str, set[str]] = {}
+    reader = VersionReader(graph, records)
+    reasons = Reasons(graph, records, reader)
+    judge = _Judge(graph, reader, reasons, look_for_content=look_for_content)
     entries: list[OutOfDate] = []
     for node in graph.nodes.values():
-        stale[node.key] = set()
-        for partition in graph.partitions(node):
-            entry = _judge(graph, node, partition, stale, reader)
-            if entry is not None:
-                stale[node.key].add(partition)
-                entries.append(entry)
-    return Plan(tuple(entries))
+        entries.extend(judge.out_of_date(node))
+    removals = tuple(graph.leaving()) if look_for_content else ()
+    entries += [OutOfDate(x.asset, p, "leaving", x.reason) for x in removals for p in x.partitions]
+    return Plan(tuple(entries), removals)
 
 
-def _judge(
-    graph: Graph, node: Node, partition: str, stale: Mapping[str, set[str]], reader: "VersionReader"
-) -> OutOfDate | None:
-    waits_for = [
-        dependency.asset
-        for dependency in node.dependencies
-        if (bad := stale[dependency.asset])
-        and not bad.isdisjoint(graph.read_by(node, partition, dependency))
-    ]
-    record = reader.record(node.key, partition)
-    if waits_for:
-        never = "never built; " if record is None else ""
-        reason = f"{never}upstream will change: {', '.join(waits_for)}"
-        return OutOfDate(node.key, partition, "blocked", reason)
-    if record is None:
-        return OutOfDate(node.key, partition, "ready", "never built")
-    inputs = reader.inputs(node, partition)
-    if inputs.fingerprint(node.code_version) != record.fingerprint:
-        return OutOfDate(node.key, partition, "ready", _reason(node, record, inputs))
-    if record.n_rows and not reader.is_present(node, partition):
-        return OutOfDate(node.key, partition, "ready", "its content is gone from the storage")
-    return None
+class _Judge:
+    """Judges node after node, each after what it reads."""
 
-
-def _reason(node: Node, record: Record, inputs: Inputs) -> str:
-    reasons = [] if node.code_version == record.code_version else ["its spec or code changed"]
-    for name in sorted(inputs.versions.keys() | record.inputs.keys()):
-        if name not in record.inputs:
-            reasons.append(f"new input {name}")
-        elif name not in inputs.versions:
-            reasons.append(f"input {name} is gone")
-        elif inputs.versions[name] != record.inputs[name]:
-            reasons.append(f"{name} changed")
-    return "; ".join(reasons) or "recorded by another version of the planner"
-
-
-class VersionReader:
-    """Versions of inputs, with the fold over all partitions of a node computed once."""
-
-    def __init__(self, graph: Graph, records: Records, *, look_for_content: bool = True) -> None:
+    def __init__(
+        self, graph: Graph, reader: VersionReader, reasons: Reasons, *, look_for_content: bool
+    ) -> None:
         self._graph = graph
-        self._records = records
-        self._looks = look_for_content
-        self._latest: dict[str, Mapping[str, Record]] = {}
-        self._folded: dict[str, str] = {}
-        self._present: dict[str, Collection[str]] = {}
+        self._reader = reader
+        self._reasons = reasons
+        self._look = graph.look() if look_for_content and graph.look else None
+        self._stale: dict[str, set[str]] = {}
 
-    def record(self, asset: str, partition: str) -> Record | None:
-        """The last record of a partition."""
-        return self._of(asset).get(partition)
+    def out_of_date(self, node: Node) -> list[OutOfDate]:
+        """What is out of date of one node."""
+        entries = list(self._judge(node))
+        self._stale[node.key] = {entry.partition for entry in entries}
+        return entries
 
-    def is_present(self, node: Node, partition: str) -> bool:
-        """Whether the partition's content is still where it was written."""
-        if node.present is None or not self._looks:
-            return True
-        if node.key not in self._present:
-            self._present[node.key] = node.present()
-        return partition in self._present[node.key]
+    def _judge(self, node: Node) -> Iterator[OutOfDate]:
+        partitions = self._graph.partitions(node)
+        records = self._reader.latest(node.key)
+        whole, same = self._waits_for(node)
+        if whole:
+            for partition in partitions:
+                yield _blocked(node, partition, [*whole, *same], partition in records)
+            return
+        inputs_of = self._reader.inputs_of(node)
+        present = self._present(node)
+        code_version = node.code_version
+        for partition in partitions:
+            record = records.get(partition)
+            waits = [asset for asset, stale in same.items() if partition in stale]
+            if waits:
+                yield _blocked(node, partition, waits, record is not None)
+            elif record is None:
+                yield OutOfDate(node.key, partition, "ready", "never built")
+            elif record.code_version != code_version or record.inputs != inputs_of(partition):
+                reason = self._reasons.of(node, partition, record)
+                yield OutOfDate(node.key, partition, "ready", reason)
+            elif present is not None and record.n_rows and partition not in present:
+                reason = "its content is gone from the storage"
+                yield OutOfDate(node.key, partition, "ready", reason)
 
-    def inputs(self, node: Node, partition: str) -> Inputs:
-        """Versions of everything that the partition reads; `missing` for what was never built."""
-        versions = {dep.asset: self._version(node, partition, dep) for dep in node.dependencies}
-        if node.outside is not None:
-            versions[OUTSIDE] = node.outside(partition)
-        return Inputs(versions)
+    def _waits_for(self, node: Node) -> tuple[list[str], dict[str, set[str]]]:
+        """Stale assets that every partition waits for, and those that partitions of a key do."""
+        whole: list[str] = []
+        same: dict[str, set[str]] = {}
+        for dependency in node.dependencies:
+            if stale := self._stale[dependency.asset]:
+                if self._graph.reads_same(node, dependency):
+                    same[dependency.asset] = stale
+                elif not stale.isdisjoint(self._graph.read_by(node, "", dependency)):
+                    whole.append(dependency.asset)
+        return whole, same
 
-    def events(self, node: Node, partition: str) -> dict[str, int]:
-        """For each dependency the newest event that the partition reads."""
-        return {
-            dep.asset: max(
-                record.event_id
-                for key in self._graph.read_by(node, partition, dep)
-                if (record := self.record(dep.asset, key)) is not None
-            )
-            for dep in node.dependencies
-        }
+    def _present(self, node: Node) -> Collection[str] | None:
+        if self._look is None or node.content is None:
+            return None
+        return node.content.present(self._look)
 
-    def _version(self, node: Node, partition: str, dependency: Dependency) -> str:
-        if len(keys := self._graph.read_by(node, partition, dependency)) == 1:
-            record = self.record(dependency.asset, keys[0])
-            return "missing" if record is None else record.data_version
-        if dependency.asset not in self._folded:
-            digest = hashlib.sha256()
-            for key in keys:
-                record = self.record(dependency.asset, key)
-                digest.update(f"{key}={record.data_version if record else 'missing'}\n".encode())
-            self._folded[dependency.asset] = digest.hexdigest()[:32]
-        return self._folded[dependency.asset]
 
-    def _of(self, asset: str) -> Mapping[str, Record]:
-        if asset not in self._latest:
-            self._latest[asset] = self._records.latest(asset)
-        return self._latest[asset]
+def _blocked(node: Node, partition: str, waits: Sequence[str], was_built: bool) -> OutOfDate:  # noqa: FBT001 - told by position, once a partition
+    never = "" if was_built else "never built; "
+    return OutOfDate(
+        node.key, partition, "blocked", f"{never}upstream will change: {', '.join(waits)}"
+    )
+
+
+def why(graph: Graph, current: Plan, asset: str, partition: str) -> list[str]:
+    """The causes of one partition's state, the nearest first, down to what changed.
+
+    Returns:
+        A line for each step, indented by its distance; one line that says so where the partition
+        is up to date.
+    """
+    by_key: Mapping[tuple[str, str], OutOfDate] = {
+        (entry.asset, entry.partition): entry for entry in current.entries
+    }
+    if (asset, partition) not in by_key:
+        return [f"{name_of(asset, partition)} is up to date"]
+    lines: list[str] = []
+    seen: set[tuple[str, str]] = set()
+
+    def walk(key: tuple[str, str], depth: int) -> None:
+        entry = by_key[key]
+        mark = "  " * depth
+        if key in seen:
+            return
+        seen.add(key)
+        lines.append(f"{mark}{entry.name}: {entry.reason}")
+        node = graph.nodes.get(entry.asset)
+        if node is None or entry.state != "blocked":
+            return
+        for dependency in node.dependencies:
+            stale = [
+                (dependency.asset, read)
+                for read in graph.read_by(node, entry.partition, dependency)
+                if (dependency.asset, read) in by_key
+            ]
+            for one in stale[:WHY_SHOWN]:
+                walk(one, depth + 1)
+            if len(stale) > WHY_SHOWN:
+                lines.append(f"{mark}  and {len(stale) - WHY_SHOWN:,} more of {dependency.asset}")
+
+    walk((asset, partition), 0)
+    return lines
+
+
+WHY_SHOWN = 3

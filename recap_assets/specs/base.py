@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
@@ -23,6 +24,15 @@ class Spec(BaseModel):
     def canonical(self) -> str:
         """The spec as JSON with sorted keys: the same for any order, spacing or comments."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+
+
+def deciding(**parts: "Spec | str | float | bool | Sequence[str] | None") -> str:
+    """What decides a node's content as canonical JSON: what is at its default is said as well."""
+    values = {
+        name: part.model_dump(mode="json") if isinstance(part, Spec) else part
+        for name, part in parts.items()
+    }
+    return json.dumps(values, sort_keys=True, separators=(",", ":"))
 
 
 def fingerprint_of(*parts: Spec | str | int | float | bool | None) -> str:

@@ -5,7 +5,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from recap_assets.specs.base import Name, Spec
+from recap_assets.specs.base import Name, Spec, fingerprint_of
 from recap_assets.specs.evaluation import Evaluation
 from recap_assets.specs.mixes import (
     AtLeast,
@@ -98,6 +98,11 @@ class Experiment(Spec):
     def source_names(self) -> tuple[str, ...]:
         """`raw` and the declared sources."""
         return (RAW, *self.sources)
+
+    @property
+    def version(self) -> str:
+        """Hash of the whole experiment."""
+        return fingerprint_of(self)
 
     def scorer_of(self, mix: Mix) -> str:
         """The scorer whose scores decide this mix."""

@@ -9,13 +9,14 @@ from recap_assets.orchestration.checks import Check, Verdict
 from recap_assets.orchestration.graph import Dependency, Node, Outcome, Step
 from recap_assets.pool.reading import iterate_images
 from recap_assets.reporting.previews import preview_markdown
-from recap_assets.specs.base import fingerprint_of
+from recap_assets.specs.base import deciding
 from recap_assets.specs.sources import EmbeddedSource, Source
 from recap_assets.specs.tables import STATUS_OK, STATUS_REJECTED, SYNTHETIC_CAPTIONS
 from recap_assets.stages import models, pool
 from recap_assets.stages.loaded import loaded_captioner
 from recap_assets.stages.setting import Setting
 from recap_assets.stages.shardwise import ShardProgress, by_shard, forget
+from recap_assets.stages.stored import StoredRows
 
 VERSION = 1
 STAGE = "captions"
@@ -42,12 +43,12 @@ def _node(setting: Setting, name: str, spec: Source) -> Node:
         stage=STAGE,
         dimension="pool",
         dependencies=(Dependency(pool.ASSET, "same"), *trained),
-        code_version=fingerprint_of(VERSION, _what_decides(spec)),
+        implementation=VERSION,
+        decides=deciding(captioner=_what_decides(spec)),
         compute=lambda step: caption_partition(setting, name, step),
         description=f"Captions that {name} ({spec.kind}: {spec.model}) wrote for every usable "
         "image; the same for an image whatever the batch, the shard or the order.",
-        spec=spec.canonical(),
-        present=setting.present(SYNTHETIC_CAPTIONS, source=name),
+        content=StoredRows(setting.workspace.tables, SYNTHETIC_CAPTIONS, {"source": name}),
         seconds=SECONDS_PER_IMAGE * spec.candidates * 1_000,
         pool="gpu",
         kinds=("pytorch", "deltalake"),
@@ -88,7 +89,7 @@ def caption_partition(setting: Setting, name: str, step: Step) -> Outcome:
             "truncated": int(rows["truncated"].sum()),
         },
         markdown={"preview": preview_markdown(good.select("uid", "text", "log_probability"))},
-        table_version=written.table_version,
+        written=(written,),
     )
 
 

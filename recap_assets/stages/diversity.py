@@ -8,12 +8,13 @@ from recap_assets.diversity.words import TOKENISER
 from recap_assets.orchestration.graph import Dependency, Node, Outcome, Step
 from recap_assets.reporting.plots import chart_png, diversity_bars, rarefaction_curves
 from recap_assets.reporting.previews import image_markdown, preview_markdown
-from recap_assets.specs.base import fingerprint_of
+from recap_assets.specs.base import deciding
 from recap_assets.specs.experiment import RAW
 from recap_assets.specs.tables import DIVERSITY_STATISTICS, DIVERSITY_SUMMARY
 from recap_assets.stages import captions, pool
 from recap_assets.stages.scores import texts_of
 from recap_assets.stages.setting import Setting
+from recap_assets.stages.stored import StoredRows
 from recap_assets.world.writing import nouns as embedded_nouns
 
 VERSION = 1
@@ -40,10 +41,13 @@ def nouns_of(setting: Setting) -> frozenset[str]:
     return frozenset(embedded_nouns()) if path == EMBEDDED_LEXICON else load_nouns(path)
 
 
-def _code_version(setting: Setting, *parts: str) -> str:
-    lexicon = lexicon_hash(nouns_of(setting))
-    spec = setting.experiment.diversity.at_default("nouns")
-    return fingerprint_of(VERSION, TOKENISER, lexicon, spec, *parts)
+def _decides(setting: Setting, *sources: str) -> str:
+    return deciding(
+        tokeniser=TOKENISER,
+        lexicon=lexicon_hash(nouns_of(setting)),
+        diversity=setting.experiment.diversity.at_default("nouns"),
+        sources=sources,
+    )
 
 
 def _statistics_node(setting: Setting, source: str) -> Node:
@@ -53,12 +57,12 @@ def _statistics_node(setting: Setting, source: str) -> Node:
         stage=STAGE,
         dimension="pool",
         dependencies=(Dependency(texts, "same"),),
-        code_version=_code_version(setting, source),
+        implementation=VERSION,
+        decides=_decides(setting, source),
         compute=lambda step: measure_partition(setting, source, step),
         description=f"Mergeable counts and sketches of the captions of {source}: words, trigrams, "
         "nouns, lengths.",
-        spec=setting.experiment.diversity.canonical(),
-        present=setting.present(DIVERSITY_STATISTICS, source=source),
+        content=StoredRows(setting.workspace.tables, DIVERSITY_STATISTICS, {"source": source}),
         seconds=SECONDS,
         kinds=("polars", "deltalake"),
     )
@@ -77,9 +81,7 @@ def measure_partition(setting: Setting, source: str, step: Step) -> Outcome:
         commit=step.commit,
     )
     counts = row.select("n_captions", "n_words", "n_nondescript").row(0, named=True)
-    return Outcome(
-        written.data_version, row.height, facts=counts, table_version=written.table_version
-    )
+    return Outcome(written.data_version, row.height, facts=counts, written=(written,))
 
 
 def _summary_node(setting: Setting) -> Node:
@@ -89,11 +91,11 @@ def _summary_node(setting: Setting) -> Node:
         stage=STAGE,
         dimension="none",
         dependencies=tuple(Dependency(statistics_asset(source), "all") for source in sources),
-        code_version=_code_version(setting, *sources),
+        implementation=VERSION,
+        decides=_decides(setting, *sources),
         compute=lambda step: summarise_sources(setting, step),
         description="Diversity of every source side by side, exact on samples of one size.",
-        spec=setting.experiment.diversity.canonical(),
-        present=setting.present(DIVERSITY_SUMMARY),
+        content=StoredRows(setting.workspace.tables, DIVERSITY_SUMMARY),
         seconds=SECONDS,
         kinds=("polars", "deltalake"),
     )
@@ -120,5 +122,5 @@ def summarise_sources(setting: Setting, step: Step) -> Outcome:
             "diversity": image_markdown(chart_png(diversity_bars(summary, sources))),
             "rarefaction": image_markdown(chart_png(rarefaction_curves(summary, sources))),
         },
-        table_version=written.table_version,
+        written=(written,),
     )

@@ -12,7 +12,7 @@ from recap_assets.orchestration.graph import Dependency, Node, Outcome, Step
 from recap_assets.pool.images import HASH_SIDE, decode, matches_within, perceptual_hash
 from recap_assets.pool.manifest import list_shards
 from recap_assets.reporting.previews import preview_markdown
-from recap_assets.specs.base import fingerprint_of
+from recap_assets.specs.base import deciding, fingerprint_of
 from recap_assets.specs.evaluation import EmbeddedTask, Task
 from recap_assets.specs.pool import EmbeddedPool, ImageLimits, WebDatasetPool
 from recap_assets.specs.tables import (
@@ -23,6 +23,7 @@ from recap_assets.specs.tables import (
 )
 from recap_assets.stages import pool, training, world
 from recap_assets.stages.setting import Setting
+from recap_assets.stages.stored import StoredRows
 
 VERSION = 1
 STAGE = "evaluation"
@@ -75,11 +76,12 @@ def _images_node(setting: Setting) -> Node:
         stage=STAGE,
         dimension="none",
         dependencies=(*_task_dependencies(setting), Dependency(pool.ASSET, "all")),
-        code_version=fingerprint_of(VERSION),
+        implementation=VERSION,
+        decides=deciding(),
         compute=lambda step: hash_images(setting, step),
         description="Perceptual hashes of all evaluation images, and which pool images match them.",
         outside=lambda _partition: _sets_version(setting),
-        present=setting.present(EVALUATION_IMAGES),
+        content=StoredRows(setting.workspace.tables, EVALUATION_IMAGES),
         seconds=SECONDS,
         kinds=("polars", "deltalake"),
         checks=(_no_leak(setting),),
@@ -112,7 +114,7 @@ def hash_images(setting: Setting, step: Step) -> Outcome:
         known_version=step.known_version,
         commit=step.commit,
     )
-    return Outcome(written.data_version, rows.height, table_version=written.table_version)
+    return Outcome(written.data_version, rows.height, written=(written,))
 
 
 def _matches(setting: Setting, rows: pl.DataFrame) -> list[int]:
@@ -158,12 +160,12 @@ def _results_node(setting: Setting, mix: str) -> Node:
             Dependency(training.asset(mix), "same"),
             *_task_dependencies(setting),
         ),
-        code_version=fingerprint_of(VERSION, tasks),
+        implementation=VERSION,
+        decides=deciding(evaluation=tasks),
         compute=lambda step: evaluate_mix(setting, mix, step),
         description=f"What the CLIPs trained on {mix} score on each task.",
-        spec=tasks.canonical(),
         outside=lambda _partition: _sets_version(setting),
-        present=setting.present(EVALUATION_RESULTS, mix=mix),
+        content=StoredRows(setting.workspace.tables, EVALUATION_RESULTS, {"mix": mix}),
         seconds=SECONDS,
         pool="gpu",
         kinds=("pytorch", "deltalake"),
@@ -203,7 +205,7 @@ def evaluate_mix(setting: Setting, mix: str, step: Step) -> Outcome:
         frame.height,
         facts=dict(main.select("task", pl.col("value").round(4)).iter_rows()),
         markdown={"results": preview_markdown(frame, rows=40)},
-        table_version=written.table_version,
+        written=(written,),
     )
 
 

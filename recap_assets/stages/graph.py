@@ -13,7 +13,9 @@ from recap_assets.stages import (
     training,
     world,
 )
+from recap_assets.stages.leaving import leaving
 from recap_assets.stages.setting import Setting
+from recap_assets.stages.stored import TablesLook
 
 STAGES = (world, pool, models, captions, scores, diversity, mixes, training, evaluation, report)
 
@@ -22,4 +24,10 @@ def build_graph(setting: Setting) -> Graph:
     """Every node of the experiment."""
     nodes = [node for stage in STAGES for node in stage.nodes(setting)]
     seeds = [str(seed) for seed in setting.experiment.training.seeds]
-    return Graph(nodes, lambda kind: list(setting.partitions) if kind == "pool" else seeds)
+    graph = Graph(
+        nodes,
+        lambda kind: list(setting.partitions) if kind == "pool" else seeds,
+        look=lambda: TablesLook(setting.workspace.tables),
+        leaving=lambda: leaving(setting, graph),
+    )
+    return graph

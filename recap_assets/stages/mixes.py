@@ -11,7 +11,7 @@ from recap_assets.mixing.uids import read_subset
 from recap_assets.orchestration.checks import Check, Verdict
 from recap_assets.orchestration.graph import Dependency, Node, Outcome, Step
 from recap_assets.reporting.previews import preview_markdown
-from recap_assets.specs.base import fingerprint_of
+from recap_assets.specs.base import deciding, fingerprint_of
 from recap_assets.specs.experiment import RAW, conditions_within, sources_read
 from recap_assets.specs.mixes import InSet, Mix
 from recap_assets.specs.tables import (
@@ -22,6 +22,7 @@ from recap_assets.specs.tables import (
 )
 from recap_assets.stages import captions, pool, scores
 from recap_assets.stages.setting import Setting
+from recap_assets.stages.stored import StoredRows
 from recap_assets.storage.content import frame_version
 
 VERSION = 1
@@ -47,11 +48,14 @@ def nodes(setting: Setting) -> list[Node]:
     return made
 
 
-def _decisive(setting: Setting, mix: Mix) -> str:
-    spec = mix.at_default("description").model_copy(
-        update={"scorer": setting.experiment.scorer_of(mix)}
-    )
-    return fingerprint_of(VERSION, spec)
+def _decides(setting: Setting, mix: Mix) -> str:
+    spec = mix.at_default("description")
+    return deciding(mix=spec.model_copy(update={"scorer": setting.experiment.scorer_of(mix)}))
+
+
+def _values_version(thresholds: pl.DataFrame) -> str:
+    # Only the values decide what is selected: counts may move without a rebuild downstream.
+    return frame_version(thresholds.select("path", "value"))
 
 
 def _thresholds_node(setting: Setting, name: str, mix: Mix) -> Node:
@@ -63,11 +67,13 @@ def _thresholds_node(setting: Setting, name: str, mix: Mix) -> Node:
         stage=STAGE,
         dimension="none",
         dependencies=tuple(reads),
-        code_version=_decisive(setting, mix),
+        implementation=VERSION,
+        decides=_decides(setting, mix),
         compute=lambda step: realise_cutoffs(setting, name, step),
         description=f"The cut-offs of {name} as realised: population, value, count, ties.",
-        spec=mix.canonical(),
-        present=setting.present(THRESHOLDS, mix=name),
+        content=StoredRows(
+            setting.workspace.tables, THRESHOLDS, {"mix": name}, version_of=_values_version
+        ),
         seconds=SECONDS,
         kinds=("polars", "deltalake"),
         checks=(_realised_within_ties(setting, name),),
@@ -81,12 +87,11 @@ def realise_cutoffs(setting: Setting, name: str, step: Step) -> Outcome:
     rows = realise(mix, scorer, lambda source: score_view(setting, scorer, source))
     written = setting.workspace.tables.replace(THRESHOLDS, {"mix": name}, rows, commit=step.commit)
     return Outcome(
-        # Only the values decide what is selected: counts may move without a rebuild downstream.
-        frame_version(rows.select("path", "value")),
+        _values_version(rows),
         rows.height,
         facts={row["path"]: round(row["value"], 5) for row in rows.iter_rows(named=True)},
         markdown={"thresholds": preview_markdown(rows)},
-        table_version=written.table_version,
+        written=(written,),
     )
 
 
@@ -120,12 +125,12 @@ def _mix_node(setting: Setting, name: str, mix: Mix) -> Node:
         stage=STAGE,
         dimension="pool",
         dependencies=tuple(dict.fromkeys(reads)),
-        code_version=_decisive(setting, mix),
+        implementation=VERSION,
+        decides=_decides(setting, mix),
         compute=lambda step: select_pairs(setting, name, step),
         description=mix.description or f"The training pairs of {name}.",
-        spec=mix.canonical(),
         outside=(lambda _partition: _sets_version(setting, mix)) if _sets_named(mix) else None,
-        present=setting.present(CURATED_MIXES, mix=name),
+        content=StoredRows(setting.workspace.tables, CURATED_MIXES, {"mix": name}),
         seconds=SECONDS,
         kinds=("polars", "deltalake"),
         checks=(_pairs_are_sound(setting, name),),
@@ -152,7 +157,7 @@ def select_pairs(setting: Setting, name: str, step: Step) -> Outcome:
         rows.height,
         facts={f"pairs/{source}": n for source, n in counts.iter_rows()},
         markdown={"preview": preview_markdown(rows.select("uid", "source", "text", "score"))},
-        table_version=written.table_version,
+        written=(written,),
     )
 
 

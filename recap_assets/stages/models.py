@@ -9,12 +9,13 @@ from recap_assets.orchestration.graph import Dependency, Node, Outcome, Step
 from recap_assets.pool.manifest import list_shards
 from recap_assets.reporting.plots import chart_png, training_curves
 from recap_assets.reporting.previews import image_markdown
-from recap_assets.specs.base import fingerprint_of
+from recap_assets.specs.base import deciding, fingerprint_of
 from recap_assets.specs.models import Model, TrainedCaptioner
 from recap_assets.specs.pool import Corpus, EmbeddedCorpus, WebDatasetPool
 from recap_assets.stages import world
 from recap_assets.stages.pairs import corpus_pairs, curve_frame
 from recap_assets.stages.setting import Setting
+from recap_assets.stages.stored import StoredFiles, files_below
 from recap_assets.storage.content import files_version
 from recap_assets.storage.files import replaced_directory
 
@@ -54,12 +55,12 @@ def _node(setting: Setting, name: str, model: Model) -> Node:
         stage=STAGE,
         dimension="none",
         dependencies=tuple(reads),
-        code_version=fingerprint_of(VERSION, model),
+        implementation=VERSION,
+        decides=deciding(model=model),
         compute=lambda step: train_model(setting, name, step),
         description=f"A {model.kind} trained here on the corpus {model.corpus}.",
-        spec=model.canonical(),
         outside=None if drawn else lambda _partition: _corpus_version(corpus),
-        present=lambda: {""} if folder.exists() else set(),
+        content=StoredFiles(lambda _: folder, lambda _: files_below(folder)),
         seconds=model.samples_seen * SECONDS_PER_SAMPLE,
         pool="gpu",
         kinds=("pytorch",),
@@ -82,7 +83,7 @@ def train_model(setting: Setting, name: str, step: Step) -> Outcome:
         trained.save(new)
     curve = curve_frame(trained.curve)
     return Outcome(
-        files_version([path for path in folder.rglob("*") if path.is_file()], folder),
+        files_version(files_below(folder), folder),
         curve.height,
         facts={"samples_seen": model.samples_seen, "final_loss": round(curve["loss"][-1], 4)},
         markdown={

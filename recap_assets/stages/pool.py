@@ -10,10 +10,11 @@ from recap_assets.orchestration.graph import Dependency, Node, Outcome, Step
 from recap_assets.pool.indexing import index_shard
 from recap_assets.pool.metadata import load_metadata
 from recap_assets.reporting.previews import preview_markdown
-from recap_assets.specs.base import fingerprint_of
+from recap_assets.specs.base import deciding
 from recap_assets.specs.pool import EmbeddedPool, WebDatasetPool
 from recap_assets.specs.tables import RAW_POOL, STATUS_OK, STATUS_REJECTED
 from recap_assets.stages.setting import Setting
+from recap_assets.stages.stored import StoredRows
 from recap_assets.stages.world import POOL_ASSET
 
 VERSION = 1
@@ -32,13 +33,13 @@ def nodes(setting: Setting) -> list[Node]:
             stage=STAGE,
             dimension="pool",
             dependencies=(Dependency(POOL_ASSET, "same"),) if drawn else (),
-            code_version=fingerprint_of(VERSION, pool.limits),
+            implementation=VERSION,
+            decides=deciding(limits=pool.limits),
             compute=lambda step: index_partition(setting, step),
             description="Every sample of the pool: uid, text, place in its shard, sizes, hashes; "
             "what cannot be used is kept with its reason.",
-            spec=setting.experiment.pool.canonical(),
             outside=None if drawn else lambda partition: _shards_version(setting, partition),
-            present=setting.present(RAW_POOL),
+            content=StoredRows(setting.workspace.tables, RAW_POOL),
             seconds=SECONDS_PER_SHARD * pool.shards_per_partition,
             kinds=("polars", "deltalake"),
             checks=_checks(setting),
@@ -72,7 +73,7 @@ def index_partition(setting: Setting, step: Step) -> Outcome:
         rejected,
         facts={"without_text": int(rows["text"].null_count())},
         markdown={"preview": preview_markdown(_preview(rows))},
-        table_version=written.table_version,
+        written=(written,),
     )
 
 

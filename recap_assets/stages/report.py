@@ -29,7 +29,7 @@ from recap_assets.reporting.report import (
     RunFacts,
     render,
 )
-from recap_assets.specs.base import fingerprint_of
+from recap_assets.specs.base import deciding, fingerprint_of
 from recap_assets.specs.draws import uid_hashes
 from recap_assets.specs.experiment import RAW
 from recap_assets.specs.pool import EmbeddedCorpus, EmbeddedPool
@@ -50,6 +50,7 @@ from recap_assets.specs.tables import (
 from recap_assets.stages import diversity, evaluation, mixes, pool, scores
 from recap_assets.stages.mix_diversity import unique_trigrams_of_mixes
 from recap_assets.stages.setting import Setting
+from recap_assets.stages.stored import StoredFiles, StoredRows
 from recap_assets.storage.files import write_atomically
 
 VERSION = 1
@@ -87,11 +88,11 @@ def _leaderboard_node(setting: Setting) -> Node:
             for name in names
             for key in (mixes.mix_asset(name), evaluation.results_asset(name))
         ),
-        code_version=fingerprint_of(VERSION, *setting.experiment.evaluation.average, *names),
+        implementation=VERSION,
+        decides=deciding(average=setting.experiment.evaluation.average, mixes=names),
         compute=lambda step: rank_mixes(setting, step),
         description="Every mix side by side: mean and deviation over seeds of every task.",
-        spec=setting.experiment.evaluation.canonical(),
-        present=setting.present(LEADERBOARD),
+        content=StoredRows(setting.workspace.tables, LEADERBOARD),
         seconds=SECONDS,
         kinds=("polars", "deltalake"),
     )
@@ -119,7 +120,7 @@ def rank_mixes(setting: Setting, step: Step) -> Outcome:
             "leaderboard": preview_markdown(ranked, rows=50),
             "chart": image_markdown(chart_png(leaderboard_chart(board))),
         },
-        table_version=written.table_version,
+        written=(written,),
     )
 
 
@@ -158,11 +159,15 @@ def _report_node(setting: Setting) -> Node:
         stage=STAGE,
         dimension="none",
         dependencies=tuple(Dependency(key, "all") for key in reads),
-        code_version=fingerprint_of(VERSION, experiment.report),
+        implementation=VERSION,
+        decides=deciding(report=experiment.report),
         compute=lambda step: write_report(setting, step),
         description="One self-contained page: mixes, claims, plots, sample images.",
-        spec=experiment.report.canonical(),
-        present=lambda: {""} if setting.workspace.report.exists() else set(),
+        content=StoredFiles(
+            lambda _: setting.workspace.report.parent,
+            lambda _: (setting.workspace.report,),
+            is_versioned=False,
+        ),
         seconds=SECONDS,
         kinds=("html",),
     )

@@ -13,7 +13,7 @@ from recap_assets.orchestration.graph import Dependency, Node, Outcome, Step
 from recap_assets.pool.metadata import metadata_embeddings, metadata_scores
 from recap_assets.pool.reading import iterate_images
 from recap_assets.reporting.previews import histogram_markdown, preview_markdown
-from recap_assets.specs.base import fingerprint_of
+from recap_assets.specs.base import deciding
 from recap_assets.specs.experiment import RAW
 from recap_assets.specs.pool import WebDatasetPool
 from recap_assets.specs.scorers import EmbeddedScorer, OpenClipScorer
@@ -30,6 +30,8 @@ from recap_assets.stages import captions, models, pool
 from recap_assets.stages.loaded import loaded_scorer
 from recap_assets.stages.setting import Setting
 from recap_assets.stages.shardwise import ShardProgress, by_shard, forget
+from recap_assets.stages.stored import StoredRows
+from recap_assets.storage.tables import Written
 
 VERSION = 1
 STAGE = "scores"
@@ -65,11 +67,11 @@ def _embeddings_node(setting: Setting, name: str, spec: ScorerSpec) -> Node:
         stage=STAGE,
         dimension="pool",
         dependencies=(Dependency(pool.ASSET, "same"), *_trained(spec)),
-        code_version=fingerprint_of(VERSION, _what_decides(spec)),
+        implementation=VERSION,
+        decides=deciding(scorer=_what_decides(spec)),
         compute=lambda step: embed_partition(setting, name, step),
         description=f"Unit-length image embeddings of {name}, computed once for all sources.",
-        spec=spec.canonical(),
-        present=setting.present(IMAGE_EMBEDDINGS, scorer=name),
+        content=StoredRows(setting.workspace.tables, IMAGE_EMBEDDINGS, {"scorer": name}),
         seconds=SECONDS_PER_IMAGE * 1_000,
         pool="gpu",
         kinds=("pytorch", "deltalake"),
@@ -84,11 +86,16 @@ def _scores_node(setting: Setting, name: str, spec: ScorerSpec, source: str) -> 
         stage=STAGE,
         dimension="pool",
         dependencies=(*(Dependency(key, "same") for key in reads), *_trained(spec)),
-        code_version=fingerprint_of(VERSION, _what_decides(spec), source),
+        implementation=VERSION,
+        decides=deciding(scorer=_what_decides(spec), source=source),
         compute=lambda step: score_partition(setting, name, source, step),
         description=f"Cosine of image and caption for every caption of {source}, by {name}.",
-        spec=spec.canonical(),
-        present=setting.present(CLIP_SCORES, scorer=name, source=source),
+        content=StoredRows(
+            setting.workspace.tables,
+            CLIP_SCORES,
+            {"scorer": name, "source": source},
+            beside=(SCORE_HISTOGRAMS,),
+        ),
         seconds=SECONDS_PER_IMAGE * 500,
         pool="gpu",
         kinds=("pytorch", "deltalake"),
@@ -131,7 +138,7 @@ def embed_partition(setting: Setting, name: str, step: Step) -> Outcome:
         written.data_version,
         rows.height,
         {"image_unreadable": missing} if missing else {},
-        table_version=written.table_version,
+        written=(written,),
     )
 
 
@@ -190,11 +197,11 @@ def score_partition(setting: Setting, name: str, source: str, step: Step) -> Out
     at = {"scorer": name, "source": source, "partition": step.partition}
     tables = setting.workspace.tables
     histogram = score_histogram(best_scores(rows))
-    tables.replace(SCORE_HISTOGRAMS, at, histogram, commit=step.commit)
+    beside = tables.replace(SCORE_HISTOGRAMS, at, histogram, commit=step.commit)
     written = tables.replace(
         CLIP_SCORES, at, rows, known_version=step.known_version, commit=step.commit
     )
-    return _scores_outcome(rows, texts, histogram, written.data_version, written.table_version)
+    return _scores_outcome(rows, texts, histogram, (written, beside))
 
 
 def texts_of(setting: Setting, source: str, partition: str) -> pl.DataFrame:
@@ -250,20 +257,19 @@ def _scores_outcome(
     rows: pl.DataFrame,
     texts: pl.DataFrame,
     histogram: pl.DataFrame,
-    data_version: str,
-    table_version: int | None,
+    written: tuple[Written, ...],
 ) -> Outcome:
     ends = best_and_worst(rows, texts)
     mean = rows["score"].mean()
     return Outcome(
-        data_version,
+        written[0].data_version,
         rows.height,
         facts={"mean_score": round(float(mean), 4) if mean is not None else "none"},  # type: ignore[arg-type]
         markdown={
             "best_and_worst": preview_markdown(ends),
             "histogram": histogram_markdown(histogram),
         },
-        table_version=table_version,
+        written=written,
     )
 
 

@@ -1,7 +1,7 @@
 """What every stage works with: the experiment, its workspace, and the shards of its pool."""
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -11,7 +11,7 @@ import polars as pl
 from recap_assets.pool.manifest import Shard, assign, list_shards, partition_key
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.pool import EmbeddedPool, FolderPool, WebDatasetPool
-from recap_assets.specs.tables import RAW_POOL, STATUS_OK, Table
+from recap_assets.specs.tables import RAW_POOL, STATUS_OK
 from recap_assets.storage.files import write_atomically
 from recap_assets.storage.workspace import Workspace
 
@@ -20,10 +20,18 @@ WORLD_POOL = "pool"
 
 @dataclass(frozen=True)
 class Setting:
-    """One experiment in its workspace."""
+    """One experiment in its workspace.
+
+    Attributes:
+        experiment: The experiment.
+        workspace: Where its results lie.
+        is_read_only: Whether the workspace is another experiment's, which is left as it is: the
+            list of shards is then kept in memory.
+    """
 
     experiment: Experiment
     workspace: Workspace
+    is_read_only: bool = False
 
     @cached_property
     def pool(self) -> WebDatasetPool | FolderPool:
@@ -44,6 +52,8 @@ class Setting:
         pool = self.experiment.pool
         if isinstance(pool, EmbeddedPool):
             return self._drawn_shards
+        if self.is_read_only:
+            return self._listed_shards
         path = self.workspace.manifest
         if not path.exists():
             self.scan()
@@ -61,10 +71,10 @@ class Setting:
     def scan(self) -> None:
         """Look which shards the pool has now, and keep the list; known ones keep their numbers."""
         pool = self.experiment.pool
-        if isinstance(pool, EmbeddedPool):
+        if isinstance(pool, EmbeddedPool) or self.is_read_only:
             return
         path = self.workspace.manifest
-        known = list(_known_shards(path).values()) if path.exists() else []
+        known = self._known_shards()
         now = assign(list_shards(pool), known)
         # Those that left the pool are remembered, so that no other one ever gets their number.
         numbers = {shard.number for shard in now}
@@ -84,16 +94,14 @@ class Setting:
             .collect()
         )
 
-    def present(self, table: Table, **at: str) -> Callable[[], Collection[str]]:
-        """Looks up which partitions (or seeds) have rows in a table, given the other columns."""
-        (column,) = [name for name in table.slices if name not in at] or [""]
+    def _known_shards(self) -> list[Shard]:
+        path = self.workspace.manifest
+        return list(_known_shards(path).values()) if path.exists() else []
 
-        def look() -> Collection[str]:
-            rows = self.workspace.tables.slices(table)
-            found = [row for row in rows if all(row.get(k) == v for k, v in at.items())]
-            return {str(row.get(column, "")) for row in found}
-
-        return look
+    @cached_property
+    def _listed_shards(self) -> Mapping[int, Shard]:
+        pool = self.pool
+        return {shard.number: shard for shard in assign(list_shards(pool), self._known_shards())}
 
     @cached_property
     def _drawn_shards(self) -> Mapping[int, Shard]:

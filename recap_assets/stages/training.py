@@ -1,15 +1,18 @@
 """Training a CLIP on each mix: the same budget for every mix, a partition for each seed."""
 
+from pathlib import Path
+
 import polars as pl
 
-from recap_assets.orchestration.graph import Dependency, Node, Outcome, Step
+from recap_assets.orchestration.graph import Dependency, Node, Outcome, Place, Step
 from recap_assets.reporting.plots import chart_png, training_curves
 from recap_assets.reporting.previews import image_markdown
-from recap_assets.specs.base import fingerprint_of
+from recap_assets.specs.base import deciding
 from recap_assets.specs.tables import TRAINING_CURVES
 from recap_assets.stages import mixes
 from recap_assets.stages.pairs import curve_frame, mix_pairs
 from recap_assets.stages.setting import Setting
+from recap_assets.stages.stored import StoredFiles, files_below
 from recap_assets.storage.content import files_version
 from recap_assets.storage.files import replaced_directory
 
@@ -40,17 +43,27 @@ def _node(setting: Setting, mix: str) -> Node:
         stage=STAGE,
         dimension="seed",
         dependencies=(Dependency(mixes.mix_asset(mix), "all"),),
-        code_version=fingerprint_of(VERSION, decisive),
+        implementation=VERSION,
+        decides=deciding(training=decisive),
         compute=lambda step: train_on_mix(setting, mix, step),
         description=f"A CLIP trained on {mix}: {training.samples_seen:,} samples seen, whatever "
         "the mix's size; a partition for each seed.",
-        spec=training.canonical(),
-        present=lambda: {
-            str(seed) for seed in training.seeds if setting.workspace.checkpoint(mix, seed).exists()
-        },
+        content=_checkpoints(setting, mix),
         seconds=training.samples_seen * SECONDS_PER_SAMPLE,
         pool="gpu",
         kinds=("pytorch", "deltalake"),
+    )
+
+
+def _checkpoints(setting: Setting, mix: str) -> StoredFiles:
+    def folder(seed: str) -> Path:
+        return setting.workspace.checkpoint(mix, int(seed))
+
+    return StoredFiles(
+        root=folder,
+        files=lambda seed: files_below(folder(seed)),
+        partitions=lambda: [str(seed) for seed in setting.experiment.training.seeds],
+        beside=lambda seed: (Place(TRAINING_CURVES, {"mix": mix, "seed": int(seed)}),),
     )
 
 
@@ -88,7 +101,7 @@ def train_on_mix(setting: Setting, mix: str, step: Step) -> Outcome:
         TRAINING_CURVES, {"mix": mix, "seed": seed}, curve, commit=step.commit
     )
     return Outcome(
-        files_version([path for path in folder.rglob("*") if path.is_file()], folder),
+        files_version(files_below(folder), folder),
         curve.height,
         facts={
             "pairs": len(pairs.texts),
@@ -101,5 +114,5 @@ def train_on_mix(setting: Setting, mix: str, step: Step) -> Outcome:
                 chart_png(training_curves(curve.with_columns(mix=pl.lit(mix))))
             )
         },
-        table_version=written.table_version,
+        written=(written,),
     )

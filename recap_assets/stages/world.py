@@ -1,10 +1,13 @@
 """The embedded world: pool shards, corpora and evaluation sets that the program draws itself."""
 
+from pathlib import Path
+
 from recap_assets.orchestration.graph import Node, Outcome, Step
-from recap_assets.specs.base import fingerprint_of
+from recap_assets.specs.base import deciding
 from recap_assets.specs.evaluation import EmbeddedTask
 from recap_assets.specs.pool import EmbeddedCorpus, EmbeddedPool
 from recap_assets.stages.setting import WORLD_POOL, Setting
+from recap_assets.stages.stored import StoredFiles, files_below
 from recap_assets.storage.content import files_version
 from recap_assets.world.writing import write_corpus, write_pool, write_task
 
@@ -50,37 +53,29 @@ def _pool_node(setting: Setting, pool: EmbeddedPool) -> Node:
         numbers = [shard.number for shard in setting.partitions[partition]]
         return sum(min(per_shard, pool.samples - number * per_shard) for number in numbers)
 
+    def shards(partition: str) -> list[Path]:
+        return [folder / f"{shard.name}.tar" for shard in setting.partitions[partition]]
+
     def compute(step: Step) -> Outcome:
-        shards = setting.partitions[step.partition]
-        numbers = [shard.number for shard in shards]
+        numbers = [shard.number for shard in setting.partitions[step.partition]]
         write_pool(folder, seed, pool.samples, pool.samples_per_shard, shards=numbers)
-        paths = [folder / f"{shard.name}.tar" for shard in shards]
-        return Outcome(files_version(paths, folder), n_samples(step.partition))
+        return Outcome(files_version(shards(step.partition), folder), n_samples(step.partition))
 
     return Node(
         key=POOL_ASSET,
         stage=STAGE,
         dimension="pool",
         dependencies=(),
-        code_version=fingerprint_of(VERSION, seed, pool.samples_per_shard),
+        implementation=VERSION,
+        decides=deciding(seed=seed, samples_per_shard=pool.samples_per_shard),
         compute=compute,
         description="Image-text pairs that the program draws, with alt-text as noisy as the web's.",
-        spec=pool.canonical(),
         # A larger pool leaves the shards alone that it already had.
         outside=lambda partition: f"{n_samples(partition)}_samples",
-        present=lambda: _drawn_partitions(setting),
+        content=StoredFiles(lambda _: folder, shards, lambda: setting.partitions),
         seconds=pool.samples_per_shard * pool.shards_per_partition * SECONDS_PER_IMAGE,
         kinds=("python", "webdataset"),
     )
-
-
-def _drawn_partitions(setting: Setting) -> set[str]:
-    folder = setting.workspace.world / WORLD_POOL
-    return {
-        key
-        for key, shards in setting.partitions.items()
-        if all((folder / f"{shard.name}.tar").exists() for shard in shards)
-    }
 
 
 def _corpus_node(setting: Setting, name: str, corpus: EmbeddedCorpus) -> Node:
@@ -102,11 +97,11 @@ def _corpus_node(setting: Setting, name: str, corpus: EmbeddedCorpus) -> Node:
         stage=STAGE,
         dimension="none",
         dependencies=(),
-        code_version=fingerprint_of(VERSION, setting.experiment.seed, corpus),
+        implementation=VERSION,
+        decides=deciding(seed=setting.experiment.seed, corpus=corpus),
         compute=compute,
         description="Images with clean captions, for captioners and scorers to learn from.",
-        spec=corpus.canonical(),
-        present=lambda: {""} if folder.exists() else set(),
+        content=StoredFiles(lambda _: folder, lambda _: sorted(folder.rglob("*.tar"))),
         seconds=corpus.samples * SECONDS_PER_IMAGE,
         kinds=("python", "webdataset"),
     )
@@ -117,19 +112,18 @@ def _task_node(setting: Setting, name: str, task: EmbeddedTask) -> Node:
 
     def compute(_step: Step) -> Outcome:
         write_task(folder, setting.experiment.seed, task.task, task.samples)
-        files = [path for path in folder.rglob("*") if path.is_file()]
-        return Outcome(files_version(files, folder), task.samples)
+        return Outcome(files_version(files_below(folder), folder), task.samples)
 
     return Node(
         key=task_asset(name),
         stage=STAGE,
         dimension="none",
         dependencies=(),
-        code_version=fingerprint_of(VERSION, setting.experiment.seed, task),
+        implementation=VERSION,
+        decides=deciding(seed=setting.experiment.seed, task=task),
         compute=compute,
         description="A held-out evaluation set in CLIP_benchmark's layout.",
-        spec=task.canonical(),
-        present=lambda: {""} if folder.exists() else set(),
+        content=StoredFiles(lambda _: folder, lambda _: files_below(folder)),
         seconds=task.samples * SECONDS_PER_IMAGE,
         kinds=("python", "webdataset"),
     )

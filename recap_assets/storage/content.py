@@ -42,7 +42,7 @@ def _add_column(digest: "hashlib._Hash", column: pl.Series) -> None:
     elif column.dtype == pl.Boolean:
         digest.update(column.fill_null(value=False).cast(pl.UInt8).to_numpy().tobytes())
     else:
-        values = column.fill_null(0).to_numpy(writable=True)
+        values = column.to_physical().fill_null(0).to_numpy(writable=True)
         values[values == 0] = 0  # -0.0 and 0.0 are equal, so their bytes must be too
         digest.update(values.tobytes())
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from recap_assets.storage.claims import Claims
 from recap_assets.storage.tables import TableStore
 
 DATA_VARIABLE = "RECAP_DATA"
@@ -42,6 +43,11 @@ class Workspace:
         """The experiment's Delta tables."""
         root = f"{self.tables_root}/{self.name}" if self.tables_root else str(self.root / "tables")
         return TableStore(root)
+
+    @property
+    def claims(self) -> Claims:
+        """Claims on partitions that are being built."""
+        return Claims(self.root / "claims")
 
     def model(self, name: str) -> Path:
         """Folder of a model that the platform trained."""

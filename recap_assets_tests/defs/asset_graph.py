@@ -21,8 +21,9 @@ SNAPSHOT = Path(__file__).with_name("asset_graph.json")
 def asset_graph(folder: Path) -> str:
     """Every asset with its group, partitions, what it reads and how."""
     experiment = tiny_experiment()
-    graph = build_graph(Setting(experiment, Workspace(folder, experiment.name)))
-    by_key = {asset.key.to_user_string(): _described(asset) for asset in assets_of(graph)}
+    setting = Setting(experiment, Workspace(folder, experiment.name))
+    assets = assets_of(build_graph(setting), setting)
+    by_key = {asset.key.to_user_string(): _described(asset) for asset in assets}
     return json.dumps(dict(sorted(by_key.items())), indent=1) + "\n"
 
 

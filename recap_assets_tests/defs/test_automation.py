@@ -8,7 +8,7 @@ import pytest
 
 from recap_assets.defs.assets import POOL_PARTITIONS, asset_key, assets_of
 from recap_assets.defs.automation import schedule_of, sensors_of, stage_jobs, stale_runs
-from recap_assets.defs.events import DagsterRecords
+from recap_assets.defs.records import DagsterRecords
 from recap_assets.defs.ranges import RANGE_END, RANGE_START
 from recap_assets.defs.session import Session
 from recap_assets.orchestration.planner import plan
@@ -19,7 +19,8 @@ WORLD, RAW = "embedded_world/pool", "raw_pool"
 
 
 def execute(session: Session, instance: dg.DagsterInstance, request: dg.RunRequest) -> None:
-    job = dg.Definitions(assets=assets_of(session.graph)).resolve_implicit_global_asset_job_def()
+    definitions = dg.Definitions(assets=assets_of(session.graph, session.setting))
+    job = definitions.resolve_implicit_global_asset_job_def()
     assert job.execute_in_process(
         instance=instance, asset_selection=request.asset_selection, tags=dict(request.tags)
     ).success

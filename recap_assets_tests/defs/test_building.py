@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from recap_assets.defs.building import Build, Finished
-from recap_assets.defs.events import DagsterRecords
+from recap_assets.defs.records import DagsterRecords
 from recap_assets.defs.session import Session
 from recap_assets.orchestration.planner import plan
 from recap_assets_tests.defs.shards import write_shard

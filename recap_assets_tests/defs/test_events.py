@@ -11,9 +11,9 @@ from recap_assets.defs.events import (
     FINGERPRINT,
     INPUT_EVENT,
     INPUT_VERSION,
-    DagsterRecords,
 )
 from recap_assets.defs.ranges import range_tags
+from recap_assets.defs.records import DagsterRecords
 from recap_assets.defs.session import Session
 from recap_assets.orchestration.planner import plan
 from recap_assets.specs.tables import RAW_POOL
@@ -27,7 +27,7 @@ Run = Callable[..., dg.ExecuteInProcessResult]
 @pytest.fixture
 def run(session: Session, instance: dg.DagsterInstance) -> Run:
     """Executes one run of some assets, over a range of partitions if some are given."""
-    definitions = dg.Definitions(assets=assets_of(session.graph))
+    definitions = dg.Definitions(assets=assets_of(session.graph, session.setting))
     job = definitions.resolve_implicit_global_asset_job_def()
 
     def execute(*assets: str, partitions: tuple[str, ...] = PARTITIONS, **tags: str):
@@ -79,16 +79,16 @@ def test_the_records_are_what_the_events_say(
     run: Run, session: Session, instance: dg.DagsterInstance
 ) -> None:
     run(WORLD, RAW)
-    remembered = DagsterRecords(instance).remembered(RAW)
+    remembered = DagsterRecords(instance).latest(RAW)
     assert set(remembered) == set(PARTITIONS)
     for event in events_of(instance, RAW):
         one = remembered[event.partition]
-        assert one.record.fingerprint == event.tags[FINGERPRINT]
-        assert one.record.data_version == event.tags[DATA_VERSION]
-        assert list(one.record.inputs) == [WORLD]
-        assert one.record.code_version == session.graph.nodes[RAW].code_version
-        assert one.record.n_rows == 20
-        assert sum(one.rejected.values()) == event.metadata["rejected"].value
+        assert one.fingerprint == event.tags[FINGERPRINT]
+        assert one.data_version == event.tags[DATA_VERSION]
+        assert one.inputs.names == (WORLD,)
+        assert one.code_version == session.graph.nodes[RAW].code_version
+        assert one.n_rows == 20
+        assert sum(dict(one.rejected).values()) == event.metadata["rejected"].value
     stale = {entry.asset for entry in plan(session.graph, DagsterRecords(instance)).entries}
     assert not stale & {WORLD, RAW}
 

@@ -42,7 +42,8 @@ def graph_of(seconds: list[float]) -> Graph:
             stage="test",
             dimension=dimension,
             dependencies=tuple(Dependency(name, "all") for name in reads),
-            code_version="1",
+            implementation=1,
+            decides="{}",
             compute=lambda _step: Outcome("", 0),
             description="",
             seconds=own,
@@ -104,7 +105,7 @@ def test_what_most_work_waits_for_goes_first(
     case: tuple[Graph, list[OutOfDate]], jobs: int
 ) -> None:
     graph, ready = case
-    waiting = seconds_after(graph)
+    waiting = seconds_after(graph, lambda asset: graph.nodes[asset].seconds)
 
     def ahead(batch: Batch) -> float:
         return batch.seconds + max(waiting[node.key] for node in batch.nodes)
@@ -114,7 +115,7 @@ def test_what_most_work_waits_for_goes_first(
 
 
 def test_the_longest_chain_counts_every_partition_of_the_pool() -> None:
-    after = seconds_after(graph_of([1.0] * len(SHAPE)))
+    after = seconds_after(graph_of([1.0] * len(SHAPE)), lambda _asset: 1.0)
     assert after["clip"] == 0
     assert after["mix"] == 1
     assert after["pool"] == len(ORDER) + after["captions"] == 2 * len(ORDER) + after["mix"]

@@ -1,29 +1,55 @@
 """A change makes out of date what depends on it, and nothing else."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 import pytest
 
 from recap_assets.orchestration.building import UpstreamMissingError, build_partition
-from recap_assets.orchestration.graph import Dependency, Graph, Node, Outcome, Step
-from recap_assets.orchestration.planner import Record, plan
+from recap_assets.orchestration.graph import Dependency, Graph, Look, Node, Outcome, Place, Step
+from recap_assets.orchestration.planner import plan, why
+from recap_assets.specs.tables import Table
+from recap_assets_tests.tiny import Memory
 
 PARTITIONS = ("00000", "00001", "00002")
 
 
-class World:
+class Looks:
+    """The storage of the world is the world."""
+
+    def last_of(self, table: Table, leading: tuple[str, ...]) -> Collection[str]:
+        raise AssertionError(table, leading)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Content of one node of the world."""
+
+    world: "World"
+    key: str
+
+    def present(self, look: Look) -> Collection[str]:  # noqa: ARG002
+        return self.world.present(self.key)
+
+    def places(self, partition: str) -> tuple[Place, ...]:  # noqa: ARG002
+        return ()
+
+    def data_version(self, partition: str, table_versions: Mapping[str, int]) -> str | None:
+        raise NotImplementedError
+
+
+class World(Memory):
     """A small graph whose computations are counted: pool -> a, b -> threshold -> mix -> clip."""
 
     def __init__(self) -> None:
-        self.records: dict[str, dict[str, Record]] = {}
+        super().__init__()
         self.computed: list[tuple[str, str]] = []
         self.specs = dict.fromkeys(("pool", "a", "b", "threshold", "mix", "clip"), "1")
         self.content: dict[tuple[str, str], str] = {}
         self.shards = dict.fromkeys(PARTITIONS, "v1")
         self.gone: set[tuple[str, str]] = set()
-
-    def latest(self, asset: str) -> Mapping[str, Record]:
-        return self.records.get(asset, {})
+        self.told: dict[str, float] = {}
 
     @property
     def graph(self) -> Graph:
@@ -47,15 +73,17 @@ class World:
                 stage="test",
                 dimension=dimensions.get(key, "pool"),  # type: ignore[arg-type]
                 dependencies=tuple(reads),
-                code_version=f"{key} {self.specs[key]}",
+                implementation=1,
+                decides=json.dumps({"size": self.specs[key]}),
                 compute=lambda step, key=key: self.compute(key, step),
                 description="",
                 outside=(lambda partition: self.shards[partition]) if key == "pool" else None,
-                present=lambda key=key: self.present(key),
+                content=Kept(self, key),
             )
             for key, reads in edges.items()
         ]
-        return Graph(nodes, lambda kind: tuple(self.shards) if kind == "pool" else ("0",))
+        partitions = lambda kind: tuple(self.shards) if kind == "pool" else ("0",)  # noqa: E731
+        return Graph(nodes, partitions, look=Looks)
 
     def present(self, key: str) -> set[str]:
         return {p for p in (*self.shards, "0", "") if (key, p) not in self.gone}
@@ -64,15 +92,16 @@ class World:
         self.computed.append((key, step.partition))
         self.gone.discard((key, step.partition))
         default = f"{key} {step.partition} {self.specs[key]} {self.shards.get(step.partition)}"
-        return Outcome(self.content.get((key, step.partition), default), n_rows=1)
+        version = self.content.get((key, step.partition), default)
+        return Outcome(version, n_rows=1, facts=self.told)
 
     def build(self) -> list[tuple[str, str]]:
         self.computed = []
         while ready := plan(self.graph, self).ready:
             entry = ready[0]
             graph = self.graph
-            built = build_partition(graph, self, graph.nodes[entry.asset], entry.partition)
-            self.records.setdefault(entry.asset, {})[entry.partition] = built.record
+            node = graph.nodes[entry.asset]
+            self.keep(node, entry.partition, build_partition(graph, self, node, entry.partition))
         return self.computed
 
 
@@ -138,7 +167,7 @@ def test_what_waits_is_blocked_and_says_for_what(world: World) -> None:
     world.specs["pool"] = "2"
     by_asset = {entry.asset: entry for entry in plan(world.graph, world).entries}
     assert by_asset["pool"].state == "ready"
-    assert "spec or code" in by_asset["pool"].reason
+    assert by_asset["pool"].reason == "size 1 → 2"
     assert by_asset["a"].state == "blocked"
     assert by_asset["a"].reason == "upstream will change: pool"
 
@@ -166,12 +195,63 @@ def test_an_input_that_changes_while_it_is_read_is_rebuilt_once_more(world: Worl
     def racing(step: Step) -> Outcome:
         # The pool is rebuilt while `a` is being computed from its old content.
         new = build_partition(world.graph, world, world.graph.nodes["pool"], step.partition)
-        world.records["pool"][step.partition] = new.record
+        world.keep(world.graph.nodes["pool"], step.partition, new)
         return Outcome("a of the old pool", 1)
 
     node = graph.nodes["a"]
     object.__setattr__(node, "compute", racing)
     built = build_partition(graph, world, node, "00000", force=True)
-    world.records["a"]["00000"] = built.record
+    world.keep(node, "00000", built)
     stale = [(e.asset, e.partition) for e in plan(world.graph, world).entries]
     assert ("a", "00000") in stale
+
+
+def reasons(world: World) -> dict[tuple[str, str], str]:
+    entries = plan(world.graph, world).entries
+    return {(e.asset, e.partition): e.reason for e in entries if e.state == "ready"}
+
+
+def test_a_reason_names_what_was_edited(world: World) -> None:
+    world.specs["b"] = "2"
+    assert set(reasons(world).values()) == {"size 1 → 2"}
+
+
+def test_a_reason_counts_what_is_new_and_what_changed(world: World) -> None:
+    world.shards["00003"] = "v1"
+    build_only(world, "pool", "a", "b")
+    assert reasons(world)["threshold", ""] == "a: 1 new partitions"
+    world.build()
+    world.specs["a"] = "2"
+    build_only(world, "a")
+    assert reasons(world)["threshold", ""] == "a: 4 of 4 partitions changed"
+
+
+def test_a_reason_tells_how_a_threshold_moved(world: World) -> None:
+    world.specs["threshold"] = "2"
+    world.content["threshold", ""] = "low"
+    world.told = {"rules.0": 0.2812}
+    world.build()
+    world.specs["threshold"] = "3"
+    world.content["threshold", ""] = "high"
+    world.told = {"rules.0": 0.2815}
+    build_only(world, "threshold")
+    assert reasons(world)["mix", "00000"] == "threshold: rules.0 0.2812 → 0.2815"
+
+
+def test_why_walks_from_what_waits_to_what_changed(world: World) -> None:
+    world.specs["pool"] = "2"
+    current = plan(world.graph, world)
+    lines = why(world.graph, current, "a", "00001")
+    assert lines == ["a[00001]: upstream will change: pool", "  pool[00001]: size 1 → 2"]
+    world.build()
+    current = plan(world.graph, world)
+    assert why(world.graph, current, "a", "00001") == ["a[00001] is up to date"]
+
+
+def build_only(world: World, *assets: str) -> None:
+    """Build what is ready of some assets."""
+    while ready := [e for e in plan(world.graph, world).ready if e.asset in assets]:
+        graph = world.graph
+        node = graph.nodes[ready[0].asset]
+        built = build_partition(graph, world, node, ready[0].partition)
+        world.keep(node, ready[0].partition, built)

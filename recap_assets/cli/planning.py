@@ -1,0 +1,140 @@
+"""`recap plan`: what is out of date, why, and what building it will cost."""
+
+import json
+from collections.abc import Sequence
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from recap_assets.cli.amounts import in_bytes, in_time
+from recap_assets.defs.session import Session
+from recap_assets.orchestration.estimates import Cost, Estimates
+from recap_assets.orchestration.graph import Graph
+from recap_assets.orchestration.planner import OutOfDate, Plan, plan, why
+from recap_assets.orchestration.records import RememberedRecords
+from recap_assets.orchestration.selection import select_assets
+
+ROWS_SHOWN = 60
+
+
+def print_plan(
+    session: Session, *, as_json: bool, why_of: str | None, select: Sequence[str]
+) -> None:
+    """Print what is out of date."""
+    stored = session.records(session.open_instance())
+    records = RememberedRecords(stored)
+    graph = session.graph
+    current = plan(graph, records)
+    stored.save()
+    if select:
+        current = current.only(graph.ancestors(select_assets(graph, select)))
+    estimates = Estimates(graph, records)
+    if why_of is not None:
+        click.echo("\n".join(_why(graph, current, why_of)))
+    elif as_json:
+        click.echo(json.dumps([_row(entry, estimates) for entry in current.entries], indent=2))
+    elif current:
+        Console().print(plan_table(current, graph, estimates))
+    else:
+        click.echo(f"{session.setting.experiment.name}: everything is up to date.")
+
+
+def _why(graph: Graph, current: Plan, name: str) -> list[str]:
+    asset, _, rest = name.partition("[")
+    partition = rest.removesuffix("]")
+    if asset not in graph.nodes:
+        msg = f"--why {name}: there is no asset {asset}; there are {', '.join(graph.nodes)}"
+        raise click.ClickException(msg)
+    partitions = graph.partitions(graph.nodes[asset])
+    if not partition and partitions != ("",):
+        stale = [entry.partition for entry in current.entries if entry.asset == asset]
+        if not stale:
+            return [f"{asset}: all {len(partitions):,} partitions are up to date"]
+        partition = stale[0]
+    elif partition not in partitions:
+        msg = f"--why {name}: {asset} has no such partition; it has {_listed(partitions)}"
+        raise click.ClickException(msg)
+    return why(graph, current, asset, partition)
+
+
+def _listed(partitions: Sequence[str]) -> str:
+    if partitions == ("",):
+        return "none at all"
+    shown = ", ".join(partitions[:8])
+    return shown if len(partitions) <= 8 else f"{shown}, ... {partitions[-1]}"
+
+
+def _row(entry: OutOfDate, estimates: Estimates) -> dict[str, object]:
+    cost = Cost() if entry.state == "leaving" else estimates.of(entry.asset, entry.partition)
+    return {
+        **entry._asdict(),
+        "expected_seconds": round(cost.seconds, 3),
+        "expected_gpu_seconds": round(cost.gpu_seconds, 3),
+        "expected_bytes": cost.n_bytes,
+        "is_guess": cost.is_guess,
+    }
+
+
+def plan_table(current: Plan, graph: Graph, estimates: Estimates) -> Table:
+    """The plan as a table: what can be built now, what waits for it, what is to be removed."""
+    whole = estimates.of_all((e.asset, e.partition) for e in current.to_build)
+    table = Table(
+        title=f"Out of date: {len(current.to_build):,} partitions, {_in_words(whole)}",
+        title_justify="left",
+    )
+    for name in ("asset", "partitions", "time", "written", "why"):
+        table.add_column(
+            name, justify="left" if name in ("asset", "why") else "right", overflow="fold"
+        )
+    _add_ready(table, current, estimates)
+    _add_waiting(table, current, graph, estimates)
+    _add_removals(table, current)
+    return table
+
+
+def _in_words(cost: Cost) -> str:
+    guess = "about " if cost.is_guess else ""
+    gpu = f", {in_time(cost.gpu_seconds)} of it on a GPU" if cost.gpu_seconds else ""
+    written = f", {in_bytes(cost.n_bytes)} to write" if cost.n_bytes else ""
+    return f"{guess}{in_time(cost.seconds)} of work{gpu}{written}"
+
+
+def _add_ready(table: Table, current: Plan, estimates: Estimates) -> None:
+    groups: dict[tuple[str, str], list[OutOfDate]] = {}
+    for entry in current.ready:
+        groups.setdefault((entry.asset, entry.reason), []).append(entry)
+    for (asset, reason), entries in list(groups.items())[:ROWS_SHOWN]:
+        _add(table, asset, entries, estimates, reason)
+    if len(groups) > ROWS_SHOWN:
+        table.add_row(f"... {len(groups) - ROWS_SHOWN} more", "", "", "", "")
+    table.add_section()
+
+
+def _add_waiting(table: Table, current: Plan, graph: Graph, estimates: Estimates) -> None:
+    waiting: dict[str, list[OutOfDate]] = {}
+    for entry in current.entries:
+        if entry.state == "blocked":
+            waiting.setdefault(graph.nodes[entry.asset].stage, []).append(entry)
+    for stage, entries in waiting.items():
+        assets = list(dict.fromkeys(entry.asset for entry in entries))
+        named = assets[0] if len(assets) == 1 else f"{stage}: {len(assets)} assets"
+        _add(table, named, entries, estimates, "reads what will change")
+    table.add_section()
+
+
+def _add(
+    table: Table, name: str, entries: Sequence[OutOfDate], estimates: Estimates, reason: str
+) -> None:
+    cost = estimates.of_all((entry.asset, entry.partition) for entry in entries)
+    guess = "~" if cost.is_guess else ""
+    size = in_bytes(cost.n_bytes) if cost.n_bytes else ""
+    time = f"{guess}{in_time(cost.seconds)}"
+    table.add_row(escape(name), f"{len(entries):,}", time, size, escape(reason))
+
+
+def _add_removals(table: Table, current: Plan) -> None:
+    for one in current.removals:
+        n = len(one.partitions)
+        table.add_row(f"[red]remove[/] {escape(one.asset)}", f"{n:,}", "", "", escape(one.reason))

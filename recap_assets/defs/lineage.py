@@ -1,0 +1,134 @@
+"""Lineage: every materialization event, copied into a table of its own.
+
+Each step copies its events when it ends. A step that was killed did not, so whoever asks for
+lineage copies first what is missing.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+import dagster as dg
+import polars as pl
+from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
+
+from recap_assets.defs.events import EXPERIMENT, FINGERPRINT, Materialized
+from recap_assets.defs.records import DagsterRecords
+from recap_assets.specs.tables import EXPERIMENTS, LINEAGE
+from recap_assets.stages.setting import Setting
+
+_BATCH = 1_000
+
+
+def copy_events_of_run(
+    setting: Setting, instance: dg.DagsterInstance, key: dg.AssetKey, run_id: str, after: int
+) -> None:
+    """Copy one run's events of an asset: those after an event number."""
+    found = instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=key, after_storage_id=after), limit=_BATCH
+    )
+    rows = list(found.records)
+    while found.has_more:
+        found = instance.fetch_materializations(
+            dg.AssetRecordsFilter(asset_key=key, after_storage_id=after),
+            limit=_BATCH,
+            cursor=found.cursor,
+        )
+        rows += found.records
+    events = [Materialized(row) for row in rows if row.run_id == run_id]
+    _append(setting, instance, key, events)
+
+
+def copy_missing_events(
+    setting: Setting, instance: dg.DagsterInstance, records: DagsterRecords, assets: Iterable[str]
+) -> int:
+    """Copy the newest event of every partition that the lineage does not have yet.
+
+    Returns:
+        How many were missing.
+    """
+    owner = storage_id(instance)
+    there = setting.workspace.tables.scan(LINEAGE).filter(pl.col("instance") == owner)
+    copied = there.select("asset", "event_id").collect().partition_by("asset", as_dict=True)
+    n_missing = 0
+    for asset in assets:
+        newest = {record.event_id for record in records.latest(asset).values()}
+        known = copied.get((asset,))
+        missing = newest.difference(known["event_id"] if known is not None else ())
+        if missing:
+            key = dg.AssetKey(asset.split("/"))
+            _append(setting, instance, key, list(records.events(asset, sorted(missing))))
+        n_missing += len(missing)
+    return n_missing
+
+
+def keep_experiment(setting: Setting) -> None:
+    """Keep the experiment whole, where this version of it was never used before."""
+    experiment = setting.experiment
+    at = {"experiment": experiment.version}
+    tables = setting.workspace.tables
+    if not tables.has(EXPERIMENTS, at):
+        row = pl.DataFrame(
+            {
+                "name": [experiment.name],
+                "content": [experiment.canonical()],
+                "first_used": [datetime.now(UTC)],
+            },
+            schema_overrides={"first_used": EXPERIMENTS.schema["first_used"]},
+        )
+        tables.replace(EXPERIMENTS, at, row)
+
+
+def storage_id(instance: dg.DagsterInstance) -> str:
+    """Id of the instance's storage: event numbers count within it."""
+    storage = instance.run_storage
+    if isinstance(storage, SqlRunStorage):
+        return storage.get_run_storage_id()
+    return type(storage).__name__
+
+
+def _append(
+    setting: Setting,
+    instance: dg.DagsterInstance,
+    key: dg.AssetKey,
+    events: Sequence[Materialized],
+) -> None:
+    owner = storage_id(instance)
+    asset = "/".join(key.path)
+    rows = [_row(asset, owner, event) for event in events if event.is_ours]
+    frame = pl.DataFrame(rows, schema=LINEAGE.schema, orient="row")
+    setting.workspace.tables.append(LINEAGE, frame)
+
+
+def _row(asset: str, owner: str, event: Materialized) -> dict[str, object]:
+    account = event.account
+    return {
+        "asset": asset,
+        "partition": event.partition,
+        "instance": owner,
+        "event_id": event.event_id,
+        "built_at": event.built_at,
+        "run_id": event.run_id,
+        "reused": account.reused,
+        "data_version": event.data_version,
+        "fingerprint": event.tags[FINGERPRINT],
+        "code_version": event.code_version,
+        "implementation": account.implementation,
+        "decides": account.decides,
+        "inputs": _json(event.inputs),
+        "input_events": _json(event.input_events),
+        "reads": _json(account.reads),
+        "table_versions": _json(account.table_versions),
+        "n_rows": event.record.n_rows,
+        "n_bytes": account.n_bytes,
+        "seconds": account.seconds,
+        "device": account.device,
+        "experiment": event.tags.get(EXPERIMENT, ""),
+        "provenance": _json(account.provenance),
+        "rejected": _json(account.rejected),
+        "facts": _json(account.facts),
+    }
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, sort_keys=True)

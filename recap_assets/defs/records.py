@@ -1,0 +1,230 @@
+"""The records in a Dagster instance's event log, each event read once.
+
+Events never change, so what was read is kept: in memory, and for large pools in a file beside the
+instance's storage, since reading hundreds of thousands of events takes a minute.
+"""
+
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+
+from recap_assets.defs.events import Materialized
+from recap_assets.orchestration.records import Implementation, Inputs, Record
+from recap_assets.storage.files import write_atomically
+
+CACHE_FILE = "records.parquet"
+CACHED_AFTER = 5_000
+FACTS_LOOKED_AT = 50
+_BATCH = 1_000
+# On PostgreSQL an event may become visible after one with a higher number.
+_OVERLAP = 1_000
+
+_CACHE_SCHEMA = pl.Schema(
+    {
+        "asset": pl.String,
+        "partition": pl.String,
+        "event_id": pl.Int64,
+        "data_version": pl.String,
+        "code_version": pl.String,
+        "names": pl.List(pl.String),
+        "versions": pl.List(pl.String),
+        "n_rows": pl.Int64,
+        "seconds": pl.Float64,
+        "n_bytes": pl.Int64,
+        "gpu_seconds": pl.Float64,
+        "built_at": pl.Float64,
+        "rejected": pl.String,
+    }
+)
+
+
+class DagsterRecords:
+    """The last record of every partition, as the instance's events tell.
+
+    Args:
+        instance: Dagster's instance.
+        folder: Where the file of what was read lies; None: it is kept in memory only.
+    """
+
+    def __init__(self, instance: dg.DagsterInstance, folder: Path | None = None) -> None:
+        self._instance = instance
+        self._cache = folder / CACHE_FILE if folder else None
+        self._records: dict[str, dict[str, Record]] = {}
+        self._cursors: dict[str, int] = {}
+        self._implementations: dict[str, Implementation] = {}
+        self._n_unsaved = 0
+        self._interned: dict[str, str] = {}
+        self._names: dict[tuple[str, ...], tuple[str, ...]] = {}
+        if self._cache is not None and self._cache.exists():
+            self._load(self._cache)
+
+    def latest(self, asset: str) -> Mapping[str, Record]:
+        """The last record of each partition of an asset."""
+        key = dg.AssetKey(asset.split("/"))
+        entries = self._instance.get_asset_records([key])
+        entry = entries[0].asset_entry if entries else None
+        last = entry.last_materialization_storage_id if entry else None
+        cursor = self._cursors.get(asset, 0)
+        if last is None or last < cursor:
+            # The asset was wiped, or the whole instance is another one than the file tells of.
+            self._records.pop(asset, None)
+            cursor = 0
+        if last is not None and last > cursor:
+            self._read_news(asset, key, cursor)
+        self._cursors[asset] = last or 0
+        details = entry.asset_details if entry else None
+        if details is not None and details.last_wipe_timestamp is not None:
+            self._forget_before(asset, details.last_wipe_timestamp)
+        return self._records.get(asset, {})
+
+    def implementation(self, asset: str, record: Record) -> Implementation | None:
+        """What the code version of a record stood for."""
+        if record.code_version not in self._implementations:
+            for event in self.events(asset, [record.event_id]):
+                self._implementations[event.code_version] = event.implementation
+        return self._implementations.get(record.code_version)
+
+    def facts(self, asset: str, data_version: str) -> Mapping[str, str | float]:
+        """Facts of an asset without partitions when it had this data version; empty if unknown."""
+        key = dg.AssetKey(asset.split("/"))
+        rows = self._instance.fetch_materializations(key, limit=FACTS_LOOKED_AT).records
+        for event in map(Materialized, rows):
+            if event.is_ours and event.data_version == data_version:
+                return event.account.facts
+        return {}
+
+    def events(self, asset: str, ids: Sequence[int]) -> Iterator[Materialized]:
+        """Our materializations of an asset with these numbers, whole."""
+        return self._events(dg.AssetKey(asset.split("/")), ids)
+
+    def event(self, asset: str, partition: str) -> Materialized | None:
+        """The last materialization of a partition, whole; None where there is none of ours."""
+        record = self.latest(asset).get(partition)
+        if record is None:
+            return None
+        return next(self.events(asset, [record.event_id]), None)
+
+    def save(self) -> None:
+        """Keep what was read in the file, where enough of it is new."""
+        if self._cache is None or self._n_unsaved < CACHED_AFTER:
+            return
+        buffer = io.BytesIO()
+        self._frame().write_parquet(buffer, compression="zstd")
+        write_atomically(self._cache, buffer.getvalue())
+        self._n_unsaved = 0
+
+    def _read_news(self, asset: str, key: dg.AssetKey, cursor: int) -> None:
+        records = self._records.setdefault(asset, {})
+        known = {record.event_id for record in records.values()} if cursor else set()
+        ids = [i for i in self._newest_ids(key, cursor) if i not in known]
+        for event in self._events(key, ids):
+            record = self._compact(event.record)
+            if (old := records.get(event.partition)) is None or old.event_id < record.event_id:
+                records[event.partition] = record
+        self._n_unsaved += len(ids)
+
+    def _newest_ids(self, key: dg.AssetKey, cursor: int) -> list[int]:
+        """The newest event of each partition that has one after the cursor."""
+        by_partition = self._instance.get_latest_storage_id_by_partition(
+            key,
+            dg.DagsterEventType.ASSET_MATERIALIZATION,
+            after_cursor=max(0, cursor - _OVERLAP) if cursor else None,
+        )
+        if by_partition:
+            return sorted(by_partition.values())
+        rows = self._instance.fetch_materializations(key, limit=1).records
+        return [row.storage_id for row in rows]
+
+    def _events(self, key: dg.AssetKey, ids: Sequence[int]) -> Iterator[Materialized]:
+        for start in range(0, len(ids), _BATCH):
+            batch = list(ids[start : start + _BATCH])
+            found = self._instance.fetch_materializations(
+                dg.AssetRecordsFilter(asset_key=key, storage_ids=batch), limit=len(batch)
+            )
+            yield from (e for e in map(Materialized, found.records) if e.is_ours)
+
+    def _forget_before(self, asset: str, moment: float) -> None:
+        records = self._records.get(asset, {})
+        for partition in [key for key, one in records.items() if one.built_at < moment]:
+            del records[partition]
+
+    def _compact(self, record: Record) -> Record:
+        """The record with its strings shared: an input's version is its upstream's data version."""
+        share = self._interned.setdefault
+        names = self._names.setdefault(record.inputs.names, record.inputs.names)
+        versions = tuple([share(version, version) for version in record.inputs.versions])
+        return Record(
+            share(record.data_version, record.data_version),
+            share(record.code_version, record.code_version),
+            Inputs(names, versions),
+            record.n_rows,
+            record.event_id,
+            record.seconds,
+            record.n_bytes,
+            record.gpu_seconds,
+            record.built_at,
+            record.rejected,
+        )
+
+    def _frame(self) -> pl.DataFrame:
+        rows = [
+            (
+                asset, partition, r.event_id, r.data_version, r.code_version, r.inputs.names,
+                r.inputs.versions, r.n_rows, r.seconds, r.n_bytes, r.gpu_seconds, r.built_at,
+                json.dumps(r.rejected) if r.rejected else "",
+            )
+            for asset, records in self._records.items()
+            for partition, r in records.items()
+        ]  # fmt: skip
+        return pl.DataFrame(rows, schema=_CACHE_SCHEMA, orient="row")
+
+    def _load(self, path: Path) -> None:
+        try:
+            frame = pl.read_parquet(path)
+        except (OSError, pl.exceptions.PolarsError):
+            return
+        if frame.schema != _CACHE_SCHEMA or not self._is_of_this_instance(frame):
+            return
+        for (asset,), rows in frame.group_by("asset", maintain_order=True):
+            name = str(asset)
+            self._records[name] = {key: self._compact(one) for key, one in _records_in(rows)}
+            self._cursors[name] = int(rows["event_id"].max())  # type: ignore[arg-type]
+
+    def _is_of_this_instance(self, frame: pl.DataFrame) -> bool:
+        newest = frame.sort("event_id").tail(1)
+        for asset, event_id, version in newest["asset", "event_id", "data_version"].iter_rows():
+            found = self.events(asset, [event_id])
+            return any(event.data_version == version for event in found)
+        return False
+
+
+def newest_event(instance: dg.DagsterInstance) -> int:
+    """A number that every later event exceeds."""
+    return instance.event_log_storage.get_maximum_record_id() or 0
+
+
+def _records_in(rows: pl.DataFrame) -> Iterable[tuple[str, Record]]:
+    columns = [rows[name].to_list() for name in rows.columns[1:]]
+    for (
+        partition, event_id, data_version, code_version, names, versions, n_rows, seconds,
+        n_bytes, gpu_seconds, built_at, rejected,
+    ) in zip(*columns, strict=True):  # fmt: skip
+        yield (
+            partition,
+            Record(
+                data_version,
+                code_version,
+                Inputs(tuple(names), tuple(versions)),
+                n_rows,
+                event_id,
+                seconds,
+                n_bytes,
+                gpu_seconds,
+                built_at,
+                tuple((reason, n) for reason, n in json.loads(rejected)) if rejected else (),
+            ),
+        )

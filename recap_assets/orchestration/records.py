@@ -1,0 +1,125 @@
+"""What is remembered of what was built."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+OUTSIDE = "outside"
+"""The input that stands for what a partition reads from outside the graph."""
+
+MISSING = "missing"
+"""Version of an input that was never built."""
+
+
+class Inputs(NamedTuple):
+    """Versions of what one partition reads, at one moment.
+
+    Two tuples, since a pool of many partitions has hundreds of thousands of these and all
+    partitions of an asset share the names.
+    """
+
+    names: tuple[str, ...]
+    versions: tuple[str, ...]
+
+    @classmethod
+    def of(cls, versions: Mapping[str, str]) -> "Inputs":
+        """From names to versions, in the order of the names."""
+        names = tuple(sorted(versions))
+        return cls(names, tuple(versions[name] for name in names))
+
+    @property
+    def by_name(self) -> dict[str, str]:
+        """Version of each input."""
+        return dict(zip(self.names, self.versions, strict=True))
+
+    def fingerprint(self, code_version: str) -> str:
+        """Hash over the code version and every input's version."""
+        digest = hashlib.sha256(code_version.encode())
+        for name, version in sorted(self.by_name.items()):
+            digest.update(f"\n{name}={version}".encode())
+        return digest.hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is remembered of the last materialization of one partition.
+
+    Attributes:
+        data_version: Hash of the content.
+        code_version: Of the node, when it was built.
+        inputs: Version of each input, when it was read.
+        n_rows: Rows written.
+        event_id: The event that told of it, in the order of events.
+        seconds: What computing it took, when it was computed last.
+        n_bytes: Bytes that were written then.
+        gpu_seconds: The part of `seconds` that a GPU was held.
+        built_at: When, in seconds since 1970.
+        rejected: Rows set aside, by reason.
+    """
+
+    data_version: str
+    code_version: str
+    inputs: Inputs
+    n_rows: int = 0
+    event_id: int = 0
+    seconds: float = 0.0
+    n_bytes: int = 0
+    gpu_seconds: float = 0.0
+    built_at: float = 0.0
+    rejected: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the code version and of the inputs' versions."""
+        return self.inputs.fingerprint(self.code_version)
+
+
+class Implementation(NamedTuple):
+    """What a code version stood for: the version of the code, and what decided the content."""
+
+    version: int
+    decides: str
+
+
+class Records(Protocol):
+    """The memory of what was built."""
+
+    def latest(self, asset: str) -> Mapping[str, Record]:
+        """The last record of each partition; the key is empty for a node without partitions."""
+        ...
+
+    def implementation(self, asset: str, record: Record) -> Implementation | None:
+        """What the code version of a record stood for; None where no event tells."""
+        ...
+
+    def facts(self, asset: str, data_version: str) -> Mapping[str, str | float]:
+        """Facts of an asset without partitions when it had this data version; empty if unknown."""
+        ...
+
+
+class RememberedRecords:
+    """Records as of the last look: what nobody touched is not asked for again."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self._latest: dict[str, Mapping[str, Record]] = {}
+
+    def latest(self, asset: str) -> Mapping[str, Record]:
+        """The last record of each partition, from memory where it is there."""
+        if asset not in self._latest:
+            self._latest[asset] = self._records.latest(asset)
+        return self._latest[asset]
+
+    def implementation(self, asset: str, record: Record) -> Implementation | None:
+        """What the code version of a record stood for."""
+        return self._records.implementation(asset, record)
+
+    def facts(self, asset: str, data_version: str) -> Mapping[str, str | float]:
+        """Facts of an asset without partitions when it had this data version."""
+        return self._records.facts(asset, data_version)
+
+    def forget(self, assets: Iterable[str]) -> None:
+        """Ask for these again next time."""
+        for asset in list(assets):
+            self._latest.pop(asset, None)
