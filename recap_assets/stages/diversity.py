@@ -46,7 +46,7 @@ def _decides(setting: Setting, *sources: str) -> str:
         tokeniser=TOKENISER,
         lexicon=lexicon_hash(nouns_of(setting)),
         diversity=setting.experiment.diversity.at_default("nouns"),
-        sources=sources,
+        sources=sorted(sources),
     )
 
 

@@ -89,7 +89,7 @@ def _leaderboard_node(setting: Setting) -> Node:
             for key in (mixes.mix_asset(name), evaluation.results_asset(name))
         ),
         implementation=VERSION,
-        decides=deciding(average=setting.experiment.evaluation.average, mixes=names),
+        decides=deciding(average=setting.experiment.evaluation.average, mixes=sorted(names)),
         compute=lambda step: rank_mixes(setting, step),
         description="Every mix side by side: mean and deviation over seeds of every task.",
         content=StoredRows(setting.workspace.tables, LEADERBOARD),

@@ -8,8 +8,8 @@ import pytest
 
 from recap_assets.defs.assets import POOL_PARTITIONS, asset_key, assets_of
 from recap_assets.defs.automation import schedule_of, sensors_of, stage_jobs, stale_runs
-from recap_assets.defs.records import DagsterRecords
 from recap_assets.defs.ranges import RANGE_END, RANGE_START
+from recap_assets.defs.records import DagsterRecords
 from recap_assets.defs.session import Session
 from recap_assets.orchestration.planner import plan
 from recap_assets.specs.tables import RAW_POOL

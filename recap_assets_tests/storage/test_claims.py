@@ -1,0 +1,78 @@
+"""One process at a time holds a claim, and a dead one holds none."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from recap_assets.storage.claims import Claims
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from recap_assets.storage.claims import Claims
+with Claims(Path(sys.argv[1])).hold("captions[00000]"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def held_elsewhere(folder: Path) -> subprocess.Popen[str]:
+    """A process that holds the claim."""
+    words = [sys.executable, "-c", HOLDER, str(folder)]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_a_claim_is_waited_for_and_a_killed_holder_lets_go(tmp_path: Path) -> None:
+    process = held_elsewhere(tmp_path)
+    told: list[str] = []
+    threading.Timer(0.5, os.kill, (process.pid, signal.SIGKILL)).start()
+    started = time.monotonic()
+    with Claims(tmp_path).hold("captions[00000]", told.append):
+        assert time.monotonic() - started >= 0.4
+        assert process.wait() == -signal.SIGKILL
+    assert told == [f"process {process.pid}: captions[00000]"]
+
+
+def test_another_name_is_free(tmp_path: Path) -> None:
+    process = held_elsewhere(tmp_path)
+    told: list[str] = []
+    try:
+        with Claims(tmp_path).hold("captions[00001]", told.append):
+            assert told == []
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_no_two_threads_hold_it_at_once(tmp_path: Path) -> None:
+    claims = Claims(tmp_path)
+    inside = 0
+    most = 0
+
+    def work() -> None:
+        nonlocal inside, most
+        with claims.hold("x"):
+            inside += 1
+            most = max(most, inside)
+            time.sleep(0.01)
+            inside -= 1
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 1
+
+
+def test_a_claim_can_be_taken_again(tmp_path: Path) -> None:
+    for _ in range(2):
+        with Claims(tmp_path).hold("x"):
+            assert len(list(tmp_path.iterdir())) == 1
