@@ -79,7 +79,9 @@ class Session:
         """Dagster's instance of this experiment, with the pool's partitions in it."""
         self.export()
         self.setting.workspace.instance.mkdir(parents=True, exist_ok=True)
-        instance = dg.DagsterInstance.get()
+        # Two processes that create SQLite's tables at once both fail.
+        with self.setting.workspace.claims.hold("the storage of Dagster"):
+            instance = dg.DagsterInstance.get()
         if self.against is None:
             self.setting.scan()
             register_partitions(instance, list(self.setting.partitions))

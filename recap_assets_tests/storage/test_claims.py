@@ -23,7 +23,7 @@ with Claims(Path(sys.argv[1])).hold("captions[00000]"):
 def held_elsewhere(folder: Path) -> subprocess.Popen[str]:
     """A process that holds the claim."""
     words = [sys.executable, "-c", HOLDER, str(folder)]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own words
     assert process.stdout
     assert process.stdout.readline() == "held\n"
     return process
