@@ -2,14 +2,19 @@
 
 import os
 import time
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
+import polars as pl
 import pytest
 
+from recap_assets.orchestration.graph import Outcome, Step
 from recap_assets.stages.captions import asset
 from recap_assets.stages.cleaning import leftovers, remove, resumable_fingerprints
+from recap_assets.stages.shardwise import ShardProgress, by_shard
 from recap_assets.storage.files import replaced_directory, write_atomically
-from recap_assets.storage.tables import TableStore
 from recap_assets.storage.workspace import Workspace
 from recap_assets_tests.tiny import Bench, tiny_experiment
 
@@ -48,18 +53,20 @@ def test_scratch_of_outdated_fingerprints_goes(workspace: Workspace) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["current", "running"]
 
 
-def test_the_next_build_goes_on_from_what_is_resumable(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_next_build_goes_on_from_what_is_resumable(tmp_path: Path) -> None:
     pool = {"kind": "embedded", "samples": 60, "samples_per_shard": 20, "shards_per_partition": 3}
     bench = Bench(tmp_path, tiny_experiment(pool=pool))
     workspace = bench.setting.workspace
+    for key, node in bench.graph.nodes.items():
+        if node.stage == "models":
+            bench.graph.nodes[key] = replace(node, compute=lambda _step: Outcome("trained", 0))
+    captions = bench.graph.nodes[asset("a")]
+    bench.graph.nodes[asset("a")] = replace(captions, compute=partial(_killed_midway, bench))
     bench.build("world", "pool", "models")
-    with monkeypatch.context() as patch:
-        patch.setattr(TableStore, "replace", _die)
-        with pytest.raises(KeyboardInterrupt):
-            bench.build("captions")
+    with pytest.raises(KeyboardInterrupt):
+        bench.build("captions")
     (left,) = (workspace.scratch / asset("a")).iterdir()
+    assert len(list(left.iterdir())) == 2
     for path in [left, *left.iterdir()]:
         age(path, 2)
     now = resumable_fingerprints(workspace, bench.graph, bench.memory)
@@ -68,6 +75,15 @@ def test_the_next_build_goes_on_from_what_is_resumable(
     other = Bench(tmp_path, tiny_experiment(pool=pool, sources={"a": edited}), bench.memory)
     then = resumable_fingerprints(workspace, other.graph, other.memory)
     assert list(found(workspace, *then)) == [left]
+
+
+def _killed_midway(bench: Bench, step: Step) -> Outcome:
+    def compute(shard: pl.DataFrame, _advance: ShardProgress) -> pl.DataFrame:
+        return _die() if 2 in shard["shard"] else shard
+
+    images = bench.setting.usable_images(step.partition)
+    by_shard(bench.setting, step, asset("a"), images, compute)
+    raise AssertionError
 
 
 def test_without_scratch_nothing_is_resumable(tmp_path: Path) -> None:
@@ -97,7 +113,7 @@ def test_what_a_dead_writer_left_goes(
     assert [path for path in workspace.root.rglob("*") if path.is_file()] == []
 
 
-def _die(*_args: object, **_kwargs: object) -> None:
+def _die(*_args: object, **_kwargs: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
