@@ -11,8 +11,10 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
+from deltalake.fs import DeltaStorageHandler
 
 from recap_assets.specs.tables import CLIP_SCORES, TABLES, Table
+from recap_assets.storage import retention
 from recap_assets.storage.content import frame_version
 from recap_assets.storage.retention import (
     GUARD,
@@ -233,3 +235,50 @@ def test_an_empty_table_has_nothing_to_give(store: TableStore) -> None:
     report = run(store)
     assert (report.n_files, report.n_young_files, report.n_small_files) == (0, 0, 0)
     assert isinstance(store.read(CLIP_SCORES), pl.DataFrame)
+
+
+def test_a_slice_that_a_writer_replaced_meanwhile_is_left_for_the_next_time(
+    store: TableStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = scores(0.1).with_columns(
+        pl.lit(value, CLIP_SCORES.schema[name]).alias(name) for name, value in AT.items()
+    )
+    store.create(CLIP_SCORES)
+    for _ in range(MANY_FILES):
+        rows.select(list(CLIP_SCORES.columns)).write_delta(store.uri(CLIP_SCORES), mode="append")
+    look = retention._crowded_slices
+
+    def overtaken(*args: object) -> object:
+        found = look(*args)
+        store.replace(CLIP_SCORES, AT, scores(0.9))
+        return found
+
+    monkeypatch.setattr(retention, "_crowded_slices", overtaken)
+    assert compact(store, CLIP_SCORES) == 0
+    assert store.read(CLIP_SCORES)["score"].to_list() == [pytest.approx(0.9)]
+
+
+def test_a_log_that_was_trimmed_by_half_reads_on_and_is_trimmed_on(
+    store: TableStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    versions = [store.replace(CLIP_SCORES, AT, scores(i / 100)).table_version for i in range(9)]
+    pinned = versions[6]
+    assert pinned is not None
+    content = frame_version(store.read(CLIP_SCORES, pinned))
+    age(store, days=LOG_RETENTION.days + 1)
+    delete, deleted = DeltaStorageHandler.delete_file, []
+
+    def die(handler: DeltaStorageHandler, path: str) -> None:
+        if len(deleted) == 3:
+            raise KeyboardInterrupt
+        deleted.append(path)
+        delete(handler, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DeltaStorageHandler, "delete_file", die)
+        with pytest.raises(KeyboardInterrupt):
+            run(store, [pinned])
+    assert frame_version(store.read(CLIP_SCORES, pinned)) == content
+    assert store.read(CLIP_SCORES)["score"].to_list() == [pytest.approx(0.08)]
+    assert run(store, [pinned]).n_log_files == pinned - 3
+    assert frame_version(store.read(CLIP_SCORES, pinned)) == content
