@@ -8,7 +8,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from recap_assets.defs.events import DagsterRecords
 from recap_assets.defs.session import Session
 from recap_assets.specs.tables import TABLES
 from recap_assets.stages.cleaning import Leftover, leftovers, remove, resumable_fingerprints
@@ -57,7 +56,7 @@ def _leftovers(session: Session) -> list[Leftover]:
     workspace = session.setting.workspace
     resumable: Collection[str] = ()
     if workspace.scratch.exists():
-        records = DagsterRecords(session.open_instance())
+        records = session.records(session.open_instance())
         resumable = resumable_fingerprints(workspace, session.graph, records)
     return leftovers(workspace, resumable)
 

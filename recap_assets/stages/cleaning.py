@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 from recap_assets.orchestration.graph import Graph
-from recap_assets.orchestration.planner import Records, VersionReader
+from recap_assets.orchestration.records import Records
+from recap_assets.orchestration.versions import VersionReader
 from recap_assets.storage.workspace import Workspace
 
 UNTOUCHED = timedelta(days=1)

@@ -29,6 +29,7 @@ ROW_GROUP = 131_072
 CHECKPOINT_INTERVAL = 100
 COMMIT_RETRIES = 100
 ATTEMPTS = 6
+HISTORY = 64
 DATA_VERSION = "recap.data_version"
 
 # Delta would delete log entries after 30 days, and with them the means to read an older version.
@@ -222,7 +223,7 @@ class TableStore:
         """
         if (delta := self.open(table)) is None:
             return None
-        wanted, limit = moment.timestamp() * 1000, 64
+        wanted, limit = moment.timestamp() * 1000, HISTORY
         while True:
             # Entries are numbered here: those of `history` are wrong where the log was cleaned.
             entries = delta.history(limit)
