@@ -113,10 +113,10 @@ def _table_rows(collected: Sequence[Collected]) -> list[tuple[str, str, str, str
     for one in collected:
         if one.n_files:
             what = "old versions and orphans"
-            rows.append((one.table, what, f"{one.n_files:,}", _mebibytes(one.n_bytes)))
+            rows.append((one.table, what, f"{one.n_files:,}", _size(one.n_bytes)))
         if one.n_log_files:
             what = "log entries below all kept versions"
-            rows.append((one.table, what, f"{one.n_log_files:,}", _mebibytes(one.n_log_bytes)))
+            rows.append((one.table, what, f"{one.n_log_files:,}", _size(one.n_log_bytes)))
         if one.n_small_files:
             rows.append((one.table, "small files, merged", f"{one.n_small_files:,}", ""))
     return rows
@@ -126,13 +126,13 @@ def _leftover_rows(left: Sequence[Leftover]) -> list[tuple[str, str, str, str]]:
     rows = []
     for kind, what in _LEFT_BY.items():
         if found := [one.n_bytes for one in left if one.kind == kind]:
-            rows.append((kind, what, f"{len(found):,}", _mebibytes(sum(found))))
+            rows.append((kind, what, f"{len(found):,}", _size(sum(found))))
     return rows
 
 
 def _print_young(console: Console, collected: Sequence[Collected], keep_days: int) -> None:
     if n := sum(one.n_young_files for one in collected):
-        size = _mebibytes(sum(one.n_young_bytes for one in collected))
+        size = _size(sum(one.n_young_bytes for one in collected))
         console.print(
             f"{n:,} more files ({size}) are needed by nothing that is kept, but were replaced or "
             f"written less than {keep_days} days ago: a reader or a writer that still runs may "
@@ -142,5 +142,7 @@ def _print_young(console: Console, collected: Sequence[Collected], keep_days: in
         )
 
 
-def _mebibytes(n_bytes: int) -> str:
+def _size(n_bytes: int) -> str:
+    if n_bytes < 2**20:
+        return f"{n_bytes / 2**10:,.1f} KiB"
     return f"{n_bytes / 2**20:,.1f} MiB"
