@@ -14,6 +14,8 @@ from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.loading import ExperimentError, load_experiment
 from recap_assets.specs.pool import EmbeddedPool, FolderPool, WebDatasetCorpus, WebDatasetPool
 from recap_assets.specs.sources import EmbeddedSource
+from recap_assets.storage.object_store import prove_conditional_put
+from recap_assets.storage.tables import StorageError
 from recap_assets.storage.workspace import Workspace
 
 FREE_BYTES = 2 * 2**30
@@ -30,7 +32,7 @@ def run_doctor(path: Path, settings: tuple[str, ...]) -> int:
         return 1
     click.echo(f"ok     {path}: experiment {experiment.name!r} is well formed")
     n_wrong = 0
-    for check in (_pool, _corpora, _evaluation_sets, _models, _lexicon, _storage):
+    for check in (_pool, _corpora, _evaluation_sets, _models, _lexicon, _storage, _tables):
         for good, text in check(experiment):
             click.echo(f"{'ok    ' if good else 'wrong '} {text}")
             n_wrong += not good
@@ -128,3 +130,15 @@ def _storage(experiment: Experiment) -> Iterator[Finding]:
     free = shutil.disk_usage(workspace.root).free
     text = f"data folder {workspace.root}: writable, {free / 2**30:,.1f} GiB free"
     yield free >= FREE_BYTES, text if free >= FREE_BYTES else f"{text}; at least 2 GiB are needed"
+
+
+def _tables(experiment: Experiment) -> Iterator[Finding]:
+    root = Workspace.from_environment(experiment.name).tables.root
+    if not root.startswith("s3://"):
+        return
+    try:
+        prove_conditional_put(root)
+    except StorageError as error:
+        yield False, f"tables {root}: {error}"
+    else:
+        yield True, f"tables {root}: writable, and the store refuses to write a key twice"

@@ -152,6 +152,25 @@ def doctor(chosen: Chosen) -> None:
 
 
 @recap.command()
+@click.option("--dry-run", is_flag=True, help="Show what would go, and stop.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask before removing.")
+@click.option(
+    "--keep-days",
+    type=click.IntRange(min=7),
+    default=7,
+    show_default=True,
+    metavar="N",
+    help="How long replaced files and orphans stay; less than a week is not safe for writers.",
+)
+@click.pass_obj
+def gc(chosen: Chosen, dry_run: bool, yes: bool, keep_days: int) -> None:  # noqa: FBT001 - click's flags
+    """Remove what no receipt pins and no build needs: old versions, and what crashes left."""
+    from recap_assets.cli.cleaning import run_gc
+
+    sys.exit(run_gc(chosen.session(), keep_days=keep_days, ask=not yes, dry_run=dry_run))
+
+
+@recap.command()
 def schema() -> None:
     """Print the JSON schema of an experiment file, for editors."""
     from recap_assets.specs.experiment import Experiment

@@ -31,7 +31,7 @@ def by_shard(
         rows: The partition's samples, with a column `shard`.
         compute: From one shard's rows to its results.
     """
-    scratch = setting.workspace.root / "scratch" / asset / (step.fingerprint or "direct")
+    scratch = setting.workspace.scratch / asset / (step.fingerprint or "direct")
     done = 0
 
     def advance(n: int) -> None:
@@ -55,7 +55,7 @@ def by_shard(
 
 def forget(setting: Setting, step: Step, asset: str) -> None:
     """Drop what was kept, once the partition is committed."""
-    scratch = setting.workspace.root / "scratch" / asset / (step.fingerprint or "direct")
+    scratch = setting.workspace.scratch / asset / (step.fingerprint or "direct")
     shutil.rmtree(scratch, ignore_errors=True)
 
 

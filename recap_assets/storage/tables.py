@@ -29,7 +29,17 @@ ROW_GROUP = 131_072
 CHECKPOINT_INTERVAL = 100
 COMMIT_RETRIES = 100
 ATTEMPTS = 6
+HISTORY = 64
 DATA_VERSION = "recap.data_version"
+
+# Delta would delete log entries after 30 days, and with them the means to read an older version.
+# storage/retention.py trims the log by what receipts pin instead.
+POLICY = {
+    "delta.checkpointInterval": str(CHECKPOINT_INTERVAL),
+    "delta.enableExpiredLogCleanup": "false",
+    "delta.logRetentionDuration": "interval 3650 days",
+}
+_NO_LOG_CLEANUP = PostCommitHookProperties(cleanup_expired_logs=False)
 
 Slice = Mapping[str, str | int]
 T = TypeVar("T")
@@ -86,7 +96,7 @@ class TableStore:
             StorageError: The Delta log has no such version any more. That a file of the version
                 was vacuumed shows only when the frame is collected; `read` says it in words.
         """
-        if (delta := self._open(table, version)) is None:
+        if (delta := self.open(table, version)) is None:
             return table.empty().lazy()
         frame = pl.scan_delta(delta).select(list(table.columns))
         for column, value in at.items():
@@ -120,7 +130,7 @@ class TableStore:
 
         The list of a version is kept: a table of 60,000 slices takes half a second to list.
         """
-        if (delta := self._open(table)) is None:
+        if (delta := self.open(table)) is None:
             return []
         version = delta.version()
         known_version, known = self._slices.get(table.name, (-1, []))
@@ -190,8 +200,8 @@ class TableStore:
             predicate = _predicate(at)
             self._retry(
                 table,
-                lambda: DeltaTable(self.uri(table), storage_options=self._options()).delete(
-                    predicate
+                lambda: self._create(table).delete(
+                    predicate, post_commithook_properties=_NO_LOG_CLEANUP
                 ),
             )
 
@@ -201,7 +211,7 @@ class TableStore:
 
     def version(self, table: Table) -> int | None:
         """The table's current Delta version; None where there is no table."""
-        delta = self._open(table)
+        delta = self.open(table)
         return None if delta is None else delta.version()
 
     def version_at(self, table: Table, moment: datetime) -> int | None:
@@ -211,9 +221,9 @@ class TableStore:
             table: The table.
             moment: An aware time. Commits are dated by the clock of the machine that wrote them.
         """
-        if (delta := self._open(table)) is None:
+        if (delta := self.open(table)) is None:
             return None
-        wanted, limit = moment.timestamp() * 1000, 64
+        wanted, limit = moment.timestamp() * 1000, HISTORY
         while True:
             # Entries are numbered here: those of `history` are wrong where the log was cleaned.
             entries = delta.history(limit)
@@ -231,12 +241,11 @@ class TableStore:
         properties = CommitProperties(
             custom_metadata=dict(facts), max_commit_retries=COMMIT_RETRIES
         )
-        hooks = PostCommitHookProperties(cleanup_expired_logs=False)
         write = partial(
             write_deltalake,
             writer_properties=writer_properties(),
             commit_properties=properties,
-            post_commithook_properties=hooks,
+            post_commithook_properties=_NO_LOG_CLEANUP,
         )
 
         def commit() -> int:
@@ -253,15 +262,21 @@ class TableStore:
 
     def _bytes_added(self, table: Table, version: int) -> int:
         """Bytes of the files that one commit added, from its own entry in the log."""
-        files = DeltaStorageHandler(self.uri(table), self._options())
-        entry = files.open_input_file(f"_delta_log/{version:020}.json").read()
+        try:
+            files = DeltaStorageHandler(self.uri(table), self._options())
+            entry = files.open_input_file(f"_delta_log/{version:020}.json").read()
+        except (DeltaError, OSError) as error:
+            msg = f"table {table.name}: version {version} was written, but {error}; run again"
+            raise StorageError(msg) from error
         actions = (json.loads(line) for line in bytes(entry).splitlines())
         return sum(action["add"]["size"] for action in actions if "add" in action)
 
     def _create(self, table: Table) -> DeltaTable:
         # Created before the first write: two writers that both create a table fail.
-        if (delta := self._open(table)) is None:
+        if (delta := self.open(table)) is None:
             delta = self._new(table)
+        if not POLICY.items() <= delta.metadata().configuration.items():
+            delta.alter.set_table_properties(POLICY)
         for name, rule in table.constraints:
             if f"delta.constraints.{name}" not in delta.metadata().configuration:
                 delta.alter.add_constraint({name: rule})
@@ -275,7 +290,7 @@ class TableStore:
             partition_by=list(table.slices),
             name=table.name,
             description=table.meaning,
-            configuration={"delta.checkpointInterval": str(CHECKPOINT_INTERVAL)},
+            configuration=dict(POLICY),
             storage_options=self._options(),
         )
 
@@ -301,7 +316,12 @@ class TableStore:
             )
         return StorageError(f"{where} cannot be written: {error}; nothing was changed")
 
-    def _open(self, table: Table, version: int | None = None) -> DeltaTable | None:
+    def open(self, table: Table, version: int | None = None) -> DeltaTable | None:
+        """A handle on the table, at a version or the current one; None where there is no table.
+
+        Raises:
+            StorageError: The table cannot be opened, or not at this version.
+        """
         # A fresh handle each time: a reused one gets slower with every commit.
         try:
             return DeltaTable(self.uri(table), version, self._options())

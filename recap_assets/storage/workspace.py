@@ -65,7 +65,22 @@ class Workspace:
 
     def checkpoint(self, mix: str, seed: int) -> Path:
         """Folder of a training run."""
-        return self.root / "trained_clip" / mix / str(seed)
+        return self.trained / mix / str(seed)
+
+    @property
+    def trained(self) -> Path:
+        """Folder of all training runs, by mix and seed."""
+        return self.root / "trained_clip"
+
+    @property
+    def receipts(self) -> Path:
+        """Folder of the receipts; what they pin stays readable."""
+        return self.root / "receipts"
+
+    @property
+    def scratch(self) -> Path:
+        """Finished shards of partitions that are not whole yet, by asset and fingerprint."""
+        return self.root / "scratch"
 
     @property
     def manifest(self) -> Path:

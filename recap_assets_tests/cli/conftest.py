@@ -27,10 +27,10 @@ def recap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recap:
     monkeypatch.setenv("COLUMNS", "200")
     runner = CliRunner()
 
-    def run(*words: str | Path) -> Result:
+    def run(*words: str | Path, answer: str | None = None) -> Result:
         with monkeypatch.context() as patch:
             patch.delenv("RECAP_EXPERIMENT", raising=False)
-            return runner.invoke(main.recap, [str(word) for word in words])
+            return runner.invoke(main.recap, [str(word) for word in words], input=answer)
 
     return run
 

@@ -7,6 +7,7 @@ import pytest
 
 from recap_assets_tests.cli.conftest import Recap
 from recap_assets_tests.defs.shards import write_shard
+from recap_assets_tests.storage.s3 import careless_server, environment
 from recap_assets_tests.tiny import EXPERIMENT
 
 Written = Callable[..., Path]
@@ -94,3 +95,16 @@ def test_a_data_folder_that_is_a_file(recap: Recap, written: Written, tmp_path: 
     assert done.exit_code == 1
     (line,) = wrong(done.output)
     assert "cannot be written" in line
+
+
+def test_a_bucket_that_would_lose_commits(
+    recap: Recap, written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("botocore.session", reason="the extra s3 brings it")
+    with careless_server() as (url, _deleted):
+        for name, value in {**environment(url), "RECAP_TABLES": "s3://bucket"}.items():
+            monkeypatch.setenv(name, value)
+        done = recap("--experiment", written(), "doctor")
+    assert done.exit_code == 1
+    (line,) = wrong(done.output)
+    assert line.startswith("tables s3://bucket/tiny: the store wrote a key that was there already")

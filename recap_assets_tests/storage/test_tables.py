@@ -281,11 +281,12 @@ def test_a_write_tells_its_own_version_and_bytes_whoever_commits_meanwhile(
     assert (again.table, again.n_bytes) == ("clip_scores", 0)
 
 
-def test_the_version_of_a_moment(store: TableStore) -> None:
+def test_the_version_of_a_moment(store: TableStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "HISTORY", 2)
     assert store.version_at(CLIP_SCORES, datetime.now(UTC)) is None
     before = datetime.now(UTC) - timedelta(seconds=1)
     versions, moments = [], []
-    for i in range(70):
+    for i in range(10):
         versions.append(store.replace(CLIP_SCORES, AT, scores(i / 100)).table_version)
         moments.append(datetime.now(UTC) + timedelta(milliseconds=1))
         while datetime.now(UTC) < moments[-1]:

@@ -1,0 +1,148 @@
+"""`recap gc`: what nothing needs any more goes, what receipts pin stays."""
+
+from collections.abc import Collection, Sequence
+from datetime import timedelta
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from recap_assets.defs.session import Session
+from recap_assets.specs.tables import TABLES
+from recap_assets.stages.cleaning import Leftover, leftovers, remove, resumable_fingerprints
+from recap_assets.storage.receipts import Pins, pinned_versions
+from recap_assets.storage.retention import Collected, collect
+
+PINS_SHOWN = 40
+
+_LEFT_BY = {
+    "scratch": "finished shards of partitions that would now be built otherwise",
+    "temporary": "half-written files and folders of processes that died",
+    "checkpoint": "checkpoints of training runs that are finished",
+}
+
+
+def run_gc(session: Session, *, keep_days: int, ask: bool, dry_run: bool) -> int:
+    """Show what would go and, once that is agreed, remove it; 1 where a table was refused."""
+    console = Console()
+    workspace = session.setting.workspace
+    pins = pinned_versions(workspace.receipts)
+    keep = timedelta(days=keep_days)
+    collected = collect(workspace.tables, TABLES.values(), pins, dry_run=True, keep=keep)
+    left = _leftovers(session)
+    _print_pins(console, pins)
+    _print_all(console, collected, left, keep_days=keep_days, title="Would go")
+    if dry_run or not _any(collected, left):
+        return _refused(console, collected)
+    if ask and not _agreed():
+        console.print("Nothing was removed.")
+        return _refused(console, collected)
+    collected = collect(workspace.tables, TABLES.values(), pins, dry_run=False, keep=keep)
+    remove(left)
+    _print_all(console, collected, left, keep_days=keep_days, title="Gone")
+    return _refused(console, collected)
+
+
+def _agreed() -> bool:
+    try:
+        return click.confirm("Remove this?", default=False)
+    except click.Abort as error:
+        msg = "nobody answered, so nothing was removed; `recap gc --yes` does not ask"
+        raise click.ClickException(msg) from error
+
+
+def _leftovers(session: Session) -> list[Leftover]:
+    workspace = session.setting.workspace
+    resumable: Collection[str] = ()
+    if workspace.scratch.exists():
+        records = session.records(session.open_instance())
+        resumable = resumable_fingerprints(workspace, session.graph, records)
+    return leftovers(workspace, resumable)
+
+
+def _any(collected: Sequence[Collected], left: Sequence[Leftover]) -> bool:
+    found = [one.n_files + one.n_small_files + one.n_log_files for one in collected]
+    return bool(left or sum(found))
+
+
+def _refused(console: Console, collected: Sequence[Collected]) -> int:
+    refused = [one for one in collected if one.refused]
+    for one in refused:
+        console.print(f"[red]left alone[/] {one.table}: {one.refused}", highlight=False)
+    return 1 if refused else 0
+
+
+def _print_pins(console: Console, pins: Pins) -> None:
+    lines = [
+        f"pinned: {table} version {version} by {', '.join(receipts)}"
+        for table, versions in sorted(pins.items())
+        for version, receipts in sorted(versions.items())
+    ]
+    for line in lines[:PINS_SHOWN]:
+        console.print(escape(line), highlight=False, soft_wrap=True)
+    if len(lines) > PINS_SHOWN:
+        console.print(f"pinned: {len(lines) - PINS_SHOWN} more versions")
+    if not lines:
+        console.print("No receipt pins any version; only current versions are kept.")
+
+
+def _print_all(
+    console: Console,
+    collected: Sequence[Collected],
+    left: Sequence[Leftover],
+    *,
+    keep_days: int,
+    title: str,
+) -> None:
+    table = Table(title=title, title_justify="left")
+    for name in ("where", "what", "files", "size"):
+        justify = "right" if name in ("files", "size") else "left"
+        table.add_column(name, justify=justify, overflow="fold")
+    for row in [*_table_rows(collected), *_leftover_rows(left)]:
+        table.add_row(*row)
+    if table.row_count:
+        console.print(table)
+    else:
+        console.print(f"{title}: nothing.")
+    _print_young(console, collected, keep_days)
+
+
+def _table_rows(collected: Sequence[Collected]) -> list[tuple[str, str, str, str]]:
+    rows = []
+    for one in collected:
+        if one.n_files:
+            what = "old versions and orphans"
+            rows.append((one.table, what, f"{one.n_files:,}", _size(one.n_bytes)))
+        if one.n_log_files:
+            what = "log entries below all kept versions"
+            rows.append((one.table, what, f"{one.n_log_files:,}", _size(one.n_log_bytes)))
+        if one.n_small_files:
+            rows.append((one.table, "small files, merged", f"{one.n_small_files:,}", ""))
+    return rows
+
+
+def _leftover_rows(left: Sequence[Leftover]) -> list[tuple[str, str, str, str]]:
+    rows = []
+    for kind, what in _LEFT_BY.items():
+        if found := [one.n_bytes for one in left if one.kind == kind]:
+            rows.append((kind, what, f"{len(found):,}", _size(sum(found))))
+    return rows
+
+
+def _print_young(console: Console, collected: Sequence[Collected], keep_days: int) -> None:
+    if n := sum(one.n_young_files for one in collected):
+        size = _size(sum(one.n_young_bytes for one in collected))
+        console.print(
+            f"{n:,} more files ({size}) are needed by nothing that is kept, but were replaced or "
+            f"written less than {keep_days} days ago: a reader or a writer that still runs may "
+            "need them.",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def _size(n_bytes: int) -> str:
+    if n_bytes < 2**20:
+        return f"{n_bytes / 2**10:,.1f} KiB"
+    return f"{n_bytes / 2**20:,.1f} MiB"

@@ -1,0 +1,97 @@
+"""What an object store must be able to do before tables may lie on it."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from recap_assets.storage.tables import StorageError
+
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
+
+ALREADY_THERE = 412
+
+_MEANINGS = {
+    "NoSuchBucket": "there is no such bucket",
+    "AccessDenied": "the credentials may not do this",
+    "InvalidAccessKeyId": "the access key is not known there",
+    "SignatureDoesNotMatch": "the secret key is wrong",
+}
+
+
+def prove_conditional_put(url: str) -> None:
+    """Prove that an S3 bucket refuses to write a key that is there already, and can delete it.
+
+    Writers of a Delta table agree on who comes first by writing the next log entry with
+    `If-None-Match: *`. A store that takes the header and writes all the same loses commits
+    without a word: 24 of 48, when it was tried.
+
+    Args:
+        url: `s3://bucket/prefix`. Credentials, region and endpoint come from the AWS_*
+            variables, as for the tables themselves.
+
+    Raises:
+        StorageError: It does not, or could not be tried; the text says why and what to do.
+    """
+    client = _client()
+    parts = urlsplit(url)
+    bucket = parts.netloc
+    key = f"{parts.path.strip('/')}/.recap-doctor-{uuid.uuid4().hex}".lstrip("/")
+    with _in_words("written"):
+        client.put_object(Bucket=bucket, Key=key, Body=b"1", IfNoneMatch="*")
+    try:
+        _refuses_second(client, bucket, key)
+    finally:
+        with _in_words("deleted"):
+            client.delete_object(Bucket=bucket, Key=key)
+
+
+def _refuses_second(client: "BaseClient", bucket: str, key: str) -> None:
+    from botocore.exceptions import ClientError  # noqa: PLC0415 - an optional extra
+
+    try:
+        with _in_words("written a second time", passed=ALREADY_THERE):
+            client.put_object(Bucket=bucket, Key=key, Body=b"2", IfNoneMatch="*")
+    except ClientError:
+        return
+    msg = (
+        "the store wrote a key that was there already, though `If-None-Match: *` forbade it. Two "
+        "writers would lose each other's commits: use a store with conditional PUT (S3, MinIO, "
+        "R2), or write with `--jobs 1` from one machine only"
+    )
+    raise StorageError(msg)
+
+
+def _client() -> "BaseClient":
+    try:
+        import botocore.session  # noqa: PLC0415 - an optional extra
+        from botocore.config import Config  # noqa: PLC0415
+    except ImportError as error:
+        msg = "it cannot be tried without the extra s3: pip install 'recap-assets[s3]'"
+        raise StorageError(msg) from error
+    # The tables' writer takes AWS_REGION, botocore AWS_DEFAULT_REGION only.
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+    config = Config(connect_timeout=10, read_timeout=30, retries={"total_max_attempts": 2})
+    with _in_words("reached"):
+        return botocore.session.get_session().create_client("s3", region, config=config)
+
+
+@contextmanager
+def _in_words(what: str, passed: int | None = None) -> Iterator[None]:
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - as above
+
+    try:
+        yield
+    except ClientError as error:
+        status = error.response["ResponseMetadata"].get("HTTPStatusCode")
+        if status == passed:
+            raise
+        code = error.response.get("Error", {}).get("Code", "")
+        meaning = _MEANINGS.get(code, str(error))
+        raise StorageError(f"a key cannot be {what}: {meaning} (HTTP {status})") from error
+    except (BotoCoreError, ValueError) as error:
+        msg = f"a key cannot be {what}: {error}; look at the AWS_* variables"
+        raise StorageError(msg) from error

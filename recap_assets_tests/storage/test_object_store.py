@@ -1,0 +1,137 @@
+"""Tables on an object store behave as on a disk, and a store that loses commits is found out."""
+
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from recap_assets.specs.tables import CLIP_SCORES
+from recap_assets.storage.object_store import prove_conditional_put
+from recap_assets.storage.retention import MANY_FILES, collect
+from recap_assets.storage.tables import StorageError, TableStore
+from recap_assets_tests.storage.s3 import careless_server, environment, moto_server
+from recap_assets_tests.storage.test_tables import AT, EVENTS, events, scores
+
+pytest.importorskip("moto", reason="the extra dev brings a stand-in for S3")
+botocore_session = pytest.importorskip("botocore.session", reason="the extra s3 brings it")
+
+REPOSITORY = Path(__file__).parents[2]
+WRITER = """
+import sys
+from recap_assets.specs.tables import CLIP_SCORES
+from recap_assets.storage.tables import TableStore
+from recap_assets_tests.storage.test_tables import AT, EVENTS, events, scores
+
+store, partition = TableStore(sys.argv[1]), sys.argv[2]
+for i in range(5):
+    store.replace(CLIP_SCORES, {**AT, "partition": partition}, scores(i / 10))
+    store.append(EVENTS, events(int(partition) * 10 + i))
+"""
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    with moto_server() as url:
+        yield url
+
+
+@pytest.fixture
+def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    for name, value in environment(endpoint).items():
+        monkeypatch.setenv(name, value)
+    name = f"bucket-{uuid.uuid4().hex}"
+    client().create_bucket(Bucket=name)
+    return name
+
+
+def client() -> "botocore_session.botocore.client.BaseClient":
+    return botocore_session.get_session().create_client("s3", "us-east-1")
+
+
+def keys(bucket: str) -> list[str]:
+    return [found["Key"] for found in client().list_objects_v2(Bucket=bucket).get("Contents", [])]
+
+
+@pytest.fixture
+def store(bucket: str) -> TableStore:
+    return TableStore(f"s3://{bucket}/results/tables")
+
+
+def test_slices_versions_and_removal(store: TableStore) -> None:
+    first = store.replace(CLIP_SCORES, AT, scores(0.1, 0.2))
+    store.replace(CLIP_SCORES, {**AT, "partition": "00001"}, scores(0.5))
+    second = store.replace(CLIP_SCORES, AT, scores(0.3))
+    assert store.read(CLIP_SCORES, partition="00000")["score"].to_list() == [pytest.approx(0.3)]
+    assert store.read(CLIP_SCORES, first.table_version).height == 2
+    assert first.n_bytes > 0
+    again = store.replace(CLIP_SCORES, AT, scores(0.3), known_version=second.data_version)
+    assert not again.rewritten
+    store.remove(CLIP_SCORES, AT)
+    assert store.slices(CLIP_SCORES) == [{**AT, "partition": "00001"}]
+    assert store.version_at(CLIP_SCORES, datetime.now(UTC)) == store.version(CLIP_SCORES)
+    with pytest.raises(StorageError, match="at version 99"):
+        store.read(CLIP_SCORES, 99)
+
+
+def test_two_processes_lose_no_commit(store: TableStore) -> None:
+    for table in (CLIP_SCORES, EVENTS):
+        store.create(table)
+    writers = [
+        subprocess.Popen(  # noqa: S603 - our own words
+            [sys.executable, "-c", WRITER, store.root, partition], cwd=REPOSITORY
+        )
+        for partition in ("00000", "00001")
+    ]
+    assert [writer.wait(timeout=120) for writer in writers] == [0, 0]
+    rows = store.read(CLIP_SCORES).sort("partition")
+    assert rows["score"].to_list() == [pytest.approx(0.4)] * 2
+    numbers = store.read(EVENTS)["number"].sort().to_list()
+    assert numbers == [*range(5), *range(10, 15)]
+    assert store.version(EVENTS) == 10
+
+
+def test_collecting_on_an_object_store(store: TableStore) -> None:
+    first = store.replace(CLIP_SCORES, AT, scores(0.1))
+    store.replace(CLIP_SCORES, AT, scores(0.2))
+    for i in range(MANY_FILES):
+        store.append(EVENTS, events(i))
+    pins = {"clip_scores": [first.table_version or 0]}
+    of_scores, of_events = collect(store, [CLIP_SCORES, EVENTS], pins, dry_run=False)
+    assert (of_scores.n_young_files, of_events.n_small_files) == (0, MANY_FILES)
+    (unpinned,) = collect(store, [CLIP_SCORES], {}, dry_run=False)
+    assert (unpinned.n_files, unpinned.n_young_files) == (0, 1)
+    assert unpinned.n_young_bytes == first.n_bytes
+    assert store.read(EVENTS)["number"].sort().to_list() == list(range(MANY_FILES))
+
+
+def test_a_store_with_conditional_put_passes_and_keeps_nothing(bucket: str) -> None:
+    prove_conditional_put(f"s3://{bucket}/results")
+    prove_conditional_put(f"s3://{bucket}")
+    assert keys(bucket) == []
+
+
+def test_a_store_without_it_is_found_out_and_cleaned(monkeypatch: pytest.MonkeyPatch) -> None:
+    with careless_server() as (url, deleted):
+        for name, value in environment(url).items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(StorageError, match="wrote a key that was there already"):
+            prove_conditional_put("s3://bucket/results")
+    (path,) = deleted
+    assert path.startswith("/bucket/results/.recap-doctor-")
+
+
+def test_what_else_can_be_wrong_is_said_in_words(
+    bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(StorageError, match="there is no such bucket"):
+        prove_conditional_put("s3://no-such-bucket/results")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    with pytest.raises(StorageError, match=r"cannot be written: .*AWS_\* variables"):
+        prove_conditional_put(f"s3://{bucket}/results")
+    monkeypatch.setitem(sys.modules, "botocore.session", None)
+    with pytest.raises(StorageError, match="extra s3"):
+        prove_conditional_put(f"s3://{bucket}/results")
