@@ -80,6 +80,13 @@ def _asset(graph: Graph, setting: Setting, node: Node, *, in_pools: bool) -> dg.
     return body
 
 
+def keep_lineage(context: dg.AssetExecutionContext, setting: Setting, before: int) -> None:
+    """Copy the step's events, those after an event number, into the lineage."""
+    keep_experiment(setting)
+    key, run_id = context.asset_key, context.run_id
+    copy_events_of_run(setting, context.instance, key, run_id, before)
+
+
 def _build(
     context: dg.AssetExecutionContext, graph: Graph, setting: Setting, node: Node, partition: str
 ) -> None:

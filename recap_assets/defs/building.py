@@ -12,7 +12,7 @@ import queue
 import threading
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ from dagster_shared.error import SerializableErrorInfo
 
 from recap_assets.defs.assets import asset_key, assets_of, progress_listener
 from recap_assets.defs.dead_runs import close_dead_runs, driver_tags
-from recap_assets.defs.lineage import copy_missing_events
+from recap_assets.defs.lineage import copy_missing_events, keep_experiment
 from recap_assets.defs.ranges import range_tags
 from recap_assets.defs.session import Session
 from recap_assets.orchestration.batches import Batch, batches_of
@@ -33,6 +33,7 @@ from recap_assets.orchestration.planner import Plan, name_of, plan
 from recap_assets.orchestration.records import RememberedRecords
 
 POLL_SECONDS = 0.5
+LINEAGE_SECONDS = 30.0
 DIED = (
     "a worker process died (out of memory, or killed); what it had finished is kept: run again, "
     "with fewer --jobs if memory was short"
@@ -86,15 +87,16 @@ class Build:
         self.session = session
         self.jobs = jobs
         self.state = State()
-        instance = session.open_instance()
-        close_dead_runs(instance)
-        stored = session.records(instance)
-        copy_missing_events(session.setting, instance, stored, session.graph.nodes)
+        self._instance = session.open_instance()
+        close_dead_runs(self._instance)
+        self._stored = session.records(self._instance)
         self._wanted = None if select is None else session.graph.ancestors(select)
-        self._records = RememberedRecords(stored)
+        self._records = RememberedRecords(self._stored)
         self._running: dict[Future[str | None], tuple[Batch, float]] = {}
         self._n_built: Counter[tuple[str, str]] = Counter()
         self._seconds: dict[str, float] = {}
+        self._uncopied: set[str] = set()
+        self._copied_at = time.monotonic()
 
     def plan(self, *, look_for_content: bool = True) -> Plan:
         """What is out of date now, of what was selected and of what that reads."""
@@ -118,6 +120,7 @@ class Build:
         self._seconds = {key: estimates.of_asset(key).seconds for key in self.session.graph.nodes}
         context = multiprocessing.get_context("spawn")
         progress: Queue[News] = context.Queue()
+        keep_experiment(self.session.setting)
         with ProcessPoolExecutor(
             self.jobs, mp_context=context, initializer=_start_worker, initargs=(progress, self.jobs)
         ) as workers:
@@ -126,6 +129,14 @@ class Build:
             except BrokenProcessPool:
                 running = {batch.name for batch, _ in self._running.values()}
                 self.state.failed |= dict.fromkeys(running or {"workers"}, DIED)
+            finally:
+                self._keep_lineage(self.session.graph.nodes)
+                self._stored.save()
+
+    def _keep_lineage(self, assets: Iterable[str]) -> None:
+        copy_missing_events(self.session.setting, self._instance, self._stored, assets)
+        self._uncopied.clear()
+        self._copied_at = time.monotonic()
 
     def _loop(
         self, workers: ProcessPoolExecutor, progress: "Queue[News]"
@@ -154,7 +165,11 @@ class Build:
         return Finished(batch, time.monotonic() - started, future.result())
 
     def _after(self, finished: Sequence[Finished]) -> Plan:
-        self._records.forget(node.key for one in finished for node in one.batch.nodes)
+        built = {node.key for one in finished for node in one.batch.nodes}
+        self._records.forget(built)
+        self._uncopied |= built
+        if time.monotonic() - self._copied_at > LINEAGE_SECONDS:
+            self._keep_lineage(self._uncopied)
         current = self.plan(look_for_content=False)
         if not current.ready and not self._running:
             # Others may have built in the meantime, and what was thought there may be gone.

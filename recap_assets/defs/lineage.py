@@ -1,11 +1,12 @@
 """Lineage: every materialization event, copied into a table of its own.
 
-Each step copies its events when it ends. A step that was killed did not, so whoever asks for
-lineage copies first what is missing.
+A step copies its events when it ends; the steps of `recap build` leave it to the build, which
+does it for many at once. What was killed did not, so whoever asks for lineage copies first what is
+missing.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -24,19 +25,15 @@ def copy_events_of_run(
     setting: Setting, instance: dg.DagsterInstance, key: dg.AssetKey, run_id: str, after: int
 ) -> None:
     """Copy one run's events of an asset: those after an event number."""
-    found = instance.fetch_materializations(
-        dg.AssetRecordsFilter(asset_key=key, after_storage_id=after), limit=_BATCH
-    )
+    wanted = dg.AssetRecordsFilter(asset_key=key, after_storage_id=after)
+    found = instance.fetch_materializations(wanted, limit=_BATCH)
     rows = list(found.records)
     while found.has_more:
-        found = instance.fetch_materializations(
-            dg.AssetRecordsFilter(asset_key=key, after_storage_id=after),
-            limit=_BATCH,
-            cursor=found.cursor,
-        )
+        found = instance.fetch_materializations(wanted, limit=_BATCH, cursor=found.cursor)
         rows += found.records
+    owner = storage_id(instance)
     events = [Materialized(row) for row in rows if row.run_id == run_id]
-    _append(setting, instance, key, events)
+    _append(setting, [_row("/".join(key.path), owner, e) for e in events if e.is_ours])
 
 
 def copy_missing_events(
@@ -50,16 +47,14 @@ def copy_missing_events(
     owner = storage_id(instance)
     there = setting.workspace.tables.scan(LINEAGE).filter(pl.col("instance") == owner)
     copied = there.select("asset", "event_id").collect().partition_by("asset", as_dict=True)
-    n_missing = 0
+    rows = []
     for asset in assets:
         newest = {record.event_id for record in records.latest(asset).values()}
         known = copied.get((asset,))
         missing = newest.difference(known["event_id"] if known is not None else ())
-        if missing:
-            key = dg.AssetKey(asset.split("/"))
-            _append(setting, instance, key, list(records.events(asset, sorted(missing))))
-        n_missing += len(missing)
-    return n_missing
+        rows += [_row(asset, owner, e) for e in records.events(asset, sorted(missing))]
+    _append(setting, rows)
+    return len(rows)
 
 
 def keep_experiment(setting: Setting) -> None:
@@ -87,16 +82,8 @@ def storage_id(instance: dg.DagsterInstance) -> str:
     return type(storage).__name__
 
 
-def _append(
-    setting: Setting,
-    instance: dg.DagsterInstance,
-    key: dg.AssetKey,
-    events: Sequence[Materialized],
-) -> None:
-    owner = storage_id(instance)
-    asset = "/".join(key.path)
-    rows = [_row(asset, owner, event) for event in events if event.is_ours]
-    frame = pl.DataFrame(rows, schema=LINEAGE.schema, orient="row")
+def _append(setting: Setting, rows: Sequence[Mapping[str, object]]) -> None:
+    frame = pl.DataFrame(list(rows), schema=LINEAGE.schema, orient="row")
     setting.workspace.tables.append(LINEAGE, frame)
 
 

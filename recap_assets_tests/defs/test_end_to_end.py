@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import polars as pl
 import pytest
 import yaml
 
@@ -116,3 +117,76 @@ def test_a_build_that_fails_in_part_exits_with_1_and_words(data: Path, recap: Re
     assert "1 failed; the rest is kept" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
     assert (data / "broken" / "world" / "evaluation" / "coarse").is_dir()
+
+
+def test_another_file_is_compared_and_nothing_is_touched(
+    experiment: Path, data: Path, recap: Recap
+) -> None:
+    content = {**EXPERIMENT, **ONE_MIX, "name": "other", "mixes": {"mixed": [{"use": "raw"}]}}
+    other = written(data, content)
+    done = recap(other, "plan", "--against", str(experiment), "--json")
+    rows = {(row["asset"], row["partition"]): row for row in json.loads(done.stdout)}
+    thresholds = rows["thresholds/mixed", ""]
+    assert thresholds["state"] == "ready"
+    assert thresholds["reason"].startswith("mix.rules [")
+    assert not thresholds["is_guess"]
+    assert rows["curated_mixes/mixed", "00001"]["state"] == "blocked"
+    assert not any(asset.startswith(("clip_scores", "models")) for asset, _ in rows)
+    assert not (data / "other").exists()
+    assert json.loads(recap(experiment, "plan", "--json").stdout) == []
+
+
+def test_why_names_what_was_edited(experiment: Path, recap: Recap) -> None:
+    command = ("--set", "sources.a.decoding.temperature=0.9", "plan", "--why")
+    lines = recap(experiment, *command, "curated_mixes/mixed[00001]").stdout.splitlines()
+    assert lines[0].startswith("curated_mixes/mixed[00001]: upstream will change: ")
+    edited = "synthetic_captions/a[00001]: captioner.decoding.temperature 0.75 → 0.9"
+    assert edited in [line.strip() for line in lines]
+    assert "up to date" in recap(experiment, "plan", "--why", "leaderboard").stdout
+    unknown = recap(experiment, "plan", "--why", "curated_mixes/mixed[9]")
+    assert unknown.returncode == 1
+    assert "no such partition; it has 00000, 00001, 00002" in unknown.stderr
+
+
+def test_what_left_the_experiment_goes_after_a_yes_and_its_lineage_stays(
+    experiment: Path, data: Path, recap: Recap
+) -> None:
+    mixes = {**ONE_MIX["mixes"], "raw": EXPERIMENT["mixes"]["raw"]}
+    more = data.parent / "more.yaml"
+    more.write_text(yaml.safe_dump({**EXPERIMENT, **ONE_MIX, "mixes": mixes}))
+    done = recap(more, "build", "--yes", "--jobs", "1", "--select", "curated_mixes/raw")
+    assert done.returncode == 0, done.stdout
+    left = json.loads(recap(experiment, "plan", "--json").stdout)
+    assert {(row["asset"], row["state"]) for row in left} == {
+        ("curated_mixes/raw", "leaving"),
+        ("thresholds/raw", "leaving"),
+    } - ({("thresholds/raw", "leaving")} if not _has_thresholds(data, "raw") else set())
+    asked = recap(experiment, "build", "--jobs", "1")
+    assert "`--yes` removes their content" in asked.stdout
+    assert json.loads(recap(experiment, "plan", "--json").stdout) == left
+    assert "their lineage is kept" in recap(experiment, "build", "--yes", "--jobs", "1").stdout
+    assert json.loads(recap(experiment, "plan", "--json").stdout) == []
+    lineage = pl.read_delta(str(data / "trimmed" / "tables" / "lineage"))
+    assert lineage.filter(pl.col("asset") == "curated_mixes/raw").height == 3
+
+
+def _has_thresholds(data: Path, mix: str) -> bool:
+    rows = pl.read_delta(str(data / "trimmed" / "tables" / "thresholds"))
+    return mix in rows["mix"].to_list()
+
+
+def test_every_partition_has_its_lineage(experiment: Path, data: Path, recap: Recap) -> None:
+    tables = data / "trimmed" / "tables"
+    rows = pl.read_delta(str(tables / "lineage")).filter(~pl.col("reused"))
+    status = json.loads(recap(experiment, "status", "--json").stdout)
+    for row in status:
+        of_asset = rows.filter(pl.col("asset") == row["asset"])
+        assert of_asset["partition"].n_unique() == row["partitions"], row["asset"]
+    mixed = rows.filter(asset="curated_mixes/mixed", partition="00001").row(0, named=True)
+    assert json.loads(mixed["reads"])["thresholds/mixed"] == "all"
+    assert json.loads(mixed["decides"])["mix"]["rules"][0]["where"]["top"] == 0.3
+    assert json.loads(mixed["table_versions"])["curated_mixes"] >= 1
+    pointer = json.loads(mixed["input_events"])["thresholds/mixed"]
+    assert rows.filter(event_id=pointer)["asset"].to_list() == ["thresholds/mixed"]
+    kept = pl.read_delta(str(tables / "experiments"))
+    assert mixed["experiment"] in kept["experiment"].to_list()
