@@ -24,8 +24,9 @@ def print_plan(
 ) -> None:
     """Print what is out of date."""
     stored = session.records(session.open_instance())
-    records = RememberedRecords(stored)
     graph = session.graph
+    stored.look(graph.nodes)
+    records = RememberedRecords(stored)
     current = plan(graph, records)
     stored.save()
     if select:

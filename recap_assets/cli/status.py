@@ -11,14 +11,16 @@ from rich.table import Table
 
 from recap_assets.defs.session import Session
 from recap_assets.orchestration.planner import plan
-from recap_assets.orchestration.records import Record
+from recap_assets.orchestration.records import Record, RememberedRecords
 
 
 def print_status(session: Session, *, as_json: bool) -> None:
     """Print what there is of each asset."""
-    records = session.records(session.open_instance())
+    stored = session.records(session.open_instance())
+    stored.look(session.graph.nodes)
+    records = RememberedRecords(stored)
     current = plan(session.graph, records)
-    records.save()
+    stored.save()
     stale = Counter(entry.asset for entry in current.to_build)
     rows = []
     for node in session.graph.nodes.values():

@@ -91,6 +91,7 @@ class Build:
         close_dead_runs(self._instance)
         self._stored = session.records(self._instance)
         self._wanted = None if select is None else session.graph.ancestors(select)
+        self._stored.look(session.graph.nodes)
         self._records = RememberedRecords(self._stored)
         self._running: dict[Future[str | None], tuple[Batch, float]] = {}
         self._n_built: Counter[tuple[str, str]] = Counter()

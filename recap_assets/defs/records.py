@@ -11,6 +11,7 @@ from pathlib import Path
 
 import dagster as dg
 import polars as pl
+from dagster._core.storage.event_log.base import AssetEntry
 
 from recap_assets.defs.events import Materialized
 from recap_assets.orchestration.records import Implementation, Inputs, Record
@@ -55,6 +56,7 @@ class DagsterRecords:
         self._cache = folder / CACHE_FILE if folder else None
         self._records: dict[str, dict[str, Record]] = {}
         self._cursors: dict[str, int] = {}
+        self._looked_at: dict[str, AssetEntry | None] = {}
         self._implementations: dict[str, Implementation] = {}
         self._n_unsaved = 0
         self._interned: dict[str, str] = {}
@@ -62,11 +64,19 @@ class DagsterRecords:
         if self._cache is not None and self._cache.exists():
             self._load(self._cache)
 
+    def look(self, assets: Iterable[str]) -> None:
+        """Look at many assets at once, for the next `latest` of each; a look at one costs 10 ms."""
+        names = list(assets)
+        found = self._instance.get_asset_records([dg.AssetKey(name.split("/")) for name in names])
+        entries = {"/".join(row.asset_entry.asset_key.path): row.asset_entry for row in found}
+        self._looked_at |= {name: entries.get(name) for name in names}
+
     def latest(self, asset: str) -> Mapping[str, Record]:
         """The last record of each partition of an asset."""
         key = dg.AssetKey(asset.split("/"))
-        entries = self._instance.get_asset_records([key])
-        entry = entries[0].asset_entry if entries else None
+        if asset not in self._looked_at:
+            self.look([asset])
+        entry = self._looked_at.pop(asset)
         last = entry.last_materialization_storage_id if entry else None
         cursor = self._cursors.get(asset, 0)
         if last is None or last < cursor:
