@@ -22,7 +22,17 @@ VERSION_DIGITS = 16
 SHARED = ("code_version", "implementation", "decides", "provenance", "device", "reads")
 """Columns in which the partitions of one state agree."""
 
-_JSON = ("inputs", "input_events", "reads", "table_versions", "provenance", "rejected", "facts")
+JSON_COLUMNS = (
+    "inputs",
+    "input_events",
+    "reads",
+    "table_versions",
+    "provenance",
+    "rejected",
+    "facts",
+)
+"""Columns that hold JSON, `decides` aside, which is kept as text."""
+
 _KEY = ["partition", "instance", "event_id"]
 _NEVER = 2**62
 
@@ -69,7 +79,7 @@ class Receipt:
     def parse(cls, row: Mapping[str, Any]) -> Self:
         """A receipt from a row of the table."""
         values = {field.name: row[field.name] for field in fields(cls)}
-        return cls(**values | {name: json.loads(row[name]) for name in _JSON})
+        return cls(**values | {name: json.loads(row[name]) for name in JSON_COLUMNS})
 
 
 class Receipts:
@@ -82,6 +92,7 @@ class Receipts:
     def __init__(self, load: Callable[[str], pl.DataFrame]) -> None:
         self._load = load
         self._frames: dict[str, pl.DataFrame] = {}
+        self._base: Receipts | None = None
 
     @classmethod
     def from_frame(cls, rows: pl.DataFrame) -> Self:
@@ -108,18 +119,17 @@ class Receipts:
         inputs are that event's, while `event_id` stays that of the receipt.
         """
         if asset not in self._frames:
-            self._frames[asset] = _with_writers(self._load(asset))
+            base = self._base
+            self._frames[asset] = base.of(asset) if base else _with_writers(self._load(asset))
         return self._frames[asset]
 
-    def joined(self, rows: pl.DataFrame) -> "Receipts":
-        """These and the rows given, such as one whose event is about to be written."""
-        more = {key[0]: part for key, part in rows.partition_by("asset", as_dict=True).items()}
-
-        def load(asset: str) -> pl.DataFrame:
-            own = self._load(asset)
-            return pl.concat([own, more[asset]]) if asset in more else own
-
-        return Receipts(load)
+    def joined(self, row: pl.DataFrame) -> "Receipts":
+        """These and one more, such as that of an event that is about to be written."""
+        asset = row["asset"].item()
+        others = Receipts(self._load)
+        others._base = self
+        others._frames[asset] = _with_writers(pl.concat([self._load(asset), row]))
+        return others
 
 
 def _ancestors(edges: Iterator[tuple[str, str]], asset: str) -> set[str]:
@@ -321,7 +331,7 @@ def _state_json(state: State) -> dict[str, Any]:
     rows = state.rows.select(own).with_columns(pl.col("built_at").dt.to_string("iso:strict"))
     partitions = rows.to_dicts()
     for row in partitions:
-        row |= {name: json.loads(row[name]) for name in _JSON if name in row}
+        row |= {name: json.loads(row[name]) for name in JSON_COLUMNS if name in row}
     return {
         "code_version": state.newest.code_version,
         "implementation": state.newest.implementation,
@@ -356,7 +366,7 @@ def _rows_of_state(asset: str, state: Mapping[str, Any]) -> Iterator[list[Any]]:
     shared = {name: state[name] for name in SHARED} | {"asset": asset}
     for partition in state["partitions"]:
         values = {**shared, **partition, "built_at": datetime.fromisoformat(partition["built_at"])}
-        values |= {name: canonical(values[name]) for name in (*_JSON, "decides")}
+        values |= {name: canonical(values[name]) for name in (*JSON_COLUMNS, "decides")}
         yield [values[name] for name in LINEAGE.columns]
 
 
@@ -380,6 +390,8 @@ def lineage_of(
     partition: str | None = None,
     at: int | datetime | None = None,
     members: Collection[str] | None = None,
+    *,
+    beyond_whole: bool = True,
 ) -> Origin:
     """From an asset back to all that it came from.
 
@@ -389,6 +401,8 @@ def lineage_of(
         partition: Only this partition of it; by default all.
         at: The state as of this event or time; by default the last.
         members: Partitions that the asset has; those that left since are not shown.
+        beyond_whole: Whether to go on to all partitions of what was read whole (scores, by a
+            threshold). Without it one partition is traced alone, however large the pool.
 
     Raises:
         LineageError: There is no receipt of it.
@@ -400,7 +414,8 @@ def lineage_of(
         first = first.filter(pl.col("partition").is_in(list(members)))
     if first.is_empty():
         raise LineageError(_nothing(receipts, asset, partition, at))
-    return Origin(asset, _Walk(receipts, first["partition"].unique()).upwards(asset, first))
+    walk = _Walk(receipts, first["partition"].unique(), beyond_whole=beyond_whole)
+    return Origin(asset, walk.upwards(asset, first))
 
 
 def _newest(rows: pl.DataFrame, at: int | datetime | None) -> pl.DataFrame:
@@ -431,9 +446,10 @@ def _nothing(
 class _Walk:
     """Follows pointers upwards; each receipt is expanded once, however many read it."""
 
-    def __init__(self, receipts: Receipts, members: pl.Series) -> None:
+    def __init__(self, receipts: Receipts, members: pl.Series, *, beyond_whole: bool) -> None:
         self._receipts = receipts
         self._members = members
+        self._beyond_whole = beyond_whole
         self._chosen: dict[str, list[pl.DataFrame]] = {}
         self._reads: dict[str, dict[str, Reach]] = {}
         self._uncertain: dict[str, set[str]] = {}
@@ -449,16 +465,17 @@ class _Walk:
                 continue
             for dependency, rows in self._read_by(name, new):
                 pending.setdefault(dependency, []).append(rows)
-        found = {
-            name: Ancestor(
-                name,
-                pl.concat(parts).sort("partition", "order"),
-                self._reads.get(name, {}),
-                frozenset(self._uncertain.get(name, ())),
-            )
-            for name, parts in self._chosen.items()
-        }
+        found = {name: self._ancestor(name) for name in self._chosen}
         return {name: found[name] for name in _readers_first(asset, self._reads) if name in found}
+
+    def _ancestor(self, name: str) -> Ancestor:
+        rows = pl.concat(self._chosen[name])
+        return Ancestor(
+            name,
+            rows.sort("partition", "order"),
+            self._reads.get(name, {}),
+            frozenset(self._uncertain.get(name, ())),
+        )
 
     def _unseen(self, asset: str, rows: pl.DataFrame) -> pl.DataFrame:
         chosen = self._chosen.setdefault(asset, [])
@@ -477,11 +494,14 @@ class _Walk:
             self._reads.setdefault(asset, {}).update(reads)
             for dependency, reach in reads.items():
                 readers = _readers(alike, dependency)
-                receipts = self._receipts.of(dependency).filter(pl.col("instance") == instance)
-                if reach == "same" and readers["partition"].ne("").any():
-                    found, proven = _same_partition(receipts, readers)
-                else:
-                    found, proven = self._whole(receipts, readers)
+                receipts = self._receipts.of(dependency)
+                whole = reach == "all" or readers["partition"].eq("").all()
+                if whole and not self._beyond_whole and _is_partitioned(receipts):
+                    continue
+                receipts = receipts if whole else _of_partitions(receipts, readers["partition"])
+                receipts = receipts.filter(pl.col("instance") == instance)
+                find = self._whole if whole else _same_partition
+                found, proven = find(receipts, readers)
                 if not proven:
                     self._uncertain.setdefault(asset, set()).add(dependency)
                 if not found.is_empty():
@@ -489,7 +509,7 @@ class _Walk:
 
     def _whole(self, rows: pl.DataFrame, readers: pl.DataFrame) -> tuple[pl.DataFrame, bool]:
         """What readers of all partitions read, and whether it is proven to be that."""
-        if rows["partition"].n_unique() <= 1 or readers.is_empty():
+        if not _is_partitioned(rows) or readers.is_empty():
             return _read_at(rows, readers["pointer"]), not rows.is_empty() or readers.is_empty()
         parts: list[pl.DataFrame] = []
         proven = True
@@ -501,6 +521,18 @@ class _Walk:
             proven = proven and likely is not None
             parts.append(found if likely is None else likely)
         return pl.concat(parts), proven
+
+
+def _is_partitioned(receipts: pl.DataFrame) -> bool:
+    """Whether receipts, sorted by partition, are of several."""
+    return bool(receipts.height) and receipts["partition"][0] != receipts["partition"][-1]
+
+
+def _of_partitions(receipts: pl.DataFrame, partitions: pl.Series) -> pl.DataFrame:
+    """The receipts of these partitions; a few are looked up, since receipts are sorted."""
+    first, last = str(partitions.min()), str(partitions.max())
+    keys = receipts["partition"]
+    return receipts[keys.search_sorted(first, "left") : keys.search_sorted(last, "right")]
 
 
 def _readers(rows: pl.DataFrame, dependency: str) -> pl.DataFrame:

@@ -3,12 +3,22 @@
 import html
 import json
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
 
 import polars as pl
 
-from recap_assets.orchestration.lineage import Ancestor, Origin, Receipt, State
-from recap_assets.orchestration.records import OUTSIDE
+from recap_assets.orchestration.lineage import (
+    JSON_COLUMNS,
+    Ancestor,
+    Origin,
+    Receipt,
+    Receipts,
+    State,
+    canonical,
+    lineage_of,
+)
+from recap_assets.specs.tables import LINEAGE
 
 STATES_SHOWN = 4
 MARKDOWN_LINES = 60
@@ -22,10 +32,11 @@ Line = tuple[str, str]
 
 def headline(ancestor: Ancestor) -> str:
     """One line on an asset: its version to cite, partitions and rows."""
-    partitions = ancestor.rows["partition"].n_unique()
-    counted = f"{partitions:,} partitions, " if ancestor.rows["partition"].ne("").any() else ""
-    rows = sum(state.rows["n_rows"].sum() for state in ancestor.states)
-    return f"version {ancestor.version}, {counted}{rows:,} rows"
+    rows = ancestor.rows
+    counted = _counted(int(rows["n_rows"].sum()), "row")
+    if rows["partition"].ne("").any():
+        counted = f"{_counted(rows['partition'].n_unique(), 'partition')}, {counted}"
+    return f"version {ancestor.version}, {counted}"
 
 
 def state_lines(state: State, above: Receipt | None = None) -> Iterator[Line]:
@@ -57,23 +68,23 @@ def state_lines(state: State, above: Receipt | None = None) -> Iterator[Line]:
     yield "runs", _runs(state)
 
 
-def pool_lines(state: State) -> tuple[str, ...]:
-    """Versions of what the state's partitions read from outside."""
-    return state.inputs.get(OUTSIDE, ())
+def _counted(n: int, what: str) -> str:
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 def _built(state: State) -> str:
     rows = state.rows
-    first, last = rows["built_at"].min(), rows["built_at"].max()
-    times = f"{first:%Y-%m-%d %H:%M:%S}" + (
-        "" if first == last else f" to {last:%Y-%m-%d %H:%M:%S}"
-    )
+    first, last = (f"{time:%Y-%m-%d %H:%M:%S}" for time in _ends(rows["built_at"]))
+    same_day = first[:10] == last[:10]
+    times = first if first == last else f"{first} to {last[11:] if same_day else last}"
     keys = state.partitions
-    which = f"{len(keys):,} partitions ({keys[0]} to {keys[-1]}), " if len(keys) > 1 else ""
-    which = which or (f"partition {keys[0]}, " if keys[0] else "")
+    if len(keys) == 1:
+        which = f"partition {keys[0]}, " if keys[0] else ""
+    else:
+        which = f"{len(keys):,} partitions ({keys[0]} to {keys[-1]}), "
     seconds = rows["seconds"].sum()
     return (
-        f"{which}{rows['n_rows'].sum():,} rows, {times} UTC, {seconds:,.1f} s on "
+        f"{which}{_counted(int(rows['n_rows'].sum()), 'row')}, {times} UTC, {seconds:,.1f} s on "
         f"{state.newest.device}, code {state.newest.code_version[:VERSION_SHOWN]} "
         f"(implementation {state.newest.implementation})"
     )
@@ -122,8 +133,8 @@ def _short(text: str) -> str:
 def _inputs(inputs: Mapping[str, tuple[str, ...]]) -> str:
     parts = []
     for name, versions in inputs.items():
-        one = versions[0][:VERSION_SHOWN] if len(versions) == 1 else f"{len(versions):,} versions"
-        parts.append(f"{name} {one}")
+        one = next(iter(versions))[:VERSION_SHOWN]
+        parts.append(f"{name} {one if len(versions) == 1 else f'{len(versions):,} versions'}")
     return _short(", ".join(parts))
 
 
@@ -163,6 +174,32 @@ def told_once(origin: Origin) -> Iterator[tuple[int, Ancestor, bool]]:
     yield from visit(origin.asset, 0)
 
 
+def preview(receipts: Receipts, row: Mapping[str, Any]) -> str:
+    """The tree of a partition that was just built, whose event is about to be written.
+
+    Args:
+        receipts: Of the asset and all that it reads, loaded once for a step.
+        row: Columns of LINEAGE as far as they are known; JSON columns as text or as mappings.
+    """
+    frame = LINEAGE.empty().clear(1)
+    known = {
+        name: canonical(value) if isinstance(value, Mapping) else value
+        for name, value in row.items()
+    }
+    given: dict[str, Any] = {
+        **dict.fromkeys((*JSON_COLUMNS, "decides"), "{}"),
+        "built_at": datetime.now(UTC), "event_id": 2**62, "reused": False, "implementation": 0,
+        "n_rows": 0, "n_bytes": 0, "seconds": 0.0, **known,
+    }  # fmt: skip
+    values = [
+        pl.lit(given.get(name, ""), dtype).alias(name) for name, dtype in LINEAGE.schema.items()
+    ]
+    origin = lineage_of(
+        receipts.joined(frame.select(values)), row["asset"], row["partition"], beyond_whole=False
+    )
+    return lineage_markdown(origin)
+
+
 def lineage_markdown(origin: Origin) -> str:
     """The tree as a markdown list of at most 60 lines, for the event of a materialization.
 
@@ -181,7 +218,7 @@ def lineage_markdown(origin: Origin) -> str:
             told = dict(state_lines(state, known))
             lines += [
                 f"{pad}  - {label}: {_escaped(told[label])}"
-                for label in ("model", "seed", "spec", "realised", "tables", "by")
+                for label in ("model", "seed", "spec", "realised", "read", "tables", "by")
                 if label in told
             ]
         if len(ancestor.states) > 1:

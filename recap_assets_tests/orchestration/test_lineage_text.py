@@ -6,10 +6,11 @@ from recap_assets.orchestration.lineage_text import (
     flattened,
     headline,
     lineage_markdown,
+    preview,
     printable,
     state_lines,
 )
-from recap_assets_tests.orchestration.receipts import Log, small_log
+from recap_assets_tests.orchestration.receipts import Log, build_mix, small_log
 
 HOSTILE = "[bold]x[/bold] <script>alert(1)</script> \x1b[31m | `a`\n# b"
 
@@ -87,3 +88,22 @@ def test_nested_specs_are_dotted_paths_without_nulls() -> None:
         "n": [1, 2],
     }
     assert flattened(spec) == {"rules.0.use": "raw", "rules.0.where.top": "0.3", "n": "[1, 2]"}
+
+
+def test_a_partition_that_was_just_built_is_told_before_its_event_is_written() -> None:
+    log = small_log()
+    receipts = log.receipts()
+    build_mix(log, "00001", decides={"top": 0.5}, version="new")
+    new = log.rows[-1]
+    known = ("asset", "partition", "instance", "data_version", "decides", "reads", "inputs",
+             "input_events", "n_rows")  # fmt: skip
+    text = preview(receipts, {name: new[name] for name in known})
+    lines = text.splitlines()
+    assert lines[0].startswith("- **curated\\_mixes/m**: version ")
+    assert "  - spec: top 0.5" in lines
+    assert any(line.strip().startswith("- **raw\\_pool**: version") for line in lines)
+    # The threshold read all partitions' scores: that is told, and not followed.
+    assert any("read: clip\\_scores/clip/a 2x" in line for line in lines)
+    assert not any("2 partitions" in line for line in lines)
+    assert len(log.receipts().of("curated_mixes/m")) == 3
+    assert len(receipts.of("curated_mixes/m")) == 2
