@@ -130,11 +130,6 @@ def pool_partitions(setting: Setting, graph: Graph, origin: Origin) -> list[Pool
     return found
 
 
-def receipts_folder(workspace: Workspace) -> Path:
-    """Where an experiment's receipts lie."""
-    return workspace.root / "receipts"
-
-
 def pin(setting: Setting, origin: Origin, name: str) -> Path:
     """Write the receipt of an asset's present state.
 
@@ -205,4 +200,4 @@ def _path(workspace: Workspace, name: str) -> Path:
             "underscores, at most 64, beginning with a letter or digit"
         )
         raise ReceiptError(msg)
-    return receipts_folder(workspace) / f"{name}.json"
+    return workspace.receipts / f"{name}.json"

@@ -18,6 +18,7 @@ from recap_assets.stages.receipts import (
     receipts_of,
 )
 from recap_assets.stages.setting import Setting
+from recap_assets.storage.receipts import pinned_versions
 from recap_assets.storage.workspace import Workspace
 from recap_assets_tests.defs.shards import write_shard
 from recap_assets_tests.orchestration.receipts import Log, small_log
@@ -49,6 +50,7 @@ def test_a_receipt_reads_back_whole(setting: Setting) -> None:
     content = json.loads(path.read_text())
     assert content["table_versions"]["curated_mixes"] == [9, 10]
     assert content["data_versions"]["raw_pool"] == {"00000": "v2", "00001": "v5"}
+    assert pinned_versions(setting.workspace.receipts)["curated_mixes"] == {9: ["v1"], 10: ["v1"]}
     assert content["version"] == origin.root.version
 
 
