@@ -1,7 +1,7 @@
 """`recap build`: the plan, progress with an ETA, and what came of it."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.markup import escape
@@ -54,12 +54,10 @@ def _remove(console: Console, build: Build, first: Plan, *, ask: bool) -> None:
 
 def _run(console: Console, session: Session, build: Build) -> int:
     started = time.monotonic()
-    failed = _show(console, build)
+    failed = show_progress(console, build)
     took = in_time(time.monotonic() - started)
     if failed:
-        for name, error in failed.items():
-            console.print(f"[red]failed[/] {escape(name)}: {escape(error)}", highlight=False)
-        console.print(f"{len(failed)} failed; the rest is kept. Mend the cause and run again.")
+        print_failures(console, failed)
         return 1
     console.print(f"Built {build.state.n_done} partitions in {took}.")
     _print_accounts(console, session)
@@ -81,7 +79,15 @@ def _print_accounts(console: Console, session: Session) -> None:
         )
 
 
-def _show(console: Console, build: Build) -> dict[str, str]:
+def print_failures(console: Console, failed: Mapping[str, str]) -> None:
+    """Say what failed, and why."""
+    for name, error in failed.items():
+        console.print(f"[red]failed[/] {escape(name)}: {escape(error)}", highlight=False)
+    console.print(f"{len(failed)} failed; the rest is kept. Mend the cause and run again.")
+
+
+def show_progress(console: Console, build: Build) -> dict[str, str]:
+    """Build, with a bar; what failed, and why."""
     started = time.monotonic()
     columns = (
         TextColumn("{task.description}"),

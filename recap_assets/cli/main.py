@@ -126,6 +126,72 @@ def status(chosen: Chosen, as_json: bool) -> None:  # noqa: FBT001 - click's fla
 
 
 @recap.command()
+@click.argument("asset", metavar="ASSET[@NAME]")
+@click.option("--partition", "-p", help="Only this partition of the asset.")
+@click.option("--at", metavar="TIME|EVENT", help="The state as of then; a time is UTC.")
+@click.option("--json", "as_json", is_flag=True, help="Everything, every partition.")
+@click.option("--openlineage", is_flag=True, help="Send it as events by OpenLineage's client.")
+@click.pass_obj
+def lineage(
+    chosen: Chosen,
+    asset: str,
+    partition: str | None,
+    at: str | None,
+    as_json: bool,  # noqa: FBT001 - click's flags
+    openlineage: bool,  # noqa: FBT001
+) -> None:
+    """Show where an asset comes from, back to the pool's shards; ASSET@NAME as it was pinned."""
+    from recap_assets.cli.tracing import print_lineage
+
+    print_lineage(
+        chosen.session(),
+        asset,
+        partition=partition,
+        at=at,
+        as_json=as_json,
+        openlineage=openlineage,
+    )
+
+
+@recap.command()
+@click.argument("asset")
+@click.argument("name")
+@click.pass_obj
+def pin(chosen: Chosen, asset: str, name: str) -> None:
+    """Write a receipt NAME of the asset's present state; `recap gc` keeps what it names."""
+    from recap_assets.cli.tracing import pin_asset
+
+    pin_asset(chosen.session(), asset, name)
+
+
+@recap.command()
+@click.argument("asset", metavar="ASSET[@NAME]")
+@click.option("--json", "as_json", is_flag=True, help="An object with every difference.")
+@click.pass_obj
+def verify(chosen: Chosen, asset: str, as_json: bool) -> None:  # noqa: FBT001 - click's flags
+    """Hash the asset and all that it came from anew, and report any difference."""
+    from recap_assets.cli.verifying import run_verification
+
+    sys.exit(run_verification(chosen.session(), asset, as_json=as_json))
+
+
+@recap.command()
+@click.argument("asset", metavar="ASSET@NAME|RECEIPT.json")
+@click.option(
+    "--into",
+    type=click.Path(path_type=Path),
+    help="New data folder; by default below the experiment's, in reproduced/NAME.",
+)
+@click.option("--jobs", "-j", type=click.IntRange(min=1), default=2, show_default=True)
+@click.pass_obj
+def reproduce(chosen: Chosen, asset: str, into: Path | None, jobs: int) -> None:
+    """Build a pinned version again in a new place, and compare it with its receipt."""
+    from recap_assets.cli.reproducing import run_reproduction
+
+    sys.exit(run_reproduction(chosen.session(), asset, into, jobs))
+
+
+@recap.command()
 @click.option("--stdout", is_flag=True, help="Print it instead of writing a file.")
 @click.argument("path", type=click.Path(path_type=Path), default=Path("experiment.yaml"))
 def init(path: Path, stdout: bool) -> None:  # noqa: FBT001 - click's flags

@@ -1,7 +1,7 @@
 """Versions of what each partition reads, by the records of one moment."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from recap_assets.orchestration.graph import Dependency, Graph, Node
 from recap_assets.orchestration.records import MISSING, OUTSIDE, Inputs, Record, Records
@@ -76,7 +76,12 @@ def _folded(keys: tuple[str, ...], found: list[Record | None]) -> str:
     if any(record is None for record in found):
         return MISSING
     versions = [record.data_version for record in found if record is not None]
-    if keys == ("",):
+    return folded_version(keys, versions)
+
+
+def folded_version(keys: Sequence[str], versions: Sequence[str]) -> str:
+    """One version for all partitions of an asset: their number, and a hash in the order given."""
+    if list(keys) == [""]:
         return versions[0]
     digest = hashlib.sha256()
     for key, version in zip(keys, versions, strict=True):

@@ -1,7 +1,7 @@
 """What every stage works with: the experiment, its workspace, and the shards of its pool."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -76,13 +76,21 @@ class Setting:
         path = self.workspace.manifest
         known = self._known_shards()
         now = assign(list_shards(pool), known)
+        if is_frozen := _is_frozen(path):
+            names = {shard.name for shard in known}
+            now = [shard for shard in now if shard.name in names]
         # Those that left the pool are remembered, so that no other one ever gets their number.
         numbers = {shard.number for shard in now}
         removed = [shard for shard in known if shard.number not in numbers]
         rows = {"shards": [asdict(s) for s in now], "removed": [asdict(s) for s in removed]}
-        content = json.dumps(rows, indent=1).encode()
+        content = json.dumps(rows | {"frozen": True} if is_frozen else rows, indent=1).encode()
         if not path.exists() or path.read_bytes() != content:
             write_atomically(path, content)
+
+    def freeze(self, shards: Sequence[Shard]) -> None:
+        """Make these all the shards that the pool has, under these numbers, whatever else lands."""
+        rows = {"shards": [asdict(shard) for shard in shards], "removed": [], "frozen": True}
+        write_atomically(self.workspace.manifest, json.dumps(rows, indent=1).encode())
 
     def usable_images(self, partition: str) -> pl.DataFrame:
         """Where the partition's good images lie: shard, uid, key, offset, size, sha256."""
@@ -126,6 +134,10 @@ class Setting:
 def _read_manifest(path: Path, _modified: int) -> Mapping[int, Shard]:
     rows = json.loads(path.read_text())["shards"]
     return {shard.number: shard for shard in (Shard(**row) for row in rows)}
+
+
+def _is_frozen(path: Path) -> bool:
+    return path.exists() and bool(json.loads(path.read_text()).get("frozen"))
 
 
 def _known_shards(path: Path) -> Mapping[int, Shard]:

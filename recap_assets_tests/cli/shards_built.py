@@ -1,0 +1,55 @@
+"""A pool of two shards, indexed and measured: what lineage is asked about without any model."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from recap_assets.defs.assets import asset_key, assets_of
+from recap_assets.defs.ranges import range_tags
+from recap_assets.defs.session import Session
+from recap_assets_tests.defs.shards import write_shard
+
+POOL, STATISTICS, SUMMARY = "raw_pool", "diversity_statistics/raw", "diversity_summary"
+TREE = (POOL, STATISTICS, SUMMARY)
+HOSTILE = "a [bold]cat[/bold] <script>alert(1)</script>"
+
+
+def trimmed(pool: Path) -> dict[str, Any]:
+    """Changes to the tiny experiment: a pool of tars, nothing that needs a model."""
+    return {
+        "pool": {"kind": "webdataset", "shards": str(pool), "shards_per_partition": 1},
+        "corpora": {}, "models": {}, "sources": {},
+        "scorers": {"b32": {"kind": "open_clip", "model": "ViT-B-32", "pretrained": "openai"}},
+        "mixes": {"raw": [{"use": "raw"}]}, "report": {},
+    }  # fmt: skip
+
+
+def build(path: Path, *assets: str, tags: dict[str, str] | None = None) -> Session:
+    """Build assets in this process, in the order given; the session that built them."""
+    session = Session(path)
+    session.create_tables()
+    instance = session.open_instance()
+    definitions = dg.Definitions(assets=assets_of(session.graph, session.setting))
+    job = definitions.resolve_implicit_global_asset_job_def()
+    for asset in assets or TREE:
+        partitions = session.graph.partitions(session.graph.nodes[asset])
+        done = job.execute_in_process(
+            instance=instance,
+            asset_selection=[asset_key(asset)],
+            tags={**range_tags(partitions), **(tags or {})},
+            raise_on_error=False,
+        )
+        assert done.success, asset
+    return session
+
+
+def two_shards(tmp_path: Path, written: Callable[..., Path]) -> Path:
+    """The experiment's file over a pool of two shards, built."""
+    pool = tmp_path / "pool"
+    write_shard(pool, 0, ["a boat on the sea", HOSTILE])
+    write_shard(pool, 1, ["a red house", "two dogs run"])
+    path = written(**trimmed(pool))
+    build(path)
+    return path
