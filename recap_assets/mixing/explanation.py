@@ -200,7 +200,8 @@ def _rule(
     if image.values[f"accepts.{number}"]:
         return EvaluatedRule(number, "takes", alone, f"{told} takes it: {use}", use, where)
     if mix.combine == "first" and earlier:
-        words = f"{told} is not asked: rule {earlier[0] + 1} took the image"
+        otherwise = "would take it too" if alone else "would pass it on"
+        words = f"{told} is not asked: rule {earlier[0] + 1} took the image (it {otherwise})"
         return EvaluatedRule(number, "not_asked", alone, words, use, where)
     reason = _reason(image.values[f"usable.{number}"], use, where)
     words = f"{reason}, so {told} passes it on"

@@ -161,17 +161,26 @@ def select_pairs(setting: Setting, name: str, step: Step) -> Outcome:
     )
 
 
-def candidates_of(setting: Setting, mix: Mix, partition: str) -> pl.DataFrame:
-    """Texts and scores of all sources that the mix reads, as `select` takes them."""
+def candidates_of(
+    setting: Setting, mix: Mix, partition: str, uid: bytes | None = None
+) -> pl.DataFrame:
+    """Texts and scores of all sources that the mix reads, as `select` takes them.
+
+    With `uid`, those of one image.
+    """
     scorer = setting.experiment.scorer_of(mix)
     frames = []
     for source in sources_read(mix):
-        texts = scores.texts_of(setting, source, partition)
-        scored = setting.workspace.tables.read(
+        texts = scores.texts_of(setting, source, partition, uid)
+        scored = setting.workspace.tables.scan(
             CLIP_SCORES, scorer=scorer, source=source, partition=partition
         )
+        if uid is not None:
+            scored = scored.filter(pl.col("uid") == pl.lit(uid))
         frame = texts.join(
-            scored.select("uid", "candidate", "score"), on=["uid", "candidate"], how="left"
+            scored.select("uid", "candidate", "score").collect(),
+            on=["uid", "candidate"],
+            how="left",
         )
         frames.append(frame.with_columns(source=pl.lit(source)))
     return pl.concat(frames)

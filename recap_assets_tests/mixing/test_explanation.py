@@ -174,7 +174,7 @@ def test_a_rule_that_passes_an_image_on_says_by_how_much():
     assert why.words == "in the mix: rule 2 takes it with blip2"
     asked_later = told(mix, pool, uid_of(9)).rules[1]
     assert asked_later.outcome == "not_asked"
-    assert asked_later.words == "rule 2 is not asked: rule 1 took the image"
+    assert asked_later.words == "rule 2 is not asked: rule 1 took the image (it would take it too)"
 
 
 def test_a_score_at_the_cutoff_is_told_as_a_tie():
