@@ -97,9 +97,9 @@ def _mix(answer: MixAnswer, *, name_partition: bool) -> Tree:
     title = Text(answer.mix, style="bold")
     if name_partition:
         title.append(f" [{answer.partition}]")
-    title.append(f" (scores by {answer.scorer})", style="dim")
     if found is not None:
-        title.append(f" {found.words}", style="")
+        title.append(f": {found.words}", style="not bold")
+    title.append(f" (scores by {answer.scorer})", style="dim not bold")
     tree = Tree(title, guide_style="dim")
     if answer.problem is not None:
         tree.add(plain(answer.problem, "yellow"))

@@ -336,7 +336,7 @@ def _drawn(use: RandomOf, image: _Image, chosen: int | None) -> str:
 
 def _summary(rules: Sequence[EvaluatedRule], pairs: pl.DataFrame, within: _Within | None) -> str:
     if within is not None and not within.contains:
-        return f"not in the mix: {within.words}"
+        return "not in the mix: it takes only a random part of the pool, without this image"
     if pairs.is_empty():
         return f"not in the mix: {'all' if len(rules) > 1 else 'its'} {_count(rules)} it on"
     taken = pairs.group_by("rule", maintain_order=True).agg("source")
