@@ -25,6 +25,7 @@ from recap_assets.stages.comparison import (
 )
 
 SAMPLE_ROWS = 5
+SCORES_TITLE = "Deciding scores of all pairs and of changed captions, quantiles to 0.0001"
 _MEANINGS: dict[Change, str] = {
     "added": "added",
     "removed": "removed",
@@ -55,7 +56,8 @@ def print_difference(
         versions = mix_version(setting, before), mix_version(setting, after)
     except MixVersionError as error:
         raise click.ClickException(str(error)) from error
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    errors = Console(stderr=True)
+    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
         task = progress.add_task("comparing", total=None)
         advance: Callable[[int, int], None] = lambda done, all_: progress.update(  # noqa: E731
             task, completed=done, total=all_
@@ -121,14 +123,14 @@ def _images(found: MixDifference) -> Table:
 
 
 def _scores(found: MixDifference) -> Table:
-    table = Table(title="Scores that decided (quantiles to 0.0001)", title_justify="left")
+    table = Table(title=SCORES_TITLE, title_justify="left")
     table.add_column("")
     for name in ("scored", "mean", *PERCENTILES):
         table.add_column(name, justify="right")
     sides = found.comparison.before, found.comparison.after
     for title, tallies in (
-        ("all pairs", [side.scores for side in sides]),
-        ("changed captions", [side.changed_scores for side in sides]),
+        ("all", [side.scores for side in sides]),
+        ("changed", [side.changed_scores for side in sides]),
     ):
         if not any(tally.n for tally in tallies):
             continue

@@ -62,7 +62,7 @@ class ScoreTally:
         return self.total / self.n if self.n else None
 
     def quantile(self, share: float) -> float | None:
-        """The smallest score that at least `share` of all reach not, or just; within 0.00005.
+        """The smallest score that has `share` of all scores at or below it, within 0.00005.
 
         None where there is no score.
         """

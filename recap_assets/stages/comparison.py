@@ -96,7 +96,7 @@ def mix_version(setting: Setting, text: str) -> MixVersion:
 
 
 def _version(setting: Setting, text: str, wanted: str, current: int) -> int:
-    known = f"the table curated_mixes has the versions 0 to {current}"
+    known = f"the newest version of the table curated_mixes is {current}"
     if wanted.isascii() and wanted.isdigit():
         if (version := int(wanted)) <= current:
             return version
@@ -113,7 +113,7 @@ def _version(setting: Setting, text: str, wanted: str, current: int) -> int:
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     version = setting.workspace.tables.version_at(CURATED_MIXES, moment)
     if version is None:
-        msg = f"{text}: the table has no version of that time; {known}, all of them later"
+        msg = f"{text}: the table curated_mixes begins later than that; {known}"
         raise MixVersionError(msg)
     return version
 

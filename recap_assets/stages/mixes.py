@@ -172,15 +172,11 @@ def candidates_of(
     frames = []
     for source in sources_read(mix):
         texts = scores.texts_of(setting, source, partition, uid)
-        scored = setting.workspace.tables.scan(
+        scored = setting.workspace.tables.read(
             CLIP_SCORES, scorer=scorer, source=source, partition=partition
         )
-        if uid is not None:
-            scored = scored.filter(pl.col("uid") == pl.lit(uid))
         frame = texts.join(
-            scored.select("uid", "candidate", "score").collect(),
-            on=["uid", "candidate"],
-            how="left",
+            scored.select("uid", "candidate", "score"), on=["uid", "candidate"], how="left"
         )
         frames.append(frame.with_columns(source=pl.lit(source)))
     return pl.concat(frames)
