@@ -23,6 +23,8 @@ from recap_assets.stages.setting import Setting
 PERCENTILES = tuple(f"p{100 * share:g}" for share in QUANTILES)
 """Names of QUANTILES: p5, p25, ..."""
 
+_ANY_SHARD = 2**31 - 1
+
 
 class MixVersionError(ValueError):
     """There is no such mix, or no such version of it; the text says what there is."""
@@ -83,7 +85,7 @@ def mix_version(setting: Setting, text: str) -> MixVersion:
         msg = "no mix is built yet: run `recap build` first"
         raise MixVersionError(msg)
     version = _version(setting, text, wanted, current) if at else current
-    stored = tables.scan(CURATED_MIXES, version).select("mix").unique().collect()["mix"].sort()
+    stored = _files(setting, version)["mix"].unique().sort()
     if name not in stored:
         msg = (
             f"{text}: no pair of a mix {name!r} is stored at version {version}; there are "
@@ -181,10 +183,27 @@ def _pairs(setting: Setting, side: MixVersion, partitions: Sequence[str]) -> pl.
 
 def _shards_of(setting: Setting, side: MixVersion) -> list[tuple[int, int, str]]:
     """First and last shard of each partition that has pairs."""
-    rows = setting.workspace.tables.scan(CURATED_MIXES, side.version, mix=side.mix)
-    shard = pl.col("shard")
-    found = rows.group_by("partition").agg(shard.min().alias("first"), shard.max().alias("last"))
-    return found.select("first", "last", "partition").collect(engine="streaming").rows()
+    files = _files(setting, side.version).filter(mix=side.mix)
+    spans = files.group_by("partition").agg(pl.col("first").min(), pl.col("last").max())
+    return spans.select("first", "last", "partition").rows()
+
+
+def _files(setting: Setting, version: int) -> pl.DataFrame:
+    """`mix`, `partition`, `first` and `last` shard of each file, by the Delta log alone."""
+    delta = setting.workspace.tables.open(CURATED_MIXES, version)
+    assert delta is not None  # noqa: S101 - the table has this version
+    actions = pl.DataFrame(delta.get_add_actions(flatten=True))
+    schema = {"min.shard": pl.Int64, "max.shard": pl.Int64}
+    for name, dtype in schema.items():
+        if name not in actions.columns:
+            actions = actions.with_columns(pl.lit(None, dtype).alias(name))
+    return actions.select(
+        mix=pl.col("partition.mix").cast(pl.String),
+        partition=pl.col("partition.partition").cast(pl.String),
+        # A file without statistics may hold any shard.
+        first=pl.col("min.shard").cast(pl.Int64).fill_null(0),
+        last=pl.col("max.shard").cast(pl.Int64).fill_null(_ANY_SHARD),
+    )
 
 
 def _groups(

@@ -207,9 +207,10 @@ def _not_realised(mix: Mix, scorer: str, cutoffs: pl.DataFrame) -> Iterator[str]
 
 
 def _disagreement(mix: str, partition: str) -> str:
+    place = f"{mix_asset(mix)}[{partition}]"
     return (
         "the rows stored are not what the file now decides from the captions and scores stored: "
-        f"{mix_asset(mix)}[{partition}] is not built yet or out of date (`recap plan` tells why)"
+        f"{place} is not built yet or out of date (`recap plan --why '{place}'` tells why)"
     )
 
 

@@ -16,6 +16,7 @@ from recap_assets.stages.comparison import (
 )
 from recap_assets.stages.mix_diversity import drawn_texts, merged_draws, unique_trigrams_of_mixes
 from recap_assets.stages.setting import Setting
+from recap_assets.storage.tables import StorageError
 from recap_assets_tests.stages.written_mixes import (
     MIXES,
     build_mixes,
@@ -105,6 +106,19 @@ def test_two_versions_of_one_mix(tmp_path: Path) -> None:
     )
     at_other_clock = now.astimezone().isoformat()
     assert mix_version(setting, f"both@{at_other_clock}") == mix_version(setting, "both")
+
+
+def test_a_version_that_was_vacuumed_is_told(tmp_path: Path) -> None:
+    setting = written_pool(tmp_path)
+    build_mixes(setting, ["both"])
+    old = setting.workspace.tables.version(CURATED_MIXES)
+    write_captions(setting, "00001", {20: "new"})
+    build_mixes(setting, ["both"])
+    delta = setting.workspace.tables.open(CURATED_MIXES)
+    assert delta is not None
+    delta.vacuum(0, dry_run=False, enforce_retention_duration=False)
+    with pytest.raises(StorageError, match=r"cannot be read at version .* vacuumed"):
+        difference(setting, f"both@{old}", "both")
 
 
 @pytest.mark.parametrize(
