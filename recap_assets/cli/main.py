@@ -274,6 +274,29 @@ def mix_try(chosen: Chosen, as_json: bool, experiment: Path | None) -> None:  # 
 
 
 @recap.command()
+@click.argument("before", metavar="MIX_A")
+@click.argument("after", metavar="MIX_B")
+@click.option("--json", "as_json", is_flag=True, help="An object with all of it.")
+@click.option(
+    "--rows",
+    type=click.IntRange(min=0),
+    default=5,
+    show_default=True,
+    help="Sample images of each kind of change.",
+)
+@click.pass_obj
+def diff(chosen: Chosen, before: str, after: str, as_json: bool, rows: int) -> None:  # noqa: FBT001 - click's flag
+    """Show what differs between two mixes: images, captions, scores, diversity, sample rows.
+
+    Each is a mix, or a version of one: MIX@12 (Delta version 12 of the table curated_mixes) or
+    MIX@2026-11-20T10:00 (as of then, UTC).
+    """
+    from recap_assets.cli.comparing import print_difference
+
+    print_difference(chosen.session(), before, after, as_json=as_json, n_samples=rows)
+
+
+@recap.command()
 @click.option("--port", type=int, default=3000, show_default=True)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Loopback unless you say so.")
 @click.pass_obj

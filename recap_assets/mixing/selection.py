@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from recap_assets.mixing.scores import ScoreView
@@ -131,9 +132,7 @@ def select(
         KeyError: If a cut-off or a set that the mix names is not given.
     """
     images = Images.of_candidates(candidates, sources_read(mix))
-    decision = decide(mix, thresholds, images, sets)
-    parts = [_emit(decision, pairs) for pairs in decision.pairs]
-    return pl.concat(parts).sort(_PAIR_ORDER)
+    return decide(mix, thresholds, images, sets).emit()
 
 
 @dataclass(frozen=True)
@@ -187,6 +186,10 @@ class Decision:
     images: pl.DataFrame
     pairs: tuple[Pairs, ...]
 
+    def emit(self) -> pl.DataFrame:
+        """The pairs, as `select` returns them."""
+        return pl.concat([_emit(self, pairs) for pairs in self.pairs]).sort(_PAIR_ORDER)
+
 
 def decide(
     mix: Mix, thresholds: pl.DataFrame, images: Images, sets: Mapping[str, pl.Series]
@@ -195,19 +198,13 @@ def decide(
 
     Arguments and errors as for `select`, with the candidates side by side.
     """
-    values = dict(thresholds.select("path", "value").iter_rows())
-    names = [f"accepts.{i}" for i in range(len(mix.rules))]
     frame, uids = images.frame, images.frame["uid"]
+    names = [f"accepts.{i}" for i in range(len(mix.rules))]
     exists = pl.lit(value=True) if mix.within is None else pl.lit(is_within(mix.within, uids))
+    rulings = rulings_of(mix, thresholds, uids, sets)
     frame = frame.with_columns(
-        (
-            exists
-            & _is_usable(rule.use)
-            & _holds(rule.where, f"rules.{i}.where", _tested_by(rule), values, sets)
-        )
-        .fill_null(value=False)
-        .alias(name)
-        for i, (name, rule) in enumerate(zip(names, mix.rules, strict=True))
+        (exists & ruling.accepts).fill_null(value=False).alias(name)
+        for name, ruling in zip(names, rulings, strict=True)
     )
     if mix.combine == "first":
         frame = frame.with_columns(
@@ -215,10 +212,81 @@ def decide(
         )
     frame = frame.with_columns(
         pl.any_horizontal(names).alias("accepted"),
-        *(_choice(rule.use, uids).alias(f"choice.{i}") for i, rule in enumerate(mix.rules)),
+        *(ruling.choice.alias(f"choice.{i}") for i, ruling in enumerate(rulings)),
     )
     pairs = [pair for i, rule in enumerate(mix.rules) for pair in _pairs(rule, i, images.has_texts)]
     return Decision(frame, tuple(pairs))
+
+
+@dataclass(frozen=True)
+class Clause:
+    """A condition of a rule, as decided on `Images.frame`.
+
+    Attributes:
+        condition: As the mix writes it.
+        path: Where it stands in the mix.
+        holds: True, false, or null where a missing score leaves it open.
+        source: Whose score is compared with a cut-off; None where none is.
+        cutoff: The path of that cut-off in the table `thresholds`.
+        parts: The conditions that it is made of.
+    """
+
+    condition: Condition
+    path: str
+    holds: pl.Expr
+    source: str | None = None
+    cutoff: str | None = None
+    parts: tuple["Clause", ...] = ()
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """A rule by itself, as decided on `Images.frame`.
+
+    Attributes:
+        rule: As the mix writes it.
+        usable: Whether its `use` has a text.
+        where: Its condition; None where there is none.
+        choice: Number of the alternative that the image takes, as `alternatives` orders them; null
+            where `use` is no choice.
+    """
+
+    rule: Rule
+    usable: pl.Expr
+    where: Clause | None
+    choice: pl.Expr
+
+    @property
+    def accepts(self) -> pl.Expr:
+        """Whether it would take the image, were it the only rule; null counts as no."""
+        return self.usable if self.where is None else self.usable & self.where.holds
+
+
+def rulings_of(
+    mix: Mix, thresholds: pl.DataFrame, uids: pl.Series, sets: Mapping[str, pl.Series]
+) -> tuple[Ruling, ...]:
+    """The rules of a mix for the images of these uids.
+
+    Arguments and errors as for `select`.
+    """
+    values = dict(thresholds.select("path", "value").iter_rows())
+    return tuple(
+        Ruling(
+            rule,
+            _is_usable(rule.use),
+            None
+            if rule.where is None
+            else _clause(rule.where, f"rules.{i}.where", _tested_by(rule), values, sets),
+            _choice(rule.use, uids),
+        )
+        for i, rule in enumerate(mix.rules)
+    )
+
+
+def alternatives(use: Use) -> tuple[str, ...]:
+    """The sources that a rule may use, as its choices number them."""
+    # A mapping in the file has no order, so the draw must not depend on one.
+    return tuple(sorted(use.random_of)) if isinstance(use, RandomOf) else sources_used(use)
 
 
 def _cut(request: CutoffRequest, view: ScoreView) -> Cut:
@@ -259,26 +327,26 @@ def _requests(
             return
 
 
-def _holds(
-    condition: Condition | None,
+def _clause(
+    condition: Condition,
     path: str,
     source: str | None,
     values: Mapping[str, float],
     sets: Mapping[str, pl.Series],
-) -> pl.Expr:
-    """True, false, or null where a missing score leaves it open."""
+) -> Clause:
     match condition:
-        case None:
-            return pl.lit(value=True)
         case TopFraction() | TargetSize() | AtLeast():
             return _reaches(condition, path, condition.of or source, values)
         case InSet():
-            return pl.col("uid").is_in(sets[condition.in_set].implode())
+            is_member = pl.col("uid").is_in(sets[condition.in_set].implode())
+            return Clause(condition, path, is_member)
         case Every() | Either() | Without():
-            parts = [_holds(c, p, source, values, sets) for c, p in _parts(condition, path)]
+            parts = tuple(_clause(c, p, source, values, sets) for c, p in _parts(condition, path))
+            hold = [part.holds for part in parts]
             if isinstance(condition, Without):
-                return ~parts[0]
-            return (pl.all_horizontal if isinstance(condition, Every) else pl.any_horizontal)(parts)
+                return Clause(condition, path, ~hold[0], parts=parts)
+            combine = pl.all_horizontal if isinstance(condition, Every) else pl.any_horizontal
+            return Clause(condition, path, combine(hold), parts=parts)
 
 
 def _reaches(
@@ -286,15 +354,16 @@ def _reaches(
     path: str,
     tested: str | None,
     values: Mapping[str, float],
-) -> pl.Expr:
+) -> Clause:
     cutoff, steps = condition, [path]
     if isinstance(cutoff, AtLeast):
         steps.append("at_least")
         cutoff = cutoff.at_least
     if not isinstance(cutoff, float):
         steps.append("top" if isinstance(cutoff, TopFraction) else "best")
-    value = pl.lit(values[".".join(steps)], dtype=pl.Float32)
-    return pl.col(f"score.{_named(tested, path)}") >= value
+    source, cutoff_path = _named(tested, path), ".".join(steps)
+    value = pl.lit(values[cutoff_path], dtype=pl.Float32)
+    return Clause(condition, path, pl.col(f"score.{source}") >= value, source, cutoff_path)
 
 
 def _parts(condition: Every | Either | Without, path: str) -> list[tuple[Condition, str]]:
@@ -319,14 +388,9 @@ def _is_usable(use: Use) -> pl.Expr:
     return pl.all_horizontal(has_text) if isinstance(use, Join) else pl.any_horizontal(has_text)
 
 
-def _alternatives(use: Use) -> tuple[str, ...]:
-    # A mapping in the file has no order, so the draw must not depend on one.
-    return tuple(sorted(use.random_of)) if isinstance(use, RandomOf) else sources_used(use)
-
-
 def _choice(use: Use, uids: pl.Series) -> pl.Expr:
     """The number of the alternative that the image takes; null where it is no choice."""
-    names = _alternatives(use)
+    names = alternatives(use)
     match use:
         case BestOf():
             scores = [
@@ -339,9 +403,7 @@ def _choice(use: Use, uids: pl.Series) -> pl.Expr:
             )
         case RandomOf():
             weights = [pl.col(f"has.{name}") * use.random_of[name] for name in names]
-            at = pl.lit(pl.Series(uid_uniform(use.seed, uids, "source"))) * pl.sum_horizontal(
-                weights
-            )
+            at = pl.lit(pl.Series(source_draw(use, uids))) * pl.sum_horizontal(weights)
             # The last one that begins at or before the drawn point: rounding leaves no gap.
             return pl.coalesce(
                 pl.when(
@@ -353,12 +415,17 @@ def _choice(use: Use, uids: pl.Series) -> pl.Expr:
             return pl.lit(None, dtype=pl.Int32)
 
 
+def source_draw(use: RandomOf, uids: pl.Series) -> npt.NDArray[np.float64]:
+    """One number in [0, 1) for each uid: how far along the sources' weights the draw falls."""
+    return uid_uniform(use.seed, uids, "source")
+
+
 def _pairs(rule: Rule, number: int, has_texts: bool) -> Iterator[Pairs]:  # noqa: FBT001 - private
     accepts = pl.col(f"accepts.{number}")
     if isinstance(rule.use, Join):
         yield _joined(rule.use, accepts, rule.weight, number, has_texts=has_texts)
         return
-    for i, source in enumerate(_alternatives(rule.use)):
+    for i, source in enumerate(alternatives(rule.use)):
         where, weight = accepts, rule.weight
         if isinstance(rule.use, BestOf | RandomOf):
             where = accepts & (pl.col(f"choice.{number}") == i)

@@ -61,7 +61,12 @@ def uid_uniform(seed: int, uids: pl.Series, purpose: str = "") -> npt.NDArray[np
 
 def is_within(subset: RandomSubset, uids: pl.Series) -> pl.Series:
     """True for the uids of a random part of the pool; larger parts contain smaller ones."""
-    return pl.Series(uid_uniform(subset.seed, uids, "subset") < subset.fraction)
+    return pl.Series(subset_draw(subset, uids) < subset.fraction)
+
+
+def subset_draw(subset: RandomSubset, uids: pl.Series) -> npt.NDArray[np.float64]:
+    """One number in [0, 1) for each uid; those below the subset's fraction are in it."""
+    return uid_uniform(subset.seed, uids, "subset")
 
 
 def subset_array(uids: pl.Series) -> npt.NDArray[np.void]:

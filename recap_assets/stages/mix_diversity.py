@@ -1,12 +1,13 @@
 """Diversity of whole mixes, on samples of one size."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
 from recap_assets.diversity.ngrams import unique_trigrams
 from recap_assets.mixing.selection import realise, select
 from recap_assets.specs.draws import uid_hashes
+from recap_assets.specs.experiment import Diversity
 from recap_assets.specs.tables import CURATED_MIXES
 from recap_assets.stages.mixes import candidates_of, score_view, sets_of
 from recap_assets.stages.setting import Setting
@@ -64,8 +65,27 @@ def _counted(setting: Setting, pairs: Mapping[str, pl.DataFrame]) -> pl.DataFram
 
 
 def _sampled(setting: Setting, pairs: pl.DataFrame) -> pl.Series:
-    diversity = setting.experiment.diversity
-    ordered = pairs.sort("uid", "source")
-    hashes = uid_hashes(diversity.seed, "mix diversity", ordered["uid"])
-    drawn = ordered.with_columns(draw=pl.Series(hashes, dtype=pl.UInt64))
-    return drawn.bottom_k(diversity.sample, by="draw").sort("draw", "source")["text"]
+    return drawn_texts(pairs, setting.experiment.diversity)["text"]
+
+
+def drawn_texts(pairs: pl.DataFrame, diversity: Diversity) -> pl.DataFrame:
+    """A random sample of a mix's pairs by (seed, uid); a smaller one is the first of its rows.
+
+    Args:
+        pairs: `uid`, `source`, `text`, in any order.
+        diversity: Its size and seed.
+
+    Returns:
+        `draw`, `source`, `text`, sorted by them. `merged_draws` makes the sample of several parts.
+    """
+    hashes = uid_hashes(diversity.seed, "mix diversity", pairs["uid"])
+    drawn = pairs.select(draw=pl.Series(hashes, dtype=pl.UInt64), source="source", text="text")
+    return merged_draws([drawn], diversity)
+
+
+def merged_draws(parts: Sequence[pl.DataFrame], diversity: Diversity) -> pl.DataFrame:
+    """The sample of a whole, from those of its parts."""
+    drawn = pl.concat(parts)
+    largest = drawn["draw"].bottom_k(diversity.sample).max()
+    kept = drawn.filter(pl.col("draw") <= largest) if drawn.height else drawn
+    return kept.sort("draw", "source", "text").head(diversity.sample)

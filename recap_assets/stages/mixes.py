@@ -161,12 +161,17 @@ def select_pairs(setting: Setting, name: str, step: Step) -> Outcome:
     )
 
 
-def candidates_of(setting: Setting, mix: Mix, partition: str) -> pl.DataFrame:
-    """Texts and scores of all sources that the mix reads, as `select` takes them."""
+def candidates_of(
+    setting: Setting, mix: Mix, partition: str, uid: bytes | None = None
+) -> pl.DataFrame:
+    """Texts and scores of all sources that the mix reads, as `select` takes them.
+
+    With `uid`, those of one image.
+    """
     scorer = setting.experiment.scorer_of(mix)
     frames = []
     for source in sources_read(mix):
-        texts = scores.texts_of(setting, source, partition)
+        texts = scores.texts_of(setting, source, partition, uid)
         scored = setting.workspace.tables.read(
             CLIP_SCORES, scorer=scorer, source=source, partition=partition
         )

@@ -204,8 +204,13 @@ def score_partition(setting: Setting, name: str, source: str, step: Step) -> Out
     return _scores_outcome(rows, texts, histogram, (written, beside))
 
 
-def texts_of(setting: Setting, source: str, partition: str) -> pl.DataFrame:
-    """The usable texts of a source: shard, uid, candidate, text; null text where there is none."""
+def texts_of(
+    setting: Setting, source: str, partition: str, uid: bytes | None = None
+) -> pl.DataFrame:
+    """The usable texts of a source: shard, uid, candidate, text; null text where there is none.
+
+    With `uid`, those of one image.
+    """
     tables = setting.workspace.tables
     if source == RAW:
         rows = tables.scan(RAW_POOL, partition=partition).with_columns(
@@ -214,6 +219,8 @@ def texts_of(setting: Setting, source: str, partition: str) -> pl.DataFrame:
     else:
         rows = tables.scan(SYNTHETIC_CAPTIONS, source=source, partition=partition)
     usable = rows.filter(pl.col("status") == STATUS_OK)
+    if uid is not None:
+        usable = usable.filter(pl.col("uid") == pl.lit(uid))
     return usable.select("shard", "uid", "candidate", "text").collect()
 
 
