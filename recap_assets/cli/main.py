@@ -126,7 +126,9 @@ def status(chosen: Chosen, as_json: bool) -> None:  # noqa: FBT001 - click's fla
 
 
 @recap.command()
-@click.argument("asset", metavar="ASSET[@NAME]")
+@click.argument("asset", metavar="ASSET[@NAME]", required=False)
+@click.option("--uid", help="Tell instead why one image is in each mix, or which rule dropped it.")
+@click.option("--mix", help="With --uid: only this mix.")
 @click.option("--partition", "-p", help="Only this partition of the asset.")
 @click.option("--at", metavar="TIME|EVENT", help="The state as of then; a time is UTC.")
 @click.option("--json", "as_json", is_flag=True, help="Everything, every partition.")
@@ -134,13 +136,23 @@ def status(chosen: Chosen, as_json: bool) -> None:  # noqa: FBT001 - click's fla
 @click.pass_obj
 def lineage(
     chosen: Chosen,
-    asset: str,
+    asset: str | None,
+    uid: str | None,
+    mix: str | None,
     partition: str | None,
     at: str | None,
     as_json: bool,  # noqa: FBT001 - click's flags
     openlineage: bool,  # noqa: FBT001
 ) -> None:
     """Show where an asset comes from, back to the pool's shards; ASSET@NAME as it was pinned."""
+    if uid is not None:
+        from recap_assets.cli.explaining import print_explanation
+
+        print_explanation(chosen.session(), uid, mix, as_json=as_json)
+        return
+    if asset is None:
+        msg = "name an asset, such as curated_mixes/MIX, or an image with --uid"
+        raise click.UsageError(msg)
     from recap_assets.cli.tracing import print_lineage
 
     print_lineage(

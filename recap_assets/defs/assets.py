@@ -10,6 +10,7 @@ import dagster as dg
 
 from recap_assets.defs.events import NO_AUTOMATIC_EVENTS, account_of, materialization
 from recap_assets.defs.lineage import copy_events_of_run, keep_experiment
+from recap_assets.defs.origins import Origins
 from recap_assets.defs.records import DagsterRecords, newest_event
 from recap_assets.orchestration.building import build_partition
 from recap_assets.orchestration.checks import Check
@@ -67,11 +68,15 @@ def _asset(graph: Graph, setting: Setting, node: Node, *, in_pools: bool) -> dg.
         partitions = context.partition_keys if context.has_partition_key_range else ("",)
         before = newest_event(context.instance)
         try:
+            records = _records(context.instance)
+            origins = Origins(graph, setting, context.instance, records, node)
             for partition in partitions:
-                _build(context, graph, setting, node, partition)
+                _build(context, graph, setting, node, partition, origins)
         finally:
             keep_experiment(setting)
-            copy_events_of_run(setting, context.instance, context.asset_key, context.run_id, before)
+            copy_events_of_run(
+                setting, context.instance, context.asset_key, context.run.run_id, before
+            )
         yield dg.MaterializeResult(
             metadata=NO_AUTOMATIC_EVENTS,
             check_results=[_check(check, partitions) for check in node.checks],
@@ -83,12 +88,17 @@ def _asset(graph: Graph, setting: Setting, node: Node, *, in_pools: bool) -> dg.
 def keep_lineage(context: dg.AssetExecutionContext, setting: Setting, before: int) -> None:
     """Copy the step's events, those after an event number, into the lineage."""
     keep_experiment(setting)
-    key, run_id = context.asset_key, context.run_id
+    key, run_id = context.asset_key, context.run.run_id
     copy_events_of_run(setting, context.instance, key, run_id, before)
 
 
 def _build(
-    context: dg.AssetExecutionContext, graph: Graph, setting: Setting, node: Node, partition: str
+    context: dg.AssetExecutionContext,
+    graph: Graph,
+    setting: Setting,
+    node: Node,
+    partition: str,
+    origins: Origins,
 ) -> None:
     name = name_of(node.key, partition)
     records = _records(context.instance)
@@ -109,7 +119,8 @@ def _build(
         before = records.event(node.key, partition)
         account = account_of(node, built, before.account if before else None)
         version = setting.experiment.version
-        event = materialization(context.asset_key, partition, built, account, version)
+        origin = origins.markdown(partition, built, account)
+        event = materialization(context.asset_key, partition, built, account, version, origin)
         context.log_event(event)
     verb = "reused" if built.reused else f"built in {built.record.seconds:.1f} s"
     context.log.info(f"{name} {verb}: {built.outcome.n_rows} rows")

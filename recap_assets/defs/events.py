@@ -99,9 +99,23 @@ def account_of(node: Node, built: Built, before: Account | None) -> Account:
 
 
 def materialization(
-    key: dg.AssetKey, partition: str, built: Built, account: Account, experiment: str
+    key: dg.AssetKey,
+    partition: str,
+    built: Built,
+    account: Account,
+    experiment: str,
+    origin: str | None = None,
 ) -> dg.AssetMaterialization:
-    """The event of one finished partition."""
+    """The event of one finished partition.
+
+    Args:
+        key: The asset.
+        partition: The partition's key; empty where there is none.
+        built: What building it gave.
+        account: How it came about.
+        experiment: Hash of the whole experiment.
+        origin: The tree of what it came from, in markdown.
+    """
     outcome = built.outcome
     rewritten = any(written.rewritten for written in outcome.written)
     metadata: dict[str, dg.MetadataValue] = {
@@ -116,6 +130,8 @@ def materialization(
         metadata[name] = dg.MetadataValue.text(fact) if isinstance(fact, str) else _number(fact)
     for name, text in outcome.markdown.items():
         metadata[name] = dg.MetadataValue.md(text)
+    if origin is not None:
+        metadata["lineage"] = dg.MetadataValue.md(origin)
     for table, version in account.table_versions.items():
         metadata[f"delta_version/{table}"] = dg.MetadataValue.int(version)
     told = {**vars(account), "decides": json.loads(account.decides)}

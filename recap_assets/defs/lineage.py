@@ -13,8 +13,9 @@ import dagster as dg
 import polars as pl
 from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
 
-from recap_assets.defs.events import EXPERIMENT, FINGERPRINT, Materialized
+from recap_assets.defs.events import EXPERIMENT, Account, Materialized
 from recap_assets.defs.records import DagsterRecords
+from recap_assets.orchestration.records import Record
 from recap_assets.specs.tables import EXPERIMENTS, LINEAGE
 from recap_assets.stages.setting import Setting
 
@@ -88,34 +89,41 @@ def _append(setting: Setting, rows: Sequence[Mapping[str, object]]) -> None:
 
 
 def _row(asset: str, owner: str, event: Materialized) -> dict[str, object]:
-    account = event.account
     return {
+        **told_of(event.record, event.account),
         "asset": asset,
         "partition": event.partition,
         "instance": owner,
         "event_id": event.event_id,
         "built_at": event.built_at,
         "run_id": event.run_id,
-        "reused": account.reused,
-        "data_version": event.data_version,
-        "fingerprint": event.tags[FINGERPRINT],
-        "code_version": event.code_version,
-        "implementation": account.implementation,
-        "decides": account.decides,
-        "inputs": _json(event.inputs),
-        "input_events": _json(event.input_events),
-        "reads": _json(account.reads),
-        "table_versions": _json(account.table_versions),
-        "n_rows": event.record.n_rows,
-        "n_bytes": account.n_bytes,
-        "seconds": account.seconds,
-        "device": account.device,
+        "input_events": as_json(event.input_events),
         "experiment": event.tags.get(EXPERIMENT, ""),
-        "provenance": _json(account.provenance),
-        "rejected": _json(account.rejected),
-        "facts": _json(account.facts),
     }
 
 
-def _json(value: object) -> str:
+def told_of(record: Record, account: Account) -> dict[str, object]:
+    """The columns of LINEAGE that a record and an account tell."""
+    return {
+        "reused": account.reused,
+        "data_version": record.data_version,
+        "fingerprint": record.fingerprint,
+        "code_version": record.code_version,
+        "implementation": account.implementation,
+        "decides": account.decides,
+        "inputs": as_json(record.inputs.by_name),
+        "reads": as_json(account.reads),
+        "table_versions": as_json(account.table_versions),
+        "n_rows": record.n_rows,
+        "n_bytes": account.n_bytes,
+        "seconds": account.seconds,
+        "device": account.device,
+        "provenance": as_json(account.provenance),
+        "rejected": as_json(account.rejected),
+        "facts": as_json(account.facts),
+    }
+
+
+def as_json(value: object) -> str:
+    """A JSON column's text."""
     return json.dumps(value, sort_keys=True)

@@ -130,6 +130,7 @@ class Node:
         pool: The concurrency pool that a computation takes a place in.
         kinds: Tags for the UI.
         checks: What must hold of the content.
+        shows_origin: Whether its events show the whole tree of what it came from.
     """
 
     key: str
@@ -146,6 +147,7 @@ class Node:
     pool: Literal["cpu", "gpu"] = "cpu"
     kinds: tuple[str, ...] = ()
     checks: tuple[Check, ...] = ()
+    shows_origin: bool = False
 
     @cached_property
     def code_version(self) -> str:

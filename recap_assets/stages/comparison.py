@@ -18,6 +18,8 @@ from recap_assets.mixing.comparison import (
 )
 from recap_assets.specs.tables import CURATED_MIXES
 from recap_assets.stages.mix_diversity import drawn_texts, merged_draws
+from recap_assets.stages.mixes import mix_asset
+from recap_assets.stages.receipts import ReceiptError, read_receipt
 from recap_assets.stages.setting import Setting
 
 PERCENTILES = tuple(f"p{100 * share:g}" for share in QUANTILES)
@@ -70,10 +72,11 @@ class MixDifference:
 
 
 def mix_version(setting: Setting, text: str) -> MixVersion:
-    """Read `MIX`, `MIX@12` (a Delta version of `curated_mixes`) or `MIX@2026-11-20T10:00`.
+    """Read `MIX`, `MIX@RECEIPT`, `MIX@12` (a Delta version) or `MIX@2026-11-20T10:00`.
 
-    A time without an offset is UTC, as `recap` prints it; it means the table as of then. Without a
-    version it is the current one, as a number: what is built meanwhile does not mix in.
+    A receipt is what `recap pin` wrote; the number is a version of `curated_mixes`. A time without
+    an offset is UTC, as `recap` prints it; it means the table as of then. Without a version it is
+    the current one, as a number: what is built meanwhile does not mix in.
 
     Raises:
         MixVersionError: If there is no such version, or no pair of the mix in it.
@@ -84,7 +87,7 @@ def mix_version(setting: Setting, text: str) -> MixVersion:
     if current is None:
         msg = "no mix is built yet: run `recap build` first"
         raise MixVersionError(msg)
-    version = _version(setting, text, wanted, current) if at else current
+    version = _version(setting, text, name, wanted, current) if at else current
     stored = _files(setting, version)["mix"].unique().sort()
     if name not in stored:
         msg = (
@@ -97,8 +100,10 @@ def mix_version(setting: Setting, text: str) -> MixVersion:
     return MixVersion(name, version)
 
 
-def _version(setting: Setting, text: str, wanted: str, current: int) -> int:
+def _version(setting: Setting, text: str, mix: str, wanted: str, current: int) -> int:
     known = f"the newest version of the table curated_mixes is {current}"
+    if (setting.workspace.receipts / f"{wanted}.json").exists():
+        return _pinned_version(setting, text, mix, wanted)
     if wanted.isascii() and wanted.isdigit():
         if (version := int(wanted)) <= current:
             return version
@@ -108,7 +113,8 @@ def _version(setting: Setting, text: str, wanted: str, current: int) -> int:
         moment = datetime.fromisoformat(wanted)
     except ValueError as error:
         msg = (
-            f"{text}: after @ stands a number or a time such as 2026-11-20T10:00, not {wanted!r}; "
+            f"{text}: after @ stands a receipt's name, a number or a time such as "
+            f"2026-11-20T10:00, not {wanted!r}; "
             f"{known}"
         )
         raise MixVersionError(msg) from error
@@ -118,6 +124,20 @@ def _version(setting: Setting, text: str, wanted: str, current: int) -> int:
         msg = f"{text}: the table curated_mixes begins later than that; {known}"
         raise MixVersionError(msg)
     return version
+
+
+def _pinned_version(setting: Setting, text: str, mix: str, name: str) -> int:
+    asset = mix_asset(mix)
+    try:
+        ancestor = read_receipt(name, setting.workspace).origin.ancestors.get(asset)
+    except ReceiptError as error:
+        raise MixVersionError(str(error)) from error
+    if ancestor is None:
+        msg = f"{text}: the receipt {name} tells nothing of {asset}"
+        raise MixVersionError(msg)
+    versions = (state.table_versions[CURATED_MIXES.name] for state in ancestor.states)
+    # Each partition was written at its version and not again before the newest of them.
+    return max(version for of_state in versions for version in of_state)
 
 
 def compare_mixes(

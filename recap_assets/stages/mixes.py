@@ -134,6 +134,7 @@ def _mix_node(setting: Setting, name: str, mix: Mix) -> Node:
         seconds=SECONDS,
         kinds=("polars", "deltalake"),
         checks=(_pairs_are_sound(setting, name),),
+        shows_origin=True,
     )
 
 

@@ -1,0 +1,63 @@
+"""The tree of what a partition came from, shown with its materialization."""
+
+from functools import cached_property
+
+import dagster as dg
+
+from recap_assets.defs.events import Account
+from recap_assets.defs.lineage import as_json, copy_missing_events, storage_id, told_of
+from recap_assets.defs.records import DagsterRecords
+from recap_assets.orchestration.building import Built
+from recap_assets.orchestration.graph import Graph, Node
+from recap_assets.orchestration.lineage import Receipts
+from recap_assets.orchestration.lineage_text import preview
+from recap_assets.stages.receipts import receipts_of
+from recap_assets.stages.setting import Setting
+
+
+class Origins:
+    """Trees of one node's partitions, for one step.
+
+    The first partition's tree stands for those of the others: they were built in the same run by
+    the same specs, code and models, and differ in the pool partition. A tree of each would cost as
+    much as selecting the pairs.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        setting: Setting,
+        instance: dg.DagsterInstance,
+        records: DagsterRecords,
+        node: Node,
+    ) -> None:
+        self._graph = graph
+        self._setting = setting
+        self._instance = instance
+        self._records = records
+        self._node = node
+        self._first: tuple[str, str] | None = None
+
+    def markdown(self, partition: str, built: Built, account: Account) -> str | None:
+        """The tree in markdown; None for a node that shows none."""
+        if not self._node.shows_origin:
+            return None
+        if self._first is None:
+            row = {
+                **told_of(built.record, account),
+                "asset": self._node.key,
+                "partition": partition,
+                "instance": storage_id(self._instance),
+                "input_events": as_json(dict(built.input_events)),
+            }
+            self._first = partition, preview(self._receipts, row)
+        first, text = self._first
+        if first == partition:
+            return text
+        return f"As of partition {first}, built in the same step.\n\n{text}"
+
+    @cached_property
+    def _receipts(self) -> Receipts:
+        upstream = self._graph.ancestors([self._node.key])
+        copy_missing_events(self._setting, self._instance, self._records, upstream)
+        return receipts_of(self._setting.workspace, self._node.key)
