@@ -17,6 +17,7 @@ from recap_assets.orchestration.records import RememberedRecords
 from recap_assets.orchestration.selection import select_assets
 
 ROWS_SHOWN = 60
+WIDEST_ASSET = 36
 
 
 def print_plan(
@@ -85,14 +86,18 @@ def plan_table(current: Plan, graph: Graph, estimates: Estimates) -> Table:
         title=f"Out of date: {len(current.to_build):,} partitions, {_in_words(whole)}",
         title_justify="left",
     )
-    for name in ("asset", "partitions", "time", "written", "why"):
-        table.add_column(
-            name, justify="left" if name in ("asset", "why") else "right", overflow="fold"
-        )
+    table.add_column("asset", overflow="fold", min_width=_width(current))
+    for name in ("partitions", "time", "written"):
+        table.add_column(name, justify="right")
+    table.add_column("why", overflow="fold")
     _add_ready(table, current, estimates)
     _add_waiting(table, current, graph, estimates)
     _add_removals(table, current)
     return table
+
+
+def _width(current: Plan) -> int:
+    return min(max(len(entry.asset) for entry in current.entries), WIDEST_ASSET)
 
 
 def _in_words(cost: Cost) -> str:

@@ -171,8 +171,31 @@ def _override(content: dict[str, object], setting: str) -> None:
     *parents, last = key_path.split(".")
     at: object = content
     for key in parents:
-        at = at.setdefault(key, {}) if _is_mapping(at) else None
-    if not _is_mapping(at):
-        msg = f"--set {setting}: {key_path} does not lead to a mapping"
+        at = _entered(at, key, setting)
+    if _is_list(at):
+        at[_place(at, last, setting)] = yaml.safe_load(text)
+    elif _is_mapping(at):
+        at[last] = yaml.safe_load(text)
+    else:
+        msg = f"--set {setting}: what holds {last} is a single value; it has no keys"
         raise ExperimentError(msg)
-    at[last] = yaml.safe_load(text)
+
+
+def _entered(at: object, key: str, setting: str) -> object:
+    if _is_list(at):
+        return at[_place(at, key, setting)]
+    if _is_mapping(at):
+        return at.setdefault(key, {})
+    msg = f"--set {setting}: what holds {key} is a single value; it has no keys"
+    raise ExperimentError(msg)
+
+
+def _place(at: list[object], key: str, setting: str) -> int:
+    if key.isdecimal() and int(key) < len(at):
+        return int(key)
+    msg = f"--set {setting}: {key} is no place in a list of {len(at)}; places count from 0"
+    raise ExperimentError(msg)
+
+
+def _is_list(value: object) -> TypeGuard[list[object]]:
+    return isinstance(value, list)

@@ -104,6 +104,16 @@ def test_settings_are_laid_over_the_file(tmp_path: Path) -> None:
         load_experiment(path, ["seed"])
 
 
+def test_a_setting_reaches_into_lists(tmp_path: Path) -> None:
+    path = written(tmp_path, MINIMAL)
+    experiment = load_experiment(path, ["training.seeds=[4, 5]", "training.seeds.1=7"])
+    assert experiment.training.seeds == (4, 7)
+    with pytest.raises(ExperimentError, match="2 is no place in a list of 2; places count from 0"):
+        load_experiment(path, ["training.seeds=[4, 5]", "training.seeds.2=7"])
+    with pytest.raises(ExperimentError, match="what holds x is a single value"):
+        load_experiment(path, ["seed=1", "seed.x=2"])
+
+
 def test_the_environment_fills_in_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = MINIMAL.replace("name: tiny", "name: ${RECAP_TEST_NAME:-other}")
     assert load_experiment(written(tmp_path, text)).name == "other"
