@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from recap_assets.cli import terminal
 from recap_assets.cli.amounts import in_time
 from recap_assets.cli.leaderboard import print_leaderboard
 from recap_assets.cli.planning import plan_table
@@ -23,7 +24,7 @@ def run_build(
     session: Session, *, jobs: int, ask: bool, dry_run: bool, select: Sequence[str] = ()
 ) -> int:
     """Build what is out of date; the exit code is 1 where something failed."""
-    console = Console()
+    console = terminal.console()
     chosen = select_assets(session.graph, select) if select else None
     build = Build(session, jobs, chosen)
     first = build.plan()

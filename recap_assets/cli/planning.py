@@ -4,11 +4,11 @@ import json
 from collections.abc import Sequence
 
 import click
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from recap_assets.cli.amounts import in_bytes, in_time
+from recap_assets.cli.terminal import console
 from recap_assets.defs.session import Session
 from recap_assets.orchestration.estimates import Cost, Estimates
 from recap_assets.orchestration.graph import Graph
@@ -17,7 +17,6 @@ from recap_assets.orchestration.records import RememberedRecords
 from recap_assets.orchestration.selection import select_assets
 
 ROWS_SHOWN = 60
-WIDEST_ASSET = 36
 
 
 def print_plan(
@@ -38,7 +37,7 @@ def print_plan(
     elif as_json:
         click.echo(json.dumps([_row(entry, estimates) for entry in current.entries], indent=2))
     elif current:
-        Console().print(plan_table(current, graph, estimates))
+        console().print(plan_table(current, graph, estimates))
     else:
         click.echo(f"{session.setting.experiment.name}: everything is up to date.")
 
@@ -86,7 +85,7 @@ def plan_table(current: Plan, graph: Graph, estimates: Estimates) -> Table:
         title=f"Out of date: {len(current.to_build):,} partitions, {_in_words(whole)}",
         title_justify="left",
     )
-    table.add_column("asset", overflow="fold", min_width=_width(current))
+    table.add_column("asset", overflow="fold")
     for name in ("partitions", "time", "written"):
         table.add_column(name, justify="right")
     table.add_column("why", overflow="fold")
@@ -94,10 +93,6 @@ def plan_table(current: Plan, graph: Graph, estimates: Estimates) -> Table:
     _add_waiting(table, current, graph, estimates)
     _add_removals(table, current)
     return table
-
-
-def _width(current: Plan) -> int:
-    return min(max(len(entry.asset) for entry in current.entries), WIDEST_ASSET)
 
 
 def _in_words(cost: Cost) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import click
-from rich.console import Console
 from rich.table import Table
 
+from recap_assets.cli.terminal import console
 from recap_assets.defs.session import Session
 from recap_assets.orchestration.planner import plan
 from recap_assets.orchestration.records import Record, RememberedRecords
@@ -29,7 +29,7 @@ def print_status(session: Session, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows, indent=2))
     else:
-        Console().print(_status_table(rows))
+        console().print(_status_table(rows))
 
 
 def _row(

@@ -1,6 +1,16 @@
-"""Captions and keys on a terminal: what a stranger wrote stays text."""
+"""The terminal: its width, and that what a stranger wrote stays text there."""
 
+from rich.console import Console
 from rich.text import Text
+
+WIDTH = 100
+"""Columns of what is written to a file or a pipe."""
+
+
+def console() -> Console:
+    """The terminal as wide as it is; anything else as wide as a page."""
+    found = Console()
+    return found if found.is_terminal else Console(width=WIDTH)
 
 
 def plain(words: str, style: str = "") -> Text:

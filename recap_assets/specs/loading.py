@@ -195,7 +195,3 @@ def _place(at: list[object], key: str, setting: str) -> int:
         return int(key)
     msg = f"--set {setting}: {key} is no place in a list of {len(at)}; places count from 0"
     raise ExperimentError(msg)
-
-
-def _is_list(value: object) -> TypeGuard[list[object]]:
-    return isinstance(value, list)
