@@ -12,8 +12,8 @@ from recap_assets.orchestration.checks import Check, Verdict
 from recap_assets.orchestration.graph import Dependency, Node, Outcome, Step
 from recap_assets.reporting.previews import preview_markdown
 from recap_assets.specs.base import deciding, fingerprint_of
-from recap_assets.specs.experiment import RAW, conditions_within, sources_read
-from recap_assets.specs.mixes import InSet, Mix
+from recap_assets.specs.experiment import RAW
+from recap_assets.specs.mixes import InSet, Mix, conditions_within, sources_read
 from recap_assets.specs.tables import (
     CLIP_SCORES,
     CURATED_MIXES,
@@ -49,7 +49,7 @@ def nodes(setting: Setting) -> list[Node]:
 
 
 def _decides(setting: Setting, mix: Mix) -> str:
-    spec = mix.at_default("description")
+    spec = mix.at_default("description", "leave_one_source_out")
     return deciding(mix=spec.model_copy(update={"scorer": setting.experiment.scorer_of(mix)}))
 
 
