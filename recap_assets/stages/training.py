@@ -16,7 +16,7 @@ from recap_assets.stages.stored import StoredFiles, files_below
 from recap_assets.storage.content import files_version
 from recap_assets.storage.files import replaced_directory
 
-VERSION = 1
+VERSION = 2
 STAGE = "training"
 SECONDS_PER_SAMPLE = 0.0013
 
