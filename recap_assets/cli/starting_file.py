@@ -45,6 +45,11 @@ _OWN_POOL = """
 #   raw_top30_blip2_filtered:                  # the paper's best mix
 #     - {use: raw, where: {top: 0.3}}
 #     - {use: blip2, where: {at_least: {top: 0.3, of: raw}}}
+#   raw_top30_blip2:                           # trained without each of its sources, too
+#     leave_one_source_out: true               # adds raw_top30_blip2_without_raw, ..._without_blip2
+#     rules:
+#       - {use: raw, where: {top: 0.3}}
+#       - {use: blip2}
 """
 
 

@@ -5,13 +5,14 @@ and its mean over the seeds must exceed its standard deviation (n - 1). One seed
 so it decides nothing. Percentages are points of 100.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import polars as pl
 
 from recap_assets.evaluation.leaderboard import averages_by_seed
+from recap_assets.evaluation.pairing import Difference, Runs, unnamed
 from recap_assets.specs.experiment import RAW, Report
 
 RETRIEVAL_FACTOR = 1.5
@@ -88,7 +89,7 @@ def _average(report: Report, evidence: Evidence) -> Claim:
         "On average over the tasks, filtered raw text beats all raw text, and a mix of raw and "
         "synthetic captions beats filtered raw text."
     )
-    runs = _Runs(averages_by_seed(evidence.results, evidence.average))
+    runs = Runs(averages_by_seed(evidence.results, evidence.average))
     best = runs.best(report.mixed)
     missing = runs.missing({"raw": report.raw, "raw_filtered": report.raw_filtered, "mixed": best})
     if missing or report.raw is None or report.raw_filtered is None or best is None:
@@ -112,11 +113,11 @@ def _retrieval(report: Report, evidence: Evidence) -> Claim:
         f"With synthetic captions, alone or mixed, retrieval recall is at least "
         f"{RETRIEVAL_FACTOR} times that of filtered raw text."
     )
-    runs = _Runs.of_task(evidence.results, report.retrieval_task)
+    runs = Runs.of_task(evidence.results, report.retrieval_task)
     named = (*report.synthetic, *report.mixed)
     wanted = {"retrieval_task": report.retrieval_task, "raw_filtered": report.raw_filtered}
     wanted |= {"synthetic or mixed": named[0] if named else None}
-    missing = _unnamed(wanted) or runs.missing(dict(zip(named, named, strict=True)))
+    missing = unnamed(wanted) or runs.missing(dict(zip(named, named, strict=True)))
     missing = missing or runs.missing({"raw_filtered": report.raw_filtered})
     if missing or report.raw_filtered is None:
         return _not_measured(name, statement, missing)
@@ -181,12 +182,12 @@ def _fine(report: Report, evidence: Evidence) -> Claim:
         "On fine-grained classification the mix of raw and synthetic captions is above filtered "
         "raw text and above synthetic text alone."
     )
-    averages = _Runs(averages_by_seed(evidence.results, evidence.average))
+    averages = Runs(averages_by_seed(evidence.results, evidence.average))
     best = averages.best(report.mixed)
-    runs = _Runs.of_task(evidence.results, report.fine_task)
+    runs = Runs.of_task(evidence.results, report.fine_task)
     alone = runs.best(report.synthetic)
     wanted = {"raw_filtered": report.raw_filtered, "mixed": best, "synthetic": alone}
-    missing = _unnamed({"fine_task": report.fine_task}) or runs.missing(wanted)
+    missing = unnamed({"fine_task": report.fine_task}) or runs.missing(wanted)
     if missing or report.raw_filtered is None or best is None or alone is None:
         return _not_measured(name, statement, missing)
     others = (report.raw_filtered, alone)
@@ -207,7 +208,7 @@ def _references(evidence: Evidence) -> Claim:
     statement = (
         "The captioner with the best reference metric (CIDEr) is not the best one to train on."
     )
-    runs = _Runs(averages_by_seed(evidence.results, evidence.average))
+    runs = Runs(averages_by_seed(evidence.results, evidence.average))
     if evidence.references is None:
         return _not_measured(name, statement, "no reference metric in this experiment")
     rows = evidence.references.sort("value", "source", descending=[True, False]).to_dicts()
@@ -231,82 +232,8 @@ def _references(evidence: Evidence) -> Claim:
 _SEEDS = "Differences are taken seed by seed: mean ± deviation."
 
 
-@dataclass(frozen=True)
-class _Difference:
-    """Seed-paired: mean and deviation (None below two common seeds), in fractions of one."""
-
-    mean: float | None
-    deviation: float | None
-    n_seeds: int
-
-    @property
-    def text(self) -> str:
-        if self.mean is None:
-            return "no seed in common"
-        if self.deviation is None:
-            return f"{100 * self.mean:+.1f}, one seed"
-        return f"{100 * self.mean:+.1f} ± {100 * self.deviation:.1f}, {self.n_seeds} seeds"
-
-    @property
-    def holds(self) -> bool | None:
-        """None where it cannot be said."""
-        if self.mean is None or self.deviation is None:
-            return None
-        return self.mean > self.deviation
-
-
-class _Runs:
-    """One value for each mix and seed: columns mix, seed, value."""
-
-    def __init__(self, values: pl.DataFrame) -> None:
-        self._values: dict[str, dict[int, float]] = {}
-        for mix, seed, value in values.sort("mix", "seed").select("mix", "seed", "value").rows():
-            self._values.setdefault(mix, {})[seed] = value
-
-    @classmethod
-    def of_task(cls, results: pl.DataFrame, task: str | None) -> "_Runs":
-        return cls(results.filter(pl.col("is_main") & pl.col("task").eq(pl.lit(task))))
-
-    def mean(self, mix: str) -> float:
-        values = self._values[mix].values()
-        return sum(values) / len(values)
-
-    def percent(self, mix: str) -> str:
-        return f"{100 * self.mean(mix):.1f} %"
-
-    def best(self, mixes: Iterable[str]) -> str | None:
-        """The measured mix of the highest mean, the first of equals; None where there is none."""
-        measured = [mix for mix in mixes if mix in self._values]
-        return max(measured, key=self.mean, default=None)
-
-    def missing(self, mixes: dict[str, str | None]) -> str | None:
-        """What is not there, in words; None where all are."""
-        if unnamed := _unnamed(mixes):
-            return unnamed
-        absent = [mix for mix in mixes.values() if mix is not None and mix not in self._values]
-        return f"no results of {', '.join(absent)}" if absent else None
-
-    def compare(self, mix: str, base: str, factor: float = 1.0) -> _Difference:
-        """`mix` minus `factor` times `base`, on the seeds that both have."""
-        ours, theirs = self._values[mix], self._values[base]
-        differences = pl.Series(
-            [ours[seed] - factor * theirs[seed] for seed in ours if seed in theirs],
-            dtype=pl.Float64,
-        )
-        mean, deviation = differences.mean(), differences.std(ddof=1)
-        return _Difference(
-            mean if isinstance(mean, float) else None,
-            deviation if isinstance(deviation, float) else None,
-            len(differences),
-        )
-
-    def ratio(self, mix: str, base: str) -> str:
-        below = self.mean(base)
-        return f"{self.mean(mix) / below:.1f} times" if below else "from nothing"
-
-
 def _compared(
-    name: str, statement: str, margins: Sequence[_Difference], figure: str, note: str
+    name: str, statement: str, margins: Sequence[Difference], figure: str, note: str
 ) -> Claim:
     verdicts = [margin.holds for margin in margins]
     if False in verdicts:
@@ -319,11 +246,6 @@ def _compared(
 
 def _verdict(*, holds: bool) -> Verdict:
     return "reproduced" if holds else "not reproduced"
-
-
-def _unnamed(names: dict[str, str | None]) -> str | None:
-    absent = [part for part, name in names.items() if name is None]
-    return f"the report names no measured {', '.join(absent)}" if absent else None
 
 
 def _not_measured(name: str, statement: str, reason: str | None) -> Claim:

@@ -23,7 +23,6 @@ from recap_assets.mixing.selection import (
     source_draw,
 )
 from recap_assets.mixing.uids import subset_draw
-from recap_assets.specs.experiment import sources_read, sources_used
 from recap_assets.specs.mixes import (
     BestOf,
     Each,
@@ -34,6 +33,8 @@ from recap_assets.specs.mixes import (
     Mix,
     RandomOf,
     RandomSubset,
+    sources_read,
+    sources_used,
 )
 
 _DIGITS, _MOST_DIGITS = 4, 17

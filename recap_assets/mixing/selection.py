@@ -34,7 +34,6 @@ from recap_assets.mixing.thresholds import (
     rank_of_fraction,
 )
 from recap_assets.mixing.uids import has_repeats, is_within, uid_uniform
-from recap_assets.specs.experiment import sources_read, sources_used
 from recap_assets.specs.mixes import (
     AtLeast,
     BestOf,
@@ -51,11 +50,13 @@ from recap_assets.specs.mixes import (
     TopFraction,
     Use,
     Without,
+    sources_read,
+    sources_used,
 )
 from recap_assets.specs.tables import CURATED_MIXES, THRESHOLDS
 
 PAIR_SCHEMA = pl.Schema(
-    {n: t for n, t in CURATED_MIXES.schema.items() if n not in ("mix", "partition")}
+    {n: t for n, t in CURATED_MIXES.schema.items() if n not in ("mix", "partition", "image_hash")}
 )
 THRESHOLD_SCHEMA = pl.Schema({n: t for n, t in THRESHOLDS.schema.items() if n != "mix"})
 _PAIR_ORDER = ("shard", "uid", "rule", "source", "candidate")
@@ -126,7 +127,8 @@ def select(
         sets: Binary uids by name, for `in_set`.
 
     Returns:
-        The table `curated_mixes` without `mix` and `partition`, sorted by its order.
+        PAIR_SCHEMA: the table `curated_mixes` without `mix`, `partition` and `image_hash`, sorted
+        by its order.
 
     Raises:
         KeyError: If a cut-off or a set that the mix names is not given.

@@ -9,7 +9,8 @@ import polars as pl
 
 from recap_assets.mixing.scores import ScoreView
 from recap_assets.mixing.selection import Decision, Images, decide, realise
-from recap_assets.specs.experiment import Experiment, sources_read
+from recap_assets.specs.experiment import Experiment
+from recap_assets.specs.mixes import sources_read
 
 TRIAL_SCHEMA = pl.Schema(
     {

@@ -186,6 +186,40 @@ def leaderboard_chart(board: pl.DataFrame, task: str = "average") -> alt.LayerCh
     return _styled(_sized(alt.layer(bars, dots, labels), _WIDE, 100 + 34 * shown.height))
 
 
+def left_out_chart(rows: pl.DataFrame, sources: Sequence[str] = ()) -> alt.LayerChart:
+    """How the average changes when one source is taken out of a mix, in points of 100.
+
+    Args:
+        rows: `mix`, `source`, `change`, `deviation` of LEFT_OUT, for one task.
+        sources: All sources of the experiment, for their colours.
+    """
+    shown = rows.select(
+        "source",
+        name=pl.format("{} without {}", "mix", "source"),
+        change=100 * pl.col("change"),
+        low=100 * (pl.col("change") - pl.col("deviation").fill_null(0)),
+        high=100 * (pl.col("change") + pl.col("deviation").fill_null(0)),
+        label=(100 * pl.col("change"))
+        .map_elements("{:+.1f}".format, return_dtype=pl.String)
+        .str.replace("-", "\u2212", literal=True),
+    )
+    colour = _by_source(shown["source"], sources, legend=False)
+    y = alt.Y("name:N", sort=shown["name"].to_list(), title=None)
+    x = alt.X(
+        "change:Q",
+        title="change of the average, points, mean \u00b1 deviation",
+        scale=alt.Scale(zero=True, nice=True, padding=16),
+        axis=alt.Axis(grid=False, tickCount=6),
+    )
+    base = alt.Chart(_data(shown)).encode(y)
+    zero = alt.Chart(_data(pl.DataFrame({"at": [0]}))).mark_rule(color=_INK, opacity=0.5)
+    bars = base.mark_rule(strokeWidth=2, opacity=0.55).encode(alt.X("low:Q"), alt.X2("high:Q"))
+    dots = base.mark_point(filled=True, size=110, opacity=1).encode(x, colour)
+    labels = base.mark_text(dy=-12, fontSize=11, color=_INK).encode(x="change:Q", text="label:N")
+    layers = alt.layer(zero.encode(x="at:Q"), bars.encode(colour), dots, labels)
+    return _styled(_sized(layers, _WIDE, 90 + 34 * shown.height))
+
+
 def frontier(mixes: pl.DataFrame) -> alt.LayerChart:
     """Diversity against fit of every mix; the larger the point, the better its average.
 

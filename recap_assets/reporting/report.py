@@ -16,6 +16,7 @@ import polars as pl
 from markupsafe import Markup
 
 from recap_assets.reporting import plots
+from recap_assets.reporting.left_out import LEFT_OUT, mix_rows
 from recap_assets.specs.tables import (
     DIVERSITY_SUMMARY,
     LEADERBOARD,
@@ -124,6 +125,7 @@ class ReportData:
         shares: plots.SOURCE_SHARES.
         rejects: REJECTS.
         claims: In the order shown.
+        left_out: LEFT_OUT.
         thresholds: THRESHOLDS.
         histograms: SCORE_HISTOGRAMS.
         diversity: DIVERSITY_SUMMARY.
@@ -141,6 +143,7 @@ class ReportData:
     shares: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=plots.SOURCE_SHARES))
     rejects: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REJECTS))
     claims: tuple[ClaimRow, ...] = ()
+    left_out: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LEFT_OUT))
     thresholds: pl.DataFrame = field(default_factory=THRESHOLDS.empty)
     histograms: pl.DataFrame = field(default_factory=SCORE_HISTOGRAMS.empty)
     diversity: pl.DataFrame = field(default_factory=DIVERSITY_SUMMARY.empty)
@@ -199,7 +202,12 @@ def render(data: ReportData) -> str:
         lstrip_blocks=True,
         loader=jinja2.FunctionLoader(_template),
     )
-    environment.filters |= {"percent": _percent, "count": _count, "clipped": _clipped}
+    environment.filters |= {
+        "percent": _percent,
+        "count": _count,
+        "clipped": _clipped,
+        "points": _points,
+    }
     tasks = _tasks(data)
     rows = _rows(data, tasks)
     return environment.get_template(_TEMPLATE).render(
@@ -212,6 +220,7 @@ def render(data: ReportData) -> str:
         colours=plots.palette(data.sources),
         kind_colours=plots.KIND_COLOURS,
         images=[_data_uri(example.image) for example in data.examples],
+        left_out=list(mix_rows(data.left_out, tasks)),
         thresholds=list(_threshold_rows(_whole_pool(data.thresholds))),
         rejects=data.rejects.sort("n", "stage", "reason", descending=[True, False, False]).rows(),
         n_reproduced=sum(claim.verdict == "reproduced" for claim in data.claims),
@@ -304,12 +313,14 @@ def _charts(data: ReportData, rows: Sequence[_Row]) -> dict[str, Markup]:
     scored = data.histograms.filter(pl.col("n") > 0)
     shares, curves = _whole_pool(data.shares), _whole_pool(data.curves)
     cuts = _whole_pool(data.thresholds)
+    left_out = data.left_out.filter(pl.col("task") == AVERAGE)
     kinds = {row.mix: row.kind for row in rows}
     drawn: dict[str, tuple[pl.DataFrame, alt.TopLevelMixin]] = {
         "leaderboard": (
             board.filter(pl.col("task") == AVERAGE),
             plots.leaderboard_chart(board),
         ),
+        "left_out": (left_out, plots.left_out_chart(left_out, data.sources)),
         "sweep": (sweep, plots.gain_over_pool(sweep, kinds)),
         "scores": (scored, plots.score_histograms(scored, cuts, data.sources)),
         "diversity": (data.diversity, plots.diversity_bars(data.diversity, data.sources)),
@@ -374,6 +385,10 @@ def _data_uri(image: bytes) -> str:
 
 def _percent(fraction: float | None, digits: int = 1) -> str:
     return "" if fraction is None else f"{100 * fraction:.{digits}f} %"
+
+
+def _points(fraction: float) -> str:
+    return f"{100 * fraction:+.1f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _count(number: int | None) -> str:

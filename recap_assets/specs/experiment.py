@@ -3,26 +3,21 @@
 from collections.abc import Iterable, Iterator
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from recap_assets.specs.base import Name, Spec, fingerprint_of
 from recap_assets.specs.evaluation import Evaluation
+from recap_assets.specs.left_out import captions_used, left_out_name, with_left_out
 from recap_assets.specs.mixes import (
     AtLeast,
-    BestOf,
     Condition,
-    Each,
-    Either,
-    Every,
     InSet,
-    Join,
     Mix,
-    RandomOf,
     TargetSize,
     TopFraction,
     UidFile,
-    Use,
-    Without,
+    conditions_within,
+    sources_used,
 )
 from recap_assets.specs.models import Model, TrainedCaptioner, TrainedClip
 from recap_assets.specs.pool import Corpus, Pool
@@ -108,6 +103,25 @@ class Experiment(Spec):
         """The scorer whose scores decide this mix."""
         return mix.scorer or next(iter(self.scorers))
 
+    @property
+    def left_out(self) -> dict[str, dict[str, str]]:
+        """For each mix that says `leave_one_source_out`, the mix without each of its sources."""
+        return {
+            name: {source: left_out_name(name, source) for source in captions_used(mix)}
+            for name, mix in self.mixes.items()
+            if mix.leave_one_source_out
+        }
+
+    @property
+    def added_mixes(self) -> frozenset[str]:
+        """The mixes that stand for another one without a source."""
+        return frozenset(name for names in self.left_out.values() for name in names.values())
+
+    @field_validator("mixes")
+    @classmethod
+    def _leave_one_source_out(cls, mixes: dict[str, Mix]) -> dict[str, Mix]:
+        return with_left_out(mixes)
+
     @model_validator(mode="after")
     def _names_resolve(self) -> Self:
         problems = [*self._reference_problems(), *self._mix_problems(), *self._report_problems()]
@@ -155,7 +169,9 @@ class Experiment(Spec):
             yield f"{where}: {name!r} is of another kind; of the right kind are {_listed(fitting)}"
 
     def _mix_problems(self) -> Iterator[str]:
-        for name, mix in self.mixes.items():
+        # What is wrong with a mix without a source is wrong with the whole mix.
+        written = {k: mix for k, mix in self.mixes.items() if k not in self.added_mixes}
+        for name, mix in written.items():
             if mix.scorer:
                 yield from _unknown(f"mixes.{name}.scorer", mix.scorer, self.scorers)
             elif len(self.scorers) > 1:
@@ -182,52 +198,6 @@ class Experiment(Spec):
             yield from _unknown("report", name, self.mixes)
         for task in filter(None, [report.fine_task, report.retrieval_task]):
             yield from _unknown("report", task, self.evaluation.tasks)
-
-
-def sources_used(use: Use) -> tuple[str, ...]:
-    """The caption sources that a rule's `use` reads."""
-    match use:
-        case str():
-            return (use,)
-        case BestOf():
-            return use.best_of
-        case RandomOf():
-            return tuple(use.random_of)
-        case Join():
-            return use.join
-        case Each():
-            return tuple(use.each)
-
-
-def conditions_within(condition: Condition | None) -> Iterator[Condition]:
-    """The condition and all conditions inside it, outermost first, cut-offs' own included."""
-    if condition is None:
-        return
-    yield condition
-    match condition:
-        case Every():
-            inner = condition.all
-        case Either():
-            inner = condition.any
-        case Without():
-            inner = (condition.without,)
-        case AtLeast(at_least=TopFraction() | TargetSize() as cutoff):
-            inner = (cutoff,)
-        case _:
-            inner = ()
-    for part in inner:
-        yield from conditions_within(part)
-
-
-def sources_read(mix: Mix) -> tuple[str, ...]:
-    """Every source whose captions or scores decide this mix, in order of appearance."""
-    names: dict[str, None] = {}
-    for rule in mix.rules:
-        names |= dict.fromkeys(sources_used(rule.use))
-        for part in conditions_within(rule.where):
-            if (of := getattr(part, "of", None)) is not None:
-                names[of] = None
-    return tuple(names)
 
 
 def _needs_of(where: str, condition: Condition) -> Iterator[str]:

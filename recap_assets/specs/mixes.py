@@ -10,6 +10,7 @@ the first rule that accepts it. The strategies of the paper are a few lines each
       - {use: blip2, where: {at_least: {top: 0.3, of: raw}}}
 """
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
@@ -161,6 +162,10 @@ class Mix(Spec):
         description="Only this part of the pool exists for the mix, for its cut-offs as well.",
     )
     description: str = ""
+    leave_one_source_out: bool = Field(
+        default=False,
+        description="Adds a mix `<this>_without_<source>` for each caption source of this one.",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -180,3 +185,49 @@ class UidFile(Spec):
             msg = "a set of uids is a .npy subset file or a .txt with one uid a line"
             raise ValueError(msg)
         return value
+
+
+def sources_used(use: Use) -> tuple[str, ...]:
+    """The caption sources that a rule's `use` reads."""
+    match use:
+        case str():
+            return (use,)
+        case BestOf():
+            return use.best_of
+        case RandomOf():
+            return tuple(use.random_of)
+        case Join():
+            return use.join
+        case Each():
+            return tuple(use.each)
+
+
+def conditions_within(condition: Condition | None) -> Iterator[Condition]:
+    """The condition and all conditions inside it, outermost first, cut-offs' own included."""
+    if condition is None:
+        return
+    yield condition
+    match condition:
+        case Every():
+            inner = condition.all
+        case Either():
+            inner = condition.any
+        case Without():
+            inner = (condition.without,)
+        case AtLeast(at_least=TopFraction() | TargetSize() as cutoff):
+            inner = (cutoff,)
+        case _:
+            inner = ()
+    for part in inner:
+        yield from conditions_within(part)
+
+
+def sources_read(mix: Mix) -> tuple[str, ...]:
+    """Every source whose captions or scores decide this mix, in order of appearance."""
+    names: dict[str, None] = {}
+    for rule in mix.rules:
+        names |= dict.fromkeys(sources_used(rule.use))
+        for part in conditions_within(rule.where):
+            if (of := getattr(part, "of", None)) is not None:
+                names[of] = None
+    return tuple(names)

@@ -246,9 +246,26 @@ CURATED_MIXES = Table(
         "score": Column(pl.Float32, "Score of the text, the mean for joined texts.", nullable=True),
         "weight": Column(pl.Float32, "How often training draws the pair, relatively."),
         "rule": Column(pl.Int16, "Number of the rule that accepted the image."),
+        "image_hash": Column(
+            pl.Int64, "First 8 bytes of the image's sha256, big-endian: which image it is."
+        ),
     },
     slices=("mix", "partition"),
     order=("shard", "uid", "rule", "source", "candidate"),
+)
+
+TRAINING_PAIRS = Table(
+    "training_pairs",
+    "What training sees of each mix, as hashes: another hash, another training.",
+    {
+        "mix": _MIX,
+        "partition": _PARTITION,
+        "n_pairs": Column(pl.Int64, "Pairs."),
+        "n_images": Column(pl.Int64, "Distinct images."),
+        "pairs": Column(pl.String, "Hash of their uid, image_hash, text and weight."),
+    },
+    slices=("mix",),
+    order=("partition",),
 )
 
 TRAINING_CURVES = Table(
@@ -376,6 +393,7 @@ TABLES = {
         DIVERSITY_SUMMARY,
         THRESHOLDS,
         CURATED_MIXES,
+        TRAINING_PAIRS,
         TRAINING_CURVES,
         EVALUATION_IMAGES,
         EVALUATION_RESULTS,

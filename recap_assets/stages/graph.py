@@ -11,13 +11,26 @@ from recap_assets.stages import (
     report,
     scores,
     training,
+    training_pairs,
     world,
 )
 from recap_assets.stages.leaving import leaving
 from recap_assets.stages.setting import Setting
 from recap_assets.stages.stored import TablesLook
 
-STAGES = (world, pool, models, captions, scores, diversity, mixes, training, evaluation, report)
+STAGES = (
+    world,
+    pool,
+    models,
+    captions,
+    scores,
+    diversity,
+    mixes,
+    training_pairs,
+    training,
+    evaluation,
+    report,
+)
 
 
 def build_graph(setting: Setting) -> Graph:

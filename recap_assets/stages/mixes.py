@@ -12,12 +12,14 @@ from recap_assets.orchestration.checks import Check, Verdict
 from recap_assets.orchestration.graph import Dependency, Node, Outcome, Step
 from recap_assets.reporting.previews import preview_markdown
 from recap_assets.specs.base import deciding, fingerprint_of
-from recap_assets.specs.experiment import RAW, conditions_within, sources_read
-from recap_assets.specs.mixes import InSet, Mix
+from recap_assets.specs.experiment import RAW
+from recap_assets.specs.mixes import InSet, Mix, conditions_within, sources_read
 from recap_assets.specs.tables import (
     CLIP_SCORES,
     CURATED_MIXES,
+    RAW_POOL,
     SCORE_HISTOGRAMS,
+    STATUS_OK,
     THRESHOLDS,
 )
 from recap_assets.stages import captions, pool, scores
@@ -25,7 +27,7 @@ from recap_assets.stages.setting import Setting
 from recap_assets.stages.stored import StoredRows
 from recap_assets.storage.content import frame_version
 
-VERSION = 1
+VERSION = 2
 STAGE = "mixes"
 SECONDS = 0.2
 
@@ -49,7 +51,7 @@ def nodes(setting: Setting) -> list[Node]:
 
 
 def _decides(setting: Setting, mix: Mix) -> str:
-    spec = mix.at_default("description")
+    spec = mix.at_default("description", "leave_one_source_out")
     return deciding(mix=spec.model_copy(update={"scorer": setting.experiment.scorer_of(mix)}))
 
 
@@ -113,7 +115,7 @@ def score_view(setting: Setting, scorer: str, source: str) -> ScoreView:
 
 def _mix_node(setting: Setting, name: str, mix: Mix) -> Node:
     scorer = setting.experiment.scorer_of(mix)
-    reads = [Dependency(thresholds_asset(name), "all")]
+    reads = [Dependency(thresholds_asset(name), "all"), Dependency(pool.ASSET, "same")]
     for source in sources_read(mix):
         texts = pool.ASSET if source == RAW else captions.asset(source)
         reads += [
@@ -145,6 +147,7 @@ def select_pairs(setting: Setting, name: str, step: Step) -> Outcome:
     cutoffs = tables.read(THRESHOLDS, mix=name)
     candidates = candidates_of(setting, mix, step.partition)
     rows = select(mix, cutoffs, candidates, sets_of(setting, mix))
+    rows = rows.join(_image_hashes(setting, step.partition), on="uid", how="left")
     written = tables.replace(
         CURATED_MIXES,
         {"mix": name, "partition": step.partition},
@@ -160,6 +163,14 @@ def select_pairs(setting: Setting, name: str, step: Step) -> Outcome:
         markdown={"preview": preview_markdown(rows.select("uid", "source", "text", "score"))},
         written=(written,),
     )
+
+
+def _image_hashes(setting: Setting, partition: str) -> pl.DataFrame:
+    usable = setting.workspace.tables.scan(RAW_POOL, partition=partition).filter(
+        pl.col("status") == STATUS_OK
+    )
+    first = pl.col("sha256").bin.head(8).bin.reinterpret(dtype=pl.Int64, endianness="big")
+    return usable.select("uid", image_hash=first).collect()
 
 
 def candidates_of(

@@ -44,16 +44,22 @@ def corpus_pairs(setting: Setting, name: str, side: int) -> "TrainingPairs":
 
 
 def mix_pairs(setting: Setting, mix: str, side: int) -> "TrainingPairs":
-    """All pairs of a curated mix with their weights, without those whose image is unreadable."""
+    """All pairs of a curated mix with their weights, without those whose image is unreadable.
+
+    They come in the order of uid, image, text and weight, so that training is a function of what
+    the pairs are and not of where in the pool they lie.
+    """
     from recap_assets.engines.training.pairs import TrainingPairs
 
     tables = setting.workspace.tables
-    pairs = tables.scan(CURATED_MIXES, mix=mix).select("partition", "uid", "text", "weight")
+    now = pl.col("partition").is_in(list(setting.partitions))
+    pairs = tables.scan(CURATED_MIXES, mix=mix).filter(now)
+    pairs = pairs.select("partition", "uid", "text", "weight")
     places = tables.scan(RAW_POOL).filter(pl.col("status") == STATUS_OK)
     located = (
         pairs.join(places, on=["partition", "uid"], how="inner")
         .select("shard", "offset", "key", "size", "sha256", "uid", "text", "weight")
-        .sort("shard", "offset", "key", "text")
+        .sort("uid", "sha256", "text", "weight", "shard")
         .collect()
     )
     if located.is_empty():
@@ -61,10 +67,9 @@ def mix_pairs(setting: Setting, mix: str, side: int) -> "TrainingPairs":
         raise ValueError(msg)
     wanted = located.unique(["shard", "uid"], keep="first", maintain_order=True)
     images, readable = _read(setting, wanted, side)
-    numbered = wanted.select("shard", "uid").with_columns(
-        number=pl.Series(readable, dtype=pl.Int32)
-    )
-    kept = located.join(numbered, on=["shard", "uid"], maintain_order="left").drop_nulls("number")
+    number = (pl.lit(readable).cum_sum() - 1).cast(pl.Int32)
+    numbered = wanted.select("shard", "uid", number=number).filter(readable)
+    kept = located.join(numbered, on=["shard", "uid"], how="inner", maintain_order="left")
     return TrainingPairs(
         images,
         kept["number"].to_numpy(),
@@ -73,22 +78,23 @@ def mix_pairs(setting: Setting, mix: str, side: int) -> "TrainingPairs":
     )
 
 
-def _read(
-    setting: Setting, rows: pl.DataFrame, side: int
-) -> tuple[NDArray[np.uint8], list[int | None]]:
+def _read(setting: Setting, wanted: pl.DataFrame, side: int) -> tuple[NDArray[np.uint8], pl.Series]:
+    """The images that can be read, in the order of `wanted`, and which those are.
+
+    They are read in the order in which they lie in their shards.
+    """
     from recap_assets.engines.small.images import to_square
 
-    images = np.empty((rows.height, side, side, 3), np.uint8)
-    numbers: list[int | None] = []
-    n_read = 0
+    images = np.zeros((wanted.height, side, side, 3), np.uint8)
+    readable = np.zeros(wanted.height, np.bool_)
+    rows = wanted.with_row_index("row").sort("shard", "offset", "key")
     batches = iterate_images(rows, setting.shards, setting.pool, batch_size=IMAGES_AT_ONCE)
-    for _batch, decoded in batches:
-        good = [image for image in decoded if image is not None]
-        images[n_read : n_read + len(good)] = to_square(good, side)
-        for image in decoded:
-            numbers.append(None if image is None else n_read)
-            n_read += image is not None
-    return images[:n_read], numbers
+    for batch, decoded in batches:
+        there = np.array([image is not None for image in decoded])
+        at = batch["row"].to_numpy()[there]
+        images[at] = to_square([image for image in decoded if image is not None], side)
+        readable[at] = True
+    return images if readable.all() else images[readable], pl.Series(readable)
 
 
 def curve_frame(curve: "Iterable[CurvePoint]") -> pl.DataFrame:

@@ -14,9 +14,11 @@ from PIL import Image
 
 from recap_assets.evaluation.claims import SCORE_MEANS, Evidence, judge
 from recap_assets.evaluation.leaderboard import leaderboard
+from recap_assets.evaluation.pairing import left_out
 from recap_assets.orchestration.building import provenance
 from recap_assets.orchestration.graph import Dependency, Node, Outcome, Step
 from recap_assets.pool.reading import iterate_images
+from recap_assets.reporting.left_out import LEFT_OUT
 from recap_assets.reporting.plots import SOURCE_SHARES, chart_png, leaderboard_chart
 from recap_assets.reporting.previews import image_markdown, preview_markdown
 from recap_assets.reporting.report import (
@@ -153,14 +155,16 @@ def _report_node(setting: Setting) -> Node:
         for source in experiment.source_names
     ]
     reads = [LEADERBOARD_ASSET, diversity.SUMMARY_ASSET, pool.ASSET, *scored]
-    reads += [mixes.thresholds_asset(name) for name in experiment.mixes]
+    for name in experiment.mixes:
+        reads += [mixes.thresholds_asset(name), mixes.mix_asset(name)]
+        reads.append(evaluation.results_asset(name))
     return Node(
         key=REPORT_ASSET,
         stage=STAGE,
         dimension="none",
         dependencies=tuple(Dependency(key, "all") for key in reads),
         implementation=VERSION,
-        decides=deciding(report=experiment.report),
+        decides=deciding(report=experiment.report, left_out=list(experiment.left_out)),
         compute=lambda step: write_report(setting, step),
         description="One self-contained page: mixes, claims, plots, sample images.",
         content=StoredFiles(
@@ -241,6 +245,7 @@ def report_data(setting: Setting, board: pl.DataFrame, claims: list[ClaimRow]) -
         shares=source_shares(setting),
         rejects=_rejects(setting),
         claims=tuple(claims),
+        left_out=_left_out(setting),
         thresholds=tables.scan(THRESHOLDS).filter(named).collect(),
         histograms=histograms.collect(),
         diversity=tables.read(DIVERSITY_SUMMARY),
@@ -250,6 +255,15 @@ def report_data(setting: Setting, board: pl.DataFrame, claims: list[ClaimRow]) -
         retrieval_task=experiment.report.retrieval_task,
         baseline=experiment.report.raw_filtered,
     )
+
+
+def _left_out(setting: Setting) -> pl.DataFrame:
+    average = setting.experiment.evaluation.average
+    rows: list[tuple[object, ...]] = []
+    for one in left_out(current_results(setting), average, setting.experiment.left_out):
+        change = (one.change.mean, one.change.deviation, one.change.n_seeds)
+        rows.append((one.mix, one.source, one.task, one.whole, *change))
+    return pl.DataFrame(rows, schema=LEFT_OUT, orient="row")
 
 
 def _notes(setting: Setting) -> tuple[str, ...]:
@@ -262,10 +276,13 @@ def _notes(setting: Setting) -> tuple[str, ...]:
 
 def with_sweep_names(setting: Setting, board: pl.DataFrame) -> pl.DataFrame:
     """Name a mix on a part of the pool after the same mix on all of it: `mix@fraction`."""
-    whole = {mix.rules: name for name, mix in setting.experiment.mixes.items() if not mix.within}
+    experiment = setting.experiment
+    # One without a source may have the rules of another mix, and is no point of that one's curve.
+    written = {k: mix for k, mix in experiment.mixes.items() if k not in experiment.added_mixes}
+    whole = {mix.rules: name for name, mix in written.items() if not mix.within}
     names = {
         name: f"{whole[mix.rules]}@{mix.within.fraction}"
-        for name, mix in setting.experiment.mixes.items()
+        for name, mix in written.items()
         if mix.within and mix.rules in whole
     }
     return board.with_columns(pl.col("mix").replace(names))

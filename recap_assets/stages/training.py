@@ -9,14 +9,14 @@ from recap_assets.reporting.plots import chart_png, training_curves
 from recap_assets.reporting.previews import image_markdown
 from recap_assets.specs.base import deciding
 from recap_assets.specs.tables import TRAINING_CURVES
-from recap_assets.stages import mixes
+from recap_assets.stages import training_pairs
 from recap_assets.stages.pairs import curve_frame, mix_pairs
 from recap_assets.stages.setting import Setting
 from recap_assets.stages.stored import StoredFiles, files_below
 from recap_assets.storage.content import files_version
 from recap_assets.storage.files import replaced_directory
 
-VERSION = 1
+VERSION = 2
 STAGE = "training"
 SECONDS_PER_SAMPLE = 0.0013
 
@@ -42,7 +42,7 @@ def _node(setting: Setting, mix: str) -> Node:
         key=asset(mix),
         stage=STAGE,
         dimension="seed",
-        dependencies=(Dependency(mixes.mix_asset(mix), "all"),),
+        dependencies=(Dependency(training_pairs.asset(mix), "all"),),
         implementation=VERSION,
         decides=deciding(training=decisive),
         compute=lambda step: train_on_mix(setting, mix, step),

@@ -254,7 +254,7 @@ class TableStore:
             if at is None:
                 write(delta, rows, mode="append")
             else:
-                write(delta, rows, mode="overwrite", predicate=_predicate(at))
+                write(delta, rows, mode="overwrite", predicate=_predicate(at), schema_mode="merge")
             return delta.version()
 
         version = self._retry(table, commit)

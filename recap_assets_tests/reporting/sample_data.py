@@ -8,6 +8,7 @@ import polars as pl
 from PIL import Image, ImageDraw
 
 from recap_assets.reporting import plots, report
+from recap_assets.reporting.left_out import LEFT_OUT
 from recap_assets.specs.tables import (
     DIVERSITY_SUMMARY,
     LEADERBOARD,
@@ -199,6 +200,21 @@ def claims() -> tuple[report.ClaimRow, ...]:
     )
 
 
+def left_out() -> pl.DataFrame:
+    """Two mixes without each of their sources; one task of the second was not measured."""
+    changes = {
+        ("raw_top30_a", "raw"): (-0.032, 0.011), ("raw_top30_a", "a"): (-0.213, 0.016),
+        ("best_of_two", "raw"): (0.004, 0.009), ("best_of_two", "a"): (-0.337, 0.021),
+    }  # fmt: skip
+    rows = []
+    for (mix, source), (change, deviation) in changes.items():
+        for i, task in enumerate(("average", *TASKS)):
+            if (mix, task) != ("best_of_two", "tail"):
+                of_task = change * (1 + i / 10), deviation * (1 + i / 5)
+                rows.append((mix, source, task, MIXES[mix][1], *of_task, 3))
+    return pl.DataFrame(rows, schema=LEFT_OUT, orient="row")
+
+
 def run_facts(seeds: tuple[int, ...] = (0, 1, 2)) -> report.RunFacts:
     return report.RunFacts(
         experiment="demo",
@@ -228,6 +244,7 @@ def report_data(*, n_seeds: int = 3) -> report.ReportData:
         shares=shares(),
         rejects=rejects(),
         claims=claims(),
+        left_out=left_out(),
         thresholds=thresholds(),
         histograms=histograms(),
         diversity=diversity(),

@@ -70,7 +70,7 @@ def test_the_page_is_well_formed_and_names_every_mix_and_claim(page: str):
     assert not parsed.open
     for expected in (*sample.MIXES, *(c.statement for c in sample.claims()), "0123456789ab"):
         assert expected in parsed.text
-    assert parsed.tags.count("svg") == 8
+    assert parsed.tags.count("svg") == 9
     assert parsed.tags.count("img") == 12
 
 
@@ -92,11 +92,31 @@ def test_the_headline_is_the_best_mix_against_the_baseline(page: str):
 
 
 def test_the_best_of_each_column_is_bold(page: str):
-    bold = re.findall(r"<b>([\d.]+)</b>", page)
+    bold = re.findall(r"<b>([\d.]+)</b>", page.split('id="claims"', maxsplit=1)[0])
 
     assert len(bold) == 1 + len(sample.TASKS)
     assert "58.6" in bold
     assert "53.7" in bold, "retrieval, where the best average is not best"
+
+
+def test_what_each_source_adds_is_told_in_points_with_what_holds_in_bold(page: str):
+    section = page.partition('<section id="left-out">')[2].partition("</section>")[0]
+    rows = re.findall(r"<span>without (\w+)</span>.*?<td>(.*?)</td>", section, re.DOTALL)
+
+    assert rows == [
+        ("raw", "<b>\u22123.2</b> <small>± 1.1</small>"),
+        ("a", "<b>\u221221.3</b> <small>± 1.6</small>"),
+        ("raw", "+0.4 <small>± 0.9</small>"),
+        ("a", "<b>\u221233.7</b> <small>± 2.1</small>"),
+    ]
+    assert section.count("<svg") == 1
+
+
+def test_without_a_mix_to_leave_sources_out_of_there_is_no_such_section():
+    data = tables_only(sample.report_data())
+    nothing = dataclasses.replace(data, left_out=data.left_out.clear())
+
+    assert "left-out" not in report.render(nothing).split("</style>")[1]
 
 
 def test_mixes_on_a_part_of_the_pool_are_points_and_not_rows(page: str):
@@ -119,6 +139,7 @@ def test_hostile_text_is_shown_and_never_run():
         leaderboard=data.leaderboard.filter(mix="raw").with_columns(row),
         mixes=data.mixes.filter(mix="raw").with_columns(row, description=pl.lit(HOSTILE)),
         shares=data.shares.filter(mix="raw").with_columns(row, source=pl.lit(HOSTILE)),
+        left_out=data.left_out.filter(mix="best_of_two").with_columns(row, source=pl.lit(HOSTILE)),
         thresholds=data.thresholds.with_columns(row, source=pl.lit(HOSTILE)),
         rejects=data.rejects.with_columns(reason=pl.lit(HOSTILE)),
         claims=(claim,),
@@ -186,6 +207,7 @@ def test_a_mix_without_results_on_a_task_or_without_a_summary_leaves_gaps():
         leaderboard=board,
         mixes=data.mixes.filter(pl.col("mix") != "b"),
         shares=sample.shares().filter(pl.col("mix") != "b"),
+        left_out=data.left_out.clear(),
         baseline="never_built",
     )
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from recap_assets.orchestration.planner import plan
 from recap_assets.specs import tables as t
 from recap_assets.stages.mixes import trial
 from recap_assets.stages.scores import best_and_worst
@@ -106,9 +107,30 @@ def test_a_batch_size_rebuilds_nothing(bench: Bench) -> None:
 def test_a_threshold_rebuilds_its_mix_and_what_reads_that(bench: Bench) -> None:
     mixes = {**EXPERIMENT["mixes"], "raw_top30": [{"use": "raw", "where": {"top": 0.5}}]}
     assert rebuilt(bench, mixes=mixes) == {
-        "thresholds/raw_top30", "curated_mixes/raw_top30", "trained_clip/raw_top30",
-        "evaluation_results/raw_top30", "leaderboard", "report",
+        "thresholds/raw_top30", "curated_mixes/raw_top30", "training_pairs/raw_top30",
+        "trained_clip/raw_top30", "evaluation_results/raw_top30", "leaderboard", "report",
     }  # fmt: skip
+
+
+def test_leaving_sources_out_adds_mixes_and_rebuilds_nothing_that_is_there(bench: Bench) -> None:
+    whole = {"rules": EXPERIMENT["mixes"]["mixed"], "leave_one_source_out": True}
+    experiment = tiny_experiment(mixes={**EXPERIMENT["mixes"], "mixed": whole})
+    again = Bench(bench.setting.workspace.data, experiment, bench.memory)
+    computed = {asset for asset, _ in again.build()}
+    page = again.setting.workspace.report.read_text()
+    pairs = again.setting.workspace.tables.read(t.CURATED_MIXES)
+    bench.build()
+    for one in plan(bench.graph, bench.memory).removals:
+        one.remove()
+    kinds = ("thresholds", "curated_mixes", "training_pairs", "trained_clip", "evaluation_results")
+    added = {f"{kind}/mixed_without_{source}" for kind in kinds for source in ("raw", "a")}
+    assert computed == {*added, "leaderboard", "report"}
+    sources = pairs.group_by("mix").agg(pl.col("source").unique().sort()).sort("mix")
+    assert dict(sources.iter_rows()) == {
+        "mixed": ["a", "raw"], "mixed_without_a": ["raw"], "mixed_without_raw": ["a"],
+        "raw": ["raw"], "raw_top30": ["raw"],
+    }  # fmt: skip
+    assert "<span>without raw</span>" in page.split('id="left-out"')[1]
 
 
 def test_a_captioner_rebuilds_its_captions_and_what_reads_them(bench: Bench) -> None:

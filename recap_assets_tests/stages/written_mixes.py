@@ -79,7 +79,7 @@ def _write_partition(setting: Setting, partition: str, number: int) -> None:
         status, reason = (STATUS_REJECTED, "too_small") if place >= 18 else (STATUS_OK, None)
         row = dict.fromkeys(RAW_POOL.columns) | {
             "shard": number, "uid": uid_of(i), "key": f"{i:05d}", "text": texts[i],
-            "status": status, "reject_reason": reason,
+            "sha256": hashlib.sha256(uid_of(i)).digest(), "status": status, "reject_reason": reason,
         }  # fmt: skip
         rows.append(row)
     raw = pl.DataFrame(rows, schema=RAW_POOL.schema).drop("partition")

@@ -2,6 +2,7 @@
 
 import errno
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -75,6 +76,16 @@ def test_an_empty_slice_replaces_what_was_there(store: TableStore) -> None:
     store.replace(CLIP_SCORES, AT, scores(0.1))
     store.replace(CLIP_SCORES, AT, scores())
     assert store.read(CLIP_SCORES).is_empty()
+
+
+def test_a_table_from_before_a_column_was_added_takes_it_on(store: TableStore) -> None:
+    columns = {k: column for k, column in CLIP_SCORES.columns.items() if k != "candidate"}
+    before = replace(CLIP_SCORES, columns=columns, order=("shard", "uid"))
+    other = {**AT, "partition": "00001"}
+    store.replace(before, other, scores(0.1).drop("candidate"))
+    store.replace(CLIP_SCORES, AT, scores(0.5))
+    rows = store.read(CLIP_SCORES).sort("partition").select("partition", "candidate")
+    assert rows.rows() == [("00000", 0), ("00001", None)]
 
 
 def test_a_score_that_is_no_number_is_refused_and_the_old_content_stays(store: TableStore) -> None:
