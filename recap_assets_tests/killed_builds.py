@@ -1,0 +1,231 @@
+"""A build that is killed again and again: what must hold after each kill, and at the end."""
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+import yaml
+
+from recap_assets.defs.assets import asset_key
+from recap_assets.defs.events import DagsterRecords
+from recap_assets.defs.session import Session
+from recap_assets.specs.tables import TABLES
+from recap_assets.storage.content import frame_version
+from recap_assets.storage.workspace import Workspace
+
+REPOSITORY = Path(__file__).parents[1]
+OF_EVENTS = ("lineage", "experiments")
+"""Tables that tell of runs and times, which no two builds share."""
+
+Versions = Mapping[tuple[str, str], str]
+"""Data version by asset and partition, as recorded."""
+
+
+@dataclass(frozen=True)
+class Killed:
+    """A build that was stopped.
+
+    Attributes:
+        after: Seconds from its start to the kill.
+        n_recorded: Partitions that were recorded by then.
+        finished: Whether it had ended by itself before.
+    """
+
+    after: float
+    n_recorded: int
+    finished: bool
+
+
+class KilledBuild:
+    """One experiment in a data folder of its own, built by `recap build` in its own processes."""
+
+    def __init__(self, folder: Path, experiment: Mapping[str, Any], *, jobs: int = 2) -> None:
+        self.data = folder / "data"
+        self.file = folder / "experiment.yaml"
+        self.name = str(experiment["name"])
+        self.jobs = jobs
+        folder.mkdir(parents=True, exist_ok=True)
+        self.file.write_text(yaml.safe_dump(dict(experiment)))
+
+    @property
+    def workspace(self) -> Workspace:
+        """Where it puts things."""
+        return Workspace(self.data, self.name)
+
+    def start(self) -> subprocess.Popen[str]:
+        """`recap build` as the first of a process group."""
+        command = [
+            sys.executable, "-m", "recap_assets.cli.main", "--data", str(self.data),
+            "-e", str(self.file), "build", "--yes", "--jobs", str(self.jobs),
+        ]  # fmt: skip
+        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+        for name in ("RECAP_TABLES", "RECAP_SET", "RECAP_EXPERIMENT", "RECAP_INSTANCE"):
+            environment.pop(name, None)
+        environment["DAGSTER_HOME"] = str(REPOSITORY)
+        return subprocess.Popen(  # noqa: S603 - our own words
+            command, cwd=REPOSITORY, env=environment, text=True, start_new_session=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    def finish(self) -> str:
+        """Build to the end; what it printed.
+
+        Raises:
+            AssertionError: It failed.
+        """
+        with self.start() as process:
+            output, _ = process.communicate()
+        assert process.returncode == 0, output
+        return output
+
+    def kill(self, after: float) -> Killed:
+        """Start a build, kill it with its workers, and look at what it left."""
+        with self.start() as process:
+            try:
+                output, _ = process.communicate(timeout=after)
+                assert process.returncode == 0, output
+                finished = True
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                finished = False
+        self.check_tables()
+        self.check_instance()
+        return Killed(after, len(self.versions()), finished)
+
+    def check_tables(self) -> None:
+        """Every table that was ever begun opens and reads in plain polars, without our code."""
+        for folder in sorted((self.workspace.root / "tables").glob("*/")):
+            if any((folder / "_delta_log").glob("*.json")):
+                frame = pl.read_delta(str(folder))
+                assert set(frame.columns) == set(TABLES[folder.name].columns), folder.name
+
+    def check_instance(self) -> None:
+        """Dagster's SQLite files are whole."""
+        for path in sorted(self.workspace.instance.glob("*.db")):
+            with closing(sqlite3.connect(path)) as connection:
+                assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",), path
+
+    def versions(self) -> Versions:
+        """The recorded data version of every partition."""
+        if not (self.workspace.instance / "event_log.db").exists():
+            return {}
+        with self.opened() as (session, instance):
+            records = DagsterRecords(instance)
+            return {
+                (asset, partition): record.data_version
+                for asset in session.graph.nodes
+                for partition, record in records.latest(asset).items()
+            }
+
+    def contents(self) -> Mapping[str, str]:
+        """A hash of each table's rows, read in plain polars."""
+        return {
+            folder.name: frame_version(pl.read_delta(str(folder)))
+            for folder in sorted((self.workspace.root / "tables").glob("*/"))
+            if folder.name not in OF_EVENTS
+        }
+
+    def check_no_run_is_open(self) -> None:
+        """What was killed is not shown as going on."""
+        with self.opened() as (_, instance):
+            going_on = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING]
+            assert not instance.get_runs(dg.RunsFilter(statuses=going_on))
+
+    def check_nothing_was_recorded_twice(self) -> None:
+        """What was finished before a kill was not done again after it."""
+        with self.opened() as (session, instance):
+            for asset in session.graph.nodes:
+                events = instance.fetch_materializations(asset_key(asset), limit=1_000).records
+                partitions = [event.partition_key or "" for event in events]
+                assert len(partitions) == len(set(partitions)), (asset, partitions)
+
+    def opened(self) -> "Opened":
+        """The session and Dagster's instance, with the environment put back afterwards."""
+        return Opened(self)
+
+
+class Opened:
+    """A context: what `Session` exports is undone when it ends."""
+
+    def __init__(self, build: KilledBuild) -> None:
+        self._build = build
+
+    def __enter__(self) -> tuple[Session, dg.DagsterInstance]:
+        self._environment = dict(os.environ)
+        os.environ["RECAP_DATA"] = str(self._build.data)
+        os.environ["DAGSTER_HOME"] = str(REPOSITORY)
+        session = Session(self._build.file)
+        self._instance = session.open_instance()
+        return session, self._instance
+
+    def __exit__(self, *_: object) -> None:
+        self._instance.dispose()
+        os.environ.clear()
+        os.environ.update(self._environment)
+
+
+def kill_until_built(
+    make: Callable[[int], KilledBuild],
+    expected: KilledBuild,
+    *,
+    kills: int,
+    longest: float,
+    seed: int,
+) -> Iterator[Killed]:
+    """Kill builds at random moments; each ends equal to the undisturbed one.
+
+    Args:
+        make: A fresh build by number; the next one is begun when one finished before its kill.
+        expected: The undisturbed build.
+        kills: How many in all.
+        longest: Each kill comes after a random time up to this, in seconds.
+        seed: Of the random times.
+
+    Raises:
+        AssertionError: Something was broken, lost, done twice or different.
+    """
+    moments = random.Random(seed)  # noqa: S311 - no secret
+    versions, contents = expected.versions(), expected.contents()
+    number = n_killed = 0
+    build = make(number)
+    known: Versions = {}
+    while n_killed < kills:
+        killed = build.kill(moments.uniform(0.0, longest))
+        found = build.versions()
+        assert known.items() <= found.items(), "a record of before the kill is gone or changed"
+        known = found
+        yield killed
+        if killed.finished:
+            check_equal(build, versions, contents)
+            number, known = number + 1, {}
+            build = make(number)
+        else:
+            n_killed += 1
+    build.finish()
+    check_equal(build, versions, contents)
+
+
+def check_equal(build: KilledBuild, versions: Versions, contents: Mapping[str, str]) -> None:
+    """The finished build holds the very content of the undisturbed one."""
+    assert build.versions() == versions
+    assert build.contents() == contents
+    build.check_no_run_is_open()
+    build.check_nothing_was_recorded_twice()
+
+
+def timed(build: KilledBuild) -> float:
+    """Build to the end; seconds."""
+    started = time.monotonic()
+    build.finish()
+    return time.monotonic() - started
