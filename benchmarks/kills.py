@@ -12,14 +12,17 @@ partitions and content hashes of all tables. Exits with an error at the first th
 
 import argparse
 import sys
+import time
+from itertools import count, takewhile
 from pathlib import Path
+from random import Random
 from tempfile import TemporaryDirectory
 
 from verdicts import machine, verdict
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from recap_assets_tests.killed_builds import KilledBuild, kill_until_built, timed
+from recap_assets_tests.killed_builds import KilledBuild, contents_of, kill_until_built
 from recap_assets_tests.tiny import EXPERIMENT
 
 
@@ -36,13 +39,18 @@ def main() -> None:
             return KilledBuild(Path(scratch) / str(number), EXPERIMENT, jobs=args.jobs)
 
         undisturbed = KilledBuild(Path(scratch) / "undisturbed", EXPERIMENT, jobs=args.jobs)
-        seconds = timed(undisturbed)
+        started = time.monotonic()
+        undisturbed.finish()
+        seconds = time.monotonic() - started
         partitions = len(undisturbed.versions())
         print(f"undisturbed: {partitions} partitions in {seconds:.1f} s", flush=True)
+        random = Random(args.seed)
         n_killed = n_built = 0
-        for killed in kill_until_built(
-            make, undisturbed, kills=args.kills, longest=seconds, seed=args.seed
-        ):
+        moments = takewhile(
+            lambda _: n_killed < args.kills, (random.uniform(0.0, seconds) for _ in count())
+        )
+        contents = contents_of(undisturbed.workspace)
+        for killed in kill_until_built(make, moments, undisturbed.versions(), contents):
             n_killed += not killed.finished
             n_built += killed.finished
             how = "finished before its kill" if killed.finished else f"kill {n_killed}"

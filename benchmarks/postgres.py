@@ -7,12 +7,21 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 DATABASE = "dagster"
 ACCOUNT = "postgres"
 """The account that a root process runs the server as: PostgreSQL refuses to run as root."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A running server: its SQLAlchemy URL, and the process that all its others descend from."""
+
+    url: str
+    process: int
 
 
 def server_programs() -> Path | None:
@@ -24,8 +33,8 @@ def server_programs() -> Path | None:
 
 
 @contextmanager
-def private_cluster() -> Iterator[str]:
-    """Start a cluster on a socket in a new folder, without a port; its SQLAlchemy URL.
+def private_cluster() -> Iterator[Cluster]:
+    """Start a cluster on a socket in a new folder, without a port.
 
     Raises:
         FileNotFoundError: PostgreSQL's server is not installed.
@@ -55,6 +64,7 @@ def private_cluster() -> Iterator[str]:
             subprocess.run(
                 [str(programs / "createdb"), "-h", scratch, "-U", DATABASE, DATABASE], check=True
             )
-            yield f"postgresql+psycopg2://{DATABASE}@/{DATABASE}?host={quote(scratch)}"
+            url = f"postgresql+psycopg2://{DATABASE}@/{DATABASE}?host={quote(scratch)}"
+            yield Cluster(url, int(Path(data, "postmaster.pid").read_text().split()[0]))
         finally:
             run("pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")

@@ -32,7 +32,7 @@ import polars as pl
 import yaml
 from verdicts import machine, verdict
 
-from recap_assets.defs.assets import asset_key, assets_of
+from recap_assets.defs.assets import assets_of
 from recap_assets.defs.session import Session
 from recap_assets.mixing.thresholds import score_histogram
 from recap_assets.orchestration.graph import Graph, Outcome, Step
@@ -56,7 +56,7 @@ WORDS = (
     "table street mountain beach vintage new free shipping sale buy online men women shirt shoes "
     "car engine flower garden house window night morning snow river bridge tower people standing "
     "sitting next to white black green background close up view from above city park tree bird"
-).split()
+)
 PHRASES = 4_000
 
 
@@ -82,7 +82,9 @@ class Pool:
         self._tables = tables
         self._rows = rows
         random = np.random.default_rng(0)
-        phrases = [" ".join(random.choice(WORDS, random.integers(3, 8))) for _ in range(PHRASES)]
+        phrases = [
+            " ".join(random.choice(WORDS.split(), random.integers(3, 8))) for _ in range(PHRASES)
+        ]
         self._phrases = pl.Series(phrases)
 
     def writers(self) -> Mapping[str, Callable[[Step], Outcome]]:

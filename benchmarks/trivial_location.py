@@ -1,7 +1,7 @@
-"""A code location of two assets that compute nothing: what is left is the platform's own cost.
+"""A code location of assets that compute nothing: what is left is the platform's own cost.
 
-Both are made by the platform's own factory: `embedded_world/pool` reads nothing, `raw_pool` reads
-the same partition of it. RECAP_TRIVIAL_PARTITIONS says how many partitions the pool has.
+They are the partitioned assets of the tiny experiment, made by the platform's own factory, on a
+pool of as many partitions as RECAP_TRIVIAL_PARTITIONS says.
 """
 
 import os
@@ -14,13 +14,19 @@ import dagster as dg
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from recap_assets.defs.assets import assets_of
-from recap_assets.orchestration.graph import Graph, Outcome, Step
+from recap_assets.orchestration.graph import Graph, Node, Outcome, Step
 from recap_assets.stages.graph import build_graph
 from recap_assets.stages.setting import Setting
 from recap_assets.storage.workspace import Workspace
 from recap_assets_tests.tiny import tiny_experiment
 
 UPSTREAM, ASSET = "embedded_world/pool", "raw_pool"
+"""One that reads nothing, and one that reads the same partition of it."""
+
+ASSETS = (
+    UPSTREAM, ASSET, "synthetic_captions/a", "image_embeddings/clip", "clip_scores/clip/raw",
+    "clip_scores/clip/a",
+)  # fmt: skip
 PARTITIONS_VARIABLE = "RECAP_TRIVIAL_PARTITIONS"
 
 
@@ -39,8 +45,12 @@ def trivial_graph() -> Graph:
     experiment = tiny_experiment(pool=pool)
     setting = Setting(experiment, Workspace(Path(os.environ["RECAP_DATA"]), "trivial"))
     real = build_graph(setting).nodes
-    nodes = [replace(real[key], compute=nothing, checks=()) for key in (UPSTREAM, ASSET)]
-    return Graph(nodes, lambda _: keys)
+    return Graph([_trivial(real[key]) for key in ASSETS], lambda _: keys)
+
+
+def _trivial(node: Node) -> Node:
+    reads = tuple(dep for dep in node.dependencies if dep.asset in ASSETS)
+    return replace(node, compute=nothing, dependencies=reads, checks=())
 
 
 def definitions(*, in_pools: bool = True) -> dg.Definitions:

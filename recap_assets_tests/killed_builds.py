@@ -1,13 +1,11 @@
 """A build that is killed again and again: what must hold after each kill, and at the end."""
 
 import os
-import random
 import signal
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +28,9 @@ OF_EVENTS = ("lineage", "experiments")
 
 Versions = Mapping[tuple[str, str], str]
 """Data version by asset and partition, as recorded."""
+
+Contents = Mapping[str, str]
+"""A hash of each table's rows, read in plain polars."""
 
 
 @dataclass(frozen=True)
@@ -128,14 +129,6 @@ class KilledBuild:
                 for partition, record in records.latest(asset).items()
             }
 
-    def contents(self) -> Mapping[str, str]:
-        """A hash of each table's rows, read in plain polars."""
-        return {
-            folder.name: frame_version(pl.read_delta(str(folder)))
-            for folder in sorted((self.workspace.root / "tables").glob("*/"))
-            if folder.name not in OF_EVENTS
-        }
-
     def check_no_run_is_open(self) -> None:
         """What was killed is not shown as going on."""
         with self.opened() as (_, instance):
@@ -177,31 +170,26 @@ class Opened:
 
 def kill_until_built(
     make: Callable[[int], KilledBuild],
-    expected: KilledBuild,
-    *,
-    kills: int,
-    longest: float,
-    seed: int,
+    moments: Iterable[float],
+    versions: Versions,
+    contents: Contents,
 ) -> Iterator[Killed]:
-    """Kill builds at random moments; each ends equal to the undisturbed one.
+    """Kill builds at the given moments; each ends equal to the undisturbed one.
 
     Args:
         make: A fresh build by number; the next one is begun when one finished before its kill.
-        expected: The undisturbed build.
-        kills: How many in all.
-        longest: Each kill comes after a random time up to this, in seconds.
-        seed: Of the random times.
+        moments: Seconds from a build's start to its kill, one after the other.
+        versions: Of the undisturbed build.
+        contents: Of the undisturbed build.
 
     Raises:
         AssertionError: Something was broken, lost, done twice or different.
     """
-    moments = random.Random(seed)  # noqa: S311 - no secret
-    versions, contents = expected.versions(), expected.contents()
-    number = n_killed = 0
+    number = 0
     build = make(number)
     known: Versions = {}
-    while n_killed < kills:
-        killed = build.kill(moments.uniform(0.0, longest))
+    for moment in moments:
+        killed = build.kill(moment)
         found = build.versions()
         assert known.items() <= found.items(), "a record of before the kill is gone or changed"
         known = found
@@ -210,22 +198,22 @@ def kill_until_built(
             check_equal(build, versions, contents)
             number, known = number + 1, {}
             build = make(number)
-        else:
-            n_killed += 1
     build.finish()
     check_equal(build, versions, contents)
 
 
-def check_equal(build: KilledBuild, versions: Versions, contents: Mapping[str, str]) -> None:
+def check_equal(build: KilledBuild, versions: Versions, contents: Contents) -> None:
     """The finished build holds the very content of the undisturbed one."""
     assert build.versions() == versions
-    assert build.contents() == contents
+    assert contents_of(build.workspace) == contents
     build.check_no_run_is_open()
     build.check_nothing_was_recorded_twice()
 
 
-def timed(build: KilledBuild) -> float:
-    """Build to the end; seconds."""
-    started = time.monotonic()
-    build.finish()
-    return time.monotonic() - started
+def contents_of(workspace: Workspace) -> Contents:
+    """The content of every table that does not tell of runs and times."""
+    return {
+        folder.name: frame_version(pl.read_delta(str(folder)))
+        for folder in sorted((workspace.root / "tables").glob("*/"))
+        if folder.name not in OF_EVENTS
+    }
