@@ -49,7 +49,6 @@ from recap_assets.storage.tables import TableStore
 
 TARGET_SECONDS = 30.0
 REPOSITORY = Path(__file__).parents[1]
-SCRIPT = Path(__file__).with_name("curation.py")
 TOP, EDITED_TOP = 0.3, 0.25
 WORDS = (
     "red blue old small large wooden photo image of a the on in with and dog cat bicycle kitchen "
@@ -121,7 +120,7 @@ class Pool:
         written = self._tables.replace(
             RAW_POOL, {"partition": step.partition}, rows.with_columns(reject_reason=reason)
         )
-        return Outcome(written.data_version, n)
+        return Outcome(written.data_version, n, written=(written,))
 
     def captions(self, step: Step) -> Outcome:
         random, n = self._random("captions", step), self._rows
@@ -135,7 +134,8 @@ class Pool:
             reject_reason=pl.lit(None, pl.String),
         )
         at = {"source": "blip", "partition": step.partition}
-        return Outcome(self._tables.replace(SYNTHETIC_CAPTIONS, at, rows).data_version, n)
+        written = self._tables.replace(SYNTHETIC_CAPTIONS, at, rows)
+        return Outcome(written.data_version, n, written=(written,))
 
     def scores(self, source: str, step: Step) -> Outcome:
         random, n = self._random(source, step), self._rows
@@ -148,8 +148,9 @@ class Pool:
             rows = rows.join(usable, on="uid").with_columns(score=pl.when(has_text).then("score"))
             rows = rows.drop("text")
         at = {"scorer": "l14", "source": source, "partition": step.partition}
-        self._tables.replace(SCORE_HISTOGRAMS, at, score_histogram(rows["score"]))
-        return Outcome(self._tables.replace(CLIP_SCORES, at, rows).data_version, rows.height)
+        counted = self._tables.replace(SCORE_HISTOGRAMS, at, score_histogram(rows["score"]))
+        written = self._tables.replace(CLIP_SCORES, at, rows)
+        return Outcome(written.data_version, rows.height, written=(written, counted))
 
     def _images(self, step: Step) -> pl.DataFrame:
         random = self._random("uid", step)
@@ -183,7 +184,9 @@ def write_tables(session: Session, rows: int) -> None:
         if key in writers
     ]
     instance = session.open_instance()
-    assets = assets_of(Graph(nodes, lambda _: list(session.setting.partitions)), in_pools=False)
+    assets = assets_of(
+        Graph(nodes, lambda _: list(session.setting.partitions)), session.setting, in_pools=False
+    )
     job = dg.Definitions(assets=assets).resolve_implicit_global_asset_job_def()
     keys = list(session.setting.partitions)
     done = job.execute_in_process(
@@ -200,8 +203,8 @@ def write_tables(session: Session, rows: int) -> None:
 def build(session: Session, refusing: Path, jobs: int) -> tuple[float, float]:
     """`recap build`; its seconds by the clock and of processor time."""
     command = [
-        sys.executable, str(SCRIPT), "-e", str(session.path), "build", "--yes",
-        "--jobs", str(jobs),
+        sys.executable, "-m", "recap_assets.cli.main", "-e", str(session.path), "build", "--yes",
+        "--select", "curated_mixes/*", "--jobs", str(jobs),
     ]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": f"{refusing}:{REPOSITORY}"}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)

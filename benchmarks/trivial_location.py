@@ -39,22 +39,19 @@ def partition_keys() -> list[str]:
     return [f"{i:05d}" for i in range(int(os.environ[PARTITIONS_VARIABLE]))]
 
 
-def trivial_graph() -> Graph:
+def definitions(*, in_pools: bool = True) -> dg.Definitions:
     keys = partition_keys()
     pool = {"kind": "embedded", "samples": len(keys), "samples_per_shard": 1}
     experiment = tiny_experiment(pool=pool)
     setting = Setting(experiment, Workspace(Path(os.environ["RECAP_DATA"]), "trivial"))
     real = build_graph(setting).nodes
-    return Graph([_trivial(real[key]) for key in ASSETS], lambda _: keys)
+    graph = Graph([_trivial(real[key]) for key in ASSETS], lambda _: keys)
+    return dg.Definitions(assets=assets_of(graph, setting, in_pools=in_pools))
 
 
 def _trivial(node: Node) -> Node:
     reads = tuple(dep for dep in node.dependencies if dep.asset in ASSETS)
     return replace(node, compute=nothing, dependencies=reads, checks=())
-
-
-def definitions(*, in_pools: bool = True) -> dg.Definitions:
-    return dg.Definitions(assets=assets_of(trivial_graph(), in_pools=in_pools))
 
 
 if PARTITIONS_VARIABLE in os.environ:
