@@ -192,9 +192,7 @@ def measure_all(sides: Sequence[Side], sizes: Sequence[int], rounds: int) -> Tim
 
 
 def report(times: Times) -> None:
-    print(
-        "\n| storage | run by | partitions | s a run | of processor time | ms a partition | events |"
-    )
+    print("\n| storage | run by | partitions | s a run | processor s | ms each | events |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for (storage, way), by_size in times.items():
         for n, taken in by_size.items():

@@ -16,14 +16,13 @@ import polars as pl
 import yaml
 
 from recap_assets.defs.assets import asset_key
-from recap_assets.defs.events import DagsterRecords
 from recap_assets.defs.session import Session
-from recap_assets.specs.tables import TABLES
+from recap_assets.specs.tables import EXPERIMENTS, LINEAGE, TABLES
 from recap_assets.storage.content import frame_version
 from recap_assets.storage.workspace import Workspace
 
 REPOSITORY = Path(__file__).parents[1]
-OF_EVENTS = ("lineage", "experiments")
+OF_EVENTS = (LINEAGE.name, EXPERIMENTS.name)
 """Tables that tell of runs and times, which no two builds share."""
 
 Versions = Mapping[tuple[str, str], str]
@@ -122,7 +121,7 @@ class KilledBuild:
         if not (self.workspace.instance / "event_log.db").exists():
             return {}
         with self.opened() as (session, instance):
-            records = DagsterRecords(instance)
+            records = session.records(instance)
             return {
                 (asset, partition): record.data_version
                 for asset in session.graph.nodes
@@ -202,10 +201,20 @@ def kill_until_built(
     check_equal(build, versions, contents)
 
 
+def check_lineage(build: KilledBuild, versions: Versions) -> None:
+    """The newest event of every partition is in the lineage, also of steps that were killed."""
+    lineage = pl.read_delta(build.workspace.tables.uri(LINEAGE)).sort("event_id")
+    newest = lineage.unique(["asset", "partition"], keep="last")
+    told = newest.select("asset", "partition", "data_version").iter_rows()
+    assert {(asset, partition): version for asset, partition, version in told} == versions
+    assert not lineage.select("asset", "partition", "event_id").is_duplicated().any()
+
+
 def check_equal(build: KilledBuild, versions: Versions, contents: Contents) -> None:
     """The finished build holds the very content of the undisturbed one."""
     assert build.versions() == versions
     assert contents_of(build.workspace) == contents
+    check_lineage(build, versions)
     build.check_no_run_is_open()
     build.check_nothing_was_recorded_twice()
 
