@@ -14,6 +14,8 @@ work. Each way, size and storage is run once in each round, in turns; medians ar
 least-squares line of seconds over partitions, and what that makes of a partition's share when a run
 takes k partitions.
 
+Waiting for the disk is in the seconds by the clock; TMPDIR=/dev/shm leaves it out.
+
     python benchmarks/run_overhead.py [--rounds 3] [--sizes 1 16 256] [--storage sqlite postgres]
 """
 
@@ -186,8 +188,9 @@ def measure_all(sides: Sequence[Side], sizes: Sequence[int], rounds: int) -> Tim
         for size in sizes:
             for way in WAYS:
                 for side in sides if turn % 2 == 0 else sides[::-1]:
-                    times[side.storage, way][size].append(side.measure(way, size))
-        print(f"round {turn + 1} of {rounds} done", flush=True)
+                    taken = side.measure(way, size)
+                    times[side.storage, way][size].append(taken)
+                    print(f"{side.storage}, {way}, {size}: {taken}", flush=True)
     return times
 
 
