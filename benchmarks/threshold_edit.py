@@ -29,6 +29,7 @@ from tempfile import TemporaryDirectory
 import dagster as dg
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import yaml
 from verdicts import machine, verdict
 
@@ -170,8 +171,8 @@ def _draw(random: np.random.Generator, n: int) -> pl.Series:
 
 
 def _bytes(random: np.random.Generator, n: int, width: int) -> pl.Series:
-    packed = np.frombuffer(random.bytes(n * width), dtype=f"V{width}")
-    return pl.Series(packed.tolist(), dtype=pl.Binary)
+    packed = pa.py_buffer(random.bytes(n * width))
+    return pl.Series(pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), n, [None, packed]))
 
 
 def write_tables(session: Session, rows: int) -> None:
