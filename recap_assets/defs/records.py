@@ -232,11 +232,11 @@ def _remember_columns(instance: dg.DagsterInstance) -> None:
     on_connection = storage._has_asset_key_col_on_connection  # noqa: SLF001 - a test holds it
     anywhere = storage.has_asset_key_col
 
-    def has_on_connection(connection: Connection, name: str) -> bool:
+    def has_on_connection(conn: Connection, column_name: str) -> bool:
         # A migration adds columns and takes none away.
-        if name not in known and on_connection(connection, name):
-            known.add(name)
-        return name in known
+        if column_name not in known and on_connection(conn, column_name):
+            known.add(column_name)
+        return column_name in known
 
     storage.known_columns = known  # type: ignore[attr-defined]
     storage._has_asset_key_col_on_connection = has_on_connection  # noqa: SLF001
