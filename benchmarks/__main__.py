@@ -28,6 +28,10 @@ QUICK: dict[str, tuple[str, ...]] = {
         "--set", "pool.samples=400", "--set", "pool.samples_per_shard=200",
         "--set", "training.samples_seen=1024",
     ),
+    "run_overhead": ("--rounds", "1", "--sizes", "1", "16", "--storage", "sqlite"),
+    "status_page": ("--partitions", "500", "--rounds", "1"),
+    "threshold_edit": ("--images", "64_000", "--partitions", "4", "--rounds", "1"),
+    "kills": ("--kills", "2"),
 }  # fmt: skip
 """Every benchmark in its order, with the options of a quick look: sizes too small to be quoted."""
 

@@ -108,6 +108,7 @@ def _build(
 
     # The event is logged before the claim is let go, so that whoever waited finds it.
     with setting.workspace.claims.hold(name, waits):
+        records.look([node.key, *(dependency.asset for dependency in node.dependencies)])
         built = build_partition(
             graph,
             records,

@@ -17,7 +17,7 @@ Rules of the language, where the words of a mix leave them open:
 - `join` needs the text of every source; its candidate number is the first source's.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -54,6 +54,7 @@ from recap_assets.specs.mixes import (
     sources_used,
 )
 from recap_assets.specs.tables import CURATED_MIXES, THRESHOLDS
+from recap_assets.storage.sorting import sort_rows
 
 PAIR_SCHEMA = pl.Schema(
     {n: t for n, t in CURATED_MIXES.schema.items() if n not in ("mix", "partition", "image_hash")}
@@ -162,10 +163,7 @@ class Images:
         if all(part["uid"].equals(uids) for part in parts[1:]):
             frame = pl.concat([part.drop("uid") for part in parts], how="horizontal")
             return cls(_with_shard(frame.insert_column(0, uids)), has_texts)
-        index = pl.concat([part.select("uid") for part in parts]).unique()
-        for part in parts:
-            index = index.join(part, on="uid", how="left")
-        return cls(_with_shard(index), has_texts)
+        return cls(_with_shard(_side_by_side(parts)), has_texts)
 
 
 @dataclass(frozen=True)
@@ -190,7 +188,8 @@ class Decision:
 
     def emit(self) -> pl.DataFrame:
         """The pairs, as `select` returns them."""
-        return pl.concat([_emit(self, pairs) for pairs in self.pairs]).sort(_PAIR_ORDER)
+        parts = [_emit(self, pairs) for pairs in self.pairs]
+        return sort_rows(pl.concat(parts), _PAIR_ORDER)
 
 
 def decide(
@@ -490,6 +489,22 @@ def _best_candidates(candidates: pl.DataFrame, source: str, *, has_texts: bool) 
     return one.select(
         pl.col(name).alias(f"{name}.{source}" if name != "uid" else name) for name in kept
     )
+
+
+def _side_by_side(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """A row for every uid of any part, which are unique in each; nulls where a part lacks it."""
+    widest = max(parts, key=len)
+    frame = _extended(widest, [part for part in parts if part is not widest])
+    # Mostly one source has every image, and the union of all uids need not be computed.
+    if all(frame.height - frame[part.columns[1]].null_count() == part.height for part in parts):
+        return frame
+    return _extended(pl.concat([part.select("uid") for part in parts]).unique(), parts)
+
+
+def _extended(index: pl.DataFrame, parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    for part in parts:
+        index = index.join(part, on="uid", how="left")
+    return index
 
 
 def _with_shard(frame: pl.DataFrame) -> pl.DataFrame:

@@ -7,7 +7,7 @@ import polars as pl
 from recap_assets.mixing.scores import ScoreView
 from recap_assets.mixing.selection import cutoffs_needed, realise, select
 from recap_assets.mixing.trial import try_mixes
-from recap_assets.mixing.uids import read_subset
+from recap_assets.mixing.uids import has_repeats, read_subset
 from recap_assets.orchestration.checks import Check, Verdict
 from recap_assets.orchestration.graph import Dependency, Node, Outcome, Step
 from recap_assets.reporting.previews import preview_markdown
@@ -187,11 +187,18 @@ def candidates_of(
         scored = setting.workspace.tables.read(
             CLIP_SCORES, scorer=scorer, source=source, partition=partition
         )
-        frame = texts.join(
-            scored.select("uid", "candidate", "score"), on=["uid", "candidate"], how="left"
-        )
-        frames.append(frame.with_columns(source=pl.lit(source)))
+        frames.append(_with_scores(texts, scored).with_columns(source=pl.lit(source)))
     return pl.concat(frames)
+
+
+def _with_scores(texts: pl.DataFrame, scored: pl.DataFrame) -> pl.DataFrame:
+    """The texts with a column `score`, null where there is none."""
+    # Both slices lie in the order of shard and uid, so that row mostly stands beside row.
+    if texts.select("uid", "candidate").equals(scored.select("uid", "candidate")):
+        return texts.with_columns(scored["score"])
+    return texts.join(
+        scored.select("uid", "candidate", "score"), on=["uid", "candidate"], how="left"
+    )
 
 
 def sets_of(setting: Setting, mix: Mix) -> Mapping[str, pl.Series]:
@@ -261,8 +268,7 @@ def _pairs_are_sound(setting: Setting, name: str) -> Check:
         rows = setting.workspace.tables.scan(CURATED_MIXES, mix=name)
         chosen = rows.filter(pl.col("partition").is_in(partitions))
         pairs = chosen.select("uid", "source", "rule", "weight", "text").collect()
-        rules = pairs.group_by("uid").agg(pl.col("rule").n_unique())
-        twice = rules.filter(pl.col("rule") > 1).height if first_only else 0
+        twice = _of_two_rules(pairs) if first_only and has_repeats(pairs["uid"]) else 0
         weight = pl.col("weight")
         bad = pairs.filter(~(weight.is_finite() & (weight > 0)) | (pl.col("text") == "")).height
         shares = pairs.group_by("source").agg(share=pl.len() / pairs.height).sort("source")
@@ -276,3 +282,8 @@ def _pairs_are_sound(setting: Setting, name: str) -> Check:
         "Every pair has text and a positive weight; no image took two rules of a first-only mix.",
         judge,
     )
+
+
+def _of_two_rules(pairs: pl.DataFrame) -> int:
+    rules = pairs.group_by("uid").agg(pl.col("rule").n_unique())
+    return rules.filter(pl.col("rule") > 1).height

@@ -1,0 +1,51 @@
+"""Rows come in the very order that sorting by all keys gives."""
+
+import polars as pl
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recap_assets.storage.sorting import sort_rows
+
+COLUMNS = {
+    pl.Int16: st.integers(-1, 1),
+    pl.Float32: st.sampled_from([0.0, -0.0, 1.5, float("nan"), float("-inf")]),
+    pl.Boolean: st.booleans(),
+    pl.String: st.sampled_from(
+        ["", "a", "eight ch", "eight ch\x00", "eight chars", "\U0001f600" * 3]
+    ),
+    pl.Binary: st.sampled_from([b"8 bytes.", b"8 bytes.\x00", b"8 bytes.\x01", b"\xff" * 16]),
+}
+
+
+@st.composite
+def frames(draw: st.DrawFn) -> pl.DataFrame:
+    n = draw(st.integers(0, 12))
+    dtypes = draw(st.lists(st.sampled_from(list(COLUMNS)), min_size=1, max_size=5))
+    columns = []
+    for i, dtype in enumerate(dtypes):
+        values = COLUMNS[dtype] if draw(st.booleans()) else st.none() | COLUMNS[dtype]
+        drawn = draw(st.lists(values, min_size=n, max_size=n))
+        columns.append(pl.Series(f"column {i}", drawn, dtype=dtype))
+    return pl.DataFrame(columns)
+
+
+@settings(deadline=None)
+@given(frames())
+def test_the_order_is_that_of_all_keys(frame: pl.DataFrame) -> None:
+    assert sort_rows(frame, frame.columns).equals(frame.sort(frame.columns, nulls_last=True))
+
+
+@settings(deadline=None)
+@given(frames())
+def test_some_columns_are_no_keys(frame: pl.DataFrame) -> None:
+    carried = frame.with_row_index("carried")
+    keys = frame.columns
+    expected = carried.sort(*keys, nulls_last=True).select(keys)
+    found = sort_rows(carried, keys)
+    assert found.select(keys).equals(expected)
+    assert found.sort("carried").equals(carried)
+
+
+def test_rows_tied_at_the_leading_numbers_are_sorted_by_the_rest() -> None:
+    frame = pl.DataFrame({"n": [2, 1, 2, 2, 1], "text": ["b", "z", "a", "c", "y"], "k": range(5)})
+    assert sort_rows(frame, ["n", "text"])["k"].to_list() == [4, 1, 2, 0, 3]
