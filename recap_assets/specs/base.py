@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
@@ -21,12 +21,18 @@ class Spec(BaseModel):
         fields = type(self).model_fields
         return self.model_copy(update={name: fields[name].default for name in names})
 
+    def all_but(self, *names: str) -> Mapping[str, object]:
+        """The fields as JSON values but for these: what changes no result decides nothing."""
+        return self.model_dump(mode="json", exclude=set(names))
+
     def canonical(self) -> str:
         """The spec as JSON with sorted keys: the same for any order, spacing or comments."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
 
 
-def deciding(**parts: "Spec | str | float | bool | Sequence[str] | None") -> str:
+def deciding(
+    **parts: "Spec | Mapping[str, object] | str | float | bool | Sequence[str] | None",
+) -> str:
     """What decides a node's content as canonical JSON: what is at its default is said as well."""
     values = {
         name: part.model_dump(mode="json") if isinstance(part, Spec) else part

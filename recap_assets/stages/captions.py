@@ -1,6 +1,6 @@
 """Synthetic captions: every usable image captioned by one source."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
 
@@ -56,9 +56,9 @@ def _node(setting: Setting, name: str, spec: Source) -> Node:
     )
 
 
-def _what_decides(spec: Source) -> Source:
+def _what_decides(spec: Source) -> Mapping[str, object]:
     # Batch size and device change the speed and not the captions, so they change no version.
-    return spec.at_default("batch_size", "device")
+    return spec.all_but("batch_size", "device")
 
 
 def caption_partition(setting: Setting, name: str, step: Step) -> Outcome:

@@ -45,7 +45,7 @@ def _decides(setting: Setting, *sources: str) -> str:
     return deciding(
         tokeniser=TOKENISER,
         lexicon=lexicon_hash(nouns_of(setting)),
-        diversity=setting.experiment.diversity.at_default("nouns"),
+        diversity=setting.experiment.diversity.all_but("nouns"),
         sources=sorted(sources),
     )
 

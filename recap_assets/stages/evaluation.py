@@ -151,7 +151,7 @@ def _no_leak(setting: Setting) -> Check:
 
 
 def _results_node(setting: Setting, mix: str) -> Node:
-    tasks = setting.experiment.evaluation.at_default("average", "batch_size")
+    tasks = setting.experiment.evaluation.all_but("average", "batch_size")
     return Node(
         key=results_asset(mix),
         stage=STAGE,

@@ -51,8 +51,8 @@ def nodes(setting: Setting) -> list[Node]:
 
 
 def _decides(setting: Setting, mix: Mix) -> str:
-    spec = mix.at_default("description", "leave_one_source_out")
-    return deciding(mix=spec.model_copy(update={"scorer": setting.experiment.scorer_of(mix)}))
+    fields = mix.all_but("description", "leave_one_source_out")
+    return deciding(mix={**fields, "scorer": setting.experiment.scorer_of(mix)})
 
 
 def _values_version(thresholds: pl.DataFrame) -> str:

@@ -1,6 +1,6 @@
 """Image embeddings once for each scorer, and the score of every caption of every source."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -107,9 +107,9 @@ def _trained(spec: ScorerSpec) -> tuple[Dependency, ...]:
     return (models.dependency(spec.model),) if isinstance(spec, EmbeddedScorer) else ()
 
 
-def _what_decides(spec: ScorerSpec) -> ScorerSpec:
+def _what_decides(spec: ScorerSpec) -> Mapping[str, object]:
     # Batch size and device change the speed and not the scores, so they change no version.
-    return spec.at_default("batch_size", "device")
+    return spec.all_but("batch_size", "device")
 
 
 def embed_partition(setting: Setting, name: str, step: Step) -> Outcome:

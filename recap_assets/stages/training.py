@@ -37,7 +37,7 @@ def nodes(setting: Setting) -> list[Node]:
 
 def _node(setting: Setting, mix: str) -> Node:
     training = setting.experiment.training
-    decisive = training.at_default("seeds", "checkpoint_every")
+    decisive = training.all_but("seeds", "checkpoint_every")
     return Node(
         key=asset(mix),
         stage=STAGE,
