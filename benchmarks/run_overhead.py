@@ -175,6 +175,7 @@ def wait_for_children() -> None:
     """Let code servers end before the database that they look at."""
     for child in psutil.Process().children():
         if "api" in child.cmdline():
+            child.terminate()
             child.wait(60)
 
 
