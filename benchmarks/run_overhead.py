@@ -53,8 +53,10 @@ REPOSITORY = Path(__file__).parents[1]
 LOCATION = Path(__file__).with_name("trivial_location.py")
 WAYS = ("driver", "in_process", "multiprocess")
 CANDIDATES = (1, 4, 16, 64, 128, 256)
-TARGET_SHARE = 0.25
-"""A run's own cost should be at most this part of what its partitions' events cost."""
+CHEAPEST_SECONDS = 2.0
+"""What the cheapest work on a partition takes: a mix of 400,000 images, see threshold_edit.py."""
+
+TARGET_SHARE = 0.1
 
 
 def dagster_yaml(storage: str) -> dict[str, Any]:
@@ -173,6 +175,7 @@ def wait_for_children() -> None:
     """Let code servers end before the database that they look at."""
     for child in psutil.Process().children():
         if "api" in child.cmdline():
+            child.terminate()
             child.wait(60)
 
 
@@ -214,9 +217,9 @@ def report(times: Times) -> None:
             shares = ", ".join(f"{1000 * (a / k + b):.0f}" for k in CANDIDATES)
             print(f"| {storage} | {way} | {clock} | {a:.2f} | {1000 * b:.0f} | {shares} |")
             verdict(
-                f"own cost of a run : that of its {PARTITIONS_PER_RUN} partitions "
+                f"own cost of a partition, {PARTITIONS_PER_RUN} a run : the cheapest work on one "
                 f"({storage}, {way}, {clock})",
-                a / (b * PARTITIONS_PER_RUN), TARGET_SHARE, at_most=True,
+                (a / PARTITIONS_PER_RUN + b) / CHEAPEST_SECONDS, TARGET_SHARE, at_most=True,
             )  # fmt: skip
 
 
