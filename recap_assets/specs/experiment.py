@@ -5,6 +5,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from recap_assets.specs.automation import Automation
 from recap_assets.specs.base import Name, Spec, fingerprint_of
 from recap_assets.specs.evaluation import Evaluation
 from recap_assets.specs.mixes import (
@@ -93,6 +94,7 @@ class Experiment(Spec):
     training: Training = Training()
     evaluation: Evaluation
     report: Report = Report()
+    automation: Automation = Automation()
 
     @property
     def source_names(self) -> tuple[str, ...]:
