@@ -1,6 +1,5 @@
 """Dagster assets made from the graph: one factory, one body."""
 
-import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
@@ -23,8 +22,6 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning)
 OWNERS = ["team:recap"]
 POOL_PARTITIONS = "pool"
 FORCE_TAG = "recap/force"
-PARTITIONS_PER_RUN_VARIABLE = "RECAP_PARTITIONS_PER_RUN"
-PARTITIONS_PER_RUN = 64
 
 pool_partitions = dg.DynamicPartitionsDefinition(name=POOL_PARTITIONS)
 
@@ -39,7 +36,9 @@ def assets_of(
         setting: The experiment and its workspace, where claims and lineage lie.
         in_pools: Whether a step takes a place in its concurrency pool.
     """
-    return [_asset(graph, setting, node, in_pools=in_pools) for node in graph.nodes.values()]
+    several = setting.experiment.automation.partitions_per_run
+    policy = dg.BackfillPolicy.multi_run(max_partitions_per_run=several)
+    return [_asset(graph, setting, node, policy, in_pools=in_pools) for node in graph.nodes.values()]
 
 
 def asset_key(name: str) -> dg.AssetKey:
@@ -47,12 +46,14 @@ def asset_key(name: str) -> dg.AssetKey:
     return dg.AssetKey(name.split("/"))
 
 
-def _asset(graph: Graph, setting: Setting, node: Node, *, in_pools: bool) -> dg.AssetsDefinition:
+def _asset(
+    graph: Graph, setting: Setting, node: Node, policy: dg.BackfillPolicy, *, in_pools: bool
+) -> dg.AssetsDefinition:
     @dg.asset(
         key=asset_key(node.key),
         deps=[_dep(graph, node, dependency) for dependency in node.dependencies],
         partitions_def=_partitions(graph, node),
-        backfill_policy=_backfill_policy(node),
+        backfill_policy=None if node.dimension == "none" else policy,
         code_version=node.code_version,
         description=node.description,
         group_name=node.stage,
@@ -146,13 +147,6 @@ def _partitions(graph: Graph, node: Node) -> dg.PartitionsDefinition | None:
     if node.dimension == "seed":
         return dg.StaticPartitionsDefinition(list(graph.partitions(node)))
     return None
-
-
-def _backfill_policy(node: Node) -> dg.BackfillPolicy | None:
-    if node.dimension == "none":
-        return None
-    several = int(os.environ.get(PARTITIONS_PER_RUN_VARIABLE, PARTITIONS_PER_RUN))
-    return dg.BackfillPolicy.multi_run(max_partitions_per_run=several)
 
 
 def _check_spec(node: Node, check: Check) -> dg.AssetCheckSpec:
