@@ -7,6 +7,7 @@ from functools import lru_cache, partial
 
 import dagster as dg
 
+from recap_assets.defs.dead_runs import sign
 from recap_assets.defs.events import NO_AUTOMATIC_EVENTS, account_of, materialization
 from recap_assets.defs.lineage import copy_events_of_run, keep_experiment
 from recap_assets.defs.records import DagsterRecords, newest_event
@@ -52,7 +53,7 @@ def _asset(
     @dg.asset(
         key=asset_key(node.key),
         deps=[_dep(graph, node, dependency) for dependency in node.dependencies],
-        partitions_def=_partitions(graph, node),
+        partitions_def=partitions_of(graph, node),
         backfill_policy=None if node.dimension == "none" else policy,
         code_version=node.code_version,
         description=node.description,
@@ -65,7 +66,9 @@ def _asset(
         metadata={"spec": dg.MetadataValue.json(node.decides_value)},
     )
     def body(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
-        partitions = context.partition_keys if context.has_partition_key_range else ("",)
+        sign(context.instance, context.run)
+        # A run over partitions may hold assets that have none.
+        partitions = ("",) if node.dimension == "none" else context.partition_keys
         before = newest_event(context.instance)
         try:
             for partition in partitions:
@@ -141,7 +144,8 @@ def _dep(graph: Graph, node: Node, dependency: Dependency) -> dg.AssetDep:
     return dg.AssetDep(asset_key(dependency.asset), partition_mapping=mapping)
 
 
-def _partitions(graph: Graph, node: Node) -> dg.PartitionsDefinition | None:
+def partitions_of(graph: Graph, node: Node) -> dg.PartitionsDefinition | None:
+    """Dagster's partitions of a node; None where it has none."""
     if node.dimension == "pool":
         return pool_partitions
     if node.dimension == "seed":

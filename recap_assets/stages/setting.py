@@ -75,7 +75,8 @@ class Setting:
             return
         path = self.workspace.manifest
         known = self._known_shards()
-        now = assign(list_shards(pool), known)
+        before = self.shards.values() if path.exists() else ()
+        now = assign(list_shards(pool, before), known)
         # Those that left the pool are remembered, so that no other one ever gets their number.
         numbers = {shard.number for shard in now}
         removed = [shard for shard in known if shard.number not in numbers]

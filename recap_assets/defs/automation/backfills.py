@@ -8,12 +8,11 @@ backfill of all that the stage can do by itself; Dagster splits it into runs of
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import dagster as dg
 from dagster._core.definitions.assets.graph.asset_graph_subset import AssetGraphSubset
-from dagster._core.definitions.events import AssetKeyPartitionKey
 from dagster._core.definitions.partitions.context import partition_loading_context
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._core.execution.backfill import (
@@ -24,7 +23,7 @@ from dagster._core.execution.backfill import (
 )
 from dagster._core.utils import make_new_backfill_id
 
-from recap_assets.defs.assets import asset_key
+from recap_assets.defs.assets import asset_key, partitions_of
 from recap_assets.defs.automation.outlook import Outlook, Watch
 from recap_assets.orchestration.graph import Dimension, Graph
 from recap_assets.orchestration.planner import OutOfDate
@@ -101,16 +100,13 @@ def backfill_job(watch: Watch) -> dg.JobDefinition:
 
     @dg.op(description="Submits a backfill of what is out of date in a stage and can be built.")
     def submit_backfill(context: dg.OpExecutionContext, config: StageToBuild) -> None:
-        entries = buildable(watch.look(context.instance), config.stage)
+        outlook = watch.look(context.instance)
+        entries = buildable(outlook, config.stage)
         if not entries:
             context.log.info(f"everything in {config.stage} that can be built is up to date")
             return
-        asset_graph = context.repository_def.asset_graph
         with partition_loading_context(dynamic_partitions_store=context.instance):
-            subset = AssetGraphSubset.from_asset_partition_set(
-                _asset_partitions(entries), asset_graph
-            )
-            backfill = _backfill(context.instance, config.stage, subset, entries)
+            backfill = _backfill(context.instance, config.stage, outlook.graph, entries)
         context.instance.add_backfill(backfill)
         context.log.info(f"submitted the backfill {backfill.backfill_id}: {backfill.description}")
 
@@ -168,15 +164,8 @@ def is_under_way(instance: dg.DagsterInstance, stage: str) -> bool:
     return bool(runs or instance.get_backfills(BulkActionsFilter(statuses=OPEN, tags=tags)))
 
 
-def _asset_partitions(entries: Sequence[OutOfDate]) -> set[AssetKeyPartitionKey]:
-    return {AssetKeyPartitionKey(asset_key(e.asset), e.partition or None) for e in entries}
-
-
 def _backfill(
-    instance: dg.DagsterInstance,
-    stage: str,
-    subset: AssetGraphSubset,
-    entries: Sequence[OutOfDate],
+    instance: dg.DagsterInstance, stage: str, graph: Graph, entries: Sequence[OutOfDate]
 ) -> PartitionBackfill:
     counts = Counter(entry.asset for entry in entries)
     return PartitionBackfill.from_asset_graph_subset(
@@ -184,13 +173,25 @@ def _backfill(
         backfill_timestamp=time.time(),
         tags={STAGE_TAG: stage},
         dynamic_partitions_store=instance,
-        asset_graph_subset=subset,
+        asset_graph_subset=_subset(graph, entries),
         title=f"{stage}, by its schedule",
-        description="; ".join(_described(counts)),
+        description="; ".join(f"{asset} ({n})" if n > 1 else asset for asset, n in counts.items()),
         run_config=None,
     )
 
 
-def _described(counts: Counter[str]) -> Iterator[str]:
-    for asset, n in counts.items():
-        yield f"{asset} ({n})" if n > 1 else asset
+def _subset(graph: Graph, entries: Sequence[OutOfDate]) -> AssetGraphSubset:
+    keys: dict[str, set[str]] = {}
+    for entry in entries:
+        keys.setdefault(entry.asset, set()).add(entry.partition)
+    definitions = {asset: partitions_of(graph, graph.nodes[asset]) for asset in keys}
+    return AssetGraphSubset(
+        partitions_subsets_by_asset_key={
+            asset_key(asset): definition.subset_with_partition_keys(keys[asset])
+            for asset, definition in definitions.items()
+            if definition is not None
+        },
+        non_partitioned_asset_keys={
+            asset_key(asset) for asset, definition in definitions.items() if definition is None
+        },
+    )

@@ -46,7 +46,8 @@ class Verdict:
         if self.passed:
             return "up to date"
         ((reason, _), *others) = self._reasons()
-        more = f", and {len(others)} more reasons" if others else ""
+        reasons = "reason" if len(others) == 1 else "reasons"
+        more = f", and {len(others)} more {reasons}" if others else ""
         return f"{self._counted(len(self.stale))} out of date: {reason}{more}"
 
     @property

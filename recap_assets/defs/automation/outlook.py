@@ -7,6 +7,7 @@ from threading import Lock
 
 import dagster as dg
 
+from recap_assets.defs.dead_runs import close_dead_runs
 from recap_assets.defs.session import Session
 from recap_assets.orchestration.graph import Graph
 from recap_assets.orchestration.planner import OutOfDate, Plan, plan
@@ -82,6 +83,8 @@ class Watch:
             return self._last[1]
 
     def _look(self, instance: dg.DagsterInstance) -> Outlook:
+        # What a dead run was to build would pass for being built, for ever.
+        close_dead_runs(instance)
         session = self.session()
         graph, records = session.graph, session.records(instance)
         return Outlook(graph, plan(graph, records), VersionReader(graph, records))
