@@ -61,12 +61,10 @@ def services(home: Path, variables: Mapping[str, str], *, pause: float) -> Itera
     """Start all three, and stop them and what they started in the end.
 
     Args:
-        home: DAGSTER_HOME; logs go there too.
+        home: DAGSTER_HOME, with a dagster.yaml; logs go there too.
         variables: The environment: experiment, data folder, instance folder.
-        pause: Seconds between the daemon's looks at backfills and at the queue.
+        pause: Seconds between the daemon's looks at backfills; 30 in the daemon as it is.
     """
-    home.mkdir(parents=True, exist_ok=True)
-    (home / "dagster.yaml").write_text(yaml.safe_dump(_instance(pause)))
     grpc, web = _free_port(), _free_port()
     server = {"host": "localhost", "port": grpc, "location_name": LOCATION}
     workspace = home / "workspace.yaml"
@@ -82,10 +80,10 @@ def services(home: Path, variables: Mapping[str, str], *, pause: float) -> Itera
             *("-m", "dagster", "code-server", "start", "-m", "recap_assets.definitions"),
             *("--port", str(grpc), "--location-name", LOCATION),
         )
-        wait_for(lambda: _answers(grpc), 60, "the code server")
+        wait_for(lambda: _answers(grpc), 180, "the code server")
         start("web", "-m", "dagster_webserver", "-w", str(workspace), "--port", str(web))
         start("daemon", "-c", DAEMON, str(pause), "run", "-w", str(workspace))
-        wait_for(lambda: _answers(web), 60, "the web server")
+        wait_for(lambda: _answers(web), 180, "the web server")
         yield Services(f"http://localhost:{web}", environment)
 
 
@@ -103,16 +101,17 @@ def wait_for(holds: Callable[[], object], seconds: float, what: str) -> None:
         time.sleep(0.5)
 
 
-def _instance(pause: float) -> dict[str, Any]:
-    """The repository's dagster.yaml with a queue that is looked at more often."""
+def write_instance(home: Path) -> None:
+    """Write the repository's dagster.yaml, with a queue that is looked at more often."""
+    home.mkdir(parents=True, exist_ok=True)
     content = yaml.safe_load((REPOSITORY / "dagster.yaml").read_text())
     del content["concurrency"]
     content["run_coordinator"] = {
         "module": "dagster._core.run_coordinator.queued_run_coordinator",
         "class": "QueuedRunCoordinator",
-        "config": {"max_concurrent_runs": 2, "dequeue_interval_seconds": max(1, int(pause))},
+        "config": {"max_concurrent_runs": 2, "dequeue_interval_seconds": 1},
     }
-    return content
+    (home / "dagster.yaml").write_text(yaml.safe_dump(content))
 
 
 @contextlib.contextmanager

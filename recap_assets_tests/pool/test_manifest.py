@@ -86,7 +86,7 @@ def test_without_any_stats_no_tar_is_half_written(tmp_path):
 
 
 def test_a_tar_that_grows_is_left_aside_until_it_ends_or_rests(tmp_path):
-    whole = tar_of({**sample("0"), **sample("1")})
+    whole = tar_of([*sample("0"), *sample("1")])
     path = tmp_path / "00000001.tar"
     tars(tmp_path, "00000000.tar")
     for size in (100, 1_000, 5_000):
