@@ -282,7 +282,6 @@ def launch_run(
             **REPOSITORY_SELECTOR,
             "pipelineName": "__ASSET_JOB",
             "assetSelection": [{"path": asset.split("/")}],
-            "assetCheckSelection": [],
         },
     }
     answer = platform.services.ask(mutation, params=params)["launchPipelineExecution"]
