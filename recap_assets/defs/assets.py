@@ -39,7 +39,9 @@ def assets_of(
     """
     several = setting.experiment.automation.partitions_per_run
     policy = dg.BackfillPolicy.multi_run(max_partitions_per_run=several)
-    return [_asset(graph, setting, node, policy, in_pools=in_pools) for node in graph.nodes.values()]
+    return [
+        _asset(graph, setting, node, policy, in_pools=in_pools) for node in graph.nodes.values()
+    ]
 
 
 def asset_key(name: str) -> dg.AssetKey:

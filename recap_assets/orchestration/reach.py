@@ -9,7 +9,7 @@ from recap_assets.orchestration.planner import OutOfDate, Plan
 def within(graph: Graph, plan: Plan, assets: Collection[str]) -> list[OutOfDate]:
     """What of `assets` is ready, or waits only for what is in the answer itself; upstream first."""
     stale: dict[str, set[str]] = {}
-    for entry in plan.entries:
+    for entry in plan.to_build:
         stale.setdefault(entry.asset, set()).add(entry.partition)
     chosen: dict[str, set[str]] = {}
     found: list[OutOfDate] = []
@@ -17,11 +17,11 @@ def within(graph: Graph, plan: Plan, assets: Collection[str]) -> list[OutOfDate]
     def waits_for_others(node: Node, partition: str, dependency: Dependency) -> bool:
         left = stale.get(dependency.asset, set())
         taken = chosen.get(dependency.asset, set())
-        if dependency.partitions == "same" and node.dimension != "none":
+        if graph.reads_same(node, dependency):
             return partition in left and partition not in taken
         return len(left) > len(taken)
 
-    for entry in plan.entries:
+    for entry in plan.to_build:
         node = graph.nodes.get(entry.asset)
         if node is None or entry.asset not in assets:
             continue

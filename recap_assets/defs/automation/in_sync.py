@@ -29,7 +29,7 @@ class Verdict:
 
     Attributes:
         n_partitions: Partitions that it has.
-        stale: Those that are out of date.
+        stale: Those that are out of date, and those that it has no more and are to be removed.
     """
 
     n_partitions: int
@@ -48,13 +48,13 @@ class Verdict:
         ((reason, _), *others) = self._reasons()
         reasons = "reason" if len(others) == 1 else "reasons"
         more = f", and {len(others)} more {reasons}" if others else ""
-        return f"{self._counted(len(self.stale))} out of date: {reason}{more}"
+        return f"{self._counted()}: {reason}{more}"
 
     @property
     def metadata(self) -> dict[str, dg.MetadataValue]:
         """Counts, and the reasons with the first partitions that each of them concerns."""
         figures: dict[str, dg.MetadataValue] = {
-            "out of date": dg.MetadataValue.int(len(self.stale)),
+            "out of date": dg.MetadataValue.int(self.n_stale),
             "of": dg.MetadataValue.int(self.n_partitions),
         }
         reasons = self._reasons()
@@ -67,14 +67,23 @@ class Verdict:
             figures["other reasons"] = dg.MetadataValue.text(text)
         return figures
 
+    @property
+    def n_stale(self) -> int:
+        """Partitions that are to be built."""
+        return sum(entry.state != "leaving" for entry in self.stale)
+
     def _reasons(self) -> list[tuple[str, list[OutOfDate]]]:
         groups: dict[str, list[OutOfDate]] = {}
         for entry in self.stale:
             groups.setdefault(entry.reason, []).append(entry)
         return sorted(groups.items(), key=lambda group: -len(group[1]))
 
-    def _counted(self, n: int) -> str:
-        return "it is" if self.stale[0].partition == "" else f"{n} of {self.n_partitions} are"
+    def _counted(self) -> str:
+        if not self.n_stale:
+            return f"{len(self.stale)} to be removed"
+        if self.stale[0].partition == "":
+            return "it is out of date"
+        return f"{self.n_stale} of {self.n_partitions} are out of date"
 
 
 def _listed(partitions: Collection[str]) -> str:

@@ -1,7 +1,7 @@
 """The plan as a tick sees it: of the experiment file as it is now, made once a tick."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from threading import Lock
 
@@ -59,7 +59,7 @@ class Watch:
         """
         content = self._session.path.read_bytes()
         if content != self._content:
-            session = Session(self._session.path, self._session.settings)
+            session = replace(self._session)
             was, now = (s.setting.experiment.name for s in (self._session, session))
             if now != was:
                 msg = (

@@ -23,6 +23,7 @@ def stale(partition: str, reason: str = "never built") -> OutOfDate:
         (Verdict(3), "up to date"),
         (Verdict(1, (stale(""),)), "it is out of date: never built"),
         (Verdict(4, (stale("1"), stale("2"))), "2 of 4 are out of date: never built"),
+        (Verdict(4, (OutOfDate("a", "9", "leaving", "left"),)), "1 to be removed: left"),
         (
             Verdict(4, (stale("1", "x"), stale("2", "y"), stale("3", "y"))),
             "3 of 4 are out of date: y, and 1 more reason",
