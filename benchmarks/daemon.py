@@ -5,8 +5,8 @@ asked over GraphQL. The same experiment is built beside it in this process, with
 each edit: what that computes is what the daemon has to compute. Training and what follows are left
 out by `automation.stages`.
 
-1. from nothing, 2. one captioner's temperature, 3. one mix's threshold, 4. keys in another order and
-comments, 5. one shard more, 6. another seed of a greedy captioner: identical captions.
+1. from nothing, 2. one captioner's temperature, 3. one mix's threshold, 4. keys in another order
+and comments, 5. one shard more, 6. another seed of a greedy captioner: identical captions.
 
     python benchmarks/daemon.py [--pause 30]
 """
@@ -52,7 +52,7 @@ Content = dict[str, Any]
 
 
 def experiment() -> Content:
-    def source(**decoding: Any) -> Content:
+    def source(**decoding: str | int) -> Content:
         return {
             "kind": "embedded",
             "model": "captioner",

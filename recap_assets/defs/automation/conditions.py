@@ -88,7 +88,10 @@ class AttemptsLeft(dg.AutomationCondition[dg.AssetKey]):
             if partition in ready and wanted == outlook.wanted(asset, partition)
         }
         launched: set[str] = set()
-        for partition in _partitions(context.candidate_subset):
+        candidates = _partitions(context.candidate_subset)
+        # What was in progress when the plan was made, and no more when that was asked, is built.
+        done = outlook.built_since(asset) if candidates else set()
+        for partition in candidates - done:
             count = counts.setdefault(partition, [outlook.wanted(asset, partition), 0])
             if int(count[1]) < self._max_attempts:
                 count[1] = int(count[1]) + 1

@@ -55,7 +55,7 @@ class Verdict:
         """Counts, and the reasons with the first partitions that each of them concerns."""
         figures: dict[str, dg.MetadataValue] = {
             "out of date": dg.MetadataValue.int(self.n_stale),
-            "of": dg.MetadataValue.int(self.n_partitions),
+            "partitions": dg.MetadataValue.int(self.n_partitions),
         }
         reasons = self._reasons()
         for i, (reason, entries) in enumerate(reasons[:REASONS_SHOWN], start=1):

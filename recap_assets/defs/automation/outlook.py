@@ -11,6 +11,7 @@ from recap_assets.defs.dead_runs import close_dead_runs
 from recap_assets.defs.session import Session
 from recap_assets.orchestration.graph import Graph
 from recap_assets.orchestration.planner import OutOfDate, Plan, plan
+from recap_assets.orchestration.records import Records
 from recap_assets.orchestration.versions import VersionReader
 from recap_assets.specs.loading import ExperimentError
 
@@ -21,7 +22,10 @@ class Outlook:
 
     graph: Graph
     plan: Plan
+    records: Records
     reader: VersionReader
+    events: Mapping[tuple[str, str], int]
+    """The last event of each ready partition when the plan was made; 0 where there was none."""
 
     @cached_property
     def ready(self) -> Mapping[str, Mapping[str, OutOfDate]]:
@@ -35,6 +39,16 @@ class Outlook:
         """The fingerprint that the partition would have if it were up to date, shortened."""
         node = self.graph.nodes[asset]
         return self.reader.inputs(node, partition).fingerprint(node.code_version)[:12]
+
+    def built_since(self, asset: str) -> set[str]:
+        """The partitions that were ready when the plan was made and were built since then."""
+        latest = self.records.latest(asset)
+        return {
+            partition
+            for partition in self.ready.get(asset, {})
+            if (record := latest.get(partition)) is not None
+            and record.event_id != self.events[asset, partition]
+        }
 
 
 class Watch:
@@ -87,4 +101,11 @@ class Watch:
         close_dead_runs(instance)
         session = self.session()
         graph, records = session.graph, session.records(instance)
-        return Outlook(graph, plan(graph, records), VersionReader(graph, records))
+        current, reader = plan(graph, records), VersionReader(graph, records)
+        events = {
+            (entry.asset, entry.partition): record.event_id if record is not None else 0
+            for entry in current.ready
+            for record in [reader.latest(entry.asset).get(entry.partition)]
+        }
+        records.save()
+        return Outlook(graph, current, records, reader, events)

@@ -38,7 +38,7 @@ def test_a_verdict_in_words(verdict: Verdict, words: str) -> None:
 def test_reasons_name_their_first_partitions() -> None:
     entries = tuple(stale(f"{i:02d}", "x" if i else "y") for i in range(13))
     figures = {name: value.value for name, value in Verdict(20, entries).metadata.items()}
-    assert (figures["out of date"], figures["of"]) == (13, 20)
+    assert (figures["out of date"], figures["partitions"]) == (13, 20)
     assert figures["reason 1"] == ("x [01, 02, 03, 04, 05, 06, 07, 08, 09, 10 and 2 more]")
     assert figures["reason 2"] == "y [00]"
 

@@ -27,6 +27,16 @@ def test_an_edit_is_seen_without_loading_anew(
     assert after.wanted(RAW, "00000") != before.wanted(RAW, "00000")
 
 
+def test_what_was_built_after_the_plan_is_told(
+    watch: Watch, instance: dg.DagsterInstance, build: Build
+) -> None:
+    outlook = watch.look(instance)
+    assert outlook.built_since(WORLD) == set()
+    build(WORLD, partitions=("00001",))
+    assert set(outlook.ready[WORLD]) == set(PARTITIONS)
+    assert outlook.built_since(WORLD) == {"00001"}
+
+
 def test_looks_of_one_moment_share_a_plan(watch: Watch, instance: dg.DagsterInstance) -> None:
     moment = object()
     first = watch.look(instance, moment=moment)
