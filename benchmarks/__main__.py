@@ -24,6 +24,7 @@ QUICK: dict[str, tuple[str, ...]] = {
     "scoring": ("--images", "32", "--rounds", "1"),
     "scoring_stage": ("--images", "16", "--samples", "512", "--rounds", "1"),
     "captioning": ("--model", "small", "--rounds", "1"),
+    "daemon": ("--pause", "2"),
     "overhead": (
         "--set", "pool.samples=400", "--set", "pool.samples_per_shard=200",
         "--set", "training.samples_seen=1024",

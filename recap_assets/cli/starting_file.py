@@ -50,6 +50,19 @@ _OWN_POOL = """
 #     rules:
 #       - {use: raw, where: {top: 0.3}}
 #       - {use: blip2}
+#
+# ---------------------------------------------------------------------------------------------
+# What the daemon does by itself while `recap ui` runs. Nothing here changes what is in a table.
+#
+# automation:
+#   enabled: true                              # after an edit, and when shards land in the pool
+#   stages: [pool, captions, scores, diversity, mixes]   # optional: leave out what costs too much
+#   schedules:                                 # backfills of what is out of date, as cron lines
+#     captions: 0 2 * * *                      # every night at two
+#     scores: 15 * * * *                       # every hour
+#   timezone: Europe/Berlin
+#   partitions_per_run: 64
+#   max_attempts: 3                            # launches of a partition that keeps failing
 """
 
 

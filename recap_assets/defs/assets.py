@@ -1,6 +1,5 @@
 """Dagster assets made from the graph: one factory, one body."""
 
-import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
@@ -8,6 +7,7 @@ from functools import lru_cache, partial
 
 import dagster as dg
 
+from recap_assets.defs.dead_runs import DOOR_TAG, sign
 from recap_assets.defs.events import NO_AUTOMATIC_EVENTS, account_of, materialization
 from recap_assets.defs.lineage import copy_events_of_run, keep_experiment
 from recap_assets.defs.origins import Origins
@@ -24,8 +24,6 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning)
 OWNERS = ["team:recap"]
 POOL_PARTITIONS = "pool"
 FORCE_TAG = "recap/force"
-PARTITIONS_PER_RUN_VARIABLE = "RECAP_PARTITIONS_PER_RUN"
-PARTITIONS_PER_RUN = 64
 
 pool_partitions = dg.DynamicPartitionsDefinition(name=POOL_PARTITIONS)
 
@@ -40,7 +38,11 @@ def assets_of(
         setting: The experiment and its workspace, where claims and lineage lie.
         in_pools: Whether a step takes a place in its concurrency pool.
     """
-    return [_asset(graph, setting, node, in_pools=in_pools) for node in graph.nodes.values()]
+    several = setting.experiment.automation.partitions_per_run
+    policy = dg.BackfillPolicy.multi_run(max_partitions_per_run=several)
+    return [
+        _asset(graph, setting, node, policy, in_pools=in_pools) for node in graph.nodes.values()
+    ]
 
 
 def asset_key(name: str) -> dg.AssetKey:
@@ -48,12 +50,14 @@ def asset_key(name: str) -> dg.AssetKey:
     return dg.AssetKey(name.split("/"))
 
 
-def _asset(graph: Graph, setting: Setting, node: Node, *, in_pools: bool) -> dg.AssetsDefinition:
+def _asset(
+    graph: Graph, setting: Setting, node: Node, policy: dg.BackfillPolicy, *, in_pools: bool
+) -> dg.AssetsDefinition:
     @dg.asset(
         key=asset_key(node.key),
         deps=[_dep(graph, node, dependency) for dependency in node.dependencies],
-        partitions_def=_partitions(graph, node),
-        backfill_policy=_backfill_policy(node),
+        partitions_def=partitions_of(graph, node),
+        backfill_policy=None if node.dimension == "none" else policy,
         code_version=node.code_version,
         description=node.description,
         group_name=node.stage,
@@ -65,7 +69,9 @@ def _asset(graph: Graph, setting: Setting, node: Node, *, in_pools: bool) -> dg.
         metadata={"spec": dg.MetadataValue.json(node.decides_value)},
     )
     def body(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
-        partitions = context.partition_keys if context.has_partition_key_range else ("",)
+        sign(context.instance, context.run)
+        # A run over partitions may hold assets that have none.
+        partitions = ("",) if node.dimension == "none" else context.partition_keys
         before = newest_event(context.instance)
         try:
             records = _records(context.instance)
@@ -73,10 +79,8 @@ def _asset(graph: Graph, setting: Setting, node: Node, *, in_pools: bool) -> dg.
             for partition in partitions:
                 _build(context, graph, setting, node, partition, origins)
         finally:
-            keep_experiment(setting)
-            copy_events_of_run(
-                setting, context.instance, context.asset_key, context.run.run_id, before
-            )
+            if DOOR_TAG not in context.run.tags:
+                keep_lineage(context, setting, before)
         yield dg.MaterializeResult(
             metadata=NO_AUTOMATIC_EVENTS,
             check_results=[_check(check, partitions) for check in node.checks],
@@ -152,19 +156,13 @@ def _dep(graph: Graph, node: Node, dependency: Dependency) -> dg.AssetDep:
     return dg.AssetDep(asset_key(dependency.asset), partition_mapping=mapping)
 
 
-def _partitions(graph: Graph, node: Node) -> dg.PartitionsDefinition | None:
+def partitions_of(graph: Graph, node: Node) -> dg.PartitionsDefinition | None:
+    """Dagster's partitions of a node; None where it has none."""
     if node.dimension == "pool":
         return pool_partitions
     if node.dimension == "seed":
         return dg.StaticPartitionsDefinition(list(graph.partitions(node)))
     return None
-
-
-def _backfill_policy(node: Node) -> dg.BackfillPolicy | None:
-    if node.dimension == "none":
-        return None
-    several = int(os.environ.get(PARTITIONS_PER_RUN_VARIABLE, PARTITIONS_PER_RUN))
-    return dg.BackfillPolicy.multi_run(max_partitions_per_run=several)
 
 
 def _check_spec(node: Node, check: Check) -> dg.AssetCheckSpec:

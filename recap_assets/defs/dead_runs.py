@@ -1,11 +1,13 @@
 """Runs whose process is gone: closed, so that nothing waits for them.
 
 A build that was killed leaves runs that look as if they went on, and the places they took in
-concurrency pools.
+concurrency pools. So does a daemon that was killed together with its runs: Dagster notices the end
+of a run's process only while the code server that started it is there.
 """
 
 import os
 import socket
+from functools import lru_cache
 
 import dagster as dg
 
@@ -16,21 +18,33 @@ DRIVER_TAG = "recap/driver"
 
 def driver_tags() -> dict[str, str]:
     """Tags that say which process of which machine a run lives in."""
-    return {DOOR_TAG: DOOR, DRIVER_TAG: f"{socket.gethostname()}:{os.getpid()}"}
+    return {DOOR_TAG: DOOR, DRIVER_TAG: _this_process()}
+
+
+def _this_process() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def sign(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+    """Let a run that Dagster launched say in which process it lives."""
+    if DRIVER_TAG not in run.tags:
+        _sign(instance, run.run_id)
+
+
+@lru_cache(maxsize=1)
+def _sign(instance: dg.DagsterInstance, run_id: str) -> None:
+    # Once for all steps of a run.
+    instance.add_run_tags(run_id, {DRIVER_TAG: _this_process()})
 
 
 def close_dead_runs(instance: dg.DagsterInstance) -> int:
-    """Mark runs of `recap build` on this machine as failed where their process is gone.
+    """Mark runs on this machine as failed where their process is gone.
 
     Returns:
         How many there were.
     """
-    open_runs = instance.get_runs(
-        dg.RunsFilter(
-            tags={DOOR_TAG: DOOR},
-            statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING],
-        )
-    )
+    statuses = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING]
+    open_runs = instance.get_runs(dg.RunsFilter(statuses=statuses))
     dead = [run for run in open_runs if _is_dead(run.tags.get(DRIVER_TAG, ""))]
     for run in dead:
         instance.report_run_failed(run, "the process of this run is gone; what it had done is kept")

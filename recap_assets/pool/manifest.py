@@ -3,8 +3,10 @@
 import hashlib
 import posixpath
 import re
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 import fsspec
@@ -23,6 +25,9 @@ __all__ = [
 
 _GLOB = re.compile(r"[*?\[]")
 _TEMPORARY = re.compile(r"(^|/)[._~]|\.(tmp|temp|part|partial|incomplete|crdownload)(\.|$)|~$")
+_UNFINISHED = "half-written"
+_QUIET_SECONDS = 600
+_END_OF_ARCHIVE = 1024
 _COMPRESSED = (".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz", ".tar.lz4")
 
 
@@ -52,10 +57,18 @@ class Shard(ShardFile):
 
 @dataclass(frozen=True)
 class SkippedFile:
-    """A file that looks like a shard and is not read, and why."""
+    """A file that looks like a shard and is not read, and why.
+
+    Attributes:
+        name: Its path below the pool's folder.
+        reason: Why, in words.
+        is_unfinished: Whether it is a shard that is being written, and will be read when it is
+            complete.
+    """
 
     name: str
     reason: str
+    is_unfinished: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,20 +79,31 @@ class Listing:
     skipped: list[SkippedFile]
 
 
-def list_shards(pool: WebDatasetPool | FolderPool) -> list[ShardFile]:
+def list_shards(
+    pool: WebDatasetPool | FolderPool, before: Iterable[ShardFile] = ()
+) -> list[ShardFile]:
     """The pool's shards, sorted by name. `survey` also tells which files were left aside.
+
+    Args:
+        pool: Where they lie.
+        before: The shards at the last look: one that is being written over is listed as it was.
 
     Raises:
         PoolError: Where there is no folder, no shard or no table of texts.
     """
-    return survey(pool).shards
+    listing = survey(pool)
+    unfinished = {skipped.name for skipped in listing.skipped if skipped.is_unfinished}
+    kept = [shard for shard in before if f"{shard.name}.tar" in unfinished]
+    return sorted([*listing.shards, *kept], key=lambda shard: shard.name)
 
 
 def survey(pool: WebDatasetPool | FolderPool) -> Listing:
     """List the shards and the files left aside: half-written, empty, temporary or compressed tars.
 
     img2dataset writes `NAME_stats.json` when a tar is complete: where some tars have that file,
-    a tar without it is taken for half-written.
+    a tar without it is taken for half-written. So is a local one that changed within the last
+    minutes and lacks the two empty blocks that end an archive; after that it is taken as it is,
+    damaged. An object store shows no object before it is complete.
 
     Raises:
         PoolError: Where there is no folder, no shard or no table of texts.
@@ -107,13 +131,16 @@ def survey_tars(where: str) -> Listing:
     skipped: list[SkippedFile] = []
     for path in sorted(found, key=names.__getitem__):
         reason = _why_not(path, names[path], found[path], stats)
+        if reason is None and isinstance(fs, LocalFileSystem) and _is_growing(Path(path)):
+            reason = f"{_UNFINISHED}: it changed just now and has no end-of-archive mark"
         if reason is None:
             version = version_of(found[path], path, is_local=isinstance(fs, LocalFileSystem))
             name = names[path].removesuffix(".tar")
             url = path if isinstance(fs, LocalFileSystem) else fs.unstrip_protocol(path)
             shards.append(ShardFile(name, url, int(found[path]["size"]), version))
         elif reason:
-            skipped.append(SkippedFile(names[path], reason))
+            is_unfinished = reason.startswith(_UNFINISHED)
+            skipped.append(SkippedFile(names[path], reason, is_unfinished))
     if not shards:
         raise PoolError(_no_shards(where, skipped))
     return Listing(shards, skipped)
@@ -165,8 +192,19 @@ def _why_not(path: str, name: str, info: dict, stats: set[str]) -> str | None:
     if not info["size"]:
         return "empty"
     if stats and path.removesuffix(".tar") + "_stats.json" not in stats:
-        return "half-written: it has no _stats.json, and other shards have"
+        return f"{_UNFINISHED}: it has no _stats.json, and other shards have"
     return None
+
+
+def _is_growing(path: Path) -> bool:
+    """Whether a tar changed within the last minutes and does not end as a complete one does."""
+    stat = path.stat()
+    if time.time() - stat.st_mtime > _QUIET_SECONDS:
+        return False
+    with path.open("rb") as file:
+        file.seek(max(0, stat.st_size - _END_OF_ARCHIVE))
+        tail = file.read(_END_OF_ARCHIVE)
+    return len(tail) < _END_OF_ARCHIVE or any(tail)
 
 
 def _find_folder(fs: AbstractFileSystem, root: str, where: str) -> dict[str, dict]:

@@ -5,6 +5,7 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
+from recap_assets.specs.automation import Automation
 from recap_assets.specs.base import Name, Spec, fingerprint_of
 from recap_assets.specs.evaluation import Evaluation
 from recap_assets.specs.left_out import captions_used, left_out_name, with_left_out
@@ -88,6 +89,7 @@ class Experiment(Spec):
     training: Training = Training()
     evaluation: Evaluation
     report: Report = Report()
+    automation: Automation = Automation()
 
     @property
     def source_names(self) -> tuple[str, ...]:

@@ -75,7 +75,8 @@ class Setting:
             return
         path = self.workspace.manifest
         known = self._known_shards()
-        now = assign(list_shards(pool), known)
+        before = self.shards.values() if path.exists() else ()
+        now = assign(list_shards(pool, before), known)
         if is_frozen := _is_frozen(path):
             names = {shard.name for shard in known}
             now = [shard for shard in now if shard.name in names]

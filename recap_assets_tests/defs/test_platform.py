@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from recap_assets.defs.automation import STAGE_CRON
 from recap_assets.defs.platform import definitions_of
 from recap_assets.defs.session import Session
+from recap_assets.specs.automation import STAGES
 from recap_assets_tests.defs.asset_graph import SNAPSHOT, asset_graph
 
 
@@ -20,18 +20,19 @@ def test_every_asset_says_whose_it_is_and_what_it_holds(session: Session) -> Non
         key = spec.key.to_user_string()
         assert spec.owners, key
         assert spec.kinds, key
-        assert spec.group_name in STAGE_CRON, key
+        assert spec.group_name in STAGES, key
         assert len(spec.description or "") > 20, key
         assert spec.code_version, key
 
 
-def test_every_asset_is_in_one_job_and_every_job_has_a_schedule(session: Session) -> None:
+def test_every_asset_is_in_one_job_and_every_stage_has_a_schedule(session: Session) -> None:
     repository = definitions_of(session).get_repository_def()
     jobs = {job.name: job for job in repository.get_all_jobs() if not job.name.startswith("__")}
     selected = [key for job in jobs.values() for key in job.asset_layer.executable_asset_keys]
     assert sorted(selected) == sorted(repository.asset_graph.executable_asset_keys)
-    assert {schedule.job_name for schedule in repository.schedule_defs} == set(jobs)
-    assert [sensor.name for sensor in repository.sensor_defs] == ["new_shards"]
+    stages = {node.stage for node in session.graph.nodes.values()}
+    names = {schedule.name for schedule in repository.schedule_defs}
+    assert names == {f"{stage}_schedule" for stage in stages}
 
 
 def test_the_asset_graph_is_the_one_that_was_reviewed(tmp_path: Path) -> None:

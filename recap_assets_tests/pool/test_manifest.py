@@ -85,6 +85,32 @@ def test_without_any_stats_no_tar_is_half_written(tmp_path):
     assert len(list_shards(pool_at(tmp_path))) == 2
 
 
+def test_a_tar_that_grows_is_left_aside_until_it_ends_or_rests(tmp_path):
+    whole = tar_of([*sample("0"), *sample("1")])
+    path = tmp_path / "00000001.tar"
+    tars(tmp_path, "00000000.tar")
+    for size in (100, 1_000, 5_000):
+        path.write_bytes(whole[:size])
+        listing = survey(pool_at(tmp_path))
+        assert [shard.name for shard in listing.shards] == ["00000000"]
+        (skipped,) = listing.skipped
+        assert skipped.is_unfinished
+        assert "end-of-archive" in skipped.reason
+    long_ago = path.stat().st_mtime - 3_600
+    os.utime(path, (long_ago, long_ago))
+    assert len(list_shards(pool_at(tmp_path))) == 2
+    path.write_bytes(whole)
+    assert len(list_shards(pool_at(tmp_path))) == 2
+
+
+def test_a_known_tar_that_is_written_over_stays_as_it_was(tmp_path):
+    tars(tmp_path, "00000000.tar", "00000001.tar")
+    before = list_shards(pool_at(tmp_path))
+    (tmp_path / "00000001.tar").write_bytes(tar_of(sample("2"))[:700])
+    assert list_shards(pool_at(tmp_path), before) == before
+    assert len(list_shards(pool_at(tmp_path))) == 1
+
+
 def test_a_glob_sees_the_stats_beside_the_tars(tmp_path):
     tars(tmp_path, "0.tar", "1.tar")
     (tmp_path / "1_stats.json").write_text("{}")

@@ -1,0 +1,111 @@
+"""The plan as a tick sees it: of the experiment file as it is now, made once a tick."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from threading import Lock
+
+import dagster as dg
+
+from recap_assets.defs.dead_runs import close_dead_runs
+from recap_assets.defs.session import Session
+from recap_assets.orchestration.graph import Graph
+from recap_assets.orchestration.planner import OutOfDate, Plan, plan
+from recap_assets.orchestration.records import Records
+from recap_assets.orchestration.versions import VersionReader
+from recap_assets.specs.loading import ExperimentError
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What is out of date, at one moment."""
+
+    graph: Graph
+    plan: Plan
+    records: Records
+    reader: VersionReader
+    events: Mapping[tuple[str, str], int]
+    """The last event of each ready partition when the plan was made; 0 where there was none."""
+
+    @cached_property
+    def ready(self) -> Mapping[str, Mapping[str, OutOfDate]]:
+        """What can be built now: for each asset its partitions."""
+        found: dict[str, dict[str, OutOfDate]] = {}
+        for entry in self.plan.ready:
+            found.setdefault(entry.asset, {})[entry.partition] = entry
+        return found
+
+    def wanted(self, asset: str, partition: str) -> str:
+        """The fingerprint that the partition would have if it were up to date, shortened."""
+        node = self.graph.nodes[asset]
+        return self.reader.inputs(node, partition).fingerprint(node.code_version)[:12]
+
+    def built_since(self, asset: str) -> set[str]:
+        """The partitions that were ready when the plan was made and were built since then."""
+        latest = self.records.latest(asset)
+        return {
+            partition
+            for partition in self.ready.get(asset, {})
+            if (record := latest.get(partition)) is not None
+            and record.event_id != self.events[asset, partition]
+        }
+
+
+class Watch:
+    """Looks at an experiment whose file may be edited at any time.
+
+    A code location that goes on running keeps the definitions that it loaded, while each run
+    loads them anew. Looking at the file as it is now makes both agree without a reload; only assets
+    that are new to the file need one.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._content = session.path.read_bytes()
+        self._last: tuple[object, Outlook] | None = None
+        self._lock = Lock()
+
+    def session(self) -> Session:
+        """The session, opened anew where its file was edited.
+
+        Raises:
+            ExperimentError: The file cannot be used as it is now, or names another experiment.
+        """
+        content = self._session.path.read_bytes()
+        if content != self._content:
+            session = replace(self._session)
+            was, now = (s.setting.experiment.name for s in (self._session, session))
+            if now != was:
+                msg = (
+                    f"{session.path}: name: was {was!r} when the code location was loaded and is "
+                    f"{now!r} now; results and runs of another name lie elsewhere: start anew"
+                )
+                raise ExperimentError(msg)
+            self._session, self._content = session, content
+        return self._session
+
+    def look(self, instance: dg.DagsterInstance, *, moment: object = None) -> Outlook:
+        """What is out of date now; looks of one `moment` share one plan.
+
+        Args:
+            instance: Where the records are.
+            moment: Compared by identity; None is never shared.
+        """
+        with self._lock:
+            if moment is None or self._last is None or self._last[0] is not moment:
+                self._last = (moment, self._look(instance))
+            return self._last[1]
+
+    def _look(self, instance: dg.DagsterInstance) -> Outlook:
+        # What a dead run was to build would pass for being built, for ever.
+        close_dead_runs(instance)
+        session = self.session()
+        graph, records = session.graph, session.records(instance)
+        current, reader = plan(graph, records), VersionReader(graph, records)
+        events = {
+            (entry.asset, entry.partition): record.event_id if record is not None else 0
+            for entry in current.ready
+            for record in [reader.latest(entry.asset).get(entry.partition)]
+        }
+        records.save()
+        return Outlook(graph, current, records, reader, events)
