@@ -43,12 +43,23 @@ def build_partition(
     partition: str,
     *,
     force: bool = False,
+    is_unfinished: bool = False,
     progress: Progress = lambda _done: None,
 ) -> Built:
     """Bring one partition up to date; compute nothing where its fingerprint says it already is.
 
     The versions of what it reads are taken before the data: should something upstream change in
     between, the record is too old and the next plan rebuilds once more. It is never too new.
+
+    Args:
+        graph: All nodes.
+        records: What was built.
+        node: The node.
+        partition: The partition's key.
+        force: Compute though it is up to date.
+        is_unfinished: Whether the last build of the partition was interrupted, so that its content
+            may be another than the recorded one.
+        progress: To be told how far it is.
 
     Raises:
         UpstreamMissingError: Something that it reads was never built.
@@ -59,7 +70,10 @@ def build_partition(
     events = reader.events(node, partition)
     known = reader.latest(node.key).get(partition)
     fingerprint = inputs.fingerprint(node.code_version)
-    if known is not None and not force and known.fingerprint == fingerprint:
+    if known is not None and is_unfinished:
+        # The storage may hold what was written just before the interruption.
+        known = replace(known, data_version="unknown")
+    elif known is not None and not force and known.fingerprint == fingerprint:
         if not known.n_rows or _is_present(graph, node, partition):
             return Built(known, _as_before(known), reused=True, input_events=events)
         known = replace(known, data_version="gone")

@@ -195,6 +195,8 @@ class Graph:
         partitions: Keys of a dimension's partitions.
         look: Begins a look at the storage; without it nothing is looked for.
         leaving: What the storage holds of things that left the experiment.
+        unfinished: Names (`asset[partition]`) of what a build was interrupted at: what the storage
+            holds of them may be newer than what is recorded.
     """
 
     def __init__(
@@ -203,6 +205,7 @@ class Graph:
         partitions: Callable[[Dimension], Sequence[str]],
         look: Callable[[], Look] | None = None,
         leaving: Callable[[], Sequence["Leaving"]] = tuple,
+        unfinished: Callable[[], Collection[str]] = frozenset,
     ) -> None:
         by_key = {node.key: node for node in nodes}
         edges = {node.key: {dep.asset for dep in node.dependencies} for node in nodes}
@@ -210,6 +213,7 @@ class Graph:
         self.nodes: dict[str, Node] = {key: by_key[key] for key in order}
         self.look = look
         self.leaving = leaving
+        self.unfinished = unfinished
         self._partitions = partitions
 
     def partitions(self, node: Node) -> tuple[str, ...]:

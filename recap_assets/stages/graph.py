@@ -42,5 +42,6 @@ def build_graph(setting: Setting) -> Graph:
         lambda kind: list(setting.partitions) if kind == "pool" else seeds,
         look=lambda: TablesLook(setting.workspace.tables),
         leaving=lambda: leaving(setting, graph),
+        unfinished=setting.workspace.claims.unfinished,
     )
     return graph

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 POLL_SECONDS = 0.2
+SUFFIX = ".claim"
 
 
 @dataclass(frozen=True)
@@ -27,24 +28,68 @@ class Claims:
     @contextmanager
     def hold(
         self, name: str, on_wait: Callable[[str], None] = lambda _holder: None
-    ) -> Iterator[None]:
+    ) -> Iterator[bool]:
         """Hold the claim on a name for the length of the block; wait while another holds it.
+
+        The block is told whether the last one who held the claim did not come to its end: killed,
+        or by an error. The name then counts as unfinished until a block comes to its end.
 
         Args:
             name: What is claimed.
             on_wait: Told once who holds it, where it has to be waited for.
         """
-        path = self.folder / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}.claim"
+        path = self.folder / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}{SUFFIX}"
         self.folder.mkdir(parents=True, exist_ok=True)
-        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        file = _locked(path, on_wait)
         try:
-            _lock(file, on_wait)
+            is_unfinished = bool(os.pread(file, 1, 0))
             os.ftruncate(file, 0)
-            os.pwrite(file, f"process {os.getpid()}: {name}".encode(), 0)
-            yield
+            os.pwrite(file, f"{os.getpid()}\n{name}".encode(), 0)
+            yield is_unfinished
+            path.unlink()
         finally:
-            # The file stays: deleting it would let a waiter hold a lock on a file nobody finds.
             os.close(file)
+
+    def unfinished(self) -> set[str]:
+        """Names whose last holder did not come to its end and that nobody holds now."""
+        if not self.folder.is_dir():
+            return set()
+        return set(filter(None, map(_unfinished, self.folder.glob(f"*{SUFFIX}"))))
+
+
+def _locked(path: Path, on_wait: Callable[[str], None]) -> int:
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        _lock(file, on_wait)
+        # Whoever held it before took the file away: others would not find a lock on that one.
+        if _is_at(path, file):
+            return file
+        os.close(file)
+
+
+def _is_at(path: Path, file: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file))
+    except FileNotFoundError:
+        return False
+
+
+def _unfinished(path: Path) -> str | None:
+    try:
+        file = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return _name(os.pread(file, 1_000, 0))
+    except BlockingIOError:
+        return None
+    finally:
+        os.close(file)
+
+
+def _name(content: bytes) -> str:
+    return content.decode(errors="replace").partition("\n")[2]
 
 
 def _lock(file: int, on_wait: Callable[[str], None]) -> None:
@@ -54,7 +99,8 @@ def _lock(file: int, on_wait: Callable[[str], None]) -> None:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if not told:
-                on_wait(os.pread(file, 1_000, 0).decode(errors="replace"))
+                process = os.pread(file, 1_000, 0).decode(errors="replace").partition("\n")[0]
+                on_wait(f"process {process or 'unknown'}")
                 told = True
             time.sleep(POLL_SECONDS)
         else:

@@ -8,6 +8,8 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from recap_assets.storage.claims import Claims
 
 HOLDER = """
@@ -37,7 +39,7 @@ def test_a_claim_is_waited_for_and_a_killed_holder_lets_go(tmp_path: Path) -> No
     with Claims(tmp_path).hold("captions[00000]", told.append):
         assert time.monotonic() - started >= 0.4
         assert process.wait() == -signal.SIGKILL
-    assert told == [f"process {process.pid}: captions[00000]"]
+    assert told == [f"process {process.pid}"]
 
 
 def test_another_name_is_free(tmp_path: Path) -> None:
@@ -72,7 +74,30 @@ def test_no_two_threads_hold_it_at_once(tmp_path: Path) -> None:
     assert most == 1
 
 
-def test_a_claim_can_be_taken_again(tmp_path: Path) -> None:
+def test_a_claim_can_be_taken_again_and_leaves_nothing_behind(tmp_path: Path) -> None:
     for _ in range(2):
-        with Claims(tmp_path).hold("x"):
+        with Claims(tmp_path).hold("x") as is_unfinished:
+            assert not is_unfinished
             assert len(list(tmp_path.iterdir())) == 1
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_killed_or_failed_is_unfinished_until_it_is_done(tmp_path: Path) -> None:
+    claims = Claims(tmp_path)
+    process = held_elsewhere(tmp_path)
+    assert claims.unfinished() == set()
+    process.kill()
+    process.wait()
+    assert claims.unfinished() == {"captions[00000]"}
+
+    def fail() -> None:
+        with claims.hold("captions[00000]") as is_unfinished:
+            assert is_unfinished
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert claims.unfinished() == {"captions[00000]"}
+    with claims.hold("captions[00000]") as is_unfinished:
+        assert is_unfinished
+    assert claims.unfinished() == set()
