@@ -79,12 +79,12 @@ class Session:
         """Dagster's instance of this experiment, with the pool's partitions in it."""
         self.export()
         self.setting.workspace.instance.mkdir(parents=True, exist_ok=True)
-        # Two processes that create SQLite's tables at once both fail.
+        # Of two processes that create SQLite's tables or add a partition at once, one fails.
         with self.setting.workspace.claims.hold("the storage of Dagster"):
             instance = dg.DagsterInstance.get()
-        if self.against is None:
-            self.setting.scan()
-            register_partitions(instance, list(self.setting.partitions))
+            if self.against is None:
+                self.setting.scan()
+                register_partitions(instance, list(self.setting.partitions))
         return instance
 
     def records(self, instance: dg.DagsterInstance) -> DagsterRecords:
