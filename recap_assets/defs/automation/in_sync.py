@@ -11,7 +11,13 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import dagster as dg
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluationTargetMaterializationData,
+)
+from dagster._core.storage.asset_check_execution_record import (
+    AssetCheckExecutionRecord,
+    AssetCheckExecutionRecordStatus,
+)
 
 from recap_assets.defs.assets import asset_key
 from recap_assets.defs.automation.outlook import Outlook, Watch
@@ -139,6 +145,7 @@ def news(
     An evaluation at every tick would make the event log grow for ever.
     """
     keys = {asset: dg.AssetCheckKey(asset_key(asset), IN_SYNC) for asset in found}
+    built = _last_built(instance, found)
     shown = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(keys.values()))
     fresh: list[dg.AssetCheckEvaluation] = []
     for asset, verdict in found.items():
@@ -148,13 +155,41 @@ def news(
             if _is_open(instance, record.run_id):
                 continue
             evaluation = None
-        new = _evaluation(asset, verdict)
-        if evaluation is None or _told(evaluation) != _told(new):
+        last = built.get(asset)
+        new = _evaluation(asset, verdict, last)
+        is_shown = record is not None and _is_shown(record, last)
+        if evaluation is None or not is_shown or _told(evaluation) != _told(new):
             fresh.append(new)
     return fresh
 
 
-def _evaluation(asset: str, verdict: Verdict) -> dg.AssetCheckEvaluation:
+def _last_built(
+    instance: dg.DagsterInstance, assets: Collection[str]
+) -> dict[str, dg.EventLogRecord]:
+    found = instance.get_asset_records([asset_key(asset) for asset in assets])
+    last = {_name(row.asset_entry.asset_key): row.asset_entry for row in found}
+    return {
+        asset: entry.last_materialization_record
+        for asset, entry in last.items()
+        if entry.last_materialization_record is not None
+    }
+
+
+def _is_shown(record: AssetCheckExecutionRecord, built: dg.EventLogRecord | None) -> bool:
+    """Whether the UI shows it: not one from before the last materialization."""
+    if built is None or built.run_id == record.run_id:
+        return True
+    target = record.evaluation.target_materialization_data if record.evaluation else None
+    return target is not None and target.storage_id == built.storage_id
+
+
+def _evaluation(
+    asset: str, verdict: Verdict, built: dg.EventLogRecord | None
+) -> dg.AssetCheckEvaluation:
+    # The UI shows it with the materialization that it names, and with no later one.
+    target = built and AssetCheckEvaluationTargetMaterializationData(
+        storage_id=built.storage_id, run_id=built.run_id, timestamp=built.timestamp
+    )
     return dg.AssetCheckEvaluation(
         asset_key=asset_key(asset),
         check_name=IN_SYNC,
@@ -162,6 +197,7 @@ def _evaluation(asset: str, verdict: Verdict) -> dg.AssetCheckEvaluation:
         severity=dg.AssetCheckSeverity.WARN,
         description=verdict.description,
         metadata=verdict.metadata,
+        target_materialization_data=target,
     )
 
 
