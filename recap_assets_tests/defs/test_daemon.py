@@ -67,8 +67,9 @@ class Platform:
 
     def left(self) -> Done:
         """What the planner calls out of date, in the stages that the daemon sees to."""
-        graph = self.session().graph
-        entries = plan(graph, DagsterRecords(self.instance)).entries
+        session = self.session()
+        graph = session.graph
+        entries = plan(graph, session.records(self.instance)).to_build
         return {
             (entry.asset, entry.partition)
             for entry in entries

@@ -11,7 +11,7 @@ from recap_assets.defs.dead_runs import close_dead_runs
 from recap_assets.defs.session import Session
 from recap_assets.orchestration.graph import Graph
 from recap_assets.orchestration.planner import OutOfDate, Plan, plan
-from recap_assets.orchestration.records import Records
+from recap_assets.orchestration.records import Records, RememberedRecords
 from recap_assets.orchestration.versions import VersionReader
 from recap_assets.specs.loading import ExperimentError
 
@@ -101,7 +101,9 @@ class Watch:
         close_dead_runs(instance)
         session = self.session()
         graph, records = session.graph, session.records(instance)
-        current, reader = plan(graph, records), VersionReader(graph, records)
+        # Each asset's records are read once: what comes later is news to `built_since`.
+        seen = RememberedRecords(records)
+        current, reader = plan(graph, seen), VersionReader(graph, seen)
         events = {
             (entry.asset, entry.partition): record.event_id if record is not None else 0
             for entry in current.ready
