@@ -20,7 +20,6 @@ from recap_assets.defs.assets import FORCE_TAG, POOL_PARTITIONS, asset_key
 from recap_assets.defs.automation.in_sync import IN_SYNC
 from recap_assets.defs.platform import definitions_of
 from recap_assets.defs.ranges import range_tags
-from recap_assets.defs.records import DagsterRecords
 from recap_assets.defs.session import Session
 from recap_assets.orchestration.planner import plan
 from recap_assets_tests.defs.asset_events import Done, computed_since, newest_event
