@@ -29,6 +29,7 @@ QUICK: dict[str, tuple[str, ...]] = {
         "--set", "pool.samples=400", "--set", "pool.samples_per_shard=200",
         "--set", "training.samples_seen=1024",
     ),
+    "planner": ("--partitions", "100"),
     "run_overhead": ("--rounds", "1", "--sizes", "1", "16", "--storage", "sqlite"),
     "status_page": ("--partitions", "500", "--rounds", "1"),
     "threshold_edit": ("--images", "64_000", "--partitions", "4", "--rounds", "1"),
