@@ -111,7 +111,7 @@ def _build(
         context.log.info(f"{name} is being built elsewhere ({holder}): waiting for it")
 
     # The event is logged before the claim is let go, so that whoever waited finds it.
-    with setting.workspace.claims.hold(name, waits) as is_unfinished:
+    with setting.workspace.claims.hold(name, waits) as interrupted:
         records.look([node.key, *(dependency.asset for dependency in node.dependencies)])
         built = build_partition(
             graph,
@@ -119,7 +119,7 @@ def _build(
             node,
             partition,
             force=context.run.tags.get(FORCE_TAG) == "true",
-            is_unfinished=is_unfinished,
+            interrupted=interrupted,
             progress=_progress_for(node, partition),
         )
         before = records.event(node.key, partition)

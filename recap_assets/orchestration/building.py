@@ -43,7 +43,7 @@ def build_partition(
     partition: str,
     *,
     force: bool = False,
-    is_unfinished: bool = False,
+    interrupted: float | None = None,
     progress: Progress = lambda _done: None,
 ) -> Built:
     """Bring one partition up to date; compute nothing where its fingerprint says it already is.
@@ -57,8 +57,8 @@ def build_partition(
         node: The node.
         partition: The partition's key.
         force: Compute though it is up to date.
-        is_unfinished: Whether the last build of the partition was interrupted, so that its content
-            may be another than the recorded one.
+        interrupted: When the last build of the partition began, where that one did not come to its
+            end: its content may then be another than one recorded before.
         progress: To be told how far it is.
 
     Raises:
@@ -70,7 +70,7 @@ def build_partition(
     events = reader.events(node, partition)
     known = reader.latest(node.key).get(partition)
     fingerprint = inputs.fingerprint(node.code_version)
-    if known is not None and is_unfinished:
+    if known is not None and known.is_older(interrupted):
         # The storage may hold what was written just before the interruption.
         known = replace(known, data_version="unknown")
     elif known is not None and not force and known.fingerprint == fingerprint:

@@ -195,8 +195,8 @@ class Graph:
         partitions: Keys of a dimension's partitions.
         look: Begins a look at the storage; without it nothing is looked for.
         leaving: What the storage holds of things that left the experiment.
-        unfinished: Names (`asset[partition]`) of what a build was interrupted at: what the storage
-            holds of them may be newer than what is recorded.
+        unfinished: Names (`asset[partition]`) of what a build was interrupted at, with the time that
+            build began: what the storage holds may be newer than a record of before then.
     """
 
     def __init__(
@@ -205,7 +205,7 @@ class Graph:
         partitions: Callable[[Dimension], Sequence[str]],
         look: Callable[[], Look] | None = None,
         leaving: Callable[[], Sequence["Leaving"]] = tuple,
-        unfinished: Callable[[], Collection[str]] = frozenset,
+        unfinished: Callable[[], Mapping[str, float]] = dict,
     ) -> None:
         by_key = {node.key: node for node in nodes}
         edges = {node.key: {dep.asset for dep in node.dependencies} for node in nodes}

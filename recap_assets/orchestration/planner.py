@@ -103,7 +103,7 @@ class _Judge:
         self._reader = reader
         self._reasons = reasons
         self._look = graph.look() if look_for_content and graph.look else None
-        self._unfinished = graph.unfinished() if look_for_content else frozenset[str]()
+        self._unfinished = graph.unfinished() if look_for_content else dict[str, float]()
         self._stale: dict[str, set[str]] = {}
 
     def out_of_date(self, node: Node) -> list[OutOfDate]:
@@ -136,7 +136,9 @@ class _Judge:
             elif present is not None and record.n_rows and partition not in present:
                 reason = "its content is gone from the storage"
                 yield OutOfDate(node.key, partition, "ready", reason)
-            elif self._unfinished and name_of(node.key, partition) in self._unfinished:
+            elif self._unfinished and record.is_older(
+                self._unfinished.get(name_of(node.key, partition))
+            ):
                 yield OutOfDate(node.key, partition, "ready", "its last build was interrupted")
 
     def _waits_for(self, node: Node) -> tuple[list[str], dict[str, set[str]]]:

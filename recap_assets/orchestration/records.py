@@ -74,6 +74,16 @@ class Record:
         """Hash of the code version and of the inputs' versions."""
         return self.inputs.fingerprint(self.code_version)
 
+    def is_older(self, interrupted: float | None) -> bool:
+        """Whether it was made before an interrupted build began; never where there was none.
+
+        A record made after that is the interrupted build's own, cut off only when all was done.
+
+        Args:
+            interrupted: When that build began, in seconds since 1970.
+        """
+        return interrupted is not None and self.built_at < interrupted
+
 
 class Implementation(NamedTuple):
     """What a code version stood for: the version of the code, and what decided the content."""

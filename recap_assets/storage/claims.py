@@ -28,11 +28,12 @@ class Claims:
     @contextmanager
     def hold(
         self, name: str, on_wait: Callable[[str], None] = lambda _holder: None
-    ) -> Iterator[bool]:
+    ) -> Iterator[float | None]:
         """Hold the claim on a name for the length of the block; wait while another holds it.
 
-        The block is told whether the last one who held the claim did not come to its end: killed,
-        or by an error. The name then counts as unfinished until a block comes to its end.
+        Where the last one who held the claim did not come to its end, killed or by an error, the
+        block is told when that one began, in seconds since 1970. The name counts as unfinished
+        until a block comes to its end.
 
         Args:
             name: What is claimed.
@@ -42,19 +43,31 @@ class Claims:
         self.folder.mkdir(parents=True, exist_ok=True)
         file = _locked(path, on_wait)
         try:
-            is_unfinished = bool(os.pread(file, 1, 0))
-            os.ftruncate(file, 0)
-            os.pwrite(file, f"{os.getpid()}\n{name}".encode(), 0)
-            yield is_unfinished
+            before = _read(file)
+            # As long as what it replaces, so that no kill leaves a part of either.
+            os.pwrite(file, f"{os.getpid():<10}\n{time.time():<20.6f}\n{name}".encode(), 0)
+            yield before.began if before else None
             path.unlink()
         finally:
             os.close(file)
 
-    def unfinished(self) -> set[str]:
-        """Names whose last holder did not come to its end and that nobody holds now."""
+    def unfinished(self) -> dict[str, float]:
+        """Names whose last holder did not come to its end and that nobody holds now.
+
+        Returns:
+            When the last holder of each began, in seconds since 1970.
+        """
         if not self.folder.is_dir():
-            return set()
-        return set(filter(None, map(_unfinished, self.folder.glob(f"*{SUFFIX}"))))
+            return {}
+        found = filter(None, map(_unfinished, self.folder.glob(f"*{SUFFIX}")))
+        return {holder.name: holder.began for holder in found}
+
+
+@dataclass(frozen=True)
+class _Holder:
+    process: str
+    began: float
+    name: str
 
 
 def _locked(path: Path, on_wait: Callable[[str], None]) -> int:
@@ -74,22 +87,25 @@ def _is_at(path: Path, file: int) -> bool:
         return False
 
 
-def _unfinished(path: Path) -> str | None:
+def _unfinished(path: Path) -> _Holder | None:
     try:
         file = os.open(path, os.O_RDWR)
     except FileNotFoundError:
         return None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return _name(os.pread(file, 1_000, 0))
+        return _read(file)
     except BlockingIOError:
         return None
     finally:
         os.close(file)
 
 
-def _name(content: bytes) -> str:
-    return content.decode(errors="replace").partition("\n")[2]
+def _read(file: int) -> _Holder | None:
+    """Who wrote the file; nobody where it was just made."""
+    process, _, rest = os.pread(file, 1_000, 0).decode(errors="replace").partition("\n")
+    began, _, name = rest.partition("\n")
+    return _Holder(process.strip(), float(began), name) if name else None
 
 
 def _lock(file: int, on_wait: Callable[[str], None]) -> None:
@@ -99,8 +115,8 @@ def _lock(file: int, on_wait: Callable[[str], None]) -> None:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if not told:
-                process = os.pread(file, 1_000, 0).decode(errors="replace").partition("\n")[0]
-                on_wait(f"process {process or 'unknown'}")
+                holder = _read(file)
+                on_wait(f"process {holder.process if holder else 'unknown'}")
                 told = True
             time.sleep(POLL_SECONDS)
         else:

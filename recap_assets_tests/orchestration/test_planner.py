@@ -1,6 +1,7 @@
 """A change makes out of date what depends on it, and nothing else."""
 
 import json
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -50,7 +51,7 @@ class World(Memory):
         self.shards = dict.fromkeys(PARTITIONS, "v1")
         self.gone: set[tuple[str, str]] = set()
         self.told: dict[str, float] = {}
-        self.unfinished: set[str] = set()
+        self.unfinished: dict[str, float] = {}
 
     @property
     def graph(self) -> Graph:
@@ -260,12 +261,23 @@ def build_only(world: World, *assets: str) -> None:
 
 def test_an_interrupted_build_is_made_again_though_its_record_fits(world: World) -> None:
     # Killed after the table's commit and before its event, and then the edit was taken back.
-    world.unfinished = {"mix[00001]"}
+    began = time.time() + 1
+    world.unfinished = {"mix[00001]": began}
     entries = plan(world.graph, world).entries
     assert [(e.name, e.state, e.reason) for e in entries if e.asset == "mix"] == [
         ("mix[00001]", "ready", "its last build was interrupted")
     ]
     world.computed = []
     graph = world.graph
-    built = build_partition(graph, world, graph.nodes["mix"], "00001", is_unfinished=True)
+    built = build_partition(graph, world, graph.nodes["mix"], "00001", interrupted=began)
     assert (built.reused, world.computed) == (False, [("mix", "00001")])
+
+
+def test_a_build_cut_off_after_its_record_is_done(world: World) -> None:
+    # Killed after its event and before it let go of the claim.
+    world.unfinished = {"mix[00001]": time.time() - 3_600}
+    assert plan(world.graph, world).entries == ()
+    graph = world.graph
+    began = world.unfinished["mix[00001]"]
+    built = build_partition(graph, world, graph.nodes["mix"], "00001", interrupted=began)
+    assert built.reused

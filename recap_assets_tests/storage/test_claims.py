@@ -76,28 +76,31 @@ def test_no_two_threads_hold_it_at_once(tmp_path: Path) -> None:
 
 def test_a_claim_can_be_taken_again_and_leaves_nothing_behind(tmp_path: Path) -> None:
     for _ in range(2):
-        with Claims(tmp_path).hold("x") as is_unfinished:
-            assert not is_unfinished
+        with Claims(tmp_path).hold("x") as interrupted:
+            assert interrupted is None
             assert len(list(tmp_path.iterdir())) == 1
         assert list(tmp_path.iterdir()) == []
 
 
 def test_what_was_killed_or_failed_is_unfinished_until_it_is_done(tmp_path: Path) -> None:
     claims = Claims(tmp_path)
+    start = time.time() - 1e-3
     process = held_elsewhere(tmp_path)
-    assert claims.unfinished() == set()
+    assert claims.unfinished() == {}
     process.kill()
     process.wait()
-    assert claims.unfinished() == {"captions[00000]"}
+    killed = claims.unfinished()["captions[00000]"]
+    assert start < killed < time.time()
 
     def fail() -> None:
-        with claims.hold("captions[00000]") as is_unfinished:
-            assert is_unfinished
+        with claims.hold("captions[00000]") as interrupted:
+            assert interrupted == killed
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail()
-    assert claims.unfinished() == {"captions[00000]"}
-    with claims.hold("captions[00000]") as is_unfinished:
-        assert is_unfinished
-    assert claims.unfinished() == set()
+    failed = claims.unfinished()["captions[00000]"]
+    assert killed < failed < time.time()
+    with claims.hold("captions[00000]") as interrupted:
+        assert interrupted == failed
+    assert claims.unfinished() == {}
