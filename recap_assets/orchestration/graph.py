@@ -195,8 +195,8 @@ class Graph:
         partitions: Keys of a dimension's partitions.
         look: Begins a look at the storage; without it nothing is looked for.
         leaving: What the storage holds of things that left the experiment.
-        unfinished: Names (`asset[partition]`) of what a build was interrupted at, with the time that
-            build began: what the storage holds may be newer than a record of before then.
+        unfinished: Names (`asset[partition]`) of what a build was interrupted at, with the time
+            when it began: what the storage holds may be newer than a record of before then.
     """
 
     def __init__(
