@@ -40,8 +40,8 @@ from recap_assets.engines.small.decoder import DecoderShape, SmallCaptionModel
 from recap_assets.engines.small.images import to_square
 from recap_assets.engines.small.inference import SmallCaptioner, pixels_to_input
 from recap_assets.engines.small.tokenizer import BOS, EOS, train_tokenizer
+from recap_assets.specs.decoding import Decoding
 from recap_assets.specs.models import SmallTower
-from recap_assets.specs.sources import Decoding
 
 TARGET = 3.0
 TEMPERATURE, TOP_K = 0.75, 50

@@ -130,9 +130,10 @@ class Pool:
             text=self._texts(random, 2),
             log_probability=pl.Series(random.normal(-20, 4, n).astype(np.float32)),
             n_tokens=pl.Series(random.integers(5, 40, n).astype(np.int16)),
-            truncated=pl.lit(value=False),
+            n_prompt_tokens=pl.lit(None, pl.Int32),
             status=pl.lit(STATUS_OK),
             reject_reason=pl.lit(None, pl.String),
+            seconds=pl.lit(0.01, pl.Float32),
         )
         at = {"source": "blip", "partition": step.partition}
         written = self._tables.replace(SYNTHETIC_CAPTIONS, at, rows)

@@ -18,7 +18,7 @@ import yaml
 from recap_assets.defs.assets import asset_key
 from recap_assets.defs.session import Session
 from recap_assets.specs.tables import EXPERIMENTS, LINEAGE, TABLES
-from recap_assets.storage.content import frame_version
+from recap_assets.storage.content import slice_version
 from recap_assets.storage.workspace import Workspace
 
 REPOSITORY = Path(__file__).parents[1]
@@ -221,7 +221,7 @@ def check_equal(build: KilledBuild, versions: Versions, contents: Contents) -> N
 def contents_of(workspace: Workspace) -> Contents:
     """The content of every table that does not tell of runs and times."""
     return {
-        folder.name: frame_version(pl.read_delta(str(folder)))
+        folder.name: slice_version(TABLES[folder.name], pl.read_delta(str(folder)))
         for folder in sorted((workspace.root / "tables").glob("*/"))
         if folder.name not in OF_EVENTS
     }

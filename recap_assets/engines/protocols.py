@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,21 +18,42 @@ Image = NDArray[np.uint8]
 """Decoded RGB, shape (height, width, 3), any size."""
 
 
+CaptionStatus = Literal["ok", "truncated", "empty", "refused", "error"]
+"""truncated: `max_tokens` ended it, and it is used. refused: the model declined to describe the
+image. error: no caption came back."""
+
+
 @dataclass(frozen=True)
 class Caption:
-    """One caption of one image.
+    """One caption of one image, or the reason why there is none.
 
     Attributes:
         text: As decoded, without special tokens, white space stripped.
-        log_probability: Sum over its tokens under the model (temperature 1), natural log.
-        n_tokens: Tokens written, without the end mark.
-        truncated: True where max_tokens ended it.
+        status: What became of it.
+        log_probability: Sum over its tokens under the model (temperature 1), natural log; None
+            where the model does not tell.
+        n_tokens: Tokens written, without the end mark; None where nobody counted.
+        reason: Why it is refused or an error: one of a few words, for counting.
+        n_prompt_tokens: Tokens of the request, as a server counted them.
+        seconds: What its request took; None where it was computed in a batch.
     """
 
     text: str
-    log_probability: float
-    n_tokens: int
-    truncated: bool
+    status: CaptionStatus = "ok"
+    log_probability: float | None = None
+    n_tokens: int | None = None
+    reason: str | None = None
+    n_prompt_tokens: int | None = None
+    seconds: float | None = None
+
+    @classmethod
+    def decoded(
+        cls, text: str, log_probability: float, n_tokens: int, *, truncated: bool
+    ) -> "Caption":
+        """What a model wrote token by token."""
+        text = text.strip()
+        status: CaptionStatus = "truncated" if truncated else "ok"
+        return cls(text, status if text else "empty", log_probability, n_tokens)
 
 
 class Captioner(Protocol):

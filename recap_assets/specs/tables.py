@@ -10,17 +10,33 @@ import polars as pl
 
 STATUS_OK = "ok"
 STATUS_REJECTED = "rejected"
+STATUS_TRUNCATED = "truncated"
+STATUS_EMPTY = "empty"
+STATUS_REFUSED = "refused"
+STATUS_ERROR = "error"
+
+USABLE = (STATUS_OK, STATUS_TRUNCATED)
+"""What goes on. A truncated caption does: the paper cuts captions at 40 tokens and keeps them."""
 
 UID_BYTES = 16
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its polars type, its meaning, and whether it may be null."""
+    """One column.
+
+    Attributes:
+        dtype: Its polars type.
+        meaning: What it holds, with its unit.
+        nullable: Whether it may be null.
+        is_content: False for what was measured on the way (seconds): it differs from computation to
+            computation of the same content, so the data version leaves it out.
+    """
 
     dtype: pl.DataType | type[pl.DataType]
     meaning: str
     nullable: bool = False
+    is_content: bool = True
 
 
 @dataclass(frozen=True)
@@ -48,9 +64,19 @@ class Table:
         """Names and polars types, slice columns included."""
         return pl.Schema({name: column.dtype for name, column in self.columns.items()})
 
+    @property
+    def content(self) -> tuple[str, ...]:
+        """Names of the columns that decide the data version."""
+        return tuple(name for name, column in self.columns.items() if column.is_content)
+
     def empty(self) -> pl.DataFrame:
         """A frame with the table's schema and no rows."""
         return pl.DataFrame(schema=self.schema)
+
+
+def is_usable() -> pl.Expr:
+    """Whether a row of the pool or of the captions goes on, by its column `status`."""
+    return pl.col("status").is_in(USABLE)
 
 
 _PARTITION = Column(pl.String, "Pool partition: a fixed group of consecutive shards.")
@@ -102,9 +128,21 @@ SYNTHETIC_CAPTIONS = Table(
         "text": Column(pl.String, "The caption; null where the captioner failed.", nullable=True),
         "log_probability": Column(pl.Float32, "Sum over the tokens, natural log.", nullable=True),
         "n_tokens": Column(pl.Int16, "Tokens written, without the end mark.", nullable=True),
-        "truncated": Column(pl.Boolean, "True where max_tokens ended the caption."),
-        "status": _STATUS,
+        "n_prompt_tokens": Column(
+            pl.Int32, "Tokens of the request, as a server counted them.", nullable=True
+        ),
+        "status": Column(
+            pl.String,
+            "`ok`; `truncated` (max_tokens ended it; used like ok); `empty`, `refused` or `error`, "
+            "which are set aside.",
+        ),
         "reject_reason": _REASON,
+        "seconds": Column(
+            pl.Float32,
+            "Its share of the batch's time, or its request's.",
+            nullable=True,
+            is_content=False,
+        ),
     },
     slices=("source", "partition"),
     order=("shard", "uid", "candidate"),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from recap_assets.specs.tables import RAW_POOL, STATUS_OK, SYNTHETIC_CAPTIONS
+from recap_assets.specs.tables import RAW_POOL, SYNTHETIC_CAPTIONS, is_usable
 from recap_assets.stages import captions, pool
 from recap_assets.stages.setting import Setting
 
@@ -45,7 +45,7 @@ def accounts(setting: Setting) -> Iterator[Account]:
 
 
 def _account(what: str, rows: pl.LazyFrame) -> Account:
-    usable = pl.col("status") == STATUS_OK
+    usable = is_usable()
     counts = rows.select(
         pl.len(), usable.sum(), (usable & pl.col("text").is_null()).sum().alias("no_text")
     ).collect()

@@ -1,5 +1,6 @@
 """Synthetic captions: every usable image captioned by one source."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
@@ -11,7 +12,13 @@ from recap_assets.pool.reading import iterate_images
 from recap_assets.reporting.previews import preview_markdown
 from recap_assets.specs.base import deciding
 from recap_assets.specs.sources import EmbeddedSource, Source
-from recap_assets.specs.tables import STATUS_OK, STATUS_REJECTED, SYNTHETIC_CAPTIONS
+from recap_assets.specs.tables import (
+    STATUS_ERROR,
+    STATUS_TRUNCATED,
+    SYNTHETIC_CAPTIONS,
+    USABLE,
+    is_usable,
+)
 from recap_assets.stages import models, pool
 from recap_assets.stages.loaded import loaded_captioner
 from recap_assets.stages.setting import Setting
@@ -79,14 +86,14 @@ def caption_partition(setting: Setting, name: str, step: Step) -> Outcome:
         commit=step.commit,
     )
     forget(setting, step, asset(name))
-    good = rows.filter(pl.col("status") == STATUS_OK)
+    good = rows.filter(is_usable())
     return Outcome(
         written.data_version,
         rows.height,
         pool.count_rejects(rows),
         facts={
             "tokens_per_caption": round(float(good["n_tokens"].mean() or 0), 2),  # type: ignore[arg-type]
-            "truncated": int(rows["truncated"].sum()),
+            "truncated": int((rows["status"] == STATUS_TRUNCATED).sum()),
         },
         markdown={"preview": preview_markdown(good.select("uid", "text", "log_probability"))},
         written=(written,),
@@ -105,34 +112,43 @@ def caption_rows(
     for batch, images in iterate_images(rows, setting.shards, setting.pool, batch_size=batch_size):
         readable = {i: image for i, image in enumerate(images) if image is not None}
         uids = batch["uid"].to_list()
+        start = time.monotonic()
         captions = captioner.caption(list(readable.values()), [uids[i] for i in readable])
+        share = (time.monotonic() - start) / max(sum(map(len, captions)), 1)
         by_row = dict(zip(readable, captions, strict=True))
         for i, (shard, uid) in enumerate(zip(batch["shard"], uids, strict=True)):
-            found.extend(_rows_of(shard, uid, by_row.get(i)))
+            found.extend(_rows_of(shard, uid, by_row.get(i, [_UNREADABLE]), share))
         advance(batch.height)
     return pl.DataFrame(found, schema=_SCHEMA, orient="row")
 
 
-_Row = tuple[int, bytes, int, str | None, float | None, int | None, bool, str, str | None]
+_UNREADABLE = Caption("", STATUS_ERROR, reason="image_unreadable")
+
+_Row = tuple[str | bytes | int | float | None, ...]
 
 
-def _rows_of(shard: int, uid: bytes, captions: Sequence[Caption] | None) -> Iterator[_Row]:
-    if captions is None:
-        yield shard, uid, 0, None, None, None, False, STATUS_REJECTED, "image_unreadable"
-        return
+def _rows_of(shard: int, uid: bytes, captions: Sequence[Caption], seconds: float) -> Iterator[_Row]:
     for candidate, caption in enumerate(captions):
-        status, reason = (STATUS_OK, None) if caption.text else (STATUS_REJECTED, "empty_caption")
-        text, n_tokens = caption.text or None, caption.n_tokens
-        told = (caption.log_probability, n_tokens, caption.truncated)
-        yield shard, uid, candidate, text, *told, status, reason
+        is_lost = caption.status not in USABLE
+        yield (
+            shard,
+            uid,
+            candidate,
+            caption.text or None,
+            caption.log_probability,
+            caption.n_tokens,
+            caption.n_prompt_tokens,
+            caption.status,
+            # What is set aside has a reason, if only its status.
+            caption.reason or caption.status if is_lost else None,
+            seconds if caption.seconds is None else caption.seconds,
+        )
 
 
 def _captions_not_empty(setting: Setting, name: str) -> Check:
     def judge(partitions: Sequence[str]) -> Verdict:
         rows = setting.workspace.tables.scan(SYNTHETIC_CAPTIONS, source=name)
-        chosen = rows.filter(
-            pl.col("partition").is_in(partitions) & (pl.col("status") == STATUS_OK)
-        )
+        chosen = rows.filter(pl.col("partition").is_in(partitions) & is_usable())
         texts = chosen.select(pl.col("text").str.strip_chars()).collect()["text"]
         empty = int((texts.fill_null("") == "").sum())
         return Verdict(empty == 0, {"captions": len(texts), "empty": empty})

@@ -19,7 +19,7 @@ from recap_assets.specs.tables import (
     EVALUATION_IMAGES,
     EVALUATION_RESULTS,
     RAW_POOL,
-    STATUS_OK,
+    is_usable,
 )
 from recap_assets.stages import pool, training, world
 from recap_assets.stages.setting import Setting
@@ -118,7 +118,7 @@ def hash_images(setting: Setting, step: Step) -> Outcome:
 
 
 def _matches(setting: Setting, rows: pl.DataFrame) -> list[int]:
-    samples = setting.workspace.tables.scan(RAW_POOL).filter(pl.col("status") == STATUS_OK)
+    samples = setting.workspace.tables.scan(RAW_POOL).filter(is_usable())
     hashes = samples.select("perceptual_hash").drop_nulls().collect()["perceptual_hash"]
     bits = same_image_bits(setting)
     pairs = matches_within(rows["perceptual_hash"].to_numpy(), hashes.to_numpy(), bits)

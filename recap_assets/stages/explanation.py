@@ -18,6 +18,7 @@ from recap_assets.specs.tables import (
     SYNTHETIC_CAPTIONS,
     THRESHOLDS,
     UID_BYTES,
+    is_usable,
 )
 from recap_assets.stages.mixes import candidates_of, mix_asset, sets_of
 from recap_assets.stages.setting import Setting
@@ -91,7 +92,7 @@ def explain_image(setting: Setting, uid: str, mix: str | None = None) -> ImageAn
     chosen = mixes if mix is None else {mix: mixes[mix]}
     samples = _samples(setting, uid)
     found = samples["uid"][0]
-    usable = samples.filter(pl.col("status") == STATUS_OK)
+    usable = samples.filter(is_usable())
     partitions = usable["partition"].unique(maintain_order=True).to_list()
     return ImageAnswer(
         found,
@@ -146,7 +147,7 @@ def _samples(setting: Setting, text: str) -> pl.DataFrame:
         raise UidError(msg)
     names = {number: shard.name for number, shard in setting.shards.items()}
     named = pl.col("shard").replace_strict(names, default=None, return_dtype=pl.String)
-    is_usable_first = (pl.col("status") != STATUS_OK, "partition", "shard", "key")
+    is_usable_first = (~is_usable(), "partition", "shard", "key")
     return found.with_columns(shard_name=named).sort(*is_usable_first)
 
 
@@ -164,13 +165,13 @@ def _captions(setting: Setting, uid: bytes, partitions: list[str]) -> pl.DataFra
     for scorer in setting.experiment.scorers:
         its = scored.filter(pl.col("scorer") == scorer).select(*at, "score")
         # Of two samples of one uid, the score is that of the one that was not set aside.
-        score = pl.when(pl.col("status") == STATUS_OK).then("score").alias(f"score.{scorer}")
+        score = pl.when(is_usable()).then("score").alias(f"score.{scorer}")
         rows = rows.join(its, on=at, how="left").with_columns(score).drop("score")
     order = {name: i for i, name in enumerate(setting.experiment.source_names)}
     # What a source that has left the experiment wrote is no caption of any mix.
     rows = rows.filter(pl.col("source").is_in(list(order)))
     number = pl.col("source").replace_strict(order, return_dtype=pl.Int64)
-    usable_first = pl.col("status") != STATUS_OK
+    usable_first = ~is_usable()
     return rows.sort("partition", number, usable_first, "candidate", "text").drop("partition")
 
 

@@ -19,8 +19,8 @@ from recap_assets.specs.tables import (
     CURATED_MIXES,
     RAW_POOL,
     SCORE_HISTOGRAMS,
-    STATUS_OK,
     THRESHOLDS,
+    is_usable,
 )
 from recap_assets.stages import captions, pool, scores
 from recap_assets.stages.setting import Setting
@@ -166,9 +166,7 @@ def select_pairs(setting: Setting, name: str, step: Step) -> Outcome:
 
 
 def _image_hashes(setting: Setting, partition: str) -> pl.DataFrame:
-    usable = setting.workspace.tables.scan(RAW_POOL, partition=partition).filter(
-        pl.col("status") == STATUS_OK
-    )
+    usable = setting.workspace.tables.scan(RAW_POOL, partition=partition).filter(is_usable())
     first = pl.col("sha256").bin.head(8).bin.reinterpret(dtype=pl.Int64, endianness="big")
     return usable.select("uid", image_hash=first).collect()
 

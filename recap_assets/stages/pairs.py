@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from recap_assets.pool.reading import iterate_corpus, iterate_images
 from recap_assets.specs.pool import EmbeddedCorpus, WebDatasetCorpus
-from recap_assets.specs.tables import CURATED_MIXES, RAW_POOL, STATUS_OK
+from recap_assets.specs.tables import CURATED_MIXES, RAW_POOL, is_usable
 from recap_assets.stages.setting import Setting
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def mix_pairs(setting: Setting, mix: str, side: int) -> "TrainingPairs":
     now = pl.col("partition").is_in(list(setting.partitions))
     pairs = tables.scan(CURATED_MIXES, mix=mix).filter(now)
     pairs = pairs.select("partition", "uid", "text", "weight")
-    places = tables.scan(RAW_POOL).filter(pl.col("status") == STATUS_OK)
+    places = tables.scan(RAW_POOL).filter(is_usable())
     located = (
         pairs.join(places, on=["partition", "uid"], how="inner")
         .select("shard", "offset", "key", "size", "sha256", "uid", "text", "weight")

@@ -12,7 +12,7 @@ from recap_assets.pool.metadata import load_metadata
 from recap_assets.reporting.previews import preview_markdown
 from recap_assets.specs.base import deciding
 from recap_assets.specs.pool import EmbeddedPool, WebDatasetPool
-from recap_assets.specs.tables import RAW_POOL, STATUS_OK, STATUS_REJECTED
+from recap_assets.specs.tables import RAW_POOL, STATUS_REJECTED, is_usable
 from recap_assets.stages.setting import Setting
 from recap_assets.stages.stored import StoredRows
 from recap_assets.stages.world import POOL_ASSET
@@ -80,7 +80,7 @@ def index_partition(setting: Setting, step: Step) -> Outcome:
 def reject_repeated_uids(rows: pl.DataFrame) -> pl.DataFrame:
     """Set aside every usable row whose uid an earlier usable row has (by shard, offset, key)."""
     ordered = rows.sort("shard", "offset", "key")
-    usable = pl.col("status") == STATUS_OK
+    usable = is_usable()
     repeated = usable & (usable.cast(pl.Int64).cum_sum().over("uid") > 1)
     return ordered.with_columns(
         status=pl.when(repeated).then(pl.lit(STATUS_REJECTED)).otherwise("status"),
@@ -90,7 +90,7 @@ def reject_repeated_uids(rows: pl.DataFrame) -> pl.DataFrame:
 
 def count_rejects(rows: pl.DataFrame) -> dict[str, int]:
     """Rows set aside, by reason."""
-    rejected = rows.filter(pl.col("status") == STATUS_REJECTED)
+    rejected = rows.filter(~is_usable())
     counts = rejected.group_by("reject_reason").len().sort("reject_reason")
     return dict(counts.iter_rows())
 
@@ -113,7 +113,7 @@ def _checks(setting: Setting) -> tuple[Check, ...]:
 
     def mostly_usable(partitions: Sequence[str]) -> Verdict:
         rows = setting.workspace.tables.scan(RAW_POOL).filter(pl.col("partition").is_in(partitions))
-        share = rows.select((pl.col("status") == STATUS_OK).mean()).collect().item()
+        share = rows.select(is_usable().mean()).collect().item()
         return Verdict(share is not None and share >= 0.5, {"usable_share": share or 0.0})
 
     return (
@@ -129,5 +129,5 @@ def _checks(setting: Setting) -> tuple[Check, ...]:
 
 def _usable(setting: Setting, partitions: Sequence[str], *columns: str) -> pl.DataFrame:
     rows = setting.workspace.tables.scan(RAW_POOL)
-    chosen = pl.col("partition").is_in(partitions) & (pl.col("status") == STATUS_OK)
+    chosen = pl.col("partition").is_in(partitions) & is_usable()
     return rows.filter(chosen).select(columns).collect()

@@ -43,11 +43,10 @@ from recap_assets.specs.tables import (
     LEADERBOARD,
     RAW_POOL,
     SCORE_HISTOGRAMS,
-    STATUS_OK,
-    STATUS_REJECTED,
     SYNTHETIC_CAPTIONS,
     THRESHOLDS,
     TRAINING_CURVES,
+    is_usable,
 )
 from recap_assets.stages import diversity, evaluation, mixes, pool, scores
 from recap_assets.stages.mix_diversity import unique_trigrams_of_mixes
@@ -293,7 +292,7 @@ def _run_facts(setting: Setting) -> RunFacts:
     counts = (
         setting.workspace.tables.scan(RAW_POOL)
         .filter(pl.col("partition").is_in(list(setting.partitions)))
-        .select(n=pl.len(), usable=(pl.col("status") == STATUS_OK).sum())
+        .select(n=pl.len(), usable=is_usable().sum())
         .collect()
         .row(0)
     )
@@ -344,7 +343,7 @@ def _mix_summary(setting: Setting) -> pl.DataFrame:
 def _rejects(setting: Setting) -> pl.DataFrame:
     tables = setting.workspace.tables
     current = pl.col("partition").is_in(list(setting.partitions))
-    rejected = current & (pl.col("status") == STATUS_REJECTED)
+    rejected = current & ~is_usable()
     parts = [
         tables.scan(RAW_POOL)
         .filter(rejected)

@@ -23,8 +23,8 @@ from recap_assets.specs.tables import (
     IMAGE_EMBEDDINGS,
     RAW_POOL,
     SCORE_HISTOGRAMS,
-    STATUS_OK,
     SYNTHETIC_CAPTIONS,
+    is_usable,
 )
 from recap_assets.stages import captions, models, pool
 from recap_assets.stages.loaded import loaded_scorer
@@ -218,7 +218,7 @@ def texts_of(
         )
     else:
         rows = tables.scan(SYNTHETIC_CAPTIONS, source=source, partition=partition)
-    usable = rows.filter(pl.col("status") == STATUS_OK)
+    usable = rows.filter(is_usable())
     if uid is not None:
         usable = usable.filter(pl.col("uid") == pl.lit(uid))
     return usable.select("shard", "uid", "candidate", "text").collect()

@@ -11,7 +11,7 @@ import polars as pl
 from recap_assets.pool.manifest import Shard, assign, list_shards, partition_key
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.pool import EmbeddedPool, FolderPool, WebDatasetPool
-from recap_assets.specs.tables import RAW_POOL, STATUS_OK
+from recap_assets.specs.tables import RAW_POOL, is_usable
 from recap_assets.storage.files import write_atomically
 from recap_assets.storage.workspace import Workspace
 
@@ -97,7 +97,7 @@ class Setting:
         """Where the partition's good images lie: shard, uid, key, offset, size, sha256."""
         return (
             self.workspace.tables.scan(RAW_POOL, partition=partition)
-            .filter(pl.col("status") == STATUS_OK)
+            .filter(is_usable())
             .select("shard", "uid", "key", "offset", "size", "sha256")
             .sort("shard", "offset", "key")
             .collect()

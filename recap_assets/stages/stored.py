@@ -8,7 +8,7 @@ import polars as pl
 
 from recap_assets.orchestration.graph import Look, Place
 from recap_assets.specs.tables import Table
-from recap_assets.storage.content import files_version, frame_version
+from recap_assets.storage.content import files_version, slice_version
 from recap_assets.storage.tables import TableStore
 
 
@@ -46,14 +46,14 @@ class StoredRows:
         table: The main table, whose rows decide the data version.
         at: Values of the slice columns that are the same for all partitions.
         beside: Tables with the same slices that hold what was derived on the way.
-        version_of: Data version of the main slice's rows.
+        version_of: Data version of the main slice's rows; by default that of all content.
     """
 
     tables: TableStore
     table: Table
     at: Mapping[str, str] = field(default_factory=dict)
     beside: tuple[Table, ...] = ()
-    version_of: Callable[[pl.DataFrame], str] = frame_version
+    version_of: Callable[[pl.DataFrame], str] | None = None
 
     def present(self, look: Look) -> Collection[str]:
         """The partitions whose main slice has rows."""
@@ -71,7 +71,8 @@ class StoredRows:
         """Hash of the main slice's rows."""
         at = self._slice(self.table, partition)
         version = table_versions.get(self.table.name)
-        return self.version_of(self.tables.read(self.table, version=version, **at))
+        rows = self.tables.read(self.table, version=version, **at)
+        return self.version_of(rows) if self.version_of else slice_version(self.table, rows)
 
     @property
     def _all(self) -> tuple[Table, ...]:

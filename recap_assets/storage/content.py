@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from recap_assets.specs.tables import Table
 from recap_assets.storage.sorting import sort_rows
 
 VERSION_DIGITS = 32
@@ -26,6 +27,11 @@ def frame_version(frame: pl.DataFrame) -> str:
         digest.update(f"|{name}:{ordered.schema[name]}|".encode())
         _add_column(digest, ordered[name])
     return digest.hexdigest()[:VERSION_DIGITS]
+
+
+def slice_version(table: Table, rows: pl.DataFrame) -> str:
+    """Hash of the columns of a table that are content."""
+    return frame_version(rows.select(table.content))
 
 
 def _add_column(digest: "hashlib._Hash", column: pl.Series) -> None:

@@ -23,7 +23,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from deltalake.fs import DeltaStorageHandler
 
 from recap_assets.specs.tables import Table
-from recap_assets.storage.content import frame_version
+from recap_assets.storage.content import slice_version
 
 ROW_GROUP = 131_072
 CHECKPOINT_INTERVAL = 100
@@ -163,7 +163,7 @@ class TableStore:
         """
         _refuse(table, "replace", append_only=False)
         rows = conform(table, at, frame)
-        version = frame_version(rows)
+        version = slice_version(table, rows)
         if version == known_version and (rows.is_empty() or self.has(table, at)):
             return Written(table.name, version)
         facts = {DATA_VERSION: version, **(commit or {})}
@@ -187,7 +187,7 @@ class TableStore:
         """
         _refuse(table, "append", append_only=True)
         rows = typed(table, frame)
-        version = frame_version(rows)
+        version = slice_version(table, rows)
         if rows.is_empty():
             return Written(table.name, version)
         facts = {DATA_VERSION: version, **(commit or {})}

@@ -97,7 +97,7 @@ def write_captions(setting: Setting, partition: str, texts: dict[int, str]) -> N
     rows = [
         dict.fromkeys(SYNTHETIC_CAPTIONS.columns)
         | {"shard": int(partition), "uid": uid_of(i), "candidate": 0, "text": text}
-        | {"truncated": False, "status": STATUS_OK}
+        | {"status": STATUS_OK}
         for i, text in texts.items()
     ]
     frame = pl.DataFrame(rows, schema=SYNTHETIC_CAPTIONS.schema).drop("source", "partition")

@@ -61,6 +61,20 @@ def test_equal_content_is_not_written_again(store: TableStore) -> None:
     assert store.version(CLIP_SCORES) == version
 
 
+def test_what_was_measured_on_the_way_makes_no_other_version(store: TableStore) -> None:
+    timed = replace(
+        CLIP_SCORES,
+        name="timed",
+        columns={**CLIP_SCORES.columns, "seconds": Column(pl.Float64, "s", is_content=False)},
+    )
+    first = store.replace(timed, AT, scores(0.1).with_columns(seconds=1.0))
+    other = store.replace(
+        timed, AT, scores(0.1).with_columns(seconds=2.0), known_version=first.data_version
+    )
+    assert (other.data_version, other.table_version) == (first.data_version, None)
+    assert store.read(timed)["seconds"].to_list() == [1.0]
+
+
 def test_a_slice_that_is_gone_is_written_again_though_its_version_is_known(
     store: TableStore,
 ) -> None:

@@ -10,7 +10,7 @@ from recap_assets.engines.captioning.sampling import TokenSampler
 from recap_assets.engines.devices import padded_count
 from recap_assets.engines.errors import ModelFileError
 from recap_assets.engines.protocols import Caption, Image
-from recap_assets.specs.sources import Decoding
+from recap_assets.specs.decoding import Decoding
 
 _COMPACT_BELOW = 0.75
 """Finished rows are dropped when the rest, padded, is less than this share of what is computed:
@@ -157,8 +157,8 @@ class SamplingCaptioner(Generic[S]):
             tokens[at] = ids
             logits = self.model.step(tokens, state)
         return [
-            Caption(
-                self.model.text(tokens).strip(), float(total), len(tokens), len(tokens) == limit
+            Caption.decoded(
+                self.model.text(tokens), float(total), len(tokens), truncated=len(tokens) == limit
             )
             for tokens, total in zip(written, totals.tolist(), strict=True)
         ]

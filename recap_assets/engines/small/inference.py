@@ -15,7 +15,7 @@ from recap_assets.engines.small.decoder import SmallCaptionModel
 from recap_assets.engines.small.images import to_square
 from recap_assets.engines.small.tokenizer import BOS, EOS, encode
 from recap_assets.engines.small.towers import ImageTower, SmallClip, pixels_to_input
-from recap_assets.specs.sources import Decoding
+from recap_assets.specs.decoding import Decoding
 
 
 def padded(batch: Tensor) -> Tensor:
@@ -143,7 +143,7 @@ class SmallCaptioner:
         )
         limit = self.decoding.max_tokens
         return [
-            Caption(text.strip(), float(log_probability), int(n), bool(n == limit))
+            Caption.decoded(text, float(log_probability), int(n), truncated=bool(n == limit))
             for text, n, log_probability in zip(texts, n_tokens, log_probabilities, strict=False)
         ]
 

@@ -8,8 +8,8 @@ from recap_assets.engines.small.decoder import DecoderShape, SmallCaptionModel
 from recap_assets.engines.small.files import read_config, read_tokenizer, read_weights
 from recap_assets.engines.small.inference import SmallCaptioner, SmallScorer
 from recap_assets.engines.small.towers import SmallClip
+from recap_assets.specs.decoding import Decoding
 from recap_assets.specs.models import SmallTower
-from recap_assets.specs.sources import Decoding
 
 CLIP_KIND = "small_clip"
 CAPTIONER_KIND = "small_captioner"

@@ -10,7 +10,8 @@ from safetensors.torch import load_file, save_file
 
 from recap_assets.engines.captioning.coca import load_coca_captioner
 from recap_assets.engines.errors import ModelFileError
-from recap_assets.specs.sources import Decoding, OpenClipSource
+from recap_assets.specs.decoding import Decoding
+from recap_assets.specs.sources import OpenClipSource
 
 
 def source_of(model, **changes) -> OpenClipSource:

@@ -8,7 +8,8 @@ from recap_assets.engines.captioning.sampling import TokenSampler
 from recap_assets.engines.errors import ModelFileError
 from recap_assets.engines.loading import load_captioner
 from recap_assets.engines.protocols import Caption
-from recap_assets.specs.sources import Decoding, OpenClipSource, TransformersSource
+from recap_assets.specs.decoding import Decoding
+from recap_assets.specs.sources import OpenClipSource, TransformersSource
 
 KINDS = ["blip", "blip2", "coca"]
 
@@ -82,7 +83,7 @@ def test_length_bounds_hold(load, images, uids, low, high):
     assert max(lengths) <= high
     for row in captions:
         for caption in row:
-            assert caption.truncated == (caption.n_tokens == high)
+            assert (caption.status == "truncated") == (caption.n_tokens == high)
 
 
 def test_a_caption_that_ends_by_itself_is_not_truncated(load, images, uids, monkeypatch):
@@ -102,8 +103,8 @@ def test_a_caption_that_ends_by_itself_is_not_truncated(load, images, uids, monk
     monkeypatch.setattr(TokenSampler, "choose", end_at_three)
     captions = captioner.caption(images, uids)
     for short, goes_on in captions:
-        assert (short.n_tokens, short.truncated) == (3, False)
-        assert (goes_on.n_tokens, goes_on.truncated) == (12, True)
+        assert (short.n_tokens, short.status) == (3, "ok")
+        assert (goes_on.n_tokens, goes_on.status) == (12, "truncated")
 
 
 def test_log_probability_is_the_models_own(load, images, uids):

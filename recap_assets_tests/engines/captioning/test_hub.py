@@ -11,7 +11,8 @@ from transformers import AutoModelForImageTextToText, AutoProcessor, Blip2Config
 
 from recap_assets.engines.captioning.hub import load_transformers_captioner
 from recap_assets.engines.errors import ModelFileError
-from recap_assets.specs.sources import Decoding, TransformersSource
+from recap_assets.specs.decoding import Decoding
+from recap_assets.specs.sources import TransformersSource
 
 FOLDERS = ["blip_folder", "blip2_folder"]
 

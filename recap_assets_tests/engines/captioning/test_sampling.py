@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recap_assets.engines.captioning.sampling import TokenSampler, gumbel_noise, row_key
-from recap_assets.specs.sources import Decoding
+from recap_assets.specs.decoding import Decoding
 
 VOCABULARY = 40
 EOS = 3

@@ -14,8 +14,8 @@ from recap_assets.engines.small.loading import (
 )
 from recap_assets.engines.small.tokenizer import BOS, EOS, train_tokenizer
 from recap_assets.engines.small.towers import ImageTower, SmallClip, pixels_to_input
+from recap_assets.specs.decoding import Decoding
 from recap_assets.specs.models import SmallTower
-from recap_assets.specs.sources import Decoding
 from recap_assets_tests.engines.training.drawings import drawn_pairs
 
 TOWER = SmallTower()
@@ -127,7 +127,7 @@ def test_length_bounds_hold_and_cut_captions_are_marked(pairs, captioner_folder)
     decoding = Decoding(temperature=1.0, min_tokens=5, max_tokens=7)
     rows = load_small_captioner(captioner_folder, decoding).caption(list(pairs.images), UIDS)
     assert {caption.n_tokens for (caption,) in rows} == {5, 6, 7}
-    assert all(caption.truncated == (caption.n_tokens == 7) for (caption,) in rows)
+    assert all((caption.status == "truncated") == (caption.n_tokens == 7) for (caption,) in rows)
     assert all(caption.text == caption.text.strip() for (caption,) in rows)
 
 

@@ -6,8 +6,8 @@ from recap_assets.engines.errors import ModelFileError
 from recap_assets.engines.small.loading import load_small_captioner, read_small_clip
 from recap_assets.engines.training.captioner import train_captioner
 from recap_assets.engines.training.clip import train_clip
+from recap_assets.specs.decoding import Decoding
 from recap_assets.specs.models import Optimizer, SmallTower, TrainedCaptioner
-from recap_assets.specs.sources import Decoding
 from recap_assets_tests.engines.training.drawings import COLOURS, SHAPES, drawn_pairs
 
 SPEC = TrainedCaptioner(
