@@ -1,7 +1,7 @@
 """From a captioning model to a `Captioner`: batches, the decoding loop, dropping finished rows."""
 
 from collections.abc import Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -55,6 +55,30 @@ class CaptionModel(Protocol[S]):
 
     def text(self, tokens: list[int]) -> str:
         """The text of a caption without its end mark."""
+        ...
+
+
+@runtime_checkable
+class GuidableModel(Protocol):
+    """What a `CaptionModel` has besides where it can write without seeing the image.
+
+    Classifier-free guidance needs it (`guidance_scale`); a model without it is refused there.
+    """
+
+    def unconditional(self, features: Tensor) -> Tensor:
+        """Features of "no image", of the shape and type of `features`, for `start`.
+
+        Say in the docstring what they are and whether the model was trained with them.
+        """
+        ...
+
+
+@runtime_checkable
+class ReorderableState(Protocol):
+    """What a `State` may have besides, so that beams copy only what differs among them."""
+
+    def reorder(self, rows: Tensor) -> None:
+        """`select` for rows that all stay with their image: what is the image's may stay put."""
         ...
 
 
