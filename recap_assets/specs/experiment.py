@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from recap_assets.specs.automation import Automation
 from recap_assets.specs.base import Name, Spec, fingerprint_of
 from recap_assets.specs.evaluation import Evaluation
+from recap_assets.specs.image_scorers import EmbeddingHead, ImageScorer
 from recap_assets.specs.left_out import captions_used, left_out_name, with_left_out
 from recap_assets.specs.mixes import (
     AtLeast,
@@ -83,6 +84,10 @@ class Experiment(Spec):
         default={}, description="Captioners. `raw` is always there."
     )
     scorers: dict[Name, Scorer] = Field(min_length=1, description="Image-text scorers.")
+    image_scorers: dict[Name, ImageScorer] = Field(
+        default={},
+        description="Scorers of the image alone: aesthetics, unsafe content, watermarks.",
+    )
     sets: dict[Name, UidFile] = Field(default={}, description="Named sets of uids for `in_set`.")
     mixes: dict[Name, Mix] = Field(min_length=1, description="Curated training sets.")
     diversity: Diversity = Diversity()
@@ -148,8 +153,14 @@ class Experiment(Spec):
         for name, scorer in self.scorers.items():
             if isinstance(scorer, EmbeddedScorer):
                 yield from self._wrong_kind(f"scorers.{name}.model", scorer.model, TrainedClip)
+        yield from self._image_scorer_problems()
         for name in self.evaluation.average:
             yield from _unknown("evaluation.average", name, self.evaluation.tasks)
+
+    def _image_scorer_problems(self) -> Iterator[str]:
+        for name, head in self.image_scorers.items():
+            if isinstance(head, EmbeddingHead):
+                yield from _unknown(f"image_scorers.{name}.scorer", head.scorer, self.scorers)
 
     def _circular_models(self) -> Iterator[str]:
         for name in self.models:

@@ -181,6 +181,20 @@ CLIP_SCORES = Table(
     constraints=(("score_is_a_cosine", "score IS NULL OR (score >= -1.001 AND score <= 1.001)"),),
 )
 
+IMAGE_SCORES = Table(
+    "image_scores",
+    "What a scorer of images makes of each image: aesthetics, unsafe content, watermarks.",
+    {
+        "scorer": Column(pl.String, "Scorer of images."),
+        "partition": _PARTITION,
+        "shard": _SHARD,
+        "uid": _UID,
+        "score": Column(pl.Float32, "On the scorer's own scale."),
+    },
+    slices=("scorer", "partition"),
+    order=("shard", "uid"),
+)
+
 SCORE_HISTOGRAMS = Table(
     "score_histograms",
     "Counts of scores in bins of 1e-4; they add up over partitions.",
@@ -426,6 +440,7 @@ TABLES = {
         SYNTHETIC_CAPTIONS,
         IMAGE_EMBEDDINGS,
         CLIP_SCORES,
+        IMAGE_SCORES,
         SCORE_HISTOGRAMS,
         DIVERSITY_STATISTICS,
         DIVERSITY_SUMMARY,

@@ -1,0 +1,95 @@
+"""Image classifiers of transformers: the probability of one label."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import AutoImageProcessor, AutoModelForImageClassification
+
+from recap_assets.engines.devices import dtype_of, padded_count, resolve_device
+from recap_assets.engines.errors import ModelFileError, explain_loading
+from recap_assets.engines.protocols import Image
+from recap_assets.specs.image_scorers import ImageClassifier
+
+
+class LabelProbability:
+    """The probability that a classifier gives one label.
+
+    Args:
+        model: A classifier in eval mode, on `device`.
+        processor: Its own resizing and normalisation.
+        number: Of the label among the model's.
+        spec: Precision and batch size.
+        device: Where the model is.
+    """
+
+    def __init__(
+        self,
+        model: Any,  # noqa: ANN401 - one of many classes of transformers
+        processor: Any,  # noqa: ANN401
+        number: int,
+        spec: ImageClassifier,
+        device: torch.device,
+    ) -> None:
+        self._model, self._processor, self._number = model, processor, number
+        self._spec, self._device = spec, device
+
+    @torch.inference_mode()
+    def score(self, images: Sequence[Image]) -> NDArray[np.float32]:
+        """Probabilities, shape (n,): by sigmoid where the model is multi-label, else by softmax."""
+        size = self._spec.batch_size
+        parts = (images[first : first + size] for first in range(0, len(images), size))
+        return np.concatenate([np.empty(0, np.float32), *map(self._score, parts)])
+
+    def _score(self, images: Sequence[Image]) -> NDArray[np.float32]:
+        # One by one: a processor may pad a batch to its largest image.
+        rows = [
+            self._processor(images=image, input_data_format="channels_last", return_tensors="pt")[
+                "pixel_values"
+            ]
+            for image in images
+        ]
+        pixels = torch.cat(rows)
+        n = padded_count(len(pixels), self._spec.batch_size, self._device)
+        pixels = torch.cat([pixels, pixels[-1:].expand(n - len(pixels), *pixels.shape[1:])])
+        dtype = dtype_of(self._spec.precision)
+        logits = self._model(pixel_values=pixels.to(self._device, dtype)).logits.float()
+        several = self._model.config.problem_type == "multi_label_classification"
+        probabilities = logits.sigmoid() if several else logits.softmax(dim=1)
+        return probabilities[: len(images), self._number].cpu().numpy()
+
+
+def load_image_classifier(spec: ImageClassifier) -> LabelProbability:
+    """A classifier from the hub or a folder; safetensors only, no code of the repository's.
+
+    Raises:
+        ModelFileError: It is missing, damaged, incomplete, or has no such label.
+        DeviceError: This machine has no such device.
+    """
+    device = resolve_device(spec.device)
+    options: dict[str, Any] = {"revision": spec.revision, "trust_remote_code": False}
+    with explain_loading(spec.model, _ADVICE):
+        model, report = AutoModelForImageClassification.from_pretrained(
+            spec.model,
+            dtype=dtype_of(spec.precision),
+            use_safetensors=True,
+            output_loading_info=True,
+            **options,
+        )
+        processor = AutoImageProcessor.from_pretrained(spec.model, backend="torchvision", **options)
+    if missing := sorted(report["missing_keys"]):
+        msg = f"{spec.model} lacks tensors of its own config: {', '.join(missing[:8])}. {_ADVICE}"
+        raise ModelFileError(msg)
+    labels = {str(label): int(number) for label, number in model.config.label2id.items()}
+    if spec.label not in labels:
+        msg = f"{spec.model} has no label {spec.label!r}; it has {', '.join(sorted(labels))}"
+        raise ModelFileError(msg)
+    return LabelProbability(model.eval().to(device), processor, labels[spec.label], spec, device)
+
+
+_ADVICE = (
+    "On a machine with network: `hf download MODEL --local-dir FOLDER`, then give FOLDER as the "
+    "model. Only safetensors are read."
+)
