@@ -15,6 +15,13 @@ class DeviceError(RuntimeError):
     """The experiment asks for a device that this machine does not have."""
 
 
+class CaptionServerError(RuntimeError):
+    """A captioning server cannot be used, or was lost: nothing that is asked would be answered.
+
+    The message names the server, what it said and what to do about it; never the key.
+    """
+
+
 @contextmanager
 def explain_loading(model: str, advice: str) -> Iterator[None]:
     """Turn whatever a model library raises inside into a `ModelFileError`.

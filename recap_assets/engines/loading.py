@@ -5,20 +5,26 @@ from pathlib import Path
 from recap_assets.engines.protocols import Captioner, Scorer
 from recap_assets.specs.scorers import EmbeddedScorer
 from recap_assets.specs.scorers import Scorer as ScorerSpec
-from recap_assets.specs.sources import EmbeddedSource, Source, TransformersSource
+from recap_assets.specs.sources import EmbeddedSource, OpenAISource, Source, TransformersSource
 
 
-def load_captioner(source: Source, models: Path) -> Captioner:
+def load_captioner(source: Source, models: Path, replies: Path | None = None) -> Captioner:
     """The captioner that a source names.
 
     Args:
         source: The source of the experiment.
         models: Folder of the models trained here, one folder each.
+        replies: File of what servers replied; None keeps none.
 
     Raises:
         ModelFileError: The model is missing, damaged or of another kind.
         DeviceError: This machine has no such device.
+        CaptionServerError: A server's key is missing, or the file of replies cannot be used.
     """
+    if isinstance(source, OpenAISource):
+        from recap_assets.engines.captioning.server import load_server_captioner
+
+        return load_server_captioner(source, replies)
     if isinstance(source, EmbeddedSource):
         from recap_assets.engines.small.loading import load_small_captioner
 

@@ -1,8 +1,9 @@
 """What a captioner and a scorer are. No torch here: stages and tests import it freely."""
 
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +62,40 @@ class Captioner(Protocol):
 
     def caption(self, images: Sequence[Image], uids: Sequence[bytes]) -> list[list[Caption]]:
         """Caption each image: for every image its candidates, in order."""
+        ...
+
+
+@dataclass
+class Usage:
+    """What a captioner behind a server asked and was told, since it was opened.
+
+    Attributes:
+        requests: Attempts sent.
+        retries: Those of them that repeated an earlier one.
+        cache_hits: Captions whose reply was on the disk already.
+        prompt_tokens: Tokens of the requests that were answered, as the server counted them.
+        completion_tokens: Tokens of their replies, thinking included.
+    """
+
+    requests: int = 0
+    retries: int = 0
+    cache_hits: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@runtime_checkable
+class RemoteCaptioner(Captioner, Protocol):
+    """A captioner behind a server: several batches may be under way, and it is closed after use."""
+
+    usage: Usage
+
+    def submit(self, images: Sequence[Image], uids: Sequence[bytes]) -> Future[list[list[Caption]]]:
+        """Begin to caption; the future gives what `caption` would."""
+        ...
+
+    def close(self) -> None:
+        """Give up what is under way, and the connections."""
         ...
 
 

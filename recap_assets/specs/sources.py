@@ -9,6 +9,7 @@ from pydantic import Field
 
 from recap_assets.specs.base import Name, Spec
 from recap_assets.specs.decoding import Decoding
+from recap_assets.specs.servers import OpenAISource
 
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")]
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -52,5 +53,6 @@ class OpenClipSource(_Captioner):
 
 
 Source = Annotated[
-    EmbeddedSource | TransformersSource | OpenClipSource, Field(discriminator="kind")
+    EmbeddedSource | TransformersSource | OpenClipSource | OpenAISource,
+    Field(discriminator="kind"),
 ]

@@ -1,17 +1,19 @@
 """Synthetic captions: every usable image captioned by one source."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 
 import polars as pl
 
-from recap_assets.engines.protocols import Caption, Captioner
+from recap_assets.engines.protocols import Caption, Captioner, Image, RemoteCaptioner
 from recap_assets.orchestration.checks import Check, Verdict
 from recap_assets.orchestration.graph import Dependency, Node, Outcome, Step
 from recap_assets.pool.reading import iterate_images
 from recap_assets.reporting.previews import preview_markdown
 from recap_assets.specs.base import deciding
-from recap_assets.specs.sources import EmbeddedSource, Source
+from recap_assets.specs.sources import EmbeddedSource, OpenAISource, Source
 from recap_assets.specs.tables import (
     STATUS_ERROR,
     STATUS_TRUNCATED,
@@ -20,7 +22,7 @@ from recap_assets.specs.tables import (
     is_usable,
 )
 from recap_assets.stages import models, pool
-from recap_assets.stages.loaded import loaded_captioner
+from recap_assets.stages.loaded import loaded_captioner, released
 from recap_assets.stages.setting import Setting
 from recap_assets.stages.shardwise import ShardProgress, by_shard, forget
 from recap_assets.stages.stored import StoredRows
@@ -28,6 +30,8 @@ from recap_assets.stages.stored import StoredRows
 VERSION = 1
 STAGE = "captions"
 SECONDS_PER_IMAGE = 0.003
+BATCHES_AHEAD = 2
+"""Batches that a server has under way beside the one that is waited for."""
 
 _COLUMNS = [c for c in SYNTHETIC_CAPTIONS.columns if c not in SYNTHETIC_CAPTIONS.slices]
 _SCHEMA = pl.Schema({name: SYNTHETIC_CAPTIONS.schema[name] for name in _COLUMNS})
@@ -57,13 +61,15 @@ def _node(setting: Setting, name: str, spec: Source) -> Node:
         "image; the same for an image whatever the batch, the shard or the order.",
         content=StoredRows(setting.workspace.tables, SYNTHETIC_CAPTIONS, {"source": name}),
         seconds=SECONDS_PER_IMAGE * spec.candidates * 1_000,
-        pool="gpu",
-        kinds=("pytorch", "deltalake"),
+        pool="cpu" if isinstance(spec, OpenAISource) else "gpu",
+        kinds=("openai" if isinstance(spec, OpenAISource) else "pytorch", "deltalake"),
         checks=(_captions_not_empty(setting, name),),
     )
 
 
 def _what_decides(spec: Source) -> Mapping[str, object]:
+    if isinstance(spec, OpenAISource):
+        return spec.all_but(*spec.changes_no_caption)
     # Batch size and device change the speed and not the captions, so they change no version.
     return spec.all_but("batch_size", "device")
 
@@ -71,13 +77,14 @@ def _what_decides(spec: Source) -> Mapping[str, object]:
 def caption_partition(setting: Setting, name: str, step: Step) -> Outcome:
     """Caption one pool partition, shard by shard."""
     spec = setting.experiment.sources[name]
-    captioner = loaded_captioner(setting, spec)
     images = setting.usable_images(step.partition)
+    captioner = loaded_captioner(setting, spec)
 
     def compute(rows: pl.DataFrame, advance: ShardProgress) -> pl.DataFrame:
         return caption_rows(setting, captioner, rows, spec.batch_size, advance)
 
-    rows = by_shard(setting, step, asset(name), images, compute)
+    with released(captioner):
+        rows = by_shard(setting, step, asset(name), images, compute)
     written = setting.workspace.tables.replace(
         SYNTHETIC_CAPTIONS,
         {"source": name, "partition": step.partition},
@@ -94,10 +101,20 @@ def caption_partition(setting: Setting, name: str, step: Step) -> Outcome:
         facts={
             "tokens_per_caption": round(float(good["n_tokens"].mean() or 0), 2),  # type: ignore[arg-type]
             "truncated": int((rows["status"] == STATUS_TRUNCATED).sum()),
+            **_paid(spec, captioner),
         },
         markdown={"preview": preview_markdown(good.select("uid", "text", "log_probability"))},
         written=(written,),
     )
+
+
+def _paid(spec: Source, captioner: Captioner) -> Mapping[str, int | float]:
+    """What a server was asked for this time, and what that cost; empty for other captioners."""
+    if not isinstance(captioner, RemoteCaptioner) or not isinstance(spec, OpenAISource):
+        return {}
+    usage = captioner.usage
+    cost = spec.cost_of(usage.prompt_tokens, usage.completion_tokens)
+    return {**asdict(usage), **({} if cost is None else {"cost": round(cost, 6)})}
 
 
 def caption_rows(
@@ -109,17 +126,47 @@ def caption_rows(
 ) -> pl.DataFrame:
     """Captions of the images in `rows` (shard, uid, key, offset, size), rejected ones included."""
     found: list[_Row] = []
-    for batch, images in iterate_images(rows, setting.shards, setting.pool, batch_size=batch_size):
-        readable = {i: image for i, image in enumerate(images) if image is not None}
+    batches = iterate_images(rows, setting.shards, setting.pool, batch_size=batch_size)
+    for batch, by_row, seconds in _captioned(captioner, batches):
+        share = seconds / max(sum(map(len, by_row.values())), 1)
         uids = batch["uid"].to_list()
-        start = time.monotonic()
-        captions = captioner.caption(list(readable.values()), [uids[i] for i in readable])
-        share = (time.monotonic() - start) / max(sum(map(len, captions)), 1)
-        by_row = dict(zip(readable, captions, strict=True))
         for i, (shard, uid) in enumerate(zip(batch["shard"], uids, strict=True)):
             found.extend(_rows_of(shard, uid, by_row.get(i, [_UNREADABLE]), share))
         advance(batch.height)
     return pl.DataFrame(found, schema=_SCHEMA, orient="row")
+
+
+_Batch = tuple[pl.DataFrame, list[Image | None]]
+_Captioned = tuple[pl.DataFrame, Mapping[int, list[Caption]], float]
+
+
+def _captioned(captioner: Captioner, batches: Iterable[_Batch]) -> Iterator[_Captioned]:
+    """Each batch with the captions of its readable images, by row, and the seconds waited for."""
+    under_way: deque[Callable[[], _Captioned]] = deque()
+    # A server is given the next batches before it is through with one, so that it never idles.
+    n_ahead = BATCHES_AHEAD if isinstance(captioner, RemoteCaptioner) else 0
+    for batch, images in batches:
+        under_way.append(_begun(captioner, batch, images))
+        if len(under_way) > n_ahead:
+            yield under_way.popleft()()
+    for finish in under_way:
+        yield finish()
+
+
+def _begun(
+    captioner: Captioner, batch: pl.DataFrame, images: Sequence[Image | None]
+) -> Callable[[], _Captioned]:
+    readable = {i: image for i, image in enumerate(images) if image is not None}
+    uids = batch["uid"].to_list()
+    work = (list(readable.values()), [uids[i] for i in readable])
+    result = captioner.submit(*work).result if isinstance(captioner, RemoteCaptioner) else None
+
+    def finish() -> _Captioned:
+        start = time.monotonic()
+        captions = captioner.caption(*work) if result is None else result()
+        return batch, dict(zip(readable, captions, strict=True)), time.monotonic() - start
+
+    return finish
 
 
 _UNREADABLE = Caption("", STATUS_ERROR, reason="image_unreadable")

@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
+from recap_assets.engines.captioning.server_cache import ReplyCache
 from recap_assets.orchestration.graph import Graph
 from recap_assets.orchestration.records import Records
 from recap_assets.orchestration.versions import VersionReader
@@ -19,7 +20,7 @@ from recap_assets.storage.workspace import Workspace
 UNTOUCHED = timedelta(days=1)
 """What was written to more recently may belong to a process that still runs."""
 
-Kind = Literal["scratch", "temporary", "checkpoint"]
+Kind = Literal["scratch", "temporary", "checkpoint", "replies"]
 
 # Names that storage/files.py and engines/training/checkpoints.py give to what is not whole yet.
 _TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}|.+\.\d+\.tmp")
@@ -34,14 +35,16 @@ class Leftover:
     Attributes:
         kind: `scratch`: finished shards of a partition that would now be built otherwise;
             `temporary`: what a process was writing when it died; `checkpoint`: of a training run
-            that is finished.
+            that is finished; `replies`: of captioning servers, in a store that stays.
         path: Where it is.
         n_bytes: Bytes of it, or of all files in it.
+        n: Things that go; replies may be many in one file.
     """
 
     kind: Kind
     path: Path
     n_bytes: int
+    n: int = 1
 
 
 def leftovers(
@@ -71,6 +74,23 @@ def leftovers(
         for n_bytes, newest in [_size_and_time(path)]
         if newest < limit
     ]
+
+
+def old_replies(workspace: Workspace, days: int | None) -> list[Leftover]:
+    """What captioning servers replied so many days ago or longer; None: nothing is that old."""
+    if days is None or not workspace.replies.exists():
+        return []
+    with ReplyCache(workspace.replies) as kept:
+        n, n_all = kept.count(timedelta(days=days)), kept.count()
+    n_bytes = workspace.replies.stat().st_size * n // max(n_all, 1)
+    return [Leftover("replies", workspace.replies, n_bytes, n)] if n else []
+
+
+def remove_old_replies(workspace: Workspace, days: int | None) -> None:
+    """Remove them; what is asked again is then paid for again."""
+    if days is not None and workspace.replies.exists():
+        with ReplyCache(workspace.replies) as kept:
+            kept.remove(timedelta(days=days))
 
 
 def remove(found: Collection[Leftover]) -> None:

@@ -1,20 +1,37 @@
 """Models loaded once in a process and kept for the partitions that follow."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
 from recap_assets.engines.loading import load_captioner, load_scorer
-from recap_assets.engines.protocols import Captioner, Scorer
+from recap_assets.engines.protocols import Captioner, RemoteCaptioner, Scorer
 from recap_assets.specs.scorers import EmbeddedScorer
 from recap_assets.specs.scorers import Scorer as ScorerSpec
-from recap_assets.specs.sources import EmbeddedSource, Source
+from recap_assets.specs.sources import EmbeddedSource, OpenAISource, Source
 from recap_assets.stages.setting import Setting
 
 
 def loaded_captioner(setting: Setting, spec: Source) -> Captioner:
-    """The captioner of a source; one at a time stays in memory."""
+    """The captioner of a source; one at a time stays in memory.
+
+    One behind a server is opened anew, and closed by `released`.
+    """
+    if isinstance(spec, OpenAISource):
+        return load_captioner(spec, setting.workspace.models, setting.workspace.replies)
     trained = setting.workspace.model(spec.model) if isinstance(spec, EmbeddedSource) else None
     return _captioner(spec, setting.workspace.models, _stamp(trained))  # pyright: ignore[reportArgumentType] - specs are frozen, so hashable
+
+
+@contextmanager
+def released(captioner: Captioner) -> Iterator[None]:
+    """Close the captioner at the end of the block, if it is one behind a server."""
+    try:
+        yield
+    finally:
+        if isinstance(captioner, RemoteCaptioner):
+            captioner.close()
 
 
 def loaded_scorer(setting: Setting, spec: ScorerSpec) -> Scorer:

@@ -73,6 +73,11 @@ class Workspace:
         return self.root / "trained_clip"
 
     @property
+    def replies(self) -> Path:
+        """Replies of captioning servers, of all experiments; must be on a local disk."""
+        return self.data / "server_replies.sqlite"
+
+    @property
     def receipts(self) -> Path:
         """Folder of the receipts; what they pin stays readable."""
         return self.root / "receipts"

@@ -1,6 +1,7 @@
 """Tiny models with random weights, saved as the hub and open_clip save theirs."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,23 @@ from transformers import (
     BlipProcessor,
     PreTrainedTokenizerFast,
 )
+
+from recap_assets.engines.captioning import server_client
+from recap_assets_tests.chat_server import Start, chat_servers
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts captioning servers on loopback."""
+    with chat_servers() as start:
+        yield start
+
+
+@pytest.fixture
+def no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that is busy is asked again soon."""
+    monkeypatch.setattr(server_client, "FIRST_PAUSE", 0.01)
+
 
 WORDS = [f"word{n}" for n in range(40)]
 
