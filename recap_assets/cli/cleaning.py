@@ -1,6 +1,7 @@
 """`recap gc`: what nothing needs any more goes, what receipts pin stays."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 import click
@@ -10,7 +11,14 @@ from rich.table import Table
 
 from recap_assets.defs.session import Session
 from recap_assets.specs.tables import TABLES
-from recap_assets.stages.cleaning import Leftover, leftovers, remove, resumable_fingerprints
+from recap_assets.stages.cleaning import (
+    Leftover,
+    leftovers,
+    old_replies,
+    remove,
+    remove_old_replies,
+    resumable_fingerprints,
+)
 from recap_assets.storage.receipts import Pins, pinned_versions
 from recap_assets.storage.retention import Collected, collect
 
@@ -20,27 +28,44 @@ _LEFT_BY = {
     "scratch": "finished shards of partitions that would now be built otherwise",
     "temporary": "half-written files and folders of processes that died",
     "checkpoint": "checkpoints of training runs that are finished",
+    "replies": "replies of captioning servers, of all experiments",
 }
 
 
-def run_gc(session: Session, *, keep_days: int, ask: bool, dry_run: bool) -> int:
+@dataclass(frozen=True)
+class Ages:
+    """How old what goes is, in days.
+
+    Attributes:
+        keep_days: Replaced files and orphans stay so long.
+        replies_days: Replies of captioning servers stay so long; None: all stay.
+    """
+
+    keep_days: int
+    replies_days: int | None = None
+
+
+def run_gc(session: Session, ages: Ages, *, ask: bool, dry_run: bool) -> int:
     """Show what would go and, once that is agreed, remove it; 1 where a table was refused."""
     console = Console()
     workspace = session.setting.workspace
     pins = pinned_versions(workspace.receipts)
+    keep_days = ages.keep_days
     keep = timedelta(days=keep_days)
     collected = collect(workspace.tables, TABLES.values(), pins, dry_run=True, keep=keep)
     left = _leftovers(session)
+    replies = old_replies(workspace, ages.replies_days)
     _print_pins(console, pins)
-    _print_all(console, collected, left, keep_days=keep_days, title="Would go")
-    if dry_run or not _any(collected, left):
+    _print_all(console, collected, [*left, *replies], keep_days=keep_days, title="Would go")
+    if dry_run or not (_any(collected, left) or replies):
         return _refused(console, collected)
     if ask and not _agreed():
         console.print("Nothing was removed.")
         return _refused(console, collected)
     collected = collect(workspace.tables, TABLES.values(), pins, dry_run=False, keep=keep)
     remove(left)
-    _print_all(console, collected, left, keep_days=keep_days, title="Gone")
+    remove_old_replies(workspace, ages.replies_days)
+    _print_all(console, collected, [*left, *replies], keep_days=keep_days, title="Gone")
     return _refused(console, collected)
 
 
@@ -126,7 +151,8 @@ def _leftover_rows(left: Sequence[Leftover]) -> list[tuple[str, str, str, str]]:
     rows = []
     for kind, what in _LEFT_BY.items():
         if found := [one.n_bytes for one in left if one.kind == kind]:
-            rows.append((kind, what, f"{len(found):,}", _size(sum(found))))
+            n = sum(one.n for one in left if one.kind == kind)
+            rows.append((kind, what, f"{n:,}", _size(sum(found))))
     return rows
 
 

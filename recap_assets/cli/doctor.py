@@ -13,7 +13,7 @@ from recap_assets.specs.evaluation import WebDatasetTask
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.loading import ExperimentError, load_experiment
 from recap_assets.specs.pool import EmbeddedPool, FolderPool, WebDatasetCorpus, WebDatasetPool
-from recap_assets.specs.sources import EmbeddedSource
+from recap_assets.specs.sources import EmbeddedSource, OpenAISource
 from recap_assets.storage.object_store import prove_conditional_put
 from recap_assets.storage.tables import StorageError
 from recap_assets.storage.workspace import Workspace
@@ -90,6 +90,8 @@ def _models(experiment: Experiment) -> Iterator[Finding]:
     for name, source in experiment.sources.items():
         if isinstance(source, EmbeddedSource):
             yield True, f"sources.{name}: trained here as models/{source.model}"
+        elif isinstance(source, OpenAISource):
+            yield _served(f"sources.{name}", source)
         else:
             loader: Callable[[], object] = lambda spec=source: load_captioner(spec, models)  # noqa: E731
             yield _tried(f"sources.{name}", source.model, loader, ModelFileError)
@@ -99,6 +101,20 @@ def _models(experiment: Experiment) -> Iterator[Finding]:
         else:
             loader = lambda spec=scorer: load_scorer(spec, models)  # noqa: E731
             yield _tried(f"scorers.{name}", scorer.model, loader, ModelFileError)
+
+
+def _served(where: str, source: OpenAISource) -> Finding:
+    from recap_assets.engines.captioning.server_client import models_served
+    from recap_assets.engines.errors import CaptionServerError
+
+    try:
+        models = models_served(source)
+    except CaptionServerError as error:
+        return False, f"{where}: {error}"
+    if source.model not in models:
+        listed = ", ".join(models[:8]) or "none"
+        return False, f"{where}: {source.base_url} serves no {source.model}; it lists {listed}"
+    return True, f"{where}: {source.base_url} serves {source.model}"
 
 
 def _tried(where: str, model: str, load: Callable[[], object], refused: type[Exception]) -> Finding:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from recap_assets.engines.errors import CaptionServerError
 from recap_assets.orchestration.selection import SelectionError
 from recap_assets.specs.loading import DEFAULT, ExperimentError
 from recap_assets.storage.tables import StorageError
@@ -233,6 +234,13 @@ def doctor(chosen: Chosen) -> None:
 @click.option("--dry-run", is_flag=True, help="Show what would go, and stop.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask before removing.")
 @click.option(
+    "--replies-days",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Also remove what captioning servers replied more than N days ago, of all experiments; "
+    "it is then paid for again if it is asked again.",
+)
+@click.option(
     "--keep-days",
     type=click.IntRange(min=7),
     default=7,
@@ -241,11 +249,18 @@ def doctor(chosen: Chosen) -> None:
     help="How long replaced files and orphans stay; less than a week is not safe for writers.",
 )
 @click.pass_obj
-def gc(chosen: Chosen, dry_run: bool, yes: bool, keep_days: int) -> None:  # noqa: FBT001 - click's flags
+def gc(
+    chosen: Chosen,
+    dry_run: bool,  # noqa: FBT001 - click's flags
+    yes: bool,  # noqa: FBT001
+    keep_days: int,
+    replies_days: int | None,
+) -> None:
     """Remove what no receipt pins and no build needs: old versions, and what crashes left."""
-    from recap_assets.cli.cleaning import run_gc
+    from recap_assets.cli.cleaning import Ages, run_gc
 
-    sys.exit(run_gc(chosen.session(), keep_days=keep_days, ask=not yes, dry_run=dry_run))
+    ages = Ages(keep_days, replies_days)
+    sys.exit(run_gc(chosen.session(), ages, ask=not yes, dry_run=dry_run))
 
 
 @recap.command()
@@ -308,6 +323,46 @@ def diff(chosen: Chosen, before: str, after: str, as_json: bool, rows: int) -> N
     print_difference(chosen.session(), before, after, as_json=as_json, n_samples=rows)
 
 
+@recap.command("serve-captioner", context_settings={"ignore_unknown_options": True})
+@click.option("--source", metavar="NAME", help="The experiment's source of kind openai to serve.")
+@click.option("--model", help="A model to serve instead: a hub id or a local folder.")
+@click.option("--revision", help="Commit of the model's hub repository; pin it.")
+@click.option("--host", help="Address to listen on; loopback unless you say so.")
+@click.option("--port", type=click.IntRange(1, 65_535), help="That of the source, or 8000.")
+@click.option("--gpus", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option(
+    "--gpus-per-copy",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="GPUs that one copy of the model is split over; there are as many copies as fit.",
+)
+@click.option("--vllm", default="vllm", show_default=True, help="vLLM's executable.")
+@click.argument("more", nargs=-1, type=click.UNPROCESSED)
+@click.pass_obj
+def serve_captioner(  # noqa: PLR0913, PLR0917 - click's options
+    chosen: Chosen,
+    source: str | None,
+    model: str | None,
+    revision: str | None,
+    host: str | None,
+    port: int | None,
+    gpus: int,
+    gpus_per_copy: int,
+    vllm: str,
+    more: tuple[str, ...],
+) -> None:
+    """Start vLLM's server for a captioner, and tell when it is ready; Ctrl-C stops it.
+
+    What follows `--` is handed on to `vllm serve`, such as `-- --max-model-len 4096`.
+    """
+    from recap_assets.cli.serving_captioner import Wanted, run_server, served
+
+    one = served(chosen.path, chosen.settings, source, model)
+    wanted = Wanted(one, host, port, revision, gpus, gpus_per_copy, more)
+    sys.exit(run_server(wanted, vllm))
+
+
 @recap.command()
 @click.option("--port", type=int, default=3000, show_default=True)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Loopback unless you say so.")
@@ -329,7 +384,7 @@ def main() -> None:
     except click.Abort:
         click.echo("Stopped. What was finished is kept; run again to go on.", err=True)
         sys.exit(130)
-    except (ExperimentError, SelectionError, StorageError) as error:
+    except (ExperimentError, SelectionError, StorageError, CaptionServerError) as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(2)
 

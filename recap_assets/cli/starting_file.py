@@ -31,6 +31,12 @@ _OWN_POOL = """
 #     revision: <commit>                       # pin it
 #     precision: bfloat16
 #     decoding: {temperature: 0.75, top_k: 50, min_tokens: 5, max_tokens: 40}
+#   vlm:                                       # behind vLLM, SGLang, or any such server
+#     kind: openai
+#     model: Qwen/Qwen2.5-VL-3B-Instruct       # `recap serve-captioner --source vlm` starts vLLM
+#     base_url: http://127.0.0.1:8000/v1
+#     prompt: Describe this image in one sentence.
+#     decoding: {temperature: 0.75, max_tokens: 60}
 #   coca: {kind: open_clip, model: coca_ViT-L-14, pretrained: mscoco_finetuned_laion2b_s13b_b90k}
 #
 # scorers:

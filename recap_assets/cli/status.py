@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 import click
@@ -12,6 +13,7 @@ from recap_assets.cli.terminal import console
 from recap_assets.defs.session import Session
 from recap_assets.orchestration.planner import plan
 from recap_assets.orchestration.records import Record, RememberedRecords
+from recap_assets.stages.spending import spending
 
 
 def print_status(session: Session, *, as_json: bool) -> None:
@@ -26,10 +28,19 @@ def print_status(session: Session, *, as_json: bool) -> None:
     for node in session.graph.nodes.values():
         partitions = session.graph.partitions(node)
         rows.append(_row(node.key, partitions, records.latest(node.key), stale[node.key]))
+    spent = {f"synthetic_captions/{one.source}": one for one in spending(session.setting)}
     if as_json:
-        click.echo(json.dumps(rows, indent=2))
-    else:
-        console().print(_status_table(rows))
+        told = {asset: asdict(one) for asset, one in spent.items() if one.captions}
+        click.echo(json.dumps([row | told.get(str(row["asset"]), {}) for row in rows], indent=2))
+        return
+    console().print(_status_table(rows))
+    for asset, one in spent.items():
+        if one.captions:
+            cost = "" if one.cost is None else f", {one.cost:,.2f} at the prices of the file"
+            click.echo(
+                f"{asset}: {one.prompt_tokens:,} tokens asked, {one.completion_tokens:,} "
+                f"answered{cost}"
+            )
 
 
 def _row(
