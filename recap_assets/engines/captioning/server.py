@@ -127,25 +127,26 @@ class ServerCaptioner:
                 raise CaptionServerError(str(self._lost))
             body = request_body(self._source, encoded, uid, candidate)
             try:
-                caption = await self._asked(body)
+                caption = await self._asked(body, uid)
             except CaptionServerError as error:
                 self._lost = error
                 raise
         return caption
 
-    async def _asked(self, body: bytes) -> Caption:
+    async def _asked(self, body: bytes, uid: bytes) -> Caption:
         key = key_of_request(body)
         kept = self._cache.get(key) if self._cache is not None else None
         if kept is not None:
             self.usage.cache_hits += 1
             return caption_of(kept.body, kept.seconds)
         outcome = await self._answered(body, key)
+        if outcome.caption.reason == SERVER_FAILED:
+            await self._prove(outcome, uid, since=time.monotonic())
+            # The server may have been away for just as long as the attempts took.
+            outcome = await self._answered(body, key, attempts=1)
         if outcome.caption.status == "error":
             is_servers_fault = outcome.caption.reason == SERVER_FAILED
-            await self._prove(outcome, since=time.monotonic() if is_servers_fault else 0.0)
-            if is_servers_fault:
-                # It may have been away for just as long as the attempts took.
-                outcome = await self._answered(body, key, attempts=1)
+            await self._prove(outcome, uid, since=time.monotonic() if is_servers_fault else 0.0)
         return outcome.caption
 
     async def _answered(
@@ -164,7 +165,7 @@ class ServerCaptioner:
                 self._cache.put(key, KeptReply(answer.body, answer.seconds))
         return _Outcome(caption, said_in(answer.body))
 
-    async def _prove(self, failed: "_Outcome", since: float) -> None:
+    async def _prove(self, failed: "_Outcome", uid: bytes, since: float) -> None:
         """See that the server has a caption for a plain image, if it had none for any since then.
 
         Raises:
@@ -179,8 +180,8 @@ class ServerCaptioner:
             if outcome.caption.status == "error":
                 msg = (
                     f"{named(self._source)} captions no image, not even a plain grey one: "
-                    f"{outcome.said} (before that: {failed.said}). What it answered is kept: see "
-                    "that it runs and takes such requests, then build again"
+                    f"{outcome.said} (before that, to image {uid.hex()}: {failed.said}). What it "
+                    "answered is kept: see that it runs and takes such requests, then build again"
                 )
                 raise CaptionServerError(msg)
 

@@ -149,10 +149,10 @@ def test_an_image_that_breaks_the_server_costs_only_itself(start: Start) -> None
     def breaks(asked: Asked) -> Answer:
         return refused("CUDA error", 500) if asked.shade < 10 else captioned(asked)
 
-    with opened(start(breaks), max_attempts=3) as captioner:
+    with opened(start(breaks), max_attempts=3, concurrency=2) as captioner:
         rows = ask(captioner)
-        # Three attempts, the plain image, and a last one.
-        assert (captioner.usage.retries, captioner.usage.requests) == (2, len(SHADES) + 4)
+        # Three attempts and a last one, and a plain image before and after that.
+        assert captioner.usage.requests in range(len(SHADES) + 3, len(SHADES) + 6)
     assert [row[0].reason for row in rows] == ["server_failed"] + [None] * (len(SHADES) - 1)
 
 
@@ -195,7 +195,9 @@ def test_a_lost_server_is_an_exception_and_what_it_answered_is_kept(
     replies = tmp_path / "replies.sqlite"
     with (
         opened(server, replies, concurrency=1, max_attempts=3) as captioner,
-        pytest.raises(CaptionServerError, match=r"not even a plain grey one: .*build again"),
+        pytest.raises(
+            CaptionServerError, match=r"a plain grey one: .*to image (\w\w)\1{15}: .*build again"
+        ),
     ):
         ask(captioner)
     assert len(answered) == 7
