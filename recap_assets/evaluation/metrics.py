@@ -38,6 +38,48 @@ def target_ranks(scores: Scores, targets: NDArray[np.integer]) -> Ranks:
     return np.count_nonzero(~(scores < own), axis=1).astype(np.int64) - 1
 
 
+def taken_classes(scores: Scores, targets: NDArray[np.integer]) -> NDArray[np.int64]:
+    """The class that each query is taken for: its target only where nothing ties with that.
+
+    So a prediction is right exactly where `target_ranks` gives 0.
+
+    Args:
+        scores: Shape (queries, classes).
+        targets: Shape (queries,), the class of each query.
+
+    Returns:
+        Shape (queries,): where a wrong class stands before the target, the best wrong one, the
+        first of equals.
+
+    Raises:
+        ValueError: As `target_ranks`.
+    """
+    is_wrong = target_ranks(scores, targets) > 0
+    others = np.where(np.isnan(scores), np.inf, scores)
+    np.put_along_axis(others, targets[:, None], -np.inf, axis=1)
+    return np.where(is_wrong, others.argmax(axis=1), targets).astype(np.int64)
+
+
+def jaccard_of_best(scores: Scores, is_right: NDArray[np.bool_]) -> float:
+    """Jaccard index of the right candidates and of as many that score best (WinoGAViL).
+
+    Args:
+        scores: Shape (candidates,); a wrong one goes before a right one of the same score.
+        is_right: Same shape, true at least once.
+
+    Raises:
+        ValueError: No candidate is right.
+    """
+    n_right = int(is_right.sum())
+    if not n_right:
+        msg = f"none of the {len(is_right)} candidates is right"
+        raise ValueError(msg)
+    ranked = np.where(np.isnan(scores), np.where(is_right, -np.inf, np.inf), scores)
+    best = np.lexsort((is_right, -ranked))[:n_right]
+    n_both = int(is_right[best].sum())
+    return n_both / (2 * n_right - n_both)
+
+
 def positive_ranks(scores: Scores, positive_pairs: NDArray[np.bool_]) -> Ranks:
     """How many wrong candidates score at least as much as each query's best right one.
 

@@ -8,125 +8,55 @@ The folder of a set, a local path or any fsspec URL, holds::
     test/nshards.txt                        number of shards
     test/0.tar, test/1.tar, ...             KEY.jpg|png|webp with KEY.cls, or KEY.txt for retrieval
 
-The members of a sample are adjacent, as webdataset writes them. Only one batch of images is in
-memory at a time; nothing is written to disk.
+Sets of DataComp that are judged by groups have a KEY.npy as well, a vector of numbers. Those of
+faces have no label: prompts and classes begin with `race:`, `gender:`, `age:` or `toxic:`.
 """
 
-import tarfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import groupby, islice
-from pathlib import PurePosixPath
-from typing import IO, Protocol, TypeVar, cast
 
-import fsspec  # pyright: ignore[reportMissingTypeStubs]
 import numpy as np
 from numpy.typing import NDArray
 
+from recap_assets.evaluation.associations import AssociationSet, open_associations
 from recap_assets.evaluation.embedding import Image
+from recap_assets.evaluation.metadata import metadata_of
+from recap_assets.evaluation.rows import captioned_rows, has_rows
+from recap_assets.evaluation.webdatasets import (
+    Decode,
+    EvaluationSetError,
+    Sample,
+    SetFolder,
+    SetShards,
+    batched,
+    decoded,
+    shards_of,
+)
+from recap_assets.specs.datacomp import METADATA, Protocol
 
-IMAGE_EXTENSIONS = frozenset({"jpg", "jpeg", "png", "webp"})
-MAX_MEMBER_BYTES = 64 * 1024**2
-"""A larger member is refused before it is read."""
+__all__ = [
+    "OBJECTIVES", "AssociationSet", "Captioned", "ClassificationSet", "Decode", "EvaluationSet",
+    "EvaluationSetError", "FacesSet", "Prompts", "RetrievalSet", "load_set",
+]  # fmt: skip
 
-Decode = Callable[[bytes], NDArray[np.uint8]]
-"""Bytes of an image file to RGB, shape (height, width, 3); ValueError or OSError if it cannot."""
+OBJECTIVES = ("race", "gender", "age", "toxic")
+"""What is told of a face, in the order of DataComp's predictions."""
 
-_Item = TypeVar("_Item")
-
-
-class EvaluationSetError(ValueError):
-    """An evaluation set cannot be used; the text names the file or sample and what is wrong."""
-
-
-class _FileSystem(Protocol):
-    # The part of fsspec's AbstractFileSystem that is used, which comes without types.
-    def open(self, path: str, mode: str) -> IO[bytes]: ...
-
-    def exists(self, path: str) -> bool: ...
-
-    def isdir(self, path: str) -> bool: ...
-
-
-@dataclass(frozen=True)
-class _Folder:
-    path: str
-    root: str
-    files: _FileSystem = field(repr=False)
-
-    def has(self, name: str) -> bool:
-        return self.files.exists(f"{self.root}/{name}")
-
-    def text(self, name: str) -> str:
-        if not self.has(name):
-            msg = f"{self.path}: {name} is missing"
-            raise EvaluationSetError(msg)
-        with self.files.open(f"{self.root}/{name}", "rb") as file:
-            try:
-                return file.read().decode()
-            except UnicodeDecodeError as error:
-                msg = f"{self.path}: {name} is not UTF-8 text"
-                raise EvaluationSetError(msg) from error
-
-    def lines(self, name: str) -> tuple[str, ...]:
-        """Stripped lines; blank ones at the end do not count, others would shift the labels."""
-        lines = [line.strip() for line in self.text(name).rstrip().splitlines()]
-        if not lines or "" in lines:
-            where = f"line {lines.index('') + 1} of it is blank" if lines else "it is empty"
-            msg = f"{self.path}: {name} needs one entry a line, but {where}"
-            raise EvaluationSetError(msg)
-        return tuple(lines)
+Metadata = NDArray[np.int64]
+"""A row for each sample, a column for each of the protocol's fields."""
 
 
 @dataclass(frozen=True)
-class _Sample:
-    where: str
-    image: bytes
-    members: dict[str, bytes]
+class Prompts:
+    """Classes and the prompts that name them.
 
+    Attributes:
+        class_names: A label is an index into it. Two classes of one name tie, so both miss.
+        templates: Prompts in which {c} stands for the class.
+    """
 
-@dataclass(frozen=True)
-class _Shards:
-    folder: _Folder
-    split: str
-    n_shards: int
-    decode: Decode
-
-    def samples(self) -> Iterator[_Sample]:
-        n_samples = 0
-        for number in range(self.n_shards):
-            name = f"{self.split}/{number}.tar"
-            for key, members in self._grouped(name):
-                n_samples += 1
-                yield _sample(f"{self.folder.path}/{name}, sample {key}", members)
-        if not n_samples:
-            msg = f"{self.folder.path}: the split {self.split} has no sample"
-            raise EvaluationSetError(msg)
-
-    def image(self, sample: _Sample) -> Image:
-        try:
-            return self.decode(sample.image)
-        except (ValueError, OSError) as error:
-            msg = f"{sample.where}: the image cannot be decoded: {error}"
-            raise EvaluationSetError(msg) from error
-
-    def _grouped(self, name: str) -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
-        for key, group in groupby(self._members(name), key=lambda member: member[0]):
-            yield key, [(extension, content) for _, extension, content in group]
-
-    def _members(self, name: str) -> Iterator[tuple[str, str, bytes]]:
-        where = f"{self.folder.path}/{name}"
-        try:
-            with (
-                self.folder.files.open(f"{self.folder.root}/{name}", "rb") as file,
-                tarfile.open(fileobj=file, mode="r|") as tar,
-            ):
-                for member in tar:
-                    if member.isfile():
-                        yield _named(tar, member, where)
-        except (tarfile.TarError, EOFError) as error:
-            msg = f"{where}: not a readable tar file, or cut short: {error}"
-            raise EvaluationSetError(msg) from error
+    class_names: tuple[str, ...]
+    templates: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -137,12 +67,14 @@ class ClassificationSet:
         path: The folder, as it was given.
         class_names: A label is an index into it. Two classes of one name tie, so both miss.
         templates: Prompts in which {c} stands for the class.
+        protocol: Which metrics beside those of every classification are wanted.
     """
 
     path: str
     class_names: tuple[str, ...]
     templates: tuple[str, ...]
-    _shards: _Shards = field(repr=False)
+    _shards: SetShards = field(repr=False)
+    protocol: Protocol = "standard"
 
     def batches(self, size: int) -> Iterator[tuple[list[Image], NDArray[np.int64]]]:
         """Images and their labels, at most `size` at a time, in the order of the shards.
@@ -151,12 +83,29 @@ class ClassificationSet:
             EvaluationSetError: A sample without image or label, a label out of range, an
                 undecodable image, an unreadable shard, or no sample at all.
         """
-        for batch in _batched(self._shards.samples(), size):
-            labels = np.array([self._label(sample) for sample in batch], dtype=np.int64)
-            yield [self._shards.image(sample) for sample in batch], labels
+        for images, labels, _metadata in self.grouped_batches(size, with_metadata=False):
+            yield images, labels
 
-    def _label(self, sample: _Sample) -> int:
-        text = _member(sample, "cls", "label")
+    def images(self, size: int) -> Iterator[list[Image]]:
+        """The images alone, at most `size` at a time."""
+        for images, _labels in self.batches(size):
+            yield images
+
+    def grouped_batches(
+        self, size: int, *, with_metadata: bool = True
+    ) -> Iterator[tuple[list[Image], NDArray[np.int64], Metadata]]:
+        """`batches` with the samples' metadata, which has no column where there is none.
+
+        Raises:
+            EvaluationSetError: As `batches`, or metadata that is missing or of another shape.
+        """
+        fields = METADATA.get(self.protocol, ()) if with_metadata else ()
+        for samples, images in self._shards.batches(size):
+            labels = np.array([self._label(sample) for sample in samples], dtype=np.int64)
+            yield images, labels, _metadata(samples, fields)
+
+    def _label(self, sample: Sample) -> int:
+        text = sample.text("cls", "label")
         try:
             label = int(text)
         except ValueError as error:
@@ -172,6 +121,44 @@ class ClassificationSet:
 
 
 @dataclass(frozen=True)
+class FacesSet:
+    """Faces with age, gender and race; several things are told of each.
+
+    Attributes:
+        path: The folder, as it was given.
+        prompts: Classes and templates of each of OBJECTIVES.
+    """
+
+    path: str
+    prompts: Mapping[str, Prompts]
+    _shards: SetShards = field(repr=False)
+
+    def batches(self, size: int) -> Iterator[tuple[list[Image], Metadata]]:
+        """Images and their age, gender, race and race_binary, at most `size` at a time.
+
+        Raises:
+            EvaluationSetError: A sample without image or metadata, an undecodable image, an
+                unreadable shard, or no sample at all.
+        """
+        for samples, images in self._shards.batches(size):
+            yield images, _metadata(samples, METADATA["faces"])
+
+    def images(self, size: int) -> Iterator[list[Image]]:
+        """The images alone, at most `size` at a time."""
+        for images, _metadata in self.batches(size):
+            yield images
+
+
+@dataclass(frozen=True)
+class Captioned:
+    """An image with its captions: where it lies, its bytes, the captions of people."""
+
+    where: str
+    image: bytes
+    captions: list[str]
+
+
+@dataclass(frozen=True)
 class RetrievalSet:
     """Images with one or more captions each.
 
@@ -180,7 +167,8 @@ class RetrievalSet:
     """
 
     path: str
-    _shards: _Shards = field(repr=False)
+    _read: Callable[[], Iterator[Captioned]] = field(repr=False)
+    _decode: Decode = field(repr=False)
 
     def batches(self, size: int) -> Iterator[tuple[list[Image], list[list[str]]]]:
         """Images and the captions of each, at most `size` images at a time, in shard order.
@@ -191,69 +179,85 @@ class RetrievalSet:
             EvaluationSetError: A sample without image or caption, an undecodable image, an
                 unreadable shard, or no sample at all.
         """
-        for batch in _batched(self._shards.samples(), size):
-            captions = [self._captions(sample) for sample in batch]
-            yield [self._shards.image(sample) for sample in batch], captions
+        for batch in batched(self._read(), size):
+            captions = [_captions(one) for one in batch]
+            yield [decoded(self._decode, one.image, one.where) for one in batch], captions
 
-    @staticmethod
-    def _captions(sample: _Sample) -> list[str]:
-        lines = _member(sample, "txt", "caption").splitlines()
-        captions = [line for line in lines if line.strip()]
-        if not captions:
-            msg = f"{sample.where}: its .txt holds no caption"
-            raise EvaluationSetError(msg)
-        return captions
+    def images(self, size: int) -> Iterator[list[Image]]:
+        """The images alone, at most `size` at a time."""
+        for images, _captions_of in self.batches(size):
+            yield images
 
 
-def load_set(path: str, split: str, decode: Decode) -> ClassificationSet | RetrievalSet:
+EvaluationSet = ClassificationSet | FacesSet | RetrievalSet | AssociationSet
+
+
+def load_set(
+    path: str, split: str, decode: Decode, protocol: Protocol = "standard"
+) -> EvaluationSet:
     """Open an evaluation set; its images are read and decoded batch by batch, on iteration.
 
     Args:
-        path: The folder of the set, a local path or an fsspec URL.
+        path: The folder of the set, a local path or an fsspec URL: a webdataset, or, for
+            retrieval and WinoGAViL, Arrow or parquet files as the `datasets` library leaves them.
         split: The subfolder with the shards, usually `test`.
         decode: Bytes of an image to RGB.
+        protocol: `standard` is told by the folder: classification or retrieval.
 
     Raises:
         EvaluationSetError: A missing or unusable file, a number of shards that does not fit, or
             a kind of set that is not known.
     """
-    files, root = cast(
-        "tuple[_FileSystem, str]",
-        fsspec.core.url_to_fs(path),  # pyright: ignore[reportUnknownMemberType]
+    folder = SetFolder.of(path)
+    if protocol == "winogavil":
+        return open_associations(folder, split, decode)
+    if protocol == "retrieval" and has_rows(folder, split):
+        return RetrievalSet(folder.path, lambda: _from_rows(folder, split), decode)
+    shards = shards_of(folder, split, decode)
+    if protocol == "faces":
+        return FacesSet(folder.path, _face_prompts(folder), shards)
+    kind = _kind(folder) if protocol == "standard" else protocol
+    if kind == "retrieval":
+        return RetrievalSet(folder.path, lambda: _from_shards(shards), decode)
+    return ClassificationSet(
+        folder.path, folder.lines("classnames.txt"), _templates(folder), shards, protocol
     )
-    folder = _Folder(path.rstrip("/"), root.rstrip("/"), files)
-    shards = _Shards(folder, split, _n_shards(folder, split), decode)
+
+
+def _kind(folder: SetFolder) -> str:
     kind = "classification"
     if folder.has("dataset_type.txt"):
         kind = folder.text("dataset_type.txt").strip().lower()
-    if kind == "retrieval":
-        return RetrievalSet(folder.path, shards)
-    if kind != "classification":
+    if kind not in ("classification", "retrieval"):
         msg = f"{folder.path}: dataset_type.txt says {kind!r}; known are classification, retrieval"
         raise EvaluationSetError(msg)
-    return ClassificationSet(
-        folder.path, folder.lines("classnames.txt"), _templates(folder), shards
-    )
+    return kind
 
 
-def _n_shards(folder: _Folder, split: str) -> int:
-    name = f"{split}/nshards.txt"
-    text = folder.text(name).strip()
-    if not text.isdecimal() or int(text) < 1:
-        msg = f"{folder.path}: {name} must hold the number of shards, but it holds {text[:40]!r}"
+def _from_shards(shards: SetShards) -> Iterator[Captioned]:
+    for sample in shards.samples():
+        yield Captioned(sample.where, sample.image, sample.text("txt", "caption").splitlines())
+
+
+def _from_rows(folder: SetFolder, split: str) -> Iterator[Captioned]:
+    for where, image, captions in captioned_rows(folder, split):
+        yield Captioned(where, image, captions)
+
+
+def _captions(one: Captioned) -> list[str]:
+    captions = [line for line in one.captions if line.strip()]
+    if not captions:
+        msg = f"{one.where}: its .txt holds no caption"
         raise EvaluationSetError(msg)
-    n_shards = int(text)
-    for number in range(n_shards):
-        if not folder.has(f"{split}/{number}.tar"):
-            msg = f"{folder.path}: {name} says {n_shards}, but {split}/{number}.tar is missing"
-            raise EvaluationSetError(msg)
-    if folder.has(f"{split}/{n_shards}.tar"):
-        msg = f"{folder.path}: {name} says {n_shards}, but there is {split}/{n_shards}.tar as well"
-        raise EvaluationSetError(msg)
-    return n_shards
+    return captions
 
 
-def _templates(folder: _Folder) -> tuple[str, ...]:
+def _metadata(samples: Iterable[Sample], fields: tuple[str, ...]) -> Metadata:
+    rows = [metadata_of(sample, fields) for sample in samples]
+    return np.stack(rows) if rows else np.zeros((0, len(fields)), dtype=np.int64)
+
+
+def _templates(folder: SetFolder) -> tuple[str, ...]:
     name = "zeroshot_classification_templates.txt"
     templates = folder.lines(name)
     for number, template in enumerate(templates, 1):
@@ -263,40 +267,21 @@ def _templates(folder: _Folder) -> tuple[str, ...]:
     return templates
 
 
-def _named(tar: tarfile.TarFile, member: tarfile.TarInfo, where: str) -> tuple[str, str, bytes]:
-    if member.size > MAX_MEMBER_BYTES:
-        msg = f"{where}: {member.name!r} has {member.size} bytes, over {MAX_MEMBER_BYTES}"
+def _face_prompts(folder: SetFolder) -> Mapping[str, Prompts]:
+    names = _by_objective(folder, "classnames.txt", folder.lines("classnames.txt"))
+    templates = _by_objective(folder, "the templates", _templates(folder))
+    return {one: Prompts(tuple(names[one]), tuple(templates[one])) for one in OBJECTIVES}
+
+
+def _by_objective(folder: SetFolder, what: str, lines: Iterable[str]) -> Mapping[str, list[str]]:
+    found: dict[str, list[str]] = {objective: [] for objective in OBJECTIVES}
+    for line in lines:
+        objective, colon, rest = line.partition(":")
+        if not colon or objective not in found:
+            msg = f"{folder.path}: a line of {what} must begin with one of {OBJECTIVES}: {line!r}"
+            raise EvaluationSetError(msg)
+        found[objective].append(rest)
+    if missing := [objective for objective, of_it in found.items() if not of_it]:
+        msg = f"{folder.path}: {what} has no line for {missing[0]}"
         raise EvaluationSetError(msg)
-    path = PurePosixPath(member.name)
-    stem, _, extension = path.name.partition(".")
-    content = tar.extractfile(member)
-    return str(path.parent / stem), extension.lower(), content.read() if content else b""
-
-
-def _sample(where: str, members: list[tuple[str, bytes]]) -> _Sample:
-    by_extension = dict(members)
-    if len(by_extension) < len(members):
-        msg = f"{where}: it holds two members of one kind, so two samples share a key"
-        raise EvaluationSetError(msg)
-    images = [content for kind, content in members if kind in IMAGE_EXTENSIONS]
-    if len(images) != 1:
-        msg = f"{where}: it has {len(images)} images instead of one (jpg, png or webp)"
-        raise EvaluationSetError(msg)
-    return _Sample(where, images[0], by_extension)
-
-
-def _member(sample: _Sample, extension: str, meaning: str) -> str:
-    if extension not in sample.members:
-        msg = f"{sample.where}: it has no {meaning} (.{extension})"
-        raise EvaluationSetError(msg)
-    try:
-        return sample.members[extension].decode()
-    except UnicodeDecodeError as error:
-        msg = f"{sample.where}: its {meaning} is not UTF-8 text"
-        raise EvaluationSetError(msg) from error
-
-
-def _batched(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch
+    return found

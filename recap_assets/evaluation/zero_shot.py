@@ -1,24 +1,34 @@
-"""Zero-shot evaluation of one model on one set, as CLIP_benchmark does it (paper.md, 6.5)."""
+"""Zero-shot evaluation of one model on one set, as CLIP_benchmark and DataComp do it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recap_assets.evaluation.embedding import Embedder
+from recap_assets.evaluation.grouped import Predicted, Valued, face_metrics, grouped_metrics
 from recap_assets.evaluation.metrics import (
     Ranks,
     hit_fraction,
+    jaccard_of_best,
     mean_per_class_hits,
     positive_ranks,
+    taken_classes,
     target_ranks,
 )
-from recap_assets.evaluation.sets import ClassificationSet, RetrievalSet
+from recap_assets.evaluation.sets import (
+    AssociationSet,
+    ClassificationSet,
+    EvaluationSet,
+    FacesSet,
+    RetrievalSet,
+)
 
 RECALL_AT = (1, 5, 10)
 CLASSIFICATION_MAIN = "acc1"
 RETRIEVAL_MAIN = "mean_recall@1"
+ASSOCIATION_MAIN = "jaccard_score_10-12"
 
 _BLOCK = 2**22  # scores held at a time: 16 MiB in float32
 
@@ -32,10 +42,10 @@ class Metric:
 
     Attributes:
         metric: acc1, acc5, mean_per_class_recall, image_retrieval_recall@k,
-            text_retrieval_recall@k or mean_recall@1.
+            text_retrieval_recall@k, mean_recall@1, or what a task of DataComp adds.
         value: In [0, 1].
         is_main: True for the metric that enters averages.
-        n_samples: Images of the set.
+        n_samples: Images that it is the mean over: those of the set, or of a group.
     """
 
     metric: str
@@ -46,7 +56,7 @@ class Metric:
 
 def evaluate(
     embedder: Embedder,
-    evaluation_set: ClassificationSet | RetrievalSet,
+    evaluation_set: EvaluationSet,
     *,
     batch_size: int,
     metric: str | None = None,
@@ -55,28 +65,37 @@ def evaluate(
 
     Classification gives acc1, acc5 (from five classes on) and mean_per_class_recall; retrieval
     gives recall at 1, 5 and 10 for images and texts (each k up to the number of candidates) and
-    mean_recall@1, half the sum of both at 1.
+    mean_recall@1, half the sum of both at 1. DataComp's other tasks give what DataComp writes.
 
     Args:
         embedder: Unit-length embeddings of images and texts.
         evaluation_set: From `load_set`.
         batch_size: Images or texts of one call to the embedder.
-        metric: The main one; by default acc1 for classification, mean_recall@1 for retrieval.
+        metric: The main one; by default acc1 for classification, mean_recall@1 for retrieval, the
+            Jaccard index at 10 and 12 candidates for WinoGAViL, none for faces.
 
     Raises:
         ValueError: The set has no such metric.
         EvaluationSetError: The set is damaged.
     """
-    if isinstance(evaluation_set, ClassificationSet):
-        values, n_samples = _classify(embedder, evaluation_set, batch_size)
-        main = metric or CLASSIFICATION_MAIN
-    else:
-        values, n_samples = _retrieve(embedder, evaluation_set, batch_size)
-        main = metric or RETRIEVAL_MAIN
-    if main not in values:
+    values, default = _measured(embedder, evaluation_set, batch_size)
+    main = metric or default
+    if main is not None and main not in values:
         msg = f"{evaluation_set.path}: no metric {main!r}; this set gives {', '.join(values)}"
         raise ValueError(msg)
-    return [Metric(name, value, name == main, n_samples) for name, value in values.items()]
+    return [Metric(name, value, name == main, n) for name, (value, n) in values.items()]
+
+
+def _measured(
+    embedder: Embedder, evaluation_set: EvaluationSet, batch_size: int
+) -> tuple[Valued, str | None]:
+    if isinstance(evaluation_set, ClassificationSet):
+        return _classify(embedder, evaluation_set, batch_size), CLASSIFICATION_MAIN
+    if isinstance(evaluation_set, RetrievalSet):
+        return _retrieve(embedder, evaluation_set, batch_size), RETRIEVAL_MAIN
+    if isinstance(evaluation_set, AssociationSet):
+        return _associate(embedder, evaluation_set), ASSOCIATION_MAIN
+    return _tell_of_faces(embedder, evaluation_set, batch_size), None
 
 
 def class_embeddings(
@@ -113,27 +132,71 @@ def cosines(queries: Embeddings, candidates: Embeddings) -> NDArray[np.float32]:
     return (queries.astype(np.float64) @ candidates.astype(np.float64).T).astype(np.float32)
 
 
-def _classify(
-    embedder: Embedder, evaluation_set: ClassificationSet, batch_size: int
-) -> tuple[dict[str, float], int]:
+def _classify(embedder: Embedder, evaluation_set: ClassificationSet, batch_size: int) -> Valued:
     names = evaluation_set.class_names
-    classes = class_embeddings(embedder, names, evaluation_set.templates, batch_size)
-    all_ranks: list[Ranks] = []
-    all_labels: list[NDArray[np.int64]] = []
-    for images, labels in evaluation_set.batches(batch_size):
-        all_ranks.append(target_ranks(cosines(embedder.embed_images(images), classes), labels))
-        all_labels.append(labels)
-    ranks, labels = np.concatenate(all_ranks), np.concatenate(all_labels)
-    values = {"acc1": hit_fraction(ranks, 1)}
+    predicted = _predicted(embedder, evaluation_set, batch_size)
+    values = {"acc1": hit_fraction(predicted.ranks, 1)}
     if len(names) >= 5:
-        values["acc5"] = hit_fraction(ranks, 5)
-    values["mean_per_class_recall"] = mean_per_class_hits(ranks, labels)
-    return values, len(ranks)
+        values["acc5"] = hit_fraction(predicted.ranks, 5)
+    values["mean_per_class_recall"] = mean_per_class_hits(predicted.ranks, predicted.labels)
+    grouped = grouped_metrics(evaluation_set.protocol, predicted)
+    return {**_over(values, len(predicted.ranks)), **grouped}
 
 
-def _retrieve(
-    embedder: Embedder, evaluation_set: RetrievalSet, batch_size: int
-) -> tuple[dict[str, float], int]:
+def _predicted(embedder: Embedder, evaluation_set: ClassificationSet, batch_size: int) -> Predicted:
+    names, templates = evaluation_set.class_names, evaluation_set.templates
+    classes = class_embeddings(embedder, names, templates, batch_size)
+    parts: list[Predicted] = []
+    for images, labels, metadata in evaluation_set.grouped_batches(batch_size):
+        scores = cosines(embedder.embed_images(images), classes)
+        ranks, taken = target_ranks(scores, labels), taken_classes(scores, labels)
+        parts.append(Predicted(ranks, taken, labels, metadata))
+    return Predicted(
+        np.concatenate([part.ranks for part in parts]),
+        np.concatenate([part.predictions for part in parts]),
+        np.concatenate([part.labels for part in parts]),
+        np.concatenate([part.metadata for part in parts]),
+    )
+
+
+def _over(values: Mapping[str, float], n_samples: int) -> Valued:
+    return {name: (value, n_samples) for name, value in values.items()}
+
+
+def _associate(embedder: Embedder, evaluation_set: AssociationSet) -> Valued:
+    found: list[tuple[int, float]] = []
+    for one in evaluation_set.associations():
+        cue = embedder.embed_texts([one.prompt])
+        scores = cosines(cue, embedder.embed_images(one.images))[0]
+        found.append((len(one.images), jaccard_of_best(scores, one.is_associated)))
+    sizes, scores = np.array([n for n, _ in found]), np.array([score for _, score in found])
+    groups = {f"jaccard_score_{n}": sizes == n for n in (5, 6, 10, 12)}
+    groups |= {"jaccard_score_5-6": sizes <= 6, "jaccard_score_10-12": sizes >= 10}
+    values = {
+        name: (float(scores[members].mean()), int(members.sum()))
+        for name, members in groups.items()
+        if members.any()
+    }
+    return {"avg_jaccard_score": (float(scores.mean()), len(scores)), **values}
+
+
+def _tell_of_faces(embedder: Embedder, evaluation_set: FacesSet, batch_size: int) -> Valued:
+    classes = {
+        objective: class_embeddings(embedder, of_it.class_names, of_it.templates, batch_size)
+        for objective, of_it in evaluation_set.prompts.items()
+    }
+    taken: dict[str, list[NDArray[np.int64]]] = {objective: [] for objective in classes}
+    parts: list[NDArray[np.int64]] = []
+    for images, metadata in evaluation_set.batches(batch_size):
+        embedded = embedder.embed_images(images)
+        parts.append(metadata)
+        for objective, vectors in classes.items():
+            taken[objective].append(cosines(embedded, vectors).argmax(axis=1))
+    predictions = {objective: np.concatenate(of_it) for objective, of_it in taken.items()}
+    return face_metrics(predictions, np.concatenate(parts))
+
+
+def _retrieve(embedder: Embedder, evaluation_set: RetrievalSet, batch_size: int) -> Valued:
     image_parts: list[Embeddings] = []
     text_parts: list[Embeddings] = []
     n_captions: list[int] = []
@@ -156,7 +219,7 @@ def _retrieve(
         if k <= n_candidates
     }
     both = [values[f"{side}_retrieval_recall@1"] for side in sides]
-    return {**values, RETRIEVAL_MAIN: 0.5 * sum(both)}, len(images)
+    return _over({**values, RETRIEVAL_MAIN: 0.5 * sum(both)}, len(images))
 
 
 def _ranks(

@@ -1,9 +1,11 @@
-"""Evaluation sets and how their results are averaged."""
+"""Evaluation sets, how their results are averaged, and how captions are judged."""
 
-from typing import Annotated, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
+from recap_assets.specs import datacomp
 from recap_assets.specs.base import Name, Spec
 
 
@@ -32,13 +34,104 @@ class WebDatasetTask(Spec):
 Task = Annotated[EmbeddedTask | WebDatasetTask, Field(discriminator="kind")]
 
 
-class Evaluation(Spec):
-    """What every trained CLIP is measured on."""
+class DataCompTasks(Spec):
+    """DataComp's tasks, read where its download script put them."""
 
-    tasks: dict[Name, Task] = Field(min_length=1)
+    root: str = Field(
+        description="The folder with `wds_imagenet1k_test` and the rest: a local path or an fsspec "
+        "URL."
+    )
+    tasks: Literal["all", "available"] | tuple[Name, ...] = Field(
+        default="all",
+        description="all: the 40 tasks, of which none may be missing. available: those that are "
+        "there. Or names (imagenet1k, cifar100). The average is over all 38, so without some of "
+        "them there is none.",
+    )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The tasks meant, in DataComp's order, whether they are there or not."""
+        if isinstance(self.tasks, str):
+            return tuple(datacomp.TASKS)
+        return tuple(name for name in datacomp.TASKS if name in self.tasks)
+
+    @field_validator("tasks")
+    @classmethod
+    def _known(cls, tasks: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if isinstance(tasks, str):
+            return tasks
+        if unknown := [name for name in tasks if name not in datacomp.TASKS]:
+            msg = (
+                f"DataComp has no task {unknown[0]!r}; it has {', '.join(datacomp.TASKS)}; or say "
+                "all, or available"
+            )
+            raise ValueError(msg)
+        if not tasks:
+            msg = "name a task at least, or say all, or available"
+            raise ValueError(msg)
+        return tasks
+
+
+class CaptionMetrics(Spec):
+    """How well each captioner describes images that people have described."""
+
+    sets: tuple[Name, ...] = Field(
+        min_length=1, description="Retrieval tasks whose captions are the references."
+    )
+    scorer: Name | None = Field(
+        default=None,
+        description="Scorer of CLIP-S, RefCLIP-S and self-retrieval; by default the first. "
+        "Published values are those of OpenAI's ViT-B-32.",
+    )
+
+
+class Evaluation(Spec):
+    """What every trained CLIP is measured on, and every captioner."""
+
+    tasks: dict[Name, Task] = Field(default={}, description="Sets by a name of yours.")
+    datacomp: DataCompTasks | None = Field(
+        default=None, description="DataComp's tasks, beside those above."
+    )
     average: tuple[Name, ...] = Field(
-        default=(), description="Tasks whose main metric is averaged; by default all of them."
+        default=(),
+        description="Tasks whose main metric is averaged; by default all of them, or, where "
+        "`datacomp` is given, DataComp's 38.",
     )
     batch_size: int = Field(
         default=128, gt=0, description="Rows of one forward pass; changes no result."
     )
+    captions: CaptionMetrics | None = Field(
+        default=None, description="Reference metrics of the captioners; by default none."
+    )
+
+    @property
+    def task_names(self) -> tuple[str, ...]:
+        """Every task, DataComp's included."""
+        return (*self.tasks, *(self.datacomp.names if self.datacomp else ()))
+
+    @property
+    def averaged(self) -> tuple[str, ...]:
+        """Tasks of the average; empty for all that have results."""
+        if self.average or self.datacomp is None:
+            return self.average
+        return datacomp.AVERAGED
+
+    @property
+    def deciding_results(self) -> Mapping[str, object]:
+        """What decides the results of a trained CLIP."""
+        beside = ("average", "batch_size", "captions")
+        # Not said where it is not used: then what was built before it existed stays as it is.
+        return self.all_but(*beside, *([] if self.datacomp else ["datacomp"]))
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if problems := list(self._problems()):
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _problems(self) -> Iterator[str]:
+        if not self.task_names:
+            yield "tasks: name a task at least, or give `datacomp`"
+        for name in self.tasks:
+            if self.datacomp and name in self.datacomp.names:
+                yield f"tasks.{name}: a task of `datacomp` has this name too; rename yours"

@@ -154,8 +154,17 @@ class Experiment(Spec):
             if isinstance(scorer, EmbeddedScorer):
                 yield from self._wrong_kind(f"scorers.{name}.model", scorer.model, TrainedClip)
         yield from self._image_scorer_problems()
+        yield from self._evaluation_problems()
+
+    def _evaluation_problems(self) -> Iterator[str]:
         for name in self.evaluation.average:
-            yield from _unknown("evaluation.average", name, self.evaluation.tasks)
+            yield from _unknown("evaluation.average", name, self.evaluation.task_names)
+        if captions := self.evaluation.captions:
+            for name in captions.sets:
+                yield from _unknown("evaluation.captions.sets", name, self.evaluation.task_names)
+            if captions.scorer:
+                where = "evaluation.captions.scorer"
+                yield from _unknown(where, captions.scorer, self.scorers)
 
     def _image_scorer_problems(self) -> Iterator[str]:
         for name, head in self.image_scorers.items():
@@ -210,7 +219,7 @@ class Experiment(Spec):
         for name in filter(None, named):
             yield from _unknown("report", name, self.mixes)
         for task in filter(None, [report.fine_task, report.retrieval_task]):
-            yield from _unknown("report", task, self.evaluation.tasks)
+            yield from _unknown("report", task, self.evaluation.task_names)
 
 
 def _needs_of(where: str, condition: Condition) -> Iterator[str]:

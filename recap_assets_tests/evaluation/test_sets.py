@@ -194,7 +194,7 @@ def test_a_truncated_shard_is_refused(tmp_path: Path):
 def test_a_member_too_large_to_be_an_image_is_refused_unread(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("recap_assets.evaluation.sets.MAX_MEMBER_BYTES", 100)
+    monkeypatch.setattr("recap_assets.evaluation.webdatasets.MAX_MEMBER_BYTES", 100)
     loaded = _classification(tmp_path, [("s0.png", b"0" * 101), ("s0.cls", b"0")])
 
     with pytest.raises(EvaluationSetError, match=r"'s0\.png' has 101 bytes, over 100"):

@@ -1,0 +1,57 @@
+"""The numbers beside an image: a small .npy vector, read without trusting its header."""
+
+import io
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from recap_assets.evaluation.webdatasets import EvaluationSetError, Sample
+
+
+def metadata_of(sample: Sample, fields: tuple[str, ...]) -> NDArray[np.int64]:
+    """The sample's metadata, shape (fields,); fractions are cut off, as WILDS does for groups.
+
+    Args:
+        sample: A sample with a .npy member, unless there are no fields.
+        fields: What the numbers mean.
+
+    Raises:
+        EvaluationSetError: It is missing, no vector of numbers, or of another length.
+    """
+    if not fields:
+        return np.zeros(0, dtype=np.int64)
+    try:
+        vector = _vector(sample.member("npy", "metadata"))
+    except ValueError as error:
+        if isinstance(error, EvaluationSetError):
+            raise
+        msg = f"{sample.where}: its .npy is no vector of numbers: {error}"
+        raise EvaluationSetError(msg) from error
+    if vector.shape != (len(fields),):
+        msg = (
+            f"{sample.where}: its .npy has shape {vector.shape}, but {len(fields)} numbers are "
+            f"needed: {', '.join(fields)}"
+        )
+        raise EvaluationSetError(msg)
+    return vector.astype(np.int64)
+
+
+def _vector(content: bytes) -> NDArray[np.generic]:
+    # np.load would make room for whatever the header claims before it looks at the data.
+    stream = io.BytesIO(content)
+    read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+    version = npy.read_magic(stream)
+    if version not in read:
+        msg = f"version {version} of the format"
+        raise ValueError(msg)
+    shape, _, dtype = read[version](stream)
+    if dtype.kind not in "iufb" or len(shape) > 1:
+        msg = f"type {dtype}, shape {shape}"
+        raise ValueError(msg)
+    values = np.frombuffer(content[stream.tell() :], dtype)
+    found = values.astype(np.float64) if dtype.kind == "f" else values
+    if values.size != int(np.prod(shape)) or not np.isfinite(found).all():
+        msg = f"{values.size} finite numbers were expected to have shape {shape}"
+        raise ValueError(msg)
+    return values.reshape(-1)

@@ -1,0 +1,257 @@
+"""The files of an evaluation set in CLIP_benchmark's webdataset layout, read as a stream.
+
+The members of a sample are adjacent, as webdataset writes them. Only one batch of images is in
+memory at a time; nothing is written to disk.
+"""
+
+import tarfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import groupby, islice
+from pathlib import PurePosixPath
+from typing import IO, Protocol, TypeVar, cast
+
+import fsspec  # pyright: ignore[reportMissingTypeStubs]
+import numpy as np
+from numpy.typing import NDArray
+
+from recap_assets.evaluation.embedding import Image
+
+IMAGE_EXTENSIONS = frozenset({"jpg", "jpeg", "png", "webp"})
+MAX_MEMBER_BYTES = 64 * 1024**2
+"""A larger member is refused before it is read."""
+
+Decode = Callable[[bytes], NDArray[np.uint8]]
+"""Bytes of an image file to RGB, shape (height, width, 3); ValueError or OSError if it cannot."""
+
+Item = TypeVar("Item")
+
+
+class EvaluationSetError(ValueError):
+    """An evaluation set cannot be used; the text names the file or sample and what is wrong."""
+
+
+class FileSystem(Protocol):
+    """The part of fsspec's AbstractFileSystem that is used, which comes without types."""
+
+    def open(self, path: str, mode: str) -> IO[bytes]:
+        """Open a file."""
+        ...
+
+    def exists(self, path: str) -> bool:
+        """Whether there is a file or folder."""
+        ...
+
+    def find(self, path: str) -> list[str]:
+        """Every file below a folder, sorted; none where there is no folder."""
+        ...
+
+
+def at(path: str) -> tuple[FileSystem, str]:
+    """The file system of a local path or an fsspec URL, and the path in it."""
+    files, root = cast(
+        "tuple[FileSystem, str]",
+        fsspec.core.url_to_fs(path),  # pyright: ignore[reportUnknownMemberType]
+    )
+    return files, root.rstrip("/")
+
+
+@dataclass(frozen=True)
+class SetFolder:
+    """The folder of a set.
+
+    Attributes:
+        path: As it was given, for messages.
+        root: The same in `files`.
+        files: Where it lies.
+    """
+
+    path: str
+    root: str
+    files: FileSystem = field(repr=False)
+
+    @classmethod
+    def of(cls, path: str) -> "SetFolder":
+        """The folder at a local path or an fsspec URL."""
+        files, root = at(path)
+        return cls(path.rstrip("/"), root, files)
+
+    def has(self, name: str) -> bool:
+        """Whether it holds a file of this name."""
+        return self.files.exists(f"{self.root}/{name}")
+
+    def text(self, name: str) -> str:
+        """A text file.
+
+        Raises:
+            EvaluationSetError: It is missing, or not UTF-8.
+        """
+        if not self.has(name):
+            msg = f"{self.path}: {name} is missing"
+            raise EvaluationSetError(msg)
+        with self.files.open(f"{self.root}/{name}", "rb") as file:
+            try:
+                return file.read().decode()
+            except UnicodeDecodeError as error:
+                msg = f"{self.path}: {name} is not UTF-8 text"
+                raise EvaluationSetError(msg) from error
+
+    def lines(self, name: str) -> tuple[str, ...]:
+        """Stripped lines; blank ones at the end do not count, others would shift the labels."""
+        lines = [line.strip() for line in self.text(name).rstrip().splitlines()]
+        if not lines or "" in lines:
+            where = f"line {lines.index('') + 1} of it is blank" if lines else "it is empty"
+            msg = f"{self.path}: {name} needs one entry a line, but {where}"
+            raise EvaluationSetError(msg)
+        return tuple(lines)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One sample of a shard.
+
+    Attributes:
+        where: Folder, shard and key, for messages.
+        image: Bytes of its image.
+        members: All members by extension.
+    """
+
+    where: str
+    image: bytes
+    members: dict[str, bytes]
+
+    def text(self, extension: str, meaning: str) -> str:
+        """A member that is text.
+
+        Raises:
+            EvaluationSetError: It is missing, or not UTF-8.
+        """
+        try:
+            return self.member(extension, meaning).decode()
+        except UnicodeDecodeError as error:
+            msg = f"{self.where}: its {meaning} is not UTF-8 text"
+            raise EvaluationSetError(msg) from error
+
+    def member(self, extension: str, meaning: str) -> bytes:
+        """A member.
+
+        Raises:
+            EvaluationSetError: It is missing.
+        """
+        if extension not in self.members:
+            msg = f"{self.where}: it has no {meaning} (.{extension})"
+            raise EvaluationSetError(msg)
+        return self.members[extension]
+
+
+@dataclass(frozen=True)
+class SetShards:
+    """The shards of one split."""
+
+    folder: SetFolder
+    split: str
+    n_shards: int
+    decode: Decode
+
+    def samples(self) -> Iterator[Sample]:
+        """Every sample, in the order of the shards.
+
+        Raises:
+            EvaluationSetError: An unreadable shard, a sample without an image, or no sample.
+        """
+        n_samples = 0
+        for number in range(self.n_shards):
+            name = f"{self.split}/{number}.tar"
+            for key, members in self._grouped(name):
+                n_samples += 1
+                yield _sample(f"{self.folder.path}/{name}, sample {key}", members)
+        if not n_samples:
+            msg = f"{self.folder.path}: the split {self.split} has no sample"
+            raise EvaluationSetError(msg)
+
+    def batches(self, size: int) -> Iterator[tuple[list[Sample], list[Image]]]:
+        """Samples and their decoded images, at most `size` at a time.
+
+        Raises:
+            EvaluationSetError: As `samples`, or an undecodable image.
+        """
+        for batch in batched(self.samples(), size):
+            yield batch, [decoded(self.decode, sample.image, sample.where) for sample in batch]
+
+    def _grouped(self, name: str) -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
+        for key, group in groupby(self._members(name), key=lambda member: member[0]):
+            yield key, [(extension, content) for _, extension, content in group]
+
+    def _members(self, name: str) -> Iterator[tuple[str, str, bytes]]:
+        where = f"{self.folder.path}/{name}"
+        try:
+            with (
+                self.folder.files.open(f"{self.folder.root}/{name}", "rb") as file,
+                tarfile.open(fileobj=file, mode="r|") as tar,
+            ):
+                for member in tar:
+                    if member.isfile():
+                        yield _named(tar, member, where)
+        except (tarfile.TarError, EOFError) as error:
+            msg = f"{where}: not a readable tar file, or cut short: {error}"
+            raise EvaluationSetError(msg) from error
+
+
+def shards_of(folder: SetFolder, split: str, decode: Decode) -> SetShards:
+    """The shards that `SPLIT/nshards.txt` counts.
+
+    Raises:
+        EvaluationSetError: The number is no number, or does not fit the files.
+    """
+    name = f"{split}/nshards.txt"
+    text = folder.text(name).strip()
+    if not text.isdecimal() or int(text) < 1:
+        msg = f"{folder.path}: {name} must hold the number of shards, but it holds {text[:40]!r}"
+        raise EvaluationSetError(msg)
+    n_shards = int(text)
+    for number in range(n_shards):
+        if not folder.has(f"{split}/{number}.tar"):
+            msg = f"{folder.path}: {name} says {n_shards}, but {split}/{number}.tar is missing"
+            raise EvaluationSetError(msg)
+    if folder.has(f"{split}/{n_shards}.tar"):
+        msg = f"{folder.path}: {name} says {n_shards}, but there is {split}/{n_shards}.tar as well"
+        raise EvaluationSetError(msg)
+    return SetShards(folder, split, n_shards, decode)
+
+
+def decoded(decode: Decode, image: bytes, where: str) -> Image:
+    """The image, or an error that names the sample."""
+    try:
+        return decode(image)
+    except (ValueError, OSError) as error:
+        msg = f"{where}: the image cannot be decoded: {error}"
+        raise EvaluationSetError(msg) from error
+
+
+def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """The items in lists of at most `size`."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def _named(tar: tarfile.TarFile, member: tarfile.TarInfo, where: str) -> tuple[str, str, bytes]:
+    if member.size > MAX_MEMBER_BYTES:
+        msg = f"{where}: {member.name!r} has {member.size} bytes, over {MAX_MEMBER_BYTES}"
+        raise EvaluationSetError(msg)
+    path = PurePosixPath(member.name)
+    stem, _, extension = path.name.partition(".")
+    content = tar.extractfile(member)
+    return str(path.parent / stem), extension.lower(), content.read() if content else b""
+
+
+def _sample(where: str, members: list[tuple[str, bytes]]) -> Sample:
+    by_extension = dict(members)
+    if len(by_extension) < len(members):
+        msg = f"{where}: it holds two members of one kind, so two samples share a key"
+        raise EvaluationSetError(msg)
+    images = [content for kind, content in members if kind in IMAGE_EXTENSIONS]
+    if len(images) != 1:
+        msg = f"{where}: it has {len(images)} images instead of one (jpg, png or webp)"
+        raise EvaluationSetError(msg)
+    return Sample(where, images[0], by_extension)
