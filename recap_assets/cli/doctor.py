@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from recap_assets.pool.manifest import PoolError, survey
-from recap_assets.specs.evaluation import WebDatasetTask
+from recap_assets.specs.evaluation import DataCompTasks, WebDatasetTask
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.loading import ExperimentError, load_experiment
 from recap_assets.specs.pool import EmbeddedPool, FolderPool, WebDatasetCorpus, WebDatasetPool
@@ -71,6 +71,8 @@ def _evaluation_sets(experiment: Experiment) -> Iterator[Finding]:
     from recap_assets.pool.images import decode
     from recap_assets.specs.pool import ImageLimits
 
+    if experiment.evaluation.datacomp:
+        yield _datacomp_sets(experiment.evaluation.datacomp)
     for name, task in experiment.evaluation.tasks.items():
         if not isinstance(task, WebDatasetTask):
             continue
@@ -80,6 +82,17 @@ def _evaluation_sets(experiment: Experiment) -> Iterator[Finding]:
             yield False, f"evaluation.tasks.{name}: {error}"
         else:
             yield True, f"evaluation.tasks.{name}: {task.path}"
+
+
+def _datacomp_sets(datacomp: DataCompTasks) -> Finding:
+    from recap_assets.evaluation.datacomp_root import how_to_get, locate
+
+    there = locate(datacomp.root, datacomp.names)
+    found = f"evaluation.datacomp: {len(there.folders)} of {len(datacomp.names)} sets"
+    if not there.missing:
+        return True, f"{found} below {datacomp.root}"
+    will_do = datacomp.tasks == "available" and bool(there.folders)
+    return will_do, f"{found}. {how_to_get(datacomp.root, there.missing)}"
 
 
 def _models(experiment: Experiment) -> Iterator[Finding]:

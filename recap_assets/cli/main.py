@@ -301,6 +301,23 @@ def mix_try(chosen: Chosen, as_json: bool, experiment: Path | None) -> None:  # 
 
 
 @recap.command()
+@click.option("--datacomp", is_flag=True, help="The aggregates of DataComp's 38 tasks.")
+@click.option("--captions", is_flag=True, help="The reference metrics of the captioners.")
+@click.option(
+    "--jsonl",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Write MIX/SEED/eval_results.jsonl there, as DataComp's scripts read it.",
+)
+@click.pass_obj
+def leaderboard(chosen: Chosen, datacomp: bool, captions: bool, jsonl: Path | None) -> None:  # noqa: FBT001 - click's flags
+    """Show every mix side by side, from what was evaluated last."""
+    from recap_assets.cli.leaderboard import run_leaderboard
+
+    run_leaderboard(chosen.session(), datacomp=datacomp, captions=captions, jsonl=jsonl)
+
+
+@recap.command()
 @click.argument("before", metavar="MIX_A")
 @click.argument("after", metavar="MIX_B")
 @click.option("--json", "as_json", is_flag=True, help="An object with all of it.")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recap_assets.evaluation.metrics import Ranks
+from recap_assets.evaluation.metrics import Ranks, hit_fraction
 from recap_assets.specs.datacomp import METADATA, Protocol
 
 OTHER_REGION = 5
@@ -120,7 +120,7 @@ def _iwildcam(predicted: Predicted) -> Valued:
     n = len(predicted.labels)
     recall, f1 = macro_scores(predicted.labels, predicted.predictions)
     return {
-        "acc_avg": (float(np.mean(predicted.ranks == 0)), n),
+        "acc_avg": (hit_fraction(predicted.ranks, 1), n),
         "recall-macro_all": (recall, n),
         "F1-macro_all": (f1, n),
     }

@@ -5,23 +5,21 @@ from functools import partial
 
 import polars as pl
 
-from recap_assets.evaluation.sets import load_set
 from recap_assets.evaluation.zero_shot import evaluate
 from recap_assets.orchestration.checks import Check, Verdict
 from recap_assets.orchestration.graph import Dependency, Node, Outcome, Step
 from recap_assets.pool.images import HASH_SIDE, decode, matches_within, perceptual_hash
-from recap_assets.pool.manifest import list_shards
 from recap_assets.reporting.previews import preview_markdown
-from recap_assets.specs.base import deciding, fingerprint_of
-from recap_assets.specs.evaluation import EmbeddedTask, Task
-from recap_assets.specs.pool import EmbeddedPool, ImageLimits, WebDatasetPool
+from recap_assets.specs.base import deciding
+from recap_assets.specs.pool import EmbeddedPool, ImageLimits
 from recap_assets.specs.tables import (
     EVALUATION_IMAGES,
     EVALUATION_RESULTS,
     RAW_POOL,
     is_usable,
 )
-from recap_assets.stages import pool, training, world
+from recap_assets.stages import pool, training
+from recap_assets.stages.evaluation_sets import dependencies, open_set, sets_of, sets_version
 from recap_assets.stages.setting import Setting
 from recap_assets.stages.stored import StoredRows
 
@@ -48,39 +46,17 @@ def nodes(setting: Setting) -> list[Node]:
     return [_images_node(setting), *(_results_node(setting, m) for m in setting.experiment.mixes)]
 
 
-def _task_dependencies(setting: Setting) -> tuple[Dependency, ...]:
-    tasks = setting.experiment.evaluation.tasks
-    drawn = [name for name, task in tasks.items() if isinstance(task, EmbeddedTask)]
-    return tuple(Dependency(world.task_asset(name), "all") for name in drawn)
-
-
-def _sets_version(setting: Setting) -> str:
-    versions = []
-    for name, task in setting.experiment.evaluation.tasks.items():
-        if not isinstance(task, EmbeddedTask):
-            folder = f"{task.path.rstrip('/')}/{task.split}"
-            shards = list_shards(WebDatasetPool(kind="webdataset", shards=folder))
-            versions += [f"{name} {shard.name} {shard.version}" for shard in shards]
-    return fingerprint_of(*versions)
-
-
-def _place(setting: Setting, name: str, task: Task) -> tuple[str, str]:
-    if isinstance(task, EmbeddedTask):
-        return str(setting.workspace.world / "evaluation" / name), "test"
-    return task.path, task.split
-
-
 def _images_node(setting: Setting) -> Node:
     return Node(
         key=IMAGES_ASSET,
         stage=STAGE,
         dimension="none",
-        dependencies=(*_task_dependencies(setting), Dependency(pool.ASSET, "all")),
+        dependencies=(*dependencies(setting), Dependency(pool.ASSET, "all")),
         implementation=VERSION,
         decides=deciding(),
         compute=lambda step: hash_images(setting, step),
         description="Perceptual hashes of all evaluation images, and which pool images match them.",
-        outside=lambda _partition: _sets_version(setting),
+        outside=lambda _partition: sets_version(setting),
         content=StoredRows(setting.workspace.tables, EVALUATION_IMAGES),
         seconds=SECONDS,
         kinds=("polars", "deltalake"),
@@ -91,20 +67,20 @@ def _images_node(setting: Setting) -> Node:
 def hash_images(setting: Setting, step: Step) -> Outcome:
     """Hash every evaluation image and look for it in the pool."""
     frames = []
-    for name, task in setting.experiment.evaluation.tasks.items():
-        evaluation_set = load_set(*_place(setting, name, task), _decode_for_hash)
+    sets = sets_of(setting)
+    for one in sets:
         hashes = [
             perceptual_hash(image)
-            for images, _labels in evaluation_set.batches(256)
+            for images in open_set(one, _decode_for_hash).images(256)
             for image in images
         ]
         frames.append(
             pl.DataFrame(
-                {"task": name, "number": range(len(hashes)), "perceptual_hash": hashes},
+                {"task": one.name, "number": range(len(hashes)), "perceptual_hash": hashes},
                 schema={"task": pl.String, "number": pl.Int64, "perceptual_hash": pl.Int64},
             )
         )
-        step.progress(len(frames) / len(setting.experiment.evaluation.tasks))
+        step.progress(len(frames) / len(sets))
     rows = pl.concat(frames)
     matched = _matches(setting, rows)
     written = setting.workspace.tables.replace(
@@ -151,20 +127,19 @@ def _no_leak(setting: Setting) -> Check:
 
 
 def _results_node(setting: Setting, mix: str) -> Node:
-    tasks = setting.experiment.evaluation.all_but("average", "batch_size")
     return Node(
         key=results_asset(mix),
         stage=STAGE,
         dimension="seed",
         dependencies=(
             Dependency(training.asset(mix), "same"),
-            *_task_dependencies(setting),
+            *dependencies(setting),
         ),
         implementation=VERSION,
-        decides=deciding(evaluation=tasks),
+        decides=deciding(evaluation=setting.experiment.evaluation.deciding_results),
         compute=lambda step: evaluate_mix(setting, mix, step),
         description=f"What the CLIPs trained on {mix} score on each task.",
-        outside=lambda _partition: _sets_version(setting),
+        outside=lambda _partition: sets_version(setting),
         content=StoredRows(setting.workspace.tables, EVALUATION_RESULTS, {"mix": mix}),
         seconds=SECONDS,
         pool="gpu",
@@ -181,14 +156,13 @@ def evaluate_mix(setting: Setting, mix: str, step: Step) -> Outcome:
     seed = int(step.partition)
     embedder = load_trained_clip(setting.workspace.checkpoint(mix, seed), evaluation.batch_size)
     rows = []
-    for name, task in evaluation.tasks.items():
-        evaluation_set = load_set(*_place(setting, name, task), _decode)
-        metric = None if isinstance(task, EmbeddedTask) else task.metric
+    sets = sets_of(setting)
+    for number, one in enumerate(sets, 1):
         results = evaluate(
-            embedder, evaluation_set, batch_size=evaluation.batch_size, metric=metric
+            embedder, open_set(one, _decode), batch_size=evaluation.batch_size, metric=one.metric
         )
-        rows += [(name, r.metric, r.value, r.is_main, r.n_samples) for r in results]
-        step.progress(len({row[0] for row in rows}) / len(evaluation.tasks))
+        rows += [(one.name, r.metric, r.value, r.is_main, r.n_samples) for r in results]
+        step.progress(number / len(sets))
     columns = [c for c in EVALUATION_RESULTS.columns if c not in EVALUATION_RESULTS.slices]
     schema = {column: EVALUATION_RESULTS.schema[column] for column in columns}
     frame = pl.DataFrame(rows, schema=schema, orient="row")

@@ -90,7 +90,7 @@ def _leaderboard_node(setting: Setting) -> Node:
             for key in (mixes.mix_asset(name), evaluation.results_asset(name))
         ),
         implementation=VERSION,
-        decides=deciding(average=setting.experiment.evaluation.average, mixes=sorted(names)),
+        decides=deciding(average=setting.experiment.evaluation.averaged, mixes=sorted(names)),
         compute=lambda step: rank_mixes(setting, step),
         description="Every mix side by side: mean and deviation over seeds of every task.",
         content=StoredRows(setting.workspace.tables, LEADERBOARD),
@@ -107,8 +107,13 @@ def rank_mixes(setting: Setting, step: Step) -> Outcome:
         n_pairs=pl.col("n_pairs").sum(),
         raw_share=pl.col("n_pairs").filter(pl.col("source") == RAW).sum() / pl.col("n_pairs").sum(),
     )
-    average = setting.experiment.evaluation.average
-    board = leaderboard(current_results(setting), sizes, average)
+    evaluation_spec = setting.experiment.evaluation
+    board = leaderboard(
+        current_results(setting),
+        sizes,
+        evaluation_spec.averaged,
+        with_groups=evaluation_spec.datacomp is not None,
+    )
     written = tables.replace(
         LEADERBOARD, {}, board, known_version=step.known_version, commit=step.commit
     )
@@ -199,7 +204,7 @@ def claims_of(setting: Setting) -> list[ClaimRow]:
     experiment = setting.experiment
     evidence = Evidence(
         results=current_results(setting),
-        average=experiment.evaluation.average,
+        average=experiment.evaluation.averaged,
         diversity=setting.workspace.tables.read(DIVERSITY_SUMMARY),
         scores=score_means(setting),
         embedded_world=isinstance(experiment.pool, EmbeddedPool),
@@ -257,7 +262,7 @@ def report_data(setting: Setting, board: pl.DataFrame, claims: list[ClaimRow]) -
 
 
 def _left_out(setting: Setting) -> pl.DataFrame:
-    average = setting.experiment.evaluation.average
+    average = setting.experiment.evaluation.averaged
     rows: list[tuple[object, ...]] = []
     for one in left_out(current_results(setting), average, setting.experiment.left_out):
         change = (one.change.mean, one.change.deviation, one.change.n_seeds)
