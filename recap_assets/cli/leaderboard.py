@@ -1,15 +1,123 @@
 """The leaderboard on the terminal."""
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean, stdev
+
+import click
 import polars as pl
 from rich.console import Console
 from rich.table import Table
 
+from recap_assets.cli import terminal
 from recap_assets.defs.session import Session
-from recap_assets.specs.tables import LEADERBOARD
+from recap_assets.evaluation.aggregation import aggregate, main_by_run, result_lines
+from recap_assets.specs.datacomp import GROUPS, N_AVERAGED, TASKS
+from recap_assets.specs.tables import CAPTION_METRICS, LEADERBOARD
+from recap_assets.stages.caption_metrics import measured_sources, skipped_sources
+from recap_assets.stages.report import current_results
+from recap_assets.stages.setting import Setting
+from recap_assets.storage.files import write_atomically
 
 AVERAGE = "average"
 CELL_WIDTH = 13
 NAMES_WIDTH = 40
+
+
+def run_leaderboard(
+    session: Session, *, datacomp: bool, captions: bool, jsonl: Path | None
+) -> None:
+    """Print what was evaluated last, and write it where that was asked for.
+
+    Raises:
+        click.ClickException: There are no results of what was asked for.
+    """
+    console, setting = terminal.console(), session.setting
+    if datacomp or jsonl:
+        results = _datacomp_results(setting)
+        if datacomp:
+            _print_aggregates(console, results)
+        if jsonl:
+            _write_lines(console, results, jsonl)
+    if captions:
+        _print_captions(console, setting)
+    if datacomp or captions or jsonl:
+        return
+    if setting.workspace.tables.read(LEADERBOARD).is_empty():
+        msg = "nothing was evaluated yet: `recap build` does"
+        raise click.ClickException(msg)
+    print_leaderboard(console, session)
+
+
+def _datacomp_results(setting: Setting) -> pl.DataFrame:
+    if setting.experiment.evaluation.datacomp is None:
+        msg = "the experiment has no `evaluation.datacomp`, so there are no results of its tasks"
+        raise click.ClickException(msg)
+    names = setting.experiment.evaluation.datacomp.names
+    results = current_results(setting).filter(pl.col("task").is_in(names))
+    if results.is_empty():
+        msg = "no mix was evaluated on DataComp's tasks yet: `recap build` does"
+        raise click.ClickException(msg)
+    return results
+
+
+def _print_aggregates(console: Console, results: pl.DataFrame) -> None:
+    """Each mix's aggregates over seeds; a group that lacks a task has none."""
+    by_mix: dict[str, list[Mapping[str, float]]] = {}
+    missing: dict[str, None] = {}
+    for (mix, _seed), values in main_by_run(results).items():
+        found = aggregate(values)
+        by_mix.setdefault(mix, []).append(found.values)
+        missing |= dict.fromkeys(found.missing)
+    table = Table(title="DataComp: mean ± deviation over seeds", title_justify="left")
+    table.add_column("mix", no_wrap=True)
+    for group in GROUPS:
+        table.add_column(group, justify="right")
+    for mix, runs in by_mix.items():
+        table.add_row(mix, *(_over_seeds([run[g] for run in runs if g in run]) for g in GROUPS))
+    console.print(table)
+    if missing:
+        names = ", ".join(TASKS[name].dataset for name in missing)
+        console.print(
+            f"Partial: {N_AVERAGED - len(missing)} of {N_AVERAGED} tasks have results in every "
+            f"run, so there is no average. Missing: {names}.",
+            soft_wrap=True,
+            markup=False,
+        )
+
+
+def _over_seeds(values: Sequence[float]) -> str:
+    if not values:
+        return "-"
+    mean = f"{fmean(values):.3f}"
+    return mean if len(values) == 1 else f"{mean} ± {stdev(values):.3f}"
+
+
+def _write_lines(console: Console, results: pl.DataFrame, folder: Path) -> None:
+    for (mix, seed), of_run in results.group_by("mix", "seed", maintain_order=True):
+        path = folder / str(mix) / str(seed) / "eval_results.jsonl"
+        write_atomically(path, result_lines(of_run).encode())
+        console.print(f"Wrote {path}", soft_wrap=True, markup=False, highlight=False)
+
+
+def _print_captions(console: Console, setting: Setting) -> None:
+    sources = measured_sources(setting)
+    rows = setting.workspace.tables.read(CAPTION_METRICS).filter(pl.col("source").is_in(sources))
+    if rows.is_empty():
+        msg = "no captioner was measured: name sets in `evaluation.captions` and build"
+        raise click.ClickException(msg)
+    metrics = rows["metric"].unique(maintain_order=True).to_list()
+    table = Table(title="Captioners against references of people", title_justify="left")
+    table.add_column("source", no_wrap=True)
+    table.add_column("set", no_wrap=True)
+    for metric in metrics:
+        table.add_column(metric.replace("_", " "), justify="right")
+    for (source, task), own in rows.group_by("source", "task", maintain_order=True):
+        values = dict(own.select("metric", "value").rows())
+        table.add_row(str(source), str(task), *(f"{values[name]:.3f}" for name in metrics))
+    console.print(table)
+    for name, reason in skipped_sources(setting).items():
+        console.print(f"{name} is not measured: {reason}.", soft_wrap=True, markup=False)
 
 
 def print_leaderboard(console: Console, session: Session) -> None:

@@ -364,12 +364,35 @@ EVALUATION_RESULTS = Table(
     order=("task", "metric"),
 )
 
+CAPTION_METRICS = Table(
+    "caption_metrics",
+    "How well each captioner describes images that people described.",
+    {
+        "source": _SOURCE,
+        "task": Column(pl.String, "Evaluation task whose captions are the references."),
+        "metric": Column(
+            pl.String,
+            "CIDEr (CIDEr-D, 0 to 10), BLEU-1 to BLEU-4, ROUGE-L, CLIP-S (0 to 2.5), RefCLIP-S, "
+            "self_retrieval_recall@1.",
+        ),
+        "value": Column(pl.Float64, "Over the whole set; an image without caption counts."),
+        "n_images": Column(pl.Int64, "Images of the set."),
+        "scorer": Column(
+            pl.String, "What embedded images and texts; null for text metrics.", nullable=True
+        ),
+    },
+    slices=("source",),
+    order=("task", "metric"),
+)
+
 LEADERBOARD = Table(
     "leaderboard",
     "Every mix side by side: mean and deviation over seeds.",
     {
         "mix": _MIX,
-        "task": Column(pl.String, "Evaluation task, or `average`."),
+        "task": Column(
+            pl.String, "Evaluation task, `average`, or a group such as `datacomp/vtab`."
+        ),
         "metric": Column(pl.String, "The task's main metric."),
         "mean": Column(pl.Float64, "Mean over seeds."),
         "deviation": Column(
@@ -450,6 +473,7 @@ TABLES = {
         TRAINING_CURVES,
         EVALUATION_IMAGES,
         EVALUATION_RESULTS,
+        CAPTION_METRICS,
         LEADERBOARD,
         LINEAGE,
         EXPERIMENTS,

@@ -103,6 +103,17 @@ def sets_version(setting: Setting) -> str:
     return fingerprint_of(*versions)
 
 
+def set_version(setting: Setting, name: str) -> str:
+    """What changes when one task's set changes; nothing where the embedded world draws it."""
+    if isinstance(setting.experiment.evaluation.tasks.get(name), EmbeddedTask):
+        return name
+    try:
+        one = set_of(setting, name)
+    except MissingSetsError:
+        return f"{name} missing"
+    return fingerprint_of(*_shard_versions(one))
+
+
 def _declared_sets(setting: Setting) -> list[TaskSet]:
     found: list[TaskSet] = []
     for name, task in setting.experiment.evaluation.tasks.items():

@@ -2,6 +2,7 @@
 
 from recap_assets.orchestration.graph import Graph
 from recap_assets.stages import (
+    caption_metrics,
     captions,
     diversity,
     evaluation,
@@ -31,6 +32,7 @@ STAGES = (
     training_pairs,
     training,
     evaluation,
+    caption_metrics,
     report,
 )
 

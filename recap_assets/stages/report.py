@@ -48,7 +48,7 @@ from recap_assets.specs.tables import (
     TRAINING_CURVES,
     is_usable,
 )
-from recap_assets.stages import diversity, evaluation, mixes, pool, scores
+from recap_assets.stages import caption_metrics, diversity, evaluation, mixes, pool, scores
 from recap_assets.stages.mix_diversity import unique_trigrams_of_mixes
 from recap_assets.stages.setting import Setting
 from recap_assets.stages.stored import StoredFiles, StoredRows
@@ -159,6 +159,7 @@ def _report_node(setting: Setting) -> Node:
         for source in experiment.source_names
     ]
     reads = [LEADERBOARD_ASSET, diversity.SUMMARY_ASSET, pool.ASSET, *scored]
+    reads += [caption_metrics.asset(source) for source in caption_metrics.measured_sources(setting)]
     for name in experiment.mixes:
         reads += [mixes.thresholds_asset(name), mixes.mix_asset(name)]
         reads.append(evaluation.results_asset(name))
@@ -207,6 +208,7 @@ def claims_of(setting: Setting) -> list[ClaimRow]:
         average=experiment.evaluation.averaged,
         diversity=setting.workspace.tables.read(DIVERSITY_SUMMARY),
         scores=score_means(setting),
+        references=caption_metrics.reference_metrics(setting),
         embedded_world=isinstance(experiment.pool, EmbeddedPool),
     )
     return [
