@@ -99,7 +99,7 @@ def sets_version(setting: Setting) -> str:
             versions += _shard_versions(TaskSet(name, task.path, task.split))
     if evaluation.datacomp:
         look = int(time.monotonic() / LOOK_SECONDS)
-        versions += _datacomp_versions(evaluation.datacomp, look)
+        versions += _datacomp_versions(evaluation.datacomp, look)  # pyright: ignore[reportArgumentType] - frozen, so hashable
     return fingerprint_of(*versions)
 
 
