@@ -22,6 +22,7 @@ from recap_assets.storage.files import write_atomically
 AVERAGE = "average"
 CELL_WIDTH = 13
 NAMES_WIDTH = 40
+_SHORT = {"self_retrieval_recall@1": "self R@1"}
 
 
 def run_leaderboard(
@@ -107,11 +108,12 @@ def _print_captions(console: Console, setting: Setting) -> None:
         msg = "no captioner was measured: name sets in `evaluation.captions` and build"
         raise click.ClickException(msg)
     metrics = rows["metric"].unique(maintain_order=True).to_list()
-    table = Table(title="Captioners against references of people", title_justify="left")
+    title = "Captioners against references of people"
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1))
     table.add_column("source", no_wrap=True)
     table.add_column("set", no_wrap=True)
     for metric in metrics:
-        table.add_column(metric.replace("_", " "), justify="right")
+        table.add_column(_SHORT.get(metric, metric), justify="right", no_wrap=True)
     for (source, task), own in rows.group_by("source", "task", maintain_order=True):
         values = dict(own.select("metric", "value").rows())
         table.add_row(str(source), str(task), *(f"{values[name]:.3f}" for name in metrics))
