@@ -107,13 +107,13 @@ def _print_captions(console: Console, setting: Setting) -> None:
     if rows.is_empty():
         msg = "no captioner was measured: name sets in `evaluation.captions` and build"
         raise click.ClickException(msg)
-    metrics = rows["metric"].unique(maintain_order=True).to_list()
+    metrics: list[str] = rows["metric"].unique(maintain_order=True).to_list()
     title = "Captioners against references of people"
     table = Table(title=title, title_justify="left", box=None, padding=(0, 1))
     table.add_column("source", no_wrap=True)
     table.add_column("set", no_wrap=True)
     for metric in metrics:
-        table.add_column(_SHORT.get(metric, metric), justify="right", no_wrap=True)
+        table.add_column(_SHORT.get(metric) or metric, justify="right", no_wrap=True)
     for (source, task), own in rows.group_by("source", "task", maintain_order=True):
         values = dict(own.select("metric", "value").rows())
         table.add_row(str(source), str(task), *(f"{values[name]:.3f}" for name in metrics))

@@ -27,7 +27,7 @@ from recap_assets.specs.pool import ImageLimits
 from recap_assets.specs.tables import CAPTION_METRICS, USABLE
 from recap_assets.stages import captions, models, scores, world
 from recap_assets.stages.evaluation_sets import open_set, set_of, set_version
-from recap_assets.stages.loaded import loaded_captioner, loaded_scorer
+from recap_assets.stages.loaded import loaded_captioner, loaded_scorer, released
 from recap_assets.stages.setting import Setting
 from recap_assets.stages.stored import StoredRows
 
@@ -38,6 +38,7 @@ IMAGES_AT_ONCE = 64
 PREVIEW_ROWS = 12
 CIDER = "CIDEr"
 BY_SCORER = ("CLIP-S", "RefCLIP-S", "self_retrieval_recall@1")
+_LOST = "without a usable caption, so with an empty one, in"
 NO_CAPTIONER = "its captions were not written here, so there is nobody to describe other images"
 
 _decode = partial(decode, limits=ImageLimits())
@@ -126,19 +127,10 @@ def measure_source(setting: Setting, name: str, step: Step) -> Outcome:
     """Let one captioner describe the sets and compare with what people wrote."""
     spec = setting.experiment.evaluation.captions
     assert spec is not None, "the node is there because they are asked for"  # noqa: S101
-    source, scorer_name = setting.experiment.sources[name], scorer_of(setting, spec)
-    captioner = loaded_captioner(setting, source.model_copy(update={"candidates": 1}))
+    scorer_name = scorer_of(setting, spec)
     scorer = loaded_scorer(setting, setting.experiment.scorers[scorer_name])
-    rows: list[tuple[object, ...]] = []
-    previews: dict[str, str] = {}
-    lost: dict[str, int] = {}
-    for number, task in enumerate(spec.sets, 1):
-        described = _describe(setting, task, captioner, scorer)
-        rows += _rows(task, described, scorer, scorer_name)
-        previews[f"preview_{task}"] = preview_markdown(_preview(described))
-        if described.n_lost:
-            lost[f"{task}: no usable caption, counted as an empty one"] = described.n_lost
-        step.progress(number / len(spec.sets))
+    described = _describe_all(setting, name, spec, scorer, step)
+    rows = [row for task, one in described.items() for row in _rows(task, one, scorer, scorer_name)]
     columns = [c for c in CAPTION_METRICS.columns if c not in CAPTION_METRICS.slices]
     schema = {column: CAPTION_METRICS.schema[column] for column in columns}
     frame = pl.DataFrame(rows, schema=schema, orient="row")
@@ -150,7 +142,22 @@ def measure_source(setting: Setting, name: str, step: Step) -> Outcome:
         commit=step.commit,
     )
     facts = {f"{row[0]}/{row[1]}": round(float(str(row[2])), 4) for row in rows}
+    previews = {f"preview_{t}": preview_markdown(_preview(one)) for t, one in described.items()}
+    lost = {f"{_LOST} {t}": one.n_lost for t, one in described.items() if one.n_lost}
     return Outcome(written.data_version, frame.height, lost, facts, previews, (written,))
+
+
+def _describe_all(
+    setting: Setting, name: str, spec: CaptionMetrics, scorer: Scorer, step: Step
+) -> dict[str, Described]:
+    source = setting.experiment.sources[name].model_copy(update={"candidates": 1})
+    described: dict[str, Described] = {}
+    captioner = loaded_captioner(setting, source)
+    with released(captioner):
+        for task in spec.sets:
+            described[task] = _describe(setting, task, captioner, scorer)
+            step.progress(len(described) / len(spec.sets))
+    return described
 
 
 def _describe(setting: Setting, task: str, captioner: Captioner, scorer: Scorer) -> Described:
