@@ -116,6 +116,26 @@ RAW_POOL = Table(
     order=("shard", "uid", "key"),
 )
 
+DOWNLOAD_FAILURES = Table(
+    "download_failures",
+    "A row for every row of the list of URLs that gave no image.",
+    {
+        "partition": _PARTITION,
+        "shard": _SHARD,
+        "uid": _UID,
+        "repeat": Column(pl.Int32, "0 for the first row of the uid in its file, then 1, ..."),
+        "url": Column(pl.String, "As listed, cut at 2,048 characters.", nullable=True),
+        "status": Column(
+            pl.String,
+            "`refused` (never asked for), `failed_to_download`, `opted_out` or `failed_to_resize`.",
+        ),
+        "reject_reason": Column(pl.String, "The kind of failure: http_404, timeout, ..."),
+        "message": Column(pl.String, "What img2dataset said, cut at 200 characters."),
+    },
+    slices=("partition",),
+    order=("shard", "uid", "repeat"),
+)
+
 SYNTHETIC_CAPTIONS = Table(
     "synthetic_captions",
     "A row for every caption that a captioner wrote, the unusable ones included.",
@@ -460,6 +480,7 @@ TABLES = {
     table.name: table
     for table in (
         RAW_POOL,
+        DOWNLOAD_FAILURES,
         SYNTHETIC_CAPTIONS,
         IMAGE_EMBEDDINGS,
         CLIP_SCORES,

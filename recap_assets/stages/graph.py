@@ -5,6 +5,7 @@ from recap_assets.stages import (
     caption_metrics,
     captions,
     diversity,
+    download,
     evaluation,
     image_scores,
     mixes,
@@ -22,6 +23,7 @@ from recap_assets.stages.stored import TablesLook
 
 STAGES = (
     world,
+    download,
     pool,
     models,
     captions,

@@ -2,11 +2,13 @@
 
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 from recap_assets.orchestration.graph import Graph, Leaving, Place
+from recap_assets.pool.downloading.shards import delete_shard
 from recap_assets.pool.manifest import partition_key
-from recap_assets.specs.pool import EmbeddedPool
+from recap_assets.specs.pool import EmbeddedPool, UrlPool
 from recap_assets.specs.tables import (
     EXPERIMENTS,
     SCORE_HISTOGRAMS,
@@ -14,7 +16,7 @@ from recap_assets.specs.tables import (
     TRAINING_CURVES,
     Table,
 )
-from recap_assets.stages import models, training, world
+from recap_assets.stages import download, models, training, world
 from recap_assets.stages.setting import WORLD_POOL, Setting
 from recap_assets.stages.stored import TablesLook
 
@@ -132,6 +134,7 @@ def _folders(setting: Setting, graph: Graph) -> Iterator[Leaving]:
                 yield Leaving(asset, ("",), reason, _deleter(folder))
     yield from _seeds(setting)
     yield from _drawn_shards(setting)
+    yield from _downloaded_shards(setting)
 
 
 def _seeds(setting: Setting) -> Iterator[Leaving]:
@@ -151,6 +154,19 @@ def _drawn_shards(setting: Setting) -> Iterator[Leaving]:
             key = partition_key(int(path.stem), setting.pool.shards_per_partition)
             reason = f"shard {path.stem}: the pool has it no more"
             yield Leaving(world.POOL_ASSET, (key,), reason, path.unlink)
+
+
+def _downloaded_shards(setting: Setting) -> Iterator[Leaving]:
+    """Shards of which the list has no row any more; those of a pool that is no list are left."""
+    pool = setting.experiment.pool
+    if not isinstance(pool, UrlPool) or setting.is_frozen:
+        return
+    folder = setting.downloaded
+    for path in sorted(folder.glob("[0-9]" * 8 + ".tar")):
+        if (number := int(path.stem)) not in setting.shards:
+            key = partition_key(number, pool.shards_per_partition)
+            reason = f"shard {path.stem}: the list has it no more"
+            yield Leaving(download.ASSET, (key,), reason, partial(delete_shard, folder, number))
 
 
 def _visible(parent: Path) -> list[Path]:

@@ -11,8 +11,9 @@ from recap_assets.pool.indexing import index_shard
 from recap_assets.pool.metadata import load_metadata
 from recap_assets.reporting.previews import preview_markdown
 from recap_assets.specs.base import deciding
-from recap_assets.specs.pool import EmbeddedPool, WebDatasetPool
+from recap_assets.specs.pool import EmbeddedPool, UrlPool, WebDatasetPool
 from recap_assets.specs.tables import RAW_POOL, STATUS_REJECTED, is_usable
+from recap_assets.stages import download
 from recap_assets.stages.setting import Setting
 from recap_assets.stages.stored import StoredRows
 from recap_assets.stages.world import POOL_ASSET
@@ -25,26 +26,34 @@ SECONDS_PER_SHARD = 3.0
 
 def nodes(setting: Setting) -> list[Node]:
     """The raw pool's node."""
-    drawn = isinstance(setting.experiment.pool, EmbeddedPool)
+    made_by = _made_by(setting)
     pool = setting.pool
     return [
         Node(
             key=ASSET,
             stage=STAGE,
             dimension="pool",
-            dependencies=(Dependency(POOL_ASSET, "same"),) if drawn else (),
+            dependencies=(Dependency(made_by, "same"),) if made_by else (),
             implementation=VERSION,
             decides=deciding(limits=pool.limits),
             compute=lambda step: index_partition(setting, step),
             description="Every sample of the pool: uid, text, place in its shard, sizes, hashes; "
             "what cannot be used is kept with its reason.",
-            outside=None if drawn else lambda partition: _shards_version(setting, partition),
+            outside=None if made_by else lambda partition: _shards_version(setting, partition),
             content=StoredRows(setting.workspace.tables, RAW_POOL),
             seconds=SECONDS_PER_SHARD * pool.shards_per_partition,
             kinds=("polars", "deltalake"),
             checks=_checks(setting),
         )
     ]
+
+
+def _made_by(setting: Setting) -> str | None:
+    """The asset that writes the shards; None where they come from outside."""
+    pool = setting.experiment.pool
+    if isinstance(pool, UrlPool):
+        return download.ASSET
+    return POOL_ASSET if isinstance(pool, EmbeddedPool) else None
 
 
 def index_partition(setting: Setting, step: Step) -> Outcome:

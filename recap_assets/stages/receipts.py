@@ -28,14 +28,14 @@ from recap_assets.pool.manifest import Shard
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.loading import parse_experiment
 from recap_assets.specs.tables import EXPERIMENTS, LINEAGE
-from recap_assets.stages import pool, world
+from recap_assets.stages import download, pool, world
 from recap_assets.stages.setting import Setting
 from recap_assets.storage.files import write_atomically
 from recap_assets.storage.workspace import Workspace
 
 FORMAT = 1
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-POOL_ASSETS = (pool.ASSET, world.POOL_ASSET)
+POOL_ASSETS = (pool.ASSET, world.POOL_ASSET, download.ASSET)
 
 
 class ReceiptError(ValueError):

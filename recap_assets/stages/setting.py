@@ -8,9 +8,10 @@ from pathlib import Path
 
 import polars as pl
 
+from recap_assets.pool.downloading.plan import Plan, make_plan, read_plan
 from recap_assets.pool.manifest import Shard, assign, list_shards, partition_key
 from recap_assets.specs.experiment import Experiment
-from recap_assets.specs.pool import EmbeddedPool, FolderPool, WebDatasetPool
+from recap_assets.specs.pool import EmbeddedPool, FolderPool, UrlPool, WebDatasetPool
 from recap_assets.specs.tables import RAW_POOL, is_usable
 from recap_assets.storage.files import write_atomically
 from recap_assets.storage.workspace import Workspace
@@ -35,7 +36,7 @@ class Setting:
 
     @cached_property
     def pool(self) -> WebDatasetPool | FolderPool:
-        """The pool as it is read: the embedded world's is a folder of shards like any other."""
+        """The pool as it is read: what is drawn or fetched is a folder of shards like any other."""
         pool = self.experiment.pool
         if isinstance(pool, EmbeddedPool):
             return WebDatasetPool(
@@ -44,7 +45,27 @@ class Setting:
                 shards_per_partition=pool.shards_per_partition,
                 limits=pool.limits,
             )
+        if isinstance(pool, UrlPool):
+            return WebDatasetPool(
+                kind="webdataset",
+                shards=str(self.downloaded),
+                metadata=pool.metadata,
+                shards_per_partition=pool.shards_per_partition,
+                limits=pool.limits,
+            )
         return pool
+
+    @property
+    def downloaded(self) -> Path:
+        """Folder of the shards that are fetched from a list of URLs."""
+        pool = self.experiment.pool
+        named = pool.shards if isinstance(pool, UrlPool) else None
+        return Path(named).absolute() if named else self.workspace.downloads / "shards"
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether the shards are those of a receipt: nothing is listed or fetched then."""
+        return _is_frozen(self.workspace.manifest)
 
     @property
     def shards(self) -> Mapping[int, Shard]:
@@ -52,6 +73,8 @@ class Setting:
         pool = self.experiment.pool
         if isinstance(pool, EmbeddedPool):
             return self._drawn_shards
+        if isinstance(pool, UrlPool) and not self.is_frozen:
+            return self._planned_shards
         if self.is_read_only:
             return self._listed_shards
         path = self.workspace.manifest
@@ -72,6 +95,10 @@ class Setting:
         """Look which shards the pool has now, and keep the list; known ones keep their numbers."""
         pool = self.experiment.pool
         if isinstance(pool, EmbeddedPool) or self.is_read_only:
+            return
+        if isinstance(pool, UrlPool):
+            if not self.is_frozen:
+                self._make_plan(pool)
             return
         path = self.workspace.manifest
         known = self._known_shards()
@@ -102,6 +129,19 @@ class Setting:
             .sort("shard", "offset", "key")
             .collect()
         )
+
+    def _make_plan(self, pool: UrlPool) -> Plan:
+        with self.workspace.claims.hold("the plan of the list of URLs"):
+            return make_plan(pool, self.workspace.downloads)
+
+    @property
+    def _planned_shards(self) -> Mapping[int, Shard]:
+        # As those that are drawn, they are known before they exist: by the list.
+        plan = read_plan(self.workspace.downloads)
+        pool = self.experiment.pool
+        if not plan.files and isinstance(pool, UrlPool) and not self.is_read_only:
+            plan = self._make_plan(pool)
+        return plan.as_shards(self.downloaded)
 
     def _known_shards(self) -> list[Shard]:
         path = self.workspace.manifest

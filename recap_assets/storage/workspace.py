@@ -93,6 +93,11 @@ class Workspace:
         return self.root / "pool_manifest.json"
 
     @property
+    def downloads(self) -> Path:
+        """Folder of what is fetched from a list of URLs: its plan, and by default its shards."""
+        return self.root / "downloads"
+
+    @property
     def report(self) -> Path:
         """The report page."""
         return self.root / "report" / "index.html"

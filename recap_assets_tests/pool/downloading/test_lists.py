@@ -1,0 +1,105 @@
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from recap_assets.pool.downloading.lists import ROWS, list_files, read_list
+from recap_assets.pool.files import PoolError
+from recap_assets.specs.pool import UrlPool
+from recap_assets_tests.pool.building import uid_of
+
+TEXT = 'a "quoted" text,\nover two lines, mit Umläuten 猫'
+HTTP = "https://example.org/1.jpg"
+
+
+def pool(path: Path, **changes: object) -> UrlPool:
+    return UrlPool.model_validate({"kind": "urls", "urls": str(path), **changes})
+
+
+def rows_of(path: Path, **changes: object) -> pl.DataFrame:
+    spec = pool(path, **changes)
+    return pl.concat(read_list(file, spec) for file in list_files(spec.urls))
+
+
+def written(frame: pl.DataFrame, path: Path) -> Path:
+    match path.suffix:
+        case ".parquet":
+            frame.write_parquet(path)
+        case ".csv" | ".tsv":
+            frame.write_csv(path, separator="\t" if path.suffix == ".tsv" else ",")
+        case ".json":
+            frame.write_json(path)
+        case _:
+            frame.write_ndjson(path)
+    return path
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".csv", ".tsv", ".json", ".jsonl"])
+def test_every_format_gives_the_same_rows(ending: str, tmp_path: Path) -> None:
+    frame = pl.DataFrame({"uid": [uid_of(1)], "url": [HTTP], "text": [TEXT]})
+    rows = rows_of(written(frame, tmp_path / f"list{ending}"))
+    assert rows.schema == ROWS
+    (row,) = rows.to_dicts()
+    assert (row["uid"].hex(), row["url"], row["caption"]) == (uid_of(1), HTTP, TEXT)
+    assert row["refused"] is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["file:///etc/passwd", "ftp://example.org/a.jpg", "data:image/png;base64,AAAA", "", None,
+     "//example.org/a.jpg", "https://example.org/a\nHost: evil", "gopher://x", "https://"],
+)  # fmt: skip
+def test_only_http_and_https_are_asked_for(url: str | None, tmp_path: Path) -> None:
+    frame = pl.DataFrame({"url": [url, HTTP.upper()], "text": ["a", "b"]})
+    rows = rows_of(written(frame, tmp_path / "list.parquet"))
+    assert rows["refused"].to_list() == ["bad_url", None]
+
+
+def test_of_rows_with_one_uid_the_first_acceptable_one_is_asked_for(tmp_path: Path) -> None:
+    urls = ["file:///x", HTTP, HTTP, HTTP]
+    uids = [uid_of(1), uid_of(1), uid_of(1).upper(), "no uid"]
+    frame = pl.DataFrame({"uid": uids, "url": urls, "text": ["t"] * 4})
+    rows = rows_of(written(frame, tmp_path / "list.parquet"))
+    assert rows["refused"].to_list() == ["bad_url", None, "duplicate_uid", "bad_uid"]
+    assert rows["repeat"].to_list() == [0, 1, 2, 0]
+    assert rows.select("uid", "repeat").is_unique().all()
+
+
+def test_a_list_without_uids_gets_them_from_url_and_caption(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"url": [HTTP, HTTP, HTTP], "text": ["a", "b", "a"]})
+    rows = rows_of(written(frame, tmp_path / "list.csv"))
+    again = rows_of(written(frame.reverse(), tmp_path / "list.csv"))
+    assert rows["uid"].to_list() == again["uid"].reverse().to_list()
+    assert rows["uid"].n_unique() == 2
+    assert rows["refused"].to_list() == [None, None, "duplicate_uid"]
+
+
+def test_boxes_come_as_lists_or_as_json(tmp_path: Path) -> None:
+    boxes = [[[0.1, 0.2, 0.3, 0.4]], [], None]
+    frame = pl.DataFrame(
+        {"url": [HTTP] * 3, "text": ["a", "b", "c"], "face_bboxes": boxes},
+        schema_overrides={"face_bboxes": pl.List(pl.List(pl.Float64))},
+    )
+    assert rows_of(written(frame, tmp_path / "a.parquet"))["boxes"].to_list() == boxes
+    texts = frame.with_columns(face_bboxes=pl.Series(["[[0.1,0.2,0.3,0.4]]", "[]", None]))
+    assert rows_of(written(texts, tmp_path / "b.csv"))["boxes"].to_list() == boxes
+    (tmp_path / "b.csv").unlink()
+    assert rows_of(tmp_path, bbox_column=None)["boxes"].null_count() == 3
+
+
+def test_a_folder_or_a_glob_names_several_files(tmp_path: Path) -> None:
+    for name in ("b.parquet", "a.parquet", "c.csv", "readme.md"):
+        written(pl.DataFrame({"url": [HTTP], "text": [name]}), tmp_path / name)
+    assert [file.name for file in list_files(str(tmp_path))] == ["a.parquet", "b.parquet", "c.csv"]
+    assert [file.name for file in list_files(f"{tmp_path}/*.csv")] == ["c.csv"]
+
+
+def test_what_is_missing_is_said(tmp_path: Path) -> None:
+    with pytest.raises(PoolError, match=r"there is no \.parquet, .* file at .*nowhere"):
+        list_files(str(tmp_path / "nowhere"))
+    path = written(pl.DataFrame({"URL": [HTTP], "TEXT": ["a"]}), tmp_path / "list.parquet")
+    with pytest.raises(PoolError, match=r"url_column: .* no column 'url'; it has URL, TEXT"):
+        rows_of(path)
+    path.write_bytes(b"not parquet")
+    with pytest.raises(PoolError, match=r"cannot be read as \.parquet"):
+        rows_of(path)
