@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote
 
 from recap_assets_tests.pool.building import encoded, jpeg, picture
 
@@ -57,7 +58,7 @@ class _Handler(BaseHTTPRequestHandler):
     web: Web
 
     def do_GET(self) -> None:
-        name, _, rest = self.path.lstrip("/").partition("/")
+        name, _, rest = unquote(self.path).lstrip("/").partition("/")
         self.web.asked[self.path.lstrip("/")] += 1
         time.sleep(self.web.delay)
         try:
