@@ -1,16 +1,21 @@
 # Two commands need nothing but Python 3.11+ with pip, and make: `make demo` and `make test`.
-# Each makes .venv first, if it is missing or older than what it is made from.
+# Each makes .venv first, if it is missing or older than what it is made from; the tests make
+# .venv-img2dataset, too.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# img2dataset's pins clash with ours, so it has an environment of its own.
+TOOLS := .venv-img2dataset
+TOOLS_STAMP := $(TOOLS)/.installed
+TOOLS_PINS := recap_assets/pool/downloading/constraints-img2dataset.txt
 DATA ?= data
 
 export RECAP_DATA := $(abspath $(DATA))
 export DAGSTER_HOME := $(CURDIR)
 
-.PHONY: install demo test check bench ui format clean
+.PHONY: install tools demo test check bench ui format clean
 
 install: $(STAMP)
 
@@ -20,13 +25,19 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
 	@touch $(STAMP)
 
+tools: $(TOOLS_STAMP)  ## What downloads pools that are lists of URLs, in .venv-img2dataset
+
+$(TOOLS_STAMP): $(STAMP) $(TOOLS_PINS)
+	$(BIN)/recap install-img2dataset --into $(TOOLS)
+	@touch $(TOOLS_STAMP)
+
 demo: install  ## Run the main job on the embedded world: about ten minutes on two cores
 	$(BIN)/recap build --yes
 
-test: install  ## All tests
+test: install tools  ## All tests
 	$(BIN)/python -m pytest
 
-check: install  ## Format, lint, types, layers, definitions, tests
+check: install tools  ## Format, lint, types, layers, definitions, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
@@ -45,4 +56,4 @@ format: install
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(TOOLS)

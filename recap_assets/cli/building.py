@@ -71,10 +71,11 @@ def _print_accounts(console: Console, session: Session) -> None:
     """Where every sample went."""
     for account in accounts(session.setting):
         reasons = ", ".join(f"{n:,} {why}" for why, n in account.rejected.items()) or "none"
+        speed = f"; {account.per_second:,.1f} URLs/s" if account.per_second else ""
         aside = f"{account.n_rejected:,} set aside ({reasons})"
         console.print(
             f"{account.what}: {account.n_all:,} = {account.n_usable:,} usable + {aside}; "
-            f"{account.n_without_text:,} without text",
+            f"{account.n_without_text:,} without text{speed}",
             highlight=False,
             soft_wrap=True,
         )

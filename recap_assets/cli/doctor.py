@@ -12,7 +12,13 @@ from recap_assets.pool.manifest import PoolError, survey
 from recap_assets.specs.evaluation import DataCompTasks, WebDatasetTask
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.loading import ExperimentError, load_experiment
-from recap_assets.specs.pool import EmbeddedPool, FolderPool, WebDatasetCorpus, WebDatasetPool
+from recap_assets.specs.pool import (
+    EmbeddedPool,
+    FolderPool,
+    UrlPool,
+    WebDatasetCorpus,
+    WebDatasetPool,
+)
 from recap_assets.specs.sources import EmbeddedSource, OpenAISource
 from recap_assets.storage.object_store import prove_conditional_put
 from recap_assets.storage.tables import StorageError
@@ -44,7 +50,29 @@ def _pool(experiment: Experiment) -> Iterator[Finding]:
     if isinstance(experiment.pool, EmbeddedPool):
         yield True, f"pool: {experiment.pool.samples:,} samples are drawn by the program"
         return
+    if isinstance(experiment.pool, UrlPool):
+        yield from _list_of_urls(experiment.pool)
+        return
     yield from _listed("pool", experiment.pool)
+
+
+def _list_of_urls(pool: UrlPool) -> Iterator[Finding]:
+    from recap_assets.pool.downloading.lists import list_files, read_list
+    from recap_assets.pool.downloading.tool import find_python
+
+    try:
+        files = list_files(pool.urls)
+        rows = read_list(files[0], pool)
+    except (PoolError, OSError, ValueError) as error:
+        yield False, f"pool: {error}"
+    else:
+        refused = rows["refused"].drop_nulls().value_counts(sort=True).iter_rows()
+        words = ", ".join(f"{n:,} {reason}" for reason, n in refused) or "none refused"
+        yield True, f"pool: {len(files)} files; {files[0].name} has {rows.height:,} rows, {words}"
+    try:
+        yield True, f"pool: img2dataset's environment is {find_python().parent.parent}"
+    except PoolError as error:
+        yield False, f"pool: {error}"
 
 
 def _listed(where: str, pool: WebDatasetPool | FolderPool) -> Iterator[Finding]:

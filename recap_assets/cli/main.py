@@ -263,6 +263,19 @@ def gc(
     sys.exit(run_gc(chosen.session(), ages, ask=not yes, dry_run=dry_run))
 
 
+@recap.command("install-img2dataset")
+@click.option(
+    "--into",
+    type=click.Path(path_type=Path),
+    help="Folder of the environment; by default .venv-img2dataset beside this one's.",
+)
+def install_img2dataset(into: Path | None) -> None:
+    """Install img2dataset, which downloads pools that are lists of URLs, in a place of its own."""
+    from recap_assets.cli.installing import run_installation
+
+    run_installation(into)
+
+
 @recap.command()
 def schema() -> None:
     """Print the JSON schema of an experiment file, for editors."""

@@ -14,6 +14,13 @@ _OWN_POOL = """
 #   metadata: /data/datacomp_small/metadata    # optional: parquet and npz, joined by uid
 #   shards_per_partition: 64
 #
+# A list of URLs, fetched by img2dataset (`recap install-img2dataset` once; docs/downloading.md):
+#
+# pool:
+#   kind: urls
+#   urls: /data/datacomp_small/metadata        # parquet, csv, tsv, jsonl: `url`, `text`, `uid`
+#   samples_per_shard: 10000
+#
 # A folder of images with a table of texts:
 #
 # pool:

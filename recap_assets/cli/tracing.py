@@ -187,7 +187,7 @@ def _add_shards(tree: Tree, partitions: Sequence[PoolPartition]) -> None:
     shards = [shard for partition in partitions for shard in partition.shards]
     if shards:
         size = sum(shard.size for shard in shards)
-        told = f"{size:,} bytes by the manifest now" if size else "drawn by the program"
+        told = f"{size:,} bytes by the manifest now" if size else "written by the program"
         branch = tree.add(Text(f"{len(shards):,} shards, {told}"))
         for shard in shards[:SHARDS_SHOWN]:
             text = f"{shard.name}, {shard.size:,} bytes, version {shard.version}: {shard.url}"

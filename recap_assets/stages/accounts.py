@@ -1,12 +1,16 @@
 """Where every sample and caption went: used, or set aside for which reason."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import polars as pl
 
+from recap_assets.pool.downloading import shards
+from recap_assets.specs.pool import UrlPool
 from recap_assets.specs.tables import RAW_POOL, SYNTHETIC_CAPTIONS, is_usable
-from recap_assets.stages import captions, pool
+from recap_assets.stages import captions, download, pool
 from recap_assets.stages.setting import Setting
 
 
@@ -20,6 +24,7 @@ class Account:
         n_usable: Rows that count as ok.
         n_without_text: Usable rows that have no text.
         rejected: Rows set aside, by reason.
+        per_second: Rows that were fetched in a second, where they were fetched.
     """
 
     what: str
@@ -27,6 +32,7 @@ class Account:
     n_usable: int
     n_without_text: int
     rejected: Mapping[str, int]
+    per_second: float | None = None
 
     @property
     def n_rejected(self) -> int:
@@ -35,13 +41,30 @@ class Account:
 
 
 def accounts(setting: Setting) -> Iterator[Account]:
-    """The pool's account, then one for each captioner."""
+    """The list's account, where there is one, then the pool's, then one for each captioner."""
     tables = setting.workspace.tables
     current = pl.col("partition").is_in(list(setting.partitions))
+    if isinstance(setting.experiment.pool, UrlPool):
+        yield _downloads(setting)
     yield _account(pool.ASSET, tables.scan(RAW_POOL).filter(current))
     for source in setting.experiment.sources:
         rows = tables.scan(SYNTHETIC_CAPTIONS, source=source).filter(current)
         yield _account(captions.asset(source), rows)
+
+
+def _downloads(setting: Setting) -> Account:
+    """Every row of the list that was fetched so far."""
+    counts: Counter[str] = Counter()
+    n_fetched, seconds = 0, 0.0
+    for shard in setting.shards.values():
+        found = shards.statistics_of(Path(shard.url).parent, shard.number)
+        counts.update(found.counts)
+        n_fetched += found.n_fetched
+        seconds += found.seconds
+    n_all = counts.total()
+    n_good = counts.pop(shards.SUCCESS, 0)
+    speed = n_fetched / seconds if seconds else None
+    return Account(download.ASSET, n_all, n_good, 0, dict(sorted(counts.items())), speed)
 
 
 def _account(what: str, rows: pl.LazyFrame) -> Account:

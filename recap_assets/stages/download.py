@@ -99,6 +99,8 @@ def _bring_up_to_date(
 ) -> Fetched:
     """Fetch what the shards lack, and write those that are not as they should be."""
     folder = setting.downloaded
+    if pool.shards is not None:
+        shards.own_folder(folder, str(setting.workspace.downloads))
     wanted: dict[int, pl.DataFrame] = {}
     kept: dict[int, pl.DataFrame] = {}
     for number in numbers:
@@ -115,9 +117,10 @@ def _bring_up_to_date(
     work = _work_folder(folder, step.partition, missing)
     fetched = fetch(missing, pool, work, step.progress)
     for number, rows in wanted.items():
-        outcomes = pl.concat([kept[number], _of(rows, fetched, kept[number])])
-        times = (fetched.started, fetched.seconds)
-        shards.write_shard(folder, number, rows, outcomes, pool, times)
+        new = _of(rows, fetched, kept[number])
+        seconds = fetched.seconds * new.height / max(missing.height, 1)
+        effort = shards.Effort(new.height, fetched.started, seconds)
+        shards.write_shard(folder, number, rows, pl.concat([kept[number], new]), pool, effort)
     shutil.rmtree(work, ignore_errors=True)
     with suppress(OSError):
         work.parent.rmdir()  # unless another partition is being fetched
@@ -179,10 +182,10 @@ def _tars(setting: Setting, partition: str) -> list[Path]:
 
 def _mostly_alive(setting: Setting) -> Check:
     def mostly_alive(partitions: Sequence[str]) -> Verdict:
-        numbers = [s.number for key in partitions for s in setting.partitions[key]]
-        found = [shards.statistics(setting.downloaded, number) or {} for number in numbers]
-        n_rows = sum(one.get("count", 0) for one in found)
-        share = sum(one.get("successes", 0) for one in found) / n_rows if n_rows else 0.0
+        counts: Counter[str] = Counter()
+        for shard in (one for key in partitions for one in setting.partitions[key]):
+            counts.update(shards.statistics_of(Path(shard.url).parent, shard.number).counts)
+        share = counts[shards.SUCCESS] / max(counts.total(), 1)
         return Verdict(share >= ENOUGH_ALIVE, {"fetched_share": share})
 
     return Check(

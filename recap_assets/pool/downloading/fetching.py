@@ -26,6 +26,7 @@ ROWS_PER_CHUNK = 1_000
 POLL_SECONDS = 0.2
 MAX_MESSAGE = 200
 MANY = 10
+FEW = 5
 _FACTS = ("width", "height", "original_width", "original_height")
 
 OUTCOME = pl.Schema(
@@ -126,18 +127,21 @@ def _write_list(rows: pl.DataFrame, pool: UrlPool, work: Path, n_chunks: int) ->
         columns["expected_hash"] = pl.col("expected_hash")
     rows.select(**columns).write_parquet(work / "list.parquet", use_pyarrow=True)
     shutil.rmtree(work / "out" / "_tmp", ignore_errors=True)
+    n_processes = min(pool.processes or os.cpu_count() or 1, n_chunks)
     options = {
+        # A worker is replaced every few parts, since its memory grows; these need but one.
+        "is_small": n_processes == 1 and n_chunks <= FEW,
         "deadline": pool.deadline,
         "max_bytes": pool.limits.max_bytes,
         "allow_private_addresses": pool.allow_private_addresses,
-        "img2dataset": _options(pool, work, n_chunks, is_blurred=is_blurred),
+        "img2dataset": _options(pool, work, n_processes, is_blurred=is_blurred),
     }
     path = work / "options.json"
     path.write_text(json.dumps(options), encoding="utf-8")
     return path
 
 
-def _options(pool: UrlPool, work: Path, n_chunks: int, *, is_blurred: bool) -> dict[str, object]:
+def _options(pool: UrlPool, work: Path, n_processes: int, *, is_blurred: bool) -> dict[str, object]:
     check = pool.verify_hash
     options: dict[str, object] = {
         "url_list": str(work / "list.parquet"),
@@ -150,7 +154,7 @@ def _options(pool: UrlPool, work: Path, n_chunks: int, *, is_blurred: bool) -> d
         "bbox_col": "boxes" if is_blurred else None,
         "verify_hash": ["expected_hash", check.algorithm] if check else None,
         "compute_hash": _algorithm(pool),
-        "processes_count": min(pool.processes or os.cpu_count() or 1, n_chunks),
+        "processes_count": n_processes,
         "thread_count": pool.threads,
         "max_image_area": pool.limits.max_pixels,
         "incremental_mode": "incremental",

@@ -21,6 +21,7 @@ import types
 import urllib.request
 from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from pathlib import Path
+from typing import Any
 
 OPTIONS = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
 HEADER_BYTES = 256 * 2**10
@@ -221,6 +222,16 @@ class _NoLogger:
 
 
 MAIN.LoggerProcess = _NoLogger
+
+
+def _in_this_process(_n: int, downloader: Any, parts: Any, _size: int, n_retries: int) -> None:  # noqa: ANN401 - img2dataset's own
+    """In place of a pool of one worker: starting that takes longer than a small list."""
+    for _ in range(n_retries + 1):
+        parts = [part for is_done, part in map(downloader, parts) if not is_done]
+
+
+if OPTIONS["is_small"]:
+    MAIN.multiprocessing_distributor = _in_this_process
 
 if __name__ == "__main__":
     MAIN.download(**OPTIONS["img2dataset"])

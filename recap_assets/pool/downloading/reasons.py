@@ -3,7 +3,7 @@
 import re
 
 OPTED_OUT = "opted_out"
-NO_NETWORK = frozenset({"dns", "connection", "no_route"})
+NO_NETWORK = frozenset({"dns", "connection", "no_route", "timeout"})
 """Reasons that, where every URL has one of them, say something of this machine's network."""
 
 _WORDS: tuple[tuple[str, str], ...] = (

@@ -21,16 +21,32 @@ import polars as pl
 
 from recap_assets.pool.downloading.fetching import OUTCOME
 from recap_assets.pool.downloading.plan import shard_name
-from recap_assets.pool.files import LocalFile
+from recap_assets.pool.files import LocalFile, PoolError
 from recap_assets.pool.tar_index import Member, group_members, index_tar
 from recap_assets.specs.base import fingerprint_of
 from recap_assets.specs.pool import UrlPool
+from recap_assets.storage.files import write_atomically
 
 SUCCESS = "success"
 REFUSED = "refused"
 _NEW = ".new"
 
 Row = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What the last fetch took of a shard.
+
+    Attributes:
+        n_fetched: URLs asked for; the rest was there.
+        started: When it began, in seconds since 1970.
+        seconds: The shard's share of its time.
+    """
+
+    n_fetched: int
+    started: float
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -69,9 +85,37 @@ def deciding_of(pool: UrlPool) -> Mapping[str, object]:
     return {name: values[name] for name in names}
 
 
+def own_folder(folder: Path, owner: str) -> None:
+    """Take a folder for the shards of one pool: two would write over each other's.
+
+    Args:
+        folder: The folder.
+        owner: Who writes there.
+
+    Raises:
+        PoolError: Another one does.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    mark = folder / ".pool"
+    if not mark.exists():
+        write_atomically(mark, owner.encode())
+    if (other := mark.read_text(encoding="utf-8")) != owner:
+        msg = (
+            f"pool.shards: {folder} is written by the pool of {other}. Name another folder, or "
+            f"read those shards with `kind: webdataset`; if that pool moved here, delete {mark}"
+        )
+        raise PoolError(msg)
+
+
 def is_finished(folder: Path, number: int) -> bool:
-    """Whether a shard is whole: its statistics are written last."""
-    return _path(folder, number, "_stats.json").exists()
+    """Whether a shard is whole: its statistics are written last, and say how long its tar is."""
+    stats, tar = (_path(folder, number, ending) for ending in ("_stats.json", ".tar"))
+    if not (stats.exists() and tar.exists() and _path(folder, number, ".parquet").exists()):
+        return False
+    try:
+        return json.loads(stats.read_text(encoding="utf-8"))["bytes"] == tar.stat().st_size
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def recover(folder: Path, number: int) -> None:
@@ -100,7 +144,7 @@ def kept_outcomes(folder: Path, number: int, rows: pl.DataFrame) -> pl.DataFrame
     """
     if not is_finished(folder, number):
         return pl.DataFrame(schema=OUTCOME)
-    there = pl.read_parquet(_path(folder, number, ".parquet")).filter(pl.col("status") == SUCCESS)
+    there = _stored(folder, number).filter(pl.col("status") == SUCCESS)
     wanted = rows.filter(pl.col("refused").is_null()).select("uid", "request")
     there = there.with_columns(pl.col("uid").str.decode("hex"))
     tar = str(_path(folder, number, ".tar"))
@@ -116,9 +160,9 @@ def write_shard(
     rows: pl.DataFrame,
     outcomes: pl.DataFrame,
     pool: UrlPool,
-    times: tuple[float, float],
+    effort: Effort,
 ) -> None:
-    """Write a shard anew, all of its files or none.
+    """Write a shard anew, all of its files or none; one that would be the same is left alone.
 
     Args:
         folder: The shards' folder.
@@ -126,9 +170,11 @@ def write_shard(
         rows: The rows of the list, with `request`, sorted by uid and repeat.
         outcomes: Columns of OUTCOME: of every row that is not refused.
         pool: How it was fetched.
-        times: When fetching began, and the seconds that it took.
+        effort: What fetching took of it.
     """
     table = _joined(rows, outcomes)
+    if is_finished(folder, number) and _as_stored(table).equals(_stored(folder, number)):
+        return
     new = {e: _path(folder, number, e + _NEW) for e in (".tar", ".parquet", "_stats.json")}
     folder.mkdir(parents=True, exist_ok=True)
     lost = _write_tar(new[".tar"], table, pool)
@@ -137,19 +183,19 @@ def write_shard(
         status=pl.when(gone).then(pl.lit("failed_to_download")).otherwise("status"),
         reason=pl.when(gone).then(pl.lit("no_outcome")).otherwise("reason"),
     )
-    stored = table.drop("chunk").with_columns(pl.col("uid").bin.encode("hex"), key=_key())
-    stored.write_parquet(new[".parquet"])
-    stats = _stats(table, times)
-    new["_stats.json"].write_text(json.dumps(stats, indent=4), encoding="utf-8")
-    for path in new.values():
-        with path.open("rb") as file:
+    _as_stored(table).write_parquet(new[".parquet"])
+    stats = {**_stats(table, effort), "bytes": new[".tar"].stat().st_size}
+    for ending in (".tar", ".parquet"):
+        with new[ending].open("rb") as file:
             os.fsync(file.fileno())
+    # From here on an interrupted replacement is gone on with.
+    write_atomically(new["_stats.json"], json.dumps(stats, indent=4).encode())
     _put_in_place(new)
 
 
 def summary(folder: Path, number: int) -> Summary:
     """What a finished shard holds."""
-    table = pl.read_parquet(_path(folder, number, ".parquet"))
+    table = _stored(folder, number)
     failures = table.filter(pl.col("status") != SUCCESS).select(
         pl.col("uid").str.decode("hex"), "repeat", "url", "status", "reason", "message"
     )
@@ -157,10 +203,28 @@ def summary(folder: Path, number: int) -> Summary:
     return Summary(table.height, counts, tar_path(folder, number).stat().st_size, failures)
 
 
-def statistics(folder: Path, number: int) -> Mapping[str, object] | None:
-    """A shard's `_stats.json`; None where it is not finished."""
+@dataclass(frozen=True)
+class Statistics:
+    """What a shard's `_stats.json` says.
+
+    Attributes:
+        counts: Rows by reason, those with an image under `success`; none if it is unfinished.
+        n_fetched: URLs asked for in the last fetch.
+        seconds: The shard's share of the time of the last fetch.
+    """
+
+    counts: Mapping[str, int]
+    n_fetched: int = 0
+    seconds: float = 0.0
+
+
+def statistics_of(folder: Path, number: int) -> Statistics:
+    """The statistics of a shard."""
     path = _path(folder, number, "_stats.json")
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    if not path.exists():
+        return Statistics({})
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return Statistics(content["status_dict"], content.get("fetched", 0), content["duration"])
 
 
 def tar_path(folder: Path, number: int) -> Path:
@@ -198,19 +262,23 @@ def _joined(rows: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
     return table.with_columns(pl.col("url").str.slice(0, 2048)).sort("uid", "repeat")
 
 
-def _key() -> pl.Expr:
-    """Key of the sample in the finished shard: its uid; null where there is none."""
-    success = pl.col("status") == SUCCESS
-    return pl.when(success).then(pl.col("uid").bin.encode("hex"))
+def _as_stored(table: pl.DataFrame) -> pl.DataFrame:
+    """As it is in the shard's parquet: the sample's key is its uid, null where there is none."""
+    uid = pl.col("uid").bin.encode("hex")
+    key = pl.when(pl.col("status") == SUCCESS).then(uid)
+    return table.drop("chunk").with_columns(uid, key=key)
+
+
+def _stored(folder: Path, number: int) -> pl.DataFrame:
+    return pl.read_parquet(_path(folder, number, ".parquet"))
 
 
 def _count() -> pl.Expr:
     return pl.coalesce("reason", pl.lit(SUCCESS)).alias("reason")
 
 
-def _stats(table: pl.DataFrame, times: tuple[float, float]) -> dict[str, object]:
+def _stats(table: pl.DataFrame, effort: Effort) -> dict[str, object]:
     counts = Counter(table["status"].to_list())
-    started, seconds = times
     n_failed = counts["failed_to_download"] + counts["opted_out"] + counts[REFUSED]
     reasons = table.select(_count()).to_series().value_counts(sort=True)
     return {
@@ -218,9 +286,10 @@ def _stats(table: pl.DataFrame, times: tuple[float, float]) -> dict[str, object]
         "successes": counts[SUCCESS],
         "failed_to_download": n_failed,
         "failed_to_resize": counts["failed_to_resize"],
-        "duration": seconds,
-        "start_time": started,
-        "end_time": started + seconds,
+        "fetched": effort.n_fetched,
+        "duration": effort.seconds,
+        "start_time": effort.started,
+        "end_time": effort.started + effort.seconds,
         "status_dict": dict(sorted(reasons.iter_rows())),
     }
 

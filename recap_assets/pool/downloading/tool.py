@@ -60,6 +60,7 @@ def install(folder: Path) -> None:
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)  # noqa: S603 - fixed words
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip.append("--no-compile")  # most of it is never imported
     # The list is whole, and leaves out what img2dataset only needs for reporting to a service.
     subprocess.run([*pip, "--no-deps", "--requirement", str(PINS)], check=True)  # noqa: S603 - as above
     trial = [str(python), "-c", "import albumentations, cv2, pandas"]
