@@ -21,7 +21,8 @@ import types
 import urllib.request
 from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+from urllib.parse import urlparse
 
 OPTIONS = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
 HEADER_BYTES = 256 * 2**10
@@ -32,7 +33,7 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 sys.modules["wandb"] = types.ModuleType("wandb")
 
 
-class _Bounded:
+class _Socket(socket.socket):
     """A socket that gives a bounded number of bytes in a bounded time."""
 
     ends_at = float("inf")
@@ -42,14 +43,14 @@ class _Bounded:
         self.ends_at = time.monotonic() + OPTIONS["deadline"]
         self.n_left = OPTIONS["max_bytes"] + HEADER_BYTES
 
-    def recv_into(self, buffer: bytearray, *sizes: int) -> int:
+    def recv_into(self, buffer: Any, *sizes: Any, **options: Any) -> int:  # noqa: ANN401 - as it is called
         left = self.ends_at - time.monotonic()
         if left <= 0:
             msg = f"timed out: longer than {OPTIONS['deadline']} s"
             raise TimeoutError(msg)
         if left < (self.gettimeout() or left + 1):
             self.settimeout(left)
-        n = super().recv_into(buffer, *sizes)
+        n = super().recv_into(buffer, *sizes, **options)
         self.n_left -= n
         if self.n_left < 0:
             msg = f"too many bytes: more than {OPTIONS['max_bytes']}"
@@ -57,11 +58,7 @@ class _Bounded:
         return n
 
 
-class _Socket(_Bounded, socket.socket):
-    pass
-
-
-class _SSLSocket(_Bounded, ssl.SSLSocket):
+class _SSLSocket(_Socket, ssl.SSLSocket):
     pass
 
 
@@ -79,7 +76,7 @@ def _proxies() -> set[tuple[str, int]]:
     """The proxies that the environment names; behind one, the proxy decides what is reached."""
     found = set()
     for url in urllib.request.getproxies().values():
-        parts = urllib.request.urlparse(url if "//" in url else f"//{url}")
+        parts = urlparse(url if "//" in url else f"//{url}")
         if parts.hostname:
             found.add((parts.hostname, parts.port or 80))
     return found
@@ -98,7 +95,7 @@ def _connect(
     is_trusted = OPTIONS["allow_private_addresses"] or address in PROXIES
     error: OSError | None = None
     for family, kind, protocol, _, place in socket.getaddrinfo(*address, 0, socket.SOCK_STREAM):
-        if not is_trusted and _is_private(place[0]):
+        if not is_trusted and _is_private(str(place[0])):
             error = OSError(f"private address {place[0]}: not allowed")
             continue
         sock = _Socket(family, kind, protocol)
@@ -125,31 +122,31 @@ class _Response(HTTPResponse):
 class _Connection(HTTPConnection):
     response_class = _Response
 
-    def __init__(self, host: str, *, timeout: float) -> None:
-        super().__init__(host, timeout=timeout)
+    def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - as urllib gives them
+        super().__init__(*args, **options)
         self._create_connection = _connect
 
 
 class _SecureConnection(HTTPSConnection):
     response_class = _Response
 
-    def __init__(self, host: str, *, timeout: float, context: ssl.SSLContext) -> None:
-        super().__init__(host, timeout=timeout, context=context)
+    def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - as above
+        super().__init__(*args, **options)
         self._create_connection = _connect
 
     def connect(self) -> None:
         super().connect()
-        self.sock.bound()
+        cast(_SSLSocket, self.sock).bound()
 
 
 class _Http(urllib.request.HTTPHandler):
-    def http_open(self, request: urllib.request.Request) -> HTTPResponse:
-        return self.do_open(_Connection, request)
+    def http_open(self, req: urllib.request.Request) -> HTTPResponse:
+        return self.do_open(_Connection, req)
 
 
 class _Https(urllib.request.HTTPSHandler):
-    def https_open(self, request: urllib.request.Request) -> HTTPResponse:
-        return self.do_open(_SecureConnection, request, context=CONTEXT)
+    def https_open(self, req: urllib.request.Request) -> HTTPResponse:
+        return self.do_open(_SecureConnection, req, context=CONTEXT)
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
@@ -184,12 +181,12 @@ def _end_with_parent(parent: int) -> None:
 
 threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
 
-import cv2  # noqa: E402 - what it imports must find the above
-import img2dataset.blurrer  # noqa: E402
-import img2dataset.main  # noqa: E402
+import cv2  # type: ignore[import-not-found]  # noqa: E402 - what it imports must find the above
+import img2dataset.blurrer  # type: ignore[import-not-found]  # noqa: E402
+import img2dataset.main  # type: ignore[import-not-found]  # noqa: E402
 
 # The package hides its module of this name behind a function of the same name.
-MAIN = sys.modules["img2dataset.main"]
+MAIN: Any = sys.modules["img2dataset.main"]
 
 
 class _FaceBlur:

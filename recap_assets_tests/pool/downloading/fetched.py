@@ -11,8 +11,8 @@ from recap_assets.specs.pool import UrlPool
 from recap_assets_tests.pool.building import uid_of
 
 QUICK: Mapping[str, object] = {
-    "kind": "urls", "urls": "unused", "processes": 1, "threads": 8, "retries": 0, "timeout": 1,
-    "deadline": 1.5, "image_size": 256, "allow_private_addresses": True,
+    "kind": "urls", "urls": "unused", "processes": 1, "threads": 8, "retries": 0, "timeout": 2,
+    "deadline": 3, "image_size": 256, "allow_private_addresses": True,
 }  # fmt: skip
 
 

@@ -2,15 +2,22 @@
 
 import hashlib
 import io
+import ipaddress
 import os
+import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from PIL import Image
 
 from recap_assets.pool.downloading.fetching import (
@@ -24,7 +31,7 @@ from recap_assets.pool.files import LocalFile
 from recap_assets.pool.tar_index import group_members, index_tar
 from recap_assets_tests.pool.building import encoded, jpeg
 from recap_assets_tests.pool.downloading.fetched import asked, outcomes_of, quick
-from recap_assets_tests.pool.downloading.web import Web
+from recap_assets_tests.pool.downloading.web import Web, served
 
 REASONS = {
     "image/1": None,
@@ -122,10 +129,46 @@ def test_private_addresses_are_not_reached(web: Web, tmp_path: Path) -> None:
     assert web.asked["image/77"] == 0
 
 
+def certificate(folder: Path) -> Path:
+    """A key and a certificate of its own for 127.0.0.1, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a test")])
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(
+        pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path = folder / "server.pem"
+    path.write_bytes(private + signed.public_bytes(pem))
+    return path
+
+
+def test_https_has_the_same_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pem = certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(pem))
+    reasons = {"image/1": None, "big/1": None, "drip/1": "timeout", "flood/1": "too_many_bytes"}
+    with served(context) as secure:
+        urls = [*map(secure.of, reasons), secure.of("image/1").replace("127.0.0.1", "localhost")]
+        pool = quick(limits={"max_bytes": 2**20})
+        found = outcomes_of(urls, pool, tmp_path / "work")
+    assert found["reason"].to_list() == [*reasons.values(), "tls"], found["message"].to_list()
+
+
 def test_a_hash_that_differs_is_a_failure(web: Web, tmp_path: Path) -> None:
     pool = quick(verify_hash={"column": "sha256"})
-    hashes = [hashlib.sha256(jpeg(5)).hexdigest(), "0" * 64, None]
-    found = outcomes_of([web.of("image/5")] * 3, pool, tmp_path, expected_hash=hashes)
+    listed = [hashlib.sha256(jpeg(5)).hexdigest(), "0" * 64, None]
+    found = outcomes_of([web.of("image/5")] * 3, pool, tmp_path, expected_hash=listed)
     assert found["reason"].to_list() == [None, "hash_mismatch", "hash_mismatch"]
 
 
@@ -164,15 +207,23 @@ from recap_assets.pool.downloading import fetching
 from recap_assets_tests.pool.downloading.fetched import asked, quick
 fetching.ROWS_PER_CHUNK = 4
 urls = [f"{sys.argv[1]}/image/{i}" for i in range(100, 116)]
-fetching.fetch(asked(urls), quick(threads=1, processes=2), Path(sys.argv[2]), lambda done: None)
+pool = quick(threads=1, processes=2, timeout=60, deadline=60)
+fetching.fetch(asked(urls), pool, Path(sys.argv[2]), lambda done: None)
 """
 
 
-def wait_for(what: Callable[[], object], seconds: float = 20) -> None:
+def wait_for(what: Callable[[], object], seconds: float = 180) -> None:
     end = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.02)
+
+
+def has_ended(process: psutil.Process) -> bool:
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def test_a_killed_fetch_goes_on_where_it_was(
@@ -183,19 +234,20 @@ def test_a_killed_fetch_goes_on_where_it_was(
     environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
     words = [sys.executable, "-c", KILLED, web.url, str(tmp_path)]
     process = subprocess.Popen(words, env=environment)  # noqa: S603 - ourselves
-    wait_for(lambda: web.asked["image/109"] or web.asked["image/113"])
-    web.delay = 3.0
-    process.kill()
-    process.wait()
-    time.sleep(1.5)
+    try:
+        wait_for(lambda: web.asked["image/109"] or web.asked["image/113"])
+        web.delay = 60.0
+        started = psutil.Process(process.pid).children(recursive=True)
+    finally:
+        process.kill()
+        process.wait()
+    assert len(started) == 4, "img2dataset, its two workers and Python's resource tracker"
+    wait_for(lambda: all(map(has_ended, started)), seconds=60)
     web.delay = 0.0
     done = finished(tmp_path / "out")
     cut = [tar for tar in (tmp_path / "out").glob("*.tar") if tar.stem not in done]
     assert done
     assert cut, "nothing was left half-written"
-    n_asked = web.asked.total()
-    time.sleep(0.5)
-    assert web.asked.total() == n_asked, "img2dataset outlived the process that started it"
 
     monkeypatch.setattr("recap_assets.pool.downloading.fetching.ROWS_PER_CHUNK", 4)
     shares: list[float] = []

@@ -1,5 +1,6 @@
 """A web server on loopback with all that a list of URLs meets."""
 
+import ssl
 import threading
 import time
 from collections import Counter
@@ -34,8 +35,8 @@ class Web:
 
 
 @contextmanager
-def served() -> Iterator[Web]:
-    """The server, up for the length of the block."""
+def served(context: ssl.SSLContext | None = None) -> Iterator[Web]:
+    """The server, up for the length of the block; with a context it speaks https."""
     web = Web()
 
     class Handler(_Handler):
@@ -43,7 +44,9 @@ def served() -> Iterator[Web]:
 
     Handler.web = web
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    web.url = f"http://127.0.0.1:{server.server_address[1]}"
+    if context is not None:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    web.url = f"http{'s' if context else ''}://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
@@ -85,7 +88,7 @@ class _Handler(BaseHTTPRequestHandler):
             "html": lambda _: self._give(b"<html>not here</html>", headers=html),
             "endless": lambda _: self._give(b"", n_promised=10**12),
             "drip": lambda _: self._drip(),
-            "silent": lambda _: time.sleep(3),
+            "silent": lambda _: time.sleep(6),
             "flood": lambda _: self._flood(),
             "moved": lambda to: self._give(b"", 302, {"Location": to.replace("+", "/")}),
         }
