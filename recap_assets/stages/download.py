@@ -35,9 +35,6 @@ def nodes(setting: Setting) -> list[Node]:
     if not isinstance(pool, UrlPool):
         return []
 
-    def places(partition: str) -> tuple[Place, ...]:
-        return (Place(DOWNLOAD_FAILURES, {"partition": partition}),)
-
     return [
         Node(
             key=ASSET,
@@ -52,17 +49,21 @@ def nodes(setting: Setting) -> list[Node]:
             "Materializing a partition again tries only what failed.",
             # What of the list the partition fetches.
             outside=lambda partition: _rows_version(setting, partition),
-            content=StoredFiles(
-                lambda partition: _tars(setting, partition)[0].parent,
-                lambda partition: _tars(setting, partition),
-                lambda: setting.partitions,
-                beside=places,
-            ),
+            content=_content(setting),
             seconds=SECONDS_PER_ROW * pool.samples_per_shard * pool.shards_per_partition,
             kinds=("img2dataset", "webdataset"),
             checks=(_mostly_alive(setting),),
         )
     ]
+
+
+def _content(setting: Setting) -> StoredFiles:
+    return StoredFiles(
+        lambda partition: _tars(setting, partition)[0].parent,
+        lambda partition: _tars(setting, partition),
+        lambda: setting.partitions,
+        beside=lambda partition: (Place(DOWNLOAD_FAILURES, {"partition": partition}),),
+    )
 
 
 def download_partition(setting: Setting, pool: UrlPool, step: Step) -> Outcome:
