@@ -19,7 +19,7 @@ from recap_assets.specs.pool import (
     WebDatasetCorpus,
     WebDatasetPool,
 )
-from recap_assets.specs.sources import EmbeddedSource, OpenAISource
+from recap_assets.specs.sources import EmbeddedSource, OpenAISource, Source, TransformersSource
 from recap_assets.storage.object_store import prove_conditional_put
 from recap_assets.storage.tables import StorageError
 from recap_assets.storage.workspace import Workspace
@@ -136,6 +136,9 @@ def _models(experiment: Experiment) -> Iterator[Finding]:
         else:
             loader: Callable[[], object] = lambda spec=source: load_captioner(spec, models)  # noqa: E731
             yield _tried(f"sources.{name}", source.model, loader, ModelFileError)
+            if _is_unpinned(source):
+                text = f"sources.{name}: {source.model} is loaded at whatever commit the hub has "
+                yield True, f"{text}that day; set its `revision`, or captions may change unnoticed"
     for name, scorer in experiment.scorers.items():
         if scorer.kind == "embedded":
             yield True, f"scorers.{name}: trained here as models/{scorer.model}"
@@ -156,6 +159,11 @@ def _served(where: str, source: OpenAISource) -> Finding:
         listed = ", ".join(models[:8]) or "none"
         return False, f"{where}: {source.base_url} serves no {source.model}; it lists {listed}"
     return True, f"{where}: {source.base_url} serves {source.model}"
+
+
+def _is_unpinned(source: Source) -> bool:
+    is_of_hub = isinstance(source, TransformersSource) and not Path(source.model).is_dir()
+    return is_of_hub and source.revision is None
 
 
 def _tried(where: str, model: str, load: Callable[[], object], refused: type[Exception]) -> Finding:

@@ -8,13 +8,19 @@ from recap_assets.specs.scorers import Scorer as ScorerSpec
 from recap_assets.specs.sources import EmbeddedSource, OpenAISource, Source, TransformersSource
 
 
-def load_captioner(source: Source, models: Path, replies: Path | None = None) -> Captioner:
+def load_captioner(
+    source: Source,
+    models: Path,
+    replies: Path | None = None,
+    batch_sizes: Path | None = None,
+) -> Captioner:
     """The captioner that a source names.
 
     Args:
         source: The source of the experiment.
         models: Folder of the models trained here, one folder each.
         replies: File of what servers replied; None keeps none.
+        batch_sizes: File of batch sizes that were found by trying; None keeps none.
 
     Raises:
         ModelFileError: The model is missing, damaged or of another kind.
@@ -36,12 +42,12 @@ def load_captioner(source: Source, models: Path, replies: Path | None = None) ->
             source.device,
         )
     if isinstance(source, TransformersSource):
-        from recap_assets.engines.captioning.hub import load_transformers_captioner
+        from recap_assets.engines.captioning.hub.loading import load_transformers_captioner
 
-        return load_transformers_captioner(source)
+        return load_transformers_captioner(source, batch_sizes)
     from recap_assets.engines.captioning.coca import load_coca_captioner
 
-    return load_coca_captioner(source)
+    return load_coca_captioner(source, batch_sizes)
 
 
 def load_scorer(scorer: ScorerSpec, models: Path) -> Scorer:

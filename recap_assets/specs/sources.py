@@ -5,7 +5,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from recap_assets.specs.base import Name, Spec
 from recap_assets.specs.decoding import Decoding
@@ -13,14 +13,20 @@ from recap_assets.specs.servers import OpenAISource
 
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")]
 Precision = Literal["float32", "bfloat16", "float16"]
+BatchSize = Annotated[int, Field(gt=0)] | Literal["auto"]
+
+AUTO_ROWS = 256
+"""Largest batch that `batch_size: auto` tries."""
+
+
+def images_at_once(batch_size: int | Literal["auto"]) -> int:
+    """Images to read ahead of a model with this batch size."""
+    return AUTO_ROWS if batch_size == "auto" else batch_size
 
 
 class _Captioner(Spec):
     decoding: Decoding = Decoding()
     candidates: int = Field(default=1, gt=0, le=64, description="Captions of each image.")
-    batch_size: int = Field(
-        default=64, gt=0, description="Images of one forward pass; changes no caption."
-    )
     device: Device = Field(default="auto", description="auto: a GPU where there is one.")
 
 
@@ -29,16 +35,54 @@ class EmbeddedSource(_Captioner):
 
     kind: Literal["embedded"]
     model: Name = Field(description="A model of kind captioner in this experiment.")
+    batch_size: int = Field(
+        default=64, gt=0, description="Images of one forward pass; changes no caption."
+    )
 
 
 class TransformersSource(_Captioner):
-    """BLIP or BLIP-2 from the Hugging Face hub or a local folder; safetensors only."""
+    """A captioner of transformers from the Hugging Face hub or a local folder; safetensors only.
+
+    BLIP, BLIP-2, InstructBLIP, GIT, Florence-2, or a chat model that takes images.
+    """
 
     kind: Literal["transformers"]
     model: str = Field(description="Hub id (Salesforce/blip2-opt-2.7b) or a local folder.")
     revision: str | None = Field(default=None, description="Commit of the hub repository; pin it.")
     precision: Precision = "float32"
-    prompt: str | None = Field(default=None, description="Text that the caption continues.")
+    prompt: str | None = Field(
+        default=None,
+        min_length=1,
+        description="BLIP, BLIP-2, GIT: what the caption continues. InstructBLIP, chat models: "
+        "the instruction. Florence-2: the task (<CAPTION>). Without one, each family's own.",
+    )
+    batch_size: BatchSize = Field(
+        default=64,
+        description="Captions of one forward pass; changes no caption. auto: as many as fit, tried "
+        "once for a model and a device.",
+    )
+    attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = Field(
+        default="auto", description="How attention is computed; changes no caption but for ties."
+    )
+    device_map: Literal["auto", "balanced", "balanced_low_0", "sequential"] | None = Field(
+        default=None,
+        description="Spread the model over the devices of the machine; needs accelerate.",
+    )
+    quantization: Literal["8bit", "4bit"] | None = Field(
+        default=None, description="Weights in 8 or 4 bits (nf4) by bitsandbytes; needs a GPU."
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "TransformersSource":
+        if self.device_map is not None and self.device != "auto":
+            msg = (
+                f"device_map {self.device_map} chooses the devices: leave out device {self.device}"
+            )
+            raise ValueError(msg)
+        if self.attention == "flash_attention_2" and self.precision == "float32":
+            msg = "attention flash_attention_2 needs precision bfloat16 or float16"
+            raise ValueError(msg)
+        return self
 
 
 class OpenClipSource(_Captioner):
@@ -50,6 +94,11 @@ class OpenClipSource(_Captioner):
         default=None, description="open_clip's tag, or a local safetensors file."
     )
     precision: Precision = "float32"
+    batch_size: BatchSize = Field(
+        default=64,
+        description="Captions of one forward pass; changes no caption. auto: as many as fit, tried "
+        "once for a model and a device.",
+    )
 
 
 Source = Annotated[

@@ -13,7 +13,7 @@ from recap_assets.orchestration.graph import Dependency, Node, Outcome, Step
 from recap_assets.pool.reading import iterate_images
 from recap_assets.reporting.previews import preview_markdown
 from recap_assets.specs.base import deciding
-from recap_assets.specs.sources import EmbeddedSource, OpenAISource, Source
+from recap_assets.specs.sources import EmbeddedSource, OpenAISource, Source, images_at_once
 from recap_assets.specs.tables import (
     STATUS_ERROR,
     STATUS_TRUNCATED,
@@ -70,8 +70,8 @@ def _node(setting: Setting, name: str, spec: Source) -> Node:
 def _what_decides(spec: Source) -> Mapping[str, object]:
     if isinstance(spec, OpenAISource):
         return spec.all_but(*spec.changes_no_caption)
-    # Batch size and device change the speed and not the captions, so they change no version.
-    return spec.all_but("batch_size", "device")
+    # These change the speed and not the captions, so they change no version.
+    return spec.all_but("batch_size", "device", "device_map", "attention")
 
 
 def caption_partition(setting: Setting, name: str, step: Step) -> Outcome:
@@ -81,7 +81,8 @@ def caption_partition(setting: Setting, name: str, step: Step) -> Outcome:
     captioner = loaded_captioner(setting, spec)
 
     def compute(rows: pl.DataFrame, advance: ShardProgress) -> pl.DataFrame:
-        return caption_rows(setting, captioner, rows, spec.batch_size, advance)
+        at_once = images_at_once(spec.batch_size)
+        return caption_rows(setting, captioner, rows, at_once, advance)
 
     with released(captioner):
         rows = by_shard(setting, step, asset(name), images, compute)

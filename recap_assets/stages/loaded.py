@@ -21,7 +21,8 @@ def loaded_captioner(setting: Setting, spec: Source) -> Captioner:
     if isinstance(spec, OpenAISource):
         return load_captioner(spec, setting.workspace.models, setting.workspace.replies)
     trained = setting.workspace.model(spec.model) if isinstance(spec, EmbeddedSource) else None
-    return _captioner(spec, setting.workspace.models, _stamp(trained))  # pyright: ignore[reportArgumentType] - specs are frozen, so hashable
+    workspace = setting.workspace
+    return _captioner(spec, workspace.models, workspace.batch_sizes, _stamp(trained))  # pyright: ignore[reportArgumentType] - specs are frozen, so hashable
 
 
 @contextmanager
@@ -41,8 +42,8 @@ def loaded_scorer(setting: Setting, spec: ScorerSpec) -> Scorer:
 
 
 @lru_cache(maxsize=1)
-def _captioner(spec: Source, models: Path, _stamp: int) -> Captioner:
-    return load_captioner(spec, models)
+def _captioner(spec: Source, models: Path, batch_sizes: Path, _stamp: int) -> Captioner:
+    return load_captioner(spec, models, batch_sizes=batch_sizes)
 
 
 @lru_cache(maxsize=1)

@@ -108,6 +108,11 @@ class Workspace:
         return self.data / "report" / "index.html"
 
     @property
+    def batch_sizes(self) -> Path:
+        """Batch sizes that were found to fit, by model and device; shared by all experiments."""
+        return self.data / "batch_sizes.json"
+
+    @property
     def instance(self) -> Path:
         """Dagster's storage for this experiment."""
         return self.root / "dagster"

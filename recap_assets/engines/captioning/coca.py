@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import open_clip
@@ -9,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from recap_assets.engines.captioning.decoding import SamplingCaptioner
+from recap_assets.engines.batch_sizes import BatchSize, Load, device_name
+from recap_assets.engines.captioning.batching import BatchingCaptioner, FixedSizeReader
 from recap_assets.engines.devices import resolve_device
 from recap_assets.engines.errors import ModelFileError
 from recap_assets.engines.open_clip_models import (
@@ -90,11 +92,12 @@ class Coca:
         return output["logits"][:, -1].float()
 
 
-def load_coca_captioner(source: OpenClipSource) -> Captioner:
+def load_coca_captioner(source: OpenClipSource, batch_sizes: Path | None = None) -> Captioner:
     """CoCa by name and tag, by name and safetensors file, or from `local-dir:FOLDER`.
 
     Args:
         source: Model, weights, precision, decoding, candidates, batch size and device.
+        batch_sizes: File in which batch sizes are kept.
 
     Raises:
         ModelFileError: The model is missing, damaged, pickled, or no CoCa.
@@ -113,4 +116,12 @@ def load_coca_captioner(source: OpenClipSource) -> Captioner:
         msg = f"{source.model} has a tokenizer of transformers; only CoCa with CLIP's own is read"
         raise ModelFileError(msg)
     adapter = Coca(model, tokenizer, source.precision, device)
-    return SamplingCaptioner(adapter, source.decoding, source.candidates, source.batch_size)
+    load = Load(
+        source.model,
+        source.pretrained,
+        source.precision,
+        source.decoding.max_tokens,
+        device_name(device),
+    )
+    size = BatchSize(source.batch_size, load, batch_sizes)
+    return BatchingCaptioner(FixedSizeReader(adapter), source.decoding, source.candidates, size)

@@ -1,7 +1,7 @@
 """Tiny models with random weights, saved as the hub and open_clip save theirs."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,6 @@ import open_clip
 import pytest
 import torch
 from safetensors.torch import save_file
-from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
     Blip2Config,
     Blip2ForConditionalGeneration,
@@ -18,11 +17,15 @@ from transformers import (
     BlipForConditionalGeneration,
     BlipImageProcessor,
     BlipProcessor,
-    PreTrainedTokenizerFast,
 )
 
 from recap_assets.engines.captioning import server_client
 from recap_assets_tests.chat_server import Start, chat_servers
+from recap_assets_tests.engines.captioning.families import (
+    BUILDERS,
+    shuffle_weights,
+    tokenizer_of,
+)
 
 
 @pytest.fixture
@@ -36,25 +39,6 @@ def start() -> Iterator[Start]:
 def no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that is busy is asked again soon."""
     monkeypatch.setattr(server_client, "FIRST_PAUSE", 0.01)
-
-
-WORDS = [f"word{n}" for n in range(40)]
-
-
-def shuffle_weights(model: torch.nn.Module, seed: int) -> None:
-    """Weights large enough that images and prompts change the logits."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, weight in model.named_parameters():
-            scale = 1.0 if "norm" in name.lower() and name.endswith("weight") else 0.0
-            weight.copy_(scale + torch.randn(weight.shape, generator=generator) * 0.25)
-
-
-def tokenizer_of(special: dict[str, str]) -> PreTrainedTokenizerFast:
-    vocabulary = {word: n for n, word in enumerate([*special.values(), *WORDS])}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=special["unk_token"]))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special)
 
 
 @pytest.fixture(scope="session")
@@ -151,6 +135,19 @@ def blip2_folder(tmp_path_factory) -> Path:
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def folder_of(tmp_path_factory, blip_folder, blip2_folder) -> Callable[[str], Path]:
+    """The folder of a tiny model of a family, built once."""
+    built = {"blip": blip_folder, "blip2": blip2_folder}
+
+    def build(family: str) -> Path:
+        if family not in built:
+            built[family] = BUILDERS[family](tmp_path_factory.mktemp(family))
+        return built[family]
+
+    return build
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,150 @@
+"""Captioners of transformers, from the hub or from a folder in its layout; safetensors only."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig
+from transformers.utils import logging
+
+from recap_assets.engines.batch_sizes import BatchSize, Load, device_name
+from recap_assets.engines.captioning.batching import BatchingCaptioner, FixedSizeReader, Reader
+from recap_assets.engines.captioning.hub.blip import Blip
+from recap_assets.engines.captioning.hub.chat import Chat
+from recap_assets.engines.captioning.hub.florence import Florence2
+from recap_assets.engines.captioning.hub.git import Git
+from recap_assets.engines.captioning.hub.qformer import Blip2, InstructBlip
+from recap_assets.engines.captioning.hub.repository import advice, options, read_config
+from recap_assets.engines.devices import dtype_of, resolve_device
+from recap_assets.engines.errors import DeviceError, ModelFileError, explain_loading
+from recap_assets.engines.protocols import Captioner
+from recap_assets.specs.sources import TransformersSource
+
+_ADAPTERS = {"blip-2": Blip2, "instructblip": InstructBlip, "git": Git, "florence2": Florence2}
+
+
+def load_transformers_captioner(
+    source: TransformersSource, batch_sizes: Path | None = None
+) -> Captioner:
+    """A captioner of one of the families of `repository`.
+
+    Args:
+        source: Model, revision, precision, prompt, decoding, candidates, batch size and devices.
+        batch_sizes: File in which batch sizes are kept.
+
+    Raises:
+        ModelFileError: The model is missing, damaged, incomplete, of another kind, or asks for
+            code of its own; or a library that the source asks for is not installed.
+        DeviceError: This machine has no such device.
+    """
+    device = resolve_device(source.device)
+    _check_libraries(source, device)
+    with explain_loading(source.model, advice(source)):
+        config = read_config(source)
+        model = _read_model(source, config, device).eval()
+        processor: Any = AutoProcessor.from_pretrained(source.model, **options(source))
+        device = model.device if source.device_map else device
+        reader = _reader(source, config, model, processor, device)
+    load = Load(
+        source.model,
+        source.revision,
+        f"{source.precision} {source.quantization or ''}".strip(),
+        source.decoding.max_tokens,
+        device_name(device),
+    )
+    size = BatchSize(source.batch_size, load, batch_sizes)
+    return BatchingCaptioner(reader, source.decoding, source.candidates, size)
+
+
+def _reader(
+    source: TransformersSource,
+    config: Any,  # noqa: ANN401 - the library's own type
+    model: Any,  # noqa: ANN401 - one of a hundred classes
+    processor: Any,  # noqa: ANN401
+    device: torch.device,
+) -> Reader[Any, Any]:
+    """The adapter of the model's family."""
+    arguments = (model, processor, device, source.prompt)
+    if config.model_type == "blip":
+        return FixedSizeReader(Blip(*arguments, is_fused=source.attention != "eager"))
+    adapter = _ADAPTERS.get(config.model_type)
+    if adapter is not None:
+        return FixedSizeReader(adapter(*arguments))
+    return Chat(*arguments, source.decoding.max_tokens)
+
+
+def _check_libraries(source: TransformersSource, device: torch.device) -> None:
+    """Libraries that only some options need."""
+    needs = {
+        "accelerate": source.device_map or source.quantization,
+        "bitsandbytes": source.quantization,
+        "flash_attn": source.attention == "flash_attention_2",
+    }
+    for library, option in needs.items():
+        if option and find_spec(library) is None:
+            msg = (
+                f"cannot load {source.model} as asked: {library} is not installed. Leave out "
+                "device_map, quantization and flash_attention_2, or `pip install "
+                f"{library.replace('_', '-')}`"
+            )
+            raise ModelFileError(msg)
+    if device.type != "cuda" and (source.quantization or needs["flash_attn"]):
+        option = "attention flash_attention_2" if needs["flash_attn"] else "quantization"
+        msg = f"{option} needs a GPU of NVIDIA's; this machine would compute on {device.type}"
+        raise DeviceError(msg)
+
+
+def _read_model(source: TransformersSource, config: Any, device: torch.device) -> Any:  # noqa: ANN401
+    """The weights, all of them: transformers itself would fill a gap with random numbers."""
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        model, report = AutoModelForImageTextToText.from_pretrained(
+            source.model,
+            dtype=dtype_of(source.precision),
+            use_safetensors=True,
+            output_loading_info=True,
+            **options(source),
+            **_attention(source, config, device),
+            **_placement(source, device),
+        )
+    finally:
+        logging.set_verbosity(verbosity)
+    wrong = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
+    if wrong:
+        first = ", ".join(wrong[:8])
+        msg = f"{source.model} lacks tensors of its own config: {first}. {advice(source)}"
+        raise ModelFileError(msg)
+    is_placed = source.device_map or source.quantization
+    return model if is_placed else model.to(device)
+
+
+def _attention(source: TransformersSource, config: Any, device: torch.device) -> dict[str, Any]:  # noqa: ANN401
+    """How attention is computed: the library's choice, but for one query on a CPU.
+
+    There the fused kernel gives a single query other bits in another batch.
+    """
+    if source.attention != "auto":
+        # BLIP has an attention of its own, and we fuse it ourselves.
+        is_ours = config.model_type == "blip" and source.attention == "sdpa"
+        return {} if is_ours else {"attn_implementation": source.attention}
+    has_text = "text_config" in config.sub_configs
+    if device.type == "cpu" and has_text and config.model_type != "blip":
+        return {"attn_implementation": {"text_config": "eager"}}
+    return {}
+
+
+def _placement(source: TransformersSource, device: torch.device) -> dict[str, Any]:
+    """Which device holds what, where that is not simply one device; and the weights' bits."""
+    placement: dict[str, Any] = {}
+    if source.device_map or source.quantization:
+        placement["device_map"] = source.device_map or {"": device}
+    if source.quantization:
+        placement["quantization_config"] = BitsAndBytesConfig(
+            load_in_8bit=source.quantization == "8bit",
+            load_in_4bit=source.quantization == "4bit",
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_compute_dtype=dtype_of(source.precision),
+        )
+    return placement

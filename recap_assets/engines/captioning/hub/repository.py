@@ -1,0 +1,86 @@
+"""What a repository of the hub says that it is, before anything of it is loaded."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoConfig, PreTrainedConfig
+from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+
+from recap_assets.engines.errors import ModelFileError
+from recap_assets.specs.sources import TransformersSource
+
+EXAMPLES = {
+    "blip": "Salesforce/blip-image-captioning-base",
+    "blip-2": "Salesforce/blip2-opt-2.7b",
+    "instructblip": "Salesforce/instructblip-vicuna-7b",
+    "git": "microsoft/git-base-coco",
+    "florence2": "florence-community/Florence-2-large",
+}
+"""Families with an adapter of their own, and a repository of each."""
+
+CHAT_TYPES = frozenset(MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES) - frozenset(EXAMPLES)
+"""Types that transformers loads as models from image and text to text."""
+
+_PORTED = {
+    "florence2": "florence-community/Florence-2-large or florence-community/Florence-2-base",
+    "internvl_chat": "OpenGVLab/InternVL3-8B-hf",
+    "llava_llama": "llava-hf/llava-1.5-7b-hf",
+    "llava_mistral": "llava-hf/llava-v1.6-mistral-7b-hf",
+    "llava_qwen": "llava-hf/llava-onevision-qwen2-7b-ov-hf",
+}
+"""Types whose first repositories bring their own code, and repositories of the same model with
+weights for the class in transformers."""
+
+
+def options(source: TransformersSource) -> dict[str, Any]:
+    """What every file of the model is read with: no code of the repository's is ever run."""
+    return {"revision": source.revision, "trust_remote_code": False}
+
+
+def advice(source: TransformersSource) -> str:
+    """What to do where a model cannot be read."""
+    return (
+        f"On a machine with network: `hf download {source.model} --local-dir FOLDER`, then give "
+        "FOLDER as the model. Only safetensors are read: where a repository has none, load it once "
+        "on a machine that you can spare and write it with `save_pretrained(FOLDER)`."
+    )
+
+
+def read_config(source: TransformersSource) -> Any:  # noqa: ANN401 - the library's own type
+    """The model's config, after checking that it is one of those that we can decode.
+
+    Raises:
+        ModelFileError: There is no such folder, the repository needs code of its own, or its type
+            is not known.
+    """
+    looks_like_path = source.model.startswith((".", "/", "~")) or source.model.count("/") > 1
+    if looks_like_path and not Path(source.model).is_dir():
+        msg = f"cannot load {source.model}: there is no such folder. {advice(source)}"
+        raise ModelFileError(msg)
+    raw, _ = PreTrainedConfig.get_config_dict(source.model, revision=source.revision)
+    kind = str(raw.get("model_type"))
+    _refuse_code_of_its_own(source.model, kind, raw)
+    if kind not in EXAMPLES and kind not in CHAT_TYPES:
+        raise ModelFileError(f"{source.model} is a model of type {kind}; {known()}")
+    config = AutoConfig.from_pretrained(source.model, **options(source))
+    if kind in CHAT_TYPES and config.is_encoder_decoder:
+        msg = f"{source.model} is an encoder-decoder of type {kind}, which is not known; {known()}"
+        raise ModelFileError(msg)
+    return config
+
+
+def known() -> str:
+    """The families that can be loaded, in words."""
+    own = ", ".join(f"{kind} ({example})" for kind, example in EXAMPLES.items())
+    return f"kind transformers takes {own} and chat models of type {', '.join(sorted(CHAT_TYPES))}"
+
+
+def _refuse_code_of_its_own(model: str, kind: str, raw: Mapping[str, Any]) -> None:
+    is_native = kind in EXAMPLES or kind in CHAT_TYPES
+    if "auto_map" not in raw or (is_native and kind not in _PORTED):
+        return
+    ported = _PORTED.get(kind)
+    instead = f"take {ported}, which needs none" if ported else known()
+    msg = f"{model} (type {kind}) brings its own code, which is never run; {instead}"
+    raise ModelFileError(msg)
