@@ -110,8 +110,9 @@ class BatchSize:
     def _kept(self) -> int | None:
         if self._file is None or self._load is None:
             return None
-        found = [entry["rows"] for entry in _entries(self._file) if _is_of(entry, self._load)]
-        return max(1, int(found[-1])) if found else None
+        entries = [entry for entry in _entries(self._file) if _is_of(entry, self._load)]
+        found = [rows for entry in entries if isinstance(rows := entry["rows"], int) and rows > 0]
+        return found[-1] if found else None
 
 
 _Entry = dict[str, str | int | None]

@@ -66,6 +66,18 @@ def test_a_model_that_is_not_there(
     assert missing in line
 
 
+def test_a_repository_without_a_pinned_commit_is_named(
+    recap: Recap, written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recap_assets.engines.loading.load_captioner", lambda *_: None)
+    hub = {"kind": "transformers", "model": "some/captioner"}
+    sources = {"a": hub, "b": {**hub, "revision": "0123abc"}}
+    done = recap("--experiment", written(sources=sources), "doctor")
+    assert done.exit_code == 0, done.output
+    assert "sources.a: some/captioner is loaded at whatever commit the hub has" in done.output
+    assert "sources.b: some/captioner is loaded at whatever" not in done.output
+
+
 def test_an_unknown_key_with_the_one_that_was_meant(recap: Recap, written: Written) -> None:
     pool = {**EXPERIMENT["pool"], "sampels": 3}
     done = recap("--experiment", written(pool=pool), "doctor")

@@ -5,6 +5,7 @@ The captions are those that each image would get alone: rows of a batch do not i
 """
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -21,6 +22,8 @@ from recap_assets.specs.decoding import Decoding
 REJECTED = "image_rejected_by_processor"
 NOT_FINITE = "not_finite"
 OUT_OF_MEMORY = "out_of_memory"
+
+_MANY = 1 << 20
 
 WINDOW = 256
 """Images that are held prepared at a time."""
@@ -67,21 +70,10 @@ class FixedSizeReader(Generic[S]):
         return 0
 
     def batch(self, prepared: Sequence[Tensor]) -> CaptionModel[S]:
-        """The model, taking numbers."""
-        return _Numbered(self.model, prepared)
-
-
-class _Numbered(Generic[S]):
-    """A model whose images are already prepared: all as before, but for `prepare`."""
-
-    def __init__(self, model: CaptionModel[S], prepared: Sequence[Tensor]) -> None:
-        self._model, self._prepared = model, prepared
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the model has
-        return getattr(self._model, name)
-
-    def prepare(self, number: int) -> Tensor:
-        return self._prepared[number]
+        """The model, but that its images are prepared already."""
+        numbered: Any = copy(self.model)
+        numbered.prepare = prepared.__getitem__
+        return numbered
 
 
 class _Row(NamedTuple, Generic[P]):
@@ -110,7 +102,8 @@ class BatchingCaptioner(Generic[P, S]):
         self.decoding = decoding
         self.candidates = candidates
         self.size = size
-        self._captioner([], decoding, candidates)
+        # How many rows an image takes is the decoding's to say.
+        self._rows_per_image = _MANY // self._captioner([], decoding, _MANY).images_per_batch
 
     @property
     def model(self) -> Any:  # noqa: ANN401 - one of a dozen adapters
@@ -168,25 +161,20 @@ class BatchingCaptioner(Generic[P, S]):
         rows = self.size.rows
         if rows is None:
             rows = self.size.try_out(self._attempt, self.reader.device)
-        return max(1, rows // self.candidates)
+        return max(1, rows // self._rows_per_image)
 
     def _attempt(self, rows: int) -> None:
         """As much memory as `rows` captions can take: all of the longest, of a large image."""
         grey = self.reader.prepare(np.full((768, 768, 3), 127, np.uint8))
         limit = self.decoding.max_tokens
         decoding = self.decoding.model_copy(update={"min_tokens": limit})
-        k = min(self.candidates, rows)
-        n = max(1, rows // k)
-        self._captioner([grey] * n, decoding, k, rows).caption(_numbers(n), [bytes(16)] * n)
+        n = max(1, rows // self._rows_per_image)
+        self._captioner([grey] * n, decoding, rows).caption(_numbers(n), [bytes(16)] * n)
 
     def _captioner(
-        self,
-        prepared: Sequence[P],
-        decoding: Decoding,
-        candidates: int,
-        rows: int = BATCH_MULTIPLE,
+        self, prepared: Sequence[P], decoding: Decoding, rows: int
     ) -> SamplingCaptioner[S]:
-        return SamplingCaptioner(self.reader.batch(prepared), decoding, candidates, rows)
+        return SamplingCaptioner(self.reader.batch(prepared), decoding, self.candidates, rows)
 
     def _settled(self, batch: Sequence[_Row[P]]) -> list[list[Caption]]:
         """The captions of a batch; a size that had to be halved is kept if it was to blame."""
@@ -229,10 +217,8 @@ class BatchingCaptioner(Generic[P, S]):
         return [captions for part in parts for captions in self._captions_of(part)]
 
     def _decoded(self, batch: Sequence[_Row[P]]) -> list[list[Caption]]:
-        rows = self._images_per_batch() * self.candidates
-        captioner = self._captioner(
-            [row.prepared for row in batch], self.decoding, self.candidates, rows
-        )
+        rows = self._images_per_batch() * self._rows_per_image
+        captioner = self._captioner([row.prepared for row in batch], self.decoding, rows)
         captions = captioner.caption(_numbers(len(batch)), [row.uid for row in batch])
         if not self.reader.can_refuse:
             return captions

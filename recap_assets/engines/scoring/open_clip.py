@@ -11,6 +11,7 @@ import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from numpy.typing import NDArray
 from torch import Tensor
 
+from recap_assets.engines.batch_sizes import free_memory, is_out_of_memory
 from recap_assets.engines.devices import padded_count, resolve_device
 from recap_assets.engines.open_clip_models import (
     input_dtype,
@@ -64,8 +65,7 @@ class ClipScorer:
         for n, part in enumerate(parts):
             ahead += [self._pool.map(self._pixels.resize, images[p]) for p in parts[n + 1 : n + 2]]
             pixels = self._pixels.normalize(np.stack(list(ahead.pop(0))))
-            rows = self._padded(pixels).to(self.device, self._dtype)
-            embeddings[part] = _unit(self.model.encode_image(rows))[: len(pixels)]
+            embeddings[part] = self._encoded(self._encode_image, pixels)
         return embeddings
 
     @torch.inference_mode()
@@ -88,8 +88,29 @@ class ClipScorer:
         return embeddings
 
     def _embed_tokens(self, tokens: Tensor) -> NDArray[np.float32]:
-        rows = self._padded(tokens).to(self.device)
-        return _unit(self._encode_text(rows))[: len(tokens)]
+        return self._encoded(self._encode_text, tokens)
+
+    def _encode_image(self, pixels: Tensor) -> Tensor:
+        return self.model.encode_image(pixels.to(self._dtype))
+
+    def _encoded(self, encode: Callable[[Tensor], Tensor], rows: Tensor) -> NDArray[np.float32]:
+        """Unit-length embeddings of the rows; where memory runs out, batches are halved for good.
+
+        Raises:
+            torch.OutOfMemoryError: Not even one row fits.
+        """
+        if len(rows) > self.batch_size:
+            parts = rows.split(self.batch_size)
+            return np.concatenate([self._encoded(encode, part) for part in parts])
+        try:
+            return _unit(encode(self._padded(rows).to(self.device)))[: len(rows)]
+        except Exception as error:
+            if not is_out_of_memory(error) or self.batch_size == 1:
+                raise
+        # Outside of the handler, whose traceback keeps the tensors of the batch alive.
+        free_memory()
+        self.batch_size //= 2
+        return self._encoded(encode, rows)
 
     def _padded(self, rows: Tensor) -> Tensor:
         """Rows up to the padded count, by repeating the last."""

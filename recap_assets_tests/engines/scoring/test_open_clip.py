@@ -147,6 +147,38 @@ def test_half_precision_is_near(clip_folder, scorer, images, precision, error):
     np.testing.assert_allclose(half.embed_texts(TEXTS), scorer.embed_texts(TEXTS), atol=error)
 
 
+def test_a_batch_that_is_too_large_is_halved(clip_folder, scorer, images):
+    small = load_open_clip_scorer(spec_of(clip_folder, batch_size=64))
+    sizes = []
+
+    def with_room_for_eight(_module, args):
+        sizes.append(len(args[0]))
+        if len(args[0]) > 8:
+            msg = "CUDA out of memory"
+            raise torch.OutOfMemoryError(msg)
+
+    small.model.visual.register_forward_pre_hook(with_room_for_eight)
+    many = [images[n % len(images)] for n in range(40)]
+    assert np.array_equal(small.embed_images(many), scorer.embed_images(many))
+    assert small.batch_size == 8
+    assert sizes[0] == 40
+    seen = len(sizes)
+    small.embed_images(many)
+    assert sizes[seen:] == [8] * 5
+
+
+def test_a_row_that_does_not_fit_alone_is_raised(clip_folder, images):
+    small = load_open_clip_scorer(spec_of(clip_folder, batch_size=4))
+
+    def without_memory(_module, _args):
+        msg = "CUDA out of memory"
+        raise torch.OutOfMemoryError(msg)
+
+    small.model.visual.register_forward_pre_hook(without_memory)
+    with pytest.raises(torch.OutOfMemoryError):
+        small.embed_images(images)
+
+
 def test_nothing_to_embed(scorer):
     assert scorer.embed_images([]).shape == (0, 24)
     assert scorer.embed_texts([]).shape == (0, 24)

@@ -31,6 +31,14 @@ class HubModel:
         )
         return batch["pixel_values"][0]
 
+    def unconditional(self, features: Tensor) -> Tensor:
+        """Zeros, a substitute of ours: none of them was trained to write without an image.
+
+        Attention to the image then adds its biases only; a language model that reads the image
+        before the prompt finds as many empty places.
+        """
+        return torch.zeros_like(features)
+
     def text(self, tokens: list[int]) -> str:
         """The text without special tokens."""
         return self.processor.tokenizer.decode(tokens, skip_special_tokens=True)

@@ -172,21 +172,23 @@ class ChatBatch:
 
     def __init__(self, chat: Chat, prepared: Sequence[Inputs]) -> None:
         self.chat, self.prepared = chat, prepared
-        self.device, self.eos, self.vocabulary = chat.device, chat.eos, chat.vocabulary
+        self.device: torch.device = chat.device
+        self.eos: Sequence[int] = chat.eos
+        self.vocabulary: int = chat.vocabulary
         longest = chat.length(prepared[0]) if prepared else 0
-        self.room = chat.positions - longest if chat.positions < UNLIMITED else UNLIMITED
+        self.room: int = chat.positions - longest if chat.positions < UNLIMITED else UNLIMITED
 
-    def prepare(self, number: int) -> Tensor:
+    def prepare(self, image: Any) -> Tensor:  # noqa: ANN401 - a number, see `Reader.batch`
         """The number, shape (1,)."""
-        return torch.tensor([number])
+        return torch.tensor([image])
 
-    def encode(self, numbers: Tensor) -> Tensor:
+    def encode(self, pixels: Tensor) -> Tensor:
         """The numbers: a prompt is read as a whole in `start`."""
-        return numbers.to(self.device)
+        return pixels.to(self.device)
 
-    def start(self, numbers: Tensor) -> tuple[Tensor, ChatState]:
+    def start(self, features: Tensor) -> tuple[Tensor, ChatState]:
         """Read every prompt by itself, once, and put the rows together; numbers may repeat."""
-        named, rows = numbers[:, 0].unique(return_inverse=True)
+        named, rows = features[:, 0].unique(return_inverse=True)
         read = [self.chat.read(self.prepared[number]) for number in named.tolist()]
         logits = torch.cat([found[0] for found in read])
         deltas = [torch.cat(column) for column in zip(*(found[2] for found in read), strict=True)]
@@ -219,7 +221,8 @@ def joined(caches: Sequence[DynamicCache]) -> DynamicCache:
             elif isinstance(value, dict):
                 _join_states(value, [getattr(one, name) for one in same])
         for cache in others:
-            cache.layers[number] = None  # pyright: ignore[reportArgumentType] - it is done with
+            layers: Any = cache.layers
+            layers[number] = None
     return whole
 
 

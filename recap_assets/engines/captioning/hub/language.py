@@ -23,7 +23,16 @@ class CachedState:
 
     def select(self, rows: Tensor) -> None:
         """Keep `rows`, in that order."""
-        self.cache.reorder_cache(rows)  # pyright: ignore[reportArgumentType] - an int64 tensor
+        _reorder(self.cache, rows)
+
+    def reorder(self, rows: Tensor) -> None:
+        """`select` for rows of the same image: keys and values of the image alone stay put."""
+        _reorder(getattr(self.cache, "self_attention_cache", self.cache), rows)
+
+
+def _reorder(cache: Any, rows: Tensor) -> None:  # noqa: ANN401 - a cache, whatever its layers
+    # `batch_select_indices` wants the rows on the device of each layer, and knows no linear ones.
+    cache.reorder_cache(rows)
 
 
 @dataclass

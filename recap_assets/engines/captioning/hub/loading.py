@@ -100,7 +100,7 @@ def _read_model(source: TransformersSource, config: Any, device: torch.device) -
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()
     try:
-        model, report = AutoModelForImageTextToText.from_pretrained(
+        loaded: Any = AutoModelForImageTextToText.from_pretrained(
             source.model,
             dtype=dtype_of(source.precision),
             use_safetensors=True,
@@ -111,6 +111,7 @@ def _read_model(source: TransformersSource, config: Any, device: torch.device) -
         )
     finally:
         logging.set_verbosity(verbosity)
+    model, report = loaded
     wrong = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
     if wrong:
         first = ", ".join(wrong[:8])
