@@ -162,8 +162,9 @@ def _served(where: str, source: OpenAISource) -> Finding:
 
 
 def _is_unpinned(source: Source) -> bool:
-    is_of_hub = isinstance(source, TransformersSource) and not Path(source.model).is_dir()
-    return is_of_hub and source.revision is None
+    if not isinstance(source, TransformersSource) or Path(source.model).is_dir():
+        return False
+    return source.revision is None
 
 
 def _tried(where: str, model: str, load: Callable[[], object], refused: type[Exception]) -> Finding:
