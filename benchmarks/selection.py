@@ -49,7 +49,7 @@ def pool_of(rows: int) -> pl.DataFrame:
 
 
 def ours(mix: Mix, cutoffs: pl.DataFrame, pool: pl.DataFrame, path: Path) -> None:
-    images = decide(mix, cutoffs, Images.of_candidates(pool, ["raw"]), {}).images
+    images = decide(mix, cutoffs, Images.for_mixes(pool, [mix]), {}).images
     write_subset(path, images["uid"].filter(images["accepted"]))
 
 

@@ -11,6 +11,7 @@ import click
 from recap_assets.pool.manifest import PoolError, survey
 from recap_assets.specs.evaluation import DataCompTasks, WebDatasetTask
 from recap_assets.specs.experiment import Experiment
+from recap_assets.specs.imports import ImportSource, RerankedSource
 from recap_assets.specs.loading import ExperimentError, load_experiment
 from recap_assets.specs.pool import (
     EmbeddedPool,
@@ -129,7 +130,11 @@ def _models(experiment: Experiment) -> Iterator[Finding]:
 
     models = Workspace.from_environment(experiment.name).models
     for name, source in experiment.sources.items():
-        if isinstance(source, EmbeddedSource):
+        if isinstance(source, ImportSource):
+            yield _imported(f"sources.{name}", source)
+        elif isinstance(source, RerankedSource):
+            continue
+        elif isinstance(source, EmbeddedSource):
             yield True, f"sources.{name}: trained here as models/{source.model}"
         elif isinstance(source, OpenAISource):
             yield _served(f"sources.{name}", source)
@@ -165,6 +170,26 @@ def _is_unpinned(source: Source) -> bool:
     if not isinstance(source, TransformersSource) or Path(source.model).is_dir():
         return False
     return source.revision is None
+
+
+def _imported(where: str, source: ImportSource) -> Finding:
+    from recap_assets.pool.caption_files import (
+        CaptionFileError,
+        caption_columns,
+        list_caption_files,
+    )
+
+    try:
+        files = list_caption_files(source)
+        for file in files:
+            there = caption_columns(file)
+            if missing := [name for name in source.columns if name not in there]:
+                has = ", ".join(there)
+                return False, f"{where}: {file.url} has no column {missing[0]!r}; it has {has}"
+    except (CaptionFileError, OSError) as error:
+        return False, f"{where}.{error}"
+    n_bytes = sum(file.size for file in files)
+    return True, f"{where}: {len(files)} files of captions, {n_bytes / 2**20:,.1f} MiB"
 
 
 def _tried(where: str, model: str, load: Callable[[], object], refused: type[Exception]) -> Finding:

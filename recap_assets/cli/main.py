@@ -292,6 +292,17 @@ def tables() -> None:
     click.echo(described())
 
 
+@recap.command()
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="An object for each import.")
+@click.pass_obj
+def imports(chosen: Chosen, name: str | None, as_json: bool) -> None:  # noqa: FBT001 - click's flag
+    """Show how third-party captions fit the pool: matched, missing, orphaned, conflicting."""
+    from recap_assets.cli.imports import print_imports
+
+    print_imports(chosen.session(), name, as_json=as_json)
+
+
 @recap.group()
 def mix() -> None:
     """Work with mixes before they are built."""

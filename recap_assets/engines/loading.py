@@ -5,11 +5,16 @@ from pathlib import Path
 from recap_assets.engines.protocols import Captioner, Scorer
 from recap_assets.specs.scorers import EmbeddedScorer
 from recap_assets.specs.scorers import Scorer as ScorerSpec
-from recap_assets.specs.sources import EmbeddedSource, OpenAISource, Source, TransformersSource
+from recap_assets.specs.sources import (
+    CaptionerSource,
+    EmbeddedSource,
+    OpenAISource,
+    TransformersSource,
+)
 
 
 def load_captioner(
-    source: Source,
+    source: CaptionerSource,
     models: Path,
     replies: Path | None = None,
     batch_sizes: Path | None = None,

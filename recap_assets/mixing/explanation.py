@@ -19,6 +19,7 @@ from recap_assets.mixing.selection import (
     Ruling,
     alternatives,
     decide,
+    pairs_of_source,
     rulings_of,
     source_draw,
 )
@@ -33,6 +34,7 @@ from recap_assets.specs.mixes import (
     Mix,
     RandomOf,
     RandomSubset,
+    Rule,
     sources_read,
     sources_used,
 )
@@ -116,7 +118,7 @@ def explain(
         KeyError: If a cut-off or a set that the mix names is not given.
     """
     of_image = candidates.filter(pl.col("uid") == pl.lit(uid))
-    images = Images.of_candidates(of_image, sources_read(mix))
+    images = Images.for_mixes(of_image, [mix])
     if images.frame.is_empty():
         words = f"no source that the mix reads ({', '.join(sources_read(mix))}) has this image"
         return Explanation(words, None, (), pl.DataFrame(schema=PAIR_SCHEMA))
@@ -141,6 +143,10 @@ class _Image:
         values = {f"usable.{i}": ruling.usable for i, ruling in enumerate(rulings)}
         for i, ruling in enumerate(rulings):
             values[f"alone.{i}"] = ruling.accepts.fill_null(value=False)
+            values |= {
+                f"pairs.{i}.{source}": pairs_of_source(ruling.rule, source)
+                for source in alternatives(ruling.rule.use)
+            }
             for clause in _clauses(ruling.where):
                 values[f"holds.{clause.path}"] = clause.holds
         frame = decision.images.with_columns(expr.alias(name) for name, expr in values.items())
@@ -159,6 +165,9 @@ class _Image:
 
     def chosen(self, rule: int) -> int | None:
         return self.values[f"choice.{rule}"]
+
+    def n_pairs(self, rule: int, source: str) -> int:
+        return self.values[f"pairs.{rule}.{source}"]
 
     def named(self, source: str, score: str) -> str:
         candidate = self.values[f"candidate.{source}"]
@@ -286,7 +295,21 @@ def _use_words(ruling: Ruling, number: int, image: _Image) -> str:
             words = f"join [{', '.join(sources)}]: {', '.join(_scored(image, s) for s in sources)}"
         case _:
             words = f"use {_scored(image, use)}"
-    return "; ".join([words, *(f"{source} has no text" for source in absent)])
+    further = _further(ruling.rule, number, image)
+    return "; ".join([words, *further, *(f"{source} has no text" for source in absent)])
+
+
+def _further(rule: Rule, number: int, image: _Image) -> Iterator[str]:
+    """What is told of the candidates after the best one."""
+    if rule.candidates == 1:
+        return
+    for i, source in enumerate(alternatives(rule.use)):
+        if not image.has_text(source) or image.chosen(number) not in (None, i):
+            continue
+        n = image.n_pairs(number, source)
+        own = rule.use.each[source] if isinstance(rule.use, Each) else 1.0
+        if n > 1:
+            yield f"{source} gives its {n} best candidates, weight {rule.weight * own / n:g} each"
 
 
 def _unusable(use: object, sources: Sequence[str], absent: Sequence[str]) -> str:

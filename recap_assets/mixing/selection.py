@@ -7,6 +7,9 @@ Rules of the language, where the words of a mix leave them open:
 
 - Of several candidates of one source, the one with the highest score stands for the source; ties
   go to the lowest number.
+- `candidates: k` gives a pair for each of the k best candidates (all with a text for `all`) of the
+  source that the rule uses for the image. They share the pair's weight evenly, so an image is drawn
+  as often as with one. Whether the rule accepts the image is asked of the best one alone.
 - A rule accepts an image where its condition holds and its `use` has a text; otherwise the image
   goes on to the next rule.
 - A condition on a missing score is unknown, and unknown is not accepted. It stays unknown under
@@ -25,6 +28,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from recap_assets.mixing.candidates import Depth, ranked_candidates
 from recap_assets.mixing.scores import ScoreView
 from recap_assets.mixing.thresholds import (
     Cut,
@@ -33,7 +37,7 @@ from recap_assets.mixing.thresholds import (
     cut_at_value,
     rank_of_fraction,
 )
-from recap_assets.mixing.uids import has_repeats, is_within, uid_uniform
+from recap_assets.mixing.uids import is_within, uid_uniform
 from recap_assets.specs.mixes import (
     AtLeast,
     BestOf,
@@ -134,8 +138,7 @@ def select(
     Raises:
         KeyError: If a cut-off or a set that the mix names is not given.
     """
-    images = Images.of_candidates(candidates, sources_read(mix))
-    return decide(mix, thresholds, images, sets).emit()
+    return decide(mix, thresholds, Images.for_mixes(candidates, [mix]), sets).emit()
 
 
 @dataclass(frozen=True)
@@ -144,26 +147,35 @@ class Images:
 
     Attributes:
         frame: `uid`, `shard`, and for each source `has.X` (it has a text), `score.X`,
-            `candidate.X` and, where texts were given, `text.X`.
+            `candidate.X` and, where texts were given, `text.X`. Where a mix uses several candidates
+            of a source, those after the best are `has.X.1`, `score.X.1` and so on, and `n.X` is how
+            many have a text.
         has_texts: Whether they were.
+        depths: How many candidates of each source stand beside each other.
     """
 
     frame: pl.DataFrame
     has_texts: bool
+    depths: Mapping[str, int]
 
     @classmethod
-    def of_candidates(cls, candidates: pl.DataFrame, sources: Iterable[str]) -> "Images":
-        """Put the best candidates of the sources side by side.
+    def for_mixes(cls, candidates: pl.DataFrame, mixes: Iterable[Mix]) -> "Images":
+        """Put the candidates that the mixes may use side by side.
 
         Without a column `text`, a caption counts as there where it has a score.
         """
         has_texts = "text" in candidates.columns
-        parts = [_best_candidates(candidates, source, has_texts=has_texts) for source in sources]
+        ranked = {
+            source: ranked_candidates(candidates, source, depth, has_texts=has_texts)
+            for source, depth in _depths_needed(mixes).items()
+        }
+        parts = [part for part, _ in ranked.values()]
+        depths = {source: depth for source, (_, depth) in ranked.items()}
         uids = parts[0]["uid"]
         if all(part["uid"].equals(uids) for part in parts[1:]):
             frame = pl.concat([part.drop("uid") for part in parts], how="horizontal")
-            return cls(_with_shard(frame.insert_column(0, uids)), has_texts)
-        return cls(_with_shard(_side_by_side(parts)), has_texts)
+            return cls(_with_shard(frame.insert_column(0, uids)), has_texts, depths)
+        return cls(_with_shard(_side_by_side(parts)), has_texts, depths)
 
 
 @dataclass(frozen=True)
@@ -175,7 +187,7 @@ class Pairs:
     candidate: pl.Expr
     text: pl.Expr
     score: pl.Expr
-    weight: float
+    weight: pl.Expr
     rule: int
 
 
@@ -215,7 +227,7 @@ def decide(
         pl.any_horizontal(names).alias("accepted"),
         *(ruling.choice.alias(f"choice.{i}") for i, ruling in enumerate(rulings)),
     )
-    pairs = [pair for i, rule in enumerate(mix.rules) for pair in _pairs(rule, i, images.has_texts)]
+    pairs = [pair for i, rule in enumerate(mix.rules) for pair in _pairs(rule, i, images)]
     return Decision(frame, tuple(pairs))
 
 
@@ -288,6 +300,22 @@ def alternatives(use: Use) -> tuple[str, ...]:
     """The sources that a rule may use, as its choices number them."""
     # A mapping in the file has no order, so the draw must not depend on one.
     return tuple(sorted(use.random_of)) if isinstance(use, RandomOf) else sources_used(use)
+
+
+def _depths_needed(mixes: Iterable[Mix]) -> dict[str, Depth]:
+    """For each source that the mixes read, how many of its candidates any rule uses."""
+    depths: dict[str, Depth] = {}
+    for mix in mixes:
+        for source in sources_read(mix):
+            depths.setdefault(source, 1)
+        for rule in mix.rules:
+            for source in sources_used(rule.use):
+                depths[source] = _deeper(depths[source], rule.candidates)
+    return depths
+
+
+def _deeper(one: Depth, other: Depth) -> Depth:
+    return "all" if "all" in (one, other) else max(int(one), int(other))
 
 
 def _cut(request: CutoffRequest, view: ScoreView) -> Cut:
@@ -421,10 +449,10 @@ def source_draw(use: RandomOf, uids: pl.Series) -> npt.NDArray[np.float64]:
     return uid_uniform(use.seed, uids, "source")
 
 
-def _pairs(rule: Rule, number: int, has_texts: bool) -> Iterator[Pairs]:  # noqa: FBT001 - private
+def _pairs(rule: Rule, number: int, images: Images) -> Iterator[Pairs]:
     accepts = pl.col(f"accepts.{number}")
     if isinstance(rule.use, Join):
-        yield _joined(rule.use, accepts, rule.weight, number, has_texts=has_texts)
+        yield _joined(rule.use, accepts, rule.weight, number, has_texts=images.has_texts)
         return
     for i, source in enumerate(alternatives(rule.use)):
         where, weight = accepts, rule.weight
@@ -432,15 +460,31 @@ def _pairs(rule: Rule, number: int, has_texts: bool) -> Iterator[Pairs]:  # noqa
             where = accepts & (pl.col(f"choice.{number}") == i)
         elif isinstance(rule.use, Each):
             where, weight = accepts & pl.col(f"has.{source}"), weight * rule.use.each[source]
-        yield Pairs(
-            where=where,
-            source=source,
-            candidate=pl.col(f"candidate.{source}"),
-            text=pl.col(f"text.{source}") if has_texts else pl.lit(None, dtype=pl.String),
-            score=pl.col(f"score.{source}"),
-            weight=weight,
-            rule=number,
-        )
+        n_pairs = pairs_of_source(rule, source)
+        for rank in range(candidates_within(rule, images.depths[source])):
+            name = f"{source}.{rank}" if rank else source
+            yield Pairs(
+                where=where & pl.col(f"has.{name}") if rank else where,
+                source=source,
+                candidate=pl.col(f"candidate.{name}"),
+                text=pl.col(f"text.{name}") if images.has_texts else pl.lit(None, dtype=pl.String),
+                score=pl.col(f"score.{name}"),
+                weight=pl.lit(weight) / n_pairs,
+                rule=number,
+            )
+
+
+def candidates_within(rule: Rule, depth: int) -> int:
+    """How many of the `depth` best candidates of a source the rule uses."""
+    return depth if rule.candidates == "all" else min(rule.candidates, depth)
+
+
+def pairs_of_source(rule: Rule, source: str) -> pl.Expr:
+    """How many pairs the rule makes of an image for which it uses the source."""
+    if rule.candidates == 1:
+        return pl.lit(1)
+    there = pl.col(f"n.{source}").clip(1)
+    return there if rule.candidates == "all" else pl.min_horizontal(there, pl.lit(rule.candidates))
 
 
 def _joined(use: Join, where: pl.Expr, weight: float, number: int, *, has_texts: bool) -> Pairs:
@@ -454,7 +498,7 @@ def _joined(use: Join, where: pl.Expr, weight: float, number: int, *, has_texts:
         if has_texts
         else pl.lit(None, dtype=pl.String),
         score=pl.mean_horizontal(scores, ignore_nulls=False),
-        weight=weight,
+        weight=pl.lit(weight),
         rule=number,
     )
 
@@ -467,27 +511,12 @@ def _emit(decision: Decision, pairs: Pairs) -> pl.DataFrame:
         "candidate": pairs.candidate,
         "text": pairs.text,
         "score": pairs.score,
-        "weight": pl.lit(pairs.weight),
+        "weight": pairs.weight,
         "rule": pl.lit(pairs.rule),
     }
     chosen = decision.images.filter(pairs.where)
     return chosen.select(
         columns[name].cast(dtype).alias(name) for name, dtype in PAIR_SCHEMA.items()
-    )
-
-
-def _best_candidates(candidates: pl.DataFrame, source: str, *, has_texts: bool) -> pl.DataFrame:
-    has_text = pl.col("text" if has_texts else "score").is_not_null()
-    one = candidates.filter(pl.col("source") == source).with_columns(has=has_text)
-    if has_repeats(one["uid"]):
-        # Shard and text decide only between two samples of one uid, which the pool sets aside.
-        ties = ["candidate", "shard", *(["text"] if has_texts else [])]
-        one = one.sort(
-            "has", "score", *ties, descending=[True, True, *(False for _ in ties)], nulls_last=True
-        ).unique("uid", keep="first", maintain_order=True)
-    kept = ["uid", "shard", "has", "score", "candidate", *(["text"] if has_texts else [])]
-    return one.select(
-        pl.col(name).alias(f"{name}.{source}" if name != "uid" else name) for name in kept
     )
 
 

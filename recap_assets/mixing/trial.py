@@ -10,7 +10,7 @@ import polars as pl
 from recap_assets.mixing.scores import ScoreView
 from recap_assets.mixing.selection import Decision, Images, decide, realise
 from recap_assets.specs.experiment import Experiment
-from recap_assets.specs.mixes import sources_read
+from recap_assets.specs.mixes import Mix
 
 TRIAL_SCHEMA = pl.Schema(
     {
@@ -68,13 +68,13 @@ def try_mixes(
         name: _Tally(realise(mix, scorer, lambda source, scorer=scorer: scores(scorer, source)))
         for name, (mix, scorer) in mixes.items()
     }
-    read: dict[str, dict[str, None]] = {}
+    by_scorer: dict[str, list[Mix]] = {}
     for mix, scorer in mixes.values():
-        read.setdefault(scorer, {}).update(dict.fromkeys(sources_read(mix)))
+        by_scorer.setdefault(scorer, []).append(mix)
     for candidates in partitions:
         images = {
-            scorer: Images.of_candidates(candidates[scorer], sources)
-            for scorer, sources in read.items()
+            scorer: Images.for_mixes(candidates[scorer], of_scorer)
+            for scorer, of_scorer in by_scorer.items()
         }
         index = _index(images)
         masks: dict[str, npt.NDArray[np.uint8]] = {}

@@ -30,7 +30,13 @@ from recap_assets.pool.manifest import Shard, folder_rows
 from recap_assets.pool.metadata import Metadata, read_rows
 from recap_assets.pool.tar_index import Sample, TarIndex, group_members, index_tar, split_name
 from recap_assets.specs.pool import FolderPool, ImageLimits, WebDatasetPool
-from recap_assets.specs.tables import RAW_POOL, STATUS_OK, STATUS_REJECTED, UID_BYTES
+from recap_assets.specs.tables import (
+    RAW_POOL,
+    SHA256_BYTES,
+    STATUS_OK,
+    STATUS_REJECTED,
+    UID_BYTES,
+)
 
 SAMPLE_REASONS: frozenset[str] = frozenset({
     "missing_image", "duplicate_key", "duplicate_uid", "truncated_tar", "bad_tar_header",
@@ -70,6 +76,7 @@ class _Row:
     text: str | None = None
     url: str | None = None
     sha256: bytes | None = None
+    original_sha256: bytes | None = None
     perceptual_hash: int | None = None
     reject_reason: str | None = None
 
@@ -179,7 +186,7 @@ def _folder_rows(shard: Shard, pool: FolderPool) -> Iterator[_Row]:
             row.reject("duplicate_key")
         _read_folder_image(row, pool, image)
         if uid is not None:
-            row.uid = _parse_uid(uid)
+            row.uid = _parse_hex(uid, UID_BYTES)
             if row.uid is None:
                 row.reject("bad_uid")
         _settle_uid(row, shard, repeat, keys)
@@ -221,10 +228,11 @@ def _read_json(row: _Row, sample: Sample, file: RangeFile) -> None:
         return
     row.url = clean_text(_string(content, "url"))
     row.text = clean_text(_string(content, "caption")) or clean_text(_string(content, "text"))
+    row.original_sha256 = _parse_hex(content.get("sha256"), SHA256_BYTES)
     row.original_width = _pixels(content.get("original_width"))
     row.original_height = _pixels(content.get("original_height"))
     if content.get("uid") is not None:
-        row.uid = _parse_uid(content["uid"])
+        row.uid = _parse_hex(content["uid"], UID_BYTES)
         if row.uid is None:
             row.reject("bad_uid")
 
@@ -280,14 +288,14 @@ def _made_up_uid(shard: Shard, key: str, repeat: int) -> bytes:
     return hashlib.sha256(name).digest()[:UID_BYTES]
 
 
-def _parse_uid(uid: object) -> bytes | None:
-    if not isinstance(uid, str) or len(uid) != 2 * UID_BYTES:
+def _parse_hex(digits: object, n_bytes: int) -> bytes | None:
+    if not isinstance(digits, str) or len(digits) != 2 * n_bytes:
         return None
     try:
-        parsed = bytes.fromhex(uid)
+        parsed = bytes.fromhex(digits)
     except ValueError:
         return None
-    return parsed if len(parsed) == UID_BYTES else None
+    return parsed if len(parsed) == n_bytes else None
 
 
 def _string(content: Mapping[str, object], name: str) -> str | None:
@@ -322,18 +330,25 @@ def _uids_by_key(shard: Shard, metadata: Metadata | None) -> dict[str, bytes]:
     return dict(zip(rows["key"], rows["uid"], strict=True))
 
 
-_FROM_METADATA = ("text", "url", "original_width", "original_height")
+_FROM_METADATA = {
+    "text": "text",
+    "url": "url",
+    "original_sha256": "sha256",
+    "original_width": "original_width",
+    "original_height": "original_height",
+}
+"""Columns of the table that gaps are filled in from, each with the metadata's name for it."""
 
 
 def _joined(frame: pl.DataFrame, metadata: Metadata, stem: str, number: int) -> pl.DataFrame:
     """Fill gaps from the metadata, and set aside what has only one side of the pair."""
-    found = metadata.lookup(frame["uid"], [*_FROM_METADATA, "key"], first=stem)
+    found = metadata.lookup(frame["uid"], [*_FROM_METADATA.values(), "key"], first=stem)
     right = found.rename({name: f"metadata_{name}" for name in found.columns if name != "uid"})
     frame = (
         frame.join(right, on="uid", how="left", maintain_order="left")
         .with_columns(
-            pl.coalesce(name, _clean(f"metadata_{name}", frame.schema[name])).alias(name)
-            for name in _FROM_METADATA
+            pl.coalesce(name, _clean(f"metadata_{theirs}", frame.schema[name])).alias(name)
+            for name, theirs in _FROM_METADATA.items()
         )
         .with_columns(
             reject_reason=pl.when(
@@ -358,13 +373,16 @@ def _without_image(
     file = metadata.of_stem(stem)
     if file is None or found.is_empty() or not (found["stem"] == stem).all():
         return frame.clear()
-    rows = read_rows(file, [*_FROM_METADATA, "key"]).filter(pl.col("uid").is_not_null())
+    rows = read_rows(file, [*_FROM_METADATA.values(), "key"]).filter(pl.col("uid").is_not_null())
     rows = rows.unique("uid", keep="first", maintain_order=True).join(frame, on="uid", how="anti")
     return rows.select(
         pl.lit(number, pl.Int32).alias("shard"),
         "uid",
         pl.coalesce("key", pl.col("uid").bin.encode("hex")).alias("key"),
-        *(_clean(name, frame.schema[name]).alias(name) for name in _FROM_METADATA),
+        *(
+            _clean(theirs, frame.schema[name]).alias(name)
+            for name, theirs in _FROM_METADATA.items()
+        ),
         pl.lit("metadata_without_image").alias("reject_reason"),
     )
 
@@ -373,6 +391,9 @@ def _clean(column: str, dtype: pl.DataType) -> pl.Expr:
     if dtype == pl.String:
         text = pl.col(column).str.replace_all("\0", "", literal=True).str.strip_chars()
         return pl.when(text != "").then(text)
+    if dtype == pl.Binary:
+        digest = pl.col(column).cast(pl.String).str.decode("hex", strict=False)
+        return pl.when(digest.bin.size() == SHA256_BYTES).then(digest)
     return pl.col(column).cast(dtype, strict=False)
 
 

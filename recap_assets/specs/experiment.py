@@ -9,6 +9,7 @@ from recap_assets.specs.automation import Automation
 from recap_assets.specs.base import Name, Spec, fingerprint_of
 from recap_assets.specs.evaluation import Evaluation
 from recap_assets.specs.image_scorers import EmbeddingHead, ImageScorer
+from recap_assets.specs.imports import RerankedSource
 from recap_assets.specs.left_out import captions_used, left_out_name, with_left_out
 from recap_assets.specs.mixes import (
     AtLeast,
@@ -147,9 +148,7 @@ class Experiment(Spec):
                     where = f"models.{name}.start_from"
                     yield from self._wrong_kind(where, model.start_from, TrainedCaptioner)
         yield from self._circular_models()
-        for name, source in self.sources.items():
-            if isinstance(source, EmbeddedSource):
-                yield from self._wrong_kind(f"sources.{name}.model", source.model, TrainedCaptioner)
+        yield from self._source_problems()
         for name, scorer in self.scorers.items():
             if isinstance(scorer, EmbeddedScorer):
                 yield from self._wrong_kind(f"scorers.{name}.model", scorer.model, TrainedClip)
@@ -171,6 +170,15 @@ class Experiment(Spec):
             if isinstance(head, EmbeddingHead):
                 yield from _unknown(f"image_scorers.{name}.scorer", head.scorer, self.scorers)
 
+    def _source_problems(self) -> Iterator[str]:
+        for name, source in self.sources.items():
+            if isinstance(source, EmbeddedSource):
+                yield from self._wrong_kind(f"sources.{name}.model", source.model, TrainedCaptioner)
+            elif isinstance(source, RerankedSource):
+                yield from _unknown(f"sources.{name}.source", source.source, self.sources)
+                yield from _unknown(f"sources.{name}.scorer", source.scorer, self.scorers)
+        yield from self._circular_sources()
+
     def _circular_models(self) -> Iterator[str]:
         for name in self.models:
             seen: set[str] = set()
@@ -183,6 +191,17 @@ class Experiment(Spec):
                 if model.start_from is None:
                     break
                 at = model.start_from
+
+    def _circular_sources(self) -> Iterator[str]:
+        for name in self.sources:
+            seen: set[str] = set()
+            at = name
+            while isinstance(source := self.sources.get(at), RerankedSource):
+                if at in seen:
+                    yield f"sources.{name}.source: the sources re-rank each other in a circle"
+                    break
+                seen.add(at)
+                at = source.source
 
     def _wrong_kind(self, where: str, name: str, kind: type[Spec]) -> Iterator[str]:
         yield from _unknown(where, name, self.models)

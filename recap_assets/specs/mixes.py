@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from recap_assets.specs.base import Name, Spec
+from recap_assets.specs.imports import MOST_CANDIDATES
 
 
 class TopFraction(Spec):
@@ -135,9 +136,21 @@ class Rule(Spec):
 
     use: Use
     where: Condition | None = None
+    candidates: Annotated[int, Field(gt=0, le=MOST_CANDIDATES)] | Literal["all"] = Field(
+        default=1,
+        description="How many of the best candidates of the used source give a pair each; the "
+        "weight is split evenly among them. The condition looks at the best one.",
+    )
     weight: float = Field(
         default=1.0, gt=0, description="How often training draws the pair, relatively."
     )
+
+    @model_validator(mode="after")
+    def _joined_texts_have_no_candidates(self) -> "Rule":
+        if isinstance(self.use, Join) and self.candidates != 1:
+            msg = "candidates: `join` makes one text of the best candidate of each source"
+            raise ValueError(msg)
+        return self
 
 
 class RandomSubset(Spec):

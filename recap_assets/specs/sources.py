@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from recap_assets.specs.base import Name, Spec
 from recap_assets.specs.decoding import Decoding
+from recap_assets.specs.imports import ImportSource, RerankedSource
 from recap_assets.specs.servers import OpenAISource
 
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")]
@@ -101,7 +102,7 @@ class OpenClipSource(_Captioner):
     )
 
 
-Source = Annotated[
-    EmbeddedSource | TransformersSource | OpenClipSource | OpenAISource,
-    Field(discriminator="kind"),
-]
+CaptionerSource = EmbeddedSource | TransformersSource | OpenClipSource | OpenAISource
+"""Sources whose captions a model writes here."""
+
+Source = Annotated[CaptionerSource | ImportSource | RerankedSource, Field(discriminator="kind")]

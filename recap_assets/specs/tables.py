@@ -19,6 +19,7 @@ USABLE = (STATUS_OK, STATUS_TRUNCATED)
 """What goes on. A truncated caption does: the paper cuts captions at 40 tokens and keeps them."""
 
 UID_BYTES = 16
+SHA256_BYTES = 32
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,12 @@ RAW_POOL = Table(
         "text": Column(pl.String, "The raw alt-text; null where there is none.", nullable=True),
         "url": Column(pl.String, "Where the image was found.", nullable=True),
         "sha256": Column(pl.Binary, "Of the image's bytes, 32 bytes.", nullable=True),
+        "original_sha256": Column(
+            pl.Binary,
+            "Of the image as it was downloaded, before img2dataset resized it, as the json or the "
+            "metadata tells; 32 bytes.",
+            nullable=True,
+        ),
         "perceptual_hash": Column(pl.Int64, "64-bit DCT hash of the image.", nullable=True),
         "status": _STATUS,
         "reject_reason": _REASON,
@@ -166,6 +173,56 @@ SYNTHETIC_CAPTIONS = Table(
     },
     slices=("source", "partition"),
     order=("shard", "uid", "candidate"),
+)
+
+IMPORTED_CAPTIONS = Table(
+    "imported_captions",
+    "Third-party captions as their files have them, a row for each different one of a key, whether "
+    "or not the pool has the key.",
+    {
+        "source": _SOURCE,
+        "bucket": Column(pl.String, "First hex digits of the key; `all` where there are few rows."),
+        "key": Column(
+            pl.Binary, "uid (16 bytes), sha256 (32 bytes), or blake2b of the url (16 bytes)."
+        ),
+        "number": Column(pl.Int32, "Place among the rows of the key in the files' order, from 0."),
+        "text": Column(pl.String, "The caption; null where it is empty.", nullable=True),
+        "expected_text": Column(
+            pl.String, "The file's own copy of the raw text, where it has one.", nullable=True
+        ),
+        "n": Column(pl.Int32, "How often the files have this very row."),
+    },
+    slices=("source", "bucket"),
+    order=("key", "number"),
+)
+
+IMPORT_REPORTS = Table(
+    "import_reports",
+    "How third-party captions and the pool fit together.",
+    {
+        "source": _SOURCE,
+        "partition": Column(
+            pl.String,
+            "Pool partition; `files`: what the files alone tell; `pool`: the whole pool.",
+        ),
+        "what": Column(pl.String, "What was counted; `recap imports` says each in words."),
+        "n": Column(pl.Int64, "How many."),
+        "examples": Column(
+            pl.List(
+                pl.Struct(
+                    {
+                        "key": pl.String,
+                        "caption": pl.String,
+                        "expected_text": pl.String,
+                        "raw_text": pl.String,
+                    }
+                )
+            ),
+            "Some of them: key in hex or as the file has it, caption, and both copies of the text.",
+        ),
+    },
+    slices=("source", "partition"),
+    order=("what",),
 )
 
 IMAGE_EMBEDDINGS = Table(
@@ -482,6 +539,8 @@ TABLES = {
         RAW_POOL,
         DOWNLOAD_FAILURES,
         SYNTHETIC_CAPTIONS,
+        IMPORTED_CAPTIONS,
+        IMPORT_REPORTS,
         IMAGE_EMBEDDINGS,
         CLIP_SCORES,
         IMAGE_SCORES,

@@ -13,7 +13,12 @@ from recap_assets.orchestration.graph import Dependency, Node, Outcome, Step
 from recap_assets.pool.reading import iterate_images
 from recap_assets.reporting.previews import preview_markdown
 from recap_assets.specs.base import deciding
-from recap_assets.specs.sources import EmbeddedSource, OpenAISource, Source, images_at_once
+from recap_assets.specs.sources import (
+    CaptionerSource,
+    EmbeddedSource,
+    OpenAISource,
+    images_at_once,
+)
 from recap_assets.specs.tables import (
     STATUS_ERROR,
     STATUS_TRUNCATED,
@@ -43,11 +48,12 @@ def asset(source: str) -> str:
 
 
 def nodes(setting: Setting) -> list[Node]:
-    """A node for each declared source."""
-    return [_node(setting, name, spec) for name, spec in setting.experiment.sources.items()]
+    """A node for each declared captioner."""
+    sources = setting.experiment.sources.items()
+    return [_node(setting, n, spec) for n, spec in sources if isinstance(spec, CaptionerSource)]
 
 
-def _node(setting: Setting, name: str, spec: Source) -> Node:
+def _node(setting: Setting, name: str, spec: CaptionerSource) -> Node:
     trained = (models.dependency(spec.model),) if isinstance(spec, EmbeddedSource) else ()
     return Node(
         key=asset(name),
@@ -56,27 +62,26 @@ def _node(setting: Setting, name: str, spec: Source) -> Node:
         dependencies=(Dependency(pool.ASSET, "same"), *trained),
         implementation=VERSION,
         decides=deciding(captioner=_what_decides(spec)),
-        compute=lambda step: caption_partition(setting, name, step),
+        compute=lambda step: caption_partition(setting, name, spec, step),
         description=f"Captions that {name} ({spec.kind}: {spec.model}) wrote for every usable "
         "image; the same for an image whatever the batch, the shard or the order.",
         content=StoredRows(setting.workspace.tables, SYNTHETIC_CAPTIONS, {"source": name}),
         seconds=SECONDS_PER_IMAGE * spec.candidates * 1_000,
         pool="cpu" if isinstance(spec, OpenAISource) else "gpu",
         kinds=("openai" if isinstance(spec, OpenAISource) else "pytorch", "deltalake"),
-        checks=(_captions_not_empty(setting, name),),
+        checks=(captions_not_empty(setting, name),),
     )
 
 
-def _what_decides(spec: Source) -> Mapping[str, object]:
+def _what_decides(spec: CaptionerSource) -> Mapping[str, object]:
     if isinstance(spec, OpenAISource):
         return spec.all_but(*spec.changes_no_caption)
     # These change the speed and not the captions, so they change no version.
     return spec.all_but("batch_size", "device", "device_map", "attention")
 
 
-def caption_partition(setting: Setting, name: str, step: Step) -> Outcome:
+def caption_partition(setting: Setting, name: str, spec: CaptionerSource, step: Step) -> Outcome:
     """Caption one pool partition, shard by shard."""
-    spec = setting.experiment.sources[name]
     images = setting.usable_images(step.partition)
     captioner = loaded_captioner(setting, spec)
 
@@ -109,7 +114,7 @@ def caption_partition(setting: Setting, name: str, step: Step) -> Outcome:
     )
 
 
-def _paid(spec: Source, captioner: Captioner) -> Mapping[str, int | float]:
+def _paid(spec: CaptionerSource, captioner: Captioner) -> Mapping[str, int | float]:
     """What a server was asked for this time, and what that cost; empty for other captioners."""
     if not isinstance(captioner, RemoteCaptioner) or not isinstance(spec, OpenAISource):
         return {}
@@ -193,7 +198,9 @@ def _rows_of(shard: int, uid: bytes, captions: Sequence[Caption], seconds: float
         )
 
 
-def _captions_not_empty(setting: Setting, name: str) -> Check:
+def captions_not_empty(setting: Setting, name: str) -> Check:
+    """The check that every usable caption of a source has text."""
+
     def judge(partitions: Sequence[str]) -> Verdict:
         rows = setting.workspace.tables.scan(SYNTHETIC_CAPTIONS, source=name)
         chosen = rows.filter(pl.col("partition").is_in(partitions) & is_usable())

@@ -82,6 +82,11 @@ def _gone(
         reason = _who_left(at) if whole else f"{last} {_listed(gone)} left"
         yield Leaving(name, partitions, reason, _remover(setting, table, at, last, gone, whole))
         return
+    if last == "bucket":
+        # Buckets are no partitions: all of them together are the one asset's content.
+        remove = _remover(setting, table, at, last, gone, True)  # noqa: FBT003 - the whole source
+        yield Leaving("/".join((asset, *leading)), ("",), _who_left(at), remove)
+        return
     for value in gone:
         one = {**at, last: value}
         remove = _remover(setting, table, one, last, (value,), True)  # noqa: FBT003 - the whole slice

@@ -9,11 +9,11 @@ from recap_assets.engines.loading import load_captioner, load_scorer
 from recap_assets.engines.protocols import Captioner, RemoteCaptioner, Scorer
 from recap_assets.specs.scorers import EmbeddedScorer
 from recap_assets.specs.scorers import Scorer as ScorerSpec
-from recap_assets.specs.sources import EmbeddedSource, OpenAISource, Source
+from recap_assets.specs.sources import CaptionerSource, EmbeddedSource, OpenAISource
 from recap_assets.stages.setting import Setting
 
 
-def loaded_captioner(setting: Setting, spec: Source) -> Captioner:
+def loaded_captioner(setting: Setting, spec: CaptionerSource) -> Captioner:
     """The captioner of a source; one at a time stays in memory.
 
     One behind a server is opened anew, and closed by `released`.
@@ -42,7 +42,7 @@ def loaded_scorer(setting: Setting, spec: ScorerSpec) -> Scorer:
 
 
 @lru_cache(maxsize=1)
-def _captioner(spec: Source, models: Path, batch_sizes: Path, _stamp: int) -> Captioner:
+def _captioner(spec: CaptionerSource, models: Path, batch_sizes: Path, _stamp: int) -> Captioner:
     return load_captioner(spec, models, batch_sizes=batch_sizes)
 
 

@@ -285,11 +285,12 @@ def with_sweep_names(setting: Setting, board: pl.DataFrame) -> pl.DataFrame:
     experiment = setting.experiment
     # One without a source may have the rules of another mix, and is no point of that one's curve.
     written = {k: mix for k, mix in experiment.mixes.items() if k not in experiment.added_mixes}
-    whole = {mix.rules: name for name, mix in written.items() if not mix.within}
+    rules = {name: tuple(rule.canonical() for rule in mix.rules) for name, mix in written.items()}
+    whole = {rules[name]: name for name, mix in written.items() if not mix.within}
     names = {
-        name: f"{whole[mix.rules]}@{mix.within.fraction}"
+        name: f"{whole[rules[name]]}@{mix.within.fraction}"
         for name, mix in written.items()
-        if mix.within and mix.rules in whole
+        if mix.within and rules[name] in whole
     }
     return board.with_columns(pl.col("mix").replace(names))
 

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import polars as pl
 import pytest
@@ -21,7 +23,7 @@ def pools(draw):
     rows = []
     for i in range(draw(st.integers(1, 7))):
         for source in SOURCES:
-            for candidate in range(draw(st.integers(0, 2))):
+            for candidate in range(draw(st.integers(0, 3))):
                 text = draw(st.sampled_from([None, "a", "b"]))
                 score = None if text is None else draw(SCORES)
                 rows.append((uid_of(i), 0, source, candidate, text, score))
@@ -65,8 +67,12 @@ def uses():
 def mixes():
     rule = st.fixed_dictionaries(
         {"use": uses()},
-        optional={"where": conditions(), "weight": st.sampled_from([0.5, 2.0])},
-    )
+        optional={
+            "where": conditions(),
+            "weight": st.sampled_from([0.5, 2.0]),
+            "candidates": st.sampled_from([1, 2, 5, "all"]),
+        },
+    ).filter(lambda rule: rule.get("candidates", 1) == 1 or "join" not in rule["use"])
     within = st.fixed_dictionaries(
         {"fraction": st.sampled_from([0.3, 0.7, 1.0]), "seed": st.integers(0, 9)}
     )
@@ -120,6 +126,16 @@ def check_words(clause):
         assert ("a tie" in words) == (np.float32(score) == np.float32(cutoff))
 
 
+def further(words):
+    """What a rule tells of the candidates after the best one: source, how many, weight."""
+    return [
+        (source, int(n), f"{np.float32(weight):g}")
+        for source, n, weight in re.findall(
+            r"(\w+) gives its (\d+) best candidates, weight (\S+) each", words
+        )
+    ]
+
+
 @given(pool=pools(), mix=mixes())
 @settings(max_examples=80, deadline=None)
 def test_an_explanation_agrees_with_the_selection_for_every_image(pool, mix):
@@ -135,6 +151,12 @@ def test_an_explanation_agrees_with_the_selection_for_every_image(pool, mix):
         takers = [rule.rule for rule in why.rules if rule.outcome == "takes"]
         assert takers == of_image["rule"].unique().sort().to_list()
         assert why.words.startswith("in the mix") == bool(takers)
+        told = [word for rule in why.rules if rule.outcome == "takes" for word in further(rule.use)]
+        several = of_image.group_by("rule", "source").agg(pl.len(), pl.col("weight").first())
+        expected = several.filter(pl.col("len") > 1).sort("rule", "source")
+        assert sorted(told) == sorted(
+            (source, n, f"{weight:g}") for _, source, n, weight in expected.iter_rows()
+        )
         inside = mix.within is None or is_within(mix.within, pl.Series([uid])).item()
         for rule in why.rules:
             expected = rule.accepts and inside
@@ -193,6 +215,18 @@ def test_numbers_that_differ_are_shown_to_differ():
     assert where.holds is False
     score, cutoff = where.words.split(" score ")[1].split(" (")[0].split(" < cut-off ")
     assert float(score) < float(cutoff)
+
+
+def test_the_candidates_of_a_rule_are_told_with_their_share_of_the_weight():
+    pool = captions(
+        (0, "coca", 0, "c", 0.2), (0, "coca", 1, "d", 0.3), (0, "coca", 2, "e", None),
+        (1, "coca", 0, "f", 0.1),
+    )  # fmt: skip
+    mix = mix_of({"use": "coca", "candidates": "all", "weight": 3})
+    assert told(mix, pool, uid_of(0)).rules[0].use == (
+        "use coca 0.3000 (candidate 1); coca gives its 3 best candidates, weight 1 each"
+    )
+    assert told(mix, pool, uid_of(1)).rules[0].use == "use coca 0.1000"
 
 
 @pytest.mark.parametrize(("text", "missing"), [(None, "text"), ("r", "score")])

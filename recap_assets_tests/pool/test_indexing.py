@@ -65,9 +65,25 @@ def test_a_good_sample_fills_every_column(tmp_path):
         "size": len(image), "image_format": "JPEG", "width": 96, "height": 72,
         "original_width": 640, "original_height": None, "text": "some text",
         "url": "https://example.org/3.jpg", "sha256": hashlib.sha256(image).digest(),
-        "perceptual_hash": perceptual_hash_of(image, LIMITS), "status": "ok",
-        "reject_reason": None,
+        "original_sha256": None, "perceptual_hash": perceptual_hash_of(image, LIMITS),
+        "status": "ok", "reject_reason": None,
     }  # fmt: skip
+
+
+def test_the_hash_of_the_downloaded_image_is_the_jsons_else_the_metadatas(tmp_path):
+    one, other = (hashlib.sha256(word).hexdigest() for word in (b"one", b"other"))
+    metadata = metadata_of(
+        tmp_path, uid=[uid_of(i) for i in range(4)], sha256=[other, other, "short", None]
+    )
+    members = []
+    for i, told in enumerate([one, None, "no digits", 17]):
+        facts = json.dumps({"uid": uid_of(i), "sha256": told}).encode()
+        members += [(f"{i}.jpg", jpeg(i)), (f"{i}.json", facts)]
+    frame = index_of(tmp_path, members, metadata).sort("key")
+    assert frame["original_sha256"].to_list() == [
+        bytes.fromhex(one), bytes.fromhex(other), None, None
+    ]  # fmt: skip
+    assert frame["status"].unique().to_list() == ["ok"]
 
 
 def test_rows_are_sorted_and_do_not_depend_on_the_order_in_the_tar(tmp_path):

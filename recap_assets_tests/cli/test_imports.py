@@ -1,0 +1,100 @@
+"""`recap imports`, doctor, lineage and receipts of third-party captions, through Dagster."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from recap_assets.specs.tables import RAW_POOL
+from recap_assets_tests.cli.conftest import Recap
+from recap_assets_tests.cli.shards_built import build, trimmed
+from recap_assets_tests.defs.shards import write_shard
+
+POOL = "raw_pool"
+ASSETS = ("imported_captions/third", "synthetic_captions/third", "import_reports/third")
+HOSTILE = "a [bold]cat[/bold] \x1b[2J <script>alert(1)</script>"
+
+
+@pytest.fixture
+def imported(tmp_path: Path, recap: Recap, written: Callable[..., Path]) -> Path:  # noqa: ARG001 - sets the data folder
+    """A pool of two shards and a drop that has one caption, one conflict and one orphan."""
+    write_shard(tmp_path / "pool", 0, ["a boat", "a house"])
+    write_shard(tmp_path / "pool", 1, ["a tree", "two dogs"])
+    path = written(**changes(tmp_path, sources={}))
+    uids = build(path, POOL).setting.workspace.tables.read(RAW_POOL)["uid"].sort()
+    keys = [uids[0].hex(), uids[1].hex(), uids[1].hex(), "ff" * 16]
+    drop = {"uid": keys, "blip2-cap": ["first", HOSTILE, "another", "nobody's"]}
+    pl.DataFrame(drop).write_csv(tmp_path / "drop.csv")
+    path = written(**changes(tmp_path, sources={"third": third(tmp_path)}))
+    build(path, *ASSETS)
+    return path
+
+
+def third(folder: Path) -> dict[str, Any]:
+    return {"kind": "import", "preset": "datacomp_blip2", "files": str(folder / "drop.csv")}
+
+
+def changes(folder: Path, **more: Any) -> dict[str, Any]:
+    return {**trimmed(folder / "pool"), **more}
+
+
+def test_the_report_is_printed_and_markup_in_it_is_text(imported: Path, recap: Recap) -> None:
+    result = recap("-e", imported, "imports")
+    assert result.exit_code == 0, result.output
+    printed = " ".join(result.output.split())
+    assert "images that the files have" in printed
+    assert "[bold]cat[/bold]" in printed
+    assert "\x1b[2J" not in result.output
+    told = json.loads(recap("-e", imported, "imports", "third", "--json").output)
+    pool = {what: count["n"] for what, count in told["pool"].items()}
+    assert pool == {
+        "images": 4, "matched": 2, "missing": 2, "empty": 0, "conflicting": 1, "repeated_rows": 0,
+        "texts_compared": 0, "text_mismatches": 0, "orphaned_keys": 1,
+        "keys_of_rejected_samples": 0,
+    }  # fmt: skip
+    (orphan,) = told["pool"]["orphaned_keys"]["examples"]
+    assert (orphan["key"], orphan["caption"]) == ("ff" * 16, "nobody's")
+    assert told["files"]["conflicting_keys"]["n"] == 1
+
+
+def test_an_unknown_import_is_told(imported: Path, recap: Recap) -> None:
+    result = recap("-e", imported, "imports", "fourth")
+    assert result.exit_code == 1
+    assert "there is no import 'fourth'; known are third" in result.output
+
+
+def test_without_an_import_there_is_nothing_to_show(
+    recap: Recap, written: Callable[..., Path]
+) -> None:
+    result = recap("-e", written(), "imports")
+    assert result.exit_code == 1
+    assert "declare a source of kind import" in result.output
+
+
+def test_lineage_leads_to_the_files_and_a_receipt_holds(imported: Path, recap: Recap) -> None:
+    asset = "synthetic_captions/third"
+    tree = recap("-e", imported, "lineage", asset)
+    assert tree.exit_code == 0, tree.output
+    assert "imported_captions/third" in tree.output
+    assert recap("-e", imported, "pin", asset, "paper").exit_code == 0
+    verified = recap("-e", imported, "verify", f"{asset}@paper")
+    assert verified.exit_code == 0, verified.output
+    status = json.loads(recap("-e", imported, "status", "--json").output)
+    (row,) = [row for row in status if row["asset"] == asset]
+    assert (row["rows"], row["rejected"]) == (4, {"not_in_import": 2})
+
+
+def test_the_doctor_looks_into_the_files(
+    imported: Path, tmp_path: Path, recap: Recap, written: Callable[..., Path]
+) -> None:
+    assert "sources.third: 1 files of captions, 0.0 MiB" in recap("-e", imported, "doctor").output
+    wrong = {**third(tmp_path), "caption": "caption"}
+    path = written(**changes(tmp_path, sources={"third": wrong}))
+    printed = recap("-e", path, "doctor").output
+    assert "drop.csv has no column 'caption'; it has uid, blip2-cap" in printed
+    gone = {**third(tmp_path), "files": str(tmp_path / "gone.csv")}
+    path = written(**changes(tmp_path, sources={"third": gone}))
+    assert "there is no file of captions at" in recap("-e", path, "doctor").output
