@@ -32,6 +32,7 @@ QUICK: dict[str, tuple[str, ...]] = {
     "planner": ("--partitions", "100"),
     "run_overhead": ("--rounds", "1", "--sizes", "1", "16", "--storage", "sqlite"),
     "status_page": ("--partitions", "500", "--rounds", "1"),
+    "imports": ("--rows", "200_000", "--partitions", "4"),
     "threshold_edit": ("--images", "64_000", "--partitions", "4", "--rounds", "1"),
     "kills": ("--kills", "2"),
 }  # fmt: skip

@@ -8,7 +8,6 @@ from typing import Any
 import polars as pl
 import pytest
 
-from recap_assets.specs.tables import RAW_POOL
 from recap_assets_tests.cli.conftest import Recap
 from recap_assets_tests.cli.shards_built import build, trimmed
 from recap_assets_tests.defs.shards import write_shard
@@ -23,13 +22,11 @@ def imported(tmp_path: Path, recap: Recap, written: Callable[..., Path]) -> Path
     """A pool of two shards and a drop that has one caption, one conflict and one orphan."""
     write_shard(tmp_path / "pool", 0, ["a boat", "a house"])
     write_shard(tmp_path / "pool", 1, ["a tree", "two dogs"])
-    path = written(**changes(tmp_path, sources={}))
-    uids = build(path, POOL).setting.workspace.tables.read(RAW_POOL)["uid"].sort()
-    keys = [uids[0].hex(), uids[1].hex(), uids[1].hex(), "ff" * 16]
+    keys = [f"{number:032x}" for number in (0, 1, 1)] + ["ff" * 16]
     drop = {"uid": keys, "blip2-cap": ["first", HOSTILE, "another", "nobody's"]}
     pl.DataFrame(drop).write_csv(tmp_path / "drop.csv")
     path = written(**changes(tmp_path, sources={"third": third(tmp_path)}))
-    build(path, *ASSETS)
+    build(path, POOL, *ASSETS)
     return path
 
 
@@ -58,12 +55,9 @@ def test_the_report_is_printed_and_markup_in_it_is_text(imported: Path, recap: R
     (orphan,) = told["pool"]["orphaned_keys"]["examples"]
     assert (orphan["key"], orphan["caption"]) == ("ff" * 16, "nobody's")
     assert told["files"]["conflicting_keys"]["n"] == 1
-
-
-def test_an_unknown_import_is_told(imported: Path, recap: Recap) -> None:
-    result = recap("-e", imported, "imports", "fourth")
-    assert result.exit_code == 1
-    assert "there is no import 'fourth'; known are third" in result.output
+    unknown = recap("-e", imported, "imports", "fourth")
+    assert unknown.exit_code == 1
+    assert "there is no import 'fourth'; known are third" in unknown.output
 
 
 def test_without_an_import_there_is_nothing_to_show(
@@ -88,13 +82,14 @@ def test_lineage_leads_to_the_files_and_a_receipt_holds(imported: Path, recap: R
 
 
 def test_the_doctor_looks_into_the_files(
-    imported: Path, tmp_path: Path, recap: Recap, written: Callable[..., Path]
+    tmp_path: Path, recap: Recap, written: Callable[..., Path]
 ) -> None:
-    assert "sources.third: 1 files of captions, 0.0 MiB" in recap("-e", imported, "doctor").output
-    wrong = {**third(tmp_path), "caption": "caption"}
-    path = written(**changes(tmp_path, sources={"third": wrong}))
-    printed = recap("-e", path, "doctor").output
-    assert "drop.csv has no column 'caption'; it has uid, blip2-cap" in printed
-    gone = {**third(tmp_path), "files": str(tmp_path / "gone.csv")}
-    path = written(**changes(tmp_path, sources={"third": gone}))
-    assert "there is no file of captions at" in recap("-e", path, "doctor").output
+    def told(**fields: str) -> str:
+        sources = {"third": {**third(tmp_path), **fields}}
+        return recap("-e", written(sources=sources, mixes={"raw": [{"use": "raw"}]}, report={}),
+                     "doctor").output  # fmt: skip
+
+    (tmp_path / "drop.csv").write_text("uid,blip2-cap\n")
+    assert "sources.third: 1 files of captions, 0.0 MiB" in told()
+    assert "drop.csv has no column 'caption'; it has uid, blip2-cap" in told(caption="caption")
+    assert "there is no file of captions at" in told(files=str(tmp_path / "gone.csv"))

@@ -1,0 +1,145 @@
+"""Importing third-party captions: reading a drop once, and each pool partition's share of it.
+
+A drop of random uids as the paper's release has them, and a pool that has 40 % of them, are made in
+a temporary folder. A partition's join is compared with the obvious one: semi-joining the whole
+import for every partition.
+
+    python benchmarks/imports.py [--rows 5_000_000] [--partitions 20]
+"""
+
+import argparse
+import os
+import resource
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import polars as pl
+from verdicts import machine, verdict
+
+from recap_assets.orchestration.graph import Step
+from recap_assets.pool.caption_join import join_captions
+from recap_assets.specs.imports import ImportSource
+from recap_assets.specs.loading import parse_experiment
+from recap_assets.specs.tables import IMPORTED_CAPTIONS, RAW_POOL, STATUS_OK
+from recap_assets.stages import imported
+from recap_assets.stages.setting import Setting
+from recap_assets.storage.workspace import Workspace
+
+TARGET = 1.0
+"""Scanning costs partitions x rows, and so the ratio grows with both; here it is to pay off."""
+SHARE = 0.4
+
+
+def random_uids(random: np.random.Generator, n: int) -> pl.Series:
+    halves = random.integers(0, 2**64, (n, 2), dtype=np.uint64)
+    return pl.Series("uid", [row.tobytes() for row in halves], dtype=pl.Binary)
+
+
+def write_drop(path: Path, uids: pl.Series) -> None:
+    """`uid,blip2-cap`, captions of about 55 characters."""
+    frame = pl.DataFrame({"uid": uids}).with_row_index("i")
+    frame.select(
+        uid=pl.col("uid").bin.encode("hex"),
+        **{
+            "blip2-cap": pl.format(
+                "a photo of a dog, number {}, on a beach in the evening sun", "i"
+            )
+        },
+    ).write_csv(path)
+
+
+def write_pool(setting: Setting, uids: pl.Series) -> None:
+    for part, partition in zip(
+        np.array_split(np.arange(len(uids)), len(setting.partitions)),
+        setting.partitions,
+        strict=True,
+    ):
+        columns = {name: [None] * len(part) for name in RAW_POOL.columns if name != "partition"}
+        columns |= {
+            "shard": [int(partition)] * len(part),
+            "uid": uids[part].to_list(),
+            "key": [str(i) for i in part],
+            "text": [f"raw {i}" for i in part],
+            "status": [STATUS_OK] * len(part),
+        }
+        schema = {n: t for n, t in RAW_POOL.schema.items() if n != "partition"}
+        frame = pl.DataFrame(columns, schema=schema)
+        setting.workspace.tables.replace(RAW_POOL, {"partition": partition}, frame)
+
+
+def setting_of(folder: Path, partitions: int) -> Setting:
+    content = {
+        "name": "imports",
+        "pool": {"kind": "embedded", "samples": partitions, "samples_per_shard": 1},
+        "sources": {
+            "blip2": {
+                "kind": "import",
+                "preset": "datacomp_blip2",
+                "files": str(folder / "drop.csv"),
+            }
+        },
+        "scorers": {"b32": {"kind": "open_clip", "model": "ViT-B-32"}},
+        "mixes": {"raw": [{"use": "raw"}]},
+        "evaluation": {"tasks": {"t": {"kind": "webdataset", "path": "none"}}},
+    }
+    return Setting(parse_experiment(content), Workspace(folder, "imports"))
+
+
+def timed(what: str, work: Callable[[], object]) -> float:
+    """Seconds of processor time of all threads, which a busy machine does not lengthen."""
+    start, cpu = time.monotonic(), time.process_time()
+    work()
+    used = time.process_time() - cpu
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"{what}: {used:.2f} s cpu, {time.monotonic() - start:.2f} s, peak {peak:.2f} GiB")
+    return used
+
+
+def join_by_scanning(setting: Setting, spec: ImportSource, partition: str) -> None:
+    """The obvious join: the partition's keys against all rows."""
+    tables = setting.workspace.tables
+    images = tables.scan(RAW_POOL, partition=partition).select("shard", "uid", "text").collect()
+    rows = tables.scan(IMPORTED_CAPTIONS, source="blip2")
+    found = rows.join(images.lazy().select(key="uid"), on="key", how="semi").collect()
+    join_captions(images, found.rename({"key": "uid"}), spec)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=5_000_000)
+    parser.add_argument("--partitions", type=int, default=20)
+    args = parser.parse_args()
+    print(f"{machine()}; {args.rows:,} rows, {args.partitions} partitions; pid {os.getpid()}")
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        setting = setting_of(folder, args.partitions)
+        spec = setting.experiment.sources["blip2"]
+        assert isinstance(spec, ImportSource)
+        uids = random_uids(np.random.default_rng(0), args.rows)
+        write_drop(folder / "drop.csv", uids)
+        write_pool(setting, uids[: int(args.rows * SHARE)])
+        print(f"drop: {(folder / 'drop.csv').stat().st_size / 2**20:,.0f} MiB")
+        step = Step("", fingerprint="f")
+        timed("the files", lambda: imported.import_files(setting, "blip2", spec, step))
+        partitions = list(setting.partitions)
+        joins = [
+            timed(
+                f"join of partition {key}",
+                lambda key=key: imported.join_partition(setting, "blip2", spec, Step(key)),
+            )
+            for key in partitions
+        ]
+        scans = [
+            timed("by scanning", lambda key=key: join_by_scanning(setting, spec, key))
+            for key in partitions[:3]
+        ]
+        timed("the report", lambda: imported.report_import(setting, "blip2", spec, step))
+    ratio = sum(scans) / len(scans) / (sum(joins) / len(joins))
+    verdict("join of a partition, against scanning the import for each", ratio, TARGET)
+
+
+if __name__ == "__main__":
+    main()
