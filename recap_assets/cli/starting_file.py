@@ -45,6 +45,9 @@ _OWN_POOL = """
 #     prompt: Describe this image in one sentence.
 #     decoding: {temperature: 0.75, max_tokens: 60}
 #   coca: {kind: open_clip, model: coca_ViT-L-14, pretrained: mscoco_finetuned_laion2b_s13b_b90k}
+#   released:                                  # captions that somebody else wrote, joined by uid
+#     {kind: import, preset: datacomp_blip2, files: /data/captions/large_blip2_metadata_*.csv}
+#   blip2_best: {kind: reranked, source: blip2, scorer: l14, keep: 1}   # best of its `candidates`
 #
 # scorers:
 #   l14:

@@ -193,7 +193,8 @@ def _write_bucket(
     at = {"source": name, "bucket": bucket}
     known = None
     if tables.has(IMPORTED_CAPTIONS, at):
-        known = slice_version(IMPORTED_CAPTIONS, tables.read(IMPORTED_CAPTIONS, **at))
+        before = tables.read(IMPORTED_CAPTIONS, source=name, bucket=bucket)
+        known = slice_version(IMPORTED_CAPTIONS, before)
     return tables.replace(IMPORTED_CAPTIONS, at, rows, known_version=known, commit=step.commit)
 
 

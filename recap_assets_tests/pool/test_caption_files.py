@@ -4,6 +4,7 @@ import io
 import json
 from pathlib import Path
 
+import fsspec
 import polars as pl
 import pytest
 
@@ -182,6 +183,14 @@ def test_files_are_listed_in_the_order_written_and_globs_by_name(tmp_path):
     source = source_of([str(tmp_path / "other.csv"), str(tmp_path / "[ab]_*.csv"), str(tmp_path)])
     names = [file.name for file in list_caption_files(source)]
     assert names == ["other.csv", "a_10.csv", "a_2.csv", "b_1.csv"]
+
+
+@pytest.mark.parametrize("ending", WRITERS)
+def test_files_of_an_object_store_are_read_alike(tmp_path, ending):
+    store = fsspec.filesystem("memory")
+    store.pipe_file(f"/drop{ending}/captions{ending}", WRITERS[ending](rows()))
+    source = source_of(f"memory://drop{ending}/*{ending}")
+    assert read(source).equals(read(written(tmp_path, ending, WRITERS[ending](rows()))))
 
 
 def test_a_version_changes_with_any_file(tmp_path):

@@ -17,6 +17,7 @@ from recap_assets.pool.caption_files import CaptionFileError
 from recap_assets.specs import tables as t
 from recap_assets.stages import import_waves
 from recap_assets.stages.accounts import accounts
+from recap_assets_tests.pool.building import jpeg, tar_of
 from recap_assets_tests.tiny import Bench, Memory, tiny_experiment
 
 STAGES = ("pool", "captions")
@@ -358,6 +359,46 @@ def test_the_import_is_read_once_for_all_partitions(
     monkeypatch.setattr(import_waves, "_make_wave", counted)
     bench.build(*STAGES)
     assert made == ["00000"]
+
+
+def test_a_resized_image_is_known_by_its_hash_before_and_after(tmp_path: Path) -> None:
+    original = [hashlib.sha256(f"before {i}".encode()).hexdigest() for i in range(4)]
+    samples = [(i, jpeg(i), original[i]) for i in range(3)] + [(3, jpeg(3)[:100], original[3])]
+    members = {}
+    for i, image, digest in samples:
+        members[f"{i}.jpg"] = image
+        members[f"{i}.json"] = json.dumps({"uid": f"{i:032x}", "sha256": digest}).encode()
+    (tmp_path / "pool").mkdir()
+    (tmp_path / "pool" / "00000000.tar").write_bytes(tar_of(members.items()))
+    stored = [hashlib.sha256(image).hexdigest() for _, image, _ in samples]
+    drop = [
+        (original[0], "by the hash before"), (stored[0], "by the hash after, which comes second"),
+        (stored[1], "by the hash after"), (original[3], "of a broken image"),
+    ]  # fmt: skip
+    pl.DataFrame(drop, schema=["sha256", "caption"], orient="row").write_csv(tmp_path / "drop.csv")
+    spec = source(tmp_path / "drop.csv", by="sha256", conflicts="candidates")
+    bench = Bench(tmp_path / "data", experiment(str(tmp_path / "pool"), {"third": spec}))
+    bench.build(*STAGES)
+    assert captions_of(bench, "third")["text"].to_list() == [
+        "by the hash before", "by the hash after", None
+    ]  # fmt: skip
+    told = report_of(bench, "third", "pool")
+    assert told["matched"] == 2
+    assert (told["orphaned_keys"], told["keys_of_rejected_samples"]) == (0, 1)
+
+
+def test_an_import_that_has_nothing_of_the_pool_says_so(
+    bench_of: Callable[..., Bench], tmp_path: Path
+) -> None:
+    path = tmp_path / "drop.csv"
+    path.write_text("uid,caption\n")
+    bench = bench_of(nothing=source(path))
+    bench.build(*STAGES)
+    found = captions_of(bench, "nothing")
+    assert found["reject_reason"].unique().to_list() == ["not_in_import"]
+    told = report_of(bench, "nothing", "pool")
+    assert (told["missing"], told["orphaned_keys"]) == (found.height, 0)
+    assert bench.build(*STAGES) == []
 
 
 def test_what_is_stored_is_what_was_recorded_and_leaves_with_its_source(
