@@ -24,6 +24,7 @@ from recap_assets.reporting.previews import preview_markdown
 from recap_assets.specs.base import deciding, fingerprint_of
 from recap_assets.specs.evaluation import CaptionMetrics, EmbeddedTask
 from recap_assets.specs.pool import ImageLimits
+from recap_assets.specs.sources import CaptionerSource
 from recap_assets.specs.tables import CAPTION_METRICS, USABLE
 from recap_assets.stages import captions, models, scores, world
 from recap_assets.stages.evaluation_sets import open_set, set_of, set_version
@@ -150,7 +151,9 @@ def measure_source(setting: Setting, name: str, step: Step) -> Outcome:
 def _describe_all(
     setting: Setting, name: str, spec: CaptionMetrics, scorer: Scorer, step: Step
 ) -> dict[str, Described]:
-    source = setting.experiment.sources[name].model_copy(update={"candidates": 1})
+    source = setting.experiment.sources[name]
+    assert isinstance(source, CaptionerSource), "others have no node"  # noqa: S101
+    source = source.model_copy(update={"candidates": 1})
     described: dict[str, Described] = {}
     captioner = loaded_captioner(setting, source)
     with released(captioner):
