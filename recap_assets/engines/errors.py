@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+INSTALL_FILTERS = "Install the libraries of the filters: pip install 'recap-assets[filters]'"
+
 
 class ModelFileError(RuntimeError):
     """A model is missing, damaged, or of another kind than the experiment says.

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
-from recap_assets.engines.protocols import Captioner, Scorer
+from recap_assets.engines.errors import INSTALL_FILTERS, explain_loading
+from recap_assets.engines.protocols import Captioner, LanguageIdentifier, Scorer
 from recap_assets.specs.scorers import EmbeddedScorer
 from recap_assets.specs.scorers import Scorer as ScorerSpec
+from recap_assets.specs.sets import Cld3Identifier, Identifier
 from recap_assets.specs.sources import (
     CaptionerSource,
     EmbeddedSource,
@@ -73,3 +75,20 @@ def load_scorer(scorer: ScorerSpec, models: Path) -> Scorer:
     from recap_assets.engines.scoring.open_clip import load_open_clip_scorer
 
     return load_open_clip_scorer(scorer)
+
+
+def load_identifier(identifier: Identifier) -> LanguageIdentifier:
+    """The language identifier that a spec names.
+
+    Raises:
+        ModelFileError: The model or its library is missing, damaged or of another kind.
+    """
+    if isinstance(identifier, Cld3Identifier):
+        with explain_loading("CLD3", INSTALL_FILTERS):
+            from recap_assets.engines.languages.cld3 import Cld3
+
+        return Cld3(identifier)
+    with explain_loading("fastText", INSTALL_FILTERS):
+        from recap_assets.engines.languages.fast_text import load_fast_text
+
+    return load_fast_text(identifier)

@@ -111,3 +111,11 @@ class Scorer(Protocol):
     def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit-length embeddings, shape (n, embedding_dim)."""
         ...
+
+
+class LanguageIdentifier(Protocol):
+    """Tells the language of a text; the same whatever the other texts."""
+
+    def identify(self, texts: Sequence[str]) -> list[tuple[str, float]]:
+        """The code of each text's language, as the model calls it, and its probability."""
+        ...

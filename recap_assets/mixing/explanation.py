@@ -104,6 +104,7 @@ def explain(
     candidates: pl.DataFrame,
     sets: Mapping[str, pl.Series],
     uid: bytes,
+    why_not: Mapping[str, Sequence[str]] | None = None,
 ) -> Explanation:
     """Explain what `select` decides for one image.
 
@@ -113,6 +114,7 @@ def explain(
         candidates: As for `select`; those of other images may be among them.
         sets: As for `select`.
         uid: The image.
+        why_not: By set, what keeps the image out of it, in words, where that is known.
 
     Raises:
         KeyError: If a cut-off or a set that the mix names is not given.
@@ -125,7 +127,7 @@ def explain(
     decision = decide(mix, thresholds, images, sets)
     uids = images.frame["uid"]
     rulings = rulings_of(mix, thresholds, uids, sets)
-    image = _Image(decision, thresholds, rulings)
+    image = _Image(decision, thresholds, rulings, why_not or {})
     within = None if mix.within is None else _Within.of(mix.within, uids)
     rules = tuple(_rule(mix, i, ruling, image, within) for i, ruling in enumerate(rulings))
     pairs = decision.emit()
@@ -138,7 +140,11 @@ class _Image:
     """One image's values, and what each expression of the selection gives on it."""
 
     def __init__(
-        self, decision: Decision, thresholds: pl.DataFrame, rulings: Sequence[Ruling]
+        self,
+        decision: Decision,
+        thresholds: pl.DataFrame,
+        rulings: Sequence[Ruling],
+        why_not: Mapping[str, Sequence[str]],
     ) -> None:
         values = {f"usable.{i}": ruling.usable for i, ruling in enumerate(rulings)}
         for i, ruling in enumerate(rulings):
@@ -152,6 +158,7 @@ class _Image:
         frame = decision.images.with_columns(expr.alias(name) for name, expr in values.items())
         self.values: dict[str, Any] = frame.row(0, named=True)
         self.uids = frame["uid"]
+        self.why_not = why_not
         self.cutoffs = {row["path"]: row for row in thresholds.iter_rows(named=True)}
 
     def holds(self, clause: Clause) -> bool | None:
@@ -233,7 +240,8 @@ def _evaluated(clause: Clause, image: _Image) -> EvaluatedClause:
         case Either():
             words = f"any of {len(parts)} conditions: {_answer(holds)}"
         case InSet(in_set=name):
-            words = f'in_set "{name}": {_answer(holds)}'
+            told = "; ".join(image.why_not.get(name, ()))
+            words = f'in_set "{name}": {_answer(holds)}{f", {told}" if told and not holds else ""}'
         case _ if parts:
             words = f"without this condition: {_answer(holds)}"
         case _:

@@ -27,6 +27,20 @@ TRIAL_SCHEMA = pl.Schema(
 )
 
 
+@dataclass(frozen=True)
+class Part:
+    """A part of the pool.
+
+    Attributes:
+        candidates: By scorer, as `select` takes them. Without a column `text`, which saves most of
+            the reading, a caption counts as there where it has a score.
+        sets: Binary uids by name, for `in_set`; those of this part suffice.
+    """
+
+    candidates: Mapping[str, pl.DataFrame]
+    sets: Mapping[str, pl.Series]
+
+
 @dataclass
 class _Tally:
     """Counts of one mix, added up over partitions."""
@@ -42,17 +56,14 @@ class _Tally:
 def try_mixes(
     experiment: Experiment,
     scores: Callable[[str, str], ScoreView],
-    partitions: Iterable[Mapping[str, pl.DataFrame]],
-    sets: Mapping[str, pl.Series],
+    parts: Iterable[Part],
 ) -> pl.DataFrame:
     """Count every mix of an experiment.
 
     Args:
         experiment: Whose mixes.
         scores: The scores of (scorer, source) over the pool.
-        partitions: For each, by scorer, the candidates as `select` takes them. Without a column
-            `text`, which saves most of the reading, a caption counts as there where it has a score.
-        sets: Binary uids by name, for `in_set`.
+        parts: The pool; all candidates of an image are in one part.
 
     Returns:
         A row a mix, in the experiment's order: `n_pairs`, `n_images`, `mean_score` (over the
@@ -71,15 +82,15 @@ def try_mixes(
     by_scorer: dict[str, list[Mix]] = {}
     for mix, scorer in mixes.values():
         by_scorer.setdefault(scorer, []).append(mix)
-    for candidates in partitions:
+    for part in parts:
         images = {
-            scorer: Images.for_mixes(candidates[scorer], of_scorer)
+            scorer: Images.for_mixes(part.candidates[scorer], of_scorer)
             for scorer, of_scorer in by_scorer.items()
         }
         index = _index(images)
         masks: dict[str, npt.NDArray[np.uint8]] = {}
         for name, (mix, scorer) in mixes.items():
-            decision = decide(mix, tallies[name].thresholds, images[scorer], sets)
+            decision = decide(mix, tallies[name].thresholds, images[scorer], part.sets)
             _count(tallies[name], decision)
             masks[name] = _mask(decision, index)
         _count_shared(tallies, masks)

@@ -9,8 +9,8 @@ from pydantic import AfterValidator, Field
 from recap_assets.specs.base import Spec
 
 Stage = Literal[
-    "world", "pool", "models", "captions", "scores", "diversity", "mixes", "training",
-    "evaluation", "report",
+    "world", "pool", "models", "captions", "scores", "diversity", "sets", "mixes",
+    "training", "evaluation", "report",
 ]  # fmt: skip
 STAGES: tuple[Stage, ...] = get_args(Stage)
 """The stages, in the order in which they read each other."""

@@ -18,13 +18,21 @@ from recap_assets.specs.mixes import (
     Mix,
     TargetSize,
     TopFraction,
-    UidFile,
     conditions_within,
     sources_used,
 )
 from recap_assets.specs.models import Model, TrainedCaptioner, TrainedClip
-from recap_assets.specs.pool import Corpus, Pool
+from recap_assets.specs.pool import Corpus, Pool, WebDatasetPool
 from recap_assets.specs.scorers import EmbeddedScorer, Scorer
+from recap_assets.specs.sets import (
+    BUILT_IN_IDENTIFIERS,
+    Identifier,
+    ImageBased,
+    Laion2b,
+    TargetTask,
+    UidSet,
+    text_rule,
+)
 from recap_assets.specs.sources import EmbeddedSource, Source
 from recap_assets.specs.training import Training
 
@@ -89,7 +97,10 @@ class Experiment(Spec):
         default={},
         description="Scorers of the image alone: aesthetics, unsafe content, watermarks.",
     )
-    sets: dict[Name, UidFile] = Field(default={}, description="Named sets of uids for `in_set`.")
+    languages: dict[Name, Identifier] = Field(
+        default={}, description="Language identifiers. `fasttext` and `cld3` are always there."
+    )
+    sets: dict[Name, UidSet] = Field(default={}, description="Named sets of uids for `in_set`.")
     mixes: dict[Name, Mix] = Field(min_length=1, description="Curated training sets.")
     diversity: Diversity = Diversity()
     training: Training = Training()
@@ -101,6 +112,11 @@ class Experiment(Spec):
     def source_names(self) -> tuple[str, ...]:
         """`raw` and the declared sources."""
         return (RAW, *self.sources)
+
+    @property
+    def identifiers(self) -> dict[str, Identifier]:
+        """The language identifiers by name; a declared one replaces the built-in of its name."""
+        return {**BUILT_IN_IDENTIFIERS, **self.languages}
 
     @property
     def version(self) -> str:
@@ -132,7 +148,12 @@ class Experiment(Spec):
 
     @model_validator(mode="after")
     def _names_resolve(self) -> Self:
-        problems = [*self._reference_problems(), *self._mix_problems(), *self._report_problems()]
+        problems = [
+            *self._reference_problems(),
+            *self._set_problems(),
+            *self._mix_problems(),
+            *self._report_problems(),
+        ]
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -208,6 +229,25 @@ class Experiment(Spec):
         if name in self.models and not isinstance(self.models[name], kind):
             fitting = [n for n, m in self.models.items() if isinstance(m, kind)]
             yield f"{where}: {name!r} is of another kind; of the right kind are {_listed(fitting)}"
+
+    def _set_problems(self) -> Iterator[str]:
+        for name, spec in self.sets.items():
+            where = f"sets.{name}"
+            if rule := text_rule(spec):
+                at = f"{where}.captions" if isinstance(spec, ImageBased) else where
+                yield from _unknown(f"{at}.source", rule.source, self.source_names)
+                yield from _unknown(f"{at}.identifier", rule.identifier, self.identifiers)
+            if isinstance(spec, ImageBased | Laion2b) and spec.scorer is not None:
+                yield from _unknown(f"{where}.scorer", spec.scorer, self.scorers)
+            if isinstance(spec, Laion2b) and spec.pool_scores and not self._has_metadata:
+                yield f"{where}.pool_scores: `pool.metadata`, which would hold them, is not set"
+            if isinstance(spec, ImageBased) and isinstance(spec.target, TargetTask):
+                known = self.evaluation.tasks
+                yield from _unknown(f"{where}.target.task", spec.target.task, known)
+
+    @property
+    def _has_metadata(self) -> bool:
+        return isinstance(self.pool, WebDatasetPool) and self.pool.metadata is not None
 
     def _mix_problems(self) -> Iterator[str]:
         # What is wrong with a mix without a source is wrong with the whole mix.

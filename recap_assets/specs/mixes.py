@@ -13,7 +13,7 @@ the first rule that accepts it. The strategies of the paper are a few lines each
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from recap_assets.specs.base import Name, Spec
 from recap_assets.specs.imports import MOST_CANDIDATES
@@ -184,20 +184,6 @@ class Mix(Spec):
     @classmethod
     def _bare_list_of_rules(cls, value: Any) -> Any:  # noqa: ANN401 - pydantic hands over raw input
         return {"rules": cast("object", value)} if isinstance(value, list | tuple) else value
-
-
-class UidFile(Spec):
-    """A named set of uids: DataComp's subset file (`.npy`, dtype u8,u8) or one hex uid a line."""
-
-    uids: str = Field(description="Path of the file.")
-
-    @field_validator("uids")
-    @classmethod
-    def _known_format(cls, value: str) -> str:
-        if not value.endswith((".npy", ".txt")):
-            msg = "a set of uids is a .npy subset file or a .txt with one uid a line"
-            raise ValueError(msg)
-        return value
 
 
 def sources_used(use: Use) -> tuple[str, ...]:

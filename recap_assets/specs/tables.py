@@ -87,6 +87,7 @@ _SOURCE = Column(pl.String, "Caption source; `raw` is the pool's own text.")
 _SCORER = Column(pl.String, "Scorer.")
 _CANDIDATE = Column(pl.Int16, "Number of the caption among the candidates of one image, from 0.")
 _MIX = Column(pl.String, "Mix.")
+_SET = Column(pl.String, "Named set of uids.")
 _SEED = Column(pl.Int64, "Training seed.")
 _STATUS = Column(pl.String, "`ok` or `rejected`.")
 _REASON = Column(pl.String, "Why the row was set aside; null where it was not.", nullable=True)
@@ -284,6 +285,53 @@ SCORE_HISTOGRAMS = Table(
     },
     slices=("scorer", "source", "partition"),
     order=("bin",),
+)
+
+TEXT_LANGUAGES = Table(
+    "text_languages",
+    "The language of every text of a source (its first candidate), by an identifier.",
+    {
+        "identifier": Column(pl.String, "Language identifier."),
+        "source": _SOURCE,
+        "partition": _PARTITION,
+        "uid": _UID,
+        "language": Column(pl.String, "Code of the language, as the identifier's model has it."),
+        "probability": Column(pl.Float32, "Of this language, by the model."),
+    },
+    slices=("identifier", "source", "partition"),
+    order=("uid",),
+)
+
+CLUSTER_CENTROIDS = Table(
+    "cluster_centroids",
+    "Clusters of the pool's image embeddings, for an image-based set.",
+    {
+        "set": _SET,
+        "cluster": Column(pl.Int32, "Number of the cluster, from 0."),
+        "centroid": Column(pl.Binary, "float32, little-endian; a mean, not of unit length."),
+    },
+    slices=("set",),
+    order=("cluster",),
+)
+
+TARGET_CLUSTERS = Table(
+    "target_clusters",
+    "The clusters that an image-based set consists of.",
+    {
+        "set": _SET,
+        "cluster": Column(pl.Int32, "Number of the cluster."),
+        "n_images": Column(pl.Int64, "Target images that it is the nearest to; at least one."),
+    },
+    slices=("set",),
+    order=("cluster",),
+)
+
+UID_SETS = Table(
+    "uid_sets",
+    "The members of every computed set of uids.",
+    {"set": _SET, "partition": _PARTITION, "uid": _UID},
+    slices=("set", "partition"),
+    order=("uid",),
 )
 
 DIVERSITY_STATISTICS = Table(
@@ -545,6 +593,10 @@ TABLES = {
         CLIP_SCORES,
         IMAGE_SCORES,
         SCORE_HISTOGRAMS,
+        TEXT_LANGUAGES,
+        CLUSTER_CENTROIDS,
+        TARGET_CLUSTERS,
+        UID_SETS,
         DIVERSITY_STATISTICS,
         DIVERSITY_SUMMARY,
         THRESHOLDS,

@@ -21,6 +21,7 @@ from recap_assets.specs.tables import (
     is_usable,
 )
 from recap_assets.stages.mixes import candidates_of, mix_asset, sets_of
+from recap_assets.stages.sets import computed_sets, why_not
 from recap_assets.stages.setting import Setting
 
 SHORTEST_PREFIX = 6
@@ -192,7 +193,14 @@ def _answer(setting: Setting, name: str, mix: Mix, partition: str, uid: bytes) -
         )
         return MixAnswer(name, partition, scorer, None, stored, problem)
     candidates = candidates_of(setting, mix, partition, uid)
-    found = explain(mix, cutoffs, candidates, sets_of(setting, mix), uid)
+    members = sets_of(setting, mix, partition)
+    computed = computed_sets(setting)
+    why = {
+        one: why_not(setting, one, partition, uid)
+        for one, uids in members.items()
+        if one in computed and uid not in uids
+    }
+    found = explain(mix, cutoffs, candidates, members, uid, why)
     problem = None if found.pairs.equals(stored) else _disagreement(name, partition)
     return MixAnswer(name, partition, scorer, found, stored, problem)
 

@@ -5,10 +5,16 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
-from recap_assets.engines.loading import load_captioner, load_scorer
-from recap_assets.engines.protocols import Captioner, RemoteCaptioner, Scorer
+from recap_assets.engines.loading import load_captioner, load_identifier, load_scorer
+from recap_assets.engines.protocols import (
+    Captioner,
+    LanguageIdentifier,
+    RemoteCaptioner,
+    Scorer,
+)
 from recap_assets.specs.scorers import EmbeddedScorer
 from recap_assets.specs.scorers import Scorer as ScorerSpec
+from recap_assets.specs.sets import Identifier
 from recap_assets.specs.sources import CaptionerSource, EmbeddedSource, OpenAISource
 from recap_assets.stages.setting import Setting
 
@@ -39,6 +45,21 @@ def loaded_scorer(setting: Setting, spec: ScorerSpec) -> Scorer:
     """The model of a scorer; one at a time stays in memory."""
     trained = setting.workspace.model(spec.model) if isinstance(spec, EmbeddedScorer) else None
     return _scorer(spec, setting.workspace.models, _stamp(trained))  # pyright: ignore[reportArgumentType] - specs are frozen, so hashable
+
+
+def loaded_identifier(spec: Identifier, version: str) -> LanguageIdentifier:
+    """A language identifier; the last two stay in memory.
+
+    Args:
+        spec: The identifier.
+        version: As `identifier_version` tells it: a replaced file is not served from memory.
+    """
+    return _identifier(spec, version)  # pyright: ignore[reportArgumentType] - specs are frozen, so hashable
+
+
+@lru_cache(maxsize=2)
+def _identifier(spec: Identifier, _version: str) -> LanguageIdentifier:
+    return load_identifier(spec)
 
 
 @lru_cache(maxsize=1)

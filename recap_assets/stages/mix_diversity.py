@@ -52,8 +52,10 @@ def _tried(setting: Setting, name: str, partitions: list[str]) -> pl.DataFrame:
     mix = setting.experiment.mixes[name]
     scorer = setting.experiment.scorer_of(mix)
     cutoffs = realise(mix, scorer, lambda source: score_view(setting, scorer, source))
-    sets = sets_of(setting, mix)
-    parts = [select(mix, cutoffs, candidates_of(setting, mix, key), sets) for key in partitions]
+    parts = [
+        select(mix, cutoffs, candidates_of(setting, mix, key), sets_of(setting, mix, key))
+        for key in partitions
+    ]
     return pl.concat(parts).select("uid", "source", "text")
 
 

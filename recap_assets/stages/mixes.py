@@ -6,8 +6,8 @@ import polars as pl
 
 from recap_assets.mixing.scores import ScoreView
 from recap_assets.mixing.selection import cutoffs_needed, realise, select
-from recap_assets.mixing.trial import try_mixes
-from recap_assets.mixing.uids import has_repeats, read_subset
+from recap_assets.mixing.trial import Part, try_mixes
+from recap_assets.mixing.uids import has_repeats
 from recap_assets.orchestration.checks import Check, Verdict
 from recap_assets.orchestration.graph import Dependency, Node, Outcome, Step
 from recap_assets.reporting.previews import preview_markdown
@@ -22,7 +22,7 @@ from recap_assets.specs.tables import (
     THRESHOLDS,
     is_usable,
 )
-from recap_assets.stages import captions, pool, scores
+from recap_assets.stages import captions, pool, scores, sets
 from recap_assets.stages.setting import Setting
 from recap_assets.stages.stored import StoredRows
 from recap_assets.storage.content import frame_version
@@ -122,6 +122,10 @@ def _mix_node(setting: Setting, name: str, mix: Mix) -> Node:
             Dependency(texts, "same"),
             Dependency(scores.scores_asset(scorer, source), "same"),
         ]
+    computed = sets.computed_sets(setting)
+    named = sets_named(mix)
+    files = [one for one in named if one not in computed]
+    reads += [Dependency(sets.asset(one), "same") for one in named if one in computed]
     return Node(
         key=mix_asset(name),
         stage=STAGE,
@@ -131,7 +135,7 @@ def _mix_node(setting: Setting, name: str, mix: Mix) -> Node:
         decides=_decides(setting, mix),
         compute=lambda step: select_pairs(setting, name, step),
         description=mix.description or f"The training pairs of {name}.",
-        outside=(lambda _partition: _sets_version(setting, mix)) if _sets_named(mix) else None,
+        outside=(lambda _partition: _files_version(setting, files)) if files else None,
         content=StoredRows(setting.workspace.tables, CURATED_MIXES, {"mix": name}),
         seconds=SECONDS,
         kinds=("polars", "deltalake"),
@@ -146,7 +150,7 @@ def select_pairs(setting: Setting, name: str, step: Step) -> Outcome:
     tables = setting.workspace.tables
     cutoffs = tables.read(THRESHOLDS, mix=name)
     candidates = candidates_of(setting, mix, step.partition)
-    rows = select(mix, cutoffs, candidates, sets_of(setting, mix))
+    rows = select(mix, cutoffs, candidates, sets_of(setting, mix, step.partition))
     rows = rows.join(_image_hashes(setting, step.partition), on="uid", how="left")
     written = tables.replace(
         CURATED_MIXES,
@@ -199,18 +203,19 @@ def _with_scores(texts: pl.DataFrame, scored: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def sets_of(setting: Setting, mix: Mix) -> Mapping[str, pl.Series]:
-    """The named sets of uids that the mix reads."""
-    return {name: read_subset(setting.experiment.sets[name].uids) for name in _sets_named(mix)}
+def sets_of(setting: Setting, mix: Mix, partition: str) -> Mapping[str, pl.Series]:
+    """The named sets of uids that the mix reads: of computed ones, the members in the partition."""
+    return {name: sets.members_of(setting, name, partition) for name in sets_named(mix)}
 
 
-def _sets_named(mix: Mix) -> list[str]:
+def sets_named(mix: Mix) -> list[str]:
+    """The sets that the mix's conditions name, in order of appearance."""
     conditions = [part for rule in mix.rules for part in conditions_within(rule.where)]
     return list(dict.fromkeys(part.in_set for part in conditions if isinstance(part, InSet)))
 
 
-def _sets_version(setting: Setting, mix: Mix) -> str:
-    members = {name: uids.sort() for name, uids in sets_of(setting, mix).items()}
+def _files_version(setting: Setting, names: Sequence[str]) -> str:
+    members = {name: sets.members_of(setting, name).sort() for name in names}
     return fingerprint_of(*(f"{n} {frame_version(m.to_frame('uid'))}" for n, m in members.items()))
 
 
@@ -218,18 +223,21 @@ def trial(setting: Setting) -> pl.DataFrame:
     """What every mix would hold, counted from the score tables; nothing is written."""
     experiment = setting.experiment
 
-    def partitions() -> Iterator[Mapping[str, pl.DataFrame]]:
+    named = dict.fromkeys(one for mix in experiment.mixes.values() for one in sets_named(mix))
+
+    def parts() -> Iterator[Part]:
         for partition in setting.partitions:
-            yield {
+            candidates = {
                 scorer: _scored_candidates(setting, scorer, partition)
                 for scorer in experiment.scorers
             }
+            members = {name: sets.members_of(setting, name, partition) for name in named}
+            yield Part(candidates, members)
 
     view: Callable[[str, str], ScoreView] = lambda scorer, source: score_view(  # noqa: E731
         setting, scorer, source
     )
-    sets = {name: read_subset(spec.uids) for name, spec in experiment.sets.items()}
-    return try_mixes(experiment, view, partitions(), sets)
+    return try_mixes(experiment, view, parts())
 
 
 def _scored_candidates(setting: Setting, scorer: str, partition: str) -> pl.DataFrame:

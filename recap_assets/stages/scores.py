@@ -66,9 +66,9 @@ def _embeddings_node(setting: Setting, name: str, spec: ScorerSpec) -> Node:
         key=embeddings_asset(name),
         stage=STAGE,
         dimension="pool",
-        dependencies=(Dependency(pool.ASSET, "same"), *_trained(spec)),
+        dependencies=(Dependency(pool.ASSET, "same"), *trained_by(spec)),
         implementation=VERSION,
-        decides=deciding(scorer=_what_decides(spec)),
+        decides=deciding(scorer=what_decides(spec)),
         compute=lambda step: embed_partition(setting, name, step),
         description=f"Unit-length image embeddings of {name}, computed once for all sources.",
         content=StoredRows(setting.workspace.tables, IMAGE_EMBEDDINGS, {"scorer": name}),
@@ -85,9 +85,9 @@ def _scores_node(setting: Setting, name: str, spec: ScorerSpec, source: str) -> 
         key=scores_asset(name, source),
         stage=STAGE,
         dimension="pool",
-        dependencies=(*(Dependency(key, "same") for key in reads), *_trained(spec)),
+        dependencies=(*(Dependency(key, "same") for key in reads), *trained_by(spec)),
         implementation=VERSION,
-        decides=deciding(scorer=_what_decides(spec), source=source),
+        decides=deciding(scorer=what_decides(spec), source=source),
         compute=lambda step: score_partition(setting, name, source, step),
         description=f"Cosine of image and caption for every caption of {source}, by {name}.",
         content=StoredRows(
@@ -103,11 +103,13 @@ def _scores_node(setting: Setting, name: str, spec: ScorerSpec, source: str) -> 
     )
 
 
-def _trained(spec: ScorerSpec) -> tuple[Dependency, ...]:
+def trained_by(spec: ScorerSpec) -> tuple[Dependency, ...]:
+    """What the scorer's model is trained by here; nothing for one that comes from elsewhere."""
     return (models.dependency(spec.model),) if isinstance(spec, EmbeddedScorer) else ()
 
 
-def _what_decides(spec: ScorerSpec) -> Mapping[str, object]:
+def what_decides(spec: ScorerSpec) -> Mapping[str, object]:
+    """What of a scorer decides embeddings and scores."""
     # Batch size and device change the speed and not the scores, so they change no version.
     return spec.all_but("batch_size", "device")
 
@@ -166,7 +168,7 @@ def _with_vectors(rows: pl.DataFrame, vectors: NDArray[np.float32]) -> pl.DataFr
 
 
 def _pool_embeddings(setting: Setting, images: pl.DataFrame, key: str) -> pl.DataFrame:
-    folder = _metadata_folder(setting)
+    folder = metadata_folder(setting)
     vectors = metadata_embeddings(folder, key, images["uid"])
     found = np.atleast_1d(np.isfinite(vectors).all(axis=1))
     norms = np.linalg.norm(vectors[found].astype(np.float32), axis=1, keepdims=True)
@@ -174,7 +176,12 @@ def _pool_embeddings(setting: Setting, images: pl.DataFrame, key: str) -> pl.Dat
     return _with_vectors(images.filter(pl.Series(found)).select("shard", "uid"), unit)
 
 
-def _metadata_folder(setting: Setting) -> str:
+def metadata_folder(setting: Setting) -> str:
+    """The pool's metadata.
+
+    Raises:
+        ValueError: The pool has none.
+    """
     pool_spec = setting.pool
     if not isinstance(pool_spec, WebDatasetPool) or pool_spec.metadata is None:
         msg = "the scorer uses the pool's own scores or embeddings, but `pool.metadata` is not set"
@@ -187,7 +194,7 @@ def score_partition(setting: Setting, name: str, source: str, step: Step) -> Out
     spec = setting.experiment.scorers[name]
     texts = texts_of(setting, source, step.partition)
     if isinstance(spec, OpenClipScorer) and spec.pool_scores and source == RAW:
-        values = metadata_scores(_metadata_folder(setting), spec.pool_scores, texts["uid"])
+        values = metadata_scores(metadata_folder(setting), spec.pool_scores, texts["uid"])
         rows = texts.drop("text").with_columns(score=pl.Series(values, dtype=pl.Float32))
     else:
         embeddings = setting.workspace.tables.read(
@@ -237,7 +244,7 @@ def score_texts(
         place = dict(zip(distinct, range(len(distinct)), strict=True))
         vectors = scorer.embed_texts(distinct.to_list())
         index = np.fromiter((place[text] for text in part["text"]), dtype=np.int64)
-        scores[part["row"].to_numpy()] = cosines(_vectors(part["embedding"]), vectors[index])
+        scores[part["row"].to_numpy()] = cosines(vectors_of(part["embedding"]), vectors[index])
         step.progress(min(start + TEXTS_AT_ONCE, pairs.height) / pairs.height)
     values = pl.Series("score", scores, dtype=pl.Float32).fill_nan(None)
     return joined.select("shard", "uid", "candidate").with_columns(values)
@@ -255,7 +262,8 @@ def best_scores(rows: pl.DataFrame) -> pl.Series:
     return rows.group_by("uid").agg(pl.col("score").max())["score"].drop_nulls()
 
 
-def _vectors(packed: pl.Series) -> NDArray[np.float32]:
+def vectors_of(packed: pl.Series) -> NDArray[np.float32]:
+    """Embeddings of the table `image_embeddings` as an array of shape (n, dimension)."""
     joined = b"".join(packed)
     return np.frombuffer(joined, dtype="<f2").reshape(len(packed), -1).astype(np.float32)
 

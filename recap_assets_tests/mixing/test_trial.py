@@ -2,7 +2,7 @@ import polars as pl
 import pytest
 
 from recap_assets.mixing.selection import realise, select
-from recap_assets.mixing.trial import TRIAL_SCHEMA, try_mixes
+from recap_assets.mixing.trial import TRIAL_SCHEMA, Part, try_mixes
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.loading import parse_experiment
 from recap_assets_tests.mixing.pools import noisy_pool, uid_of, views_of
@@ -63,10 +63,10 @@ def trial(pools, n_parts, *, with_text=True):
         kept = frame.filter(pl.col("shard") % n_parts == i)
         return kept if with_text else kept.drop("text")
 
-    partitions = ({name: part(pool, i) for name, pool in pools.items()} for i in range(n_parts))
-    return try_mixes(
-        experiment(), lambda scorer, source: views_of(pools[scorer])(source), partitions, SETS
+    parts = (
+        Part({name: part(pool, i) for name, pool in pools.items()}, SETS) for i in range(n_parts)
     )
+    return try_mixes(experiment(), lambda scorer, source: views_of(pools[scorer])(source), parts)
 
 
 @pytest.mark.parametrize("n_parts", [1, 3])

@@ -37,6 +37,7 @@ BUILT_IN_CRON: dict[Stage, str] = {
     "captions": "0 2 * * *",
     "scores": "15 * * * *",
     "diversity": "30 * * * *",
+    "sets": "40 * * * *",
     "mixes": "45 * * * *",
     "training": "0 4 * * *",
     "evaluation": "0 6 * * *",

@@ -1,0 +1,1 @@
+"""DataComp's filters: which samples are in a computed set of uids, and why others are not."""
