@@ -144,7 +144,7 @@ def _shape(spec: BasicFilter) -> tuple[Requirement, ...]:
             longer / shorter <= spec.max_aspect,
             lambda row: (
                 f"{row['width']} x {row['height']} pixels, "
-                f"{_aspect(row):.3g} : 1; at most {spec.max_aspect:g} : 1 is asked for"
+                f"{_aspect(row):.4g} : 1; at most {spec.max_aspect:g} : 1 is asked for"
             ),
         ),
     )

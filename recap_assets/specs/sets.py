@@ -4,9 +4,9 @@ The numbers that are defaults here are those of DataComp's `baselines.py`. What 
 alone needs no set: `top` and `at_least` of a mix are its clip_score filter, `all` its intersection.
 """
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
 
 from recap_assets.specs.base import Name, Spec
 
@@ -111,15 +111,17 @@ class Laion2b(_TextRule):
         "(clip_b32_similarity_score).",
     )
 
-    @model_validator(mode="after")
-    def _one_score(self) -> Self:
-        if (self.scorer is None) == (self.pool_scores is None):
+    @field_validator("pool_scores")
+    @classmethod
+    def _one_score(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if "scorer" in info.data and (info.data["scorer"] is None) == (value is None):
             msg = "name either a `scorer` or a metadata column as `pool_scores`"
             raise ValueError(msg)
-        if self.pool_scores is not None and self.source != _RAW:
-            msg = f"the metadata's scores are those of the raw text, not of {self.source!r}"
+        source = info.data.get("source", _RAW)
+        if value is not None and source != _RAW:
+            msg = f"the metadata's scores are those of the raw text, not of {source!r}"
             raise ValueError(msg)
-        return self
+        return value
 
 
 class TextBased(_TextRule):

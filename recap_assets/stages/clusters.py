@@ -19,7 +19,7 @@ from recap_assets.stages import scores, text_facts
 from recap_assets.stages.setting import Setting
 from recap_assets.stages.stored import StoredRows
 from recap_assets.stages.target_images import (
-    MISSING,
+    UNREADABLE,
     TargetError,
     target_dependencies,
     target_embeddings,
@@ -147,7 +147,7 @@ def _given(path: Path) -> NDArray[np.float32]:
 
 
 def _file_version(path: Path) -> str:
-    return version_of({}, str(path), is_local=True) if path.is_file() else MISSING
+    return version_of({}, str(path), is_local=True) if path.is_file() else UNREADABLE
 
 
 def _targets_node(setting: Setting, name: str, spec: ImageBased) -> Node:

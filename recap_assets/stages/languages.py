@@ -71,7 +71,7 @@ def told_version(identifier: Identifier) -> str:
     try:
         return identifier_version(identifier)
     except ModelFileError:
-        return "missing"
+        return "unreadable"
 
 
 def first_texts(

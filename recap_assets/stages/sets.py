@@ -24,7 +24,7 @@ from recap_assets.specs.tables import CLIP_SCORES, UID_SETS
 from recap_assets.stages import clusters, languages, scores
 from recap_assets.stages.setting import Setting
 from recap_assets.stages.stored import StoredRows
-from recap_assets.stages.target_images import MISSING
+from recap_assets.stages.target_images import UNREADABLE
 from recap_assets.stages.text_facts import dependencies_of, facts_of
 
 VERSION = 1
@@ -95,7 +95,7 @@ def _wordnet_version(spec: TextBased) -> str:
         return files_hash([*wordnet_files(spec.wordnet), Path(spec.synsets)])
     except OSError:
         # Told in words when a partition is computed.
-        return MISSING
+        return UNREADABLE
 
 
 def filter_partition(setting: Setting, name: str, step: Step) -> Outcome:

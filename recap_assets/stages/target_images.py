@@ -1,7 +1,7 @@
 """Embeddings of the images that an image-based set is to be near to."""
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -26,7 +26,8 @@ from recap_assets.stages.setting import Setting
 ROWS_AT_ONCE = 8_192
 IMAGES_AT_ONCE = 256
 LIMITS = ImageLimits()
-MISSING = "missing"
+UNREADABLE = "unreadable"
+"""Version of files that are not there: computing says so in words, and planning goes on."""
 
 
 class TargetError(ValueError):
@@ -53,7 +54,7 @@ def what_embeds(setting: Setting, spec: ImageBased) -> dict[str, object]:
 
 
 def target_version(setting: Setting, spec: ImageBased) -> str:
-    """Changes whenever the target's files may have changed; `missing` where there are none."""
+    """Changes whenever the target's files may have changed; `unreadable` where there are none."""
     target = spec.target
     if isinstance(target, TargetTask):
         task = setting.experiment.evaluation.tasks[target.task]
@@ -65,7 +66,7 @@ def target_version(setting: Setting, spec: ImageBased) -> str:
     try:
         files = _arrays(target) if isinstance(target, TargetEmbeddings) else _images(target)
     except TargetError:
-        return MISSING
+        return UNREADABLE
     return fingerprint_of(*(f"{path} {version_of({}, str(path), is_local=True)}" for path in files))
 
 
@@ -84,7 +85,7 @@ def target_embeddings(
                 for start in range(0, len(array), ROWS_AT_ONCE):
                     yield array[start : start + ROWS_AT_ONCE], 0
         case TargetImages():
-            yield from _embedded(setting, spec, _image_batches(spec.target))
+            yield from _embedded(setting, spec, _image_batches(_images(spec.target)))
         case TargetTask():
             yield from _embedded(setting, spec, _task_batches(setting, spec.target.task))
 
@@ -101,8 +102,7 @@ def _embedded(
         yield scorer.embed_images(images) if images else vectors, n_unreadable
 
 
-def _image_batches(target: TargetImages) -> Iterator[tuple[Batch, int]]:
-    files = _images(target)
+def _image_batches(files: Sequence[Path]) -> Iterator[tuple[Batch, int]]:
     for start in range(0, len(files), IMAGES_AT_ONCE):
         part = files[start : start + IMAGES_AT_ONCE]
         images = [image for path in part if (image := _decoded(path)) is not None]
