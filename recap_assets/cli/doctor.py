@@ -20,6 +20,7 @@ from recap_assets.specs.pool import (
     WebDatasetCorpus,
     WebDatasetPool,
 )
+from recap_assets.specs.sets import TextBased, UidFile, text_rule
 from recap_assets.specs.sources import EmbeddedSource, OpenAISource, Source, TransformersSource
 from recap_assets.storage.object_store import prove_conditional_put
 from recap_assets.storage.tables import StorageError
@@ -39,7 +40,7 @@ def run_doctor(path: Path, settings: tuple[str, ...]) -> int:
         return 1
     click.echo(f"ok     {path}: experiment {experiment.name!r} is well formed")
     n_wrong = 0
-    for check in (_pool, _corpora, _evaluation_sets, _models, _lexicon, _storage, _tables):
+    for check in (_pool, _corpora, _evaluation_sets, _models, _lexicon, _sets, _storage, _tables):
         for good, text in check(experiment):
             click.echo(f"{'ok    ' if good else 'wrong '} {text}")
             n_wrong += not good
@@ -204,6 +205,26 @@ def _lexicon(experiment: Experiment) -> Iterator[Finding]:
     nouns = experiment.diversity.nouns
     if nouns != "embedded" and not Path(nouns).is_file():
         yield False, f"diversity.nouns: there is no file {nouns}"
+
+
+def _sets(experiment: Experiment) -> Iterator[Finding]:
+    from recap_assets.engines.errors import ModelFileError
+    from recap_assets.engines.loading import load_identifier
+    from recap_assets.filtering.wordnet import load_synsets, load_wordnet
+    from recap_assets.mixing.uids import read_subset
+
+    rules = [text_rule(spec) for spec in experiment.sets.values()]
+    for name in dict.fromkeys(rule.identifier for rule in rules if rule and rule.language):
+        spec = experiment.identifiers[name]
+        loader: Callable[[], object] = lambda spec=spec: load_identifier(spec)  # noqa: E731
+        yield _tried(f"languages.{name}", spec.kind, loader, ModelFileError)
+    for name, spec in experiment.sets.items():
+        if isinstance(spec, UidFile):
+            loader = lambda spec=spec: read_subset(spec.uids)  # noqa: E731
+            yield _tried(f"sets.{name}", spec.uids, loader, ValueError)
+        elif isinstance(spec, TextBased):
+            loader = lambda spec=spec: (load_wordnet(spec.wordnet), load_synsets(spec.synsets))  # noqa: E731
+            yield _tried(f"sets.{name}", spec.wordnet, loader, ValueError)
 
 
 def _storage(experiment: Experiment) -> Iterator[Finding]:

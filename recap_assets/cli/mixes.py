@@ -7,8 +7,12 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
+from recap_assets.cli.tracing import copy_receipts
 from recap_assets.defs.session import Session
+from recap_assets.orchestration.planner import plan
+from recap_assets.orchestration.records import RememberedRecords
 from recap_assets.specs.tables import CLIP_SCORES, DIVERSITY_SUMMARY
+from recap_assets.stages import sets
 from recap_assets.stages.mix_diversity import unique_trigrams_of_trial
 from recap_assets.stages.mixes import trial
 
@@ -19,6 +23,7 @@ def print_trial(session: Session, *, as_json: bool) -> None:
     if tables.version(CLIP_SCORES) is None:
         msg = "there are no scores yet: run `recap build` first; `mix try` only counts"
         raise click.ClickException(msg)
+    _warn_of_sets(session)
     diversity = unique_trigrams_of_trial(session.setting)
     rows = trial(session.setting).join(diversity, on="mix", how="left")
     if as_json:
@@ -30,6 +35,19 @@ def print_trial(session: Session, *, as_json: bool) -> None:
     sources = tables.read(DIVERSITY_SUMMARY)
     if not sources.is_empty():
         console.print(_diversity(sources))
+
+
+def _warn_of_sets(session: Session) -> None:
+    """Say which computed sets are not as the file asks: they are counted as they were built."""
+    computed = {sets.asset(name) for name in sets.computed_sets(session.setting)}
+    if not computed:
+        return
+    current = plan(session.graph, RememberedRecords(copy_receipts(session)))
+    stale = sorted(computed & {entry.asset for entry in current.to_build})
+    if stale:
+        wanted = " ".join(f"-s {asset}" for asset in stale)
+        msg = f"Counted with sets as they were built last; out of date: `recap build {wanted}`"
+        click.echo(msg, err=True)
 
 
 def _table(rows: pl.DataFrame) -> Table:

@@ -9,7 +9,7 @@ from recap_assets.engines.errors import ModelFileError
 from recap_assets.engines.languages.versions import identifier_version
 from recap_assets.orchestration.graph import Dependency, Node, Outcome, Step
 from recap_assets.reporting.previews import preview_markdown
-from recap_assets.specs.base import deciding
+from recap_assets.specs.base import deciding, fingerprint_of
 from recap_assets.specs.experiment import RAW
 from recap_assets.specs.sets import Cld3Identifier, Identifier, text_rule
 from recap_assets.specs.tables import TEXT_LANGUAGES
@@ -67,9 +67,9 @@ def what_decides(identifier: Identifier) -> Mapping[str, object]:
 
 
 def told_version(identifier: Identifier) -> str:
-    """Library and model; a missing one is told when a partition is computed, not when planning."""
+    """Hash of library and model; what is missing is told when computing, not when planning."""
     try:
-        return identifier_version(identifier)
+        return fingerprint_of(identifier_version(identifier))
     except ModelFileError:
         return "unreadable"
 

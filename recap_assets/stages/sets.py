@@ -20,7 +20,7 @@ from recap_assets.specs.sets import (
     UidFile,
     text_rule,
 )
-from recap_assets.specs.tables import CLIP_SCORES, UID_SETS
+from recap_assets.specs.tables import CLIP_SCORES, CLUSTER_CENTROIDS, UID_SETS
 from recap_assets.stages import clusters, languages, scores
 from recap_assets.stages.setting import Setting
 from recap_assets.stages.stored import StoredRows
@@ -183,6 +183,9 @@ def _read_once(path: Path, _size: int, _modified: int) -> pl.Series:
 def why_not(setting: Setting, name: str, partition: str, uid: bytes) -> list[str]:
     """In words, what keeps an image out of a computed set; nothing where nothing does."""
     spec = computed_sets(setting)[name]
+    clustered = setting.workspace.tables.has(CLUSTER_CENTROIDS, {"set": name})
+    if isinstance(spec, ImageBased) and not clustered:
+        return [f"{asset(name)} is not built"]
     facts = _facts(setting, name, spec, partition, uid)
     if facts.is_empty():
         return ["the pool set the sample aside"]

@@ -120,3 +120,14 @@ def test_a_bucket_that_would_lose_commits(
     assert done.exit_code == 1
     (line,) = wrong(done.output)
     assert line.startswith("tables s3://bucket/tiny: the store wrote a key that was there already")
+
+
+def test_what_the_sets_need_is_looked_for(recap: Recap, written: Written, tmp_path: Path) -> None:
+    text = {"kind": "text_based", "wordnet": str(tmp_path), "synsets": "none.txt"}
+    sets = {"basic": {"kind": "basic"}, "text": text, "file": {"uids": str(tmp_path / "no.npy")}}
+    done = recap("--experiment", written(sets=sets), "doctor")
+    assert "languages.fasttext: fasttext loads" in done.output
+    told = dict(line.split(": ", 1) for line in wrong(done.output))
+    assert "index.noun: cannot be read" in told["sets.text"]
+    assert "no.npy: not a set of uids" in told["sets.file"]
+    assert len(told) == 2

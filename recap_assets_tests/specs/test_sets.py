@@ -1,7 +1,7 @@
 import pytest
 
 from recap_assets.specs.experiment import Experiment
-from recap_assets.specs.loading import ExperimentError
+from recap_assets.specs.loading import SHIPPED, ExperimentError, load_experiment
 from recap_assets.specs.sets import BasicFilter, ImageBased, TargetTask, UidFile
 from recap_assets_tests.tiny import tiny_experiment
 
@@ -78,3 +78,16 @@ def test_a_declared_identifier_replaces_the_one_of_its_name():
 def test_nonsense_is_refused_where_it_stands(changes, words):
     with pytest.raises(ExperimentError, match=words):
         tiny_experiment(**changes)
+
+
+def test_the_shipped_baselines_are_whole_with_wordnet_as_well(tmp_path):
+    text = (SHIPPED / "datacomp_baselines.yaml").read_text()
+    baselines = {
+        "no_filter", "basic_filter", "clip_l14_30", "clip_b32_threshold", "laion2b", "image_based",
+        "image_based_and_clip_l14_30",
+    }  # fmt: skip
+    assert set(load_experiment(SHIPPED / "datacomp_baselines.yaml").mixes) == baselines
+    for line in ("text_based:", "  scorer: l14", "  rules: [{use: raw, where: {in_set: text"):
+        text = text.replace(f"  # {line}", f"  {line}")
+    (tmp_path / "e.yaml").write_text(text)
+    assert set(load_experiment(tmp_path / "e.yaml").mixes) == {*baselines, "text_based"}

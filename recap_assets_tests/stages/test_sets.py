@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +183,25 @@ def test_an_image_is_told_what_keeps_it_out(world: World) -> None:
     uid = bytes.fromhex(uid_of(3))
     assert why_not(bench.setting, "basic", "00000", uid) == []
     assert why_not(bench.setting, "basic", "00001", uid) == ["the pool set the sample aside"]
+
+
+def test_before_a_set_is_built_that_is_what_is_told(world: World) -> None:
+    bench = world.bench({"image": image_set(world)})
+    bench.build("pool", "scores")
+    uid = bytes.fromhex(uid_of(3))
+    assert why_not(bench.setting, "image", "00000", uid) == ["uid_sets/image is not built"]
+
+
+def test_versions_from_outside_are_what_dagster_takes_as_tags(world: World) -> None:
+    text = {"kind": "text_based", "wordnet": "nowhere", "synsets": "nothing.txt"}
+    sets = {
+        "basic": {"kind": "basic"}, "laion": {"kind": "laion2b", "scorer": "clip"}, "text": text,
+        "image": image_set(world), "given": image_set(world, centroids="nowhere.npy"),
+    }  # fmt: skip
+    nodes = world.bench(sets).graph.nodes.values()
+    told = [node.outside("") for node in nodes if node.outside and node.stage == "sets"]
+    assert len(told) == 6
+    assert all(re.fullmatch(r"[A-Za-z0-9_.-]{1,63}", version) for version in told)
 
 
 def test_a_trial_counts_computed_sets_and_files(world: World) -> None:
