@@ -6,7 +6,9 @@ Each requirement is an expression on a frame of facts, a row a sample:
 - `n_words`, `n_tokens`, `n_characters` of the text; `names_entity`: WordNet's answer;
 - `width`, `height`: of the original image, in pixels;
 - `score`: null where there is none;
-- `cluster`: the nearest centroid; null where there is no embedding; `in_target`.
+- `cluster`: the nearest centroid; null where there is no embedding; `in_target`;
+- `image_score`: of the image alone; null where there is none;
+- `kept`: the sample that stands for all that share its image; null where it shares it with none.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,9 +22,11 @@ from recap_assets.specs.sets import (
     CaptionRule,
     ComputedSet,
     ImageBased,
+    ImageScoreRule,
     Laion2b,
     NoFilter,
     TextBased,
+    Unique,
 )
 
 NO_TEXT = "no_text"
@@ -49,20 +53,25 @@ def requirements_of(spec: ComputedSet) -> tuple[Requirement, ...]:
     """What the set asks of a sample, in the order in which reasons are given."""
     match spec:
         case NoFilter():
-            return ()
+            found: tuple[Requirement, ...] = ()
         case BasicFilter():
-            return (
+            found = (
                 *_text(spec),
                 _more("word", "n_words", spec.more_than_words),
                 _more("character", "n_characters", spec.more_than_characters),
                 *_shape(spec),
             )
         case Laion2b():
-            return (*_text(spec), _score(spec.threshold))
+            found = (*_text(spec), _score(spec.threshold))
         case TextBased():
-            return (*_text(spec), _entity())
+            found = (*_text(spec), _entity())
         case ImageBased():
-            return (*caption_requirements(spec.captions), *_cluster())
+            found = (*caption_requirements(spec.captions), *_cluster())
+        case Unique():
+            found = (_kept(),)
+        case ImageScoreRule():
+            found = _image_score(spec)
+    return found
 
 
 def caption_requirements(rule: CaptionRule | None) -> tuple[Requirement, ...]:
@@ -171,6 +180,40 @@ def _entity() -> Requirement:
         "no_entity",
         pl.col("names_entity"),
         lambda _: "no word of it has its first synset among those asked for",
+    )
+
+
+def _image_score(spec: ImageScoreRule) -> tuple[Requirement, ...]:
+    score = pl.col("image_score")
+    there = Requirement("no_image_score", score.is_not_null(), lambda _: "its image has no score")
+    bounds: list[Requirement] = []
+    # As with other scores: a number in the file is compared as a float32.
+    if (least := spec.at_least) is not None:
+        holds = score >= pl.lit(least, dtype=pl.Float32)
+        bounds.append(
+            Requirement(
+                "low_image_score",
+                holds,
+                lambda row: f"{spec.scorer} gives it {row['image_score']:.4f} < {least:g}",
+            )
+        )
+    if (most := spec.at_most) is not None:
+        holds = score <= pl.lit(most, dtype=pl.Float32)
+        bounds.append(
+            Requirement(
+                "high_image_score",
+                holds,
+                lambda row: f"{spec.scorer} gives it {row['image_score']:.4f} > {most:g}",
+            )
+        )
+    return (there, *bounds)
+
+
+def _kept() -> Requirement:
+    return Requirement(
+        "duplicate",
+        pl.col("kept").is_null() | (pl.col("kept") == pl.col("uid")),
+        lambda row: f"its image is that of {row['kept'].hex()}, which is kept",
     )
 
 

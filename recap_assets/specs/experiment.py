@@ -28,9 +28,11 @@ from recap_assets.specs.sets import (
     BUILT_IN_IDENTIFIERS,
     Identifier,
     ImageBased,
+    ImageScoreRule,
     Laion2b,
     TargetTask,
     UidSet,
+    Unique,
     text_rule,
 )
 from recap_assets.specs.sources import EmbeddedSource, Source
@@ -237,8 +239,10 @@ class Experiment(Spec):
                 at = f"{where}.captions" if isinstance(spec, ImageBased) else where
                 yield from _unknown(f"{at}.source", rule.source, self.source_names)
                 yield from _unknown(f"{at}.identifier", rule.identifier, self.identifiers)
-            if isinstance(spec, ImageBased | Laion2b) and spec.scorer is not None:
+            if isinstance(spec, ImageBased | Laion2b | Unique) and spec.scorer is not None:
                 yield from _unknown(f"{where}.scorer", spec.scorer, self.scorers)
+            if isinstance(spec, ImageScoreRule):
+                yield from _unknown(f"{where}.scorer", spec.scorer, self.image_scorers)
             if isinstance(spec, Laion2b) and spec.pool_scores and not self._has_metadata:
                 yield f"{where}.pool_scores: `pool.metadata`, which would hold them, is not set"
             if isinstance(spec, ImageBased) and isinstance(spec.target, TargetTask):

@@ -4,9 +4,9 @@ The numbers that are defaults here are those of DataComp's `baselines.py`. What 
 alone needs no set: `top` and `at_least` of a mix are its clip_score filter, `all` its intersection.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
+from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
 from recap_assets.specs.base import Name, Spec
 
@@ -226,7 +226,62 @@ class ImageBased(Spec):
         return value
 
 
-_KINDS = ("file", "no_filter", "basic", "laion2b", "text_based", "image_based")
+class Unique(Spec):
+    """One sample of each group that shows the same image."""
+
+    kind: Literal["unique"]
+    by: Literal["sha256", "perceptual", "embedding"] = Field(
+        description="Equal bytes, nearly equal 64-bit DCT hashes, or nearly equal embeddings."
+    )
+    bits: int = Field(
+        default=6, ge=0, le=15, description="perceptual: bits in which the hashes may differ."
+    )
+    scorer: Name | None = Field(
+        default=None, description="embedding: whose image embeddings are compared."
+    )
+    cosine: float = Field(
+        default=0.95, ge=-1, le=1, description="embedding: least cosine of a pair that is alike."
+    )
+    clusters: int = Field(
+        default=1,
+        gt=0,
+        description="embedding: k-means clusters within which images are compared, as SemDeDup "
+        "does; 1 compares every pair.",
+    )
+    seed: int = Field(default=0, description="Of k-means.")
+    keep: Literal["largest", "first"] = Field(
+        default="largest",
+        description="Which one of a group stays: the image with the most pixels (the original's "
+        "where they are known), or the one with the lowest uid, which also breaks ties.",
+    )
+
+    @model_validator(mode="after")
+    def _has_scorer(self) -> Self:
+        if (self.by == "embedding") != (self.scorer is not None):
+            msg = "by: embedding names a `scorer`, and nothing else does"
+            raise ValueError(msg)
+        return self
+
+
+class ImageScoreRule(Spec):
+    """Images by a score of their own: aesthetic enough, safe, without a watermark."""
+
+    kind: Literal["image_score"]
+    scorer: Name = Field(description="One of `image_scorers`.")
+    at_least: float | None = Field(default=None, description="Smallest score of a member.")
+    at_most: float | None = Field(default=None, description="Greatest score of a member.")
+
+    @model_validator(mode="after")
+    def _has_a_bound(self) -> Self:
+        if self.at_least is None and self.at_most is None:
+            msg = "name `at_least`, `at_most` or both"
+            raise ValueError(msg)
+        return self
+
+
+_KINDS = (
+    "file", "no_filter", "basic", "laion2b", "text_based", "image_based", "unique", "image_score",
+)  # fmt: skip
 
 
 def _set_tag(value: Any) -> str | None:  # noqa: ANN401 - pydantic hands over whatever was written
@@ -238,7 +293,7 @@ def _set_tag(value: Any) -> str | None:  # noqa: ANN401 - pydantic hands over wh
     return kind if isinstance(kind, str) and kind in _KINDS else None
 
 
-ComputedSet = NoFilter | BasicFilter | Laion2b | TextBased | ImageBased
+ComputedSet = NoFilter | BasicFilter | Laion2b | TextBased | ImageBased | Unique | ImageScoreRule
 
 UidSet = Annotated[
     Annotated[UidFile, Tag("file")]
@@ -246,7 +301,9 @@ UidSet = Annotated[
     | Annotated[BasicFilter, Tag("basic")]
     | Annotated[Laion2b, Tag("laion2b")]
     | Annotated[TextBased, Tag("text_based")]
-    | Annotated[ImageBased, Tag("image_based")],
+    | Annotated[ImageBased, Tag("image_based")]
+    | Annotated[Unique, Tag("unique")]
+    | Annotated[ImageScoreRule, Tag("image_score")],
     Discriminator(
         _set_tag,
         custom_error_type="uid_set",

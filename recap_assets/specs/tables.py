@@ -326,6 +326,18 @@ TARGET_CLUSTERS = Table(
     order=("cluster",),
 )
 
+DUPLICATES = Table(
+    "duplicates",
+    "Samples that share their image with others, for every set of unique images.",
+    {
+        "set": _SET,
+        "uid": _UID,
+        "kept": Column(pl.Binary, "uid of the sample of its group that is kept; its own or not."),
+    },
+    slices=("set",),
+    order=("uid",),
+)
+
 UID_SETS = Table(
     "uid_sets",
     "The members of every computed set of uids.",
@@ -596,6 +608,7 @@ TABLES = {
         TEXT_LANGUAGES,
         CLUSTER_CENTROIDS,
         TARGET_CLUSTERS,
+        DUPLICATES,
         UID_SETS,
         DIVERSITY_STATISTICS,
         DIVERSITY_SUMMARY,

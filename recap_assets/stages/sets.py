@@ -15,13 +15,21 @@ from recap_assets.specs.base import deciding
 from recap_assets.specs.sets import (
     ComputedSet,
     ImageBased,
+    ImageScoreRule,
     Laion2b,
     TextBased,
     UidFile,
+    Unique,
     text_rule,
 )
-from recap_assets.specs.tables import CLIP_SCORES, CLUSTER_CENTROIDS, UID_SETS
-from recap_assets.stages import clusters, languages, scores
+from recap_assets.specs.tables import (
+    CLIP_SCORES,
+    CLUSTER_CENTROIDS,
+    DUPLICATES,
+    IMAGE_SCORES,
+    UID_SETS,
+)
+from recap_assets.stages import clusters, duplicates, image_scores, languages, scores
 from recap_assets.stages.setting import Setting
 from recap_assets.stages.stored import StoredRows
 from recap_assets.stages.target_images import UNREADABLE
@@ -31,9 +39,10 @@ VERSION = 1
 STAGE = "sets"
 SECONDS = 0.5
 
-# Files count by their content, and what decides the clusters by the clusters.
+# Files count by their content, and what decides clusters and duplicates by those.
 _DECIDED_ELSEWHERE = (
     "wordnet", "synsets", "centroids", "target", "clusters", "iterations", "sample", "seed",
+    "by", "bits", "cosine", "keep",
 )  # fmt: skip
 
 
@@ -76,6 +85,10 @@ def _dependencies(name: str, spec: ComputedSet) -> Iterator[Dependency]:
     yield from dependencies_of(text_rule(spec))
     if isinstance(spec, Laion2b) and spec.scorer is not None:
         yield Dependency(scores.scores_asset(spec.scorer, spec.source), "same")
+    if isinstance(spec, ImageScoreRule):
+        yield Dependency(image_scores.asset(spec.scorer), "same")
+    if isinstance(spec, Unique):
+        yield Dependency(duplicates.asset(name), "all")
     if isinstance(spec, ImageBased):
         yield Dependency(scores.embeddings_asset(spec.scorer), "same")
         yield Dependency(clusters.centroids_asset(name), "all")
@@ -128,6 +141,15 @@ def _facts(
     match spec:
         case Laion2b():
             return _with_scores(setting, spec, facts, partition)
+        case ImageScoreRule():
+            scored = setting.workspace.tables.read(
+                IMAGE_SCORES, scorer=spec.scorer, partition=partition
+            )
+            found = scored.select("uid", image_score="score")
+            return facts.join(found, on="uid", how="left", maintain_order="left")
+        case Unique():
+            found = setting.workspace.tables.read(DUPLICATES, set=name).select("uid", "kept")
+            return facts.join(found, on="uid", how="left", maintain_order="left")
         case ImageBased():
             embeddings = clusters.embeddings_of(setting, spec.scorer, partition, uid)
             if uid is None:

@@ -3,13 +3,17 @@
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from safetensors.numpy import save_file
 
 from recap_assets.specs.loading import ExperimentError
 from recap_assets.specs.tables import IMAGE_EMBEDDINGS, IMAGE_SCORES, RAW_POOL, is_usable
+from recap_assets.stages.sets import members_of, why_not
 from recap_assets_tests.engines.scoring.test_classifier import save_classifier
 from recap_assets_tests.tiny import Bench, tiny_experiment
+
+LIMIT = 0.5
 
 
 def test_images_are_scored_once_whatever_their_texts(tmp_path: Path) -> None:
@@ -38,6 +42,24 @@ def test_images_are_scored_once_whatever_their_texts(tmp_path: Path) -> None:
     unsafe = tables.read(IMAGE_SCORES, scorer="unsafe")["score"]
     assert unsafe.is_between(0, 1).all()
     assert bench.build("scores") == []
+    middle = float(np.median(found))
+    sets = {
+        "safe": {"kind": "image_score", "scorer": "unsafe", "at_most": LIMIT},
+        "pretty": {"kind": "image_score", "scorer": "aesthetic", "at_least": middle},
+    }
+    with_sets = tiny_experiment(image_scorers=scorers, sets=sets)
+    bench = Bench(tmp_path / "data", with_sets, bench.memory)
+    bench.build("sets")
+    safe, pretty = members_of(bench.setting, "safe"), members_of(bench.setting, "pretty")
+    by_unsafe = tables.read(IMAGE_SCORES, scorer="unsafe")
+    assert set(safe) == set(by_unsafe.filter(pl.col("score") <= LIMIT)["uid"])
+    values = zip(embedded["uid"], found, strict=True)
+    assert set(pretty) == {uid for uid, value in values if value >= np.float32(middle)}
+    assert 0 < len(pretty) < 60
+    left_out = next(uid for uid in embedded["uid"] if uid not in set(pretty))
+    place = tables.read(RAW_POOL).filter(pl.col("uid") == pl.lit(left_out))["partition"].item()
+    (why,) = why_not(bench.setting, "pretty", place, left_out)
+    assert why.startswith("aesthetic gives it")
     gone = Bench(tmp_path / "data", tiny_experiment(), bench.memory)
     left = {one.asset: one for one in gone.graph.leaving()}
     assert {"image_scores/aesthetic", "image_scores/unsafe"} <= set(left)

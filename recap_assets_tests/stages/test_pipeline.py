@@ -24,8 +24,8 @@ def test_every_table_is_filled(bench: Bench) -> None:
     empty = {name for name, table in t.TABLES.items() if tables.read(table).is_empty()}
     of_runs = {"lineage", "experiments"}  # there are none here
     where_asked_for = {
-        "caption_metrics", "download_failures", "image_scores", "import_reports",
-        "imported_captions",
+        "caption_metrics", "cluster_centroids", "download_failures", "duplicates", "image_scores",
+        "import_reports", "imported_captions", "target_clusters", "text_languages", "uid_sets",
     }  # fmt: skip
     assert empty == of_runs | where_asked_for
 
