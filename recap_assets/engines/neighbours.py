@@ -1,6 +1,7 @@
 """All pairs of near neighbours: of perceptual hashes and of embeddings, by faiss on the CPU."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import faiss  # pyright: ignore[reportMissingTypeStubs]
 import numpy as np
@@ -10,6 +11,9 @@ HASH_BITS = 64
 _BANDS = 4
 _BAND_BITS = HASH_BITS // _BANDS
 _QUERIES_AT_ONCE = 4_096
+
+_Index = Any
+"""Of faiss: its binary and its float indexes have no common type."""
 
 
 def hash_pairs(hashes: NDArray[np.int64], distance: int) -> NDArray[np.int64]:
@@ -55,15 +59,13 @@ def embedding_pairs(vectors: NDArray[np.float32], cosine: float) -> NDArray[np.i
     return _pairs(index, rows, float(np.nextafter(np.float32(cosine), np.float32(-2))))
 
 
-def _pairs(index: faiss.Index, rows: NDArray[np.generic], radius: float) -> NDArray[np.int64]:
+def _pairs(index: _Index, rows: NDArray[np.generic], radius: float) -> NDArray[np.int64]:
     found = list(_blocks(index, rows, radius))
     pairs = np.unique(np.concatenate(found), axis=0) if found else np.empty((0, 2), np.int64)
     return pairs.astype(np.int64)
 
 
-def _blocks(
-    index: faiss.Index, rows: NDArray[np.generic], radius: float
-) -> Iterator[NDArray[np.int64]]:
+def _blocks(index: _Index, rows: NDArray[np.generic], radius: float) -> Iterator[NDArray[np.int64]]:
     for first in range(0, len(rows), _QUERIES_AT_ONCE):
         limits, _, others = index.range_search(rows[first : first + _QUERIES_AT_ONCE], radius)
         ones = np.repeat(np.arange(len(limits) - 1), np.diff(limits.astype(np.int64))) + first
