@@ -35,6 +35,10 @@ class PrefixState:
         """Keep `rows`, in that order."""
         self.features, self.ids = self.features[rows], self.ids[rows]
 
+    def reorder(self, rows: Tensor) -> None:
+        """`select` for rows of the same image."""
+        self.ids = self.ids[rows]
+
 
 class Coca:
     """CoCa: the text tower reads the caption so far, the decoder attends from it to the image."""
@@ -63,6 +67,10 @@ class Coca:
     def encode(self, pixels: Tensor) -> Tensor:
         """Outputs of the captioning half of the attentional pooler."""
         return self.model(pixels.to(self.device, self.dtype))["image_embs"]
+
+    def unconditional(self, features: Tensor) -> Tensor:
+        """Zeros, a substitute of ours: CoCa was not trained to write without an image."""
+        return torch.zeros_like(features)
 
     def start(self, features: Tensor) -> tuple[Tensor, PrefixState]:
         """From the start mark alone."""

@@ -1,85 +1,97 @@
-"""From a captioning model to a `Captioner`: batches, the decoding loop, dropping finished rows."""
+"""From a captioning model to a `Captioner`: batches of images, and captions out of tokens."""
 
-from collections.abc import Sequence
-from typing import Generic, Protocol, TypeVar, runtime_checkable
+from collections.abc import Iterator, Sequence
+from typing import Generic
 
 import torch
 from torch import Tensor
 
+from recap_assets.engines.captioning.beams import search_beams
+from recap_assets.engines.captioning.guidance import Steps, steps_of
+from recap_assets.engines.captioning.model import CaptionModel, S, State
 from recap_assets.engines.captioning.sampling import TokenSampler
+from recap_assets.engines.captioning.writing import Written, write_rows
 from recap_assets.engines.devices import padded_count
 from recap_assets.engines.errors import ModelFileError
 from recap_assets.engines.protocols import Caption, Image
 from recap_assets.specs.decoding import Decoding
 
-_COMPACT_BELOW = 0.75
-"""Finished rows are dropped when the rest, padded, is less than this share of what is computed:
-each time copies the whole key-value cache."""
+__all__ = ["CaptionModel", "CaptionWriter", "SamplingCaptioner", "State"]
+
+NO_OTHER_BEAM = "no_other_beam"
+"""Why a candidate is missing: all beams that are left read like one that was taken."""
 
 
-class State(Protocol):
-    """What a model keeps between two tokens, for every row of the batch."""
+class CaptionWriter(Generic[S]):
+    """Features of images to captions, by any strategy of decoding.
 
-    def select(self, rows: Tensor) -> None:
-        """Keep `rows`, in that order; a row may be named more than once."""
-        ...
+    Args:
+        model: The model; its bits must not depend on neighbours within a padded batch.
+        decoding: How tokens are chosen.
+        candidates: Captions of each image; at most `beams` where beams are searched.
 
-
-S = TypeVar("S", bound=State)
-
-
-class CaptionModel(Protocol[S]):
-    """A model that writes a caption token by token."""
-
-    device: torch.device
-    eos: Sequence[int]
-    vocabulary: int
-    room: int
-    """Most tokens of a caption that the model has positions for."""
-
-    def prepare(self, image: Image) -> Tensor:
-        """The image as the model takes it, float32 of shape (3, height, width)."""
-        ...
-
-    def encode(self, pixels: Tensor) -> Tensor:
-        """Features of shape (n, tokens, width) of prepared images, shape (n, 3, height, width)."""
-        ...
-
-    def start(self, features: Tensor) -> tuple[Tensor, S]:
-        """Logits of the first token, float32 of shape (n, vocabulary), and the state after it."""
-        ...
-
-    def step(self, tokens: Tensor, state: S) -> Tensor:
-        """Logits of the token after `tokens`, float32 of shape (n, vocabulary)."""
-        ...
-
-    def text(self, tokens: list[int]) -> str:
-        """The text of a caption without its end mark."""
-        ...
-
-
-@runtime_checkable
-class GuidableModel(Protocol):
-    """What a `CaptionModel` has besides where it can write without seeing the image.
-
-    Classifier-free guidance needs it (`guidance_scale`); a model without it is refused there.
+    Raises:
+        ModelFileError: `decoding` asks for longer captions than the model has positions for, or
+            for guidance of a model that cannot write without an image.
+        ValueError: More candidates than beams.
     """
 
-    def unconditional(self, features: Tensor) -> Tensor:
-        """Features of "no image", of the shape and type of `features`, for `start`.
+    def __init__(self, model: CaptionModel[S], decoding: Decoding, candidates: int) -> None:
+        if decoding.max_tokens > model.room:
+            msg = (
+                f"max_tokens is {decoding.max_tokens}: this model writes at most {model.room} "
+                "tokens after its prompt; lower max_tokens"
+            )
+            raise ModelFileError(msg)
+        if decoding.strategy == "beams" and candidates > decoding.beams:
+            msg = f"candidates is {candidates}, and {decoding.beams} beams give no more captions"
+            raise ValueError(msg)
+        self.model = model
+        self.decoding = decoding
+        self.candidates = candidates
+        self.rows_per_image = max(candidates, decoding.beams)
+        self.steps: Steps[State] = steps_of(model, decoding)
 
-        Say in the docstring what they are and whether the model was trained with them.
+    def write(
+        self, features: Tensor, uids: Sequence[bytes], images_per_batch: int
+    ) -> list[list[Caption]]:
+        """The candidates of each image.
+
+        Args:
+            features: Shape (n, tokens, width), of at least one row for each uid: the rest pads.
+            uids: One per image.
+            images_per_batch: Images of a full batch, to which a GPU's batches are filled.
         """
-        ...
+        full = images_per_batch * self.rows_per_image
+        if self.decoding.strategy == "beams":
+            found = search_beams(
+                self.steps, features, len(uids), self.decoding, self.model.eos, full
+            )
+            return [self._different(beams) for beams in found]
+        sampler = TokenSampler(
+            self.decoding, uids, self.candidates, self.model.eos, self.model.vocabulary
+        )
+        rows = [self._caption(row) for row in write_rows(self.steps, features, sampler, full)]
+        k = self.candidates
+        return [rows[first : first + k] for first in range(0, len(rows), k)]
 
+    def _caption(self, written: Written) -> Caption:
+        n = len(written.tokens)
+        return Caption.decoded(
+            self.model.text(written.tokens),
+            written.log_probability,
+            n,
+            truncated=n == self.decoding.max_tokens,
+        )
 
-@runtime_checkable
-class ReorderableState(Protocol):
-    """What a `State` may have besides, so that beams copy only what differs among them."""
-
-    def reorder(self, rows: Tensor) -> None:
-        """`select` for rows that all stay with their image: what is the image's may stay put."""
-        ...
+    def _different(self, beams: Sequence[Written]) -> list[Caption]:
+        """The best beams that read differently: groups may end with the same caption."""
+        by_text: dict[str, Caption] = {}
+        for caption in map(self._caption, beams):
+            by_text.setdefault(caption.text, caption)
+        found = list(by_text.values())[: self.candidates]
+        missing = Caption("", "error", reason=NO_OTHER_BEAM)
+        return found + [missing] * (self.candidates - len(found))
 
 
 class SamplingCaptioner(Generic[S]):
@@ -87,48 +99,30 @@ class SamplingCaptioner(Generic[S]):
 
     Args:
         model: The model; its bits must not depend on neighbours within a padded batch.
-        decoding: How tokens are chosen.
+        decoding: How tokens are chosen, by any strategy.
         candidates: Captions of each image.
-        batch_size: Rows decoded together, where a row is a candidate.
+        batch_size: Rows decoded together, where a row is a candidate or a beam.
 
     Raises:
-        ModelFileError: `decoding` asks for longer captions than the model has positions for.
+        ModelFileError: The model cannot do what `decoding` asks for.
+        ValueError: More candidates than beams.
     """
 
     def __init__(
         self, model: CaptionModel[S], decoding: Decoding, candidates: int, batch_size: int
     ) -> None:
-        if decoding.max_tokens > model.room:
-            msg = (
-                f"max_tokens is {decoding.max_tokens}: this model writes at most {model.room} "
-                "tokens after its prompt; lower max_tokens"
-            )
-            raise ModelFileError(msg)
         self.model = model
-        self.decoding = decoding
-        self.candidates = candidates
-        self.images_per_batch = max(1, batch_size // candidates)
+        self.writer = CaptionWriter(model, decoding, candidates)
+        self.images_per_batch = max(1, batch_size // self.writer.rows_per_image)
 
     @torch.inference_mode()
     def caption(self, images: Sequence[Image], uids: Sequence[bytes]) -> list[list[Caption]]:
         """Caption each image: for every image its candidates, in order."""
-        if len(images) != len(uids):
-            msg = f"{len(images)} images and {len(uids)} uids"
-            raise ValueError(msg)
-        size, captions = self.images_per_batch, []
-        for first in range(0, len(images), size):
-            part = slice(first, first + size)
-            captions += self._caption_batch(images[part], uids[part])
+        captions: list[list[Caption]] = []
+        for part in batches(images, uids, self.images_per_batch):
+            features = self._encode(images[part])
+            captions += self.writer.write(features, uids[part], self.images_per_batch)
         return captions
-
-    def _caption_batch(self, images: Sequence[Image], uids: Sequence[bytes]) -> list[list[Caption]]:
-        features = self._encode(images)
-        sampler = TokenSampler(
-            self.decoding, uids, self.candidates, self.model.eos, self.model.vocabulary
-        )
-        rows = self._write(features, sampler)
-        k = self.candidates
-        return [rows[first : first + k] for first in range(0, len(rows), k)]
 
     def _encode(self, images: Sequence[Image]) -> Tensor:
         """Features of the images, padded to the rows to compute by repeating the last.
@@ -145,49 +139,15 @@ class SamplingCaptioner(Generic[S]):
         pixels += pixels[-1:] * (n - len(pixels))
         return self.model.encode(torch.stack(pixels).to(device))
 
-    def _write(self, features: Tensor, sampler: TokenSampler) -> list[Caption]:
-        """Write the captions of a batch.
 
-        `captions` are those that are not finished, `at` the rows of the batch that hold them.
-        """
-        device, limit = features.device, self.decoding.max_tokens
-        written: list[list[int]] = [[] for _ in range(sampler.n_rows)]
-        totals = torch.zeros(sampler.n_rows, dtype=torch.float64)
-        captions = torch.arange(sampler.n_rows, device=device)
-        logits, state = self.model.start(features)
-        n = padded_count(sampler.n_rows, self.images_per_batch * self.candidates, device)
-        at = _spread(captions // self.candidates, n)
-        if not torch.equal(at, torch.arange(len(logits), device=device)):
-            state.select(at)
-            logits = logits[at]
-        at = captions
-        eos = torch.tensor(self.model.eos, device=device)
-        for position in range(limit):
-            ids, log_probs = sampler.choose(logits[at], position, captions)
-            totals[captions.cpu()] += log_probs.double().cpu()
-            alive = ~torch.isin(ids, eos)
-            captions, at, ids = captions[alive], at[alive], ids[alive]
-            for caption, token in zip(captions.tolist(), ids.tolist(), strict=True):
-                written[caption].append(token)
-            if not len(captions) or position + 1 == limit:
-                break
-            n = padded_count(len(captions), len(logits), device)
-            if n <= _COMPACT_BELOW * len(logits):
-                state.select(_spread(at, n))
-                at = torch.arange(len(captions), device=device)
-            else:
-                n = len(logits)
-            tokens = torch.full((n,), int(ids[0]), device=device)
-            tokens[at] = ids
-            logits = self.model.step(tokens, state)
-        return [
-            Caption.decoded(
-                self.model.text(tokens), float(total), len(tokens), truncated=len(tokens) == limit
-            )
-            for tokens, total in zip(written, totals.tolist(), strict=True)
-        ]
+def batches(images: Sequence[Image], uids: Sequence[bytes], size: int) -> Iterator[slice]:
+    """Parts of at most `size` images.
 
-
-def _spread(rows: Tensor, n: int) -> Tensor:
-    """`rows` with its last one repeated up to length n."""
-    return torch.cat([rows, rows[-1:].expand(n - len(rows))])
+    Raises:
+        ValueError: There is not one uid for each image.
+    """
+    if len(images) != len(uids):
+        msg = f"{len(images)} images and {len(uids)} uids"
+        raise ValueError(msg)
+    for first in range(0, len(images), size):
+        yield slice(first, first + size)

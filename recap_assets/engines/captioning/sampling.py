@@ -1,4 +1,4 @@
-"""Top-k sampling whose noise is a function of (seed, uid, candidate, position, token) only.
+"""Sampling whose noise is a function of (seed, uid, candidate, position, token) only.
 
 A draw from a softmax is the argmax of its logits plus Gumbel noise, so hashing the noise instead of
 drawing it makes a caption independent of batch, order, padding, device and library version.
@@ -12,7 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from recap_assets.engines.captioning.restraints import without_end
 from recap_assets.specs.decoding import Decoding
+
+NOT_FINITE = "the model gave logits that are not finite: try precision float32"
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -50,8 +53,8 @@ class TokenSampler:
     Rows are image-major: row = image * candidates + candidate.
 
     Args:
-        decoding: Strategy, temperature, top-k, bounds and seed. `greedy` ignores temperature,
-            top-k and seed; the length bounds hold for both strategies.
+        decoding: Strategy, temperature, top-k, top-p, shortest length and seed. `greedy` ignores
+            all but the length.
         uids: One per image.
         candidates: Captions of each image.
         eos: The token or tokens that end a caption; forbidden before `min_tokens`.
@@ -68,6 +71,7 @@ class TokenSampler:
     ) -> None:
         self.decoding = decoding
         self.eos = sorted({eos} if isinstance(eos, int) else set(eos))
+        self.candidates = candidates
         self.n_rows = len(uids) * candidates
         self.vocabulary = vocabulary
         self._keys = np.array(
@@ -75,7 +79,12 @@ class TokenSampler:
         )
 
     def choose(
-        self, logits: Tensor, position: int, rows: Tensor | None = None
+        self,
+        logits: Tensor,
+        position: int,
+        rows: Tensor | None = None,
+        *,
+        own: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """The next token of each row and its log-probability.
 
@@ -84,44 +93,50 @@ class TokenSampler:
             position: Caption tokens written so far, 0 for the first.
             rows: Shape (len(logits),): which rows of the batch these are, where finished ones
                 were taken out; all by default.
+            own: The model's own logits, where `logits` were changed: by guidance or restraints.
 
         Returns:
             Token ids, int64 of shape (rows,), and natural-log probabilities under the model's own
             distribution (temperature 1, nothing forbidden), float32 of shape (rows,). Every token
-            that ties with the K-th logit takes part; greedy breaks ties by the lowest id.
+            that ties with the last one kept takes part; greedy breaks ties by the lowest id.
 
         Raises:
             FloatingPointError: A row has no finite logit, as half precision may give.
         """
-        allowed = logits
-        if position < self.decoding.min_tokens:
-            allowed = logits.clone()
-            allowed[:, self.eos] = -torch.inf
+        allowed = without_end(logits, position, self.decoding, self.eos)
         if self.decoding.strategy == "greedy":
             ids = allowed.argmax(dim=1)
         else:
             keys = self._keys if rows is None else self._keys[rows.cpu().numpy()]
             ids = self._sample(allowed, position, keys)
-        log_probs = logits.log_softmax(dim=1).gather(1, ids[:, None])[:, 0]
+        own = logits if own is None else own
+        log_probs = own.log_softmax(dim=1).gather(1, ids[:, None])[:, 0]
         if not torch.isfinite(log_probs).all():
-            msg = "the model gave logits that are not finite: try precision float32"
-            raise FloatingPointError(msg)
+            raise FloatingPointError(NOT_FINITE)
         return ids, log_probs
 
     def _sample(self, logits: Tensor, position: int, keys: NDArray[np.uint64]) -> Tensor:
-        """Gumbel-max over the top-k tokens of each row; equal sums go to the lowest id."""
-        k = min(self.decoding.top_k, logits.shape[1])
-        kth = logits.topk(k, dim=1).values[:, -1:]
-        row, token = torch.nonzero(logits >= kth, as_tuple=True)
+        """Gumbel-max over the tokens that are kept; equal sums go to the lowest id."""
+        row, token = torch.nonzero(logits >= self._lowest_kept(logits), as_tuple=True)
         value = logits[row, token].double().cpu().numpy() / self.decoding.temperature
         row_np, token_np = row.cpu().numpy(), token.cpu().numpy()
         value = value + gumbel_noise(keys[row_np], position, token_np)
         # Pairs are sorted by row, then token: the first of the highest is the lowest id.
         starts = np.searchsorted(row_np, np.arange(len(logits) + 1))
         if (np.diff(starts) == 0).any():
-            msg = "the model gave logits that are not finite: try precision float32"
-            raise FloatingPointError(msg)
+            raise FloatingPointError(NOT_FINITE)
         best = np.repeat(np.maximum.reduceat(value, starts[:-1]), np.diff(starts))
         winners = np.flatnonzero(value == best)
         _, first = np.unique(row_np[winners], return_index=True)
         return torch.from_numpy(token_np[winners[first]]).to(logits.device)
+
+    def _lowest_kept(self, logits: Tensor) -> Tensor:
+        """The smallest logit of each row that top-k and top-p keep, shape (rows, 1)."""
+        vocabulary, decoding = logits.shape[1], self.decoding
+        top = logits.topk(min(decoding.top_k or vocabulary, vocabulary), dim=1).values
+        if decoding.top_p == 1:
+            return top[:, -1:]
+        shares = (top.cpu().double() / decoding.temperature).softmax(dim=1)
+        # A token is in the nucleus if those before it do not reach top_p already.
+        n_kept = (shares.cumsum(dim=1) - shares < decoding.top_p).sum(dim=1, keepdim=True)
+        return top.gather(1, n_kept.clamp(min=1).to(top.device) - 1)

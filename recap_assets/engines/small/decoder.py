@@ -42,6 +42,10 @@ class Cache:
             [(k[rows], v[rows]) for k, v in self.image], [(k[rows], v[rows]) for k, v in self.text]
         )
 
+    def reordered(self, rows: Tensor) -> "Cache":
+        """The cache with captions of other rows of the same image in the place of each."""
+        return Cache(self.image, [(k[rows], v[rows]) for k, v in self.text])
+
 
 class DecoderLayer(nn.Module):
     """Pre-norm self-attention, cross-attention, MLP."""

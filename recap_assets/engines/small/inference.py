@@ -1,6 +1,7 @@
 """The small models behind the protocols: results that depend on no neighbour in the batch."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -9,9 +10,9 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from recap_assets.engines.captioning.sampling import TokenSampler
+from recap_assets.engines.captioning.decoding import CaptionWriter, batches
 from recap_assets.engines.protocols import BATCH_MULTIPLE, Caption, Image
-from recap_assets.engines.small.decoder import SmallCaptionModel
+from recap_assets.engines.small.decoder import Cache, SmallCaptionModel
 from recap_assets.engines.small.images import to_square
 from recap_assets.engines.small.tokenizer import BOS, EOS, encode
 from recap_assets.engines.small.towers import ImageTower, SmallClip, pixels_to_input
@@ -80,8 +81,72 @@ class SmallScorer:
         return embeddings
 
 
+@dataclass
+class SmallState:
+    """Keys and values so far, and the tokens that they are of."""
+
+    cache: Cache
+    n_tokens: int
+
+    def select(self, rows: Tensor) -> None:
+        """Keep `rows`, in that order."""
+        self.cache = self.cache.keep(rows)
+
+    def reorder(self, rows: Tensor) -> None:
+        """`select` for rows of the same image, whose keys and values stay put."""
+        self.cache = self.cache.reordered(rows)
+
+
+class SmallModel:
+    """The small captioner, token by token, as the decoding loops take it.
+
+    Args:
+        model: In eval mode and on the device.
+        tokenizer: The one that it was trained with.
+        max_tokens: Tokens that will be written at most.
+    """
+
+    def __init__(self, model: SmallCaptionModel, tokenizer: Tokenizer, max_tokens: int) -> None:
+        self.decoder = model.decoder
+        self.visual = model.visual
+        self.image_size = model.tower_spec.image_size
+        self.tokenizer = tokenizer
+        self.max_tokens = max_tokens
+        self.device = model.decoder.position.device
+        self.eos: Sequence[int] = [EOS]
+        self.vocabulary = model.decoder.shape.vocabulary
+        self.room = model.decoder.shape.context_length - 1
+
+    def prepare(self, image: Image) -> Tensor:
+        """The image at the tower's size, normalised."""
+        return pixels_to_input(torch.from_numpy(to_square([image], self.image_size)))[0]
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        """Image tokens of the frozen tower."""
+        return self.visual.tokens(pixels.to(self.device))
+
+    def unconditional(self, features: Tensor) -> Tensor:
+        """Zeros, which `condition_dropout` puts in the place of image tokens in training."""
+        return torch.zeros_like(features)
+
+    def start(self, features: Tensor) -> tuple[Tensor, SmallState]:
+        """From the mark of the beginning alone."""
+        state = SmallState(self.decoder.start(features, 1, self.max_tokens), 0)
+        return self.step(torch.full((len(features),), BOS, device=self.device), state), state
+
+    def step(self, tokens: Tensor, state: SmallState) -> Tensor:
+        """One token on."""
+        logits = self.decoder.step(tokens, state.n_tokens, state.cache)
+        state.n_tokens += 1
+        return logits
+
+    def text(self, tokens: list[int]) -> str:
+        """The text without special tokens."""
+        return self.tokenizer.decode(tokens)
+
+
 class SmallCaptioner:
-    """The small captioner, decoding whole batches with cached keys and values.
+    """The small captioner; images go through the tower in batches, unlike those of large models.
 
     Args:
         model: In eval mode; its batch norms are folded in place.
@@ -92,7 +157,8 @@ class SmallCaptioner:
         device: A torch device.
 
     Raises:
-        ValueError: The decoding asks for more tokens than the model has positions.
+        ModelFileError: The decoding asks for more tokens than the model has positions.
+        ValueError: More candidates than beams.
     """
 
     def __init__(
@@ -104,88 +170,20 @@ class SmallCaptioner:
         batch_size: int,
         device: torch.device,
     ) -> None:
-        room = model.decoder.shape.context_length - 1
-        if decoding.max_tokens > room:
-            msg = f"max_tokens is {decoding.max_tokens}: this captioner writes at most {room}"
-            raise ValueError(msg)
         fold_batch_norm(model.visual)
-        self.model = model.eval().to(device)
-        self.tokenizer = tokenizer
-        self.decoding = decoding
-        self.candidates = candidates
+        self.model = SmallModel(model.eval().to(device), tokenizer, decoding.max_tokens)
+        self.writer = CaptionWriter(self.model, decoding, candidates)
         self.batch_size = batch_size
-        self.device = device
 
     @torch.inference_mode()
     def caption(self, images: Sequence[Image], uids: Sequence[bytes]) -> list[list[Caption]]:
         """Caption each image: for every image its candidates, in order."""
-        if len(images) != len(uids):
-            msg = f"{len(images)} images and {len(uids)} uids"
-            raise ValueError(msg)
-        captions = []
-        for part in _parts(len(images), self.batch_size):
-            rows = self._caption_rows(images[part], list(uids[part]))
-            captions += [
-                rows[first : first + self.candidates]
-                for first in range(0, len(rows), self.candidates)
-            ]
+        captions: list[list[Caption]] = []
+        for part in batches(images, uids, self.batch_size):
+            pixels = torch.from_numpy(to_square(images[part], self.model.image_size))
+            features = self.model.encode(pixels_to_input(padded(pixels).to(self.model.device)))
+            captions += self.writer.write(features, uids[part], self.batch_size)
         return captions
-
-    def _caption_rows(self, images: Sequence[Image], uids: list[bytes]) -> list[Caption]:
-        pixels = torch.from_numpy(to_square(images, self.model.tower_spec.image_size))
-        inputs = pixels_to_input(padded(pixels).to(self.device))
-        uids = uids + uids[-1:] * (len(inputs) - len(uids))
-        tokens, log_probabilities = self._decode(self.model.visual.tokens(inputs), uids)
-        n_rows = len(images) * self.candidates
-        n_tokens = (tokens[:n_rows] != EOS).sum(axis=1)
-        texts = self.tokenizer.decode_batch(
-            [row[:n].tolist() for row, n in zip(tokens, n_tokens, strict=False)]
-        )
-        limit = self.decoding.max_tokens
-        return [
-            Caption.decoded(text, float(log_probability), int(n), truncated=bool(n == limit))
-            for text, n, log_probability in zip(texts, n_tokens, log_probabilities, strict=False)
-        ]
-
-    def _decode(
-        self, image_tokens: Tensor, uids: list[bytes]
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Tokens (rows, max_tokens), `EOS` from each end on, and log-probabilities (rows,)."""
-        decoder, limit = self.model.decoder, self.decoding.max_tokens
-        sampler = TokenSampler(self.decoding, uids, self.candidates, EOS, decoder.shape.vocabulary)
-        cache = decoder.start(image_tokens, self.candidates, limit)
-        n_rows = len(uids) * self.candidates
-        written = np.full((n_rows, limit), EOS, np.int64)
-        log_probabilities = np.zeros(n_rows)
-        rows = torch.arange(n_rows, device=self.device)
-        current = torch.full((n_rows,), BOS, device=self.device)
-        for position in range(limit):
-            logits = decoder.step(current, position, cache)
-            current, log_probs = sampler.choose(logits, position, rows)
-            alive = written[rows.cpu(), position - 1] != EOS if position else np.ones(n_rows, bool)
-            at = rows.cpu().numpy()[alive]
-            written[at, position] = current.cpu().numpy()[alive]
-            log_probabilities[at] += log_probs.cpu().numpy().astype(np.float64)[alive]
-            open_rows = np.flatnonzero(alive & (current.cpu().numpy() != EOS))
-            if not len(open_rows):
-                break
-            kept = _kept(open_rows, len(rows))
-            if kept is not None:
-                index = torch.from_numpy(kept).to(self.device)
-                rows, current, cache = rows[index], current[index], cache.keep(index)
-        return written, log_probabilities
-
-
-def _kept(open_rows: NDArray[np.int64], n_rows: int) -> NDArray[np.int64] | None:
-    """Which rows to go on with: the open ones and finished ones up to the batch multiple.
-
-    None where too few are finished to be worth the copying.
-    """
-    size = -(-len(open_rows) // BATCH_MULTIPLE) * BATCH_MULTIPLE
-    if size > 0.75 * n_rows:
-        return None
-    finished = np.setdiff1d(np.arange(n_rows), open_rows)
-    return np.sort(np.concatenate([open_rows, finished[: size - len(open_rows)]]))
 
 
 def _parts(n: int, batch_size: int) -> Iterator[slice]:

@@ -71,8 +71,9 @@ def load_small_captioner(
         device: auto, or a torch device.
 
     Raises:
-        ModelFileError: A file is missing, truncated or of another kind.
-        ValueError: The decoding asks for more tokens than the model has positions.
+        ModelFileError: A file is missing, truncated or of another kind, or the decoding asks for
+            more tokens than the model has positions.
+        ValueError: More candidates than beams.
     """
     model = read_small_captioner(directory)
     return SmallCaptioner(

@@ -91,14 +91,14 @@ def test_a_caption_that_ends_by_itself_is_not_truncated(load, images, uids, monk
     ends = list(captioner.model.eos)
     original = TokenSampler.choose
 
-    def end_at_three(self, logits, position, rows=None):
+    def end_at_three(self, logits, position, rows=None, **options):
         logits = logits.clone()
         if position == 3:
             logits[:, ends] = -1e4
             logits[::2, ends] = 1e4
         else:
             logits[:, ends] = -1e4
-        return original(self, logits, position, rows)
+        return original(self, logits, position, rows, **options)
 
     monkeypatch.setattr(TokenSampler, "choose", end_at_three)
     captions = captioner.caption(images, uids)
@@ -131,8 +131,8 @@ class recorded_tokens:  # noqa: N801 - a context manager
         self.original = TokenSampler.choose
         rows_of: dict[int, list[int]] = {}
 
-        def choose(sampler, logits, position, rows=None):
-            ids, log_probs = self.original(sampler, logits, position, rows)
+        def choose(sampler, logits, position, rows=None, **options):
+            ids, log_probs = self.original(sampler, logits, position, rows, **options)
             for row, token in zip(rows.tolist(), ids.tolist(), strict=True):
                 rows_of.setdefault(row, []).append(token)
             return ids, log_probs
