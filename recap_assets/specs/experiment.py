@@ -197,10 +197,20 @@ class Experiment(Spec):
         for name, source in self.sources.items():
             if isinstance(source, EmbeddedSource):
                 yield from self._wrong_kind(f"sources.{name}.model", source.model, TrainedCaptioner)
+                yield from self._guidance_problems(name, source)
             elif isinstance(source, RerankedSource):
                 yield from _unknown(f"sources.{name}.source", source.source, self.sources)
                 yield from _unknown(f"sources.{name}.scorer", source.scorer, self.scorers)
         yield from self._circular_sources()
+
+    def _guidance_problems(self, name: str, source: EmbeddedSource) -> Iterator[str]:
+        model, scale = self.models.get(source.model), source.decoding.guidance_scale
+        if scale != 1 and isinstance(model, TrainedCaptioner) and not model.condition_dropout:
+            yield (
+                f"sources.{name}.decoding.guidance_scale: {scale} needs a captioner that also "
+                f"learned to write without an image; give models.{source.model} a "
+                "condition_dropout, such as 0.15"
+            )
 
     def _circular_models(self) -> Iterator[str]:
         for name in self.models:

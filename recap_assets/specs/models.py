@@ -92,6 +92,15 @@ class TrainedCaptioner(Spec):
         default=0.02, gt=0, description="Muon's rate on the decoder's matrices."
     )
     adamw_rate: float = Field(default=2e-3, gt=0, description="AdamW's rate on the rest.")
+    condition_dropout: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        exclude_if=lambda share: share == 0,
+        description="Share of the pairs whose image is left out (its tokens are zeros), so that "
+        "the captioner also learns what it would write without one: `guidance_scale` of a source "
+        "needs it. A tenth to a fifth is usual for classifier-free guidance (Ho, Salimans 2022).",
+    )
     seed: int = 0
 
 

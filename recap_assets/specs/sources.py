@@ -3,7 +3,7 @@
 `raw`, the pool's own alt-text, is always there and is not declared.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -29,6 +29,16 @@ class _Captioner(Spec):
     decoding: Decoding = Decoding()
     candidates: int = Field(default=1, gt=0, le=64, description="Captions of each image.")
     device: Device = Field(default="auto", description="auto: a GPU where there is one.")
+
+    @model_validator(mode="after")
+    def _beams_suffice(self) -> Self:
+        if self.decoding.strategy == "beams" and self.candidates > self.decoding.beams:
+            msg = (
+                f"candidates {self.candidates} exceeds decoding.beams {self.decoding.beams}: the "
+                "candidates are the best beams"
+            )
+            raise ValueError(msg)
+        return self
 
 
 class EmbeddedSource(_Captioner):

@@ -27,12 +27,14 @@ from recap_assets.engines.small.loading import (
 from recap_assets.engines.small.tokenizer import PAD, encode, longest
 from recap_assets.engines.small.towers import ImageTower, pixels_to_input
 from recap_assets.engines.training.clip import Curve, CurvePoint
-from recap_assets.engines.training.draws import stream
+from recap_assets.engines.training.draws import stream, uniform
 from recap_assets.engines.training.optimizers import ScheduledOptimizer
 from recap_assets.engines.training.pairs import PairOrder, TrainingPairs
 from recap_assets.specs.models import Optimizer, TrainedCaptioner
 
 _PASS_ROWS = 64
+_CONDITION = 3
+"""Names the stream that decides whose image is left out, beside those of `pairs.py`."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,7 @@ class _CaptionerRun:
         tokenizer: Tokenizer,
     ) -> None:
         self.pairs, self.batch_size = pairs, spec.batch_size
+        self.dropout, self.drops = spec.condition_dropout, stream(spec.seed, _CONDITION)
         self.steps = -(-spec.samples_seen // spec.batch_size)
         self.decoder = model.decoder.train()
         self.order = PairOrder(pairs, spec.seed)
@@ -132,7 +135,7 @@ class _CaptionerRun:
         device = self.decoder.position.device
         tokens = self.tokens[chosen]
         tokens = torch.from_numpy(tokens[:, : longest(tokens)]).to(device).long()
-        features = torch.from_numpy(self.features[self.pairs.image_index[chosen]])
+        features = torch.from_numpy(self._features(chosen, step))
         logits = self.decoder(features.to(device, torch.float32), tokens[:, :-1])
         loss = functional.cross_entropy(
             logits.flatten(0, 1), tokens[:, 1:].flatten(), ignore_index=PAD
@@ -141,6 +144,14 @@ class _CaptionerRun:
         self.optimizer.step(step)
         self.curve.add(step, float(loss.detach()), self.optimizer.factor(step))
         return float(loss.detach())
+
+    def _features(self, chosen: NDArray[np.int64], step: int) -> NDArray[np.float16]:
+        """Image tokens of the pairs of a step; zeros where the image is left out."""
+        features = self.features[self.pairs.image_index[chosen]]
+        if self.dropout:
+            at = step * self.batch_size + np.arange(len(chosen))
+            features[uniform(self.drops, at) < self.dropout] = 0
+        return features
 
 
 @torch.no_grad()
