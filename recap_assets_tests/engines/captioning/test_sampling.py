@@ -5,6 +5,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers import (
+    LogitsProcessorList,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
 
 from recap_assets.engines.captioning.sampling import TokenSampler, gumbel_noise, row_key
 from recap_assets.specs.decoding import Decoding
@@ -42,6 +48,26 @@ def test_frequencies_follow_the_softmax_of_the_top_k(temperature, top_k):
     freedom = int(usual.sum()) - 1
     # Mean + 4 deviations of chi-square: p below 0.001 for every freedom used here.
     assert statistic < freedom + 4 * (2 * freedom) ** 0.5
+
+
+@pytest.mark.parametrize("temperature", [0.6, 1.0, 1.7])
+@pytest.mark.parametrize(("top_k", "top_p"), [(None, 0.6), (None, 0.95), (12, 0.8), (5, 0.999)])
+def test_tokens_are_those_that_transformers_keeps(temperature, top_k, top_p):
+    """Many draws from each row: none outside its nucleus, and the nucleus comes up whole."""
+    n, rows = 3_000, random_logits(4, seed=3)
+    warpers = [TemperatureLogitsWarper(temperature)]
+    warpers += [TopKLogitsWarper(top_k)] if top_k else []
+    kept = LogitsProcessorList([*warpers, TopPLogitsWarper(top_p)])(None, rows)
+    decoding = decoding_of(temperature=temperature, top_k=top_k, top_p=top_p)
+    sampler = TokenSampler(decoding, uids_of(4 * n), 1, EOS, VOCABULARY)
+    ids, _ = sampler.choose(rows.repeat_interleave(n, 0), 0)
+    for row in range(4):
+        counts = torch.bincount(ids[row * n : (row + 1) * n], minlength=VOCABULARY)
+        allowed = torch.isfinite(kept[row])
+        assert not counts[~allowed].any()
+        assert counts[allowed & (kept[row].softmax(0) > 0.01)].all()
+        lowest = sampler._lowest_kept(rows[row : row + 1])
+        assert torch.equal(rows[row] >= lowest[0], allowed)
 
 
 def test_noise_is_independent_across_positions_candidates_and_seeds():
@@ -121,6 +147,14 @@ def test_the_end_is_forbidden_before_min_tokens_only(strategy, eos):
     assert torch.equal(logits, before)
 
 
+def test_own_logits_give_the_log_probability_and_choose_nothing():
+    logits, own = random_logits(6), random_logits(6, seed=1)
+    sampler = TokenSampler(decoding_of(), uids_of(6), 1, EOS, VOCABULARY)
+    ids, log_probs = sampler.choose(logits, 0, own=own)
+    assert torch.equal(ids, sampler.choose(logits, 0)[0])
+    torch.testing.assert_close(log_probs, own.log_softmax(1)[torch.arange(6), ids])
+
+
 def test_greedy_takes_the_lowest_of_equal_ids():
     logits = torch.zeros(2, VOCABULARY)
     logits[0, [9, 21]] = 1.0
@@ -136,13 +170,15 @@ def test_all_tokens_that_tie_with_the_last_kept_take_part():
     assert set(ids.tolist()) == set(range(VOCABULARY))
 
 
-def test_logits_that_are_not_numbers_are_an_error():
-    sampler = TokenSampler(decoding_of(), uids_of(1), 1, EOS, VOCABULARY)
+@pytest.mark.parametrize("options", [{}, {"top_p": 0.5}])
+def test_logits_that_are_not_numbers_are_an_error(options):
+    sampler = TokenSampler(decoding_of(**options), uids_of(1), 1, EOS, VOCABULARY)
     with pytest.raises(FloatingPointError, match="precision float32"):
         sampler.choose(torch.full((1, VOCABULARY), torch.nan), 0)
 
 
-def test_no_rows():
-    sampler = TokenSampler(decoding_of(), [], 2, EOS, VOCABULARY)
+@pytest.mark.parametrize("options", [{}, {"top_p": 0.5}])
+def test_no_rows(options):
+    sampler = TokenSampler(decoding_of(**options), [], 2, EOS, VOCABULARY)
     ids, log_probs = sampler.choose(torch.zeros(0, VOCABULARY), 0)
     assert ids.shape == log_probs.shape == (0,)

@@ -92,6 +92,47 @@ def test_captions_are_the_same_in_any_batch_and_order(
     assert shuffled == [expected[n] for n in order]
 
 
+BEAMS = {"strategy": "beams", "beams": 4, "min_tokens": 2, "max_tokens": 12}
+
+
+@pytest.mark.parametrize(
+    ("decoding", "candidates"),
+    [
+        ({"temperature": 1.0, "top_p": 0.7, "max_tokens": 12}, 2),
+        ({"strategy": "greedy", "guidance_scale": 2.0, "max_tokens": 12}, 1),
+        (BEAMS, 3),
+        ({**BEAMS, "beam_groups": 2, "diversity_penalty": 0.5, "guidance_scale": 1.5}, 2),
+    ],
+)
+@pytest.mark.parametrize("batch_size", [1, 5])
+def test_every_strategy_is_the_same_in_any_batch_and_order(
+    pairs, captioner_folder, decoding, candidates, batch_size
+):
+    images = list(pairs.images[:24])
+    decoding = Decoding(**decoding)
+    expected = load_small_captioner(captioner_folder, decoding, candidates, 32).caption(
+        images, UIDS[:24]
+    )
+    assert len({row[0].text for row in expected}) > 2
+    order = np.random.default_rng(0).permutation(24)[:13]
+    captioner = load_small_captioner(captioner_folder, decoding, candidates, batch_size)
+    shuffled = captioner.caption([images[n] for n in order], [UIDS[n] for n in order])
+    assert shuffled == [expected[n] for n in order]
+
+
+def test_beams_find_likelier_captions_than_greedy(pairs, captioner_folder):
+    images = list(pairs.images[:24])
+
+    def mean(**decoding):
+        captioner = load_small_captioner(captioner_folder, Decoding(**decoding))
+        rows = captioner.caption(images, UIDS[:24])
+        return np.mean([caption.log_probability for (caption,) in rows])
+
+    bounds = {"min_tokens": 6, "max_tokens": 6}
+    greedy = mean(strategy="greedy", **bounds)
+    assert mean(strategy="beams", beams=8, length_penalty=0.0, **bounds) > greedy
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_decoding_step_gives_a_row_the_same_bits_on_any_number_of_threads(
     request, captioner_folder, threads
