@@ -80,8 +80,9 @@ class Decoding(Spec):
         exclude_if=_is(1),
         description="Classifier-free guidance (Kornblith et al. 2023): logits are u + scale * "
         "(c - u) with c given the image and u without it; 1: off, 0: the image is ignored. Right "
-        "for a captioner trained with `condition_dropout`. BLIP, BLIP-2 and CoCa were not trained "
-        "so: zeros in place of the image's features are a substitute of ours for them.",
+        "for a captioner trained with `condition_dropout`. Those of transformers and open_clip "
+        "were not trained so: zeros in place of the image's features are a substitute of ours for "
+        "them, and chat models are refused.",
     )
     repetition_penalty: float = Field(
         default=1.0,

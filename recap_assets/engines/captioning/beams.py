@@ -235,8 +235,29 @@ class _Offers:
 
     def take(self, columns: Ints) -> "_Offers":
         """Some of each image, which `columns` of shape (images, m) names."""
-        parts = (self.parents, self.tokens, self.scores, self.own, self.ends)
-        return _Offers(*(np.take_along_axis(part, columns, axis=1) for part in parts))
+        return _Offers(
+            np.take_along_axis(self.parents, columns, axis=1),
+            np.take_along_axis(self.tokens, columns, axis=1),
+            np.take_along_axis(self.scores, columns, axis=1),
+            np.take_along_axis(self.own, columns, axis=1),
+            np.take_along_axis(self.ends, columns, axis=1),
+        )
+
+
+def _best_tokens(scores: Tensor, own: Tensor, k: int) -> tuple[Floats, Floats, Ints]:
+    """The k best of each row: their scores, their own log-probabilities and their ids.
+
+    The order of equal ones is by id and not the library's to choose.
+    """
+    best, ids = scores.topk(k, dim=1)
+    owns = own.gather(1, ids).cpu().numpy().astype(np.float64)
+    values, tokens = best.cpu().numpy().astype(np.float64), ids.cpu().numpy()
+    order = np.lexsort((tokens, -values), axis=-1)
+    return (
+        np.take_along_axis(values, order, axis=1),
+        np.take_along_axis(owns, order, axis=1),
+        np.take_along_axis(tokens, order, axis=1),
+    )
 
 
 class _Group:
@@ -273,21 +294,23 @@ class _Group:
         written = torch.from_numpy(self.running.tokens[images, :, :position])
         scores = restrained(scores, written.flatten(0, 1).to(scores.device), self.decoding)
         scores = without_end(scores, position, self.decoding, self.eos)
-        best, ids = scores.topk(min(self.n_offers, scores.shape[1]), dim=1)
-        own = log_probs.own.flatten(0, 1).gather(1, ids).cpu().numpy().astype(np.float64)
-        values, ids = best.cpu().numpy().astype(np.float64), ids.cpu().numpy()
-        # The order of equal values is not the library's to choose.
-        order = np.lexsort((ids, -values), axis=-1)
-        values, ids, own = (np.take_along_axis(part, order, 1) for part in (values, ids, own))
+        own = log_probs.own.flatten(0, 1)
+        values, owns, ids = _best_tokens(scores, own, min(self.n_offers, scores.shape[1]))
         shape = len(images), self.size, -1
         totals = values.reshape(shape) + self.running.scores[images][..., None]
         if np.isnan(totals).any():
             raise FloatingPointError(NOT_FINITE)
-        owns = own.reshape(shape) + self.running.own[images][..., None]
+        owns = owns.reshape(shape) + self.running.own[images][..., None]
         parents = np.broadcast_to(np.arange(self.size)[:, None], totals.shape)
         ends = np.isin(ids, self.eos) | (position + 1 == self.decoding.max_tokens)
-        parts = (parents, ids, totals, owns, ends)
-        offers = _Offers(*(part.reshape(len(images), -1) for part in parts))
+        flat = len(images), -1
+        offers = _Offers(
+            parents.reshape(flat),
+            ids.reshape(flat),
+            totals.reshape(flat),
+            owns.reshape(flat),
+            ends.reshape(flat),
+        )
         return offers.take(np.argsort(-offers.scores, axis=1, kind="stable")[:, : self.n_offers])
 
     def _extended(self, offers: _Offers, images: Ints, position: int) -> _Beams:

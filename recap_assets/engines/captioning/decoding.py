@@ -1,7 +1,7 @@
 """From a captioning model to a `Captioner`: batches of images, and captions out of tokens."""
 
 from collections.abc import Iterator, Sequence
-from typing import Generic
+from typing import Any, Generic
 
 import torch
 from torch import Tensor
@@ -50,7 +50,8 @@ class CaptionWriter(Generic[S]):
         self.decoding = decoding
         self.candidates = candidates
         self.rows_per_image = max(candidates, decoding.beams)
-        self.steps: Steps[State] = steps_of(model, decoding)
+        # With guidance the state is another one than the model's.
+        self.steps: Steps[Any] = steps_of(model, decoding)
 
     def write(
         self, features: Tensor, uids: Sequence[bytes], images_per_batch: int
@@ -101,7 +102,8 @@ class SamplingCaptioner(Generic[S]):
         model: The model; its bits must not depend on neighbours within a padded batch.
         decoding: How tokens are chosen, by any strategy.
         candidates: Captions of each image.
-        batch_size: Rows decoded together, where a row is a candidate or a beam.
+        batch_size: Rows decoded together, where a row is a candidate or a beam, and guidance takes
+            two for each.
 
     Raises:
         ModelFileError: The model cannot do what `decoding` asks for.
@@ -113,7 +115,8 @@ class SamplingCaptioner(Generic[S]):
     ) -> None:
         self.model = model
         self.writer = CaptionWriter(model, decoding, candidates)
-        self.images_per_batch = max(1, batch_size // self.writer.rows_per_image)
+        rows = self.writer.rows_per_image * self.writer.steps.n_passes
+        self.images_per_batch = max(1, batch_size // rows)
 
     @torch.inference_mode()
     def caption(self, images: Sequence[Image], uids: Sequence[bytes]) -> list[list[Caption]]:
