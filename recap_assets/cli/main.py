@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from recap_assets.cli.export_command import export
 from recap_assets.engines.errors import CaptionServerError
 from recap_assets.orchestration.selection import SelectionError
 from recap_assets.specs.loading import DEFAULT, ExperimentError
@@ -413,6 +414,9 @@ def ui(chosen: Chosen, port: int, host: str) -> None:
     from recap_assets.cli.serving import serve
 
     sys.exit(serve(chosen.session(), host, port))
+
+
+recap.add_command(export)
 
 
 def main() -> None:

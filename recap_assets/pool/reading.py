@@ -28,6 +28,8 @@ Image = NDArray[np.uint8]
 T = TypeVar("T")
 
 MAX_OPEN_SHARDS = 64
+ENCODED_ROWS = 256
+ENCODED_BYTES = 64 * 2**20
 CORPUS_WINDOW = 64
 """Samples of a corpus whose bytes are fetched at once."""
 
@@ -41,15 +43,21 @@ class CorpusSample(NamedTuple):
 
 
 class ImageReader:
-    """Reads and decodes the images of given rows; holds at most 64 shards open."""
+    """Reads and decodes the images of given rows; holds at most 64 shards open.
+
+    With `strict`, a shard that cannot be opened or read is an error and not a lack of images.
+    """
 
     def __init__(
         self,
         shards: Mapping[int, Shard],
         pool: WebDatasetPool | FolderPool,
         min_side: int | None = None,
+        *,
+        strict: bool = False,
     ) -> None:
         self._shards, self._pool, self._min_side = shards, pool, min_side
+        self._strict = strict
         self._open: OrderedDict[int, RangeFile] = OrderedDict()
 
     def read(self, rows: pl.DataFrame) -> list[Image | None]:
@@ -63,12 +71,19 @@ class ImageReader:
             RGB arrays of shape (height, width, 3); None where the row has no image, or the file is
             gone or has changed.
         """
-        images: list[Image | None] = []
+        return [self._decoded(data) if data else None for data in self.read_encoded(rows)]
+
+    def read_encoded(self, rows: pl.DataFrame) -> list[bytes | None]:
+        """The images' bytes as they lie there, in the order of the rows; else as `read`.
+
+        Raises:
+            OSError: With `strict`, where a shard is gone or cannot be read.
+        """
         sums = rows["sha256"].to_list() if "sha256" in rows.columns else [None] * rows.height
-        for data, wanted in zip(self._bytes(rows), sums, strict=True):
-            intact = data and (wanted is None or hashlib.sha256(data).digest() == wanted)
-            images.append(self._decoded(data) if data and intact else None)
-        return images
+        return [
+            data if data and (wanted is None or hashlib.sha256(data).digest() == wanted) else None
+            for data, wanted in zip(self._bytes(rows), sums, strict=True)
+        ]
 
     def close(self) -> None:
         """Close the shards."""
@@ -95,6 +110,8 @@ class ImageReader:
             file = self._shard_file(shard)
             return file.read_many([(offset, size) for _, _, offset, size in wanted])
         except (OSError, KeyError):
+            if self._strict:
+                raise
             return [None] * len(wanted)
 
     def _shard_file(self, number: int) -> RangeFile:
@@ -109,7 +126,9 @@ class ImageReader:
     def _whole_file(self, folder: str, path: str) -> bytes | None:
         try:
             file = open_below(folder, path)
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
+            if self._strict and not isinstance(error, FileNotFoundError | ValueError):
+                raise
             return None
         try:
             return file.read(0, file.size) if file.size <= self._pool.limits.max_bytes else None
@@ -156,6 +175,55 @@ def iterate_images(
             reader.close()
 
     return in_background(batches, ahead)
+
+
+def iterate_encoded(
+    rows: pl.DataFrame,
+    shards: Mapping[int, Shard],
+    pool: WebDatasetPool | FolderPool,
+    *,
+    ahead: int = 2,
+) -> Iterator[tuple[pl.DataFrame, list[bytes | None]]]:
+    """Batches of rows with their images' bytes as they lie in the pool, read ahead, not decoded.
+
+    Memory: `ahead` + 2 batches of at most 64 MiB, or of one image where that is longer.
+
+    Args:
+        rows: Columns shard, key, offset, size, sha256, and any others.
+        shards: The shards by number.
+        pool: The pool that the shards belong to.
+        ahead: Batches that one background thread keeps ready.
+
+    Yields:
+        The rows of the batch, and the bytes of each; None where they have not its sha256.
+
+    Raises:
+        OSError: Where a shard is gone or cannot be read.
+    """
+
+    def batches() -> Iterator[tuple[pl.DataFrame, list[bytes | None]]]:
+        reader = ImageReader(shards, pool, strict=True)
+        try:
+            for start, end in _by_size(rows["size"].to_list()):
+                batch = rows[start:end]
+                yield batch, reader.read_encoded(batch)
+        finally:
+            reader.close()
+
+    return in_background(batches, ahead)
+
+
+def _by_size(sizes: Sequence[int | None]) -> Iterator[tuple[int, int]]:
+    """Runs of at most ENCODED_ROWS rows and ENCODED_BYTES bytes, each of one row at least."""
+    start = total = 0
+    for i, size in enumerate(sizes):
+        length = size or 0
+        if i > start and (total + length > ENCODED_BYTES or i - start >= ENCODED_ROWS):
+            yield start, i
+            start, total = i, 0
+        total += length
+    if start < len(sizes):
+        yield start, len(sizes)
 
 
 def iterate_corpus(

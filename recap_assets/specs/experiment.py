@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from recap_assets.specs.automation import Automation
 from recap_assets.specs.base import Name, Spec, fingerprint_of
 from recap_assets.specs.evaluation import Evaluation
+from recap_assets.specs.exports import Export, SubsetExport
 from recap_assets.specs.image_scorers import EmbeddingHead, ImageScorer
 from recap_assets.specs.imports import RerankedSource
 from recap_assets.specs.left_out import captions_used, left_out_name, with_left_out
@@ -104,6 +105,9 @@ class Experiment(Spec):
     )
     sets: dict[Name, UidSet] = Field(default={}, description="Named sets of uids for `in_set`.")
     mixes: dict[Name, Mix] = Field(min_length=1, description="Curated training sets.")
+    exports: dict[Name, Export] = Field(
+        default={}, description="Mixes written out in the forms that other tools read."
+    )
     diversity: Diversity = Diversity()
     training: Training = Training()
     evaluation: Evaluation
@@ -155,6 +159,7 @@ class Experiment(Spec):
             *self._set_problems(),
             *self._mix_problems(),
             *self._report_problems(),
+            *self._export_problems(),
         ]
         if problems:
             raise ValueError("; ".join(problems))
@@ -293,6 +298,22 @@ class Experiment(Spec):
             yield from _unknown("report", name, self.mixes)
         for task in filter(None, [report.fine_task, report.retrieval_task]):
             yield from _unknown("report", task, self.evaluation.task_names)
+
+    def _export_problems(self) -> Iterator[str]:
+        folders: dict[str, str] = {}
+        for name, export in self.exports.items():
+            yield from self.export_problems(f"exports.{name}", export)
+            if export.folder is not None:
+                first = folders.setdefault(export.folder.rstrip("/"), name)
+                if first != name:
+                    yield f"exports.{name}.folder: exports.{first} goes to {export.folder} already"
+
+    def export_problems(self, where: str, export: Export) -> Iterator[str]:
+        """What an export names that this experiment does not have."""
+        yield from _unknown(f"{where}.mix", export.mix, self.mixes)
+        if not isinstance(export, SubsetExport) and export.captions != "all":
+            for source in export.captions:
+                yield from _unknown(f"{where}.captions", source, self.source_names)
 
 
 def _needs_of(where: str, condition: Condition) -> Iterator[str]:

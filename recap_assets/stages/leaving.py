@@ -16,7 +16,7 @@ from recap_assets.specs.tables import (
     TRAINING_CURVES,
     Table,
 )
-from recap_assets.stages import download, models, training, world
+from recap_assets.stages import download, exports, models, training, world
 from recap_assets.stages.setting import WORLD_POOL, Setting
 from recap_assets.stages.stored import TablesLook
 
@@ -131,6 +131,7 @@ def _folders(setting: Setting, graph: Graph) -> Iterator[Leaving]:
         (workspace.world / "corpora", world.corpus_asset),
         (workspace.world / "evaluation", world.task_asset),
         (workspace.root / "trained_clip", training.asset),
+        (workspace.exports, exports.asset),
     ]
     for parent, asset_of in named:
         for folder in _visible(parent):

@@ -103,6 +103,11 @@ class Workspace:
         return self.root / "report" / "index.html"
 
     @property
+    def exports(self) -> Path:
+        """Folder of the exports that name no other."""
+        return self.root / "exports"
+
+    @property
     def latest_report(self) -> Path:
         """A copy of the report that was written last, of whichever experiment."""
         return self.data / "report" / "index.html"

@@ -1,0 +1,1 @@
+"""Datasets in the forms that the field's own tools read."""

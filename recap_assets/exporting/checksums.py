@@ -1,0 +1,119 @@
+"""Checksums of an export, and whether its files still have them."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from recap_assets.storage.folders import PARTIAL, Folder, FolderError, WrittenFile
+
+CHECKSUMS = "checksums.json"
+MARK = "export.json"
+FORMAT = 1
+
+
+def checksums_of(files: Iterable[WrittenFile]) -> bytes:
+    """The file `checksums.json`: sha256 and length of every file, by path."""
+    listed = {f.name: {"sha256": f.sha256, "bytes": f.size} for f in files}
+    return json.dumps(
+        {"algorithm": "sha256", "files": dict(sorted(listed.items()))}, indent=1
+    ).encode()
+
+
+def read_checksums(folder: Folder) -> Mapping[str, WrittenFile]:
+    """What `checksums.json` says.
+
+    Raises:
+        FolderError: There is none, or it is damaged.
+    """
+    content = folder.read(CHECKSUMS)
+    if content is None:
+        msg = (
+            f"{folder} has no {CHECKSUMS}: it is no finished export. Where it was interrupted, the "
+            "same `recap export` goes on with it"
+        )
+        raise FolderError(msg)
+    try:
+        rows = json.loads(content)["files"]
+        return {k: WrittenFile(k, row["sha256"], int(row["bytes"])) for k, row in rows.items()}
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        msg = f"{folder}/{CHECKSUMS} is damaged: {error!r}. Export anew"
+        raise FolderError(msg) from error
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What is wrong with an export's files.
+
+    Attributes:
+        n_checked: Files that were hashed.
+        problems: What is wrong, by file.
+    """
+
+    n_checked: int
+    problems: Mapping[str, str]
+
+
+def check_folder(folder: Folder, progress: Callable[[float], None] = lambda _done: None) -> Damage:
+    """Hash every file of an export anew; a file too many is a problem as well.
+
+    Raises:
+        FolderError: It is no export, or its list names files outside of it.
+    """
+    wanted = read_checksums(folder)
+    total = sum(file.size for file in wanted.values()) or 1
+    problems: dict[str, str] = {}
+    done = 0
+    for name, file in wanted.items():
+        if (found := folder.hashed(name)) is None:
+            problems[name] = "missing"
+        elif found.size != file.size:
+            problems[name] = f"{found.size:,} bytes, not {file.size:,}"
+        elif found.sha256 != file.sha256:
+            problems[name] = "other bytes than were written"
+        done += file.size
+        progress(done / total)
+    for name in folder.names():
+        if name not in wanted and name != CHECKSUMS:
+            left = "left by a kill" if name.endswith(PARTIAL) else "not part of the export"
+            problems[name] = left
+    return Damage(len(wanted), problems)
+
+
+def take_folder(
+    folder: Folder, identity: Mapping[str, object], owner: Mapping[str, object]
+) -> None:
+    """Say whose folder it is, or find that it is ours.
+
+    Args:
+        folder: Where the export goes.
+        identity: What the export is, in JSON values: goes into the mark.
+        owner: The part of it that must be the same in a mark that is there already.
+
+    Raises:
+        FolderError: It holds something else.
+    """
+    content = folder.read(MARK)
+    if content is None:
+        if others := sorted(folder.top_names())[:3]:
+            msg = (
+                f"{folder} is not empty ({', '.join(others)}, ...) and holds no export: name "
+                "another folder, nothing of a stranger's is written over"
+            )
+            raise FolderError(msg)
+    elif not _is_owned(content, owner):
+        msg = (
+            f"{folder} holds another export, as its {MARK} tells: name another folder, or give "
+            "--replace to remove everything in it"
+        )
+        raise FolderError(msg)
+    mark = json.dumps({"recap_export": FORMAT, **identity}, sort_keys=True, indent=1).encode()
+    if content != mark:
+        folder.write(MARK, mark)
+
+
+def _is_owned(content: bytes, owner: Mapping[str, object]) -> bool:
+    try:
+        mark = json.loads(content)
+    except ValueError:
+        return False
+    return isinstance(mark, dict) and all(mark.get(key) == value for key, value in owner.items())

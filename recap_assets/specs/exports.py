@@ -1,0 +1,128 @@
+"""Exports: a mix written out in the form that another tool reads."""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from recap_assets.specs.base import Name, Spec
+from recap_assets.specs.mixes import Each, Mix
+
+ImageFormat = Literal["jpg", "png", "webp", "gif"]
+
+EXTENSIONS: Mapping[str, ImageFormat] = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif"}
+"""Extension of each format that the pool's index tells by content."""
+
+READ_BY_OPEN_CLIP: tuple[ImageFormat, ...] = ("jpg", "png", "webp")
+"""open_clip's loader takes samples with a jpg, png, jpeg or webp member; a GIF it drops without a
+word (`filter_no_caption_or_no_image` in its training/data.py)."""
+
+
+class _Export(Spec):
+    mix: Name = Field(description="The mix that is written out.")
+    folder: str | None = Field(
+        default=None,
+        description="A folder or a bucket's URL; by default exports/<name> beside the experiment's "
+        "other results.",
+    )
+
+
+class _WithImages(_Export):
+    captions: Literal["all"] | tuple[Name, ...] = Field(
+        default="all", description="Sources whose captions go along with the chosen text."
+    )
+    formats: tuple[ImageFormat, ...] = Field(
+        default=READ_BY_OPEN_CLIP,
+        min_length=1,
+        description="Image formats that are written; pairs with others are left out and counted. "
+        "By default what open_clip's loader reads.",
+    )
+
+
+class SubsetExport(_Export):
+    """DataComp's subset files: sorted uids, one file for each caption source."""
+
+    to: Literal["subset"]
+
+
+class WebDatasetExport(_WithImages):
+    """Tar shards as DataComp's resharder writes them, with the chosen text of each image."""
+
+    to: Literal["webdataset"]
+    samples_per_shard: int = Field(default=10_000, gt=0, description="Most samples of one tar.")
+    shuffle: int | None = Field(
+        default=None,
+        description="Seed of the order within a pool partition; by default the pool's own order, "
+        "which is read fastest.",
+    )
+    positives: Literal["samples", "json"] = Field(
+        default="samples",
+        description="Several pairs of one image: as samples uid-0, uid-1, ... (samples), or as one "
+        "sample whose json lists them (json).",
+    )
+    by_weight: bool = Field(
+        default=True,
+        description="Pairs of different weights go to different folders, so that a trainer that "
+        "weighs shards, such as open_clip, can draw each pair by its weight.",
+    )
+
+
+class HuggingFaceExport(_WithImages):
+    """Parquet files with a dataset card and Croissant metadata."""
+
+    to: Literal["huggingface"]
+    formats: tuple[ImageFormat, ...] = Field(
+        default=("jpg", "png", "webp", "gif"),
+        min_length=1,
+        description="Image formats that are written; pairs with others are left out and counted.",
+    )
+    images: bool = Field(
+        default=True, description="Embed the images; without them only their addresses."
+    )
+    samples_per_shard: int = Field(default=5_000, gt=0, description="Most rows of one file.")
+    rows_per_group: int = Field(
+        default=100, gt=0, description="Rows of one row group: what a reader must load at once."
+    )
+    license: str | None = Field(
+        default=None, description="The Hub's identifier of the licence, such as cc-by-4.0."
+    )
+
+
+class TextToImageExport(_WithImages):
+    """Image files beside metadata.jsonl, the `imagefolder` that diffusers' trainers read."""
+
+    to: Literal["text_to_image"]
+    samples_per_shard: int = Field(default=5_000, gt=0, description="Most images of one folder.")
+    min_side: int = Field(default=1, gt=0, description="Smallest side that is accepted, in pixels.")
+    max_aspect: float | None = Field(
+        default=None, ge=1, description="Largest ratio of the longer to the shorter side."
+    )
+    min_score: float | None = Field(
+        default=None, ge=-1, le=1, description="Smallest score of image and text, a cosine."
+    )
+
+
+Export = Annotated[
+    SubsetExport | WebDatasetExport | HuggingFaceExport | TextToImageExport,
+    Field(discriminator="to"),
+]
+
+ShardedExport = WebDatasetExport | HuggingFaceExport | TextToImageExport
+
+EXPORT: TypeAdapter[Export] = TypeAdapter(Export)
+"""Checks an export that is not part of an experiment."""
+
+
+def weights_vary(mix: Mix, export: ShardedExport) -> bool:
+    """Whether samples of the export may have different weights, as the mix is written."""
+    weights = set(_weights(mix))
+    several = mix.combine == "all" or any(isinstance(rule.use, Each) for rule in mix.rules)
+    summed = isinstance(export, WebDatasetExport) and export.positives == "json"
+    return len(weights) > 1 or (summed and several)
+
+
+def _weights(mix: Mix) -> Iterator[float]:
+    for rule in mix.rules:
+        shares = rule.use.each.values() if isinstance(rule.use, Each) else (1.0,)
+        for share in shares:
+            yield rule.weight * share
