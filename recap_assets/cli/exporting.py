@@ -145,5 +145,6 @@ def _print_done(console: Console, export: Export, done: Exported, seconds: float
         console.print(f"left out {count:,}: {LEFT_OUT_REASONS[reason]}", highlight=False)
     console.print(escape(how_to_read(export, str(done.folder))), highlight=False, soft_wrap=True)
     if export.to == "huggingface" and done.folder.is_local:
-        command = f"hf upload ORGANISATION/NAME {shlex.quote(str(done.folder))} --type dataset --exclude 'records/*'"
+        folder = shlex.quote(str(done.folder))
+        command = f"hf upload ORGANISATION/NAME {folder} --type dataset --exclude 'records/*'"
         console.print(f"To publish it: {command}", highlight=False, soft_wrap=True)

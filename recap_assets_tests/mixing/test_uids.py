@@ -1,4 +1,5 @@
 import hashlib
+import io
 import os
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recap_assets.mixing import uids as uids_module
 from recap_assets.mixing.uids import (
     SubsetFileError,
     from_hex,
@@ -16,6 +18,7 @@ from recap_assets.mixing.uids import (
     subset_array,
     to_hex,
     uid_uniform,
+    write_merged,
     write_subset,
 )
 from recap_assets.specs.mixes import RandomSubset
@@ -141,6 +144,18 @@ def test_a_written_set_is_read_back_sorted(tmp_path, name, n):
     write_subset(tmp_path / name, uids)
     assert read_subset(tmp_path / name).equals(uids.sort(), check_dtypes=True)
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@given(st.lists(st.lists(st.integers(0, 40), max_size=12), max_size=5), st.integers(1, 8))
+def test_merged_parts_have_the_bytes_of_one_subset(parts, at_once):
+    uids = [uids_of(part) for part in parts]
+    every = pl.concat([pl.Series("uid", [], dtype=pl.Binary), *uids])
+    buffer, whole = io.BytesIO(), io.BytesIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(uids_module, "_MERGED", at_once)
+        write_merged(buffer, [subset_array(part) for part in uids])
+    np.save(whole, subset_array(every))
+    assert buffer.getvalue() == whole.getvalue()
 
 
 def test_a_bare_memory_map_is_read(tmp_path):

@@ -1,0 +1,54 @@
+"""What a trainer is told: the weights of shards, and URLs that open_clip expands to the list."""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from open_clip_train.data import expand_urls
+
+from recap_assets.exporting.shard_list import ExportedShard, ShardList, read_shard_list
+from recap_assets.storage.folders import Folder, FolderError
+
+
+def listed(*shards: tuple[str, int, float]) -> ShardList:
+    return ShardList(tuple(ExportedShard(f"s3://b/{name}.tar", n, w) for name, n, w in shards))
+
+
+def options(shards: ShardList) -> dict[str, str]:
+    words = shards.open_clip_arguments()
+    return {a: b for a, b in pairwise(words) if a.startswith("--")}
+
+
+def test_shards_of_one_size_are_one_pattern_without_weights() -> None:
+    shards = listed(*((f"x/{i:08d}", 10, 1.0) for i in range(12)))
+    found = options(shards)
+    assert found["--train-data"] == "s3://b/x/{00000000..00000011}.tar"
+    assert found["--train-num-samples"] == "120"
+    assert "--train-data-upsampling-factors" not in found
+    assert expand_urls(found["--train-data"])[0] == [shard.url for shard in shards.shards]
+
+
+def test_each_run_that_is_drawn_alike_has_its_factor() -> None:
+    shards = listed(
+        ("w1/00000000", 10, 1.0), ("w1/00000001", 10, 1.0), ("w1/00000002", 4, 1.0),
+        ("w3/00000000", 10, 3.0), ("w3/00000002", 10, 3.0),
+    )  # fmt: skip
+    found = options(shards)
+    urls, factors = expand_urls(found["--train-data"], found["--train-data-upsampling-factors"])
+    assert urls == [shard.url for shard in shards.shards]
+    assert factors == [10, 10, 4, 30, 30] == list(shards.draw_weights)
+
+
+def test_empty_shards_are_not_listed_and_what_is_no_export_is_refused(tmp_path: Path) -> None:
+    rows = [{"shard": f"{i:08d}.tar", "samples": i, "weight": 1.0} for i in range(3)]
+    (tmp_path / "shards.json").write_text(json.dumps({"shards": rows}))
+    found = read_shard_list(Folder(str(tmp_path)))
+    assert [shard.url for shard in found.shards] == [
+        f"{tmp_path}/{name}" for name in ("00000001.tar", "00000002.tar")
+    ]
+    (tmp_path / "shards.json").write_text('{"shards": [1]}')
+    with pytest.raises(FolderError, match="damaged"):
+        read_shard_list(Folder(str(tmp_path)))
+    with pytest.raises(FolderError, match="no finished export"):
+        read_shard_list(Folder(str(tmp_path / "nowhere")))
