@@ -19,7 +19,7 @@ from recap_assets_tests.cli.conftest import Recap
 from recap_assets_tests.stages.exported_pools import real_setting
 from recap_assets_tests.stages.test_exports import KEPT, cut_shard
 
-LONG = ["--to", "webdataset", "--samples-per-shard", "1"]
+LONG = ["--to", "webdataset", "--samples-per-shard", "4"]
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def tars(folder: Path) -> dict[str, bytes]:
 
 
 def killed_midway(experiment: Path, out: Path) -> None:
-    """An export of one shard for each sample, killed when some are finished."""
+    """An export of many small shards, killed when some are finished."""
     command = [sys.executable, "-m", "recap_assets.cli.main", "-e", str(experiment), "export"]
     process = subprocess.Popen(  # noqa: S603 - our own words
         [*command, "each", *LONG, "--out", str(out)], stdout=subprocess.DEVNULL
