@@ -67,6 +67,13 @@ _OWN_POOL = """
 #       - {use: raw, where: {top: 0.3}}
 #       - {use: blip2}
 #
+# Mixes written out in the form that another tool reads; see docs/exports.md:
+#
+# exports:
+#   train: {mix: raw_top30_blip2_filtered, to: webdataset}   # tars for open_clip, DataComp's way
+#   uids: {mix: raw_top30_blip2_filtered, to: subset}        # sorted uids, one file a source
+#   published: {mix: raw_top30_blip2_filtered, to: huggingface, license: cc-by-4.0}
+#
 # ---------------------------------------------------------------------------------------------
 # What the daemon does by itself while `recap ui` runs. Nothing here changes what is in a table.
 #

@@ -50,7 +50,7 @@ class ShardList:
         Neighbours that are drawn equally often share a component. The factors are left out where
         all shards are drawn equally often; with them open_clip needs `--dataset-resampled`.
         """
-        parts = [(_braced([s.url for s in run]), weight) for run, weight in self._runs()]
+        parts = [(_piped(_braced([s.url for s in run])), weight) for run, weight in self._runs()]
         arguments = ["--train-data", "::".join(urls for urls, _ in parts)]
         arguments += ["--train-num-samples", str(self.n_samples), "--dataset-type", "webdataset"]
         if len({weight for _, weight in parts}) > 1:
@@ -100,6 +100,12 @@ def read_shard_list(folder: Folder) -> ShardList:
     except (ValueError, TypeError, KeyError) as error:
         raise FolderError(f"{folder}/{SHARDS} is damaged: {error!r}") from error
     return ShardList(tuple(shard for shard in shards if shard.n_samples))
+
+
+def _piped(urls: str) -> str:
+    """No s3:// is opened by webdataset itself; DataComp's train.py writes the same."""
+    parts = urls.split("::")
+    return "::".join(f"pipe:aws s3 cp {u} -" if u.startswith("s3://") else u for u in parts)
 
 
 def _braced(urls: Sequence[str]) -> str:

@@ -334,14 +334,18 @@ def _told(setting: Setting, export: Export) -> dict[str, Mapping[str, object]]:
     }
 
 
-_PRIVATE = ("batch_size", "device", "concurrency", "base_url", "api_key_variable")
+_PUBLIC = (
+    "kind", "model", "revision", "pretrained", "precision", "quantization", "prompt", "system",
+    "decoding", "candidates", "max_pixels", "preset", "source", "scorer", "keep",
+)  # fmt: skip
+"""Fields of captioners and scorers that a card tells: what decides their words, and no address,
+name of a secret or file of this machine."""
 
 
 def _public(spec: Spec) -> Mapping[str, object]:
-    """A model's spec without what changes nothing; of paths of this machine only the last part."""
-    values = spec.model_dump(mode="json", exclude_defaults=True)
-    kept = {name: value for name, value in values.items() if name not in _PRIVATE}
-    return {name: _without_place(value) for name, value in kept.items()}
+    """A model's spec as a card tells it; of a path on this machine only the last part."""
+    values = spec.model_dump(mode="json", exclude_none=True)
+    return {name: _without_place(values[name]) for name in _PUBLIC if name in values}
 
 
 def _without_place(value: object) -> object:

@@ -65,7 +65,8 @@ class Folder:
     """A local folder or an fsspec URL."""
 
     def __init__(self, url: str) -> None:
-        self._fs, root = url_to_fs(url)
+        # Others write there too: what was listed once says nothing of now.
+        self._fs, root = url_to_fs(url, use_listings_cache=False)
         self._root = root.rstrip("/")
         self.is_local = isinstance(self._fs, LocalFileSystem)
         self.url = self._root if self.is_local else self._fs.unstrip_protocol(self._root)

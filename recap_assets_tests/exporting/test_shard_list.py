@@ -12,7 +12,7 @@ from recap_assets.storage.folders import Folder, FolderError
 
 
 def listed(*shards: tuple[str, int, float]) -> ShardList:
-    return ShardList(tuple(ExportedShard(f"s3://b/{name}.tar", n, w) for name, n, w in shards))
+    return ShardList(tuple(ExportedShard(f"/b/{name}.tar", n, w) for name, n, w in shards))
 
 
 def options(shards: ShardList) -> dict[str, str]:
@@ -23,7 +23,7 @@ def options(shards: ShardList) -> dict[str, str]:
 def test_shards_of_one_size_are_one_pattern_without_weights() -> None:
     shards = listed(*((f"x/{i:08d}", 10, 1.0) for i in range(12)))
     found = options(shards)
-    assert found["--train-data"] == "s3://b/x/{00000000..00000011}.tar"
+    assert found["--train-data"] == "/b/x/{00000000..00000011}.tar"
     assert found["--train-num-samples"] == "120"
     assert "--train-data-upsampling-factors" not in found
     assert expand_urls(found["--train-data"])[0] == [shard.url for shard in shards.shards]
@@ -38,6 +38,12 @@ def test_each_run_that_is_drawn_alike_has_its_factor() -> None:
     urls, factors = expand_urls(found["--train-data"], found["--train-data-upsampling-factors"])
     assert urls == [shard.url for shard in shards.shards]
     assert factors == [10, 10, 4, 30, 30] == list(shards.draw_weights)
+
+
+def test_a_bucket_is_read_through_a_pipe_as_datacomp_does() -> None:
+    shards = ShardList(tuple(ExportedShard(f"s3://b/{i:08d}.tar", 5, 1.0) for i in range(2)))
+    urls = expand_urls(options(shards)["--train-data"])[0]
+    assert urls == [f"pipe:aws s3 cp s3://b/{i:08d}.tar -" for i in range(2)]
 
 
 def test_empty_shards_are_not_listed_and_what_is_no_export_is_refused(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import tarfile
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 import webdataset
+from fsspec.core import url_to_fs
 from huggingface_hub import DatasetCard
 from open_clip_train.data import expand_urls, get_dataset_size, get_wds_dataset
 
@@ -39,6 +41,7 @@ from recap_assets_tests.stages.exported_pools import (
     real_setting,
     write_captions_and_scores,
 )
+from recap_assets_tests.storage.s3 import environment, moto_server
 from recap_assets_tests.tiny import Bench
 
 KEPT = 60
@@ -140,6 +143,34 @@ def test_open_clips_loader_reads_every_pair_once(setting: Setting, tmp_path: Pat
     assert Counter(seen) == Counter(text for _, text in wanted.elements())
     # The size that it reads from sizes.json is the same, so no number of samples need be given.
     assert get_dataset_size(urls) == (n, len(done.written.shards))
+
+
+def test_open_clip_trains_on_it_with_shards_drawn_by_weight(
+    setting: Setting, tmp_path: Path
+) -> None:
+    done = exported(setting, tmp_path, "each", "webdataset")
+    words = read_shard_list(done.folder).open_clip_arguments()
+    given = {a: b for a, b in pairwise(words) if a.startswith("--")}
+    args = open_clip_args(
+        [],
+        train_data=given["--train-data"],
+        train_num_samples=int(given["--train-num-samples"]),
+        train_data_upsampling_factors=given["--train-data-upsampling-factors"],
+        dataset_resampled=True,
+    )
+    seen: list[str] = []
+
+    def tokens(text: str) -> list[str]:
+        seen.append(text)
+        return [text]
+
+    data = get_wds_dataset(args, lambda image: image.size[0], is_train=True, tokenizer=tokens)
+    n = sum(len(batch[1]) for batch in data.dataloader)
+    assert n == data.dataloader.num_samples >= done.written.n_samples
+    texts = {text for _, text in wanted_pairs(setting, "each")}
+    assert set(seen) <= texts
+    synthetic = sum(text.startswith("a picture of") for text in seen) / len(seen)
+    assert synthetic > 0.6  # three of four by weight, half by number
 
 
 def test_shards_are_drawn_by_the_weight_of_their_pairs(setting: Setting, tmp_path: Path) -> None:
@@ -425,15 +456,28 @@ def test_a_pool_shard_that_is_gone_is_an_error_and_not_a_smaller_export(
     assert not (tmp_path / "out" / "checksums.json").exists()
 
 
-def test_it_goes_to_a_bucket_as_to_a_folder(setting: Setting, tmp_path: Path) -> None:
-    there = f"memory://bucket/{tmp_path.name}"
+def test_it_goes_to_a_bucket_as_to_a_folder(
+    setting: Setting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     exported(setting, tmp_path, "paper", "webdataset")
-    exported(setting, there, "paper", "webdataset")
-    remote = Folder(there)
-    names = [name for name in Folder(str(tmp_path)).names() if name != "README.md"]
-    assert [name for name in remote.names() if name != "README.md"] == names
-    assert all((tmp_path / name).read_bytes() == remote.read(name) for name in names)
-    assert check_folder(remote).problems == {}
+    with moto_server() as endpoint:
+        for name, value in environment(endpoint).items():
+            monkeypatch.setenv(name, value)
+        bucket = url_to_fs("s3://exports", use_listings_cache=False)[0]
+        bucket.mkdir("exports")
+        exported(setting, "s3://exports/a/b", "paper", "webdataset")
+        there = Folder("s3://exports/a/b")
+        names = Folder(str(tmp_path)).names()
+        assert there.names() == names
+        assert all((tmp_path / name).read_bytes() == there.read(name) for name in names)
+        # What was finished is known again there, and damage to it is found.
+        tar = names[0]
+        bucket.pipe_file(f"exports/a/b/{tar}", b"damage")
+        assert set(check_folder(there).problems) == {tar}
+        exported(setting, "s3://exports/a/b", "paper", "webdataset")
+        assert check_folder(there).problems == {}
+        assert read_shard_list(there).shards[0].url == "s3://exports/a/b/00000000.tar"
+        bucket.clear_instance_cache()
 
 
 EXPORTS = {
