@@ -2,7 +2,7 @@
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recap_assets.exporting.rows import cuts, export_rows
@@ -11,6 +11,7 @@ from recap_assets_tests.exporting.samples import captions, images, pairs, sharde
 NONE = captions()
 
 
+@settings(deadline=None)
 @given(st.integers(0, 500), st.integers(1, 60))
 def test_cuts_cover_all_in_order_and_differ_by_one_at_most(n: int, most: int) -> None:
     parts = cuts(n, most)
