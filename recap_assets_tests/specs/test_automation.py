@@ -64,7 +64,10 @@ def test_nonsense_is_refused_where_it_stands(automation: dict[str, object], word
 
 
 def test_every_stage_of_the_graph_has_its_name(tmp_path):
-    bench = Bench(tmp_path, tiny_experiment(sets={"all": {"kind": "no_filter"}}))
+    experiment = tiny_experiment(
+        sets={"all": {"kind": "no_filter"}}, exports={"uids": {"mix": "raw", "to": "subset"}}
+    )
+    bench = Bench(tmp_path, experiment)
     assert {node.stage for node in bench.graph.nodes.values()} == set(STAGES)
     assert {module.STAGE for module in MODULES} == set(STAGES)
 

@@ -39,6 +39,7 @@ BUILT_IN_CRON: dict[Stage, str] = {
     "diversity": "30 * * * *",
     "sets": "40 * * * *",
     "mixes": "45 * * * *",
+    "exports": "0 3 * * *",
     "training": "0 4 * * *",
     "evaluation": "0 6 * * *",
     "report": "0 7 * * *",
