@@ -10,6 +10,7 @@ import dagster as dg
 from recap_assets.defs.dead_runs import DOOR_TAG, sign
 from recap_assets.defs.events import NO_AUTOMATIC_EVENTS, account_of, materialization
 from recap_assets.defs.lineage import copy_events_of_run, keep_experiment
+from recap_assets.defs.observations import Observations
 from recap_assets.defs.origins import Origins
 from recap_assets.defs.records import DagsterRecords, newest_event
 from recap_assets.orchestration.building import build_partition
@@ -121,6 +122,7 @@ def _build(
             force=context.run.tags.get(FORCE_TAG) == "true",
             interrupted=interrupted,
             progress=_progress_for(node, partition),
+            observe=Observations(context, node, partition),
         )
         before = records.event(node.key, partition)
         account = account_of(node, built, before.account if before else None)

@@ -9,7 +9,7 @@ from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
-from recap_assets.orchestration.graph import Graph, Node, Outcome, Progress, Step
+from recap_assets.orchestration.graph import Graph, Node, Observe, Outcome, Progress, Step
 from recap_assets.orchestration.planner import name_of
 from recap_assets.orchestration.records import MISSING, Inputs, Record, Records
 from recap_assets.orchestration.versions import VersionReader
@@ -45,6 +45,7 @@ def build_partition(
     force: bool = False,
     interrupted: float | None = None,
     progress: Progress = lambda _done: None,
+    observe: Observe = lambda _figures: None,
 ) -> Built:
     """Bring one partition up to date; compute nothing where its fingerprint says it already is.
 
@@ -60,6 +61,7 @@ def build_partition(
         interrupted: When the last build of the partition began, where that one did not come to its
             end: its content may then be another than one recorded before.
         progress: To be told how far it is.
+        observe: To be told figures on the way.
 
     Raises:
         UpstreamMissingError: Something that it reads was never built.
@@ -85,6 +87,7 @@ def build_partition(
             known_version=known.data_version if known else None,
             commit={"recap.fingerprint": fingerprint, "recap.asset": node.key, **provenance()},
             progress=progress,
+            observe=observe,
         )
     )
     record = _record(node, inputs, outcome, time.monotonic() - started, known)

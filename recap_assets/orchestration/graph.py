@@ -18,6 +18,9 @@ Dimension = Literal["none", "pool", "seed"]
 Progress = Callable[[float], None]
 """Told the done fraction of one partition, between 0 and 1."""
 
+Observe = Callable[[Mapping[str, float]], None]
+"""Told figures by name, at any time while a partition is computed."""
+
 
 @dataclass(frozen=True)
 class Dependency:
@@ -101,6 +104,7 @@ class Step:
         known_version: Data version that the partition holds by the records, if any.
         commit: Facts to keep in the Delta log.
         progress: To be told how far the partition is.
+        observe: To be told figures of a long step on the way (loss, samples a second).
     """
 
     partition: str
@@ -108,6 +112,7 @@ class Step:
     known_version: str | None = None
     commit: Mapping[str, str] = field(default_factory=dict)
     progress: Progress = lambda _done: None
+    observe: Observe = lambda _figures: None
 
 
 @dataclass(frozen=True)

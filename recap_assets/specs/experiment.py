@@ -3,12 +3,18 @@
 from collections.abc import Iterable, Iterator
 from typing import Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from recap_assets.specs.automation import Automation
 from recap_assets.specs.base import Name, Spec, fingerprint_of
 from recap_assets.specs.evaluation import Evaluation
-from recap_assets.specs.exports import Export, SubsetExport
+from recap_assets.specs.exports import (
+    Export,
+    SubsetExport,
+    added_name,
+    training_export,
+    with_training_exports,
+)
 from recap_assets.specs.image_scorers import EmbeddingHead, ImageScorer
 from recap_assets.specs.imports import RerankedSource
 from recap_assets.specs.left_out import captions_used, left_out_name, with_left_out
@@ -37,7 +43,7 @@ from recap_assets.specs.sets import (
     text_rule,
 )
 from recap_assets.specs.sources import EmbeddedSource, Source
-from recap_assets.specs.training import Training
+from recap_assets.specs.training import InProcessTraining, TorchrunTraining, Training
 
 RAW = "raw"
 """The pool's own alt-text: a caption source like any other, always there."""
@@ -105,11 +111,11 @@ class Experiment(Spec):
     )
     sets: dict[Name, UidSet] = Field(default={}, description="Named sets of uids for `in_set`.")
     mixes: dict[Name, Mix] = Field(min_length=1, description="Curated training sets.")
+    diversity: Diversity = Diversity()
+    training: Training = InProcessTraining()
     exports: dict[Name, Export] = Field(
         default={}, description="Mixes written out in the forms that other tools read."
     )
-    diversity: Diversity = Diversity()
-    training: Training = Training()
     evaluation: Evaluation
     report: Report = Report()
     automation: Automation = Automation()
@@ -151,6 +157,18 @@ class Experiment(Spec):
     @classmethod
     def _leave_one_source_out(cls, mixes: dict[str, Mix]) -> dict[str, Mix]:
         return with_left_out(mixes)
+
+    @field_validator("exports")
+    @classmethod
+    def _exports_for_training(
+        cls, exports: dict[str, Export], info: ValidationInfo
+    ) -> dict[str, Export]:
+        mixes, training = info.data.get("mixes", {}), info.data.get("training")
+        return with_training_exports(exports, mixes) if _is_by_torchrun(training) else exports
+
+    def training_export(self, mix: str) -> str:
+        """The export that open_clip's trainer reads for a mix, with `launcher: torchrun`."""
+        return training_export(self.exports, mix) or added_name(mix)
 
     @model_validator(mode="after")
     def _names_resolve(self) -> Self:
@@ -314,6 +332,10 @@ class Experiment(Spec):
         if not isinstance(export, SubsetExport) and export.captions != "all":
             for source in export.captions:
                 yield from _unknown(f"{where}.captions", source, self.source_names)
+
+
+def _is_by_torchrun(training: object) -> bool:
+    return isinstance(training, TorchrunTraining)
 
 
 def _needs_of(where: str, condition: Condition) -> Iterator[str]:

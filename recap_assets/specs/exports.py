@@ -126,3 +126,43 @@ def _weights(mix: Mix) -> Iterator[float]:
         shares = rule.use.each.values() if isinstance(rule.use, Each) else (1.0,)
         for share in shares:
             yield rule.weight * share
+
+
+def added_name(mix: str) -> str:
+    """Name of the export that is added for training on a mix."""
+    return f"training_{mix}"
+
+
+def training_export(exports: Mapping[str, Export], mix: str) -> str | None:
+    """The first export of a mix that open_clip's trainer reads; None where there is none."""
+    for name, export in exports.items():
+        if isinstance(export, WebDatasetExport) and export.mix == mix and _is_drawn_right(export):
+            return name
+    return None
+
+
+def with_training_exports(
+    exports: Mapping[str, Export], mixes: Mapping[str, Mix]
+) -> dict[str, Export]:
+    """The exports, and behind them one for each mix that has none that a trainer can read.
+
+    Raises:
+        ValueError: The name of an added one is too long or taken by another export.
+    """
+    found = dict(exports)
+    for mix in mixes:
+        if training_export(exports, mix) is None:
+            name = added_name(mix)
+            if len(name) > 64 or name in exports:
+                msg = (
+                    f"training by torchrun adds an export {name} for mixes.{mix}, and that name is "
+                    "taken or too long: rename the export or the mix"
+                )
+                raise ValueError(msg)
+            found[name] = WebDatasetExport(to="webdataset", mix=mix, captions=())
+    return found
+
+
+def _is_drawn_right(export: WebDatasetExport) -> bool:
+    # A trainer that draws one text of an image would have to read the json.
+    return export.by_weight and export.positives == "samples"

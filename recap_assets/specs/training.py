@@ -1,14 +1,17 @@
 """Training of the CLIP that judges each mix: the same budget for every mix, as in DataComp."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, NamedTuple, cast
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from recap_assets.specs.base import Spec
-from recap_assets.specs.models import Optimizer, SmallTower, Tower
+from recap_assets.specs.models import OpenClipTower, Optimizer, SmallTower, Tower
+
+Seeds = Annotated[tuple[int, ...], Field(min_length=1, description="One training run for each.")]
 
 
-class Training(Spec):
+class InProcessTraining(Spec):
     """A fixed number of samples seen, whatever the mix's size (DataComp's rule)."""
 
     tower: Tower = SmallTower()
@@ -17,15 +20,127 @@ class Training(Spec):
         default=28_000, gt=0, description="Pairs seen in all, the same for every mix."
     )
     batch_size: int = Field(default=128, gt=1, description="Pairs of one step.")
-    seeds: tuple[int, ...] = Field(
-        default=(0, 1, 2), min_length=1, description="One training run for each."
-    )
+    seeds: Seeds = (0, 1, 2)
     checkpoint_every: int = Field(
         default=50_000,
         gt=0,
         description="Pairs seen between checkpoints; a killed run resumes from the last.",
     )
-    launcher: Literal["in_process", "torchrun"] = Field(
+    launcher: Literal["in_process"] = Field(
         default="in_process",
-        description="torchrun hands exported shards to open_clip's own trainer.",
+        description="torchrun hands exported shards to open_clip's own trainer; see `scale`.",
     )
+
+    @property
+    def decisive(self) -> Mapping[str, object]:
+        """What decides the trained model."""
+        return self.all_but("seeds", "checkpoint_every")
+
+
+class Recipe(NamedTuple):
+    """Hyper-parameters that DataComp fixes for one scale."""
+
+    model: str
+    batch_size: int
+    learning_rate: float
+    samples_seen: int
+    warmup_steps: int
+    beta2: float = 0.98
+
+
+RECIPES = {
+    "debug": Recipe("ViT-B-32", 1_024, 1e-4, 128_000, 500),
+    "small": Recipe("ViT-B-32", 4_096, 5e-4, 12_800_000, 500),
+    "medium": Recipe("ViT-B-32", 4_096, 5e-4, 128_000_000, 500),
+    "large": Recipe("ViT-B-16", 8_192, 5e-4, 1_280_000_000, 500),
+    "xlarge": Recipe("ViT-L-14", 90_112, 1e-3, 12_800_000_000, 10_000, 0.95),
+}
+"""DataComp's `scale_configs.py` (arXiv 2304.14108, appendix)."""
+_SMALL = RECIPES["small"]
+
+
+class TorchrunTraining(Spec):
+    """open_clip's own trainer on shards exported for it, with the recipe of a DataComp scale.
+
+    What the recipe fixes may be overridden; what is said beside it changes the speed only.
+    """
+
+    launcher: Literal["torchrun"]
+    scale: Literal["debug", "small", "medium", "large", "xlarge"] = Field(
+        description="DataComp's recipe: model, batch size, learning rate, samples seen, warm-up."
+    )
+    model: str = Field(
+        default=_SMALL.model, description="open_clip's model name; by default the scale's."
+    )
+    batch_size: int = Field(
+        default=_SMALL.batch_size,
+        gt=1,
+        description="Pairs of one step, over all processes; by default the scale's.",
+    )
+    learning_rate: float = Field(
+        default=_SMALL.learning_rate, gt=0, description="AdamW's peak; by default the scale's."
+    )
+    samples_seen: int = Field(
+        default=_SMALL.samples_seen, gt=0, description="Pairs seen; by default the scale's."
+    )
+    warmup_steps: int = Field(
+        default=_SMALL.warmup_steps, ge=0, description="Of linear warm-up; by default the scale's."
+    )
+    beta2: float = Field(
+        default=_SMALL.beta2, gt=0, lt=1, description="AdamW's; by default the scale's."
+    )
+    precision: Literal["amp", "amp_bf16", "bf16", "fp16", "fp32"] = Field(
+        default="amp", description="open_clip's --precision; fp32 on a CPU."
+    )
+    seeds: Seeds = (0,)
+    checkpoints: int = Field(
+        default=5, gt=0, description="Checkpoints of a run; a killed run resumes from the last."
+    )
+    processes: int | Literal["auto"] = Field(
+        default="auto", description="Processes of one machine; auto: one for each GPU."
+    )
+    workers: int = Field(default=4, gt=0, description="Loader processes of each process.")
+    accumulation: int = Field(
+        default=1, gt=0, description="Forward passes of one step, where memory is short."
+    )
+    torchrun_arguments: tuple[str, ...] = Field(
+        default=("--standalone",),
+        description="For several machines: --nnodes, --rdzv-endpoint and the like.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_recipe(cls, value: Any) -> Any:  # noqa: ANN401 - pydantic hands over raw input
+        if not isinstance(value, dict):
+            return value
+        given = cast("dict[str, object]", value)
+        recipe = RECIPES.get(str(given.get("scale")))
+        return given if recipe is None else {**recipe._asdict(), **given}
+
+    @property
+    def tower(self) -> OpenClipTower:
+        """What is trained."""
+        return OpenClipTower(kind="open_clip", name=self.model)
+
+    @property
+    def decisive(self) -> Mapping[str, object]:
+        """What decides the trained model."""
+        return self.all_but(
+            "seeds", "scale", "processes", "workers", "accumulation", "torchrun_arguments"
+        )
+
+
+def _launcher(value: Any) -> str:  # noqa: ANN401 - pydantic hands over raw input
+    if isinstance(value, dict):
+        return str(cast("dict[str, object]", value).get("launcher", "in_process"))
+    return str(getattr(value, "launcher", ""))
+
+
+Training = Annotated[
+    Annotated[InProcessTraining, Tag("in_process")] | Annotated[TorchrunTraining, Tag("torchrun")],
+    Discriminator(
+        _launcher,
+        custom_error_type="launcher",
+        custom_error_message="launcher is one of in_process, torchrun",
+    ),
+]

@@ -22,6 +22,7 @@ from recap_assets.stages import (
     sets,
     training,
     training_pairs,
+    training_shards,
     world,
 )
 from recap_assets.stages.leaving import leaving
@@ -46,6 +47,7 @@ STAGES = (
     mixes,
     training_pairs,
     exports,
+    training_shards,
     training,
     evaluation,
     caption_metrics,

@@ -1,5 +1,7 @@
 """Training a CLIP on each mix: the same budget for every mix, a partition for each seed."""
 
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import polars as pl
@@ -9,7 +11,8 @@ from recap_assets.reporting.plots import chart_png, training_curves
 from recap_assets.reporting.previews import image_markdown
 from recap_assets.specs.base import deciding
 from recap_assets.specs.tables import TRAINING_CURVES
-from recap_assets.stages import training_pairs
+from recap_assets.specs.training import TorchrunTraining
+from recap_assets.stages import training_pairs, training_shards
 from recap_assets.stages.pairs import curve_frame, mix_pairs
 from recap_assets.stages.setting import Setting
 from recap_assets.stages.stored import StoredFiles, files_below
@@ -19,10 +22,6 @@ from recap_assets.storage.files import replaced_directory
 VERSION = 2
 STAGE = "training"
 SECONDS_PER_SAMPLE = 0.0013
-
-
-class LauncherMissingError(RuntimeError):
-    """The experiment asks for a launcher that this version does not have."""
 
 
 def asset(mix: str) -> str:
@@ -37,14 +36,15 @@ def nodes(setting: Setting) -> list[Node]:
 
 def _node(setting: Setting, mix: str) -> Node:
     training = setting.experiment.training
-    decisive = training.all_but("seeds", "checkpoint_every")
+    by_torchrun = isinstance(training, TorchrunTraining)
+    shards = (Dependency(training_shards.asset(mix), "all"),) if by_torchrun else ()
     return Node(
         key=asset(mix),
         stage=STAGE,
         dimension="seed",
-        dependencies=(Dependency(training_pairs.asset(mix), "all"),),
+        dependencies=(Dependency(training_pairs.asset(mix), "all"), *shards),
         implementation=VERSION,
-        decides=deciding(training=decisive),
+        decides=deciding(training=training.decisive),
         compute=lambda step: train_on_mix(setting, mix, step),
         description=f"A CLIP trained on {mix}: {training.samples_seen:,} samples seen, whatever "
         "the mix's size; a partition for each seed.",
@@ -74,13 +74,11 @@ def train_on_mix(setting: Setting, mix: str, step: Step) -> Outcome:
     from recap_assets.engines.training.clip import train_clip
 
     training = setting.experiment.training
-    if training.launcher != "in_process":
-        msg = "training.launcher: torchrun needs exported shards, which this version cannot write"
-        raise LauncherMissingError(msg)
+    if isinstance(training, TorchrunTraining):
+        return train_by_torchrun(setting, training, mix, step)
     seed = int(step.partition)
     pairs = mix_pairs(setting, mix, image_side(training.tower))
-    folder = setting.workspace.checkpoint(mix, seed)
-    checkpoint = folder.with_name(f"{seed}.checkpoint")
+    checkpoint = setting.workspace.checkpoint(mix, seed).with_name(f"{seed}.checkpoint")
     trained = train_clip(
         pairs,
         training.tower,
@@ -93,26 +91,70 @@ def train_on_mix(setting: Setting, mix: str, step: Step) -> Outcome:
         on_progress=lambda seen, _loss: step.progress(seen / training.samples_seen),
         device=resolve_device("auto"),
     )
-    with replaced_directory(folder) as new:
-        trained.save(new)
+    facts = {
+        "pairs": len(pairs.texts),
+        "images": len(pairs.images),
+        "passes": round(training.samples_seen / max(len(pairs.images), 1), 2),
+    }
+    outcome = _keep(setting, mix, step, trained.save, curve_frame(trained.curve), facts)
     checkpoint.unlink(missing_ok=True)
-    curve = curve_frame(trained.curve)
+    return outcome
+
+
+def train_by_torchrun(
+    setting: Setting, training: TorchrunTraining, mix: str, step: Step
+) -> Outcome:
+    """Hand the mix's training shards to open_clip's trainer; its figures go to the UI."""
+    from recap_assets.engines.training.torchrun import Point, curve_of, save_trained, train
+
+    def tell(point: Point) -> None:
+        step.progress(min(point.samples_seen / training.samples_seen, 1.0))
+        step.observe(
+            {
+                "samples_seen": point.samples_seen,
+                "loss": point.loss,
+                "learning_rate": point.learning_rate,
+                "samples_per_second": point.samples_per_second,
+            }
+        )
+
+    seed = int(step.partition)
+    run = setting.workspace.checkpoint(mix, seed).with_name(f".{seed}.{step.fingerprint}.run")
+    shards = training_shards.read(setting, mix)
+    train(training, shards.open_clip_arguments(), seed, run, tell)
+    outcome = _keep(
+        setting,
+        mix,
+        step,
+        lambda folder: save_trained(training, run, folder),
+        curve_frame(curve_of(training, run)),
+        {"shards": len(shards.shards), "pairs": shards.n_samples},
+    )
+    for stale in run.parent.glob(f".{seed}.*.run"):
+        shutil.rmtree(stale)
+    return outcome
+
+
+def _keep(
+    setting: Setting,
+    mix: str,
+    step: Step,
+    save: Callable[[Path], None],
+    curve: pl.DataFrame,
+    facts: Mapping[str, float],
+) -> Outcome:
+    seed = int(step.partition)
+    folder = setting.workspace.checkpoint(mix, seed)
+    with replaced_directory(folder) as new:
+        save(new)
     written = setting.workspace.tables.replace(
         TRAINING_CURVES, {"mix": mix, "seed": seed}, curve, commit=step.commit
     )
+    chart = chart_png(training_curves(curve.with_columns(mix=pl.lit(mix))))
     return Outcome(
         files_version(files_below(folder), folder),
         curve.height,
-        facts={
-            "pairs": len(pairs.texts),
-            "images": len(pairs.images),
-            "passes": round(training.samples_seen / max(len(pairs.images), 1), 2),
-            "final_loss": round(curve["loss"][-1], 4),
-        },
-        markdown={
-            "training_curve": image_markdown(
-                chart_png(training_curves(curve.with_columns(mix=pl.lit(mix))))
-            )
-        },
+        facts={**facts, "final_loss": round(curve["loss"][-1], 4)},
+        markdown={"training_curve": image_markdown(chart)},
         written=(written,),
     )
