@@ -29,7 +29,7 @@ from recap_assets.specs.mixes import (
     sources_used,
 )
 from recap_assets.specs.models import Model, TrainedCaptioner, TrainedClip
-from recap_assets.specs.pool import Corpus, Pool, WebDatasetPool
+from recap_assets.specs.pool import Corpus, Pool, UrlPool, WebDatasetPool
 from recap_assets.specs.scorers import EmbeddedScorer, Scorer
 from recap_assets.specs.sets import (
     BUILT_IN_IDENTIFIERS,
@@ -284,7 +284,8 @@ class Experiment(Spec):
 
     @property
     def _has_metadata(self) -> bool:
-        return isinstance(self.pool, WebDatasetPool) and self.pool.metadata is not None
+        pool = self.pool
+        return isinstance(pool, WebDatasetPool | UrlPool) and pool.metadata is not None
 
     def _mix_problems(self) -> Iterator[str]:
         # What is wrong with a mix without a source is wrong with the whole mix.

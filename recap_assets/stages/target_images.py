@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from recap_assets.evaluation.sets import load_set
+from recap_assets.evaluation.sets import AssociationSet, load_set
 from recap_assets.orchestration.graph import Dependency
 from recap_assets.pool.files import version_of
 from recap_assets.pool.images import ImageRejected, decode
@@ -124,6 +124,9 @@ def _task_batches(setting: Setting, name: str) -> Iterator[tuple[Batch, int]]:
     folder = str(setting.workspace.world / "evaluation" / name) if drawn else task.path
     split = "test" if drawn else task.split
     evaluation_set = load_set(folder, split, partial(decode, limits=LIMITS))
+    if isinstance(evaluation_set, AssociationSet):
+        msg = f"evaluation.tasks.{name}: a set of cues and candidates is no set of images"
+        raise TargetError(msg)
     for images, _ in evaluation_set.batches(IMAGES_AT_ONCE):
         yield images, 0
 
