@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from recap_assets.mixing.comparison import Comparison
 from recap_assets.mixing.selection import Images, decide, realise, select
 from recap_assets.mixing.thresholds import EmptyPopulationError
-from recap_assets.mixing.trial import try_mixes
+from recap_assets.mixing.trial import Part, try_mixes
 from recap_assets.specs.left_out import without_source
 from recap_assets.specs.mixes import Mix
 from recap_assets_tests.mixing.pools import SCHEMA, SOURCES, uid_of, views_of
@@ -158,7 +158,7 @@ def test_counting_a_mix_counts_its_candidates():
     spec = experiment().model_copy(update={"mixes": {"m": Mix.model_validate(mix)}})
     pool = small_pool().drop("text")
     (row,) = try_mixes(
-        spec, lambda _, source: views_of(pool)(source), [{"l14": pool}], {}
+        spec, lambda _, source: views_of(pool)(source), [Part({"l14": pool}, {})]
     ).to_dicts()
     # Without texts a caption is there where it has a score.
     assert (row["n_pairs"], row["n_images"]) == (4, 3)
