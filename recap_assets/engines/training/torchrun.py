@@ -25,6 +25,8 @@ from recap_assets.storage.files import write_atomically
 RUN = "run"
 LAST_LINES = 30
 _FAILED = "failed (exitcode: "
+_CHATTER = re.compile(r"I\d{4} ")
+"""torch's own log of compilation, which it prints when a process ends."""
 
 _LINE = re.compile(
     r"Train Epoch: (?P<epoch>\d+) \[\s*(?P<done>\d+)/(?P<of>\d+) .*?"
@@ -126,7 +128,7 @@ def train(
     last: deque[str] = deque(maxlen=LAST_LINES)
     failed = False
     for line in _lines_of(command):
-        if not failed:
+        if not failed and not _CHATTER.match(line):
             last.append(line)
         # What follows is torchrun's own traceback.
         failed = failed or _FAILED in line
