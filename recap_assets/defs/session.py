@@ -21,12 +21,14 @@ from recap_assets.specs.loading import DEFAULT, load_experiment
 from recap_assets.specs.tables import TABLES
 from recap_assets.stages.graph import build_graph
 from recap_assets.stages.setting import Setting
+from recap_assets.storage.files import write_atomically
 from recap_assets.storage.workspace import Workspace
 
 EXPERIMENT_VARIABLE = "RECAP_EXPERIMENT"
 SETTINGS_VARIABLE = "RECAP_SET"
 INSTANCE_VARIABLE = "RECAP_INSTANCE"
 HOME_VARIABLE = "DAGSTER_HOME"
+DAGSTER_YAML = "dagster.yaml"
 
 
 @dataclass(frozen=True)
@@ -107,5 +109,14 @@ def register_partitions(instance: dg.DagsterInstance, wanted: Sequence[str]) -> 
 
 
 def _home(workspace: Workspace) -> Path:
-    here = Path.cwd()
-    return here if (here / "dagster.yaml").exists() else workspace.instance
+    """The folder with Dagster's configuration: the current one, or one made beside the records.
+
+    The made one keeps the records where a checkout does, so that the same data folder has the same
+    records wherever `recap` is called.
+    """
+    here, own = Path.cwd(), workspace.instance / DAGSTER_YAML
+    if (here / DAGSTER_YAML).exists():
+        return here
+    if not own.exists():
+        write_atomically(own, (Path(__file__).parent / DAGSTER_YAML).read_bytes())
+    return workspace.instance
