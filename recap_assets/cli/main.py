@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from recap_assets.cli.export_command import export
-from recap_assets.engines.errors import CaptionServerError
-from recap_assets.orchestration.selection import SelectionError
-from recap_assets.specs.loading import DEFAULT, ExperimentError
-from recap_assets.storage.tables import StorageError
+from recap_assets.specs.loading import DEFAULT
+from recap_assets.untrusted.errors import RecapError
 
 if TYPE_CHECKING:
     from recap_assets.defs.session import Session
@@ -429,7 +427,7 @@ def main() -> None:
     except click.Abort:
         click.echo("Stopped. What was finished is kept; run again to go on.", err=True)
         sys.exit(130)
-    except (ExperimentError, SelectionError, StorageError, CaptionServerError) as error:
+    except RecapError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(2)
 

@@ -4,6 +4,8 @@ import hashlib
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
+from recap_assets.untrusted.errors import RecapError
+
 _ENDINGS = (
     ("ies", "y"),
     ("ves", "f"),
@@ -19,7 +21,7 @@ _ENDINGS = (
 )
 
 
-class LexiconError(ValueError):
+class LexiconError(RecapError, ValueError):
     """The list of nouns cannot be used. The text names the file and says why."""
 
 

@@ -3,21 +3,23 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from recap_assets.untrusted.errors import RecapError
+
 INSTALL_FILTERS = "Install the libraries of the filters: pip install 'recap-assets[filters]'"
 
 
-class ModelFileError(RuntimeError):
+class ModelFileError(RecapError, RuntimeError):
     """A model is missing, damaged, or of another kind than the experiment says.
 
     The message names the model, what was tried and what to do about it.
     """
 
 
-class DeviceError(RuntimeError):
+class DeviceError(RecapError, RuntimeError):
     """The experiment asks for a device that this machine does not have."""
 
 
-class CaptionServerError(RuntimeError):
+class CaptionServerError(RecapError, RuntimeError):
     """A captioning server cannot be used, or was lost: nothing that is asked would be answered.
 
     The message names the server, what it said and what to do about it; never the key.

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recap_assets.evaluation.embedding import Image
+from recap_assets.untrusted.errors import RecapError
 
 IMAGE_EXTENSIONS = frozenset({"jpg", "jpeg", "png", "webp"})
 MAX_MEMBER_BYTES = 64 * 1024**2
@@ -27,7 +28,7 @@ Decode = Callable[[bytes], NDArray[np.uint8]]
 Item = TypeVar("Item")
 
 
-class EvaluationSetError(ValueError):
+class EvaluationSetError(RecapError, ValueError):
     """An evaluation set cannot be used; the text names the file or sample and what is wrong."""
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from recap_assets.untrusted.errors import RecapError
+
 LONGEST_WORD = 100
 """In characters. WordNet's longest is 71; taking endings off a hostile one would never end."""
 
@@ -30,7 +32,7 @@ _ENDINGS: Mapping[str, tuple[tuple[str, str], ...]] = {
 }  # fmt: skip
 
 
-class WordNetError(ValueError):
+class WordNetError(RecapError, ValueError):
     """Files of WordNet or of synset ids cannot be used. The text names the file and says why."""
 
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import polars as pl
 
 from recap_assets.specs.tables import SCORE_HISTOGRAMS
+from recap_assets.untrusted.errors import RecapError
 
 Scores = npt.NDArray[np.float32]
 Fetch = Callable[[float, float], Scores]
@@ -27,7 +28,7 @@ _SAMPLE_STRIDE = 64
 _SAMPLE_DEVIATIONS = 8.0
 
 
-class EmptyPopulationError(ValueError):
+class EmptyPopulationError(RecapError, ValueError):
     """There is no scored sample to rank."""
 
     def __init__(self, source: str) -> None:

@@ -13,6 +13,7 @@ import polars as pl
 from recap_assets.specs.draws import UInt64s, uid_halves, uid_hashes
 from recap_assets.specs.mixes import RandomSubset
 from recap_assets.specs.tables import UID_BYTES
+from recap_assets.untrusted.errors import RecapError
 
 SUBSET_DTYPE = np.dtype("u8,u8")
 _BLOCK = 1 << 16
@@ -20,7 +21,7 @@ _MERGED = 1 << 20
 _NPY_MAGIC = b"\x93NUMPY"
 
 
-class SubsetFileError(ValueError):
+class SubsetFileError(RecapError, ValueError):
     """A file of uids cannot be read. The text names the file and what is wrong with it."""
 
 

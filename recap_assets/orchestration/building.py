@@ -13,9 +13,10 @@ from recap_assets.orchestration.graph import Graph, Node, Observe, Outcome, Prog
 from recap_assets.orchestration.planner import name_of
 from recap_assets.orchestration.records import MISSING, Inputs, Record, Records
 from recap_assets.orchestration.versions import VersionReader
+from recap_assets.untrusted.errors import RecapError
 
 
-class UpstreamMissingError(RuntimeError):
+class UpstreamMissingError(RecapError, RuntimeError):
     """Something that the partition reads was never built."""
 
 

@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
 from recap_assets.orchestration.graph import Graph
+from recap_assets.untrusted.errors import RecapError
 
 STAGE = "stage:"
 
 
-class SelectionError(ValueError):
+class SelectionError(RecapError, ValueError):
     """A pattern chooses nothing; the text names it and what there is."""
 
 

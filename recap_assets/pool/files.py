@@ -13,6 +13,8 @@ from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
+from recap_assets.untrusted.errors import RecapError
+
 Range = tuple[int, int]
 """Offset and length in bytes."""
 
@@ -21,7 +23,7 @@ REMOTE_GAP = 256 * 2**10
 MAX_MERGED = 8 * 2**20
 
 
-class PoolError(ValueError):
+class PoolError(RecapError, ValueError):
     """The pool cannot be used as declared. The text says what is wrong and what to do."""
 
 

@@ -13,13 +13,14 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from recap_assets.specs.experiment import Experiment
+from recap_assets.untrusted.errors import RecapError
 
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 SHIPPED = Path(str(resources.files("recap_assets") / "experiments"))
 DEFAULT = SHIPPED / "demo.yaml"
 
 
-class ExperimentError(ValueError):
+class ExperimentError(RecapError, ValueError):
     """The experiment file cannot be used. The text says where, what and what is allowed."""
 
 

@@ -21,6 +21,7 @@ from recap_assets.stages.mix_diversity import drawn_texts, merged_draws
 from recap_assets.stages.mixes import mix_asset
 from recap_assets.stages.receipts import ReceiptError, read_receipt
 from recap_assets.stages.setting import Setting
+from recap_assets.untrusted.errors import RecapError
 
 PERCENTILES = tuple(f"p{100 * share:g}" for share in QUANTILES)
 """Names of QUANTILES: p5, p25, ..."""
@@ -28,7 +29,7 @@ PERCENTILES = tuple(f"p{100 * share:g}" for share in QUANTILES)
 _ANY_SHARD = 2**31 - 1
 
 
-class MixVersionError(ValueError):
+class MixVersionError(RecapError, ValueError):
     """There is no such mix, or no such version of it; the text says what there is."""
 
 

@@ -23,12 +23,13 @@ from recap_assets.specs.tables import (
 from recap_assets.stages.mixes import candidates_of, mix_asset, sets_of
 from recap_assets.stages.sets import computed_sets, why_not
 from recap_assets.stages.setting import Setting
+from recap_assets.untrusted.errors import RecapError
 
 SHORTEST_PREFIX = 6
 UIDS_LISTED = 5
 
 
-class UidError(ValueError):
+class UidError(RecapError, ValueError):
     """A uid is malformed, unknown, or the beginning of several."""
 
 

@@ -19,6 +19,7 @@ from recap_assets.specs.exports import ShardedExport, WebDatasetExport, weights_
 from recap_assets.stages.export_rows import encoded_images, pairs_of, rows_of, version_of
 from recap_assets.stages.setting import Setting
 from recap_assets.storage.folders import Folder, HashedFile, WrittenFile
+from recap_assets.untrusted.errors import RecapError
 
 Progress = Callable[[int], None]
 """Told of how many more samples are done."""
@@ -26,7 +27,7 @@ Progress = Callable[[int], None]
 MAX_DIGITS = 8
 
 
-class ExportError(ValueError):
+class ExportError(RecapError, ValueError):
     """An export cannot be written as asked; the text says why and what to do."""
 
 

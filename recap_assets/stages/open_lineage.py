@@ -17,6 +17,7 @@ from recap_assets.orchestration.lineage import Ancestor, Origin, Receipt, combin
 from recap_assets.orchestration.lineage_text import flattened
 from recap_assets.specs.tables import TABLES
 from recap_assets.storage.workspace import Workspace
+from recap_assets.untrusted.errors import RecapError
 
 if TYPE_CHECKING:
     from openlineage.client.event_v2 import InputDataset, OutputDataset, RunEvent
@@ -26,7 +27,7 @@ SOURCE = "urn:recap-assets:source"
 """Stands where the code has no address of its own; the commit tells which code it was."""
 
 
-class ExtraMissingError(RuntimeError):
+class ExtraMissingError(RecapError, RuntimeError):
     """An optional library is not installed; the text says how to install it."""
 
 

@@ -32,13 +32,14 @@ from recap_assets.stages import download, pool, world
 from recap_assets.stages.setting import Setting
 from recap_assets.storage.files import write_atomically
 from recap_assets.storage.workspace import Workspace
+from recap_assets.untrusted.errors import RecapError
 
 FORMAT = 1
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 POOL_ASSETS = (pool.ASSET, world.POOL_ASSET, download.ASSET)
 
 
-class ReceiptError(ValueError):
+class ReceiptError(RecapError, ValueError):
     """A receipt cannot be written or read; the text says why and what to do."""
 
 

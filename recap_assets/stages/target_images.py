@@ -22,6 +22,7 @@ from recap_assets.stages import world
 from recap_assets.stages.loaded import loaded_scorer
 from recap_assets.stages.scores import trained_by, what_decides
 from recap_assets.stages.setting import Setting
+from recap_assets.untrusted.errors import RecapError
 
 ROWS_AT_ONCE = 8_192
 IMAGES_AT_ONCE = 256
@@ -30,7 +31,7 @@ UNREADABLE = "unreadable"
 """Version of files that are not there: computing says so in words, and planning goes on."""
 
 
-class TargetError(ValueError):
+class TargetError(RecapError, ValueError):
     """The target images cannot be used. The text names the file and says why."""
 
 

@@ -15,12 +15,14 @@ from typing import IO, cast
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
+from recap_assets.untrusted.errors import RecapError
+
 PARTIAL = ".partial"
 """End of the name of a file that is being written; a killed process leaves one, the next replaces
 it."""
 
 
-class FolderError(ValueError):
+class FolderError(RecapError, ValueError):
     """A folder cannot be written to, or is not what it should be; the text says what to do."""
 
 

@@ -24,6 +24,7 @@ from deltalake.fs import DeltaStorageHandler
 
 from recap_assets.specs.tables import Table
 from recap_assets.storage.content import slice_version
+from recap_assets.untrusted.errors import RecapError
 
 ROW_GROUP = 131_072
 CHECKPOINT_INTERVAL = 100
@@ -46,7 +47,7 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
-class StorageError(RuntimeError):
+class StorageError(RecapError, RuntimeError):
     """A table cannot be read or written; the text says which one and what to do."""
 
 

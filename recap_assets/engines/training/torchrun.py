@@ -21,6 +21,7 @@ from recap_assets.engines.training.clip import CURVE_POINTS, CurvePoint
 from recap_assets.engines.training.trainees import OpenClipTrainee
 from recap_assets.specs.training import TorchrunTraining
 from recap_assets.storage.files import write_atomically
+from recap_assets.untrusted.errors import RecapError
 
 RUN = "run"
 LAST_LINES = 30
@@ -34,7 +35,7 @@ _LINE = re.compile(
 )
 
 
-class TrainerError(RuntimeError):
+class TrainerError(RecapError, RuntimeError):
     """open_clip's trainer ended with an error."""
 
 

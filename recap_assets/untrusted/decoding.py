@@ -1,0 +1,71 @@
+"""Bytes to text, in one way for everything that comes from outside."""
+
+import codecs
+import re
+from typing import NamedTuple
+
+MAX_WESTERN_FRACTION = 0.34
+"""Share of characters beyond ASCII above which a text is not taken for Windows' Western code page:
+German and French stay below 0.15, Chinese, Cyrillic or Greek in their own code pages above 0.5."""
+
+_MARKS = (  # UTF-32's little-endian mark begins with that of UTF-16
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
+
+
+class Decoded(NamedTuple):
+    """A text and how it was found.
+
+    Attributes:
+        text: Without a byte-order mark; None where no encoding fits.
+        encoding: `utf-8`, `utf-16-le`, `utf-16-be`, `utf-32-le`, `utf-32-be` or `cp1252`; None
+            where none fits. Anything but `utf-8` is worth a word where people look.
+    """
+
+    text: str | None
+    encoding: str | None
+
+
+def decode_text(data: bytes) -> Decoded:
+    """The text of `data`: by its byte-order mark, else UTF-8, else Windows' Western code page.
+
+    The last only where the text then reads like one: few characters beyond ASCII, no control
+    characters. No character is ever replaced: what fits no encoding has no text.
+    """
+    for mark, encoding in _MARKS:
+        if data.startswith(mark):
+            text = _strictly(data[len(mark) :], encoding)
+            return Decoded(text, None if text is None else encoding)
+    if (text := _strictly(data, "utf-8")) is not None:
+        return Decoded(text, "utf-8")
+    western = _strictly(data, "cp1252")
+    if western is not None and _reads_western(western):
+        return Decoded(western, "cp1252")
+    return Decoded(None, None)
+
+
+def cut_utf8(data: bytes, limit: int) -> bytes:
+    """The first `limit` bytes, without a part of a UTF-8 character at the end."""
+    if len(data) <= limit:
+        return data
+    end = limit
+    while end > max(0, limit - 4) and data[end] & 0xC0 == 0x80:
+        end -= 1
+    return data[:end]
+
+
+def _strictly(data: bytes, encoding: str) -> str | None:
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError:
+        return None
+
+
+def _reads_western(text: str) -> bool:
+    foreign = sum(character > "\x7f" for character in text)
+    return foreign <= MAX_WESTERN_FRACTION * len(text) and not _CONTROLS.search(text)
