@@ -5,7 +5,6 @@ from collections import Counter
 from pathlib import Path
 
 import click
-import yaml
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -18,6 +17,7 @@ from recap_assets.orchestration.lineage import LineageError, Origin, lineage_of
 from recap_assets.orchestration.lineage_text import printable
 from recap_assets.orchestration.verification import Comparison, compare
 from recap_assets.specs.pool import EmbeddedPool
+from recap_assets.specs.yaml_text import dump_yaml
 from recap_assets.stages.receipts import Pinned, ReceiptError, read_receipt, receipts_of
 from recap_assets.storage.files import write_atomically
 from recap_assets.storage.workspace import DATA_VARIABLE, TABLES_VARIABLE
@@ -81,7 +81,7 @@ def _prepared(pinned: Pinned, folder: Path) -> Session:
         raise click.ClickException(msg)
     write_atomically(copy, content)
     path = folder / "experiment.yaml"
-    write_atomically(path, yaml.safe_dump(pinned.content["experiment"]).encode())
+    write_atomically(path, dump_yaml(pinned.content["experiment"]).encode())
     os.environ[DATA_VARIABLE] = str(folder)
     # Tables elsewhere would be those of the experiment itself.
     os.environ.pop(TABLES_VARIABLE, None)

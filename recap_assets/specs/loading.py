@@ -1,23 +1,25 @@
 """Reading an experiment file: YAML in, a checked `Experiment` out, errors a person can act on."""
 
 import difflib
-import os
-import re
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
-import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from recap_assets.specs.experiment import Experiment
-from recap_assets.untrusted.errors import RecapError
+from recap_assets.specs.yaml_text import MAX_BYTES, parse_yaml, read_yaml
+from recap_assets.untrusted.errors import RecapError, UntrustedError
+from recap_assets.untrusted.files import read_bounded
+from recap_assets.untrusted.showing import one_line
 
-_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 SHIPPED = Path(str(resources.files("recap_assets") / "experiments"))
 DEFAULT = SHIPPED / "demo.yaml"
+MAX_VALUE_SHOWN = 200
+MAX_LINE = 4_000
+"""Characters of a wrong value, and of what is said of it."""
 
 
 class ExperimentError(RecapError, ValueError):
@@ -28,29 +30,31 @@ def load_experiment(path: str | Path, overrides: Iterable[str] = ()) -> Experime
     """Read and check an experiment file.
 
     Args:
-        path: The YAML file. `${NAME:-default}` in it is replaced from the environment.
+        path: The YAML file. `${NAME:-default}` in a value of it is replaced from the environment.
         overrides: `key.path=value` settings laid over the file; the value is parsed as YAML.
 
     Raises:
         ExperimentError: Naming the file, the key path, the bad value and what is allowed.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        msg = f"{path}: cannot be read: {error.strerror}"
-        raise ExperimentError(msg) from error
-    try:
-        content = yaml.load(_expand(text, path), Loader=_UniqueKeyLoader)  # noqa: S506 - it is a SafeLoader
-    except yaml.YAMLError as error:
-        msg = f"{path}: not valid YAML: {error}"
-        raise ExperimentError(msg) from error
+    content = _read(path)
     if not _is_mapping(content):
         msg = f"{path}: an experiment is a mapping of keys; see `recap init --stdout`"
         raise ExperimentError(msg)
     for setting in overrides:
         _override(content, setting)
     return parse_experiment(content, str(path))
+
+
+def _read(path: Path) -> object:
+    try:
+        return read_yaml(read_bounded(path, MAX_BYTES))
+    except OSError as error:
+        msg = f"{path}: cannot be read: {error.strerror}"
+        raise ExperimentError(msg) from error
+    except UntrustedError as error:
+        msg = f"{path}: {error}"
+        raise ExperimentError(msg) from error
 
 
 def parse_experiment(content: dict[str, object], where: str = "experiment") -> Experiment:
@@ -107,15 +111,20 @@ def _key_path(content: object, loc: tuple[str | int, ...]) -> tuple[str, ...]:
 
 
 def _line(key_path: str, detail: ErrorDetails) -> str:
-    value = "" if isinstance(detail["input"], dict | list) else f" (it is {detail['input']!r})"
+    given: object = detail["input"]
+    shown = one_line(repr(given), MAX_VALUE_SHOWN)
+    value = "" if isinstance(given, dict | list) else f" (it is {shown})"
     message = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "extra_forbidden":
         message, value = f"unknown key{_suggestion(str(detail['loc'][-1]))}", ""
     elif detail["type"] == "union_tag_not_found":
         message = "the key `kind` is missing"
+    elif detail["type"] == "string_type" and isinstance(given, bool | int | float):
+        message += "; put it in quotes"
     elif detail["type"] == "value_error":
         value = ""
-    return f"{key_path}: {message}{value}" if key_path else message
+    line = f"{key_path}: {message}{value}" if key_path else message
+    return one_line(line, MAX_LINE)
 
 
 def _suggestion(key: str) -> str:
@@ -136,47 +145,24 @@ def _known_keys(schema: object) -> set[str]:
     return keys
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """SafeLoader keeps the last of two equal keys silently; here they are an error."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002
-        construct: Callable[..., object] = self.construct_object  # type: ignore[reportUnknownMemberType]
-        seen: set[object] = set()
-        for key_node, _ in node.value:
-            key = construct(key_node, deep=True)
-            if key in seen:
-                problem = f"the key {key!r} is there twice"
-                raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-def _expand(text: str, path: Path) -> str:
-    def value(match: re.Match[str]) -> str:
-        name: str = match[1]
-        default: str | None = match[2]
-        found = os.environ.get(name, default)
-        if found is None:
-            msg = f"{path}: the environment has no {name}; set it or write ${{{name}:-default}}"
-            raise ExperimentError(msg)
-        return found
-
-    return _VARIABLE.sub(value, text)
-
-
 def _override(content: dict[str, object], setting: str) -> None:
     key_path, separator, text = setting.partition("=")
     if not separator:
         msg = f"--set {setting}: write key.path=value"
         raise ExperimentError(msg)
+    try:
+        value = parse_yaml(text)
+    except UntrustedError as error:
+        msg = f"--set {setting}: {error}"
+        raise ExperimentError(msg) from error
     *parents, last = key_path.split(".")
     at: object = content
     for key in parents:
         at = _entered(at, key, setting)
     if _is_list(at):
-        at[_place(at, last, setting)] = yaml.safe_load(text)
+        at[_place(at, last, setting)] = value
     elif _is_mapping(at):
-        at[last] = yaml.safe_load(text)
+        at[last] = value
     else:
         msg = f"--set {setting}: what holds {last} is a single value; it has no keys"
         raise ExperimentError(msg)
