@@ -172,7 +172,8 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", wanted: Wanted) -> boo
 
 def _is_healthy(url: str) -> bool:
     try:
-        return httpx2.get(url, timeout=5, trust_env=False).status_code == httpx2.codes.OK
+        with httpx2.stream("GET", url, timeout=5, trust_env=False) as response:
+            return response.status_code == httpx2.codes.OK
     except httpx2.HTTPError:
         return False
 

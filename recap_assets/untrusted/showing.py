@@ -1,17 +1,25 @@
 """Text from outside made fit to be shown: on a terminal, in a log, on a page."""
 
+from recap_assets.untrusted.secrets import redacted
+
 MAX_SHOWN = 2_000
 """Characters of one outside text that are shown at most."""
 
 
 def one_line(words: str, limit: int = MAX_SHOWN) -> str:
-    """`words` on one line, without anything that a terminal takes for a command.
+    """`words` on one line, without secrets or anything that a terminal takes for a command.
 
     Control characters, such as those that begin an escape sequence or turn the direction of
     writing, are shown by their code. What is longer than `limit` characters is cut and says so.
     """
-    cut = words if len(words) <= limit else f"{words[:limit]}… ({len(words):,} characters)"
+    told = redacted(words[: 2 * limit])  # before the cut, which may part a secret
+    cut = told if len(words) <= limit else f"{told[:limit]}… ({len(words):,} characters)"
     return " ".join(cleaned(cut).split())
+
+
+def safe_text(words: str) -> str:
+    """`words` without secrets or commands to a terminal, line ends kept."""
+    return cleaned(redacted(words))
 
 
 def cleaned(words: str) -> str:

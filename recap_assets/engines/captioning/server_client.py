@@ -7,6 +7,7 @@ when a server is lost, and the key of the cache is made of the bytes that are se
 
 import asyncio
 import json
+import logging
 import math
 import os
 import random
@@ -18,9 +19,17 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from recap_assets.engines.captioning.server_bodies import ReplyTooLargeError, read_body
 from recap_assets.engines.errors import CaptionServerError
 from recap_assets.engines.protocols import Usage
 from recap_assets.specs.servers import OpenAISource
+from recap_assets.untrusted.decoding import decode_text
+from recap_assets.untrusted.errors import UntrustedError
+from recap_assets.untrusted.json_text import parse_json
+from recap_assets.untrusted.secrets import learn
+from recap_assets.untrusted.showing import one_line
+
+_log = logging.getLogger(__name__)
 
 FIRST_PAUSE = 1.0
 """Seconds before the second attempt; each further pause is twice as long, and half of it chance."""
@@ -33,10 +42,16 @@ SERVER_FAILED = "server_failed"
 """Reason of a request whose attempts were used up."""
 
 MAX_REPLY_BYTES = 8 * 2**20
-CONNECT_SECONDS = 10.0
+MAX_ERROR_BYTES = 64 * 2**10
+"""Of what comes with another status than 200; what is beyond is not read."""
 
-_SHORTEST_KEY = 8
-"""Characters; a shorter one (such as `EMPTY`) is no secret, and may be a word of a caption."""
+CONNECT_SECONDS = 10.0
+MODELS_SECONDS = 20.0
+"""For the list of models, from the first byte asked to the last one read."""
+
+_SAID_CHARACTERS = 300
+_TOLD_PAUSE = _TOLD_AGAIN = 10.0
+"""Seconds of a pause that is worth a line in the log, and by which it must exceed the last one."""
 
 _BUSY = frozenset({408, 409, 425, 429})
 _IMAGE_REFUSED = frozenset({400, 413, 415, 422})
@@ -59,8 +74,8 @@ class RequestFailedError(Exception):
     """One request came to nothing, others may not.
 
     Attributes:
-        reason: `request_refused` (the server will not take this image), `reply_too_large`, or
-            `server_failed` (the attempts were used up).
+        reason: `request_refused` (the server will not take this image), `reply_too_large`,
+            `reply_unreadable` (its packing), or `server_failed` (the attempts were used up).
         said: What the server said last, for people.
     """
 
@@ -137,12 +152,16 @@ class ChatClient:
                 asyncio.timeout(self._source.timeout_seconds),
                 self._http.stream("POST", url, content=body) as response,
             ):
-                content = self._without_key(await _read(response))
+                content = await _content(response)
         except TimeoutError as error:
             said = f"no answer within {self._source.timeout_seconds:g} s"
             raise _Attempt(said) from error
         except httpx2.RequestError as error:
             raise _Attempt(_in_words(error)) from error
+        except UntrustedError as error:
+            is_large = isinstance(error, ReplyTooLargeError)
+            reason = "reply_too_large" if is_large else "reply_unreadable"
+            raise RequestFailedError(reason, str(error)) from error
         if response.status_code != httpx2.codes.OK:
             raise self._judged(response, content)
         return Answer(content, time.monotonic() - started)
@@ -154,9 +173,24 @@ class ChatClient:
             return RequestFailedError("request_refused", said)
         is_spent = status == 429 and b"insufficient_quota" in content
         if (status in _BUSY or status >= 500) and not is_spent:
-            return _Attempt(said, _asked_pause(response))
-        msg = f"{named(self._source)} answers {said}. {_advice(status)}"
+            return self._busy(said, asked_pause(response.headers.get("retry-after", "")))
+        msg = f"{named(self._source)} answers {said}. {_advice(response)}"
         return CaptionServerError(msg)
+
+    def _busy(self, said: str, asked: float | None) -> _Attempt:
+        pause = None if asked is None else min(asked, LONGEST_ASKED_PAUSE)
+        if asked is not None and asked > LONGEST_ASKED_PAUSE:
+            said += (
+                f" (it asks to wait {min(asked, 1e12):,.0f} s; "
+                f"no more than {LONGEST_ASKED_PAUSE:g} s are waited at a time)"
+            )
+        if (
+            pause
+            and pause >= _TOLD_PAUSE
+            and time.monotonic() + pause > self._held_until + _TOLD_AGAIN
+        ):
+            _log.warning("%s answers %s: waiting %.0f s", named(self._source), said, pause)
+        return _Attempt(said, pause)
 
     def _hold_all(self, seconds: float | None) -> None:
         # Whoever is told to wait makes all others wait, who would be told the same.
@@ -166,37 +200,51 @@ class ChatClient:
         while (left := self._held_until - time.monotonic()) > 0:
             await asyncio.sleep(left + random.uniform(0, 0.1 * left))  # noqa: S311 - no secret
 
-    def _without_key(self, content: bytes) -> bytes:
-        if self._key is None or len(self._key) < _SHORTEST_KEY:
-            return content
-        return content.replace(self._key.encode(), b"[key]")
-
 
 def models_served(source: OpenAISource) -> list[str]:
-    """Names of the models that the server lists.
+    """Names of the models that the server lists, fit to be shown.
 
     Raises:
-        CaptionServerError: It cannot be reached, or does not answer as such a server does.
+        CaptionServerError: It cannot be reached, does not answer as such a server does, or answers
+            without end.
     """
-    key = key_of(source)
     try:
-        response = httpx2.get(
-            f"{source.base_url}/models",
-            headers=headers_of(key),
-            timeout=CONNECT_SECONDS,
-            trust_env=not is_local(source.base_url),
-        )
-        if response.status_code != httpx2.codes.OK:
-            advice = _advice(response.status_code)
-            msg = f"{named(source)} answers {response.status_code} to /models. {advice}"
-            raise CaptionServerError(msg)
-        return [_shown(str(model["id"])) for model in response.json()["data"]]
+        content = asyncio.run(_list_of_models(source))
+        listed = parse_json(content, MAX_REPLY_BYTES)
+        return [one_line(str(model["id"]), 200) for model in listed["data"]]  # type: ignore[index]
+    except TimeoutError as error:
+        msg = f"{named(source)} has not listed its models within {MODELS_SECONDS:g} s"
+        raise CaptionServerError(msg) from error
     except httpx2.TransportError as error:
         msg = f"{named(source)} cannot be reached: {_in_words(error)}. {_START}"
         raise CaptionServerError(msg) from error
-    except (ValueError, KeyError, TypeError) as error:
-        msg = f"{named(source)} lists no models; is this the address that ends in /v1?"
+    except (ValueError, KeyError, TypeError, httpx2.HTTPError) as error:
+        why = f" ({error})" if isinstance(error, UntrustedError) else ""
+        msg = f"{named(source)} lists no models{why}; is this the address that ends in /v1?"
         raise CaptionServerError(msg) from error
+
+
+async def _list_of_models(source: OpenAISource) -> bytes:
+    headers, url = headers_of(key_of(source)), f"{source.base_url}/models"
+    trusts = not is_local(source.base_url)
+    async with (
+        asyncio.timeout(MODELS_SECONDS),
+        httpx2.AsyncClient(headers=headers, timeout=CONNECT_SECONDS, trust_env=trusts) as http,
+        http.stream("GET", url) as response,
+    ):
+        if response.status_code != httpx2.codes.OK:
+            msg = f"{named(source)} answers {response.status_code} to /models. {_advice(response)}"
+            raise CaptionServerError(msg)
+        return await _content(response)
+
+
+async def _content(response: httpx2.Response) -> bytes:
+    if response.status_code == httpx2.codes.OK:
+        return await read_body(response, MAX_REPLY_BYTES)
+    try:
+        return await read_body(response, MAX_ERROR_BYTES, cut=True)
+    except UntrustedError as error:
+        return str(error).encode()
 
 
 _START = "Start it, for example with `recap serve-captioner --source NAME`"
@@ -220,12 +268,17 @@ def key_of(source: OpenAISource) -> str | None:
         what = "not set" if not key else "set to what is no key"
         msg = f"{named(source)} wants a key, and the variable {source.api_key_env} is {what}"
         raise CaptionServerError(msg)
+    learn(key)
     return key
 
 
 def headers_of(key: str | None) -> dict[str, str]:
-    """Headers of every request."""
-    headers = {"content-type": "application/json", "accept": "application/json"}
+    """Headers of every request. Replies are small, and what is not packed cannot swell."""
+    headers = {
+        "content-type": "application/json",
+        "accept": "application/json",
+        "accept-encoding": "identity",
+    }
     return headers if key is None else {**headers, "authorization": f"Bearer {key}"}
 
 
@@ -236,33 +289,18 @@ def is_local(url: str) -> bool:
 
 
 def said_in(content: bytes) -> str:
-    """What a server says is wrong, on one line of at most 300 printable characters."""
-    text = content[:65_536].decode("utf-8", "replace")
+    """What a server says is wrong, on one line of about 300 characters, fit to be shown."""
+    text = decode_text(content[:MAX_ERROR_BYTES]).text or repr(content[:_SAID_CHARACTERS])
     try:
-        told = json.loads(text)
-    except (ValueError, RecursionError):
+        told = parse_json(content[:MAX_ERROR_BYTES], MAX_ERROR_BYTES)
+    except UntrustedError:
         told = None
     for name in ("error", "message", "detail"):
         if isinstance(told, dict) and told.get(name):
             told = told[name]
     if told is not None:
         text = told if isinstance(told, str) else json.dumps(told)
-    return " ".join(_shown(text).split())[:300] or "nothing"
-
-
-def _shown(text: str) -> str:
-    """The text without control characters: it may end in a terminal."""
-    return "".join(c if c.isprintable() else " " for c in text)
-
-
-async def _read(response: httpx2.Response) -> bytes:
-    content = bytearray()
-    async for piece in response.aiter_bytes():
-        content += piece
-        if len(content) > MAX_REPLY_BYTES:
-            said = f"a reply of more than {MAX_REPLY_BYTES // 2**20} MiB"
-            raise RequestFailedError("reply_too_large", said)
-    return bytes(content)
+    return one_line(text, _SAID_CHARACTERS) or "nothing"
 
 
 def _pause_after(attempt: int, asked: float | None) -> float:
@@ -271,27 +309,32 @@ def _pause_after(attempt: int, asked: float | None) -> float:
     return longest * random.uniform(0.5, 1)  # noqa: S311 - no secret
 
 
-def _asked_pause(response: httpx2.Response) -> float | None:
-    """Seconds that Retry-After asks for, given as a number or as a date."""
-    value = response.headers.get("retry-after", "").strip()
+def asked_pause(retry_after: str) -> float | None:
+    """Seconds that the header asks for, given as a number or as a date; None where neither."""
+    value = retry_after.strip()[:100]
     try:
         seconds = float(value)
     except ValueError:
         try:
             when = parsedate_to_datetime(value)
-        except (ValueError, OverflowError):
+            seconds = (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+        except (ValueError, OverflowError, TypeError):
             return None
-        seconds = (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
-    return None if math.isnan(seconds) else min(max(seconds, 0.0), LONGEST_ASKED_PAUSE)
+    return None if math.isnan(seconds) else max(seconds, 0.0)
 
 
 def _in_words(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    told = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return one_line(told, _SAID_CHARACTERS)
 
 
-def _advice(status: int) -> str:
+def _advice(response: httpx2.Response) -> str:
+    status = response.status_code
     if status in (401, 403):
         return "Name the variable that holds its key by api_key_env"
     if status == 404:
         return "See that base_url ends in /v1 and that model is a name that it lists at /models"
+    if response.has_redirect_location:
+        to = one_line(response.headers["location"], _SAID_CHARACTERS)
+        return f"It points to {to}, where no image and no key is sent; give that as base_url"
     return "Nothing that is asked would be answered"

@@ -1,10 +1,12 @@
 """What a captioning server answers, read without trust: a caption, or the reason why it is none."""
 
-import json
 import re
 
 from recap_assets.engines.captioning.refusals import DECLINED, refusal_of
 from recap_assets.engines.protocols import Caption, CaptionStatus
+from recap_assets.untrusted.errors import UntrustedError
+from recap_assets.untrusted.json_text import parse_json
+from recap_assets.untrusted.secrets import without_known
 
 MAX_CHARACTERS = 16_384
 """Of a caption; a server that ignores the bound on tokens is cut off here."""
@@ -31,8 +33,8 @@ def caption_of(body: bytes, seconds: float) -> Caption:
         (tool calls, audio) and `aborted` (by the server).
     """
     try:
-        reply = json.loads(body)
-    except (ValueError, RecursionError):
+        reply = parse_json(body, len(body))
+    except UntrustedError:
         return Caption("", "error", reason="reply_not_json", seconds=seconds)
     choice = _first_choice(reply)
     if choice is None:
@@ -104,8 +106,8 @@ def _said(message: Json) -> str | None:
 
 
 def _clean(text: str) -> str:
-    """Text that any table can hold: no lone surrogates, no NUL, no white space around it."""
-    return text.encode("utf-8", "replace").decode().replace("\0", "").strip()
+    """Text that any table can hold: no lone surrogates, no NUL, no known secret."""
+    return without_known(text.encode("utf-8", "replace")).decode().replace("\0", "").strip()
 
 
 def _within(n: int | None, most: int) -> int | None:
