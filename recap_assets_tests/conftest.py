@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from recap_assets_tests.gpu import pytest_configure, pytest_runtest_setup  # noqa: F401 - hooks
+
 # Tiny models are slower with several threads, and far slower on a busy machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
