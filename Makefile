@@ -1,7 +1,9 @@
-# Two commands need nothing but Python 3.11+ with pip, and make: `make demo` and `make test`.
+# Two commands need nothing but a Python of VERSIONS with pip, and make: `make demo`, `make test`.
 # Each makes .venv first, if it is missing or older than what it is made from; the tests make
 # .venv-img2dataset, too.
 
+# What is tested, and as requires-python of pyproject.toml has it.
+VERSIONS := 3.11 3.12 3.13
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,16 +14,30 @@ TOOLS_STAMP := $(TOOLS)/.installed
 TOOLS_PINS := recap_assets/pool/downloading/constraints-img2dataset.txt
 DATA ?= data
 
+version_of = $(shell $(1) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+# A .venv stays if its Python is one of ours, and the one that was asked for if one was.
+HAS := $(filter $(VERSIONS),$(call version_of,$(BIN)/python))
+ASKED := $(if $(filter command environment,$(origin PYTHON)),$(or $(call version_of,$(PYTHON)),none))
+ANEW := $(if $(and $(HAS),$(filter $(or $(ASKED),$(HAS)),$(HAS))),,anew)
+
 export RECAP_DATA := $(abspath $(DATA))
 export DAGSTER_HOME := $(CURDIR)
 
-.PHONY: install tools demo test check bench ui format clean
+.PHONY: install anew tools demo test check bench ui format clean
 
 install: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt
+anew: FOUND = $(call version_of,$(PYTHON))
+anew: OTHER = $(firstword $(foreach v,$(VERSIONS),$(if $(call version_of,python$(v)),python$(v))))
+anew:
+	@test -n '$(filter $(VERSIONS),$(FOUND))' || { echo "Recap needs a Python of $(VERSIONS); \
+	$(PYTHON) $(if $(FOUND),is $(FOUND),does not run). $(if $(OTHER),Run:,Install one and run:) \
+	make PYTHON=$(or $(OTHER),python3.12) $(or $(MAKECMDGOALS),install)" >&2; exit 1; }
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV)
+
+$(STAMP): pyproject.toml constraints.txt $(ANEW)
 	@echo "Installing the pinned set into $(VENV): a few minutes, about 7 GB with torch"
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
 	@touch $(STAMP)
 
