@@ -230,6 +230,11 @@ def _sets(experiment: Experiment) -> Iterator[Finding]:
 def _storage(experiment: Experiment) -> Iterator[Finding]:
     workspace = Workspace.from_environment(experiment.name)
     try:
+        workspace.refuse_unusable()
+    except StorageError as error:
+        yield False, f"data folder: {error}"
+        return
+    try:
         workspace.root.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=workspace.root):
             pass

@@ -79,6 +79,7 @@ class Session:
 
     def open_instance(self) -> dg.DagsterInstance:
         """Dagster's instance of this experiment, with the pool's partitions in it."""
+        self.setting.workspace.refuse_unusable()
         self.export()
         self.setting.workspace.instance.mkdir(parents=True, exist_ok=True)
         # Of two processes that create SQLite's tables or add a partition at once, one fails.

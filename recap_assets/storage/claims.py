@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from pathlib import Path
 
 POLL_SECONDS = 0.2
 SUFFIX = ".claim"
+MOST_BYTES = 1_000
+_WRITTEN = re.compile(r"(\d+) *\n(\d+\.\d+) *\n(.+)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -102,10 +105,9 @@ def _unfinished(path: Path) -> _Holder | None:
 
 
 def _read(file: int) -> _Holder | None:
-    """Who wrote the file; nobody where it was just made."""
-    process, _, rest = os.pread(file, 1_000, 0).decode(errors="replace").partition("\n")
-    began, _, name = rest.partition("\n")
-    return _Holder(process.strip(), float(began), name) if name else None
+    """Who wrote the file; nobody where it was just made, or holds what no claim holds."""
+    found = _WRITTEN.fullmatch(os.pread(file, MOST_BYTES, 0).decode(errors="replace"))
+    return _Holder(found[1], float(found[2]), found[3]) if found else None
 
 
 def _lock(file: int, on_wait: Callable[[str], None]) -> None:

@@ -24,7 +24,8 @@ from deltalake.fs import DeltaStorageHandler
 
 from recap_assets.specs.tables import Table
 from recap_assets.storage.content import slice_version
-from recap_assets.untrusted.errors import RecapError
+from recap_assets.storage.errors import StorageError
+from recap_assets.storage.locations import LocatedTable, refuse_unusable
 
 ROW_GROUP = 131_072
 CHECKPOINT_INTERVAL = 100
@@ -45,10 +46,6 @@ _NO_LOG_CLEANUP = PostCommitHookProperties(cleanup_expired_logs=False)
 Slice = Mapping[str, str | int]
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
-
-
-class StorageError(RecapError, RuntimeError):
-    """A table cannot be read or written; the text says which one and what to do."""
 
 
 @dataclass(frozen=True)
@@ -284,7 +281,7 @@ class TableStore:
         return delta
 
     def _new(self, table: Table) -> DeltaTable:
-        return DeltaTable.create(
+        return LocatedTable.create(
             self.uri(table),
             schema=table.empty().to_arrow().schema,
             mode="ignore",
@@ -323,9 +320,10 @@ class TableStore:
         Raises:
             StorageError: The table cannot be opened, or not at this version.
         """
+        refuse_unusable(self.root)
         # A fresh handle each time: a reused one gets slower with every commit.
         try:
-            return DeltaTable(self.uri(table), version, self._options())
+            return LocatedTable(self.uri(table), version, self._options())
         except TableNotFoundError as error:
             if version is None:
                 return None

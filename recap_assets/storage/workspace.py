@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from recap_assets.storage.claims import Claims
+from recap_assets.storage.locations import refuse_unusable
 from recap_assets.storage.tables import TableStore
 
 DATA_VARIABLE = "RECAP_DATA"
@@ -43,6 +44,15 @@ class Workspace:
         """The experiment's Delta tables."""
         root = f"{self.tables_root}/{self.name}" if self.tables_root else str(self.root / "tables")
         return TableStore(root)
+
+    def refuse_unusable(self) -> None:
+        """Refuse a data folder, or a folder of tables, whose name the libraries cannot take.
+
+        Raises:
+            StorageError: The text names the folder and the character.
+        """
+        refuse_unusable(str(self.root))
+        refuse_unusable(self.tables.root)
 
     @property
     def claims(self) -> Claims:

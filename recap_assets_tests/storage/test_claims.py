@@ -104,3 +104,18 @@ def test_what_was_killed_or_failed_is_unfinished_until_it_is_done(tmp_path: Path
     with claims.hold("captions[00000]") as interrupted:
         assert interrupted == failed
     assert claims.unfinished() == {}
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff\x00", b"1\nword\nname", b"123 \n12.5", b"\n" * 40, b"x" * 2_000]
+)
+def test_a_damaged_claim_holds_nothing_up(tmp_path: Path, content: bytes) -> None:
+    claims = Claims(tmp_path)
+    with pytest.raises(RuntimeError), claims.hold("captions[00000]"):
+        raise RuntimeError
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(content)
+    assert claims.unfinished() == {}
+    with claims.hold("captions[00000]") as interrupted:
+        assert interrupted is None
+    assert list(tmp_path.iterdir()) == []
