@@ -48,7 +48,7 @@ $(TOOLS_STAMP): $(STAMP) $(TOOLS_PINS)
 	@touch $(TOOLS_STAMP)
 
 demo: install  ## Run the main job on the embedded world: about ten minutes on two cores
-	$(BIN)/recap build --yes
+	$(BIN)/recap --experiment recap_assets/experiments/demo.yaml build --yes
 
 test: install tools  ## All tests
 	$(BIN)/python -m pytest

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.markup import escape
@@ -9,8 +10,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from recap_assets.cli import terminal
 from recap_assets.cli.amounts import in_time
+from recap_assets.cli.belonging import take
 from recap_assets.cli.leaderboard import print_leaderboard
-from recap_assets.cli.planning import plan_table
+from recap_assets.cli.planning import gone, plan_table
 from recap_assets.defs.building import Build, Finished, State
 from recap_assets.defs.session import Session
 from recap_assets.orchestration.planner import Plan
@@ -20,10 +22,27 @@ from recap_assets.stages.accounts import accounts
 QUIET_SECONDS = 10.0
 
 
-def run_build(
-    session: Session, *, jobs: int, ask: bool, dry_run: bool, select: Sequence[str] = ()
-) -> int:
-    """Build what is out of date; the exit code is 1 where something failed."""
+@dataclass(frozen=True)
+class Asked:
+    """What the user said beforehand.
+
+    Attributes:
+        yes: Build, and remove what left the experiment, without asking.
+        dry_run: Show the plan, and stop.
+        take_over: Take results that another file of the same name built.
+    """
+
+    yes: bool = False
+    dry_run: bool = False
+    take_over: bool = False
+
+
+def run_build(session: Session, jobs: int, asked: Asked, select: Sequence[str] = ()) -> int:
+    """Build what is out of date; the exit code is 1 where something failed or nothing was agreed.
+
+    Raises:
+        TakenError: The results are another file's.
+    """
     console = terminal.console()
     chosen = select_assets(session.graph, select) if select else None
     build = Build(session, jobs, chosen)
@@ -32,24 +51,38 @@ def run_build(
         console.print(f"{session.setting.experiment.name}: everything is up to date.")
         _print_places(console, session)
         return 0
-    console.print(plan_table(first, session.graph, build.estimates))
-    if dry_run:
+    console.print(plan_table(first, session, build.estimates))
+    if asked.dry_run:
         return 0
-    if ask and console.is_interactive and console.input("Build this? [y/N] ").lower() != "y":
-        return 0
+    take(session, anyway=asked.take_over)
+    if not (asked.yes or _agreed(console, first)):
+        return 1
     if first.removals:
-        _remove(console, build, first, ask=ask)
+        _remove(console, build, first)
     if first.to_build:
         return _run(console, session, build)
     return 0
 
 
-def _remove(console: Console, build: Build, first: Plan, *, ask: bool) -> None:
-    n = sum(len(one.partitions) for one in first.removals)
-    if ask and not console.is_interactive:
-        console.print(f"{n:,} partitions left the experiment; `--yes` removes their content.")
-        return
+def _agreed(console: Console, first: Plan) -> bool:
+    """The answer to the question, of a person or of a pipe; no answer is no."""
+    n_gone = len(gone(first))
+    removes = f", and remove {n_gone:,} that left the experiment" if n_gone else ""
+    question = f"Build {len(first.to_build):,} partitions{removes}? [y/N] "
+    try:
+        answer = console.input(escape(question))
+    except EOFError:
+        console.print("no answer\nNothing was done: `--yes` goes on without asking.")
+        return False
+    if answer.strip().lower() not in {"y", "yes"}:
+        console.print("Nothing was done.")
+        return False
+    return True
+
+
+def _remove(console: Console, build: Build, first: Plan) -> None:
     build.remove(first.removals)
+    n = len(gone(first))
     console.print(f"Removed {n:,} partitions that left the experiment; their lineage is kept.")
 
 

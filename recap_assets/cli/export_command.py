@@ -60,11 +60,11 @@ def export(
         exporting.print_arguments(name)
         return
     if options["to"] is None:
-        from recap_assets.cli.building import run_build
+        from recap_assets.cli.building import Asked, run_build
 
         session = chosen.session()
         exporting.require_declared(session, name)
-        sys.exit(run_build(session, jobs=2, ask=False, dry_run=False, select=(f"exports/{name}",)))
+        sys.exit(run_build(session, 2, Asked(yes=True), (f"exports/{name}",)))
     if options["folder"] is None:
         msg = "say where it goes: --out FOLDER"
         raise click.UsageError(msg)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from recap_assets.cli.export_command import export
-from recap_assets.specs.loading import DEFAULT
+from recap_assets.specs.loading import OWN, default_experiment
 from recap_assets.untrusted.errors import RecapError
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ class Chosen:
     "-e",
     type=click.Path(path_type=Path),
     envvar="RECAP_EXPERIMENT",
-    default=DEFAULT,
-    help="Experiment file; by default the embedded demo, or what RECAP_EXPERIMENT names.",
+    help="Experiment file; by default what RECAP_EXPERIMENT names, else experiment.yaml here, else "
+    "the demo.",
 )
 @click.option(
     "--set",
@@ -59,29 +59,41 @@ class Chosen:
 @click.version_option(package_name="recap-assets")
 @click.pass_context
 def recap(
-    context: click.Context, experiment: Path, settings: tuple[str, ...], data: Path | None
+    context: click.Context, experiment: Path | None, settings: tuple[str, ...], data: Path | None
 ) -> None:
     """Curate image-text data: captions by models, mixed by rule with the raw alt-text."""
     if data is not None:
         os.environ["RECAP_DATA"] = str(data.absolute())
-    context.obj = Chosen(experiment, settings)
+    context.obj = Chosen(experiment or default_experiment(), settings)
 
 
 @recap.command()
 @click.option("--jobs", "-j", type=click.IntRange(min=1), default=2, show_default=True)
-@click.option("--yes", "-y", is_flag=True, help="Do not ask before building.")
+@click.option(
+    "--yes", "-y", is_flag=True, help="Do not ask: build, and remove what left the experiment."
+)
 @click.option("--dry-run", is_flag=True, help="Show what would be built, and stop.")
+@click.option(
+    "--take-over", is_flag=True, help="Take the results of another file that has the same name."
+)
 @click.option("--select", "-s", multiple=True, metavar="PATTERN", help=SELECT_HELP)
 @click.pass_obj
-def build(chosen: Chosen, jobs: int, yes: bool, dry_run: bool, select: tuple[str, ...]) -> None:  # noqa: FBT001 - click's flags
+def build(
+    chosen: Chosen,
+    jobs: int,
+    yes: bool,  # noqa: FBT001 - click's flags
+    dry_run: bool,  # noqa: FBT001
+    take_over: bool,  # noqa: FBT001
+    select: tuple[str, ...],
+) -> None:
     """Bring everything that is out of date up to date, and nothing else.
 
     What left the experiment (a captioner, a mix, shards) is removed, after you agreed.
     """
-    from recap_assets.cli.building import run_build
+    from recap_assets.cli.building import Asked, run_build
 
-    session = chosen.session()
-    sys.exit(run_build(session, jobs=jobs, ask=not yes, dry_run=dry_run, select=select))
+    asked = Asked(yes=yes, dry_run=dry_run, take_over=take_over)
+    sys.exit(run_build(chosen.session(), jobs, asked, select))
 
 
 @recap.command()
@@ -205,7 +217,7 @@ def reproduce(chosen: Chosen, asset: str, into: Path | None, jobs: int) -> None:
 
 @recap.command()
 @click.option("--stdout", is_flag=True, help="Print it instead of writing a file.")
-@click.argument("path", type=click.Path(path_type=Path), default=Path("experiment.yaml"))
+@click.argument("path", type=click.Path(path_type=Path), default=OWN)
 def init(path: Path, stdout: bool) -> None:  # noqa: FBT001 - click's flags
     """Write a commented starting file: the embedded demo, and the keys for a pool of your own."""
     from recap_assets.cli.starting_file import starting_file
@@ -404,14 +416,33 @@ def serve_captioner(  # noqa: PLR0913, PLR0917 - click's options
 
 
 @recap.command()
-@click.option("--port", type=int, default=3000, show_default=True)
+@click.option("--port", type=click.IntRange(1, 65_535), default=3000, show_default=True)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Loopback unless you say so.")
+@click.option(
+    "--allow-host",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Another host name of this server, such as a proxy's; may be repeated.",
+)
+@click.option(
+    "--take-over", is_flag=True, help="Take the results of another file that has the same name."
+)
 @click.pass_obj
-def ui(chosen: Chosen, port: int, host: str) -> None:
+def ui(
+    chosen: Chosen,
+    port: int,
+    host: str,
+    names: tuple[str, ...],
+    take_over: bool,  # noqa: FBT001 - click's flags
+) -> None:
     """Start Dagster's web server and daemon for this experiment."""
+    from recap_assets.cli.belonging import take
     from recap_assets.cli.serving import serve
 
-    sys.exit(serve(chosen.session(), host, port))
+    session = chosen.session()
+    take(session, anyway=take_over)
+    sys.exit(serve(session, host, port, names))
 
 
 recap.add_command(export)

@@ -15,6 +15,8 @@ from recap_assets.orchestration.graph import Graph
 from recap_assets.orchestration.planner import OutOfDate, Plan, plan, why
 from recap_assets.orchestration.records import RememberedRecords
 from recap_assets.orchestration.selection import select_assets
+from recap_assets.specs.loading import DEMO
+from recap_assets.untrusted.showing import one_line
 
 ROWS_SHOWN = 60
 
@@ -37,7 +39,7 @@ def print_plan(
     elif as_json:
         click.echo(json.dumps([_row(entry, estimates) for entry in current.entries], indent=2))
     elif current:
-        console().print(plan_table(current, graph, estimates))
+        console().print(plan_table(current, session, estimates))
     else:
         click.echo(f"{session.setting.experiment.name}: everything is up to date.")
 
@@ -78,11 +80,13 @@ def _row(entry: OutOfDate, estimates: Estimates) -> dict[str, object]:
     }
 
 
-def plan_table(current: Plan, graph: Graph, estimates: Estimates) -> Table:
+def plan_table(current: Plan, session: Session, estimates: Estimates) -> Table:
     """The plan as a table: what can be built now, what waits for it, what is to be removed."""
     whole = estimates.of_all((e.asset, e.partition) for e in current.to_build)
+    removed = f"; {n:,} to remove" if (n := len(gone(current))) else ""
     table = Table(
-        title=f"Out of date: {len(current.to_build):,} partitions, {_in_words(whole)}",
+        title=f"{_named(session)}: {len(current.to_build):,} partitions out of date, "
+        f"{_in_words(whole)}{removed}",
         title_justify="left",
     )
     table.add_column("asset", overflow="fold")
@@ -90,9 +94,21 @@ def plan_table(current: Plan, graph: Graph, estimates: Estimates) -> Table:
         table.add_column(name, justify="right")
     table.add_column("why", overflow="fold")
     _add_ready(table, current, estimates)
-    _add_waiting(table, current, graph, estimates)
+    _add_waiting(table, current, session.graph, estimates)
     _add_removals(table, current)
     return table
+
+
+def gone(current: Plan) -> set[tuple[str, str]]:
+    """Asset and partition of all that left the experiment, once each."""
+    return {(one.asset, partition) for one in current.removals for partition in one.partitions}
+
+
+def _named(session: Session) -> str:
+    name = session.setting.experiment.name
+    if session.path == DEMO:
+        return f"{name} (the shipped demo; -e names another file)"
+    return f"{name} ({escape(one_line(str(session.path)))})"
 
 
 def _in_words(cost: Cost) -> str:
@@ -136,6 +152,14 @@ def _add(
 
 
 def _add_removals(table: Table, current: Plan) -> None:
+    """A row for each asset, however many tables and folders hold parts of it."""
+    parts: dict[str, tuple[set[str], list[str]]] = {}
     for one in current.removals:
-        n = len(one.partitions)
-        table.add_row(f"[red]remove[/] {escape(one.asset)}", f"{n:,}", "", "", escape(one.reason))
+        partitions, reasons = parts.setdefault(one.asset, (set(), []))
+        partitions.update(one.partitions)
+        reasons.append(one.reason)
+    for asset, (partitions, reasons) in parts.items():
+        why = "; ".join(dict.fromkeys(reasons))
+        table.add_row(
+            f"[red]remove[/] {escape(asset)}", f"{len(partitions):,}", "", "", escape(why)
+        )

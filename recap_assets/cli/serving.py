@@ -1,19 +1,113 @@
 """`recap ui`: Dagster's web server and daemon, on loopback."""
 
+import socket
 import subprocess
 import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+import click
 
 from recap_assets.defs.session import Session
+from recap_assets.untrusted.errors import RecapError
+
+LOOK_SECONDS = 0.5
+STOP_SECONDS = 20.0
 
 
-def serve(session: Session, host: str, port: int) -> int:
-    """Run the web server and the daemon until they are stopped."""
+class PortTakenError(RecapError, ValueError):
+    """Something else listens there."""
+
+
+def serve(session: Session, host: str, port: int, names: Sequence[str] = ()) -> int:
+    """Run the web server and the daemon until they are stopped; 1 where one ended by itself.
+
+    Args:
+        session: The experiment.
+        host: Address to listen on.
+        port: Its port.
+        names: Host names, beside loopback's and `host`, by which browsers may call the server.
+
+    Raises:
+        PortTakenError: The port is in use.
+    """
+    check_port(host, port)
     session.open_instance().dispose()
-    command = [
-        sys.executable, "-m", "dagster", "dev", "--module-name", "recap_assets.definitions",
-        "--host", host, "--port", str(port),
-    ]  # fmt: skip
+    if not _is_loopback(host):
+        click.echo(
+            f"Warning: Dagster's server has no login, and {host} can be reached by others: put "
+            "something that asks who they are in front of it (docs/security.md).",
+            err=True,
+        )
+    web = ["-m", "recap_assets.defs.web.server", host, str(port), host, *names]
+    daemon = ["-m", "dagster._daemon", "run", "--module-name", "recap_assets.definitions"]
+    with _running(web, daemon) as processes:
+        try:
+            return _watch(processes, host, port)
+        except KeyboardInterrupt:
+            click.echo("Stopping ...")
+            return 0
+
+
+def check_port(host: str, port: int) -> None:
+    """Refuse a port that something listens on, or an address that is not this machine's.
+
+    Raises:
+        PortTakenError: Naming what to do.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            msg = f"cannot listen on {host}:{port}: {error.strerror}; take another with --port"
+            raise PortTakenError(msg) from error
+
+
+def _is_loopback(host: str) -> bool:
+    return host in {"localhost", "::1"} or host.startswith("127.")
+
+
+@contextmanager
+def _running(*commands: Sequence[str]) -> Iterator[list[subprocess.Popen[bytes]]]:
+    processes = [subprocess.Popen([sys.executable, *words]) for words in commands]  # noqa: S603 - our own words
     try:
-        return subprocess.run(command, check=False).returncode  # noqa: S603 - our own words
-    except KeyboardInterrupt:
-        return 0
+        yield processes
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _watch(processes: Sequence[subprocess.Popen[bytes]], host: str, port: int) -> int:
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(host, host)  # noqa: S104 - told, not bound
+    url = f"http://{shown}:{port}"
+    told = False
+    while all(process.poll() is None for process in processes):
+        if not told and _answers(url):
+            click.echo(f"Dagster's UI of this experiment: {url} (Ctrl-C ends it)")
+            told = True
+        time.sleep(LOOK_SECONDS)
+    click.echo("Error: the web server or the daemon ended; what it said is above.", err=True)
+    return 1
+
+
+def _answers(url: str) -> bool:
+    with (
+        suppress(OSError),
+        urllib.request.urlopen(f"{url}/server_info", timeout=1) as reply,  # noqa: S310 - our own server
+    ):
+        return reply.status == 200
+    return False

@@ -1,6 +1,6 @@
 """`recap init`: the embedded demo with its comments, then the keys for a pool of one's own."""
 
-from recap_assets.specs.loading import DEFAULT
+from recap_assets.specs.loading import DEMO
 
 _OWN_POOL = """
 # ---------------------------------------------------------------------------------------------
@@ -91,5 +91,5 @@ _OWN_POOL = """
 
 def starting_file() -> str:
     """The text of a commented experiment file that runs as it is."""
-    text = DEFAULT.read_text(encoding="utf-8").replace("name: demo\n", "name: my_experiment\n")
+    text = DEMO.read_text(encoding="utf-8").replace("name: demo\n", "name: my_experiment\n")
     return text + _OWN_POOL

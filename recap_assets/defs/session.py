@@ -17,7 +17,7 @@ import dagster as dg
 from recap_assets.defs.assets import POOL_PARTITIONS
 from recap_assets.defs.records import DagsterRecords
 from recap_assets.orchestration.graph import Graph
-from recap_assets.specs.loading import DEFAULT, load_experiment
+from recap_assets.specs.loading import default_experiment, load_experiment
 from recap_assets.specs.tables import TABLES
 from recap_assets.stages.graph import build_graph
 from recap_assets.stages.setting import Setting
@@ -48,8 +48,8 @@ class Session:
 
     @classmethod
     def from_environment(cls) -> "Session":
-        """The session that the environment names; by default the embedded demo."""
-        path = os.environ.get(EXPERIMENT_VARIABLE) or str(DEFAULT)
+        """What the environment names; by default `experiment.yaml` here, else the demo."""
+        path = os.environ.get(EXPERIMENT_VARIABLE) or str(default_experiment())
         settings = json.loads(os.environ.get(SETTINGS_VARIABLE, "[]"))
         return cls(Path(path), tuple(settings))
 

@@ -16,7 +16,9 @@ from recap_assets.untrusted.files import read_bounded
 from recap_assets.untrusted.showing import one_line
 
 SHIPPED = Path(str(resources.files("recap_assets") / "experiments"))
-DEFAULT = SHIPPED / "demo.yaml"
+DEMO = SHIPPED / "demo.yaml"
+OWN = Path("experiment.yaml")
+"""What `recap init` writes, and what is taken where no file is named."""
 MAX_VALUE_SHOWN = 200
 MAX_LINE = 4_000
 """Characters of a wrong value, and of what is said of it."""
@@ -24,6 +26,11 @@ MAX_LINE = 4_000
 
 class ExperimentError(RecapError, ValueError):
     """The experiment file cannot be used. The text says where, what and what is allowed."""
+
+
+def default_experiment() -> Path:
+    """The file that is taken where none is named: `experiment.yaml` here, else the demo."""
+    return OWN if OWN.is_file() else DEMO
 
 
 def load_experiment(path: str | Path, overrides: Iterable[str] = ()) -> Experiment:

@@ -92,7 +92,8 @@ def _set_aside(variables: list[re.Match[str]], match: re.Match[str]) -> str:
 
 
 def _as_written(text: str, variables: list[re.Match[str]]) -> str:
-    return _MARK.sub(lambda mark: variables[int(mark[1])][0], text)
+    plain = text.replace('  in "<unicode string>", line', "  at line")
+    return _MARK.sub(lambda mark: variables[int(mark[1])][0], plain)
 
 
 def _put_back(loader: "_Loader", scalar: yaml.ScalarNode, variables: list[re.Match[str]]) -> None:

@@ -55,6 +55,11 @@ class Workspace:
         refuse_unusable(self.tables.root)
 
     @property
+    def built_from(self) -> Path:
+        """Names the experiment file that the results were last built from."""
+        return self.root / "built_from.json"
+
+    @property
     def claims(self) -> Claims:
         """Claims on partitions that are being built."""
         return Claims(self.root / "claims")

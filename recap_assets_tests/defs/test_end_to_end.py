@@ -154,15 +154,24 @@ def test_what_left_the_experiment_goes_after_a_yes_and_its_lineage_stays(
     mixes = {**ONE_MIX["mixes"], "raw": EXPERIMENT["mixes"]["raw"]}
     more = data.parent / "more.yaml"
     more.write_text(yaml.safe_dump({**EXPERIMENT, **ONE_MIX, "mixes": mixes}))
-    done = recap(more, "build", "--yes", "--jobs", "1", "--select", "curated_mixes/raw")
+    words = ("build", "--yes", "--jobs", "1", "--select", "curated_mixes/raw")
+    refused = recap(more, *words)
+    assert refused.returncode == 2
+    assert f"are those of {experiment}" in refused.stderr
+    done = recap(more, *words, "--take-over")
     assert done.returncode == 0, done.stdout
     left = json.loads(recap(experiment, "plan", "--json").stdout)
     assert {(row["asset"], row["state"]) for row in left} == {
         ("curated_mixes/raw", "leaving"),
         ("thresholds/raw", "leaving"),
     } - ({("thresholds/raw", "leaving")} if not _has_thresholds(data, "raw") else set())
-    asked = recap(experiment, "build", "--jobs", "1")
-    assert "`--yes` removes their content" in asked.stdout
+    asked = recap(experiment, "build", "--jobs", "1", "--take-over")
+    assert asked.returncode == 1
+    assert (
+        f"Build 0 partitions, and remove {len(left)} that left the experiment? [y/N]"
+        in asked.stdout
+    )
+    assert "`--yes` goes on without asking" in asked.stdout
     assert json.loads(recap(experiment, "plan", "--json").stdout) == left
     assert "their lineage is kept" in recap(experiment, "build", "--yes", "--jobs", "1").stdout
     assert json.loads(recap(experiment, "plan", "--json").stdout) == []

@@ -1,0 +1,49 @@
+"""Dagster's web server as a process of its own: `python -m recap_assets.defs.web.server`."""
+
+import logging
+import sys
+
+import dagster as dg
+import uvicorn
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.load_target import ModuleTarget
+from dagster_webserver.app import create_app_from_workspace_process_context
+from dagster_webserver.version import __version__
+
+from recap_assets.defs.web.guard import Guard
+
+DEFINITIONS = "recap_assets.definitions"
+POLL_MILLISECONDS = 2_000
+
+
+def serve(host: str, port: int, names: list[str]) -> None:
+    """Serve the experiment that the environment names until the process is stopped.
+
+    Args:
+        host: Address to listen on.
+        port: Its port.
+        names: Host names beside those of loopback by which browsers may call the server.
+    """
+    target = ModuleTarget(
+        module_name=DEFINITIONS, attribute=None, working_directory=None, location_name=None
+    )
+    with (
+        dg.DagsterInstance.get() as instance,
+        WorkspaceProcessContext(instance, target, version=__version__) as context,
+    ):
+        app = create_app_from_workspace_process_context(
+            context, live_data_poll_rate=POLL_MILLISECONDS
+        )
+        app.add_middleware(Guard, names=names)
+        uvicorn.run(app, host=host, port=port, log_level="warning")
+
+
+def main(words: list[str]) -> None:
+    """Host, port and further names, in that order."""
+    host, port, *names = words
+    logging.getLogger("dagster").setLevel(logging.WARNING)
+    serve(host, int(port), names)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
