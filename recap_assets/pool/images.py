@@ -5,27 +5,30 @@ cannot claim gigabytes. JPEG goes through simplejpeg, the other formats through 
 """
 
 import io
-import struct
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Literal, NamedTuple, get_args
+from math import ceil, isqrt
 
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 
+from recap_assets.pool.image_headers import (
+    IMAGE_REASONS,
+    ImageFacts,
+    ImageReason,
+    ImageRejected,
+    is_baseline,
+    read_header,
+)
 from recap_assets.specs.pool import ImageLimits
 
-ImageReason = Literal[
-    "zero_bytes", "too_large", "unknown_format", "undecodable", "truncated_image", "bomb",
-    "too_small",
+__all__ = [
+    "HASH_SIDE", "IMAGE_REASONS", "MAX_DECODED_PIXELS", "ImageFacts", "ImageReason",
+    "ImageRejected", "decode", "hamming", "image_facts", "matches_within", "perceptual_hash",
+    "perceptual_hash_of",
 ]  # fmt: skip
-IMAGE_REASONS: frozenset[str] = frozenset(get_args(ImageReason))
-"""zero_bytes: empty. too_large: more than max_bytes. unknown_format: not JPEG, PNG, GIF or WEBP by
-content. bomb: the header claims more than max_pixels, or a JPEG has more than 1,000 scans.
-too_small: a side below min_side. truncated_image: the file ends before the format says it does.
-undecodable: anything else that a decoder refuses."""
 
 HASH_SIDE = 64
 """Images are decoded to at least this side for the perceptual hash."""
@@ -33,23 +36,16 @@ HASH_SIDE = 64
 MAX_HASHED_SIDE = 1_024
 """Longer sides are averaged down first: the filter's matrix grows with the side."""
 
+MAX_DECODED_PIXELS = 2**22
+"""An image of more comes reduced: models see a few hundred pixels a side, and a photograph of 89
+megapixels takes 270 MB. By a rule on the image alone, so that it is the same in any batch."""
+
 MAX_JPEG_SCANS = 1_000
+MAX_SCANNED_PIXELS = 6 * 10**9
+"""Scans times pixels of one JPEG, some seconds: an encoder writes about ten scans."""
 
-
-class ImageRejected(ValueError):  # noqa: N818 - a verdict on data, not a failure
-    """This image is set aside; `reason` is one of IMAGE_REASONS."""
-
-    def __init__(self, reason: ImageReason, detail: str = "") -> None:
-        super().__init__(f"{reason}: {detail}" if detail else reason)
-        self.reason: ImageReason = reason
-
-
-class ImageFacts(NamedTuple):
-    """What the header says: the format by content, width and height in pixels."""
-
-    format: Literal["JPEG", "PNG", "GIF", "WEBP"]
-    width: int
-    height: int
+BAND_PIXELS = 2**21
+"""Large images become RGB band by band, which bounds what is held beside the image itself."""
 
 
 def image_facts(data: bytes, limits: ImageLimits) -> ImageFacts:
@@ -62,7 +58,7 @@ def image_facts(data: bytes, limits: ImageLimits) -> ImageFacts:
         raise ImageRejected("zero_bytes")
     if len(data) > limits.max_bytes:
         raise ImageRejected("too_large", f"{len(data)} bytes, at most {limits.max_bytes}")
-    facts = _read_header(data)
+    facts = read_header(data)
     _check_size(facts.width, facts.height, limits)
     return facts
 
@@ -70,7 +66,9 @@ def image_facts(data: bytes, limits: ImageLimits) -> ImageFacts:
 def decode(data: bytes, limits: ImageLimits, min_side: int | None = None) -> NDArray[np.uint8]:
     """Decode to RGB, shape (height, width, 3). The first frame of an animation; alpha over white.
 
-    EXIF orientation is not applied: img2dataset's shards hold pixels as they are shown.
+    Pixels are turned as the EXIF orientation says, as browsers show them: img2dataset leaves pixels
+    and tag alone where it does not encode anew. An image of more than MAX_DECODED_PIXELS comes
+    reduced to at most that.
 
     Args:
         data: The encoded image.
@@ -81,7 +79,7 @@ def decode(data: bytes, limits: ImageLimits, min_side: int | None = None) -> NDA
     Raises:
         ImageRejected: With any reason of IMAGE_REASONS.
     """
-    return _decode(data, image_facts(data, limits), limits, min_side)
+    return _decode(data, image_facts(data, limits), limits, min_side, MAX_DECODED_PIXELS)
 
 
 def perceptual_hash(image: NDArray[np.uint8]) -> int:
@@ -180,112 +178,152 @@ def _check_size(width: int, height: int, limits: ImageLimits) -> None:
         raise ImageRejected("too_small", f"{width}x{height}, at least {limits.min_side}")
 
 
-def _read_header(data: bytes) -> ImageFacts:
-    try:
-        if data.startswith(b"\xff\xd8\xff"):
-            return _jpeg_header(data)
-        if data.startswith(b"\x89PNG\r\n\x1a\n"):
-            if data[12:16] not in (b"IHDR", b""):
-                raise ImageRejected("undecodable", "PNG without IHDR")
-            width, height = struct.unpack_from(">II", data, 16)
-            return ImageFacts("PNG", width, height)
-        if data.startswith((b"GIF87a", b"GIF89a")):
-            width, height = struct.unpack_from("<HH", data, 6)
-            return ImageFacts("GIF", width, height)
-        if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-            return _webp_header(data)
-    except (struct.error, IndexError) as error:
-        raise ImageRejected("truncated_image", "the header is cut") from error
-    raise ImageRejected("unknown_format", f"starts with {data[:8].hex()}")
-
-
-def _jpeg_header(data: bytes) -> ImageFacts:
-    try:
-        height, width, *_ = simplejpeg.decode_jpeg_header(data)
-    except ValueError as error:
-        reason = "undecodable" if _reaches_scan(data) else "truncated_image"
-        raise ImageRejected(reason, str(error)) from error
-    return ImageFacts("JPEG", int(width), int(height))
-
-
-def _reaches_scan(data: bytes) -> bool:
-    """Whether the marker segments of a JPEG lead to a scan, or to what is no marker."""
-    at = 2
-    while at + 4 <= len(data):
-        if data[at] != 0xFF or data[at + 1] == 0xDA:
-            return True
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return False
-
-
-def _webp_header(data: bytes) -> ImageFacts:
-    kind = data[12:16]
-    if kind == b"VP8X":
-        if len(data) < 30:
-            raise ImageRejected("truncated_image", "the header is cut")
-        width = int.from_bytes(data[24:27], "little") + 1
-        height = int.from_bytes(data[27:30], "little") + 1
-    elif kind == b"VP8L":
-        (bits,) = struct.unpack_from("<I", data, 21)
-        width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    elif kind == b"VP8 ":
-        width, height = (side & 0x3FFF for side in struct.unpack_from("<HH", data, 26))
-    elif len(kind) < 4:
-        raise ImageRejected("truncated_image", "the header is cut")
-    else:
-        raise ImageRejected("undecodable", "WEBP without an image chunk")
-    return ImageFacts("WEBP", width, height)
-
-
 def _decode(
-    data: bytes, facts: ImageFacts, limits: ImageLimits, min_side: int | None
+    data: bytes,
+    facts: ImageFacts,
+    limits: ImageLimits,
+    min_side: int | None,
+    max_pixels: int | None = None,
 ) -> NDArray[np.uint8]:
-    if facts.format == "JPEG":
-        return _decode_jpeg(data, limits, min_side)
-    _CHECK_COMPLETE[facts.format](data)
-    return _decode_with_pillow(data, facts.format, limits, min_side)
-
-
-def _decode_jpeg(data: bytes, limits: ImageLimits, min_side: int | None) -> NDArray[np.uint8]:
-    # Each scan of a progressive file costs a pass over all its pixels.
-    if data.count(b"\xff\xda") > MAX_JPEG_SCANS:
-        raise ImageRejected("bomb", "too many scans")
-    side = min_side or 0
+    """The one border to the decoders: whatever they raise is said of this image alone."""
     try:
-        return simplejpeg.decode_jpeg(data, min_height=side, min_width=side)
+        if facts.format == "JPEG":
+            pixels = _decode_jpeg(data, facts, limits, min_side, max_pixels)
+        else:
+            _CHECK_COMPLETE[facts.format](data)
+            pixels = _decode_with_pillow(data, facts.format, limits, min_side, max_pixels)
+    except ImageRejected:
+        raise
+    except Image.DecompressionBombError as error:
+        raise ImageRejected("bomb", str(error)) from error
+    except MemoryError as error:
+        _check_memory(facts, error)
+        raise ImageRejected("undecodable", "it asks for more memory than its size does") from error
+    except Exception as error:  # an AssertionError, KeyError or struct.error is as good a refusal
+        reason = "truncated_image" if "truncated" in str(error).lower() else "undecodable"
+        raise ImageRejected(reason, str(error) or type(error).__name__) from error
+    return _upright(pixels, facts.orientation)
+
+
+def _check_memory(facts: ImageFacts, error: MemoryError) -> None:
+    """Raise it where the machine has no room for such an image: the image is not to blame."""
+    try:
+        bytearray(8 * facts.width * facts.height)
+    except MemoryError:
+        raise error from None
+
+
+def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Stored pixels as they are shown (EXIF 2.32, tag 0x0112)."""
+    if orientation == 1:
+        return pixels
+    if orientation in {3, 4, 6, 7}:
+        pixels = pixels[::-1]
+    if orientation in {2, 3, 7, 8}:
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels.swapaxes(0, 1) if orientation >= 5 else pixels)
+
+
+def _decode_jpeg(
+    data: bytes,
+    facts: ImageFacts,
+    limits: ImageLimits,
+    min_side: int | None,
+    max_pixels: int | None,
+) -> NDArray[np.uint8]:
+    # Each scan of a progressive file costs a pass over all its pixels.
+    n_scans = data.count(b"\xff\xda")
+    if n_scans > MAX_JPEG_SCANS or n_scans * facts.width * facts.height > MAX_SCANNED_PIXELS:
+        raise ImageRejected("bomb", "too many scans")
+    height, width = _least_sides(facts, min_side, max_pixels)
+    try:
+        return simplejpeg.decode_jpeg(data, min_height=height, min_width=width)
     except ValueError as error:
         text = str(error)
         if "Premature end of JPEG" in text:
-            raise ImageRejected("truncated_image", text) from error
+            return _without_end_mark(data, height, width, error)
         if "Corrupt JPEG data" in text and "extraneous" not in text:
             raise ImageRejected("undecodable", text) from error
-    return _decode_with_pillow(data, "JPEG", limits, min_side)
+    return _decode_with_pillow(data, "JPEG", limits, min_side, max_pixels)
+
+
+def _least_sides(
+    facts: ImageFacts, min_side: int | None, max_pixels: int | None
+) -> tuple[int, int]:
+    """Height and width, as stored, that the JPEG's scale in eighths is chosen by."""
+    width, height = facts.width, facts.height
+    if facts.orientation >= 5:
+        width, height = height, width
+    if max_pixels is None or min_side or width * height <= max_pixels:
+        return min_side or 0, min_side or 0
+    scaled = ((ceil(height * k / 8), ceil(width * k / 8)) for k in range(7, 0, -1))
+    return next((sides for sides in scaled if sides[0] * sides[1] <= max_pixels), (1, 1))
+
+
+def _without_end_mark(data: bytes, height: int, width: int, error: ValueError) -> NDArray[np.uint8]:
+    """The image of a JPEG that lacks its end mark and nothing else."""
+    # Passes that are missing from a progressive file would not be noticed.
+    if is_baseline(data):
+        ended = data.removesuffix(b"\xff") + b"\xff\xd9"
+        try:
+            return simplejpeg.decode_jpeg(ended, min_height=height, min_width=width)
+        except ValueError:
+            pass
+    raise ImageRejected("truncated_image", str(error)) from error
 
 
 def _decode_with_pillow(
-    data: bytes, image_format: str, limits: ImageLimits, min_side: int | None
+    data: bytes,
+    image_format: str,
+    limits: ImageLimits,
+    min_side: int | None,
+    max_pixels: int | None,
 ) -> NDArray[np.uint8]:
-    try:
-        with Image.open(io.BytesIO(data), formats=[image_format]) as image:
-            # A GIF's first frame may be larger than the screen that its header gives.
-            _check_size(image.width, image.height, limits)
-            image.load()
-            rgb = _to_rgb(image)
-    except Image.DecompressionBombError as error:
-        raise ImageRejected("bomb", str(error)) from error
-    except ImageRejected:
-        raise
-    except (OSError, ValueError, SyntaxError, struct.error, EOFError, IndexError) as error:
-        reason = "truncated_image" if "truncated" in str(error).lower() else "undecodable"
-        raise ImageRejected(reason, str(error)) from error
-    factor = min(rgb.size) // min_side if min_side else 1
-    return np.array(rgb.reduce(factor) if factor > 1 else rgb, dtype=np.uint8)
+    with Image.open(io.BytesIO(data), formats=[image_format]) as image:
+        # A GIF's first frame may be larger than the screen that its header gives.
+        _check_size(image.width, image.height, limits)
+        image.load()
+        factor = min(image.size) // min_side if min_side else 1
+        if max_pixels is not None:
+            factor = max(factor, _factor_to(max_pixels, *image.size))
+        return _reduced_rgb(image, max(1, factor))
+
+
+def _factor_to(max_pixels: int, width: int, height: int) -> int:
+    """The least whole factor that takes an image to at most `max_pixels`."""
+    factor = max(1, isqrt(max(0, width * height - 1) // max_pixels))
+    while ceil(width / factor) * ceil(height / factor) > max_pixels:
+        factor += 1
+    return factor
+
+
+def _reduced_rgb(image: Image.Image, factor: int) -> NDArray[np.uint8]:
+    """RGB, averaged down by a whole factor; the same whether by bands or at once."""
+    if image.width * image.height <= BAND_PIXELS:
+        return np.array(_rgb_and_reduced(image, factor), dtype=np.uint8)
+    shape = (ceil(image.height / factor), ceil(image.width / factor), 3)
+    pixels = np.empty(shape, dtype=np.uint8)
+    rows = max(1, BAND_PIXELS // (image.width * factor))
+    for start in range(0, shape[0], rows):
+        bottom = min(image.height, (start + rows) * factor)
+        band = image.crop((0, start * factor, image.width, bottom))
+        pixels[start : start + rows] = np.asarray(_rgb_and_reduced(band, factor))
+    return pixels
+
+
+def _rgb_and_reduced(image: Image.Image, factor: int) -> Image.Image:
+    if image.mode in {"1", "L"} and not image.has_transparency_data:
+        # Of three equal channels one is enough until the end.
+        grey = image.convert("L")
+        return (grey.reduce(factor) if factor > 1 else grey).convert("RGB")
+    rgb = _to_rgb(image)
+    return rgb.reduce(factor) if factor > 1 else rgb
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
         # convert() would clip 16-bit grey at 255 and not scale it.
-        grey = np.clip(np.asarray(image).astype(np.int64) >> 8, 0, 255).astype(np.uint8)
+        grey = np.clip(np.asarray(image) >> 8, 0, 255).astype(np.uint8)
         return Image.fromarray(grey).convert("RGB")
     if image.has_transparency_data:
         layer = image.convert("RGBA")
@@ -305,21 +343,25 @@ def _check_webp_complete(data: bytes) -> None:
 
 
 def _check_gif_complete(data: bytes) -> None:
-    """Walk the blocks to the trailer: decoding the first frame does not see a later cut."""
+    """Walk the blocks to the trailer: decoding the first frame does not see a later cut.
+
+    Of a file that ends behind a whole frame nothing but the trailer is missing.
+    """
+    at, n_frames = 13 + _colour_table(data[10]) if len(data) > 10 else 13, 0
     try:
-        at = 13 + _colour_table(data[10])
-        while data[at] != 0x3B:
+        while (n_frames == 0 or at < len(data)) and data[at] != 0x3B:
             if data[at] == 0x21:
                 at += 2
             elif data[at] == 0x2C:
                 at += 11 + _colour_table(data[at + 9])
+                n_frames += 1
             else:
                 raise ImageRejected("undecodable", "GIF with an unknown block")
             while data[at]:
                 at += data[at] + 1
             at += 1
     except IndexError as error:
-        raise ImageRejected("truncated_image", "no trailer") from error
+        raise ImageRejected("truncated_image", "it ends within a block") from error
 
 
 def _colour_table(flags: int) -> int:

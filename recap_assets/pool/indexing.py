@@ -20,6 +20,7 @@ from recap_assets.pool.files import (
     open_below,
     staged,
 )
+from recap_assets.pool.image_headers import IMAGE_EXTENSIONS
 from recap_assets.pool.images import (
     IMAGE_REASONS,
     ImageRejected,
@@ -51,9 +52,6 @@ image_without_metadata, metadata_without_image: one side of the pair is missing.
 
 REJECT_REASONS: frozenset[str] = SAMPLE_REASONS | IMAGE_REASONS
 """Every reason that a row of raw_pool can have."""
-
-IMAGE_EXTENSIONS = ("jpg", "jpeg", "png", "webp", "gif")
-"""In order of precedence, where one key has several."""
 
 MAX_JSON_BYTES = 2**20
 MAX_TEXT_BYTES = 64 * 2**10
@@ -266,7 +264,7 @@ def _examine(row: _Row, file: RangeFile, limits: ImageLimits) -> None:
         row.sha256 = hashlib.sha256(data).digest()
     try:
         facts = image_facts(data, limits)
-        row.image_format, row.width, row.height = facts
+        row.image_format, row.width, row.height, _ = facts
         row.perceptual_hash = perceptual_hash_of(data, limits, facts)
     except ImageRejected as rejection:
         # What is wrong with the image weighs more than what is wrong with its json.

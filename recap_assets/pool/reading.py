@@ -13,8 +13,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from recap_assets.pool.files import RangeFile, open_below, open_range_file
+from recap_assets.pool.image_headers import IMAGE_EXTENSIONS
 from recap_assets.pool.images import ImageRejected, decode
-from recap_assets.pool.indexing import IMAGE_EXTENSIONS, MAX_TEXT_BYTES, clean_text
+from recap_assets.pool.indexing import MAX_TEXT_BYTES, clean_text
 from recap_assets.pool.manifest import Shard, survey_tars
 from recap_assets.pool.tar_index import group_members, index_tar
 from recap_assets.specs.pool import (
@@ -30,6 +31,9 @@ T = TypeVar("T")
 MAX_OPEN_SHARDS = 64
 ENCODED_ROWS = 256
 ENCODED_BYTES = 64 * 2**20
+DECODED_BYTES = 192 * 2**20
+"""Pixels of one batch at most: 256 images of 512 x 512, or 15 of MAX_DECODED_PIXELS."""
+
 CORPUS_WINDOW = 64
 """Samples of a corpus whose bytes are fetched at once."""
 
@@ -71,7 +75,24 @@ class ImageReader:
             RGB arrays of shape (height, width, 3); None where the row has no image, or the file is
             gone or has changed.
         """
-        return [self._decoded(data) if data else None for data in self.read_encoded(rows)]
+        return [image for _, images in self.read_parts(rows) for image in images]
+
+    def read_parts(self, rows: pl.DataFrame) -> Iterator[tuple[pl.DataFrame, list[Image | None]]]:
+        """The rows with their images as `read` gives them, in parts of at most DECODED_BYTES."""
+        encoded = self.read_encoded(rows)
+        images: list[Image | None] = []
+        start = n_bytes = 0
+        for i in range(rows.height):
+            data, encoded[i] = encoded[i], None
+            image = self._decoded(data) if data else None
+            more = 0 if image is None else image.nbytes
+            if images and n_bytes + more > DECODED_BYTES:
+                yield rows[start:i], images
+                images, start, n_bytes = [], i, 0
+            images.append(image)
+            n_bytes += more
+        if images:
+            yield rows[start:], images
 
     def read_encoded(self, rows: pl.DataFrame) -> list[bytes | None]:
         """The images' bytes as they lie there, in the order of the rows; else as `read`.
@@ -157,7 +178,8 @@ def iterate_images(
         rows: Columns shard, key, offset, size, and any others; with sha256 the bytes are verified.
         shards: The shards by number.
         pool: The pool that the shards belong to.
-        batch_size: Rows of a batch; the last may have fewer.
+        batch_size: Rows of a batch at most. One of large images has fewer: at most DECODED_BYTES of
+            pixels and ENCODED_BYTES of files, or one image.
         min_side: Where given, images may come reduced, but no side below this if it was not.
         ahead: Batches that one background thread keeps ready; memory is bounded by `ahead` + 2.
 
@@ -169,8 +191,8 @@ def iterate_images(
     def batches() -> Iterator[tuple[pl.DataFrame, list[Image | None]]]:
         reader = ImageReader(shards, pool, min_side)
         try:
-            for batch in rows.iter_slices(batch_size):
-                yield batch, reader.read(batch)
+            for start, end in _by_size(rows["size"].to_list(), batch_size):
+                yield from reader.read_parts(rows[start:end])
         finally:
             reader.close()
 
@@ -204,7 +226,7 @@ def iterate_encoded(
     def batches() -> Iterator[tuple[pl.DataFrame, list[bytes | None]]]:
         reader = ImageReader(shards, pool, strict=True)
         try:
-            for start, end in _by_size(rows["size"].to_list()):
+            for start, end in _by_size(rows["size"].to_list(), ENCODED_ROWS):
                 batch = rows[start:end]
                 yield batch, reader.read_encoded(batch)
         finally:
@@ -213,12 +235,12 @@ def iterate_encoded(
     return in_background(batches, ahead)
 
 
-def _by_size(sizes: Sequence[int | None]) -> Iterator[tuple[int, int]]:
-    """Runs of at most ENCODED_ROWS rows and ENCODED_BYTES bytes, each of one row at least."""
+def _by_size(sizes: Sequence[int | None], n_rows: int) -> Iterator[tuple[int, int]]:
+    """Runs of at most `n_rows` rows and ENCODED_BYTES bytes, each of one row at least."""
     start = total = 0
     for i, size in enumerate(sizes):
         length = size or 0
-        if i > start and (total + length > ENCODED_BYTES or i - start >= ENCODED_ROWS):
+        if i > start and (total + length > ENCODED_BYTES or i - start >= n_rows):
             yield start, i
             start, total = i, 0
         total += length

@@ -32,7 +32,7 @@ from recap_assets.stages.setting import Setting
 from recap_assets.stages.shardwise import ShardProgress, by_shard, forget
 from recap_assets.stages.stored import StoredRows
 
-VERSION = 1
+VERSION = 2
 STAGE = "captions"
 SECONDS_PER_IMAGE = 0.003
 BATCHES_AHEAD = 2

@@ -23,7 +23,7 @@ from recap_assets.stages.evaluation_sets import dependencies, open_set, sets_of,
 from recap_assets.stages.setting import Setting
 from recap_assets.stages.stored import StoredRows
 
-VERSION = 1
+VERSION = 2
 STAGE = "evaluation"
 SECONDS = 5.0
 IMAGES_ASSET = "evaluation_images"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from recap_assets.engines.training.captioner import TrainedCaptionerModel
     from recap_assets.engines.training.clip import TrainedClipModel
 
-VERSION = 1
+VERSION = 2
 STAGE = "models"
 SECONDS_PER_SAMPLE = 0.0015
 

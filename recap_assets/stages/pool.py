@@ -18,7 +18,7 @@ from recap_assets.stages.setting import Setting
 from recap_assets.stages.stored import StoredRows
 from recap_assets.stages.world import POOL_ASSET
 
-VERSION = 2
+VERSION = 3
 ASSET = "raw_pool"
 STAGE = "pool"
 SECONDS_PER_SHARD = 3.0

@@ -33,7 +33,7 @@ from recap_assets.stages.shardwise import ShardProgress, by_shard, forget
 from recap_assets.stages.stored import StoredRows
 from recap_assets.storage.tables import Written
 
-VERSION = 1
+VERSION = 2
 STAGE = "scores"
 SECONDS_PER_IMAGE = 0.001
 TEXTS_AT_ONCE = 8_192

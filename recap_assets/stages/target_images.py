@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from recap_assets.evaluation.sets import AssociationSet, load_set
 from recap_assets.orchestration.graph import Dependency
 from recap_assets.pool.files import version_of
+from recap_assets.pool.image_headers import IMAGE_EXTENSIONS
 from recap_assets.pool.images import ImageRejected, decode
-from recap_assets.pool.indexing import IMAGE_EXTENSIONS
 from recap_assets.pool.manifest import list_shards
 from recap_assets.specs.base import fingerprint_of
 from recap_assets.specs.evaluation import EmbeddedTask

@@ -17,7 +17,7 @@ from recap_assets.stages.setting import Setting
 from recap_assets.stages.stored import StoredRows
 from recap_assets.storage.content import VERSION_DIGITS, frame_version
 
-VERSION = 1
+VERSION = 2
 STAGE = "training"
 SECONDS = 0.5
 SEEN = ("uid", "image_hash", "text", "weight")

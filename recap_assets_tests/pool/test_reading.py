@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recap_assets.pool import reading
 from recap_assets.pool.files import merge_ranges, open_range_file
 from recap_assets.pool.images import decode
 from recap_assets.pool.indexing import index_shard
@@ -21,7 +22,7 @@ from recap_assets.pool.reading import (
     iterate_members,
 )
 from recap_assets.specs.pool import FolderPool, WebDatasetCorpus, WebDatasetPool
-from recap_assets_tests.pool.building import LIMITS, jpeg, pool_at, sample, tar_of
+from recap_assets_tests.pool.building import LIMITS, jpeg, pool_at, sample, shard_at, tar_of
 
 
 def built(where: str, shards: int = 3, each: int = 4) -> tuple[WebDatasetPool, pl.DataFrame, dict]:
@@ -208,3 +209,17 @@ def test_the_real_corpus_has_five_captions_an_image(shared_data):
     )
     found = [len(s.captions) for s in iterate_corpus(corpus, min_side=32)]
     assert found == [5] * 500
+
+
+def test_a_batch_of_large_images_comes_in_parts_with_the_same_images(tmp_path, monkeypatch):
+    members = [member for i in range(5) for member in sample(f"{i:03d}", i)]
+    shard = shard_at(tmp_path / "0.tar", tar_of(members))
+    pool = pool_at(tmp_path)
+    rows = index_shard(shard, pool).select("shard", "uid", "key", "offset", "size", "sha256")
+    (whole,) = list(iterate_images(rows, {0: shard}, pool, batch_size=5))
+    monkeypatch.setattr(reading, "DECODED_BYTES", 2 * 96 * 72 * 3)
+    parts = list(iterate_images(rows, {0: shard}, pool, batch_size=5))
+    assert [part.height for part, _ in parts] == [2, 2, 1]
+    assert pl.concat([part for part, _ in parts]).equals(rows)
+    images = [image for _, part in parts for image in part]
+    assert all(map(np.array_equal, whole[1], images))
