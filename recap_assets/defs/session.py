@@ -7,6 +7,7 @@ RECAP_DATA the data folder, DAGSTER_HOME the folder with dagster.yaml.
 
 import json
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +16,9 @@ from pathlib import Path
 import dagster as dg
 
 from recap_assets.defs.assets import POOL_PARTITIONS
+from recap_assets.defs.damaged_files import put_aside_damaged
 from recap_assets.defs.records import DagsterRecords
+from recap_assets.defs.restoring import restore_records
 from recap_assets.orchestration.graph import Graph
 from recap_assets.specs.loading import default_experiment, load_experiment
 from recap_assets.specs.tables import TABLES
@@ -84,11 +87,25 @@ class Session:
         self.setting.workspace.instance.mkdir(parents=True, exist_ok=True)
         # Of two processes that create SQLite's tables or add a partition at once, one fails.
         with self.setting.workspace.claims.hold("the storage of Dagster"):
+            for found in put_aside_damaged(self.setting.workspace.instance):
+                say(found)
             instance = dg.DagsterInstance.get()
+            self._restore(instance)
             if self.against is None:
                 self.setting.scan()
                 register_partitions(instance, list(self.setting.partitions))
         return instance
+
+    def _restore(self, instance: dg.DagsterInstance) -> None:
+        done = restore_records(self.setting, instance, lambda: self.graph)
+        if done is None:
+            return
+        rest = f"; {done.n_left_out:,} were written later, and are built again"
+        name = self.setting.experiment.name
+        say(
+            f"Dagster's records of {name} were gone: {done.n_events:,} were made "
+            f"anew from the table lineage{rest if done.n_left_out else ''}"
+        )
 
     def records(self, instance: dg.DagsterInstance) -> DagsterRecords:
         """The records of what was built."""
@@ -98,6 +115,11 @@ class Session:
         """Make the tables before several processes write to them."""
         for table in TABLES.values():
             self.setting.workspace.tables.create(table)
+
+
+def say(text: str) -> None:
+    """Tell whoever looks, beside what the command prints."""
+    sys.stderr.write(f"{text}\n")
 
 
 def register_partitions(instance: dg.DagsterInstance, wanted: Sequence[str]) -> None:
