@@ -3,10 +3,10 @@
 import io
 
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from recap_assets.evaluation.webdatasets import EvaluationSetError, Sample
+from recap_assets.untrusted.arrays import read_array
 
 
 def metadata_of(sample: Sample, fields: tuple[str, ...]) -> NDArray[np.int64]:
@@ -38,20 +38,12 @@ def metadata_of(sample: Sample, fields: tuple[str, ...]) -> NDArray[np.int64]:
 
 
 def _vector(content: bytes) -> NDArray[np.generic]:
-    # np.load would make room for whatever the header claims before it looks at the data.
-    stream = io.BytesIO(content)
-    read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-    version = npy.read_magic(stream)
-    if version not in read:
-        msg = f"version {version} of the format"
+    values = read_array(io.BytesIO(content))
+    if values.dtype.kind not in "iufb" or values.ndim > 1:
+        msg = f"type {values.dtype}, shape {values.shape}"
         raise ValueError(msg)
-    shape, _, dtype = read[version](stream)
-    if dtype.kind not in "iufb" or len(shape) > 1:
-        msg = f"type {dtype}, shape {shape}"
-        raise ValueError(msg)
-    values = np.frombuffer(content[stream.tell() :], dtype)
-    found = values.astype(np.float64) if dtype.kind == "f" else values
-    if values.size != int(np.prod(shape)) or not np.isfinite(found).all():
-        msg = f"{values.size} finite numbers were expected to have shape {shape}"
+    found = values.astype(np.float64) if values.dtype.kind == "f" else values
+    if not np.isfinite(found).all():
+        msg = f"{values.size} finite numbers were expected to have shape {values.shape}"
         raise ValueError(msg)
     return values.reshape(-1)

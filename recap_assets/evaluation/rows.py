@@ -10,12 +10,15 @@ from typing import IO, Any, Protocol, cast
 
 import pyarrow  # pyright: ignore[reportMissingTypeStubs]
 import pyarrow.ipc  # pyright: ignore[reportMissingTypeStubs]
-import pyarrow.parquet  # pyright: ignore[reportMissingTypeStubs]
 
-from recap_assets.evaluation.webdatasets import EvaluationSetError, SetFolder
+from recap_assets.evaluation.webdatasets import MAX_MEMBER_BYTES, EvaluationSetError, SetFolder
+from recap_assets.untrusted.errors import UntrustedError
+from recap_assets.untrusted.parquet import ParquetLimits, open_parquet
 
-ROWS_AT_ONCE = 16
-"""Rows of a batch of parquet; a row of WinoGAViL has twelve images."""
+LIMITS = ParquetLimits(
+    cell_bytes=MAX_MEMBER_BYTES, page_bytes=2**30, batch_bytes=2 * MAX_MEMBER_BYTES, rows=16
+)
+"""Of parquet, whose cells are images; a row of WinoGAViL has twelve."""
 
 Row = Mapping[str, Any]
 """A row as Python values; what a column holds is checked where it is used."""
@@ -72,10 +75,10 @@ def rows(folder: SetFolder, split: str, columns: Sequence[str]) -> Iterator[tupl
     for path in row_files(folder, split):
         try:
             for batch in _batches(folder, path, columns):
-                for row in batch.to_pylist():
+                for row in batch:
                     yield f"{path}, row {n_rows}", row
                     n_rows += 1
-        except (_ARROW_ERROR, KeyError) as error:
+        except (_ARROW_ERROR, KeyError, UntrustedError) as error:
             msg = f"{path}: not readable as rows of {', '.join(columns)}: {error}"
             raise EvaluationSetError(msg) from error
     if not n_rows:
@@ -109,17 +112,17 @@ def strings_of(cell: object, meaning: str, where: str) -> list[str]:
     return cast("list[str]", texts)
 
 
-def _batches(folder: SetFolder, path: str, columns: Sequence[str]) -> Iterator[_Batch]:
-    with folder.files.open(path, "rb") as file:
+def _batches(folder: SetFolder, path: str, columns: Sequence[str]) -> Iterator[Sequence[Row]]:
+    name = path[len(folder.root) + 1 :]
+    with folder.opened(name) as file:
         if path.endswith(".parquet"):
-            parquet = cast("Any", pyarrow.parquet.ParquetFile(file))
-            if missing := set(columns) - set(parquet.schema_arrow.names):
-                raise KeyError(*missing)
-            yield from parquet.iter_batches(ROWS_AT_ONCE, columns=list(columns))
+            with open_parquet(file, LIMITS) as table:
+                for frame in table.batches(columns):
+                    yield frame.to_dicts()
         else:
             with _arrow(file) as reader:
                 for batch in reader:
-                    yield batch.select(list(columns))
+                    yield batch.select(list(columns)).to_pylist()
 
 
 def _arrow(file: IO[bytes]) -> AbstractContextManager[Iterator[_Batch]]:

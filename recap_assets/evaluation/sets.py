@@ -12,6 +12,7 @@ Sets of DataComp that are judged by groups have a KEY.npy as well, a vector of n
 faces have no label: prompts and classes begin with `race:`, `gender:`, `age:` or `toxic:`.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -41,6 +42,8 @@ __all__ = [
 
 OBJECTIVES = ("race", "gender", "age", "toxic")
 """What is told of a face, in the order of DataComp's predictions."""
+
+_WHOLE = re.compile(r"\s*[-+]?[0-9]{1,18}\s*")
 
 Metadata = NDArray[np.int64]
 """A row for each sample, a column for each of the protocol's fields."""
@@ -106,11 +109,10 @@ class ClassificationSet:
 
     def _label(self, sample: Sample) -> int:
         text = sample.text("cls", "label")
-        try:
-            label = int(text)
-        except ValueError as error:
+        if not _WHOLE.fullmatch(text):
             msg = f"{sample.where}: the label must be a whole number, but it is {text[:40]!r}"
-            raise EvaluationSetError(msg) from error
+            raise EvaluationSetError(msg)
+        label = int(text)
         if not 0 <= label < len(self.class_names):
             msg = (
                 f"{sample.where}: label {label} is out of range, since classnames.txt names "

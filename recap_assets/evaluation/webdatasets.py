@@ -8,19 +8,33 @@ import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby, islice
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import IO, Protocol, TypeVar, cast
 
-import fsspec  # pyright: ignore[reportMissingTypeStubs]
 import numpy as np
+from fsspec.implementations.local import (  # pyright: ignore[reportMissingTypeStubs]
+    LocalFileSystem,
+)
 from numpy.typing import NDArray
 
 from recap_assets.evaluation.embedding import Image
-from recap_assets.untrusted.errors import RecapError
+from recap_assets.storage.places import located
+from recap_assets.untrusted.decoding import decode_text
+from recap_assets.untrusted.errors import RecapError, UntrustedError
+from recap_assets.untrusted.files import check_regular
+from recap_assets.untrusted.showing import one_line
 
 IMAGE_EXTENSIONS = frozenset({"jpg", "jpeg", "png", "webp"})
 MAX_MEMBER_BYTES = 64 * 1024**2
 """A larger member is refused before it is read."""
+
+MAX_SAMPLE_BYTES = 2 * MAX_MEMBER_BYTES
+"""Of the members of one sample together."""
+
+MAX_TEXT_BYTES = 16 * 1024**2
+"""Of a file of class names, of prompts and the like."""
+
+MAX_SHARDS = 1_000_000
 
 Decode = Callable[[bytes], NDArray[np.uint8]]
 """Bytes of an image file to RGB, shape (height, width, 3); ValueError or OSError if it cannot."""
@@ -50,10 +64,7 @@ class FileSystem(Protocol):
 
 def at(path: str) -> tuple[FileSystem, str]:
     """The file system of a local path or an fsspec URL, and the path in it."""
-    files, root = cast(
-        "tuple[FileSystem, str]",
-        fsspec.core.url_to_fs(path),  # pyright: ignore[reportUnknownMemberType]
-    )
+    files, root = cast("tuple[FileSystem, str]", located(path))
     return files, root.rstrip("/")
 
 
@@ -85,17 +96,33 @@ class SetFolder:
         """A text file.
 
         Raises:
-            EvaluationSetError: It is missing, or not UTF-8.
+            EvaluationSetError: It is missing, no text, or no file.
         """
         if not self.has(name):
             msg = f"{self.path}: {name} is missing"
             raise EvaluationSetError(msg)
-        with self.files.open(f"{self.root}/{name}", "rb") as file:
+        with self.opened(name) as file:
+            content = file.read(MAX_TEXT_BYTES + 1)
+        if len(content) > MAX_TEXT_BYTES:
+            msg = f"{self.path}: {name} has more than {MAX_TEXT_BYTES:,} bytes"
+            raise EvaluationSetError(msg)
+        return _text(content, f"{self.path}: {name}")
+
+    def opened(self, name: str) -> IO[bytes]:
+        """A file below it, open.
+
+        Raises:
+            EvaluationSetError: It is a folder, pipe or device.
+            OSError: It is gone or cannot be read.
+        """
+        path = f"{self.root}/{name}"
+        if isinstance(self.files, LocalFileSystem):
             try:
-                return file.read().decode()
-            except UnicodeDecodeError as error:
-                msg = f"{self.path}: {name} is not UTF-8 text"
+                check_regular(Path(path))
+            except UntrustedError as error:
+                msg = f"{self.path}: {name} cannot be read: {error}"
                 raise EvaluationSetError(msg) from error
+        return self.files.open(path, "rb")
 
     def lines(self, name: str) -> tuple[str, ...]:
         """Stripped lines; blank ones at the end do not count, others would shift the labels."""
@@ -125,13 +152,9 @@ class Sample:
         """A member that is text.
 
         Raises:
-            EvaluationSetError: It is missing, or not UTF-8.
+            EvaluationSetError: It is missing, or no text.
         """
-        try:
-            return self.member(extension, meaning).decode()
-        except UnicodeDecodeError as error:
-            msg = f"{self.where}: its {meaning} is not UTF-8 text"
-            raise EvaluationSetError(msg) from error
+        return _text(self.member(extension, meaning), f"{self.where}: its {meaning}")
 
     def member(self, extension: str, meaning: str) -> bytes:
         """A member.
@@ -181,20 +204,28 @@ class SetShards:
 
     def _grouped(self, name: str) -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
         for key, group in groupby(self._members(name), key=lambda member: member[0]):
-            yield key, [(extension, content) for _, extension, content in group]
+            members: list[tuple[str, bytes]] = []
+            size = 0
+            for _, extension, content in group:
+                members.append((extension, content))
+                size += len(content)
+                if size > MAX_SAMPLE_BYTES:
+                    msg = f"{self.folder.path}/{name}, sample {key}: over {MAX_SAMPLE_BYTES} bytes"
+                    raise EvaluationSetError(msg)
+            yield key, members
 
     def _members(self, name: str) -> Iterator[tuple[str, str, bytes]]:
         where = f"{self.folder.path}/{name}"
         try:
-            with (
-                self.folder.files.open(f"{self.folder.root}/{name}", "rb") as file,
-                tarfile.open(fileobj=file, mode="r|") as tar,
-            ):
+            with self.folder.opened(name) as file, tarfile.open(fileobj=file, mode="r|") as tar:
                 for member in tar:
-                    if member.isfile():
+                    if not member.isdir():
                         yield _named(tar, member, where)
-        except (tarfile.TarError, EOFError) as error:
-            msg = f"{where}: not a readable tar file, or cut short: {error}"
+                _check_end(tar, where)
+        except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
+            if isinstance(error, EvaluationSetError):
+                raise
+            msg = f"{where}: not a readable tar file, or cut short: {one_line(str(error))}"
             raise EvaluationSetError(msg) from error
 
 
@@ -206,7 +237,7 @@ def shards_of(folder: SetFolder, split: str, decode: Decode) -> SetShards:
     """
     name = f"{split}/nshards.txt"
     text = folder.text(name).strip()
-    if not text.isdecimal() or int(text) < 1:
+    if not text.isdecimal() or not 1 <= int(text[:10]) <= MAX_SHARDS:
         msg = f"{folder.path}: {name} must hold the number of shards, but it holds {text[:40]!r}"
         raise EvaluationSetError(msg)
     n_shards = int(text)
@@ -236,8 +267,33 @@ def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
         yield batch
 
 
+def _text(content: bytes, what: str) -> str:
+    """UTF-8 alone, since prompts decide results: what was guessed would be no one's set."""
+    text, encoding = decode_text(content)
+    if text is None or encoding != "utf-8":
+        looks = f"; it looks like {encoding}" if encoding else ""
+        msg = f"{what} is not UTF-8 text{looks}"
+        raise EvaluationSetError(msg)
+    return text
+
+
+def _check_end(tar: tarfile.TarFile, where: str) -> None:
+    """Whether anything follows the mark that ends an archive: it would be lost in silence."""
+    rest = cast("IO[bytes]", tar.fileobj)
+    while block := rest.read(tarfile.RECORDSIZE):
+        if any(block):
+            msg = (
+                f"{where}: more follows the mark that ends the archive, as where tars were put "
+                "together with `cat`: write it as one tar"
+            )
+            raise EvaluationSetError(msg)
+
+
 def _named(tar: tarfile.TarFile, member: tarfile.TarInfo, where: str) -> tuple[str, str, bytes]:
-    if member.size > MAX_MEMBER_BYTES:
+    if not member.isfile():
+        msg = f"{where}: {member.name!r} is a link or device, which is not followed: put it in"
+        raise EvaluationSetError(msg)
+    if not 0 <= member.size <= MAX_MEMBER_BYTES:
         msg = f"{where}: {member.name!r} has {member.size} bytes, over {MAX_MEMBER_BYTES}"
         raise EvaluationSetError(msg)
     path = PurePosixPath(member.name)

@@ -4,7 +4,7 @@ import os
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -12,13 +12,23 @@ import polars as pl
 
 from recap_assets.specs.draws import UInt64s, uid_halves, uid_hashes
 from recap_assets.specs.mixes import RandomSubset
-from recap_assets.specs.tables import UID_BYTES
-from recap_assets.untrusted.errors import RecapError
+from recap_assets.untrusted.arrays import NPY_MAGIC, read_array
+from recap_assets.untrusted.decoding import decode_text
+from recap_assets.untrusted.errors import RecapError, UntrustedError
+from recap_assets.untrusted.files import check_regular, read_bounded
+from recap_assets.untrusted.showing import one_line
+from recap_assets.untrusted.uid_forms import uids_of
 
 SUBSET_DTYPE = np.dtype("u8,u8")
 _BLOCK = 1 << 16
 _MERGED = 1 << 20
-_NPY_MAGIC = b"\x93NUMPY"
+_LOOK_BYTES = 4096
+
+MAX_SUBSET_BYTES = 16 * 2**28
+"""Of a subset file that is an array: 268 million uids."""
+
+MAX_TEXT_BYTES = 2 * 2**30
+"""Of one that is text: 65 million uids."""
 
 
 class SubsetFileError(RecapError, ValueError):
@@ -31,15 +41,15 @@ def to_hex(uids: pl.Series) -> pl.Series:
 
 
 def from_hex(uids: pl.Series) -> pl.Series:
-    """16 bytes from 32 hex digits; upper case is accepted.
+    """16 bytes from 32 hex digits or a UUID; upper case is accepted.
 
     Raises:
-        ValueError: If one is not 32 hex digits.
+        ValueError: If one is neither.
     """
-    found = uids.str.decode("hex", strict=False)
-    wrong = uids.filter((found.bin.size() != UID_BYTES).fill_null(value=True))
+    found = uids_of(uids)
+    wrong = uids.filter(found.is_null())
     if len(wrong):
-        msg = f"a uid is 32 hex digits, not {wrong[0]!r}"
+        msg = f"a uid is 32 hex digits, not {one_line(repr(wrong[0]), 200)}"
         raise ValueError(msg)
     return found
 
@@ -147,36 +157,74 @@ def _cuts(part: npt.NDArray[np.void], edges: UInt64s) -> list[int]:
 def read_subset(path: str | Path) -> pl.Series:
     """The uids of a subset file, in the file's order: a binary series named `uid`.
 
-    `.txt` holds a hex uid a line. Any other file is DataComp's `u8,u8` array, as `.npy` or, without
-    numpy's header, as the bare memory map that its resharder also takes.
+    `.txt` holds a uid a line, as hex digits or as a UUID. Any other file is DataComp's `u8,u8`
+    array, as `.npy` or, without numpy's header, as the bare sorted memory map that its resharder
+    also takes.
 
     Raises:
-        SubsetFileError: If the file is missing, truncated or of another type.
+        SubsetFileError: If the file is missing, truncated, too large or of another type.
     """
     path = Path(path)
     try:
         if path.suffix == ".txt":
-            lines = pl.Series("uid", path.read_text(encoding="ascii").split(), dtype=pl.String)
-            return from_hex(lines)
+            return _read_lines(path)
         return _uids_of(_read_array(path))
     except (OSError, ValueError, EOFError) as error:
         msg = f"{path}: not a set of uids: {error}"
         raise SubsetFileError(msg) from error
 
 
+def _read_lines(path: Path) -> pl.Series:
+    text = decode_text(read_bounded(path, MAX_TEXT_BYTES)).text
+    if text is None:
+        msg = "it is no text"
+        raise UntrustedError(msg)
+    return from_hex(pl.Series("uid", text.split(), dtype=pl.String))
+
+
 def _read_array(path: Path) -> npt.NDArray[np.void]:
+    check_regular(path)
     with path.open("rb") as file:
-        has_header = file.read(len(_NPY_MAGIC)) == _NPY_MAGIC
-    if has_header:
-        array = np.load(path, allow_pickle=False)
-        if array.dtype != SUBSET_DTYPE or array.ndim != 1:
-            msg = f"the array is {array.ndim}-dimensional of {array.dtype}, not 1 of u8,u8"
-            raise ValueError(msg)
-        return array
-    if path.stat().st_size % SUBSET_DTYPE.itemsize:
-        msg = f"its size is no multiple of {SUBSET_DTYPE.itemsize} bytes"
-        raise ValueError(msg)
-    return np.fromfile(path, SUBSET_DTYPE)
+        start = file.read(_LOOK_BYTES)
+        file.seek(0)
+        if not start.startswith(NPY_MAGIC):
+            return _bare_map(start, file)
+        array = read_array(file, MAX_SUBSET_BYTES)
+    if array.dtype != SUBSET_DTYPE or array.ndim != 1:
+        msg = f"the array is {array.ndim}-dimensional of {array.dtype}, not 1 of u8,u8"
+        raise UntrustedError(msg)
+    return cast("npt.NDArray[np.void]", array)
+
+
+def _bare_map(start: bytes, file: IO[bytes]) -> npt.NDArray[np.void]:
+    """An array without a header, which any file of such a length could be: so it must look so."""
+    size = file.seek(0, os.SEEK_END)
+    if size % SUBSET_DTYPE.itemsize or size > MAX_SUBSET_BYTES:
+        msg = f"its {size:,} bytes are no multiple of {SUBSET_DTYPE.itemsize}, or too many"
+        raise UntrustedError(msg)
+    if kind := _other_kind(start):
+        msg = f"it has no header of numpy and looks like {kind}"
+        raise UntrustedError(msg)
+    file.seek(0)
+    array = np.fromfile(file, SUBSET_DTYPE)
+    first, last = array["f0"], array["f1"]
+    falls = (first[1:] < first[:-1]) | ((first[1:] == first[:-1]) & (last[1:] < last[:-1]))
+    if falls.any():
+        msg = "it has no header of numpy, and its numbers are not sorted as such a map's are"
+        raise UntrustedError(msg)
+    return array
+
+
+def _other_kind(start: bytes) -> str | None:
+    is_pickle = start[:1] == b"\x80" and start[1:2] in {b"\2", b"\3", b"\4", b"\5"}
+    if is_pickle and (start[2:3] == b"\x95" or start.rstrip(b".\0 \n") != start):
+        return "a pickle, which is not loaded: it could run code"
+    if start.startswith((b"PK\3\4", b"\x1f\x8b", b"PAR1", b"%PDF")):
+        return "another kind of file"
+    text = decode_text(start).text
+    if text and all(one.isprintable() or one.isspace() for one in text):
+        return "text, such as a page in place of the file"
+    return None
 
 
 def _uids_of(array: npt.NDArray[np.void]) -> pl.Series:

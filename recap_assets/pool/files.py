@@ -10,9 +10,9 @@ from tempfile import TemporaryDirectory
 from typing import Protocol, cast
 
 from fsspec import AbstractFileSystem
-from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
+from recap_assets.storage.places import located
 from recap_assets.untrusted.errors import RecapError
 
 Range = tuple[int, int]
@@ -103,7 +103,7 @@ def open_range_file(url: str) -> RangeFile:
     Raises:
         OSError: Where there is no such file.
     """
-    fs, path = url_to_fs(url)
+    fs, path = located(url)
     return LocalFile(path) if isinstance(fs, LocalFileSystem) else RemoteFile(fs, path)
 
 
@@ -113,7 +113,7 @@ def staged(url: str) -> Iterator[Path]:
 
     A copy beats range requests where every byte is read anyway, and memory stays flat.
     """
-    fs, path = url_to_fs(url)
+    fs, path = located(url)
     if isinstance(fs, LocalFileSystem):
         yield Path(path)
         return
@@ -182,7 +182,7 @@ def open_below(folder: str, path: str) -> RangeFile:
     inside = posixpath.normpath(path)
     if inside.startswith(("/", "../")) or inside in {".", ".."} or "\0" in path:
         raise OutsideFolderError(path)
-    fs, root = url_to_fs(folder)
+    fs, root = located(folder)
     if not isinstance(fs, LocalFileSystem):
         return RemoteFile(fs, f"{root.rstrip('/')}/{inside}")
     target = (Path(root) / inside).resolve()

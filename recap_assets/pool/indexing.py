@@ -38,6 +38,7 @@ from recap_assets.specs.tables import (
     STATUS_REJECTED,
     UID_BYTES,
 )
+from recap_assets.untrusted.uid_forms import parse_uid
 
 SAMPLE_REASONS: frozenset[str] = frozenset({
     "missing_image", "duplicate_key", "duplicate_uid", "truncated_tar", "bad_tar_header",
@@ -184,7 +185,7 @@ def _folder_rows(shard: Shard, pool: FolderPool) -> Iterator[_Row]:
             row.reject("duplicate_key")
         _read_folder_image(row, pool, image)
         if uid is not None:
-            row.uid = _parse_hex(uid, UID_BYTES)
+            row.uid = parse_uid(uid)
             if row.uid is None:
                 row.reject("bad_uid")
         _settle_uid(row, shard, repeat, keys)
@@ -230,7 +231,7 @@ def _read_json(row: _Row, sample: Sample, file: RangeFile) -> None:
     row.original_width = _pixels(content.get("original_width"))
     row.original_height = _pixels(content.get("original_height"))
     if content.get("uid") is not None:
-        row.uid = _parse_hex(content["uid"], UID_BYTES)
+        row.uid = parse_uid(content["uid"])
         if row.uid is None:
             row.reject("bad_uid")
 

@@ -12,18 +12,17 @@ from typing import cast
 import fsspec
 import polars as pl
 from fsspec import AbstractFileSystem
-from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
 from recap_assets.pool.files import PoolError, version_of
 from recap_assets.specs.pool import FolderPool, WebDatasetPool
+from recap_assets.storage.places import located, matches, pattern_of, url_of
 
 __all__ = [
     "Listing", "PoolError", "Shard", "ShardFile", "SkippedFile", "assign", "folder_rows",
     "list_shards", "partition_key", "survey", "survey_tars",
 ]  # fmt: skip
 
-_GLOB = re.compile(r"[*?\[]")
 _TEMPORARY = re.compile(r"(^|/)[._~]|\.(tmp|temp|part|partial|incomplete|crdownload)(\.|$)|~$")
 _UNFINISHED = "half-written"
 _QUIET_SECONDS = 600
@@ -119,14 +118,15 @@ def survey_tars(where: str) -> Listing:
     Raises:
         PoolError: Where there is no folder or no shard.
     """
-    fs, root = url_to_fs(where)
-    is_glob = bool(_GLOB.search(root))
-    found = _find_glob(fs, root) if is_glob else _find_folder(fs, root, where)
-    base = _fixed_part(root) if is_glob else root
+    fs, root = located(where)
+    pattern = pattern_of(fs, root)
+    found = matches(fs, *pattern) if pattern else _find_folder(fs, root, where)
+    base = pattern[0] if pattern else root
     names = {path: posixpath.relpath(path, base) for path in found}
     stats = {path for path in found if path.endswith("_stats.json")}
-    if is_glob:
-        stats |= set(fs.glob(posixpath.join(posixpath.dirname(root), "*_stats.json")))
+    if pattern:
+        folder = posixpath.dirname(pattern[1])
+        stats |= set(matches(fs, base, posixpath.join(folder, "*_stats.json")))
     shards: list[ShardFile] = []
     skipped: list[SkippedFile] = []
     for path in sorted(found, key=names.__getitem__):
@@ -136,7 +136,7 @@ def survey_tars(where: str) -> Listing:
         if reason is None:
             version = version_of(found[path], path, is_local=isinstance(fs, LocalFileSystem))
             name = names[path].removesuffix(".tar")
-            url = path if isinstance(fs, LocalFileSystem) else fs.unstrip_protocol(path)
+            url = url_of(fs, path)
             shards.append(ShardFile(name, url, int(found[path]["size"]), version))
         elif reason:
             is_unfinished = reason.startswith(_UNFINISHED)
@@ -218,17 +218,6 @@ def _find_folder(fs: AbstractFileSystem, root: str, where: str) -> dict[str, dic
     return {info["name"]: info for info in listed if info["type"] == "file"}
 
 
-def _find_glob(fs: AbstractFileSystem, pattern: str) -> dict[str, dict]:
-    found = cast(dict[str, dict], fs.glob(pattern, detail=True))
-    return {path: info for path, info in found.items() if info["type"] == "file"}
-
-
-def _fixed_part(pattern: str) -> str:
-    parts = pattern.split("/")
-    fixed = next(i for i, part in enumerate(parts) if _GLOB.search(part))
-    return "/".join(parts[:fixed]) or "/"
-
-
 def _no_shards(where: str, skipped: list[SkippedFile]) -> str:
     message = f"pool.shards: no .tar shard in {where}."
     if skipped:
@@ -259,14 +248,14 @@ def _clean(image: str | None) -> str:
 
 def _image_marks(pool: FolderPool) -> tuple[dict[str, str], dict[str, int]]:
     """Version and size of every file below the folder, by path below it."""
-    fs, root = url_to_fs(pool.images)
+    fs, root = located(pool.images)
     if not fs.isdir(root):
         msg = f"pool.images: there is no folder {pool.images}. Give the folder of the images"
         raise PoolError(msg)
     is_local = isinstance(fs, LocalFileSystem)
     marks: dict[str, str] = {}
     sizes: dict[str, int] = {}
-    for path, info in fs.find(root, detail=True).items():
+    for path, info in cast(dict[str, dict], fs.find(root, detail=True)).items():
         name = posixpath.relpath(path, root)
         marks[name] = version_of(info, path, is_local=is_local)
         sizes[name] = int(info["size"])

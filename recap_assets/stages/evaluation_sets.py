@@ -4,7 +4,6 @@ import time
 from dataclasses import dataclass
 from functools import lru_cache
 
-import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from recap_assets.evaluation.datacomp_root import (
@@ -26,6 +25,7 @@ from recap_assets.specs.evaluation import DataCompTasks, EmbeddedTask
 from recap_assets.specs.pool import WebDatasetPool
 from recap_assets.stages import world
 from recap_assets.stages.setting import Setting
+from recap_assets.storage import places
 
 LOOK_SECONDS = 10
 """How long a look at DataComp's forty folders holds: a plan asks for each mix and seed."""
@@ -146,7 +146,7 @@ def _datacomp_versions(datacomp: DataCompTasks, _look: int) -> tuple[str, ...]:
 def _shard_versions(one: TaskSet) -> list[str]:
     folder = SetFolder.of(one.path)
     if one.protocol in ("retrieval", "winogavil") and (files := row_files(folder, one.split)):
-        fs, _ = fsspec.core.url_to_fs(one.path)
+        fs, _ = places.located(one.path)
         is_local = isinstance(fs, LocalFileSystem)
         return [
             f"{one.name} {path} {version_of(fs.info(path), path, is_local=is_local)}"

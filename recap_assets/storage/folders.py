@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
-from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
+from recap_assets.storage.places import located
 from recap_assets.untrusted.errors import RecapError
 
 PARTIAL = ".partial"
@@ -68,7 +68,7 @@ class Folder:
 
     def __init__(self, url: str) -> None:
         # Others write there too: what was listed once says nothing of now.
-        self._fs, root = url_to_fs(url, use_listings_cache=False)
+        self._fs, root = located(url, use_listings_cache=False)
         self._root = root.rstrip("/")
         self.is_local = isinstance(self._fs, LocalFileSystem)
         self.url = self._root if self.is_local else self._fs.unstrip_protocol(self._root)

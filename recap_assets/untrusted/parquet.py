@@ -4,7 +4,7 @@
 # Standard, since pyarrow has no type stubs to be strict about.
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
@@ -22,8 +22,11 @@ from recap_assets.untrusted.parquet_pages import PageBounds, page_bounds
 MAX_FOOTER_BYTES = 64 * 2**20
 """Of the description at a file's end; unpacked it takes some five times as much."""
 
-MAX_TABLE_BYTES = 4 * 2**30
-"""Of a table that is read whole."""
+MAX_TABLE_BYTES = 512 * 2**20
+"""Of a table that is read whole; larger ones by MAX_EXPANSION."""
+
+MAX_EXPANSION = 32
+"""How many times its file's size a table that is read whole may take."""
 
 _MAGIC, _MAGIC_ENCRYPTED = b"PAR1", b"PARE"
 _END_BYTES = 8
@@ -56,21 +59,28 @@ class ParquetLimits:
 
 
 @contextmanager
-def open_parquet(path: Path, limits: ParquetLimits | None = None) -> Iterator["ParquetTable"]:
+def open_parquet(
+    source: Path | IO[bytes], limits: ParquetLimits | None = None
+) -> Iterator["ParquetTable"]:
     """Open a Parquet file of unknown origin for as long as the block lasts.
+
+    Args:
+        source: A local path, or an open file that can be sought in.
+        limits: What the file may ask for.
 
     Raises:
         UntrustedError: It is no regular file, no Parquet, encrypted, damaged, or asks for more
             than the limits; so do the methods of what is opened. The text does not name the file.
         OSError: It is gone or cannot be read.
     """
-    check_regular(path)
-    with path.open("rb") as file:
+    if isinstance(source, Path):
+        check_regular(source)
+    with source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
         with _in_words():
             _check_footer(file)
-            parquet = pq.ParquetFile(path)
+            parquet = pq.ParquetFile(source)
         with parquet:
-            yield ParquetTable(path, parquet, file, limits or ParquetLimits())
+            yield ParquetTable(source, parquet, file, limits or ParquetLimits())
 
 
 class ParquetTable:
@@ -83,9 +93,13 @@ class ParquetTable:
     """
 
     def __init__(
-        self, path: Path, parquet: pq.ParquetFile, file: IO[bytes], limits: ParquetLimits
+        self,
+        source: Path | IO[bytes],
+        parquet: pq.ParquetFile,
+        file: IO[bytes],
+        limits: ParquetLimits,
     ) -> None:
-        self._path, self._parquet, self._file, self._limits = path, parquet, file, limits
+        self._source, self._parquet, self._file, self._limits = source, parquet, file, limits
         schema = parquet.schema_arrow
         self.columns: tuple[str, ...] = tuple(schema.names)
         self.types = dict(zip(schema.names, cast(list[pa.DataType], schema.types), strict=True))
@@ -122,8 +136,10 @@ class ParquetTable:
         """All rows at once; columns as in `batches`.
 
         Raises:
-            UntrustedError: They take more than `max_bytes`; and as `batches`.
+            UntrustedError: They take more than `max_bytes`, and MAX_EXPANSION times what the file
+                takes; and as `batches`.
         """
+        max_bytes = max(max_bytes, MAX_EXPANSION * self._file.seek(0, 2))
         parts: list[pl.DataFrame] = []
         size = 0
         for part in self.batches(columns):
@@ -165,7 +181,7 @@ class ParquetTable:
                 indexed.append(leaf.path)
         rows = max(1, min(self._limits.rows, self._limits.batch_bytes // bytes_a_row))
         known = self._parquet.metadata
-        with pq.ParquetFile(self._path, metadata=known, read_dictionary=indexed) as parquet:
+        with pq.ParquetFile(self._source, metadata=known, read_dictionary=indexed) as parquet:
             yield from parquet.iter_batches(rows, row_groups=[group], columns=columns)
 
     def _check_nested(self, leaf: "_Leaf", bounds: PageBounds) -> None:

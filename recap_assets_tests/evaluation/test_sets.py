@@ -1,3 +1,5 @@
+import os
+import tarfile
 import tracemalloc
 from pathlib import Path
 
@@ -211,3 +213,58 @@ def test_member_names_never_become_paths(tmp_path: Path):
 
     assert labels.tolist() == [1]
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def _refused(folder: Path, message: str) -> None:
+    with pytest.raises(EvaluationSetError, match=message):
+        list(load_set(str(folder), "test", decode).batches(4))
+
+
+@pytest.mark.parametrize("name", ["classnames.txt", "test/nshards.txt", "test/0.tar"])
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path: Path, name: str):
+    write_set(tmp_path, "classification", [labelled("s0", "0")])
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name)
+    _refused(tmp_path, f"{name} cannot be read: it is a named pipe")
+
+
+def test_links_in_a_tar_are_named(tmp_path: Path):
+    write_set(tmp_path, "classification", [[]])
+    with tarfile.open(tmp_path / "test" / "0.tar", "w") as tar:
+        link = tarfile.TarInfo("s0.jpg")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/hostname"
+        tar.addfile(link)
+    _refused(tmp_path, r"0\.tar: 's0\.jpg' is a link or device")
+
+
+def test_what_follows_the_end_of_a_tar_is_not_lost_in_silence(tmp_path: Path):
+    write_set(tmp_path, "classification", [labelled("s0", "0"), labelled("s1", "0")])
+    first, second = (tmp_path / "test" / f"{n}.tar" for n in (0, 1))
+    first.write_bytes(first.read_bytes() + second.read_bytes())
+    _refused(tmp_path, r"0\.tar: more follows the mark that ends the archive")
+
+
+def test_texts_are_bounded(tmp_path: Path):
+    write_set(tmp_path, "classification", [labelled("s0", "0")])
+    with (tmp_path / "classnames.txt").open("wb") as file:
+        file.truncate(2**40)
+    _refused(tmp_path, "classnames.txt has more than 16,777,216 bytes")
+    (tmp_path / "test" / "nshards.txt").write_text("9" * 5_000)
+    _refused(tmp_path, "must hold the number of shards")
+
+
+def test_names_with_a_byte_order_mark_are_read_and_other_encodings_named(tmp_path: Path):
+    write_set(tmp_path, "classification", [labelled("s0", "0")])
+    (tmp_path / "classnames.txt").write_text("a\nb\n", encoding="utf-8-sig")
+    loaded = load_set(str(tmp_path), "test", decode)
+    assert isinstance(loaded, ClassificationSet)
+    assert loaded.class_names == ("a", "b")
+    (tmp_path / "classnames.txt").write_text("café\nb\n", encoding="latin-1")
+    _refused(tmp_path, "classnames.txt is not UTF-8 text; it looks like cp1252")
+
+
+@pytest.mark.parametrize("name", ["set[1]", "a::b"])
+def test_a_folder_of_any_name(tmp_path: Path, name: str):
+    write_set(tmp_path / name, "classification", [labelled("s0", "1")])
+    batches = load_set(str(tmp_path / name), "test", decode).batches(4)
+    assert [labels.tolist() for _, labels in batches] == [[1]]

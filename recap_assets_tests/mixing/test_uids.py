@@ -1,6 +1,8 @@
 import hashlib
 import io
 import os
+import pickle
+import uuid
 
 import numpy as np
 import polars as pl
@@ -193,3 +195,51 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
         write_subset(path, uids_of(range(5)))
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def bare(folder, content: bytes):
+    path = folder / "set.npy"
+    path.write_bytes(content + b" " * (-len(content) % 16))
+    return path
+
+
+PICKLED = pickle.dumps({"uids": ["x" * 5]})
+PADDED = PICKLED + b"." * (-len(PICKLED) % 16)
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (PADDED, "pickle"), (pickle.dumps(["x" * 40], 2), "pickle"), (pickle.dumps([1], 0), "text"),
+        (b"<!doctype html><html>404</html>", "text"), (b'{"error": "not found"}', "text"),
+        (b"PK\3\4" + bytes(60), "another kind"), (b"\x1f\x8b\x08" + bytes(60), "another kind"),
+        (bytes(range(255, 239, -1)) + bytes(range(16)), "not sorted"),
+    ],
+)  # fmt: skip
+def test_what_only_has_the_length_of_a_bare_map_is_refused(tmp_path, content, kind):
+    path = bare(tmp_path, content)
+    with pytest.raises(SubsetFileError, match=f"{path}: .*{kind}"):
+        read_subset(path)
+
+
+def test_an_array_that_asks_for_more_than_it_has_is_refused(tmp_path):
+    path = tmp_path / "set.npy"
+    with path.open("wb") as file:
+        header = {"descr": [("f0", "<u8"), ("f1", "<u8")], "fortran_order": False}
+        np.lib.format.write_array_header_1_0(file, header | {"shape": (2**40,)})
+        file.write(bytes(64))
+    with pytest.raises(SubsetFileError, match=r"set\.npy: .* asks for 17,592,186,044,416 bytes"):
+        read_subset(path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    for name in ("set.npy", "set.txt"):
+        os.mkfifo(tmp_path / name)
+        with pytest.raises(SubsetFileError, match="named pipe"):
+            read_subset(tmp_path / name)
+
+
+def test_lists_of_uuids_and_of_other_encodings_are_read(tmp_path):
+    uid = uuid.UUID(int=77)
+    (tmp_path / "set.txt").write_bytes(f"{uid}\n{uid.hex.upper()}".encode("utf-16"))
+    assert read_subset(tmp_path / "set.txt").to_list() == [uid.bytes, uid.bytes]

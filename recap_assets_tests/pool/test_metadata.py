@@ -1,7 +1,11 @@
 from pathlib import Path
+from uuid import UUID
 
+import fsspec
 import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from recap_assets.pool.files import PoolError
@@ -9,7 +13,6 @@ from recap_assets.pool.metadata import (
     load_metadata,
     metadata_embeddings,
     metadata_scores,
-    uid_from_hex,
 )
 from recap_assets_tests.pool.building import uid_of
 
@@ -95,13 +98,8 @@ class Evil:
 
 def test_pickled_arrays_are_never_loaded(folder):
     np.savez(folder / "a.npz", l14_img=np.array([[Evil()]] * 3, dtype=object))
-    with pytest.raises(PoolError, match="expected floats"):
+    with pytest.raises(PoolError, match=r"a\.npz: it is an array of pickled objects"):
         metadata_embeddings(str(folder), "l14_img", uids(0))
-
-
-def test_malformed_uids_are_null():
-    found = uid_from_hex(pl.Series([uid_of(1).upper(), "xy", "ab", None, uid_of(2) + "00"]))
-    assert found.to_list() == [bytes.fromhex(uid_of(1)), None, None, None, None]
 
 
 def test_a_folder_without_metadata_says_so(tmp_path):
@@ -114,3 +112,88 @@ def test_a_folder_without_metadata_says_so(tmp_path):
     pl.DataFrame({"id": [1]}).write_parquet(tmp_path / "a.parquet")
     with pytest.raises(PoolError, match="no column uid; it has id"):
         load_metadata(str(tmp_path))
+
+
+def test_a_score_that_is_no_number_is_no_score(folder):
+    frame = pl.DataFrame({"uid": [uid_of(0), uid_of(1)], SCORE: [float("nan"), 0.25]})
+    frame.write_parquet(folder / "a.parquet")
+    assert metadata_scores(str(folder), SCORE, uids(0, 1)).to_list() == [None, 0.25]
+
+
+@pytest.mark.parametrize("score", [1.5, -7.0, float("inf")])
+def test_a_score_that_is_no_cosine_is_named(folder, score):
+    pl.DataFrame({"uid": [uid_of(8), uid_of(9)], SCORE: [0.5, score]}).write_parquet(
+        folder / "c.parquet"
+    )
+    told = rf"1 scores in column '{SCORE}' .* {score:g} of uid {uid_of(9)} in row 1 of c\.parquet"
+    with pytest.raises(PoolError, match=told):
+        metadata_scores(str(folder), SCORE, uids(8, 9, 0))
+
+
+@pytest.mark.parametrize("form", [bytes.fromhex, str.upper, lambda uid: str(UUID(uid))])
+def test_uids_of_other_forms(folder, form):
+    uid = form(uid_of(8))
+    kind = pa.binary(16) if isinstance(uid, bytes) else pa.string()
+    pq.write_table(pa.table({"uid": pa.array([uid], kind), SCORE: [0.5]}), folder / "c.parquet")
+    assert metadata_scores(str(folder), SCORE, uids(8)).to_list() == [0.5]
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "kind"),
+    [
+        ("uid", [1, 2], "int64"), ("uid", [["a"], ["b"]], "list"),
+        ("text", [{"a": 1}, {"a": 2}], "struct"), ("url", [0.5, 1.0], "double"),
+    ],
+)  # fmt: skip
+def test_a_column_of_another_type_is_named(tmp_path, name, values, kind):
+    pq.write_table(
+        pa.table({"uid": [uid_of(0), uid_of(1)]} | {name: values}), tmp_path / "a.parquet"
+    )
+    with pytest.raises(PoolError, match=rf"a\.parquet: its column {name} holds .*{kind}"):
+        load_metadata(str(tmp_path))
+
+
+def test_uids_of_which_none_is_one_are_named(tmp_path):
+    pl.DataFrame({"uid": ["one", None, "two"]}).write_parquet(tmp_path / "a.parquet")
+    with pytest.raises(PoolError, match=r"none of the 3 values .* the first is 'one'"):
+        load_metadata(str(tmp_path)).lookup(uids(0), [])
+
+
+def test_texts_in_another_encoding_are_read(tmp_path):
+    texts = pa.array(["Caf\xe9".encode("latin-1"), b"ok"], pa.binary()).view(pa.string())
+    pq.write_table(pa.table({"uid": [uid_of(0), uid_of(1)], "text": texts}), tmp_path / "a.parquet")
+    found = load_metadata(str(tmp_path)).lookup(uids(0, 1), ["text"])
+    assert sorted(found["text"]) == ["Café", "ok"]
+
+
+def test_a_row_that_is_no_direction_is_no_embedding(folder):
+    rows = np.array([[0, 0], [1, np.inf], [3, 4]], np.float16)
+    np.savez(folder / "a.npz", l14_img=rows)
+    found = metadata_embeddings(str(folder), "l14_img", uids(0, 1, 2))
+    assert np.isnan(found[:2]).all()
+    assert found[2].tolist() == [3, 4]
+
+
+def test_vectors_of_another_length_than_the_first_files_are_refused(folder):
+    np.savez(folder / "b.npz", l14_img=np.ones((3, 5), np.float16))
+    with pytest.raises(PoolError, match=r"b\.npz: l14_img has 5 columns, .* a\.npz has .*\(3, 2\)"):
+        metadata_embeddings(str(folder), "l14_img", uids(3))
+
+
+@pytest.mark.parametrize("name", ["data[1]", "a::b", "what?"])
+def test_a_folder_of_any_name(folder, tmp_path, name):
+    other = tmp_path / name
+    other.mkdir()
+    for path in folder.glob("a.*"):
+        path.rename(other / path.name)
+    assert metadata_scores(str(other), SCORE, uids(1)).to_list() == [np.float32(0.1)]
+    assert metadata_embeddings(str(other), "b32_img", uids(2)).tolist() == [[2]]
+
+
+def test_metadata_in_a_bucket(folder):
+    files = fsspec.filesystem("memory")
+    for path in folder.iterdir():
+        files.pipe(f"/metadata/{path.name}", path.read_bytes())
+    assert metadata_scores("memory://metadata", SCORE, uids(3)).to_list() == [np.float32(0.3)]
+    assert metadata_embeddings("memory://metadata", "b32_img", uids(4)).tolist() == [[4]]
+    files.rm("/metadata", recursive=True)

@@ -169,6 +169,7 @@ class TestMemory:
 
     def test_a_whole_table_has_a_bound(self, tmp_path):
         path = written(tmp_path, pa.table({"text": repeated("x" * 1_000, 10_000)}))
+        assert path.stat().st_size < 30_000
 
         with (
             open_parquet(path) as table,
@@ -234,3 +235,9 @@ class TestWhatIsRefused:
     def test_a_missing_file_is_the_systems_own_error(self, tmp_path):
         with pytest.raises(FileNotFoundError):
             read(tmp_path / "none.parquet")
+
+
+def test_an_open_file_is_read_as_a_path_is(tmp_path):
+    path = written(tmp_path, pa.table({"a": [1, 2]}), row_group_size=1)
+    with path.open("rb") as file, open_parquet(file) as table:
+        assert table.read()["a"].to_list() == [1, 2]

@@ -1,0 +1,73 @@
+"""Where something lies: a path that is there is that path, whatever letters it has.
+
+fsspec takes `::` in a path for a chain of file systems and `file:` for a protocol, and globs give
+`[`, `?` and `*` a meaning. A folder may have such a name all the same.
+"""
+
+import re
+from pathlib import Path
+from typing import cast
+
+import fsspec
+from fsspec import AbstractFileSystem
+from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
+from fsspec.utils import glob_translate
+
+_GLOB = re.compile(r"[*?\[]")
+
+
+def located(where: str, **options: object) -> tuple[AbstractFileSystem, str]:
+    """The file system of a local path or an fsspec URL, and the path in it.
+
+    Args:
+        where: What is there on this machine is taken as a path, whatever it looks like.
+        options: For the file system.
+    """
+    if _is_path(where):
+        local = Path(where).expanduser().absolute()
+        return LocalFileSystem(**options), local.as_posix()  # type: ignore[arg-type]
+    fs, root = url_to_fs(where, **options)
+    return fs, cast(str, root)
+
+
+def url_of(fs: AbstractFileSystem, path: str) -> str:
+    """What `located` finds the path by: itself where it is local."""
+    return path if isinstance(fs, LocalFileSystem) else str(fs.unstrip_protocol(path))
+
+
+def pattern_of(fs: AbstractFileSystem, path: str) -> tuple[str, str] | None:
+    """The folder and the glob below it that a path stands for; None where it is no glob.
+
+    The folder is as long as there is one: `data[1]/*.tar` means the tars in `data[1]`, where there
+    is such a folder.
+    """
+    parts = path.split("/")
+    magic = [i for i, part in enumerate(parts) if _GLOB.search(part)]
+    for i in magic:
+        if not fs.exists("/".join(parts[: i + 1])):
+            return "/".join(parts[:i]) or "/", "/".join(parts[i:])
+    return None
+
+
+def matches(fs: AbstractFileSystem, folder: str, pattern: str) -> dict[str, dict]:
+    """The files below a folder that a glob matches, with what the file system says of each."""
+    depth = None if "**" in pattern else pattern.count("/") + 1
+    found = cast(dict[str, dict], fs.find(folder, maxdepth=depth, detail=True))
+    is_match = re.compile(glob_translate(pattern)).match
+    start = len(folder.rstrip("/")) + 1
+    return {path: info for path, info in found.items() if is_match(path[start:])}
+
+
+def _is_path(where: str) -> bool:
+    """Whether it is there as far as it has colons, or could be nothing else."""
+    before, colon, after = where.partition(":")
+    if not colon:
+        return False
+    try:
+        if Path(before + colon + after.partition("/")[0]).exists():
+            return True
+    except (OSError, ValueError):
+        return False
+    is_chain = where.partition("::")[0] in fsspec.available_protocols()
+    return "::" in where and "://" not in where and not is_chain
