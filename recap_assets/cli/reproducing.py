@@ -18,7 +18,14 @@ from recap_assets.orchestration.lineage_text import printable
 from recap_assets.orchestration.verification import Comparison, compare
 from recap_assets.specs.pool import EmbeddedPool
 from recap_assets.specs.yaml_text import dump_yaml
-from recap_assets.stages.receipts import Pinned, ReceiptError, read_receipt, receipts_of
+from recap_assets.stages.receipts import (
+    Pinned,
+    ReceiptError,
+    experiment_to_rebuild,
+    reached_outside,
+    read_receipt,
+    receipts_of,
+)
 from recap_assets.storage.files import write_atomically
 from recap_assets.storage.workspace import DATA_VARIABLE, TABLES_VARIABLE
 
@@ -38,8 +45,11 @@ def run_reproduction(session: Session, words: str, into: Path | None, jobs: int)
     pinned, asset = _receipt(session, words)
     workspace = session.setting.workspace
     folder = (into or workspace.root / "reproduced" / pinned.name).absolute()
-    again = _prepared(pinned, folder)
     console = Console(highlight=False)
+    if reached := reached_outside(pinned):
+        lines = "\n  ".join(printable(line) for line in reached)
+        console.print(Text(f"The receipt reads or asks beyond {folder}:\n  {lines}"))
+    again = _prepared(pinned, folder)
     console.print(Text(f"Building {printable(asset)} again in {folder}"), soft_wrap=True)
     if not _build(console, again, asset, jobs):
         return 1
@@ -81,7 +91,7 @@ def _prepared(pinned: Pinned, folder: Path) -> Session:
         raise click.ClickException(msg)
     write_atomically(copy, content)
     path = folder / "experiment.yaml"
-    write_atomically(path, dump_yaml(pinned.content["experiment"]).encode())
+    write_atomically(path, dump_yaml(experiment_to_rebuild(pinned)).encode())
     os.environ[DATA_VARIABLE] = str(folder)
     # Tables elsewhere would be those of the experiment itself.
     os.environ.pop(TABLES_VARIABLE, None)

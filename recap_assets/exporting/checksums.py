@@ -3,12 +3,21 @@
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any, cast
 
 from recap_assets.storage.folders import PARTIAL, Folder, FolderError, WrittenFile
+from recap_assets.untrusted.errors import UntrustedError
+from recap_assets.untrusted.json_text import parse_json
+from recap_assets.untrusted.showing import one_line
 
 CHECKSUMS = "checksums.json"
 MARK = "export.json"
 FORMAT = 1
+MAX_BYTES = 1 << 30
+"""Of `checksums.json`; a file takes about 150 bytes, and exports may have a million."""
+
+MAX_MARK_BYTES = 2**20
+"""Of `export.json`."""
 
 
 def checksums_of(files: Iterable[WrittenFile]) -> bytes:
@@ -33,10 +42,10 @@ def read_checksums(folder: Folder) -> Mapping[str, WrittenFile]:
         )
         raise FolderError(msg)
     try:
-        rows = json.loads(content)["files"]
+        rows = cast("dict[str, Any]", parse_json(content, MAX_BYTES))["files"]
         return {k: WrittenFile(k, row["sha256"], int(row["bytes"])) for k, row in rows.items()}
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        msg = f"{folder}/{CHECKSUMS} is damaged: {error!r}. Export anew"
+    except (UntrustedError, ValueError, TypeError, KeyError, AttributeError) as error:
+        msg = f"{folder}/{CHECKSUMS} is damaged: {one_line(repr(error), 200)}. Export anew"
         raise FolderError(msg) from error
 
 
@@ -113,7 +122,10 @@ def take_folder(
 
 def _is_owned(content: bytes, owner: Mapping[str, object]) -> bool:
     try:
-        mark = json.loads(content)
-    except ValueError:
+        mark = parse_json(content, MAX_MARK_BYTES)
+    except UntrustedError:
         return False
-    return isinstance(mark, dict) and all(mark.get(key) == value for key, value in owner.items())
+    if not isinstance(mark, dict):
+        return False
+    told = cast("dict[str, object]", mark)
+    return all(told.get(key) == value for key, value in owner.items())

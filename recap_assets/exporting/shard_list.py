@@ -1,16 +1,32 @@
 """What a trainer is told of an export: its shards, their sizes, and how often each is drawn."""
 
 import json
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, cast
 
 from recap_assets.exporting.shards import ShardRecord
 from recap_assets.storage.folders import Folder, FolderError
+from recap_assets.untrusted.errors import UntrustedError
+from recap_assets.untrusted.json_text import parse_json
+from recap_assets.untrusted.showing import one_line
 
 SHARDS = "shards.json"
+MAX_BYTES = 128 * 2**20
+"""Of `shards.json`; a shard takes about 80 bytes."""
+
+MAX_SAMPLES = 10**9
+"""Of one shard."""
+
+_NAME = re.compile(r"(?!.*(?:^|/)\.{1,2}(?:/|$))[A-Za-z0-9_.=-]+(?:/[A-Za-z0-9_.=-]+)*")
+"""What an export calls its shards: a path below its folder, and nothing that a shell, webdataset
+(`pipe:`) or a pattern of braces would take for more."""
+
+_BUCKET = re.compile(r"(?:s3|gs)://[A-Za-z0-9_.=+@/-]+")
+_LOCAL = re.compile(r"/(?!.*::)[^{}\\\0\n\r]*")
 _NUMBERED = re.compile(r"(.*?)(\d{8})\.tar")
 
 
@@ -49,7 +65,12 @@ class ShardList:
 
         Neighbours that are drawn equally often share a component. The factors are left out where
         all shards are drawn equally often; with them open_clip needs `--dataset-resampled`.
+
+        Raises:
+            FolderError: A URL is one that the trainer would take for something else.
         """
+        for shard in self.shards:
+            _check_url(shard.url)
         parts = [(_piped(_braced([s.url for s in run])), weight) for run, weight in self._runs()]
         arguments = ["--train-data", "::".join(urls for urls, _ in parts)]
         arguments += ["--train-num-samples", str(self.n_samples), "--dataset-type", "webdataset"]
@@ -85,21 +106,41 @@ def read_shard_list(folder: Folder) -> ShardList:
     """The shards of a finished export.
 
     Raises:
-        FolderError: It is none, or `shards.json` is damaged.
+        FolderError: It is none, or `shards.json` is damaged or names something outside of it.
     """
     content = folder.read(SHARDS)
     if content is None:
         msg = f"{folder} has no {SHARDS}: it is no finished export of shards"
         raise FolderError(msg)
     try:
-        rows: list[dict[str, Any]] = json.loads(content)["shards"]
-        shards = [
-            ExportedShard(f"{folder.url}/{r['shard']}", int(r["samples"]), float(r["weight"]))
-            for r in rows
-        ]
-    except (ValueError, TypeError, KeyError) as error:
-        raise FolderError(f"{folder}/{SHARDS} is damaged: {error!r}") from error
+        told = cast("dict[str, Any]", parse_json(content, MAX_BYTES))
+        shards = [_exported(folder, row) for row in told["shards"]]
+    except (UntrustedError, ValueError, TypeError, KeyError) as error:
+        msg = f"{folder}/{SHARDS} is damaged: {one_line(str(error), 200)}. Export anew"
+        raise FolderError(msg) from error
     return ShardList(tuple(shard for shard in shards if shard.n_samples))
+
+
+def _exported(folder: Folder, row: dict[str, Any]) -> ExportedShard:
+    name, n_samples, weight = row["shard"], int(row["samples"]), float(row["weight"])
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        msg = f"{name!r} is no shard below it"
+        raise ValueError(msg)
+    if not 0 <= n_samples <= MAX_SAMPLES or not (math.isfinite(weight) and weight >= 0):
+        msg = f"{name} has {n_samples} samples of weight {weight}"
+        raise ValueError(msg)
+    return ExportedShard(f"{folder.url}/{name}", n_samples, weight)
+
+
+def _check_url(url: str) -> None:
+    """Webdataset runs programs for many schemes, and its patterns have no way to quote."""
+    if not _LOCAL.fullmatch(url) and not _BUCKET.fullmatch(url):
+        msg = (
+            f"{one_line(url, 300)} cannot be handed to open_clip's trainer: it takes local paths "
+            "without braces, backslashes and `::`, and s3:// or gs:// URLs of letters, digits and "
+            "_.=+@/-. Set `folder` of the export to such a one"
+        )
+        raise FolderError(msg)
 
 
 def _piped(urls: str) -> str:

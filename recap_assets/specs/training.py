@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NamedTuple, cast
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from recap_assets.specs.base import Spec
 from recap_assets.specs.models import OpenClipTower, Optimizer, SmallTower, Tower
+from recap_assets.specs.torchrun_options import check_torchrun_arguments
 
 Seeds = Annotated[tuple[int, ...], Field(min_length=1, description="One training run for each.")]
 
@@ -70,7 +71,9 @@ class TorchrunTraining(Spec):
         description="DataComp's recipe: model, batch size, learning rate, samples seen, warm-up."
     )
     model: str = Field(
-        default=_SMALL.model, description="open_clip's model name; by default the scale's."
+        default=_SMALL.model,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$",
+        description="open_clip's model name, no folder and no hub id; by default the scale's.",
     )
     batch_size: int = Field(
         default=_SMALL.batch_size,
@@ -105,8 +108,15 @@ class TorchrunTraining(Spec):
     )
     torchrun_arguments: tuple[str, ...] = Field(
         default=("--standalone",),
-        description="For several machines: --nnodes, --rdzv-endpoint and the like.",
+        description="For several machines: --nnodes, --node-rank, --rdzv-endpoint and the like, "
+        "by list; nothing that names a program or a file.",
     )
+
+    @field_validator("torchrun_arguments")
+    @classmethod
+    def _only_known_options(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        check_torchrun_arguments(value)
+        return value
 
     @model_validator(mode="before")
     @classmethod

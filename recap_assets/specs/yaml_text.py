@@ -26,7 +26,9 @@ MAX_VALUES = 100_000
 MAX_DEPTH = 64
 """Lists and mappings in each other; an experiment has about eight."""
 
-_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+"""What is filled in from the environment."""
+
 # Characters that nobody types: variables are set aside under such a mark while YAML is parsed.
 _MARK = re.compile("\ue000(\\d+)\ue001")
 
@@ -47,7 +49,7 @@ def read_yaml(data: bytes) -> object:
 def parse_yaml(text: str) -> object:
     """The value of a YAML text; raises as `read_yaml` does."""
     variables: list[re.Match[str]] = []
-    marked = _VARIABLE.sub(partial(_set_aside, variables), text)
+    marked = VARIABLE.sub(partial(_set_aside, variables), text)
     loader = _Loader(marked)
     try:
         node = loader.get_single_node()

@@ -6,8 +6,9 @@ names survive `recap gc`.
 """
 
 import json
+import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -28,11 +29,16 @@ from recap_assets.pool.manifest import Shard
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.loading import parse_experiment
 from recap_assets.specs.tables import EXPERIMENTS, LINEAGE
+from recap_assets.specs.yaml_text import VARIABLE
 from recap_assets.stages import download, pool, world
 from recap_assets.stages.setting import Setting
 from recap_assets.storage.files import write_atomically
+from recap_assets.storage.receipts import MAX_BYTES
 from recap_assets.storage.workspace import Workspace
-from recap_assets.untrusted.errors import RecapError
+from recap_assets.untrusted.errors import RecapError, UntrustedError
+from recap_assets.untrusted.files import read_bounded
+from recap_assets.untrusted.json_text import parse_json
+from recap_assets.untrusted.showing import one_line
 
 FORMAT = 1
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -100,7 +106,12 @@ class Pinned:
     @property
     def shards(self) -> tuple[Shard, ...]:
         """The pool's shards as they were."""
-        return tuple(Shard(**row) for row in self.content["pool"]["shards"])
+        shards = tuple(Shard(**row) for row in self.content["pool"]["shards"])
+        for shard in shards:
+            if not isinstance(shard.url, str) or not isinstance(shard.number, int):
+                msg = f"{shard} is no shard of a pool"
+                raise TypeError(msg)
+        return shards
 
 
 def receipts_of(workspace: Workspace, asset: str) -> Receipts:
@@ -158,6 +169,32 @@ def pin(setting: Setting, origin: Origin, name: str) -> Path:
     return path
 
 
+def experiment_to_rebuild(pinned: Pinned) -> dict[str, Any]:
+    """The experiment of a receipt, to be built in a folder of its own: exports go there as well."""
+    content = pinned.experiment.model_dump(mode="json")
+    for export in content.get("exports", {}).values():
+        export["folder"] = None
+    return content
+
+
+def reached_outside(pinned: Pinned) -> list[str]:
+    """What a rebuild would read or ask beyond its own folder: places, servers, names of keys."""
+    shards = {posixpath.dirname(shard.url) for shard in pinned.shards}
+    told = [f"pool: {one_line(place, 300)}" for place in sorted(shards)]
+    return told + list(_places(experiment_to_rebuild(pinned), ""))
+
+
+def _places(value: object, key: str) -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _places(inner, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _places(inner, key)
+    elif isinstance(value, str) and ("/" in value or key.endswith("_env")):
+        yield f"{key}: {one_line(value, 300)}"
+
+
 def read_receipt(where: str | Path, workspace: Workspace | None = None) -> Pinned:
     """A receipt from a file, or by its name in a workspace.
 
@@ -166,12 +203,12 @@ def read_receipt(where: str | Path, workspace: Workspace | None = None) -> Pinne
     """
     path = Path(where) if workspace is None else _path(workspace, str(where))
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(read_bounded(path, MAX_BYTES), MAX_BYTES)
     except FileNotFoundError as error:
         known = ", ".join(sorted(p.stem for p in path.parent.glob("*.json"))) or "none"
         msg = f"there is no receipt {path}; receipts there: {known}. `recap pin` writes one"
         raise ReceiptError(msg) from error
-    except (OSError, ValueError) as error:
+    except (OSError, UntrustedError) as error:
         raise ReceiptError(f"{path} cannot be read as JSON: {error}") from error
     return _checked(path, content)
 
@@ -181,6 +218,7 @@ def _checked(path: Path, content: object) -> Pinned:
         msg = f"{path} is no receipt of format {FORMAT}, as `recap pin` writes them"
         raise ReceiptError(msg)
     pinned = Pinned(path, content)
+    _refuse_what_acts(path, content)
     try:
         if pinned.origin.root.version != content["version"]:
             msg = (
@@ -189,9 +227,26 @@ def _checked(path: Path, content: object) -> Pinned:
             )
             raise ReceiptError(msg)
         _ = (pinned.shards, pinned.experiment, pinned.name)
-    except (KeyError, TypeError, LineageError) as error:
-        raise ReceiptError(f"{path} is damaged: {error!r}") from error
+    except (KeyError, TypeError, ValueError, AttributeError, LineageError) as error:
+        if isinstance(error, RecapError) and not isinstance(error, LineageError):
+            raise
+        raise ReceiptError(f"{path} is damaged: {one_line(repr(error), 300)}") from error
     return pinned
+
+
+def _refuse_what_acts(path: Path, content: Mapping[str, Any]) -> None:
+    """A receipt is data: its name is a folder's, and nothing in it is filled in from here."""
+    name = content.get("name")
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        msg = f"{path}: a receipt cannot be called {one_line(str(name), 80)!r}; it was edited"
+        raise ReceiptError(msg)
+    found = VARIABLE.search(json.dumps(content.get("experiment")))
+    if found is not None:
+        msg = (
+            f"{path}: its experiment holds {one_line(found[0], 80)}, which would be filled in from "
+            "this machine's environment. `recap pin` writes values; the receipt was edited"
+        )
+        raise ReceiptError(msg)
 
 
 def _path(workspace: Workspace, name: str) -> Path:

@@ -15,11 +15,15 @@ from typing import IO, cast
 from fsspec.implementations.local import LocalFileSystem
 
 from recap_assets.storage.places import located
-from recap_assets.untrusted.errors import RecapError
+from recap_assets.untrusted.errors import RecapError, UntrustedError
+from recap_assets.untrusted.files import check_regular
 
 PARTIAL = ".partial"
 """End of the name of a file that is being written; a killed process leaves one, the next replaces
 it."""
+
+MAX_READ_BYTES = 1 << 30
+"""Of a file that is read as a whole: lists of shards, checksums, records."""
 
 
 class FolderError(RecapError, ValueError):
@@ -111,9 +115,18 @@ class Folder:
         return file.written(name)
 
     def read(self, name: str) -> bytes | None:
-        """A small file's bytes; None where there is no such file."""
+        """A small file's bytes; None where there is no such file.
+
+        Raises:
+            FolderError: It is a pipe, a device or a folder, or has more than `MAX_READ_BYTES`.
+        """
+        path = self._path(name)
         try:
-            return cast(bytes, self._fs.cat_file(self._path(name)))
+            self._check_regular(path)
+            if (self.size(name) or 0) > MAX_READ_BYTES:
+                msg = f"{self.url}/{name} has more than {MAX_READ_BYTES:,} bytes: it is not read"
+                raise FolderError(msg)
+            return cast(bytes, self._fs.cat_file(path))
         except FileNotFoundError:
             return None
 
@@ -125,8 +138,13 @@ class Folder:
             return None
 
     def hashed(self, name: str) -> WrittenFile | None:
-        """Hash a file's bytes anew; None where there is no such file."""
+        """Hash a file's bytes anew; None where there is no such file.
+
+        Raises:
+            FolderError: It is a pipe or a device, whose bytes may never come or never end.
+        """
         try:
+            self._check_regular(self._path(name))
             with self._fs.open(self._path(name), "rb") as file:
                 size = 0
                 digest = hashlib.sha256()
@@ -136,6 +154,15 @@ class Folder:
         except (FileNotFoundError, IsADirectoryError):
             return None
         return WrittenFile(name, digest.hexdigest(), size)
+
+    def _check_regular(self, path: str) -> None:
+        if not self.is_local or Path(path).is_dir():
+            return
+        try:
+            check_regular(Path(path))
+        except UntrustedError as error:
+            msg = f"{path}: {error}; remove it"
+            raise FolderError(msg) from error
 
     def names(self, below: str = "") -> list[str]:
         """All files below, by their path from the folder, sorted; unfinished ones included."""

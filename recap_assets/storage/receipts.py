@@ -1,12 +1,16 @@
 """What receipts pin: the table versions that must stay readable."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from recap_assets.storage.tables import StorageError
+from recap_assets.untrusted.errors import UntrustedError
+from recap_assets.untrusted.files import read_bounded
+from recap_assets.untrusted.json_text import parse_json
 
 TABLE_VERSIONS = "table_versions"
+MAX_BYTES = 512 * 2**20
+"""Of a receipt; a built partition takes about 500."""
 
 Pins = Mapping[str, Mapping[int, list[str]]]
 """Table name -> version -> names of the receipts that pin it."""
@@ -32,8 +36,8 @@ def pinned_versions(folder: Path) -> Pins:
 
 def _table_versions(path: Path) -> dict[str, list[int]]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = parse_json(read_bounded(path, MAX_BYTES), MAX_BYTES)
+    except (OSError, UntrustedError) as error:
         raise _unreadable(path, str(error)) from error
     found = content.get(TABLE_VERSIONS) if isinstance(content, dict) else None
     if not isinstance(found, dict):

@@ -58,3 +58,43 @@ def test_empty_shards_are_not_listed_and_what_is_no_export_is_refused(tmp_path: 
         read_shard_list(Folder(str(tmp_path)))
     with pytest.raises(FolderError, match="no finished export"):
         read_shard_list(Folder(str(tmp_path / "nowhere")))
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"shard": "pipe:touch x", "samples": 1, "weight": 1.0},
+        {"shard": "../other/00000000.tar", "samples": 1, "weight": 1.0},
+        {"shard": "00000000.tar::pipe:touch x", "samples": 1, "weight": 1.0},
+        {"shard": "{00000000..99999999}.tar", "samples": 1, "weight": 1.0},
+        {"shard": "$(touch x).tar", "samples": 1, "weight": 1.0},
+        {"shard": "00000000.tar\n", "samples": 1, "weight": 1.0},
+        {"shard": 7, "samples": 1, "weight": 1.0},
+        {"shard": "00000000.tar", "samples": 10**12, "weight": 1.0},
+        {"shard": "00000000.tar", "samples": 1, "weight": float("inf")},
+    ],
+)
+def test_a_changed_list_cannot_name_what_is_no_shard_of_the_export(
+    row: dict[str, object], tmp_path: Path
+) -> None:
+    (tmp_path / "shards.json").write_text(json.dumps({"shards": [row]}))
+    with pytest.raises(FolderError, match="damaged"):
+        read_shard_list(Folder(str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "pipe:touch x",
+        "s3://b/a;touch x/0.tar",
+        "s3://b/$(touch x)/0.tar",
+        "https://x/0.tar",
+        "gs://b/'|touch x'.tar",
+        "/a{b}/0.tar",
+        "/a::b/0.tar",
+        "relative/0.tar",
+    ],
+)
+def test_the_trainer_is_handed_no_url_that_runs_a_program_or_is_a_pattern(url: str) -> None:
+    with pytest.raises(FolderError, match="cannot be handed to open_clip's trainer"):
+        ShardList((ExportedShard(url, 1, 1.0),)).open_clip_arguments()

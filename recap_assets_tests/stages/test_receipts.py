@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 
 from recap_assets.orchestration.lineage import Origin, lineage_of
+from recap_assets.specs.loading import ExperimentError
 from recap_assets.specs.tables import LINEAGE
 from recap_assets.stages.graph import build_graph
 from recap_assets.stages.receipts import (
     ReceiptError,
+    experiment_to_rebuild,
     pin,
     pool_partitions,
+    reached_outside,
     read_receipt,
     receipts_of,
 )
@@ -129,3 +132,51 @@ def test_a_frozen_pool_has_its_shards_and_no_other(setting: Setting, tmp_path: P
     assert [shard.name for shard in again.shards.values()] == ["00000000"]
     setting.scan()
     assert len(setting.shards) == 2
+
+
+def with_experiment(path: Path, **changes: Any) -> None:
+    content = json.loads(path.read_text())
+    content["experiment"] |= changes
+    path.write_text(json.dumps(content))
+
+
+def test_a_receipt_is_data_and_nothing_in_it_acts(setting: Setting) -> None:
+    path = pin(setting, kept(setting, small_log()), "v1")
+    whole = path.read_text()
+    edited(path, name="../../elsewhere")
+    with pytest.raises(ReceiptError, match="a receipt cannot be called"):
+        read_receipt(path)
+    path.write_text(whole)
+    with_experiment(path, name="${HOME}")
+    with pytest.raises(ReceiptError, match=r"\$\{HOME\}, which would be filled in"):
+        read_receipt(path)
+    path.write_text(whole)
+    shell = ["--no-python", "/bin/sh", "-c", "touch x"]
+    with_experiment(
+        path, training={"launcher": "torchrun", "scale": "debug", "torchrun_arguments": shell}
+    )
+    with pytest.raises(ExperimentError, match=r"torchrun_arguments: '--no-python' is not taken"):
+        read_receipt(path)
+
+
+def test_a_receipt_nested_without_end_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text("[" * 100_000)
+    with pytest.raises(ReceiptError, match="nests deeper"):
+        read_receipt(tmp_path / "x.json")
+
+
+def test_what_a_rebuild_reaches_beyond_its_folder_is_told_and_exports_stay_in_it(
+    setting: Setting, tmp_path: Path
+) -> None:
+    path = pin(setting, kept(setting, small_log()), "v1")
+    exports = {"e": {"to": "subset", "mix": "raw", "folder": "/somewhere/else"}}
+    server = {"kind": "openai", "model": "m", "base_url": "http://x/v1", "api_key_env": "MY_KEY"}
+    sources = json.loads(path.read_text())["experiment"]["sources"]
+    with_experiment(path, exports=exports, sources={**sources, "s": server})
+    pinned = read_receipt(path)
+    assert experiment_to_rebuild(pinned)["exports"]["e"]["folder"] is None
+    told = reached_outside(pinned)
+    assert f"pool: {tmp_path}/pool" in told
+    assert "sources.s.base_url: http://x/v1" in told
+    assert "sources.s.api_key_env: MY_KEY" in told
+    assert not any("/somewhere/else" in line for line in told)
