@@ -126,7 +126,6 @@ def _datacomp_sets(datacomp: DataCompTasks) -> Finding:
 
 
 def _models(experiment: Experiment) -> Iterator[Finding]:
-    from recap_assets.engines.errors import ModelFileError
     from recap_assets.engines.loading import load_captioner, load_scorer
 
     models = Workspace.from_environment(experiment.name).models
@@ -141,7 +140,7 @@ def _models(experiment: Experiment) -> Iterator[Finding]:
             yield _served(f"sources.{name}", source)
         else:
             loader: Callable[[], object] = lambda spec=source: load_captioner(spec, models)  # noqa: E731
-            yield _tried(f"sources.{name}", source.model, loader, ModelFileError)
+            yield _loaded(f"sources.{name}", source.model, loader)
             if _is_unpinned(source):
                 text = f"sources.{name}: {source.model} is loaded at whatever commit the hub has "
                 yield True, f"{text}that day; set its `revision`, or captions may change unnoticed"
@@ -150,7 +149,7 @@ def _models(experiment: Experiment) -> Iterator[Finding]:
             yield True, f"scorers.{name}: trained here as models/{scorer.model}"
         else:
             loader = lambda spec=scorer: load_scorer(spec, models)  # noqa: E731
-            yield _tried(f"scorers.{name}", scorer.model, loader, ModelFileError)
+            yield _loaded(f"scorers.{name}", scorer.model, loader)
 
 
 def _served(where: str, source: OpenAISource) -> Finding:
@@ -191,6 +190,24 @@ def _imported(where: str, source: ImportSource) -> Finding:
         return False, f"{where}.{error}"
     n_bytes = sum(file.size for file in files)
     return True, f"{where}: {len(files)} files of captions, {n_bytes / 2**20:,.1f} MiB"
+
+
+def _loaded(where: str, model: str, load: Callable[[], object]) -> Finding:
+    """Load a model that is on this machine; one that is not is left to the build to fetch."""
+    from recap_assets.engines.errors import DeviceError, ModelFileError, NotFetchedError
+    from recap_assets.engines.model_folders.hub_files import is_offline, offline
+
+    try:
+        with offline():
+            load()
+    except NotFetchedError as error:
+        if is_offline():
+            return False, f"{where}: {error}"
+        told = "is not on this machine, and doctor fetches nothing: the build will"
+        return True, f"{where}: {model} {told}"
+    except (ModelFileError, DeviceError) as error:
+        return False, f"{where}: {error}"
+    return True, f"{where}: {model} loads"
 
 
 def _tried(where: str, model: str, load: Callable[[], object], refused: type[Exception]) -> Finding:

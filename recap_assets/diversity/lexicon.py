@@ -4,7 +4,12 @@ import hashlib
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
-from recap_assets.untrusted.errors import RecapError
+from recap_assets.untrusted.decoding import decode_text
+from recap_assets.untrusted.errors import RecapError, UntrustedError
+from recap_assets.untrusted.files import read_bounded
+
+MAX_FILE_BYTES = 64 * 2**20
+"""Of a lexicon; a million nouns have 10 MB."""
 
 _ENDINGS = (
     ("ies", "y"),
@@ -36,10 +41,13 @@ def load_nouns(path: str | Path) -> frozenset[str]:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = decode_text(read_bounded(path, MAX_FILE_BYTES)).text
+    except (OSError, UntrustedError) as error:
         msg = f"{path}: cannot be read as a list of nouns: {error}"
         raise LexiconError(msg) from error
+    if text is None:
+        msg = f"{path}: cannot be read as a list of nouns: it is no text in UTF-8"
+        raise LexiconError(msg)
     lines = (line.partition("#")[0].strip().lower() for line in text.splitlines())
     nouns = frozenset(line for line in lines if line and not any(c.isspace() for c in line))
     if not nouns:

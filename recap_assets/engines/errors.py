@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from recap_assets.untrusted.errors import RecapError
+from recap_assets.untrusted.showing import one_line
 
 INSTALL_FILTERS = "Install the libraries of the filters: pip install 'recap-assets[filters]'"
 
@@ -13,6 +14,17 @@ class ModelFileError(RecapError, RuntimeError):
 
     The message names the model, what was tried and what to do about it.
     """
+
+
+class ModelFolderError(ModelFileError):
+    """A file of a model's folder is damaged, or asks for what no model is given.
+
+    The message names the file, the key and its value; which model it is, the loader adds.
+    """
+
+
+class NotFetchedError(ModelFileError):
+    """A model is not on this machine, and nothing is to be fetched now."""
 
 
 class DeviceError(RecapError, RuntimeError):
@@ -38,10 +50,16 @@ def explain_loading(model: str, advice: str) -> Iterator[None]:
     """
     try:
         yield
+    except ModelFolderError as error:
+        msg = f"cannot load {model}: {str(error).rstrip('.')}. {advice}"
+        raise ModelFileError(msg) from error
     except (ModelFileError, DeviceError, MemoryError):
         raise
-    except Exception as error:
+    except BaseException as error:
+        # A panic in a library of Rust's is no `Exception`.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        reason = lines[0].rstrip(".")
+        reason = one_line(lines[0].rstrip("."))
         msg = f"cannot load {model}: {reason} ({type(error).__name__}). {advice}"
         raise ModelFileError(msg) from error

@@ -2,7 +2,7 @@
 
 open_clip itself falls back to pickled checkpoints, starts from random weights where none are given,
 and only warns where a tag's activation is not the architecture's. Here the first two are errors and
-the third is set right.
+the third is set right. Of a folder it is shown what `model_folders` made of it.
 """
 
 import logging
@@ -15,15 +15,31 @@ from typing import Any
 import open_clip
 import torch
 from open_clip.factory import load_checkpoint
-from open_clip.pretrained import download_pretrained_from_hf
 from torch import nn
 
-from recap_assets.engines.errors import ModelFileError, explain_loading
+from recap_assets.engines.errors import ModelFileError, NotFetchedError, explain_loading
+from recap_assets.engines.model_folders.hub_files import fetched, is_offline
+from recap_assets.engines.model_folders.open_clip_configs import (
+    CONFIG,
+    OpenClipConfig,
+    read_open_clip_config,
+)
+from recap_assets.engines.model_folders.skeletons import check_skeleton
+from recap_assets.engines.model_folders.staging import (
+    TOKENIZER_FILES,
+    stage_config,
+    stage_tokenizer,
+    staging,
+    write_json,
+)
+from recap_assets.engines.model_folders.weights import read_weights
+from recap_assets.engines.open_clip_tokenizers import make_tokenizer
 from recap_assets.specs.sources import Precision
 
 _LOCAL, _HUB = "local-dir:", "hf-hub:"
-_CONFIG = "open_clip_config.json"
+_CONFIG = CONFIG
 _WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors")
+_FETCHED = (CONFIG, *_WEIGHTS, *TOKENIZER_FILES)
 _PRECISIONS = {"float32": "fp32", "bfloat16": "pure_bf16", "float16": "pure_fp16"}
 _CONVERT = (
     "Only safetensors are read, because a pickle can run code. Convert it on a machine that you "
@@ -60,14 +76,15 @@ def load_open_clip_model(
         if checkpoint.path.suffix != ".safetensors":
             msg = f"{label}: {checkpoint.path} is not a safetensors file. {_CONVERT}"
             raise ModelFileError(msg)
-        created: Any = open_clip.create_model(
-            model,
-            load_weights=False,
-            precision=_PRECISIONS[precision],
-            pretrained_text=False,
-            force_quick_gelu=bool(checkpoint.tag.get("quick_gelu")),
-            force_preprocess_cfg=_preprocessing(checkpoint.tag),
-        )
+        with _architecture(model, checkpoint.path) as name:
+            created: Any = open_clip.create_model(
+                name,
+                load_weights=False,
+                precision=_PRECISIONS[precision],
+                pretrained_text=False,
+                force_quick_gelu=bool(checkpoint.tag.get("quick_gelu")),
+                force_preprocess_cfg=_preprocessing(checkpoint.tag),
+            )
         load_checkpoint(created, str(checkpoint.path))
     return created.eval().to(device)
 
@@ -75,7 +92,71 @@ def load_open_clip_model(
 def load_open_clip_tokenizer(model: str) -> Any:  # noqa: ANN401 - a callable of several classes
     """The tokenizer of a model: texts to ids of shape (n, context length)."""
     with explain_loading(model, _advice(model)):
-        return open_clip.get_tokenizer(model)
+        text = open_clip_config(model)["text_cfg"]
+        named = text.get("hf_tokenizer_name")
+        if not named:
+            return make_tokenizer(text, None)
+        # A folder brings its own vocabulary; open_clip's names and the hub's say whose it is.
+        local = model.startswith(_LOCAL)
+        folder = _folder_of(model) if local else fetched(named, None, TOKENIZER_FILES)
+        with staging(folder) as staged:
+            stage_tokenizer(folder, staged)
+            return make_tokenizer(text, staged)
+
+
+def open_clip_config(model: str) -> dict[str, Any]:
+    """`model_cfg` of a model by name, folder or hub id, checked.
+
+    Raises:
+        ModelFileError: There is no such model, or its config is damaged or asks for what no model
+            is given.
+    """
+    if model.startswith((_LOCAL, _HUB)):
+        with explain_loading(model, _advice(model)):
+            return read_open_clip_config(_folder_of(model)).model
+    config = open_clip.get_model_config(model)
+    if config is None:
+        msg = f"open_clip has no model named {model}; `open_clip.list_models()` lists them"
+        raise ModelFileError(msg)
+    return config
+
+
+@contextmanager
+def _architecture(model: str, weights: Path) -> Iterator[str]:
+    """What open_clip calls the architecture, of a folder after it was found to fit its weights."""
+    held = read_weights([weights])
+    if not model.startswith((_LOCAL, _HUB)):
+        yield model
+        return
+    folder = _folder_of(model)
+    with staging(folder) as staged:
+        config = read_open_clip_config(folder, held.n_tensors)
+        _stage_text_model(config, staged)
+        write_json(staged / CONFIG, config.as_json)
+        name = f"{_LOCAL}{staged}"
+        check_skeleton(
+            config.path,
+            lambda: open_clip.create_model(
+                name, load_weights=False, pretrained_text=False, device="meta"
+            ),
+            held,
+        )
+        yield name
+
+
+def _stage_text_model(config: OpenClipConfig, staged: Path) -> None:
+    """A text tower of transformers is built by the config of a repository of the hub."""
+    if named := config.text.get("hf_model_name"):
+        below = staged / "text_model"
+        below.mkdir()
+        stage_config(fetched(named, None, ["config.json"]), below, 0)
+        config.text["hf_model_name"] = str(below)
+
+
+def _folder_of(model: str) -> Path:
+    if model.startswith(_LOCAL):
+        return Path(model.removeprefix(_LOCAL))
+    return fetched(model.removeprefix(_HUB), None, (CONFIG, *TOKENIZER_FILES))
 
 
 def input_dtype(precision: Precision) -> torch.dtype:
@@ -105,7 +186,7 @@ def _find(model: str, pretrained: str | None) -> _Checkpoint:
             raise ModelFileError(msg)
         if model.startswith(_LOCAL):
             return _Checkpoint(_weights_in(Path(model.removeprefix(_LOCAL))), {})
-        return _Checkpoint(Path(_download(model.removeprefix(_HUB))), {})
+        return _Checkpoint(_weights_in(fetched(model.removeprefix(_HUB), None, _FETCHED)), {})
     return _find_named(model, pretrained)
 
 
@@ -120,6 +201,9 @@ def _find_named(model: str, pretrained: str | None) -> _Checkpoint:
         raise ModelFileError(msg)
     if pretrained in tags:
         tag = open_clip.get_pretrained_cfg(model, pretrained)
+        if is_offline() and "hf_hub" not in tag and "file" not in tag:
+            msg = f"{model}: the weights {pretrained} are not the hub's, and nothing is fetched now"
+            raise NotFetchedError(msg)
         path = open_clip.download_pretrained(tag, prefer_hf_hub=True)
         return _Checkpoint(Path(path), tag)
     if not Path(pretrained).is_file():
@@ -140,10 +224,6 @@ def _weights_in(folder: Path) -> Path:
         msg = f"cannot load {folder}: one safetensors file is needed, there are {names}. {_CONVERT}"
         raise ModelFileError(msg)
     return found[0]
-
-
-def _download(repository: str) -> str:
-    return download_pretrained_from_hf(repository, filename=_WEIGHTS[0])
 
 
 def _preprocessing(tag: dict[str, Any]) -> dict[str, Any]:

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-import open_clip
-
+from recap_assets.engines.open_clip_models import open_clip_config
 from recap_assets.engines.protocols import Scorer
 from recap_assets.engines.scoring.open_clip import load_open_clip_scorer
 from recap_assets.engines.small.loading import load_small_clip
@@ -16,15 +15,12 @@ def image_side(tower: Tower) -> int:
     """Side of the square images that the tower is trained on, in pixels.
 
     Raises:
-        ValueError: open_clip knows no such model, or it takes no square images.
+        ModelFileError: open_clip knows no such model, or its config is damaged.
+        ValueError: It takes no square images.
     """
     if isinstance(tower, SmallTower):
         return tower.image_size
-    config = open_clip.get_model_config(tower.name)
-    if config is None:
-        msg = f"open_clip knows no model {tower.name!r}"
-        raise ValueError(msg)
-    side = config["vision_cfg"].get("image_size", 224)
+    side = open_clip_config(tower.name)["vision_cfg"].get("image_size", 224)
     if not isinstance(side, int):
         msg = f"open_clip's {tower.name} takes images of {side}, which are not square"
         raise ValueError(msg)

@@ -10,7 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from recap_assets.untrusted.errors import RecapError
+from recap_assets.untrusted.decoding import decode_text
+from recap_assets.untrusted.errors import RecapError, UntrustedError
+from recap_assets.untrusted.files import read_bounded
+from recap_assets.untrusted.showing import one_line
+
+MAX_FILE_BYTES = 64 * 2**20
+"""Of one file; WordNet's largest index has 5 MB."""
 
 LONGEST_WORD = 100
 """In characters. WordNet's longest is 71; taking endings off a hostile one would never end."""
@@ -142,20 +148,28 @@ def names_a_synset(
 
 
 def _read(path: Path, parse: Callable[[list[str]], T]) -> Iterator[T]:
+    for number, line in enumerate(_text(path).splitlines(), start=1):
+        # The licence at the head of WordNet's files is indented.
+        if line.startswith(" ") or not (fields := line.split()):
+            continue
+        try:
+            yield parse(fields)
+        except (ValueError, IndexError) as error:
+            words = one_line(line.strip(), 60)
+            msg = f"{path}, line {number}: {words!r} is not in its format"
+            raise WordNetError(msg) from error
+
+
+def _text(path: Path) -> str:
     try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
-                # The licence at the head of WordNet's files is indented.
-                if line.startswith(" ") or not (fields := line.split()):
-                    continue
-                try:
-                    yield parse(fields)
-                except (ValueError, IndexError) as error:
-                    msg = f"{path}, line {number}: {line.strip()[:60]!r} is not in its format"
-                    raise WordNetError(msg) from error
-    except (OSError, UnicodeDecodeError) as error:
+        text = decode_text(read_bounded(path, MAX_FILE_BYTES)).text
+    except (OSError, UntrustedError) as error:
         msg = f"{path}: cannot be read: {error}"
         raise WordNetError(msg) from error
+    if text is None:
+        msg = f"{path}: cannot be read: it is no text in UTF-8"
+        raise WordNetError(msg)
+    return text
 
 
 def _lemma(fields: list[str]) -> tuple[str, int]:
@@ -180,10 +194,15 @@ def files_hash(paths: Iterable[Path]) -> str:
     """16 hex digits over the files' bytes in the order given.
 
     Raises:
+        WordNetError: One is no regular file, or too large.
         OSError: One cannot be read.
     """
     digest = hashlib.sha256()
     for path in paths:
-        content = path.read_bytes()
+        try:
+            content = read_bounded(path, MAX_FILE_BYTES)
+        except UntrustedError as error:
+            msg = f"{path}: cannot be read: {error}"
+            raise WordNetError(msg) from error
         digest.update(len(content).to_bytes(8, "little") + content)
     return digest.hexdigest()[:16]

@@ -1,13 +1,23 @@
 """fastText's language models, read by a build of fastText that only predicts."""
 
 from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
 
 import fasttext  # pyright: ignore[reportMissingTypeStubs]
 
-from recap_assets.engines.errors import ModelFileError, explain_loading
+from recap_assets.engines.errors import ModelFileError, ModelFolderError, explain_loading
 from recap_assets.engines.languages.versions import model_path
+from recap_assets.engines.model_folders.children import run_child
 from recap_assets.specs.sets import FastTextIdentifier
+from recap_assets.untrusted.errors import UntrustedError
+from recap_assets.untrusted.files import check_regular
 
+MAX_BYTES = 2 * 2**30
+"""NLLB's model of 218 languages has 1.2 GB."""
+
+MEMORY_BYTES = 512 * 2**20
+_CHILD = "recap_assets.engines.model_folders.fast_text_child"
 _PREFIX = "__label__"
 _ADVICE = "Name a fastText model of languages such as lid.176.bin, or `bundled`"
 
@@ -36,9 +46,24 @@ def load_fast_text(spec: FastTextIdentifier) -> FastText:
     """
     path = model_path(spec)
     with explain_loading(str(path), _ADVICE):
+        stat = path.stat()
+        _try(path, stat.st_size, stat.st_mtime_ns)
         model = fasttext.load_model(str(path))
         labels, _ = model.predict("a")
     if not labels or not labels[0].startswith(_PREFIX):
         msg = f"{path} labels a text as {labels}, which is no language. {_ADVICE}"
         raise ModelFileError(msg)
     return FastText(model)
+
+
+@lru_cache(maxsize=8)
+def _try(path: Path, size: int, _modified: int) -> None:
+    """Load it where it can be ended: the library believes whatever sizes a file states."""
+    if size > MAX_BYTES:
+        msg = f"it has {size:,} bytes, a model of languages has at most {MAX_BYTES:,}"
+        raise ModelFolderError(msg)
+    try:
+        check_regular(path)
+        run_child(_CHILD, {"path": str(path)}, memory=2 * size + MEMORY_BYTES)
+    except UntrustedError as error:
+        raise ModelFolderError(str(error)) from error

@@ -1,15 +1,20 @@
 """Image classifiers of transformers: the probability of one label."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import AutoImageProcessor, AutoModelForImageClassification
+from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification
 
 from recap_assets.engines.devices import dtype_of, padded_count, resolve_device
 from recap_assets.engines.errors import ModelFileError, explain_loading
+from recap_assets.engines.model_folders.hub_files import model_folder
+from recap_assets.engines.model_folders.skeletons import check_skeleton
+from recap_assets.engines.model_folders.staging import stage_model, staging
+from recap_assets.engines.model_folders.weights import read_weights, weight_files
 from recap_assets.engines.protocols import Image
 from recap_assets.specs.image_scorers import ImageClassifier
 
@@ -69,16 +74,10 @@ def load_image_classifier(spec: ImageClassifier) -> LabelProbability:
         DeviceError: This machine has no such device.
     """
     device = resolve_device(spec.device)
-    options: dict[str, Any] = {"revision": spec.revision, "trust_remote_code": False}
     with explain_loading(spec.model, _ADVICE):
-        model, report = AutoModelForImageClassification.from_pretrained(
-            spec.model,
-            dtype=dtype_of(spec.precision),
-            use_safetensors=True,
-            output_loading_info=True,
-            **options,
-        )
-        processor = AutoImageProcessor.from_pretrained(spec.model, backend="torchvision", **options)
+        folder = model_folder(spec.model, spec.revision)
+        with staging(spec.model) as staged:
+            model, report, processor = _staged(spec, folder, staged)
     if missing := sorted(report["missing_keys"]):
         msg = f"{spec.model} lacks tensors of its own config: {', '.join(missing[:8])}. {_ADVICE}"
         raise ModelFileError(msg)
@@ -89,6 +88,30 @@ def load_image_classifier(spec: ImageClassifier) -> LabelProbability:
     return LabelProbability(model.eval().to(device), processor, labels[spec.label], spec, device)
 
 
+def _staged(spec: ImageClassifier, folder: Path, staged: Path) -> tuple[Any, Any, Any]:
+    """Model, report of loading and processor, from what was checked of the folder."""
+    files = weight_files(folder)
+    weights = read_weights(files)
+    raw = stage_model(folder, staged, files, weights.n_tensors)
+    config = AutoConfig.from_pretrained(staged, **_OPTIONS)
+    check_skeleton(
+        folder / "config.json",
+        lambda: AutoModelForImageClassification.from_config(config, trust_remote_code=False),
+        weights,
+        is_packed="quantization_config" in raw,
+    )
+    model, report = AutoModelForImageClassification.from_pretrained(
+        staged,
+        dtype=dtype_of(spec.precision),
+        use_safetensors=True,
+        output_loading_info=True,
+        **_OPTIONS,
+    )
+    processor = AutoImageProcessor.from_pretrained(staged, backend="torchvision", **_OPTIONS)
+    return model, report, processor
+
+
+_OPTIONS: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
 _ADVICE = (
     "On a machine with network: `hf download MODEL --local-dir FOLDER`, then give FOLDER as the "
     "model. Only safetensors are read."

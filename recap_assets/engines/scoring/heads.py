@@ -10,8 +10,12 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from recap_assets.engines.errors import ModelFileError
+from recap_assets.engines.errors import ModelFileError, ModelFolderError
+from recap_assets.engines.model_folders.weights import read_weights
 from recap_assets.specs.image_scorers import EmbeddingHead
+
+MAX_NUMBERS = 1 << 26
+"""Of a head in all; LAION's largest has a million."""
 
 Layer = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -68,8 +72,12 @@ def load_head(spec: EmbeddingHead) -> Head:
         )
         raise ModelFileError(msg)
     try:
+        held = read_weights([Path(spec.weights)])
+        if held.n_elements > MAX_NUMBERS:
+            msg = f"it holds {held.n_elements:,} numbers, and a head has at most {MAX_NUMBERS:,}"
+            raise ValueError(msg)
         tensors = load_file(spec.weights)
-    except (OSError, SafetensorError, ValueError) as error:
+    except (OSError, SafetensorError, ValueError, TypeError, ModelFolderError) as error:
         msg = f"cannot load the head {spec.weights}: {error}"
         raise ModelFileError(msg) from error
     names = sorted((n for n in tensors if n.endswith("weight")), key=_natural)

@@ -2,20 +2,25 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from recap_assets.engines.errors import ModelFileError
+from recap_assets.engines.errors import ModelFileError, explain_loading
+from recap_assets.engines.model_folders import configs as model_folders
+from recap_assets.engines.model_folders.skeletons import check_skeleton
+from recap_assets.engines.model_folders.tokenizer_files import check_tokenizer_file
+from recap_assets.engines.model_folders.weights import read_weights as read_weights_held
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 TOKENIZER = "tokenizer.json"
+ModelT = TypeVar("ModelT", bound=nn.Module)
 _REMEDY = "build the model's asset again, or point to another folder"
 
 
@@ -60,15 +65,29 @@ def read_config(directory: Path, kind: str) -> dict[str, Any]:
     """
     path = directory / CONFIG
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        config = model_folders.read_config(path)
+    except ModelFileError as error:
         msg = f"{path}: no readable model config ({error}): {_REMEDY}"
         raise ModelFileError(msg) from error
-    if not isinstance(config, dict) or config.get("kind") != kind:
-        found = config.get("kind") if isinstance(config, dict) else None
-        msg = f"{path}: the model is of kind {found!r}, needed is {kind!r}: {_REMEDY}"
+    if config.get("kind") != kind:
+        msg = f"{path}: the model is of kind {config.get('kind')!r}, needed is {kind!r}: {_REMEDY}"
         raise ModelFileError(msg)
     return config
+
+
+def build_model(directory: Path, config: Mapping[str, Any], build: Callable[[], ModelT]) -> ModelT:
+    """The model that `config` describes, after finding that it is as large as its weights.
+
+    Raises:
+        ModelFileError: The weights are missing or damaged, or the config describes no model, or a
+            larger one.
+    """
+    path = directory / CONFIG
+    with explain_loading(str(path), _REMEDY):
+        weights = read_weights_held([directory / WEIGHTS])
+        model_folders.check_numbers(path, config, weights.n_tensors)
+        check_skeleton(path, build, weights)
+        return build()
 
 
 def read_weights(directory: Path, model: nn.Module) -> None:
@@ -93,6 +112,7 @@ def read_tokenizer(directory: Path) -> Tokenizer:
     """
     path = directory / TOKENIZER
     try:
+        check_tokenizer_file(path, is_tried=False)
         return Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises bare Exception
         msg = f"{path}: the tokenizer cannot be read ({error}): {_REMEDY}"

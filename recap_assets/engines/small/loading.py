@@ -5,7 +5,7 @@ from pathlib import Path
 from recap_assets.engines.devices import resolve_device
 from recap_assets.engines.protocols import Captioner, Scorer
 from recap_assets.engines.small.decoder import DecoderShape, SmallCaptionModel
-from recap_assets.engines.small.files import read_config, read_tokenizer, read_weights
+from recap_assets.engines.small.files import build_model, read_config, read_tokenizer, read_weights
 from recap_assets.engines.small.inference import SmallCaptioner, SmallScorer
 from recap_assets.engines.small.towers import SmallClip
 from recap_assets.specs.decoding import Decoding
@@ -22,7 +22,11 @@ def read_small_clip(directory: Path) -> SmallClip:
         ModelFileError: A file is missing, truncated or of another kind.
     """
     config = read_config(directory, CLIP_KIND)
-    model = SmallClip(SmallTower(**config["tower"]), config["vocabulary"])
+    model = build_model(
+        directory,
+        config,
+        lambda: SmallClip(SmallTower(**config["tower"]), config["vocabulary"]),
+    )
     read_weights(directory, model)
     return model.eval()
 
@@ -34,7 +38,11 @@ def read_small_captioner(directory: Path) -> SmallCaptionModel:
         ModelFileError: A file is missing, truncated or of another kind.
     """
     config = read_config(directory, CAPTIONER_KIND)
-    model = SmallCaptionModel(SmallTower(**config["tower"]), DecoderShape(**config["decoder"]))
+    model = build_model(
+        directory,
+        config,
+        lambda: SmallCaptionModel(SmallTower(**config["tower"]), DecoderShape(**config["decoder"])),
+    )
     read_weights(directory, model)
     return model.eval()
 

@@ -4,11 +4,19 @@ import json
 import logging
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+
+from recap_assets.engines.errors import ModelFolderError
+from recap_assets.engines.model_folders.weights import read_weights
+from recap_assets.untrusted.errors import UntrustedError
+from recap_assets.untrusted.json_text import parse_json
+
+MAX_PROGRESS_BYTES = 16 * 2**20
+"""Of what a checkpoint tells beside its tensors; a curve has about 40 points."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -43,14 +51,15 @@ def read_checkpoint(path: Path, run: str) -> tuple[dict[str, Tensor], dict[str, 
     if not path.exists():
         return None
     try:
+        read_weights([path])
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             if metadata.get("run") != run:
                 _LOG.warning("%s belongs to another run: training starts from zero", path)
                 return None
-            progress = json.loads(metadata["progress"])
+            progress = _progress(metadata["progress"])
             return {name: file.get_tensor(name) for name in file.keys()}, progress  # noqa: SIM118 - not a dict
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
+    except (SafetensorError, OSError, KeyError, ValueError, ModelFolderError) as error:
         aside = path.with_name(f"{path.name}.corrupt")
         path.replace(aside)
         _LOG.warning(
@@ -60,3 +69,11 @@ def read_checkpoint(path: Path, run: str) -> tuple[dict[str, Tensor], dict[str, 
             aside.name,
         )
         return None
+
+
+def _progress(text: str) -> dict[str, Any]:
+    found = parse_json(text.encode(), MAX_PROGRESS_BYTES)
+    if not isinstance(found, dict):
+        msg = "it tells no progress"
+        raise UntrustedError(msg)
+    return cast("dict[str, Any]", found)

@@ -6,6 +6,7 @@ drawn with replacement, local loss with gathered gradients, checkpointed activat
 
 import json
 import os
+import pickle
 import re
 import subprocess
 import sys
@@ -176,9 +177,12 @@ def save_trained(training: TorchrunTraining, folder: Path, directory: Path) -> N
         folder: The finished run's.
         directory: Where to write.
     """
-    checkpoint = torch.load(
-        final_checkpoint(training, folder), map_location="cpu", weights_only=True
-    )
+    path = final_checkpoint(training, folder)
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        msg = f"{path}: the trained weights cannot be read ({error}): remove {folder}, train again"
+        raise TrainerError(msg) from error
     side = image_side(training.tower)
     trainee = OpenClipTrainee(training.tower, (side, side))
     weights = checkpoint["state_dict"]

@@ -1,6 +1,5 @@
 """What the training loop of a CLIP needs to know of a model: two kinds, one interface."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +13,11 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from recap_assets.engines.errors import ModelFileError
+from recap_assets.engines.open_clip_models import (
+    load_open_clip_model,
+    load_open_clip_tokenizer,
+    open_clip_config,
+)
 from recap_assets.engines.small.files import save_model, write_json, write_weights
 from recap_assets.engines.small.tokenizer import EOS, encode, longest, train_tokenizer
 from recap_assets.engines.small.towers import SmallClip, pixels_to_input
@@ -113,15 +117,13 @@ class OpenClipTrainee:
     def __init__(self, spec: OpenClipTower, side: tuple[int, int]) -> None:
         if spec.pretrained and Path(spec.pretrained).is_file():
             _check_safe(spec.pretrained)
-        self.model: Any = open_clip.create_model(
-            spec.name, pretrained=spec.pretrained, output_dict=True
-        )
+        self.model: Any = _open_clip_model(spec)
         preprocess = open_clip.get_model_preprocess_cfg(self.model)
         size = preprocess["size"]
         _check_side(side, (size, size) if isinstance(size, int) else tuple(size))
         self.preprocess = {key: preprocess[key] for key in ("mean", "std")}
-        self.tokenizer = open_clip.get_tokenizer(spec.name)
-        self.config = _open_clip_config(spec.name)
+        self.tokenizer = load_open_clip_tokenizer(spec.name)
+        self.config = open_clip_config(spec.name)
         self.embedding_dim = int(self.config["embed_dim"])
 
     def tokenize(self, texts: Sequence[str]) -> NDArray[np.int32]:
@@ -185,12 +187,10 @@ def _check_safe(path: str) -> None:
         raise ModelFileError(msg)
 
 
-def _open_clip_config(name: str) -> dict[str, Any]:
-    if name.startswith("local-dir:"):
-        path = Path(name.removeprefix("local-dir:")) / OPEN_CLIP_CONFIG
-        return json.loads(path.read_text(encoding="utf-8"))["model_cfg"]
-    config = open_clip.get_model_config(name)
-    if config is None:
-        msg = f"open_clip knows no model {name!r}"
-        raise ValueError(msg)
-    return config
+def _open_clip_model(spec: OpenClipTower) -> Any:  # noqa: ANN401 - one of several classes
+    if ":" not in spec.name:
+        return open_clip.create_model(spec.name, pretrained=spec.pretrained, output_dict=True)
+    # A folder or a repository brings configs of its own, which are read here first.
+    model: Any = load_open_clip_model(spec.name, spec.pretrained, "float32", torch.device("cpu"))
+    model.output_dict = True
+    return model

@@ -23,6 +23,7 @@ from recap_assets.engines.captioning.hub.language import (
     same_bits_for_one_query,
 )
 from recap_assets.engines.errors import ModelFileError
+from recap_assets.engines.model_folders.templates import literal, render_template
 from recap_assets.engines.protocols import Image
 
 INSTRUCTION = (
@@ -34,6 +35,35 @@ INSTRUCTION = (
 Inputs = Mapping[str, Tensor]
 """What the processor makes of an image and the instruction: one row of `input_ids`, pixels in the
 model's own layout, sizes and masks."""
+
+
+def fix_prompt(processor: Any, model: str, instruction: str) -> None:  # noqa: ANN401
+    """Render the processor's template once, where it can be ended, and leave it the text.
+
+    The prompt is the same for every image, so what the template would say is known when the model
+    is loaded. A processor without a template is left alone.
+
+    Raises:
+        ModelFileError: The template cannot be rendered within its bounds.
+    """
+    template = getattr(processor, "chat_template", None)
+    if isinstance(template, Mapping):
+        template = template.get("default")
+    if not template:
+        return
+    content = [{"type": "image", "image": "<Image>"}, {"type": "text", "text": instruction}]
+    marks = getattr(processor.tokenizer, "special_tokens_map", {})
+    options: dict[str, Any] = {name: _plain(mark) for name, mark in marks.items()}
+    # Some models think aloud unless told otherwise, and that is no caption.
+    if "enable_thinking" in str(template):
+        options["enable_thinking"] = False
+    messages = [{"role": "user", "content": content}]
+    prompt = render_template(model, str(template), messages, options)
+    processor.chat_template = literal(prompt)
+
+
+def _plain(mark: object) -> object:
+    return [str(one) for one in mark] if isinstance(mark, list | tuple) else str(mark)
 
 
 @dataclass
@@ -59,7 +89,7 @@ class Chat:
 
     Args:
         model: In eval mode, on its device or devices.
-        processor: The one that it came with.
+        processor: The one that it came with, its template already rendered (`fix_prompt`).
         device: Where its inputs go and its logits come out.
         prompt: The user's words beside the image.
         max_tokens: Longest caption that is asked for.
@@ -95,8 +125,6 @@ class Chat:
                 "asked for a caption"
             )
             raise ModelFileError(msg)
-        # Some models think aloud unless told otherwise, and that is no caption.
-        self.options = {"enable_thinking": False} if "enable_thinking" in str(template) else {}
         # Qwen-VL and its kin keep here what the last prompt came to.
         self.counters = [m for m in model.modules() if hasattr(m, "rope_deltas")]
 
@@ -114,7 +142,6 @@ class Chat:
             tokenize=True,
             return_dict=True,
             return_tensors="pt",
-            **self.options,
         )
         n_tokens = inputs["input_ids"].shape[1]
         if n_tokens + self.max_tokens > self.positions:

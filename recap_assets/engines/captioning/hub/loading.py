@@ -11,13 +11,22 @@ from transformers.utils import logging
 from recap_assets.engines.batch_sizes import BatchSize, Load, device_name
 from recap_assets.engines.captioning.batching import BatchingCaptioner, FixedSizeReader, Reader
 from recap_assets.engines.captioning.hub.blip import Blip
-from recap_assets.engines.captioning.hub.chat import Chat
+from recap_assets.engines.captioning.hub.chat import INSTRUCTION, Chat, fix_prompt
 from recap_assets.engines.captioning.hub.florence import Florence2
 from recap_assets.engines.captioning.hub.git import Git
 from recap_assets.engines.captioning.hub.qformer import Blip2, InstructBlip
-from recap_assets.engines.captioning.hub.repository import advice, options, read_config
+from recap_assets.engines.captioning.hub.repository import (
+    CHAT_TYPES,
+    OPTIONS,
+    advice,
+    folder_of,
+    library_config,
+)
 from recap_assets.engines.devices import dtype_of, resolve_device
 from recap_assets.engines.errors import DeviceError, ModelFileError, explain_loading
+from recap_assets.engines.model_folders.skeletons import check_skeleton
+from recap_assets.engines.model_folders.staging import stage_model, staging
+from recap_assets.engines.model_folders.weights import read_weights, weight_files
 from recap_assets.engines.protocols import Captioner
 from recap_assets.specs.sources import TransformersSource
 
@@ -41,11 +50,9 @@ def load_transformers_captioner(
     device = resolve_device(source.device)
     _check_libraries(source, device)
     with explain_loading(source.model, advice(source)):
-        config = read_config(source)
-        model = _read_model(source, config, device).eval()
-        processor: Any = AutoProcessor.from_pretrained(source.model, **options(source))
-        device = model.device if source.device_map else device
-        reader = _reader(source, config, model, processor, device)
+        folder = folder_of(source)
+        with staging(source.model) as staged:
+            reader = _staged_reader(source, folder, staged, device)
     load = Load(
         source.model,
         source.revision,
@@ -55,6 +62,28 @@ def load_transformers_captioner(
     )
     size = BatchSize(source.batch_size, load, batch_sizes)
     return BatchingCaptioner(reader, source.decoding, source.candidates, size)
+
+
+def _staged_reader(
+    source: TransformersSource, folder: Path, staged: Path, device: torch.device
+) -> Reader[Any, Any]:
+    """The model's adapter, by way of a folder that holds what was checked of its own."""
+    files = weight_files(folder)
+    weights = read_weights(files)
+    raw = stage_model(folder, staged, files, weights.n_tensors)
+    config = library_config(source, staged)
+    check_skeleton(
+        folder / "config.json",
+        lambda: AutoModelForImageTextToText.from_config(config, trust_remote_code=False),
+        weights,
+        is_packed="quantization_config" in raw,
+    )
+    processor: Any = AutoProcessor.from_pretrained(staged, **OPTIONS)
+    if config.model_type in CHAT_TYPES:
+        fix_prompt(processor, source.model, source.prompt or INSTRUCTION)
+    model = _read_model(source, staged, config, device).eval()
+    device = model.device if source.device_map else device
+    return _reader(source, config, model, processor, device)
 
 
 def _reader(
@@ -95,17 +124,22 @@ def _check_libraries(source: TransformersSource, device: torch.device) -> None:
         raise DeviceError(msg)
 
 
-def _read_model(source: TransformersSource, config: Any, device: torch.device) -> Any:  # noqa: ANN401
+def _read_model(
+    source: TransformersSource,
+    staged: Path,
+    config: Any,  # noqa: ANN401 - the library's own type
+    device: torch.device,
+) -> Any:  # noqa: ANN401 - one of a hundred classes
     """The weights, all of them: transformers itself would fill a gap with random numbers."""
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()
     try:
         loaded: Any = AutoModelForImageTextToText.from_pretrained(
-            source.model,
+            staged,
             dtype=dtype_of(source.precision),
             use_safetensors=True,
             output_loading_info=True,
-            **options(source),
+            **OPTIONS,
             **_attention(source, config, device),
             **_placement(source, device),
         )

@@ -4,11 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig, PreTrainedConfig
+from transformers import AutoConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
 from recap_assets.engines.errors import ModelFileError
+from recap_assets.engines.model_folders.configs import read_config
+from recap_assets.engines.model_folders.hub_files import model_folder
 from recap_assets.specs.sources import TransformersSource
+from recap_assets.untrusted.showing import one_line
 
 EXAMPLES = {
     "blip": "Salesforce/blip-image-captioning-base",
@@ -33,9 +36,8 @@ _PORTED = {
 weights for the class in transformers."""
 
 
-def options(source: TransformersSource) -> dict[str, Any]:
-    """What every file of the model is read with: no code of the repository's is ever run."""
-    return {"revision": source.revision, "trust_remote_code": False}
+OPTIONS: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
+"""How every file of a model is read: from the folder at hand, and no code of it is ever run."""
 
 
 def advice(source: TransformersSource) -> str:
@@ -47,24 +49,42 @@ def advice(source: TransformersSource) -> str:
     )
 
 
-def read_config(source: TransformersSource) -> Any:  # noqa: ANN401 - the library's own type
-    """The model's config, after checking that it is one of those that we can decode.
+def folder_of(source: TransformersSource) -> Path:
+    """Where the model's files lie, fetched if they are the hub's.
 
     Raises:
-        ModelFileError: There is no such folder, the repository needs code of its own, or its type
-            is not known.
+        ModelFileError: There is no such folder, the model needs code of its own, or its type is
+            not known.
     """
     looks_like_path = source.model.startswith((".", "/", "~")) or source.model.count("/") > 1
     if looks_like_path and not Path(source.model).is_dir():
         msg = f"cannot load {source.model}: there is no such folder. {advice(source)}"
         raise ModelFileError(msg)
-    raw, _ = PreTrainedConfig.get_config_dict(source.model, revision=source.revision)
+    return model_folder(source.model, source.revision, lambda folder: check_kind(source, folder))
+
+
+def check_kind(source: TransformersSource, folder: Path) -> None:
+    """Look that the model is of a family that can be decoded.
+
+    Raises:
+        ModelFileError: It is not, or it needs code of its own.
+    """
+    raw = read_config(folder / "config.json")
     kind = str(raw.get("model_type"))
     _refuse_code_of_its_own(source.model, kind, raw)
     if kind not in EXAMPLES and kind not in CHAT_TYPES:
-        raise ModelFileError(f"{source.model} is a model of type {kind}; {known()}")
-    config = AutoConfig.from_pretrained(source.model, **options(source))
-    if kind in CHAT_TYPES and config.is_encoder_decoder:
+        raise ModelFileError(f"{source.model} is a model of type {one_line(kind, 80)}; {known()}")
+
+
+def library_config(source: TransformersSource, staged: Path) -> Any:  # noqa: ANN401 - the library's own type
+    """The config of a staged model as transformers reads it.
+
+    Raises:
+        ModelFileError: It is of a kind that cannot be decoded.
+    """
+    config = AutoConfig.from_pretrained(staged, **OPTIONS)
+    if config.model_type in CHAT_TYPES and config.is_encoder_decoder:
+        kind = config.model_type
         msg = f"{source.model} is an encoder-decoder of type {kind}, which is not known; {known()}"
         raise ModelFileError(msg)
     return config

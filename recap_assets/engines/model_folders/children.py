@@ -1,0 +1,60 @@
+"""Work on a model's files in a process that can be ended: with bounds of time and memory."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from recap_assets.untrusted.errors import UntrustedError
+
+SECONDS = 30.0
+MEMORY_BYTES = 2**30
+"""Beside what the libraries themselves take."""
+
+MAX_ANSWER_BYTES = 16 * 2**20
+_START_SECONDS = 120.0
+"""For Python and the libraries to start, on a machine that is busy."""
+
+
+def run_child(
+    module: str, task: Mapping[str, Any], seconds: float = SECONDS, memory: int = MEMORY_BYTES
+) -> Any:  # noqa: ANN401 - JSON
+    """What `module.run(task)` answers, in a process of its own.
+
+    Args:
+        module: A module of this package whose `run` takes and gives JSON values.
+        task: Its argument.
+        seconds: Until it is ended, from when its libraries are there.
+        memory: Bytes that it may take beside its libraries.
+
+    Raises:
+        UntrustedError: It took too long or too much, died, or raised; in words.
+    """
+    command = [sys.executable, "-I", "-c", _START, json.dumps(sys.path), module]
+    given = json.dumps({"task": task, "memory": memory, "seconds": seconds}).encode()
+    late = f"it was not done in {seconds:g} seconds"
+    try:
+        # The child ends itself in time; this is for a system where it cannot.
+        done = subprocess.run(  # noqa: S603 - our own words, no shell
+            command, input=given, capture_output=True, timeout=seconds + _START_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise UntrustedError(late) from error
+    if done.returncode == -getattr(signal, "SIGALRM", 0):
+        raise UntrustedError(late)
+    try:
+        answer = json.loads(done.stdout.rpartition(b"\n")[2][:MAX_ANSWER_BYTES])
+    except ValueError as error:
+        msg = f"the process that tried it died (exit status {done.returncode})"
+        raise UntrustedError(msg) from error
+    if "refused" in answer:
+        raise UntrustedError(str(answer["refused"]))
+    return answer["answer"]
+
+
+_START = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from recap_assets.engines.model_folders.child_main import main; main(sys.argv[2])"
+)

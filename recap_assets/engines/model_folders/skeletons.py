@@ -1,0 +1,51 @@
+"""How large a model would be, found without any memory for it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from recap_assets.engines.errors import ModelFolderError
+from recap_assets.engines.model_folders.weights import Weights
+
+MAX_BUFFERS = 1 << 28
+"""Numbers that a model keeps beside its weights: masks, tables of positions."""
+
+SLACK = 1 << 20
+"""Weights that a config may have and the file not: refused by name later, if at all."""
+
+PACKED = 8
+"""Weights in one number of a quantized file, at the most."""
+
+TIED = 2
+"""A matrix that is used twice may lie in the file once."""
+
+
+def check_skeleton(
+    config: Path, build: Callable[[], nn.Module], weights: Weights, *, is_packed: bool = False
+) -> None:
+    """Build the model without memory (torch's meta device) and compare it with its weights.
+
+    Args:
+        config: The config's path, for the error.
+        build: Makes the model.
+        weights: What lies on disk.
+        is_packed: Whether the weights on disk hold several in one number.
+
+    Raises:
+        ModelFolderError: It has more weights than lie on disk, or keeps more beside them than
+            `MAX_BUFFERS`.
+    """
+    with torch.device("meta"):
+        model = build()
+    n_weights = sum(weight.numel() for weight in model.parameters())
+    n_kept = sum(buffer.numel() for buffer in model.buffers())
+    on_disk = weights.n_elements * (PACKED if is_packed else TIED)
+    if n_weights > on_disk + SLACK or n_kept > weights.n_elements + MAX_BUFFERS:
+        msg = (
+            f"{config}: it claims a model of {n_weights:,} weights (and {n_kept:,} numbers beside "
+            f"them), and {weights.n_elements:,} lie in its files. Config and weights are not of "
+            "one model: download both again"
+        )
+        raise ModelFolderError(msg)

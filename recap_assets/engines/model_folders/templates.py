@@ -1,0 +1,49 @@
+"""Chat templates, which are programs: rendered once, in a process that can be ended."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from recap_assets.engines.errors import ModelFileError
+from recap_assets.engines.model_folders.children import run_child
+from recap_assets.untrusted.errors import UntrustedError
+
+SECONDS = 5.0
+"""A template takes milliseconds."""
+MEMORY_BYTES = 256 * 2**20
+MAX_PROMPT_CHARACTERS = 1 << 20
+
+
+def render_template(
+    model: str, template: str, messages: Sequence[Mapping[str, Any]], options: Mapping[str, Any]
+) -> str:
+    """The prompt that a template makes of messages.
+
+    Args:
+        model: What the experiment calls the model, for the error.
+        template: Jinja, as the model brings it.
+        messages: Of a conversation, in JSON values.
+        options: What else the template is told.
+
+    Raises:
+        ModelFileError: It loops, fills memory, is no template, or reaches for what it may not.
+    """
+    task = {"template": template, "messages": messages, "options": options}
+    try:
+        return run_child(f"{__package__}.template_child", task, SECONDS, MEMORY_BYTES)
+    except UntrustedError as error:
+        msg = (
+            f"{model}: its chat template cannot be rendered: {error}. A template has "
+            f"{SECONDS:g} seconds and {MEMORY_BYTES >> 20} MiB; take the repository of its makers"
+        )
+        raise ModelFileError(msg) from error
+
+
+def literal(prompt: str) -> str:
+    """A template that gives this text whatever it is told."""
+    quoted = "".join(c if c.isalnum() or c in " .,:;<>|_-/" else _escaped(c) for c in prompt)
+    return f'{{{{ "{quoted}" }}}}'
+
+
+def _escaped(character: str) -> str:
+    number = ord(character)
+    return f"\\u{number:04x}" if number < 1 << 16 else f"\\U{number:08x}"
