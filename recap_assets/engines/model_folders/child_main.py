@@ -38,7 +38,7 @@ def _bound_memory(n_bytes: int) -> None:
 
 
 def _bound_time(seconds: float) -> None:
-    """The system ends the process, whatever it is doing."""
+    """The system ends the process, whatever it is doing, after so much of a processor's time."""
     if hasattr(signal, "setitimer"):
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.setitimer(signal.ITIMER_REAL, seconds)
+        signal.signal(signal.SIGPROF, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_PROF, seconds)

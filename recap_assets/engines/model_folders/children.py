@@ -15,7 +15,7 @@ MEMORY_BYTES = 2**30
 
 MAX_ANSWER_BYTES = 16 * 2**20
 _START_SECONDS = 120.0
-"""For Python and the libraries to start, on a machine that is busy."""
+"""For Python and the libraries to start, on a machine that is busy: of the clock."""
 
 
 def run_child(
@@ -26,7 +26,7 @@ def run_child(
     Args:
         module: A module of this package whose `run` takes and gives JSON values.
         task: Its argument.
-        seconds: Until it is ended, from when its libraries are there.
+        seconds: Of a processor's time until it is ended, from when its libraries are there.
         memory: Bytes that it may take beside its libraries.
 
     Raises:
@@ -34,7 +34,7 @@ def run_child(
     """
     command = [sys.executable, "-I", "-c", _START, json.dumps(sys.path), module]
     given = json.dumps({"task": task, "memory": memory, "seconds": seconds}).encode()
-    late = f"it was not done in {seconds:g} seconds"
+    late = f"it was not done in {seconds:g} seconds of computing"
     try:
         # The child ends itself in time; this is for a system where it cannot.
         done = subprocess.run(  # noqa: S603 - our own words, no shell
@@ -42,7 +42,7 @@ def run_child(
         )
     except subprocess.TimeoutExpired as error:
         raise UntrustedError(late) from error
-    if done.returncode == -getattr(signal, "SIGALRM", 0):
+    if done.returncode == -getattr(signal, "SIGPROF", 0):
         raise UntrustedError(late)
     try:
         answer = json.loads(done.stdout.rpartition(b"\n")[2][:MAX_ANSWER_BYTES])

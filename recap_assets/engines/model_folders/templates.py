@@ -33,7 +33,8 @@ def render_template(
     except UntrustedError as error:
         msg = (
             f"{model}: its chat template cannot be rendered: {error}. A template has "
-            f"{SECONDS:g} seconds and {MEMORY_BYTES >> 20} MiB; take the repository of its makers"
+            f"{SECONDS:g} seconds of computing and {MEMORY_BYTES >> 20} MiB; take the repository "
+            "of its makers"
         )
         raise ModelFileError(msg) from error
 

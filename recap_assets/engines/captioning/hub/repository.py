@@ -10,6 +10,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 from recap_assets.engines.errors import ModelFileError
 from recap_assets.engines.model_folders.configs import read_config
 from recap_assets.engines.model_folders.hub_files import model_folder
+from recap_assets.engines.model_folders.staging import stage_config, staging
 from recap_assets.specs.sources import TransformersSource
 from recap_assets.untrusted.showing import one_line
 
@@ -74,6 +75,9 @@ def check_kind(source: TransformersSource, folder: Path) -> None:
     _refuse_code_of_its_own(source.model, kind, raw)
     if kind not in EXAMPLES and kind not in CHAT_TYPES:
         raise ModelFileError(f"{source.model} is a model of type {one_line(kind, 80)}; {known()}")
+    with staging(folder) as staged:
+        stage_config(folder, staged, 0)
+        library_config(source, staged)
 
 
 def library_config(source: TransformersSource, staged: Path) -> Any:  # noqa: ANN401 - the library's own type
