@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from recap_assets.cli import terminal
 from recap_assets.cli.amounts import in_time
@@ -70,7 +70,7 @@ def _agreed(console: Console, first: Plan) -> bool:
     removes = f", and remove {n_gone:,} that left the experiment" if n_gone else ""
     question = f"Build {len(first.to_build):,} partitions{removes}? [y/N] "
     try:
-        answer = console.input(escape(question))
+        answer = console.input(question, markup=False)
     except EOFError:
         console.print("no answer\nNothing was done: `--yes` goes on without asking.")
         return False
@@ -117,7 +117,7 @@ def _print_accounts(console: Console, session: Session) -> None:
 def print_failures(console: Console, failed: Mapping[str, str]) -> None:
     """Say what failed, and why."""
     for name, error in failed.items():
-        console.print(f"[red]failed[/] {escape(name)}: {escape(error)}", highlight=False)
+        console.print(Text.assemble(("failed", "red"), f" {name}: {error}"))
     console.print(f"{len(failed)} failed; the rest is kept. Mend the cause and run again.")
 
 
@@ -148,10 +148,10 @@ def show_progress(console: Console, build: Build) -> dict[str, str]:
 
 
 def _print_finished(console: Console, event: Finished, state: State, started: float) -> None:
-    mark = "[red]failed[/]" if event.error else "built"
+    mark = ("failed", "red") if event.error else "built"
     share = f"{100 * state.share:3.0f}% {_eta(state, started)}"
-    text = f"{mark} {escape(event.batch.name)} in {event.seconds:.1f} s"
-    console.print(f"{share}  {text}", highlight=False)
+    text = f" {event.batch.name} in {event.seconds:.1f} s"
+    console.print(Text.assemble(f"{share}  ", mark, text))
 
 
 def _eta(state: State, started: float) -> str:

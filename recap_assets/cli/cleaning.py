@@ -6,9 +6,10 @@ from datetime import timedelta
 
 import click
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
+from recap_assets.cli import terminal
 from recap_assets.defs.session import Session
 from recap_assets.specs.tables import TABLES
 from recap_assets.stages.cleaning import (
@@ -47,7 +48,7 @@ class Ages:
 
 def run_gc(session: Session, ages: Ages, *, ask: bool, dry_run: bool) -> int:
     """Show what would go and, once that is agreed, remove it; 1 where a table was refused."""
-    console = Console()
+    console = terminal.console()
     workspace = session.setting.workspace
     pins = pinned_versions(workspace.receipts)
     keep_days = ages.keep_days
@@ -94,7 +95,7 @@ def _any(collected: Sequence[Collected], left: Sequence[Leftover]) -> bool:
 def _refused(console: Console, collected: Sequence[Collected]) -> int:
     refused = [one for one in collected if one.refused]
     for one in refused:
-        console.print(f"[red]left alone[/] {one.table}: {one.refused}", highlight=False)
+        console.print(Text.assemble(("left alone", "red"), f" {one.table}: {one.refused}"))
     return 1 if refused else 0
 
 
@@ -105,7 +106,7 @@ def _print_pins(console: Console, pins: Pins) -> None:
         for version, receipts in sorted(versions.items())
     ]
     for line in lines[:PINS_SHOWN]:
-        console.print(escape(line), highlight=False, soft_wrap=True)
+        console.print(line, highlight=False, soft_wrap=True)
     if len(lines) > PINS_SHOWN:
         console.print(f"pinned: {len(lines) - PINS_SHOWN} more versions")
     if not lines:

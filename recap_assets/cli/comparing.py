@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
+from recap_assets.cli import terminal
+from recap_assets.cli.output import echo
 from recap_assets.cli.terminal import plain
 from recap_assets.defs.session import Session
 from recap_assets.mixing.comparison import CHANGES, Change, ScoreTally
@@ -56,7 +57,7 @@ def print_difference(
         versions = mix_version(setting, before), mix_version(setting, after)
     except MixVersionError as error:
         raise click.ClickException(str(error)) from error
-    errors = Console(stderr=True)
+    errors = terminal.console(stderr=True)
     with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
         task = progress.add_task("comparing", total=None)
         advance: Callable[[int, int], None] = lambda done, all_: progress.update(  # noqa: E731
@@ -64,9 +65,9 @@ def print_difference(
         )
         found = compare_mixes(setting, *versions, n_samples=n_samples, advance=advance)
     if as_json:
-        click.echo(json.dumps(difference_as_json(found), indent=2))
+        echo(json.dumps(difference_as_json(found), indent=2))
         return
-    console = Console()
+    console = terminal.console()
     for part in _printed(found):
         console.print(part, highlight=False)
 

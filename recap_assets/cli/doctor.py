@@ -6,8 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import click
-
+from recap_assets.cli.output import echo
 from recap_assets.pool.manifest import PoolError, survey
 from recap_assets.specs.evaluation import DataCompTasks, WebDatasetTask
 from recap_assets.specs.experiment import Experiment
@@ -36,15 +35,15 @@ def run_doctor(path: Path, settings: tuple[str, ...]) -> int:
     try:
         experiment = load_experiment(path, settings)
     except ExperimentError as error:
-        click.echo(f"wrong  {error}")
+        echo(f"wrong  {error}")
         return 1
-    click.echo(f"ok     {path}: experiment {experiment.name!r} is well formed")
+    echo(f"ok     {path}: experiment {experiment.name!r} is well formed")
     n_wrong = 0
     for check in (_pool, _corpora, _evaluation_sets, _models, _lexicon, _sets, _storage, _tables):
         for good, text in check(experiment):
-            click.echo(f"{'ok    ' if good else 'wrong '} {text}")
+            echo(f"{'ok    ' if good else 'wrong '} {text}")
             n_wrong += not good
-    click.echo("Everything is in order." if not n_wrong else f"{n_wrong} found wrong.")
+    echo("Everything is in order." if not n_wrong else f"{n_wrong} found wrong.")
     return 1 if n_wrong else 0
 
 

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 
 import click
 import polars as pl
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from recap_assets.cli import terminal
+from recap_assets.cli.output import echo
 from recap_assets.cli.terminal import plain
 from recap_assets.defs.session import Session
 from recap_assets.mixing.explanation import EvaluatedClause, EvaluatedRule
@@ -47,9 +48,9 @@ def print_explanation(session: Session, uid: str, mix: str | None, *, as_json: b
     except (UidError, SubsetFileError) as error:
         raise click.ClickException(str(error)) from error
     if as_json:
-        click.echo(json.dumps(answer_as_json(answer), indent=2))
+        echo(json.dumps(answer_as_json(answer), indent=2))
         return
-    console = Console()
+    console = terminal.console()
     for part in _printed(answer):
         console.print(part, highlight=False)
 

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 import click
 from pydantic import ValidationError
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from recap_assets.cli import terminal
 from recap_assets.cli.amounts import in_bytes, in_time
+from recap_assets.cli.output import echo
 from recap_assets.defs.session import Session
 from recap_assets.exporting.cards import how_to_read
 from recap_assets.exporting.checksums import check_folder
@@ -77,7 +77,7 @@ def verify_folder(url: str) -> int:
 def print_arguments(url: str) -> None:
     """Print open_clip's arguments for an export."""
     try:
-        click.echo(shlex.join(read_shard_list(Folder(url)).open_clip_arguments()))
+        echo(shlex.join(read_shard_list(Folder(url)).open_clip_arguments()))
     except FolderError as error:
         raise click.ClickException(str(error)) from error
 
@@ -143,7 +143,7 @@ def _print_done(console: Console, export: Export, done: Exported, seconds: float
     )
     for reason, count in sorted(written.left_out.items()):
         console.print(f"left out {count:,}: {LEFT_OUT_REASONS[reason]}", highlight=False)
-    console.print(escape(how_to_read(export, str(done.folder))), highlight=False, soft_wrap=True)
+    console.print(how_to_read(export, str(done.folder)), highlight=False, soft_wrap=True)
     if export.to == "huggingface" and done.folder.is_local:
         folder = shlex.quote(str(done.folder))
         command = f"hf upload ORGANISATION/NAME {folder} --type dataset --exclude 'records/*'"

@@ -7,6 +7,7 @@ import click
 import polars as pl
 from rich.table import Table
 
+from recap_assets.cli.output import echo
 from recap_assets.cli.terminal import console, plain
 from recap_assets.defs.session import Session
 from recap_assets.specs.imports import ImportSource
@@ -55,7 +56,7 @@ def print_imports(session: Session, name: str | None, *, as_json: bool) -> None:
             (pl.col("source") == source) & pl.col("partition").is_in([OF_FILES, OF_POOL])
         )
         if as_json:
-            click.echo(json.dumps(_as_object(source, found)))
+            echo(json.dumps(_as_object(source, found)))
         else:
             console().print(_table(source, found))
 

@@ -5,17 +5,18 @@ from pathlib import Path
 
 import click
 
+from recap_assets.cli.output import echo
 from recap_assets.pool.downloading.tool import VARIABLE, default_environment, install
 
 
 def run_installation(into: Path | None) -> None:
     """Make the environment, and say where it is."""
     folder = (into or default_environment()).absolute()
-    click.echo(f"Installing img2dataset into {folder}: about a minute, 0.7 GB")
+    echo(f"Installing img2dataset into {folder}: about a minute, 0.7 GB")
     try:
         install(folder)
     except (subprocess.CalledProcessError, OSError) as error:
         raise click.ClickException(f"{folder} was not made: {error}") from error
-    click.echo("Done.")
+    echo("Done.")
     if folder != default_environment():
-        click.echo(f"Say where it is: export {VARIABLE}={folder / 'bin' / 'img2dataset'}")
+        echo(f"Say where it is: export {VARIABLE}={folder / 'bin' / 'img2dataset'}")

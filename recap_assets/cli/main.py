@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from recap_assets.cli.export_command import export
+from recap_assets.cli.output import echo, prepare, show
 from recap_assets.specs.loading import OWN, default_experiment
 from recap_assets.untrusted.errors import RecapError
 
@@ -223,13 +224,13 @@ def init(path: Path, stdout: bool) -> None:  # noqa: FBT001 - click's flags
     from recap_assets.cli.starting_file import starting_file
 
     if stdout:
-        click.echo(starting_file(), nl=False)
+        echo(starting_file(), nl=False)
         return
     if path.exists():
         msg = f"{path} exists; name another file"
         raise click.ClickException(msg)
     path.write_text(starting_file(), encoding="utf-8")
-    click.echo(f"Wrote {path}. Check it with `recap --experiment {path} doctor`.")
+    echo(f"Wrote {path}. Check it with `recap --experiment {path} doctor`.")
 
 
 @recap.command()
@@ -292,7 +293,7 @@ def schema() -> None:
     """Print the JSON schema of an experiment file, for editors."""
     from recap_assets.specs.experiment import Experiment
 
-    click.echo(json.dumps(Experiment.model_json_schema(), indent=2))
+    echo(json.dumps(Experiment.model_json_schema(), indent=2))
 
 
 @recap.command()
@@ -300,7 +301,7 @@ def tables() -> None:
     """Print every table and column, in markdown."""
     from recap_assets.specs.tables import described
 
-    click.echo(described())
+    echo(described())
 
 
 @recap.command()
@@ -450,16 +451,17 @@ recap.add_command(export)
 
 def main() -> None:
     """Run the command line; what a user can mend is said in words, without a traceback."""
+    prepare()
     try:
         recap(standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        show(error)
         sys.exit(error.exit_code)
     except click.Abort:
-        click.echo("Stopped. What was finished is kept; run again to go on.", err=True)
+        echo("Stopped. What was finished is kept; run again to go on.", err=True)
         sys.exit(130)
     except RecapError as error:
-        click.echo(f"Error: {error}", err=True)
+        echo(f"Error: {error}", err=True)
         sys.exit(2)
 
 

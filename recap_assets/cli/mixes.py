@@ -4,9 +4,10 @@ import json
 
 import click
 import polars as pl
-from rich.console import Console
 from rich.table import Table
 
+from recap_assets.cli import terminal
+from recap_assets.cli.output import echo
 from recap_assets.cli.tracing import copy_receipts
 from recap_assets.defs.session import Session
 from recap_assets.orchestration.planner import plan
@@ -27,9 +28,9 @@ def print_trial(session: Session, *, as_json: bool) -> None:
     diversity = unique_trigrams_of_trial(session.setting)
     rows = trial(session.setting).join(diversity, on="mix", how="left")
     if as_json:
-        click.echo(json.dumps(rows.to_dicts(), indent=2))
+        echo(json.dumps(rows.to_dicts(), indent=2))
         return
-    console = Console()
+    console = terminal.console()
     console.print(_table(rows))
     console.print(_overlap(rows))
     sources = tables.read(DIVERSITY_SUMMARY)
@@ -47,7 +48,7 @@ def _warn_of_sets(session: Session) -> None:
     if stale:
         wanted = " ".join(f"-s {asset}" for asset in stale)
         msg = f"Counted with sets as they were built last; out of date: `recap build {wanted}`"
-        click.echo(msg, err=True)
+        echo(msg, err=True)
 
 
 def _table(rows: pl.DataFrame) -> Table:

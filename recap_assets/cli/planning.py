@@ -4,11 +4,12 @@ import json
 from collections.abc import Sequence
 
 import click
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from recap_assets.cli.amounts import in_bytes, in_time
-from recap_assets.cli.terminal import console
+from recap_assets.cli.output import echo
+from recap_assets.cli.terminal import console, plain
 from recap_assets.defs.session import Session
 from recap_assets.orchestration.estimates import Cost, Estimates
 from recap_assets.orchestration.graph import Graph
@@ -35,13 +36,13 @@ def print_plan(
         current = current.only(graph.ancestors(select_assets(graph, select)))
     estimates = Estimates(graph, records)
     if why_of is not None:
-        click.echo("\n".join(_why(graph, current, why_of)))
+        echo("\n".join(_why(graph, current, why_of)))
     elif as_json:
-        click.echo(json.dumps([_row(entry, estimates) for entry in current.entries], indent=2))
+        echo(json.dumps([_row(entry, estimates) for entry in current.entries], indent=2))
     elif current:
         console().print(plan_table(current, session, estimates))
     else:
-        click.echo(f"{session.setting.experiment.name}: everything is up to date.")
+        echo(f"{session.setting.experiment.name}: everything is up to date.")
 
 
 def _why(graph: Graph, current: Plan, name: str) -> list[str]:
@@ -108,7 +109,7 @@ def _named(session: Session) -> str:
     name = session.setting.experiment.name
     if session.path == DEMO:
         return f"{name} (the shipped demo; -e names another file)"
-    return f"{name} ({escape(one_line(str(session.path)))})"
+    return f"{name} ({one_line(str(session.path))})"
 
 
 def _in_words(cost: Cost) -> str:
@@ -148,7 +149,7 @@ def _add(
     guess = "~" if cost.is_guess else ""
     size = in_bytes(cost.n_bytes) if cost.n_bytes else ""
     time = f"{guess}{in_time(cost.seconds)}"
-    table.add_row(escape(name), f"{len(entries):,}", time, size, escape(reason))
+    table.add_row(plain(name), f"{len(entries):,}", time, size, Text(reason))
 
 
 def _add_removals(table: Table, current: Plan) -> None:
@@ -160,6 +161,5 @@ def _add_removals(table: Table, current: Plan) -> None:
         reasons.append(one.reason)
     for asset, (partitions, reasons) in parts.items():
         why = "; ".join(dict.fromkeys(reasons))
-        table.add_row(
-            f"[red]remove[/] {escape(asset)}", f"{len(partitions):,}", "", "", escape(why)
-        )
+        what = Text.assemble(("remove", "red"), f" {asset}")
+        table.add_row(what, f"{len(partitions):,}", "", "", Text(why))

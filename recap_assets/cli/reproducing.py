@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from recap_assets.cli import terminal
 from recap_assets.cli.building import print_failures, show_progress
 from recap_assets.cli.tracing import copy_receipts
 from recap_assets.defs.building import Build
@@ -45,7 +46,7 @@ def run_reproduction(session: Session, words: str, into: Path | None, jobs: int)
     pinned, asset = _receipt(session, words)
     workspace = session.setting.workspace
     folder = (into or workspace.root / "reproduced" / pinned.name).absolute()
-    console = Console(highlight=False)
+    console = terminal.console()
     if reached := reached_outside(pinned):
         lines = "\n  ".join(printable(line) for line in reached)
         console.print(Text(f"The receipt reads or asks beyond {folder}:\n  {lines}"))

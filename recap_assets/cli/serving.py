@@ -8,8 +8,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-import click
-
+from recap_assets.cli.output import echo
 from recap_assets.defs.session import Session
 from recap_assets.untrusted.errors import RecapError
 
@@ -36,7 +35,7 @@ def serve(session: Session, host: str, port: int, names: Sequence[str] = ()) -> 
     check_port(host, port)
     session.open_instance().dispose()
     if not _is_loopback(host):
-        click.echo(
+        echo(
             f"Warning: Dagster's server has no login, and {host} can be reached by others: put "
             "something that asks who they are in front of it (docs/security.md).",
             err=True,
@@ -47,7 +46,7 @@ def serve(session: Session, host: str, port: int, names: Sequence[str] = ()) -> 
         try:
             return _watch(processes, host, port)
         except KeyboardInterrupt:
-            click.echo("Stopping ...")
+            echo("Stopping ...")
             return 0
 
 
@@ -97,10 +96,10 @@ def _watch(processes: Sequence[subprocess.Popen[bytes]], host: str, port: int) -
     told = False
     while all(process.poll() is None for process in processes):
         if not told and _answers(url):
-            click.echo(f"Dagster's UI of this experiment: {url} (Ctrl-C ends it)")
+            echo(f"Dagster's UI of this experiment: {url} (Ctrl-C ends it)")
             told = True
         time.sleep(LOOK_SECONDS)
-    click.echo("Error: the web server or the daemon ended; what it said is above.", err=True)
+    echo("Error: the web server or the daemon ended; what it said is above.", err=True)
     return 1
 
 

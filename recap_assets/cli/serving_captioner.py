@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import click
 import httpx2
 
+from recap_assets.cli.output import echo
 from recap_assets.engines.captioning.server_client import is_local, key_of
 from recap_assets.specs.loading import load_experiment
 from recap_assets.specs.servers import OpenAISource
@@ -123,7 +124,7 @@ def run_server(wanted: Wanted, vllm: str) -> int:
     if executable is None:
         raise click.ClickException(_INSTALL.format(vllm=vllm))
     command = command_of(wanted, executable)
-    click.echo(f"Starting: {' '.join(command)}")
+    echo(f"Starting: {' '.join(command)}")
     environment = _environment(wanted.source)
     with _interrupted_by_signals():
         process = subprocess.Popen(command, env=environment)  # noqa: S603 - the user's words
@@ -132,7 +133,7 @@ def run_server(wanted: Wanted, vllm: str) -> int:
                 _tell(wanted)
             return process.wait()
         except KeyboardInterrupt:
-            click.echo("Stopping.")
+            echo("Stopping.")
             return 0
         finally:
             _stop(process)
@@ -166,7 +167,7 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", wanted: Wanted) -> boo
     if process.poll() is None:
         msg = f"the server is not ready after {READY_SECONDS / 60:,.0f} minutes; see what it says"
         raise click.ClickException(msg)
-    click.echo(f"The server ended with status {process.returncode} before it was ready.", err=True)
+    echo(f"The server ended with status {process.returncode} before it was ready.", err=True)
     return False
 
 
@@ -181,7 +182,7 @@ def _is_healthy(url: str) -> bool:
 def _tell(wanted: Wanted) -> None:
     host, port = wanted.address
     ours = f"base_url: http://{LOOPBACK if host == '0.0.0.0' else host}:{port}/v1"  # noqa: S104
-    click.echo(
+    echo(
         f"Ready. The source in the experiment file:\n"
         f"  kind: openai\n  model: {wanted.source.model}\n  {ours}\n"
         "Then, in another terminal: recap doctor, recap build. Ctrl-C here stops the server."

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-import click
 from rich.table import Table
 
+from recap_assets.cli.output import echo
 from recap_assets.cli.terminal import console
 from recap_assets.defs.session import Session
 from recap_assets.orchestration.planner import plan
@@ -31,13 +31,13 @@ def print_status(session: Session, *, as_json: bool) -> None:
     spent = {f"synthetic_captions/{one.source}": one for one in spending(session.setting)}
     if as_json:
         told = {asset: asdict(one) for asset, one in spent.items() if one.captions}
-        click.echo(json.dumps([row | told.get(str(row["asset"]), {}) for row in rows], indent=2))
+        echo(json.dumps([row | told.get(str(row["asset"]), {}) for row in rows], indent=2))
         return
     console().print(_status_table(rows))
     for asset, one in spent.items():
         if one.captions:
             cost = "" if one.cost is None else f", {one.cost:,.2f} at the prices of the file"
-            click.echo(
+            echo(
                 f"{asset}: {one.prompt_tokens:,} tokens asked, {one.completion_tokens:,} "
                 f"answered{cost}"
             )

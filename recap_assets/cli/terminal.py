@@ -1,16 +1,43 @@
-"""The terminal: its width, and that what a stranger wrote stays text there."""
+"""Tables and trees on the terminal: no secret goes there, and what a stranger wrote stays text."""
 
-from rich.console import Console
+from collections.abc import Iterable
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.text import Text
+
+from recap_assets.untrusted.secrets import redacted
+from recap_assets.untrusted.showing import one_line, safe_text
 
 WIDTH = 100
 """Columns of what is written to a file or a pipe."""
 
 
-def console() -> Console:
+class SafeConsole(Console):
+    """A console that reads no markup and writes neither secrets nor others' commands."""
+
+    def __init__(self, *, stderr: bool = False, width: int | None = None) -> None:
+        super().__init__(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
+
+    def print(self, *objects: object, **options: object) -> None:
+        """Print as rich does; secrets are cut out before lines are broken."""
+        super().print(*map(_without_secrets, objects), **options)  # type: ignore[arg-type]
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """The pieces of a renderable; those that are text, and not rich's own commands, clean."""
+        for segment in super().render(renderable, options):
+            if segment.control or not segment.text.strip(" \n"):
+                yield segment
+            else:
+                yield Segment(safe_text(segment.text), segment.style)
+
+
+def console(*, stderr: bool = False) -> Console:
     """The terminal as wide as it is; anything else as wide as a page."""
-    found = Console()
-    return found if found.is_terminal else Console(width=WIDTH)
+    found = SafeConsole(stderr=stderr)
+    return found if found.is_terminal else SafeConsole(stderr=stderr, width=WIDTH)
 
 
 def plain(words: str, style: str = "") -> Text:
@@ -19,12 +46,12 @@ def plain(words: str, style: str = "") -> Text:
     Markup is not read. Control characters, such as those that begin an escape sequence or turn the
     direction of writing, are shown by their code.
     """
-    return Text(" ".join("".join(map(_shown, words)).split()), style=style)
+    return Text(one_line(words, limit=len(words)), style=style)
 
 
-def _shown(character: str) -> str:
-    if character.isprintable():
-        return character
-    if character.isspace():
-        return " "
-    return character.encode("unicode_escape").decode()
+def _without_secrets(part: object) -> object:
+    if isinstance(part, str):
+        return redacted(part)
+    if isinstance(part, Text) and (shown := redacted(part.plain)) != part.plain:
+        return Text(shown, style=part.style)
+    return part

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import click
-from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
+from recap_assets.cli import terminal
+from recap_assets.cli.output import echo
 from recap_assets.defs.lineage import copy_missing_events
 from recap_assets.defs.records import DagsterRecords
 from recap_assets.defs.session import Session
@@ -122,11 +123,11 @@ def print_lineage(
             n_events = emit(origin, session.graph, session.setting.workspace)
         except ExtraMissingError as error:
             raise click.ClickException(str(error)) from error
-        click.echo(f"Sent {n_events} OpenLineage events.", err=True)
+        echo(f"Sent {n_events} OpenLineage events.", err=True)
     elif as_json:
-        click.echo(json.dumps({**origin.as_json(), "pool": [_pool_json(p) for p in shards]}))
+        echo(json.dumps({**origin.as_json(), "pool": [_pool_json(p) for p in shards]}))
     else:
-        console = Console(highlight=False)
+        console = terminal.console()
         console.print(tree_of(origin, shards), width=min(console.width, WIDEST))
 
 
@@ -217,8 +218,8 @@ def pin_asset(session: Session, asset: str, name: str) -> None:
         path = pin(session.setting, origin, name)
     except ReceiptError as error:
         raise click.ClickException(str(error)) from error
-    click.echo(f"Pinned {asset} as {name}: version {origin.root.version}, {path}")
-    click.echo(f"`recap reproduce {asset}@{name}` builds it again, `recap verify` checks it.")
+    echo(f"Pinned {asset} as {name}: version {origin.root.version}, {path}")
+    echo(f"`recap reproduce {asset}@{name}` builds it again, `recap verify` checks it.")
 
 
 def _refuse_out_of_date(session: Session, asset: str) -> None:

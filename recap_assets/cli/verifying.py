@@ -5,11 +5,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import lru_cache
 
-import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from recap_assets.cli import terminal
+from recap_assets.cli.output import echo
 from recap_assets.cli.tracing import Target, copy_receipts
 from recap_assets.defs.session import Session
 from recap_assets.orchestration.graph import Graph, Node
@@ -34,10 +35,10 @@ def run_verification(session: Session, words: str, *, as_json: bool) -> int:
     def newest(asset: str) -> Mapping[str, str]:
         return dict(present.of(asset).select("partition", "data_version").iter_rows())
 
-    console = Console(highlight=False)
+    console = terminal.console()
     found = verify(origin, _nodes(session, target), newest, present=target.pinned is None)
     if as_json:
-        click.echo(json.dumps(_as_json(words, found), indent=2))
+        echo(json.dumps(_as_json(words, found), indent=2))
     else:
         _print(console, words, found)
     return 1 if found.differences else 0
