@@ -19,9 +19,9 @@ Image = NDArray[np.uint8]
 """Decoded RGB, shape (height, width, 3), any size."""
 
 
-CaptionStatus = Literal["ok", "truncated", "empty", "refused", "error"]
+CaptionStatus = Literal["ok", "truncated", "empty", "refused", "degenerate", "error"]
 """truncated: `max_tokens` ended it, and it is used. refused: the model declined to describe the
-image. error: no caption came back."""
+image. degenerate: words came that describe nothing, such as a loop. error: no caption came back."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Caption:
         log_probability: Sum over its tokens under the model (temperature 1), natural log; None
             where the model does not tell.
         n_tokens: Tokens written, without the end mark; None where nobody counted.
-        reason: Why it is refused or an error: one of a few words, for counting.
+        reason: Why it is set aside: one of a few words, for counting.
         n_prompt_tokens: Tokens of the request, as a server counted them.
         seconds: What its request took; None where it was computed in a batch.
     """
@@ -46,15 +46,6 @@ class Caption:
     reason: str | None = None
     n_prompt_tokens: int | None = None
     seconds: float | None = None
-
-    @classmethod
-    def decoded(
-        cls, text: str, log_probability: float, n_tokens: int, *, truncated: bool
-    ) -> "Caption":
-        """What a model wrote token by token."""
-        text = text.strip()
-        status: CaptionStatus = "truncated" if truncated else "ok"
-        return cls(text, status if text else "empty", log_probability, n_tokens)
 
 
 class Captioner(Protocol):

@@ -13,6 +13,7 @@ STATUS_REJECTED = "rejected"
 STATUS_TRUNCATED = "truncated"
 STATUS_EMPTY = "empty"
 STATUS_REFUSED = "refused"
+STATUS_DEGENERATE = "degenerate"
 STATUS_ERROR = "error"
 
 USABLE = (STATUS_OK, STATUS_TRUNCATED)
@@ -161,8 +162,8 @@ SYNTHETIC_CAPTIONS = Table(
         ),
         "status": Column(
             pl.String,
-            "`ok`; `truncated` (max_tokens ended it; used like ok); `empty`, `refused` or `error`, "
-            "which are set aside.",
+            "`ok`; `truncated` (max_tokens ended it; used like ok); `empty`, `refused`, "
+            "`degenerate` (a loop, no words) or `error`, which are set aside.",
         ),
         "reject_reason": _REASON,
         "seconds": Column(

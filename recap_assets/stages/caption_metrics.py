@@ -32,7 +32,7 @@ from recap_assets.stages.loaded import loaded_captioner, loaded_scorer, released
 from recap_assets.stages.setting import Setting
 from recap_assets.stages.stored import StoredRows
 
-VERSION = 1
+VERSION = 2
 STAGE = "evaluation"
 SECONDS = 10.0
 IMAGES_AT_ONCE = 64

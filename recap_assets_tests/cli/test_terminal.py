@@ -51,7 +51,7 @@ def _coloured(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_coloured")
 def test_whatever_is_printed_holds_no_command_and_no_markup(capsys: Capture) -> None:
-    table = Table(title=HOSTILE)
+    table = Table(title=HOSTILE, min_width=90)
     table.add_column(HOSTILE)
     table.add_row(HOSTILE)
     tree = Tree(Text(HOSTILE))

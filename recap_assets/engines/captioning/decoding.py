@@ -7,13 +7,14 @@ import torch
 from torch import Tensor
 
 from recap_assets.engines.captioning.beams import search_beams
+from recap_assets.engines.captioning.caption_texts import caption_within, damage_of
 from recap_assets.engines.captioning.guidance import Steps, steps_of
 from recap_assets.engines.captioning.model import CaptionModel, S, State
 from recap_assets.engines.captioning.sampling import TokenSampler
 from recap_assets.engines.captioning.writing import Written, write_rows
 from recap_assets.engines.devices import padded_count
 from recap_assets.engines.errors import ModelFileError
-from recap_assets.engines.protocols import Caption, Image
+from recap_assets.engines.protocols import Caption, CaptionStatus, Image
 from recap_assets.specs.decoding import Decoding
 
 __all__ = ["CaptionModel", "CaptionWriter", "SamplingCaptioner", "State"]
@@ -78,12 +79,13 @@ class CaptionWriter(Generic[S]):
 
     def _caption(self, written: Written) -> Caption:
         n = len(written.tokens)
-        return Caption.decoded(
-            self.model.text(written.tokens),
-            written.log_probability,
-            n,
-            truncated=n == self.decoding.max_tokens,
-        )
+        is_cut = n == self.decoding.max_tokens
+        text = caption_within(self.model.text(written.tokens))
+        reason = damage_of(text, is_cut=is_cut)
+        status: CaptionStatus = "truncated" if is_cut else "ok"
+        if not text or reason:
+            status = "degenerate" if reason else "empty"
+        return Caption(text, status, written.log_probability, n, reason)
 
     def _different(self, beams: Sequence[Written]) -> list[Caption]:
         """The best beams that read differently: groups may end with the same caption."""

@@ -8,6 +8,8 @@ butter, a tub of spread" are captions, and so is one with a refusal's words furt
 
 import re
 
+from recap_assets.engines.captioning.refusal_words import DECLINES, SEES_NOTHING
+
 DECLINED = "declined"
 """The model would not, or said that it could not."""
 
@@ -18,7 +20,7 @@ _BEGINNING = 200
 """Characters that are read."""
 
 _APOSTROPHES = str.maketrans({"\u2019": "'", "\u2018": "'", "\u02bc": "'", "`": "'"})
-_DECORATION = " \t\r\n\"'*_#>-\u201c\u201d"
+_DECORATION = " \t\r\n\"'*_#>-\u201c\u201d¡¿「『(\uff08"
 
 _CANNOT = (
     r"(?:can't|cannot|can not|can ?no longer|could not|couldn't|won't|will not|must decline"
@@ -43,6 +45,7 @@ _DECLINES = re.compile(
     rf"{_PREFACE}(?:as an ai\b[^.]{{0,60}}?,? *)?(?:but )?i ?{_CANNOT}\b[^.]{{0,40}}?\b{_TASK}\b"
     rf"|{_PREFACE}unable to {_TASK}\b"
     r"|as an ai (?:language model|model|assistant)\b"
+    rf"|{'|'.join(DECLINES)}"
 )
 _SEES_NOTHING = re.compile(
     rf"{_PREFACE}(?:but )?(?:"
@@ -52,7 +55,8 @@ _SEES_NOTHING = re.compile(
     r"(?:image|picture|photo) (?:was |is |has been |appears to be )?"
     r"(?:provided|attached|uploaded|given|included|shared|found)\b"
     r"|please (?:provide|upload|attach|share|send)(?: me)? (?:an?|the|your) "
-    r"(?:image|picture|photo)\b)"
+    r"(?:image|picture|photo)\b"
+    rf"|{'|'.join(SEES_NOTHING)})"
 )
 
 
@@ -63,8 +67,8 @@ def refusal_of(text: str) -> str | None:
         text: A chat model's reply, as decoded.
 
     Returns:
-        `declined`, `no_image_seen` or None. The rule knows English only; what it cannot tell is
-        taken as a caption, and scoring judges it.
+        `declined`, `no_image_seen` or None. The rule knows English and some twenty languages more;
+        what it cannot tell is taken as a caption, and scoring judges it.
     """
     beginning = text[: 2 * _BEGINNING].translate(_APOSTROPHES).lower().lstrip(_DECORATION)
     beginning = " ".join(beginning[:_BEGINNING].split())

@@ -1,7 +1,6 @@
 """What a captioning server answers, read without trust: a caption, or the reason why it is none."""
 
-import re
-
+from recap_assets.engines.captioning.caption_texts import caption_within, damage_of, thinks
 from recap_assets.engines.captioning.refusals import DECLINED, refusal_of
 from recap_assets.engines.protocols import Caption, CaptionStatus
 from recap_assets.untrusted.errors import UntrustedError
@@ -15,8 +14,6 @@ _MOST_TOKENS = 32_767
 _MOST_PROMPT_TOKENS = 2**31 - 1
 """What the columns of the captions' table hold."""
 
-_THOUGHT = re.compile(r"\s*<think>.*?(?:</think>|\Z)", re.DOTALL)
-
 Json = dict[str, object]
 
 
@@ -28,7 +25,8 @@ def caption_of(body: bytes, seconds: float) -> Caption:
         seconds: What the request took.
 
     Returns:
-        ok or truncated; else what is set aside: empty, refused, or an error. The reasons of an
+        ok or truncated; else what is set aside: empty, refused, degenerate, or an error. The text
+        is what the model said aloud, without the marks that its server left in. The reasons of an
         error are `reply_not_json`, `reply_malformed` (no choices or no message), `reply_not_text`
         (tool calls, audio) and `aborted` (by the server).
     """
@@ -76,18 +74,20 @@ def _judged(message: Json, finish: object) -> tuple[str, CaptionStatus, str | No
 def _judged_text(
     message: Json, said: str, *, is_cut: bool
 ) -> tuple[str, CaptionStatus, str | None]:
-    thinks_aloud = said.lstrip().startswith("<think>")
-    text = _clean(_THOUGHT.sub("", said, count=1) if thinks_aloud else said)
+    said = _clean(said)
+    text = caption_within(said)
     if not text:
         # vLLM calls it reasoning, SGLang and DeepSeek reasoning_content; others leave it in the
         # text.
-        has_thought = message.get("reasoning") or message.get("reasoning_content") or thinks_aloud
+        has_thought = message.get("reasoning") or message.get("reasoning_content") or thinks(said)
         return "", "empty", "only_thinking" if has_thought else None
     is_cut = is_cut or len(text) > MAX_CHARACTERS
     text = text[:MAX_CHARACTERS].rstrip()
     if reason := refusal_of(text):
         # The rule may err, so what it read is kept to be looked at.
         return text, "refused", reason
+    if reason := damage_of(text, is_cut=is_cut):
+        return text, "degenerate", reason
     return text, "truncated" if is_cut else "ok", None
 
 

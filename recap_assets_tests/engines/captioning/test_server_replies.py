@@ -76,6 +76,16 @@ def test_not_text(content: Any, more: dict[str, Any]) -> None:
         (said(None, refusal="I can't."), ("refused", "declined", "")),
         (said("a photo", "abort"), ("error", "aborted", "")),
         (said("a \ud83d photo\0"), ("ok", None, "a ? photo")),
+        (said("I look.\n</think>\n\na photo<|im_end|>"), ("ok", None, "a photo")),
+        (said("assistant\n\na photo</s>", "length"), ("truncated", None, "a photo")),
+        (said("I look.\n</think>"), ("empty", "only_thinking", "")),
+        (said("<|im_end|>"), ("empty", None, "")),
+        (said("!" * 60, "length"), ("degenerate", "no_words", "!" * 60)),
+        (said("<unk> <unk>"), ("degenerate", "unknown_tokens", "<unk> <unk>")),
+        (
+            said("抱歉，我无法描述这张图片。</s>"),
+            ("refused", "declined", "抱歉，我无法描述这张图片。"),
+        ),
     ],
 )
 def test_statuses(reply: Any, expected: tuple[str, str | None, str]) -> None:
@@ -83,7 +93,8 @@ def test_statuses(reply: Any, expected: tuple[str, str | None, str]) -> None:
 
 
 def test_a_caption_is_bounded() -> None:
-    status, _, text = read(said("words " * MAX_CHARACTERS))
+    words = " ".join(f"{n * n}" for n in range(MAX_CHARACTERS))
+    status, _, text = read(said(words))
     assert (status, len(text)) == ("truncated", MAX_CHARACTERS)
 
 
