@@ -117,16 +117,21 @@ class Automation(Spec):
     )
     timezone: TimeZone = Field(default="UTC", description="The time zone of the cron lines.")
     partitions_per_run: int = Field(
-        default=64, gt=0, description="The most partitions that one run of a backfill takes."
+        default=64,
+        gt=0,
+        le=100_000,
+        description="The most partitions that one run of a backfill takes.",
     )
     max_attempts: int = Field(
         default=3,
         gt=0,
+        le=1_000,
         description="How often the daemon launches one partition that keeps failing; an edit that "
         "changes it starts the count anew.",
     )
     interval_seconds: int = Field(
         default=60,
         gt=0,
+        le=31_536_000,
         description="Seconds between two looks at the pool and at what is out of date.",
     )

@@ -31,7 +31,7 @@ class Decoding(Spec):
     )
     temperature: float = Field(default=0.75, gt=0, le=10, description="Divides the logits.")
     top_k: int | None = Field(
-        default=50, gt=0, description="Tokens kept at each position; null keeps all."
+        default=50, gt=0, le=1_000_000, description="Tokens kept at each position; null keeps all."
     )
     top_p: float = Field(
         default=1.0,
@@ -41,8 +41,12 @@ class Decoding(Spec):
         description="Nucleus sampling (Holtzman et al. 2020): of the tokens kept, the fewest whose "
         "share of the probability reaches this; 1: all.",
     )
-    min_tokens: int = Field(default=5, ge=0, description="Shortest caption, in the model's tokens.")
-    max_tokens: int = Field(default=40, gt=0, description="Longest caption, in the model's tokens.")
+    min_tokens: int = Field(
+        default=5, ge=0, le=32_767, description="Shortest caption, in the model's tokens."
+    )
+    max_tokens: int = Field(
+        default=40, gt=0, le=32_767, description="Longest caption, in the model's tokens."
+    )
     beams: int = Field(
         default=1,
         gt=0,
@@ -54,6 +58,7 @@ class Decoding(Spec):
     beam_groups: int = Field(
         default=1,
         gt=0,
+        le=64,
         exclude_if=_is(1),
         description="Diverse beam search (Vijayakumar et al. 2016): groups of beams that choose "
         "one after the other, each turned away from the tokens of those before; divides beams.",
@@ -61,6 +66,7 @@ class Decoding(Spec):
     diversity_penalty: float = Field(
         default=0.0,
         ge=0,
+        le=1_000,
         exclude_if=_is(0),
         description="Taken off a token's log-probability (nats) for each beam of an earlier group "
         "that chose it at the same position (Hamming diversity).",
@@ -87,6 +93,7 @@ class Decoding(Spec):
     repetition_penalty: float = Field(
         default=1.0,
         ge=1,
+        le=1_000,
         exclude_if=_is(1),
         description="Divides the score of tokens that the caption has already, or multiplies a "
         "negative one (Keskar et al. 2019); of logits, in beams of log-probabilities. 1: off.",
@@ -94,6 +101,7 @@ class Decoding(Spec):
     no_repeat_ngram: int = Field(
         default=0,
         ge=0,
+        le=1_000,
         exclude_if=_is(0),
         description="No run of so many tokens comes twice in a caption; 0: off.",
     )

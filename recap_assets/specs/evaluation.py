@@ -17,7 +17,7 @@ class EmbeddedTask(Spec):
         "fine", "tail", "coarse", "colour", "texture", "scene", "count", "fine_among_many",
         "fine_shifted", "retrieval",
     ]  # fmt: skip
-    samples: int = Field(default=600, gt=0, description="Images of the set.")
+    samples: int = Field(default=600, gt=0, le=1_000_000, description="Images of the set.")
 
 
 class WebDatasetTask(Spec):
@@ -98,7 +98,7 @@ class Evaluation(Spec):
         "`datacomp` is given, DataComp's 38.",
     )
     batch_size: int = Field(
-        default=128, gt=0, description="Rows of one forward pass; changes no result."
+        default=128, gt=0, le=65_536, description="Rows of one forward pass; changes no result."
     )
     captions: CaptionMetrics | None = Field(
         default=None, description="Reference metrics of the captioners; by default none."

@@ -55,6 +55,7 @@ class Diversity(Spec):
     sample: int = Field(
         default=1_000,
         gt=0,
+        le=1_000_000,
         description="Captions of the equal-sized sample on which counts are exact.",
     )
     nouns: str = Field(
@@ -80,7 +81,7 @@ class Report(Spec):
         default=None, description="The task of image-text retrieval."
     )
     examples: int = Field(
-        default=12, ge=0, description="Sample images shown with all their captions."
+        default=12, ge=0, le=1_000, description="Sample images shown with all their captions."
     )
 
 

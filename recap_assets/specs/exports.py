@@ -49,7 +49,9 @@ class WebDatasetExport(_WithImages):
     """Tar shards as DataComp's resharder writes them, with the chosen text of each image."""
 
     to: Literal["webdataset"]
-    samples_per_shard: int = Field(default=10_000, gt=0, description="Most samples of one tar.")
+    samples_per_shard: int = Field(
+        default=10_000, gt=0, le=10_000_000, description="Most samples of one tar."
+    )
     shuffle: int | None = Field(
         default=None,
         description="Seed of the order within a pool partition; by default the pool's own order, "
@@ -79,9 +81,14 @@ class HuggingFaceExport(_WithImages):
     images: bool = Field(
         default=True, description="Embed the images; without them only their addresses."
     )
-    samples_per_shard: int = Field(default=5_000, gt=0, description="Most rows of one file.")
+    samples_per_shard: int = Field(
+        default=5_000, gt=0, le=10_000_000, description="Most rows of one file."
+    )
     rows_per_group: int = Field(
-        default=100, gt=0, description="Rows of one row group: what a reader must load at once."
+        default=100,
+        gt=0,
+        le=1_000_000,
+        description="Rows of one row group: what a reader must load at once.",
     )
     license: str | None = Field(
         default=None, description="The Hub's identifier of the licence, such as cc-by-4.0."
@@ -92,8 +99,12 @@ class TextToImageExport(_WithImages):
     """Image files beside metadata.jsonl, the `imagefolder` that diffusers' trainers read."""
 
     to: Literal["text_to_image"]
-    samples_per_shard: int = Field(default=5_000, gt=0, description="Most images of one folder.")
-    min_side: int = Field(default=1, gt=0, description="Smallest side that is accepted, in pixels.")
+    samples_per_shard: int = Field(
+        default=5_000, gt=0, le=10_000_000, description="Most images of one folder."
+    )
+    min_side: int = Field(
+        default=1, gt=0, le=65_536, description="Smallest side that is accepted, in pixels."
+    )
     max_aspect: float | None = Field(
         default=None, ge=1, description="Largest ratio of the longer to the shorter side."
     )

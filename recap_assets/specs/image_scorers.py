@@ -39,7 +39,7 @@ class ImageClassifier(Spec):
     label: str = Field(description="The label whose probability is the score, such as nsfw.")
     precision: Precision = "float32"
     batch_size: int = Field(
-        default=64, gt=0, description="Images of one forward pass; changes no score."
+        default=64, gt=0, le=65_536, description="Images of one forward pass; changes no score."
     )
     device: Device = Field(default="auto", description="auto: a GPU where there is one.")
 

@@ -33,7 +33,7 @@ class TopFraction(Spec):
 class TargetSize(Spec):
     """The best `best` samples by this source's score, with all ties of the last one."""
 
-    best: int = Field(gt=0, description="Samples to keep.")
+    best: int = Field(gt=0, le=10**15, description="Samples to keep.")
     of: Name | None = Field(
         default=None, description="The source whose score ranks; by default the used one."
     )
@@ -142,7 +142,7 @@ class Rule(Spec):
         "weight is split evenly among them. The condition looks at the best one.",
     )
     weight: float = Field(
-        default=1.0, gt=0, description="How often training draws the pair, relatively."
+        default=1.0, gt=0, le=1e9, description="How often training draws the pair, relatively."
     )
 
     @model_validator(mode="after")

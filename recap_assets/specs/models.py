@@ -12,18 +12,22 @@ class SmallTower(Spec):
 
     kind: Literal["small"] = "small"
     image_size: int = Field(
-        default=64, multiple_of=32, description="Side of the square input, in pixels."
+        default=64, multiple_of=32, le=2_048, description="Side of the square input, in pixels."
     )
-    image_stages: tuple[int, ...] = Field(
-        default=(32, 64, 128), description="Channels of each stage."
+    image_stages: tuple[Annotated[int, Field(le=4_096)], ...] = Field(
+        default=(32, 64, 128), max_length=8, description="Channels of each stage."
     )
-    text_width: int = Field(default=128, gt=0, description="Width of the text transformer.")
-    text_layers: int = Field(default=1, gt=0, description="Layers of the text transformer.")
-    context_length: int = Field(default=20, gt=2, description="Longest text, in tokens.")
+    text_width: int = Field(
+        default=128, gt=0, le=8_192, description="Width of the text transformer."
+    )
+    text_layers: int = Field(default=1, gt=0, le=128, description="Layers of the text transformer.")
+    context_length: int = Field(default=20, gt=2, le=4_096, description="Longest text, in tokens.")
     vocabulary: int = Field(
-        default=3_000, gt=300, description="Size of the BPE vocabulary, in tokens."
+        default=3_000, gt=300, le=1_000_000, description="Size of the BPE vocabulary, in tokens."
     )
-    embedding_dim: int = Field(default=128, gt=0, description="Width of the joint embedding.")
+    embedding_dim: int = Field(
+        default=128, gt=0, le=16_384, description="Width of the joint embedding."
+    )
 
 
 class OpenClipTower(Spec):
@@ -67,11 +71,12 @@ class TrainedClip(Spec):
     corpus: Name = Field(description="The corpus to learn from.")
     tower: Tower = SmallTower()
     optimizer: Optimizer = Optimizer()
-    samples_seen: int = Field(gt=0, description="Pairs seen in all.")
-    batch_size: int = Field(default=128, gt=1, description="Pairs of one step.")
+    samples_seen: int = Field(gt=0, le=10**12, description="Pairs seen in all.")
+    batch_size: int = Field(default=128, gt=1, le=65_536, description="Pairs of one step.")
     tag_loss: float = Field(
         default=0.0,
         ge=0,
+        le=1e6,
         description="Weight of the loss that predicts a caption's tokens from the image.",
     )
     seed: int = 0
@@ -84,10 +89,10 @@ class TrainedCaptioner(Spec):
     corpus: Name = Field(description="The corpus to learn from.")
     backbone: Name = Field(description="The model (kind: clip) whose image tower is used, frozen.")
     start_from: Name | None = Field(default=None, description="A captioner to fine-tune.")
-    samples_seen: int = Field(gt=0, description="Pairs seen in all.")
-    batch_size: int = Field(default=64, gt=1, description="Pairs of one step.")
-    layers: int = Field(default=2, gt=0, description="Decoder layers.")
-    width: int = Field(default=128, gt=0, description="Decoder width.")
+    samples_seen: int = Field(gt=0, le=10**12, description="Pairs seen in all.")
+    batch_size: int = Field(default=64, gt=1, le=65_536, description="Pairs of one step.")
+    layers: int = Field(default=2, gt=0, le=128, description="Decoder layers.")
+    width: int = Field(default=128, gt=0, le=8_192, description="Decoder width.")
     muon_rate: float = Field(
         default=0.02, gt=0, description="Muon's rate on the decoder's matrices."
     )

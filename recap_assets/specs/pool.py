@@ -6,27 +6,47 @@ from pydantic import Field, model_validator
 
 from recap_assets.specs.base import Spec
 
+MOST_DRAWN_SHARDS = 10_000
+"""Of an embedded pool: each is listed before anything is drawn."""
+
 
 class ImageLimits(Spec):
     """Bounds on one image. Pools are hostile: what exceeds them is set aside with a reason."""
 
-    max_bytes: int = Field(default=32 * 2**20, gt=0, description="Largest encoded image, in bytes.")
-    max_pixels: int = Field(
-        default=89_478_485, gt=0, description="Largest width x height, in pixels."
+    max_bytes: int = Field(
+        default=32 * 2**20, gt=0, le=2**30, description="Largest encoded image, in bytes."
     )
-    min_side: int = Field(default=1, gt=0, description="Smallest side that is accepted, in pixels.")
+    max_pixels: int = Field(
+        default=89_478_485, gt=0, le=2**30, description="Largest width x height, in pixels."
+    )
+    min_side: int = Field(
+        default=1, gt=0, le=65_536, description="Smallest side that is accepted, in pixels."
+    )
 
 
 class EmbeddedPool(Spec):
     """The embedded world: images that the program draws, with alt-text as noisy as the web's."""
 
     kind: Literal["embedded"]
-    samples: int = Field(default=6_000, gt=0, description="Image-text pairs to draw.")
-    samples_per_shard: int = Field(default=750, gt=0, description="Pairs in each tar shard.")
+    samples: int = Field(default=6_000, gt=0, le=1_000_000, description="Image-text pairs to draw.")
+    samples_per_shard: int = Field(
+        default=750, gt=0, le=10_000_000, description="Pairs in each tar shard."
+    )
     shards_per_partition: int = Field(
-        default=1, gt=0, description="Tar shards that form one partition."
+        default=1, gt=0, le=1_000_000, description="Tar shards that form one partition."
     )
     limits: ImageLimits = ImageLimits()
+
+    @model_validator(mode="after")
+    def _shards_can_be_planned(self) -> Self:
+        n_shards = -(-self.samples // self.samples_per_shard)
+        if n_shards > MOST_DRAWN_SHARDS:
+            msg = (
+                f"{n_shards:,} shards of samples_per_shard {self.samples_per_shard:,} would be "
+                f"planned, at most {MOST_DRAWN_SHARDS:,} are; raise samples_per_shard"
+            )
+            raise ValueError(msg)
+        return self
 
 
 class WebDatasetPool(Spec):
@@ -39,7 +59,7 @@ class WebDatasetPool(Spec):
         description="Folder with DataComp's metadata parquet (and npz) files, joined by uid.",
     )
     shards_per_partition: int = Field(
-        default=1, gt=0, description="Tar shards that form one partition."
+        default=1, gt=0, le=1_000_000, description="Tar shards that form one partition."
     )
     limits: ImageLimits = ImageLimits()
 
@@ -59,10 +79,10 @@ class FolderPool(Spec):
         description="Column with 32 hex digits; where absent the uid is made from the sha256.",
     )
     samples_per_shard: int = Field(
-        default=10_000, gt=0, description="Rows that form one virtual shard."
+        default=10_000, gt=0, le=10_000_000, description="Rows that form one virtual shard."
     )
     shards_per_partition: int = Field(
-        default=1, gt=0, description="Shards that form one partition."
+        default=1, gt=0, le=1_000_000, description="Shards that form one partition."
     )
     limits: ImageLimits = ImageLimits()
 
@@ -106,7 +126,7 @@ class UrlPool(Spec):
         "it; null blurs nothing.",
     )
     verify_hash: HashCheck | None = None
-    image_size: int = Field(default=512, gt=0, description="Pixels; see resize_mode.")
+    image_size: int = Field(default=512, gt=0, le=16_384, description="Pixels; see resize_mode.")
     resize_mode: Literal["no", "keep_ratio", "center_crop", "border", "keep_ratio_largest"] = Field(
         default="keep_ratio_largest",
         description="keep_ratio_largest: the longer side becomes image_size; keep_ratio: the "
@@ -118,7 +138,10 @@ class UrlPool(Spec):
         default=95, ge=0, le=100, description="JPEG or WebP quality; for png compression, 0 to 9."
     )
     min_image_size: int = Field(
-        default=0, ge=0, description="Smallest side as served, in pixels; 0 sets no bound."
+        default=0,
+        ge=0,
+        le=65_536,
+        description="Smallest side as served, in pixels; 0 sets no bound.",
     )
     max_aspect_ratio: float | None = Field(
         default=None, ge=1, description="Longest side over shortest, as served."
@@ -136,20 +159,32 @@ class UrlPool(Spec):
     attempt: int = Field(
         default=1,
         gt=0,
+        le=1_000_000,
         description="Raise it to try all failed URLs again; what succeeded is kept.",
     )
-    samples_per_shard: int = Field(default=10_000, gt=0, description="Rows of each new shard.")
+    samples_per_shard: int = Field(
+        default=10_000, gt=0, le=10_000_000, description="Rows of each new shard."
+    )
     shards_per_partition: int = Field(
-        default=1, gt=0, description="Tar shards that form one partition."
+        default=1, gt=0, le=1_000_000, description="Tar shards that form one partition."
     )
     processes: int | None = Field(
-        default=None, gt=0, description="img2dataset's processes; by default one a core."
+        default=None, gt=0, le=1_024, description="img2dataset's processes; by default one a core."
     )
-    threads: int = Field(default=128, gt=0, description="Requests at once in each process.")
-    retries: int = Field(default=2, ge=0, description="Further attempts at a URL that fails.")
-    timeout: float = Field(default=10, gt=0, description="Longest silence of a server, in seconds.")
+    threads: int = Field(
+        default=128, gt=0, le=4_096, description="Requests at once in each process."
+    )
+    retries: int = Field(
+        default=2, ge=0, le=100, description="Further attempts at a URL that fails."
+    )
+    timeout: float = Field(
+        default=10, gt=0, le=3_600, description="Longest silence of a server, in seconds."
+    )
     deadline: float = Field(
-        default=60, gt=0, description="Longest time of one request, in seconds, however it drips."
+        default=60,
+        gt=0,
+        le=86_400,
+        description="Longest time of one request, in seconds, however it drips.",
     )
     allow_private_addresses: bool = Field(
         default=False,
@@ -180,8 +215,8 @@ class EmbeddedCorpus(Spec):
         description="broad: fine names for many classes; narrow: coarse names for the common ones; "
         "scorer: a mixture of rich alt-text and clean captions."
     )
-    samples: int = Field(default=8_000, gt=0, description="Images to draw.")
-    captions_per_image: int = Field(default=3, gt=0, description="Captions of each image.")
+    samples: int = Field(default=8_000, gt=0, le=1_000_000, description="Images to draw.")
+    captions_per_image: int = Field(default=3, gt=0, le=100, description="Captions of each image.")
 
 
 class WebDatasetCorpus(Spec):

@@ -14,7 +14,7 @@ class EmbeddedScorer(Spec):
     kind: Literal["embedded"]
     model: Name = Field(description="A model of kind clip in this experiment.")
     batch_size: int = Field(
-        default=128, gt=0, description="Rows of one forward pass; changes no score."
+        default=128, gt=0, le=65_536, description="Rows of one forward pass; changes no score."
     )
     device: Device = Field(default="auto", description="auto: a GPU where there is one.")
 
@@ -29,7 +29,7 @@ class OpenClipScorer(Spec):
     )
     precision: Precision = "float32"
     batch_size: int = Field(
-        default=64, gt=0, description="Rows of one forward pass; changes no score."
+        default=64, gt=0, le=65_536, description="Rows of one forward pass; changes no score."
     )
     device: Device = Field(default="auto", description="auto: a GPU where there is one.")
     pool_scores: str | None = Field(

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, JsonValue, field_validator, model_validator
 
 from recap_assets.specs.base import Spec
+from recap_assets.untrusted.nested import check_size
 
 _NOT_BY_A_SERVER = {
     "strategy": "temperature 0 is greedy, anything above samples",
@@ -42,6 +43,10 @@ def _not_by_a_server(value: object) -> list[str]:
     return [key for key in _NOT_BY_A_SERVER if isinstance(value, dict) and key in value]
 
 
+MAX_EXTRA_BODY = 64 * 2**10
+"""Characters of `extra_body`, written out: it goes with every request."""
+
+
 class ServerDecoding(Spec):
     """Sampling as a server offers it.
 
@@ -58,11 +63,13 @@ class ServerDecoding(Spec):
     top_k: int | None = Field(
         default=None,
         gt=0,
+        le=1_000_000,
         description="Tokens kept, by number. vLLM and SGLang know it; OpenAI's own API does not.",
     )
     min_tokens: int | None = Field(
         default=None,
         ge=0,
+        le=32_767,
         description="Shortest caption, in the model's tokens. vLLM and SGLang know it.",
     )
     max_tokens: int = Field(
@@ -137,7 +144,7 @@ class OpenAISource(Spec):
         "changes no caption.",
     )
     timeout_seconds: float = Field(
-        default=180, gt=0, description="Longest wait for one reply; changes no caption."
+        default=180, gt=0, le=86_400, description="Longest wait for one reply; changes no caption."
     )
     max_attempts: int = Field(
         default=6,
@@ -151,10 +158,10 @@ class OpenAISource(Spec):
         "caption.",
     )
     price_per_million_prompt_tokens: float | None = Field(
-        default=None, ge=0, description="In whatever currency; changes no caption."
+        default=None, ge=0, le=1e9, description="In whatever currency; changes no caption."
     )
     price_per_million_completion_tokens: float | None = Field(
-        default=None, ge=0, description="In the same currency; changes no caption."
+        default=None, ge=0, le=1e9, description="In the same currency; changes no caption."
     )
     api_key_env: str | None = Field(
         default=None,
@@ -215,6 +222,12 @@ class OpenAISource(Spec):
         if "{text}" in value:
             msg = "the raw alt-text is not given to a captioner, so {text} has no meaning here"
             raise ValueError(msg)
+        return value
+
+    @field_validator("extra_body", mode="before")
+    @classmethod
+    def _is_small(cls, value: object) -> object:
+        check_size(value, MAX_EXTRA_BODY)
         return value
 
     @field_validator("extra_body")

@@ -39,8 +39,12 @@ class Cld3Identifier(Spec):
     """Google's CLD3 (gcld3), by which LAION and DataComp's laion2b filter go."""
 
     kind: Literal["cld3"]
-    min_bytes: int = Field(default=0, ge=0, description="Shorter texts have no language, in bytes.")
-    max_bytes: int = Field(default=1000, gt=0, description="Bytes of a text that are looked at.")
+    min_bytes: int = Field(
+        default=0, ge=0, le=2**20, description="Shorter texts have no language, in bytes."
+    )
+    max_bytes: int = Field(
+        default=1000, gt=0, le=2**20, description="Bytes of a text that are looked at."
+    )
 
 
 Identifier = Annotated[FastTextIdentifier | Cld3Identifier, Field(discriminator="kind")]
@@ -202,8 +206,8 @@ class ImageBased(Spec):
     kind: Literal["image_based"]
     scorer: Name = Field(description="Whose image embeddings are clustered.")
     target: Target = Field(description="The images to be near to: DataComp's are ImageNet-1k's.")
-    clusters: int = Field(default=100_000, gt=0, description="Clusters of k-means.")
-    iterations: int = Field(default=20, gt=0, description="Iterations of k-means.")
+    clusters: int = Field(default=100_000, gt=0, le=10_000_000, description="Clusters of k-means.")
+    iterations: int = Field(default=20, gt=0, le=10_000, description="Iterations of k-means.")
     sample: float = Field(
         default=1.0, gt=0, le=1, description="Share of the pool that k-means learns from."
     )
@@ -245,6 +249,7 @@ class Unique(Spec):
     clusters: int = Field(
         default=1,
         gt=0,
+        le=10_000_000,
         description="embedding: k-means clusters within which images are compared, as SemDeDup "
         "does; 1 compares every pair.",
     )

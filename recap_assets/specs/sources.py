@@ -14,7 +14,7 @@ from recap_assets.specs.servers import OpenAISource
 
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")]
 Precision = Literal["float32", "bfloat16", "float16"]
-BatchSize = Annotated[int, Field(gt=0)] | Literal["auto"]
+BatchSize = Annotated[int, Field(gt=0, le=65_536)] | Literal["auto"]
 
 AUTO_ROWS = 256
 """Largest batch that `batch_size: auto` tries."""
@@ -47,7 +47,7 @@ class EmbeddedSource(_Captioner):
     kind: Literal["embedded"]
     model: Name = Field(description="A model of kind captioner in this experiment.")
     batch_size: int = Field(
-        default=64, gt=0, description="Images of one forward pass; changes no caption."
+        default=64, gt=0, le=65_536, description="Images of one forward pass; changes no caption."
     )
 
 

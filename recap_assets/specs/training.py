@@ -9,7 +9,9 @@ from recap_assets.specs.base import Spec
 from recap_assets.specs.models import OpenClipTower, Optimizer, SmallTower, Tower
 from recap_assets.specs.torchrun_options import check_torchrun_arguments
 
-Seeds = Annotated[tuple[int, ...], Field(min_length=1, description="One training run for each.")]
+Seeds = Annotated[
+    tuple[int, ...], Field(min_length=1, max_length=1_000, description="One training run for each.")
+]
 
 
 class InProcessTraining(Spec):
@@ -18,13 +20,14 @@ class InProcessTraining(Spec):
     tower: Tower = SmallTower()
     optimizer: Optimizer = Optimizer()
     samples_seen: int = Field(
-        default=28_000, gt=0, description="Pairs seen in all, the same for every mix."
+        default=28_000, gt=0, le=10**12, description="Pairs seen in all, the same for every mix."
     )
-    batch_size: int = Field(default=128, gt=1, description="Pairs of one step.")
+    batch_size: int = Field(default=128, gt=1, le=65_536, description="Pairs of one step.")
     seeds: Seeds = (0, 1, 2)
     checkpoint_every: int = Field(
         default=50_000,
         gt=0,
+        le=10**12,
         description="Pairs seen between checkpoints; a killed run resumes from the last.",
     )
     launcher: Literal["in_process"] = Field(
@@ -78,16 +81,23 @@ class TorchrunTraining(Spec):
     batch_size: int = Field(
         default=_SMALL.batch_size,
         gt=1,
+        le=2**20,
         description="Pairs of one step, over all processes; by default the scale's.",
     )
     learning_rate: float = Field(
         default=_SMALL.learning_rate, gt=0, description="AdamW's peak; by default the scale's."
     )
     samples_seen: int = Field(
-        default=_SMALL.samples_seen, gt=0, description="Pairs seen; by default the scale's."
+        default=_SMALL.samples_seen,
+        gt=0,
+        le=10**12,
+        description="Pairs seen; by default the scale's.",
     )
     warmup_steps: int = Field(
-        default=_SMALL.warmup_steps, ge=0, description="Of linear warm-up; by default the scale's."
+        default=_SMALL.warmup_steps,
+        ge=0,
+        le=10**9,
+        description="Of linear warm-up; by default the scale's.",
     )
     beta2: float = Field(
         default=_SMALL.beta2, gt=0, lt=1, description="AdamW's; by default the scale's."
@@ -97,14 +107,17 @@ class TorchrunTraining(Spec):
     )
     seeds: Seeds = (0,)
     checkpoints: int = Field(
-        default=5, gt=0, description="Checkpoints of a run; a killed run resumes from the last."
+        default=5,
+        gt=0,
+        le=10_000,
+        description="Checkpoints of a run; a killed run resumes from the last.",
     )
-    processes: int | Literal["auto"] = Field(
+    processes: Annotated[int, Field(le=4_096)] | Literal["auto"] = Field(
         default="auto", description="Processes of one machine; auto: one for each GPU."
     )
-    workers: int = Field(default=4, gt=0, description="Loader processes of each process.")
+    workers: int = Field(default=4, gt=0, le=256, description="Loader processes of each process.")
     accumulation: int = Field(
-        default=1, gt=0, description="Forward passes of one step, where memory is short."
+        default=1, gt=0, le=65_536, description="Forward passes of one step, where memory is short."
     )
     torchrun_arguments: tuple[str, ...] = Field(
         default=("--standalone",),

@@ -63,7 +63,7 @@ def test_whatever_is_printed_holds_no_command_and_no_markup(capsys: Capture) -> 
     assert "\x1b[2J" not in said
     assert "\x07" not in said
     assert "\u202e" not in said
-    assert said.count(r"\x1b]0;owned \x1b[2J[red]x[/] :smile: \u202e") == 6
+    assert said.count(r"\x1b]0;owned \x1b[2J[red]x[/] :smile: \u202e") == 7
 
 
 @pytest.mark.usefixtures("_coloured")
