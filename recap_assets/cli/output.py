@@ -1,15 +1,13 @@
 """Lines on the terminal: without secrets, and no letter that it lacks ends in an error."""
 
 import io
-import os
 import sys
 import traceback
 from types import TracebackType
 
 import click
 
-from recap_assets.untrusted.log_records import clean_log_records
-from recap_assets.untrusted.secrets import learn_environment
+from recap_assets.untrusted.log_records import guard
 from recap_assets.untrusted.showing import safe_text
 
 
@@ -18,8 +16,7 @@ def prepare() -> None:
 
     What the terminal's encoding does not have is shown by its code instead of ending in an error.
     """
-    learn_environment(os.environ)
-    clean_log_records()
+    guard()
     sys.excepthook = _show_crash
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -18,6 +18,7 @@ from recap_assets.orchestration.checks import Check
 from recap_assets.orchestration.graph import Dependency, Graph, Node, Progress
 from recap_assets.orchestration.planner import name_of
 from recap_assets.stages.setting import Setting
+from recap_assets.untrusted.raising import clean_errors
 
 # Backfill policies are beta in Dagster 1.13; a test holds what is used of them.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
@@ -77,8 +78,9 @@ def _asset(
         try:
             records = _records(context.instance)
             origins = Origins(graph, setting, context.instance, records, node)
-            for partition in partitions:
-                _build(context, graph, setting, node, partition, origins)
+            with clean_errors():  # Dagster keeps what they say
+                for partition in partitions:
+                    _build(context, graph, setting, node, partition, origins)
         finally:
             if DOOR_TAG not in context.run.tags:
                 keep_lineage(context, setting, before)

@@ -18,6 +18,8 @@ from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_AS
 from recap_assets.orchestration.building import Built, provenance
 from recap_assets.orchestration.graph import Node
 from recap_assets.orchestration.records import OUTSIDE, Implementation, Inputs, Record
+from recap_assets.untrusted.secrets import redacted
+from recap_assets.untrusted.showing import safe_text
 
 DATA_VERSION = "dagster/data_version"
 USER_PROVIDED = "dagster/data_version_is_user_provided"
@@ -127,11 +129,11 @@ def materialization(
     for reason, n in outcome.rejected.items():
         metadata[f"{REJECTED}/{reason}"] = dg.MetadataValue.int(n)
     for name, fact in outcome.facts.items():
-        metadata[name] = dg.MetadataValue.text(fact) if isinstance(fact, str) else _number(fact)
+        metadata[name] = _words(fact) if isinstance(fact, str) else _number(fact)
     for name, text in outcome.markdown.items():
-        metadata[name] = dg.MetadataValue.md(text)
+        metadata[name] = dg.MetadataValue.md(redacted(text))
     if origin is not None:
-        metadata["lineage"] = dg.MetadataValue.md(origin)
+        metadata["lineage"] = dg.MetadataValue.md(redacted(origin))
     for table, version in account.table_versions.items():
         metadata[f"delta_version/{table}"] = dg.MetadataValue.int(version)
     told = {**vars(account), "decides": json.loads(account.decides)}
@@ -139,6 +141,10 @@ def materialization(
     return dg.AssetMaterialization(
         key, partition=partition or None, metadata=metadata, tags=_tags(built, experiment)
     )
+
+
+def _words(fact: str) -> dg.MetadataValue:
+    return dg.MetadataValue.text(safe_text(fact))
 
 
 def _number(value: float) -> dg.MetadataValue:

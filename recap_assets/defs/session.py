@@ -26,6 +26,7 @@ from recap_assets.stages.graph import build_graph
 from recap_assets.stages.setting import Setting
 from recap_assets.storage.files import write_atomically
 from recap_assets.storage.workspace import Workspace
+from recap_assets.untrusted.log_records import guard
 
 EXPERIMENT_VARIABLE = "RECAP_EXPERIMENT"
 SETTINGS_VARIABLE = "RECAP_SET"
@@ -59,6 +60,7 @@ class Session:
     @cached_property
     def setting(self) -> Setting:
         """The experiment in its workspace."""
+        guard()
         experiment = load_experiment(self.path, self.settings)
         if self.against is None:
             return Setting(experiment, Workspace.from_environment(experiment.name))

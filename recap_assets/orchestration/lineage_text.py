@@ -19,6 +19,7 @@ from recap_assets.orchestration.lineage import (
     lineage_of,
 )
 from recap_assets.specs.tables import LINEAGE
+from recap_assets.untrusted.showing import safe_text
 
 STATES_SHOWN = 4
 MARKDOWN_LINES = 60
@@ -237,5 +238,5 @@ def _escaped(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """The text without control characters, which could move a terminal's cursor or recolour it."""
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+    """The text on one line, without secrets; control characters are shown by their code."""
+    return safe_text(text).replace("\n", "\\x0a")

@@ -10,6 +10,8 @@ import re
 
 import polars as pl
 
+from recap_assets.untrusted.showing import one_line
+
 _LONGEST_CELL = 120
 _SHOWN_BYTES = 16
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~>:@])")
@@ -78,11 +80,11 @@ def _cell(value: object) -> str:
 
 
 def _escaped(text: str) -> str:
-    one_line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    if len(one_line) > _LONGEST_CELL:
-        one_line = f"{one_line[:_LONGEST_CELL]}…"
+    shown = one_line(text)
+    if len(shown) > _LONGEST_CELL:
+        shown = f"{shown[:_LONGEST_CELL]}…"
     # Markdown first: its backslashes mean nothing to HTML, while entities hold # and ;.
-    return html.escape(_MARKDOWN.sub(r"\\\1", one_line))
+    return html.escape(_MARKDOWN.sub(r"\\\1", shown))
 
 
 BLOCKS = " ▁▂▃▄▅▆▇█"

@@ -44,6 +44,8 @@ from recap_assets.specs.sets import (
 )
 from recap_assets.specs.sources import EmbeddedSource, Source
 from recap_assets.specs.training import InProcessTraining, TorchrunTraining, Training
+from recap_assets.untrusted.nested import texts_of
+from recap_assets.untrusted.secrets import redacted
 
 RAW = "raw"
 """The pool's own alt-text: a caption source like any other, always there."""
@@ -170,6 +172,20 @@ class Experiment(Spec):
     def training_export(self, mix: str) -> str:
         """The export that open_clip's trainer reads for a mix, with `launcher: torchrun`."""
         return training_export(self.exports, mix) or added_name(mix)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _holds_no_secret(cls, value: object) -> object:
+        # The file is kept with what it decides: in lineage, receipts and events.
+        for path, text in texts_of(value):
+            if redacted(text) != text:
+                msg = (
+                    f"{path}: a password, key or token has no place in this file; name a key "
+                    "by api_key_env, or put it where the storage's own library looks for it (the "
+                    "environment, ~/.aws, ~/.netrc)"
+                )
+                raise ValueError(msg)
+        return value
 
     @model_validator(mode="after")
     def _names_resolve(self) -> Self:

@@ -1,11 +1,19 @@
 """Log records without secrets and without commands to a terminal, whoever writes them."""
 
 import logging
+import os
 from collections.abc import Callable
 
+from recap_assets.untrusted.secrets import learn_environment
 from recap_assets.untrusted.showing import safe_text
 
 _TRACES = logging.Formatter()
+
+
+def guard() -> None:
+    """Know the secrets of the environment, and clean what this process logs, from now on."""
+    learn_environment(os.environ)
+    clean_log_records()
 
 
 def clean_log_records() -> None:

@@ -1,6 +1,6 @@
 """Nested values from outside: how much they are when written out, told before they are."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import cast
 
 from recap_assets.untrusted.errors import UntrustedError
@@ -32,3 +32,19 @@ def check_size(value: object, limit: int, max_depth: int = MAX_DEPTH) -> None:
             todo += [(one, depth + 1) for pair in inner.items() for one in pair]
         elif isinstance(part, list | tuple):
             todo += [(one, depth + 1) for one in cast("list[object]", part)]
+
+
+def texts_of(value: object, limit: int = 1_000_000) -> Iterator[tuple[str, str]]:
+    """Every text of a nested value with the keys that lead to it; of the first `limit` parts."""
+    todo: list[tuple[str, object]] = [("", value)]
+    while todo and limit > 0:
+        path, part = todo.pop()
+        limit -= 1
+        if isinstance(part, str):
+            yield path, part
+        elif isinstance(part, Mapping):
+            inner = cast("Mapping[object, object]", part)
+            todo += [(f"{path}.{key}".lstrip("."), one) for key, one in inner.items()]
+        elif isinstance(part, list | tuple):
+            parts = cast("list[object]", part)
+            todo += [(f"{path}.{i}".lstrip("."), one) for i, one in enumerate(parts)]

@@ -6,6 +6,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from recap_assets.specs.experiment import Experiment
+from recap_assets.specs.loading import ExperimentError, parse_experiment
 from recap_assets.specs.pool import EmbeddedPool
 from recap_assets.specs.servers import OpenAISource
 
@@ -79,3 +80,14 @@ def test_aliases_that_unfold_to_a_billion_are_refused_before_they_are_copied() -
 def test_the_models_are_those_that_are_looked_at() -> None:
     assert issubclass(EmbeddedPool, BaseModel)
     assert "EmbeddedPool" in Experiment.model_json_schema()["$defs"]
+
+
+@pytest.mark.parametrize(
+    "shards",
+    ["https://me:hunter2@host/pool", "s3://b/p?X-Amz-Signature=00ff", "az://b/p?password=hunter2"],
+)
+def test_a_password_has_no_place_in_an_experiment(shards: str) -> None:
+    given = {"name": "x", "pool": {"kind": "webdataset", "shards": shards}}
+    with pytest.raises(ExperimentError, match=r"pool\.shards: a password, key or token") as raised:
+        parse_experiment(given)
+    assert "hunter2" not in str(raised.value)
