@@ -109,6 +109,8 @@ class Pool:
             original_width=pl.lit(1024, pl.Int32),
             original_height=pl.lit(768, pl.Int32),
             text=self._texts(random, 2).set(pl.Series(random.random(n) < 0.03), None),
+            text_note=pl.lit(None, pl.String),
+            original_sha256=pl.lit(None, pl.Binary),
             url=pl.Series(self._phrases.str.replace_all(" ", "/")[_draw(random, n)]),
             sha256=_bytes(random, n, 32),
             perceptual_hash=pl.Series(random.integers(-(2**62), 2**62, n)),

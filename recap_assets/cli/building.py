@@ -17,6 +17,9 @@ from recap_assets.defs.building import Build, Finished, State
 from recap_assets.defs.session import Session
 from recap_assets.orchestration.planner import Plan
 from recap_assets.orchestration.selection import select_assets
+from recap_assets.pool.text_places import places_of_texts
+from recap_assets.specs.pool import WebDatasetPool
+from recap_assets.specs.tables import RAW_POOL
 from recap_assets.stages.accounts import accounts
 
 QUIET_SECONDS = 10.0
@@ -105,13 +108,23 @@ def _print_accounts(console: Console, session: Session) -> None:
     for account in accounts(session.setting):
         reasons = ", ".join(f"{n:,} {why}" for why, n in account.rejected.items()) or "none"
         speed = f"; {account.per_second:,.1f} URLs/s" if account.per_second else ""
+        notes = "".join(f", {n:,} {note}" for note, n in account.notes.items())
         aside = f"{account.n_rejected:,} set aside ({reasons})"
         console.print(
             f"{account.what}: {account.n_all:,} = {account.n_usable:,} usable + {aside}; "
-            f"{account.n_without_text:,} without text{speed}",
+            f"{account.n_without_text:,} without text{notes}{speed}",
             highlight=False,
             soft_wrap=True,
         )
+        if 2 * account.n_without_text > account.n_usable and account.what == RAW_POOL.name:
+            print_seen_instead(console, session)
+
+
+def print_seen_instead(console: Console, session: Session) -> None:
+    """Where the texts may be, of a pool most of whose samples have none."""
+    pool, shards = session.setting.pool, session.setting.shards
+    if isinstance(pool, WebDatasetPool) and (told := places_of_texts(pool, list(shards.values()))):
+        console.print(terminal.plain(f"  {told}"), soft_wrap=True)
 
 
 def print_failures(console: Console, failed: Mapping[str, str]) -> None:

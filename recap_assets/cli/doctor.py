@@ -55,6 +55,20 @@ def _pool(experiment: Experiment) -> Iterator[Finding]:
         yield from _list_of_urls(experiment.pool)
         return
     yield from _listed("pool", experiment.pool)
+    if isinstance(experiment.pool, WebDatasetPool):
+        yield from _texts(experiment.pool)
+
+
+def _texts(pool: WebDatasetPool) -> Iterator[Finding]:
+    """Where the texts may be, if most of the first samples have none."""
+    from recap_assets.pool.text_places import places_of_texts
+
+    try:
+        told = places_of_texts(pool, survey(pool).shards)
+    except (PoolError, OSError, ValueError):
+        return  # said by the listing, or by the build in its place
+    if told:
+        yield True, told
 
 
 def _list_of_urls(pool: UrlPool) -> Iterator[Finding]:

@@ -13,6 +13,8 @@ from recap_assets.cli.terminal import console
 from recap_assets.defs.session import Session
 from recap_assets.orchestration.planner import plan
 from recap_assets.orchestration.records import Record, RememberedRecords
+from recap_assets.specs.tables import RAW_POOL
+from recap_assets.stages.accounts import text_notes
 from recap_assets.stages.spending import spending
 
 
@@ -29,11 +31,18 @@ def print_status(session: Session, *, as_json: bool) -> None:
         partitions = session.graph.partitions(node)
         rows.append(_row(node.key, partitions, records.latest(node.key), stale[node.key]))
     spent = {f"synthetic_captions/{one.source}": one for one in spending(session.setting)}
+    notes = text_notes(session.setting)
     if as_json:
-        told = {asset: asdict(one) for asset, one in spent.items() if one.captions}
+        told: dict[str, dict[str, object]] = {
+            asset: asdict(one) for asset, one in spent.items() if one.captions
+        }
+        told[RAW_POOL.name] = {"texts": dict(notes)}
         echo(json.dumps([row | told.get(str(row["asset"]), {}) for row in rows], indent=2))
         return
     console().print(_status_table(rows))
+    if notes:
+        words = ", ".join(f"{n:,} {note}" for note, n in notes.items())
+        echo(f"{RAW_POOL.name}: texts of usable samples: {words}")
     for asset, one in spent.items():
         if one.captions:
             cost = "" if one.cost is None else f", {one.cost:,.2f} at the prices of the file"

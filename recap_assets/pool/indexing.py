@@ -20,7 +20,7 @@ from recap_assets.pool.files import (
     open_below,
     staged,
 )
-from recap_assets.pool.image_headers import IMAGE_EXTENSIONS
+from recap_assets.pool.image_headers import IMAGE_EXTENSIONS, UNREAD_EXTENSIONS, ImageReason
 from recap_assets.pool.images import (
     IMAGE_REASONS,
     ImageRejected,
@@ -29,7 +29,20 @@ from recap_assets.pool.images import (
 )
 from recap_assets.pool.manifest import Shard, folder_rows
 from recap_assets.pool.metadata import Metadata, read_rows
-from recap_assets.pool.tar_index import Sample, TarIndex, group_members, index_tar, split_name
+from recap_assets.pool.metadata_join import joined_with_metadata
+from recap_assets.pool.sample_texts import (
+    FIELDS,
+    MAX_TEXT_BYTES,
+    MEMBER,
+    NO_TEXT,
+    FoundText,
+    clean_text,
+    cleaned_text,
+    note_of,
+    text_of_bytes,
+    text_of_fields,
+)
+from recap_assets.pool.tar_index import Member, Sample, TarIndex, group_members, index_tar
 from recap_assets.specs.pool import FolderPool, ImageLimits, WebDatasetPool
 from recap_assets.specs.tables import (
     RAW_POOL,
@@ -38,13 +51,23 @@ from recap_assets.specs.tables import (
     STATUS_REJECTED,
     UID_BYTES,
 )
+from recap_assets.untrusted.errors import UntrustedError
+from recap_assets.untrusted.json_text import decode_json
 from recap_assets.untrusted.uid_forms import parse_uid
+
+__all__ = [
+    "MAX_JSON_BYTES", "MAX_TEXT_BYTES", "REJECT_REASONS", "SAMPLE_REASONS", "clean_text",
+    "index_shard",
+]  # fmt: skip
 
 SAMPLE_REASONS: frozenset[str] = frozenset({
     "missing_image", "duplicate_key", "duplicate_uid", "truncated_tar", "bad_tar_header",
     "bad_json", "bad_uid", "outside_folder", "image_without_metadata", "metadata_without_image",
+    "extra_image", "no_key",
 })  # fmt: skip
-"""missing_image: a key without an image member, or a path without a file. duplicate_key: a repeated
+"""missing_image: a key without an image member, or with a link in its place, or a path without a
+file. extra_image: a further image of a key; its row has the member's name as key. no_key: a member
+whose name has no stem or no extension. duplicate_key: a repeated
 member or path; the first is kept. duplicate_uid: an earlier good sample of the shard has this uid.
 truncated_tar: the sample in which the tar is cut off. bad_tar_header: the tar cannot be followed
 from here on. bad_json, bad_uid: the sample's json or uid cannot be read, so a uid made up from the
@@ -55,8 +78,6 @@ REJECT_REASONS: frozenset[str] = SAMPLE_REASONS | IMAGE_REASONS
 """Every reason that a row of raw_pool can have."""
 
 MAX_JSON_BYTES = 2**20
-MAX_TEXT_BYTES = 64 * 2**10
-"""Longer texts are cut here: no caption, but possibly an attack."""
 
 
 @dataclass
@@ -73,6 +94,7 @@ class _Row:
     original_width: int | None = None
     original_height: int | None = None
     text: str | None = None
+    text_note: str | None = None
     url: str | None = None
     sha256: bytes | None = None
     original_sha256: bytes | None = None
@@ -83,6 +105,11 @@ class _Row:
         """Set the row aside; the first reason stands."""
         self.reject_reason = self.reject_reason or reason
 
+    def take_text(self, found: FoundText) -> None:
+        """Take a text, and else what is told of its lack, where there is no text yet."""
+        if self.text is None and found != NO_TEXT:
+            self.text, self.text_note = found
+
 
 def index_shard(
     shard: Shard, pool: WebDatasetPool | FolderPool, metadata: Metadata | None = None
@@ -91,8 +118,9 @@ def index_shard(
 
     The uid is the json's `uid`, else that of the metadata row with the sample's key, else the first
     16 bytes of the image's sha256; a rejected row without any gets one from shard and key. The text
-    is the `.txt` member, else the json's or the metadata's; a good image without text is kept with
-    text null, since it can still be captioned. Of two samples with one uid the first in the shard
+    is what `text_field` names, by default the `.txt` member, else the json's `caption` or `text`,
+    else the metadata's; a good image without text is kept with text null, since it can still be
+    captioned. Of two samples with one uid the first in the shard
     stands. Memory: one image at a time, and the rows.
 
     Returns:
@@ -108,45 +136,67 @@ def index_shard(
         with staged(shard.url) as path:
             file = LocalFile(path)
             try:
-                rows = list(_tar_rows(shard, file, pool.limits, _uids_by_key(shard, metadata)))
+                rows = list(_tar_rows(shard, file, pool, _uids_by_key(shard, metadata)))
             finally:
                 file.close()
     frame = _frame(shard, rows)
     if metadata is not None:
-        frame = _joined(frame, metadata, _stem(shard), shard.number)
+        frame = joined_with_metadata(frame, metadata, _stem(shard), shard.number)
     return _finished(frame)
 
 
-def clean_text(text: str | None) -> str | None:
-    """Without NUL, byte-order mark, lone surrogates and outer white space; None where empty."""
-    if text is None:
-        return None
-    valid = text.encode("utf-8", "replace").decode("utf-8")
-    return valid.replace("\0", "").strip().lstrip("\ufeff").strip() or None
-
-
 def _tar_rows(
-    shard: Shard, file: RangeFile, limits: ImageLimits, uids_by_key: Mapping[str, bytes]
+    shard: Shard, file: RangeFile, pool: WebDatasetPool, uids_by_key: Mapping[str, bytes]
 ) -> Iterator[_Row]:
     index = index_tar(file)
-    samples = group_members(index.members)
+    samples = group_members(index.members, index.without_data)
     cut = _cut_key(index, samples)
     keys: set[tuple[bytes, str]] = set()
     for sample in samples:
-        row = _Row(sample.key)
-        if sample.repeat:
-            row.reject("duplicate_key")
-        elif sample.key == cut:
-            row.reject("truncated_tar")
-        _read_json(row, sample, file)
+        row = _sample_row(sample, cut, file, pool)
         row.uid = row.uid or (None if sample.repeat else uids_by_key.get(sample.key))
-        _read_text(row, sample, file)
-        _read_image(row, sample, file, limits)
         if row.uid and row.reject_reason in {"bad_json", "bad_uid"}:
             row.reject_reason = None
         _settle_uid(row, shard, sample.repeat, keys)
         yield row
+        for number, extra in enumerate(_extra_images(sample)):
+            extra.uid = _made_up_uid(shard, extra.key, -1 - number)
+            yield extra
     yield from _row_for_the_end(shard, index, cut, {sample.key for sample in samples})
+
+
+def _sample_row(sample: Sample, cut: str | None, file: RangeFile, pool: WebDatasetPool) -> _Row:
+    row = _Row(sample.key)
+    if not sample.has_key:
+        row.reject("no_key")
+    elif sample.repeat:
+        row.reject("duplicate_key")
+    elif sample.key == cut:
+        row.reject("truncated_tar")
+    member = MEMBER if pool.text_field is None else pool.text_field.lower()
+    fields = FIELDS if pool.text_field is None else (pool.text_field,)
+    row.take_text(_member_text(sample, member, file))
+    _read_json(row, sample, file, fields)
+    _read_image(row, sample, file, pool.limits)
+    return row
+
+
+def _images_of(sample: Sample) -> list[tuple[str, Member]]:
+    """Extensions and members of images, that which counts first; a mask among the last."""
+    order = (*IMAGE_EXTENSIONS, *UNREAD_EXTENSIONS)
+    plain = [(e, sample.members[e]) for e in order if e in sample.members]
+    dotted = [
+        (e, m) for e, m in sample.members.items() if "." in e and e.rpartition(".")[2] in order
+    ]
+    return plain + dotted
+
+
+def _extra_images(sample: Sample) -> Iterator[_Row]:
+    """A row for each image of a key beyond the first."""
+    for _, member in _images_of(sample)[1:]:
+        row = _Row(member.name, offset=member.offset, size=member.size)
+        row.reject("extra_image")
+        yield row
 
 
 def _cut_key(index: TarIndex, samples: list[Sample]) -> str | None:
@@ -154,12 +204,18 @@ def _cut_key(index: TarIndex, samples: list[Sample]) -> str | None:
     if index.end == "complete" or (not samples and not index.cut_member):
         return None
     if index.cut_member:
-        parts = split_name(index.cut_member)
-        return parts[0] if parts else None
-    last = split_name(index.members[-1].name)
-    sample = next((s for s in samples if last and s.key == last[0]), None)
+        return _key_of_cut(index.cut_member, samples)
+    if not index.members:
+        return None
+    sample = next((s for s in samples if index.members[-1] in s.members.values()), None)
     others = set(samples[0].members) - set(IMAGE_EXTENSIONS)
     return sample.key if sample and others - set(sample.members) else None
+
+
+def _key_of_cut(name: str, samples: list[Sample]) -> str | None:
+    (alone,) = group_members([Member(name, 0, 0)])
+    keys = {sample.key for sample in samples}
+    return next((key for key in (name.rpartition(".")[0], alone.key) if key in keys), alone.key)
 
 
 def _row_for_the_end(
@@ -178,7 +234,8 @@ def _folder_rows(shard: Shard, pool: FolderPool) -> Iterator[_Row]:
     repeats: dict[str, int] = {}
     keys: set[tuple[bytes, str]] = set()
     for number, (image, text, uid) in enumerate(folder_rows(pool, shard.name).iter_rows()):
-        row = _Row(image or f"@row{number}", text=clean_text(text))
+        row = _Row(image or f"@row{number}")
+        row.take_text(cleaned_text(text))
         repeat = repeats.get(row.key, 0)
         repeats[row.key] = repeat + 1
         if repeat:
@@ -205,12 +262,16 @@ def _read_folder_image(row: _Row, pool: FolderPool, image: str | None) -> None:
         return
     try:
         row.offset, row.size = 0, file.size
-        _examine(row, file, pool.limits)
+        _examine(row, file, pool.limits, UNREAD_EXTENSIONS.get(_ending(row.key)))
     finally:
         file.close()
 
 
-def _read_json(row: _Row, sample: Sample, file: RangeFile) -> None:
+def _ending(path: str) -> str:
+    return PurePosixPath(path).suffix.removeprefix(".").lower()
+
+
+def _read_json(row: _Row, sample: Sample, file: RangeFile, text_fields: tuple[str, ...]) -> None:
     member = sample.members.get("json")
     if member is None:
         return
@@ -218,15 +279,18 @@ def _read_json(row: _Row, sample: Sample, file: RangeFile) -> None:
         if member.size > MAX_JSON_BYTES:
             row.reject("bad_json")
             return
-        content = json.loads(file.read(member.offset, member.size))
-    except (ValueError, RecursionError):
+        content, encoding = decode_json(file.read(member.offset, member.size), MAX_JSON_BYTES)
+    except UntrustedError:
         row.reject("bad_json")
         return
     if not isinstance(content, dict):
         row.reject("bad_json")
         return
+    found = text_of_fields(content, text_fields)
+    row.take_text(
+        found if found.note or not found.text else FoundText(found.text, note_of(encoding))
+    )
     row.url = clean_text(_string(content, "url"))
-    row.text = clean_text(_string(content, "caption")) or clean_text(_string(content, "text"))
     row.original_sha256 = _parse_hex(content.get("sha256"), SHA256_BYTES)
     row.original_width = _pixels(content.get("original_width"))
     row.original_height = _pixels(content.get("original_height"))
@@ -236,26 +300,32 @@ def _read_json(row: _Row, sample: Sample, file: RangeFile) -> None:
             row.reject("bad_uid")
 
 
-def _read_text(row: _Row, sample: Sample, file: RangeFile) -> None:
-    member = sample.members.get("txt")
-    if member is not None:
-        data = file.read(member.offset, min(member.size, MAX_TEXT_BYTES))
-        row.text = clean_text(data.decode("utf-8", "replace")) or row.text
+def _member_text(sample: Sample, extension: str, file: RangeFile) -> FoundText:
+    member = sample.members.get(extension)
+    if member is None:
+        return FoundText(None, "text_is_link") if extension in sample.without_data else NO_TEXT
+    data = file.read(member.offset, min(member.size, MAX_TEXT_BYTES))
+    return text_of_bytes(data, is_cut=member.size > MAX_TEXT_BYTES)
 
 
 def _read_image(row: _Row, sample: Sample, file: RangeFile, limits: ImageLimits) -> None:
-    members = (sample.members.get(extension) for extension in IMAGE_EXTENSIONS)
-    member = next(filter(None, members), None)
-    if member is None:
+    images = _images_of(sample)
+    if not images:
         row.reject("missing_image")
         return
+    extension, member = images[0]
     row.offset, row.size = member.offset, member.size
-    _examine(row, file, limits)
+    _examine(row, file, limits, UNREAD_EXTENSIONS.get(extension))
 
 
-def _examine(row: _Row, file: RangeFile, limits: ImageLimits) -> None:
-    """Everything that the image's bytes tell; a repeated or oversized one is not read."""
-    if row.size is None or row.offset is None or row.reject_reason == "duplicate_key":
+def _examine(
+    row: _Row, file: RangeFile, limits: ImageLimits, named: ImageReason | None = None
+) -> None:
+    """Everything that the image's bytes tell; a repeated or oversized one is not read.
+
+    `named` is the reason where the ending is that of a format that is not read; bytes tell more.
+    """
+    if row.size is None or row.offset is None or row.reject_reason in {"duplicate_key", "no_key"}:
         return
     if row.size > limits.max_bytes:
         row.reject("too_large")
@@ -270,7 +340,8 @@ def _examine(row: _Row, file: RangeFile, limits: ImageLimits) -> None:
     except ImageRejected as rejection:
         # What is wrong with the image weighs more than what is wrong with its json.
         if row.reject_reason in {None, "bad_json", "bad_uid"}:
-            row.reject_reason = rejection.reason
+            is_named = named is not None and rejection.reason == "unknown_format"
+            row.reject_reason = named if is_named else rejection.reason
 
 
 def _settle_uid(row: _Row, shard: Shard, repeat: int, keys: set[tuple[bytes, str]]) -> None:
@@ -327,73 +398,6 @@ def _uids_by_key(shard: Shard, metadata: Metadata | None) -> dict[str, bytes]:
         return {}
     rows = read_rows(file, ["key"]).drop_nulls(["uid", "key"])
     return dict(zip(rows["key"], rows["uid"], strict=True))
-
-
-_FROM_METADATA = {
-    "text": "text",
-    "url": "url",
-    "original_sha256": "sha256",
-    "original_width": "original_width",
-    "original_height": "original_height",
-}
-"""Columns of the table that gaps are filled in from, each with the metadata's name for it."""
-
-
-def _joined(frame: pl.DataFrame, metadata: Metadata, stem: str, number: int) -> pl.DataFrame:
-    """Fill gaps from the metadata, and set aside what has only one side of the pair."""
-    found = metadata.lookup(frame["uid"], [*_FROM_METADATA.values(), "key"], first=stem)
-    right = found.rename({name: f"metadata_{name}" for name in found.columns if name != "uid"})
-    frame = (
-        frame.join(right, on="uid", how="left", maintain_order="left")
-        .with_columns(
-            pl.coalesce(name, _clean(f"metadata_{theirs}", frame.schema[name])).alias(name)
-            for name, theirs in _FROM_METADATA.items()
-        )
-        .with_columns(
-            reject_reason=pl.when(
-                pl.col("metadata_stem").is_null() & pl.col("reject_reason").is_null()
-            )
-            .then(pl.lit("image_without_metadata"))
-            .otherwise("reject_reason")
-        )
-        .select(frame.columns)
-    )
-    return pl.concat([frame, _without_image(frame, metadata, found, stem, number)], how="diagonal")
-
-
-def _without_image(
-    frame: pl.DataFrame, metadata: Metadata, found: pl.DataFrame, stem: str, number: int
-) -> pl.DataFrame:
-    """Metadata rows of this shard whose image is nowhere in it.
-
-    Only a file that carries the shard's name and holds all of its uids that the metadata knows is
-    taken to describe this shard: DataComp's own metadata is cut otherwise than its shards.
-    """
-    file = metadata.of_stem(stem)
-    if file is None or found.is_empty() or not (found["stem"] == stem).all():
-        return frame.clear()
-    rows = read_rows(file, [*_FROM_METADATA.values(), "key"]).filter(pl.col("uid").is_not_null())
-    rows = rows.unique("uid", keep="first", maintain_order=True).join(frame, on="uid", how="anti")
-    return rows.select(
-        pl.lit(number, pl.Int32).alias("shard"),
-        "uid",
-        pl.coalesce("key", pl.col("uid").bin.encode("hex")).alias("key"),
-        *(
-            _clean(theirs, frame.schema[name]).alias(name)
-            for name, theirs in _FROM_METADATA.items()
-        ),
-        pl.lit("metadata_without_image").alias("reject_reason"),
-    )
-
-
-def _clean(column: str, dtype: pl.DataType) -> pl.Expr:
-    if dtype == pl.String:
-        text = pl.col(column).str.replace_all("\0", "", literal=True).str.strip_chars()
-        return pl.when(text != "").then(text)
-    if dtype == pl.Binary:
-        digest = pl.col(column).cast(pl.String).str.decode("hex", strict=False)
-        return pl.when(digest.bin.size() == SHA256_BYTES).then(digest)
-    return pl.col(column).cast(dtype, strict=False)
 
 
 def _finished(frame: pl.DataFrame) -> pl.DataFrame:

@@ -58,6 +58,13 @@ class WebDatasetPool(Spec):
         default=None,
         description="Folder with DataComp's metadata parquet (and npz) files, joined by uid.",
     )
+    text_field: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Ending of the member, or field of the json (`a.b` for b of a), that holds the "
+        "text; by default the `.txt` member, else the json's `caption`, else its `text`. Of a list "
+        "the first counts.",
+    )
     shards_per_partition: int = Field(
         default=1, gt=0, le=1_000_000, description="Tar shards that form one partition."
     )

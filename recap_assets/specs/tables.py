@@ -109,6 +109,12 @@ RAW_POOL = Table(
         "original_width": Column(pl.Int32, "Pixels before img2dataset resized.", nullable=True),
         "original_height": Column(pl.Int32, "Pixels before img2dataset resized.", nullable=True),
         "text": Column(pl.String, "The raw alt-text; null where there is none.", nullable=True),
+        "text_note": Column(
+            pl.String,
+            "How the text was read where not as plain UTF-8, or why there is none, such as "
+            "`text_not_utf8`, `text_from_cp1252`, `text_no_string`, `text_cut`; null otherwise.",
+            nullable=True,
+        ),
         "url": Column(pl.String, "Where the image was found.", nullable=True),
         "sha256": Column(pl.Binary, "Of the image's bytes, 32 bytes.", nullable=True),
         "original_sha256": Column(

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
@@ -25,6 +25,8 @@ class Account:
         n_without_text: Usable rows that have no text.
         rejected: Rows set aside, by reason.
         per_second: Rows that were fetched in a second, where they were fetched.
+        notes: Usable rows whose text was not read as plain UTF-8, by what was done or failed: see
+            TEXT_NOTES.
     """
 
     what: str
@@ -33,6 +35,7 @@ class Account:
     n_without_text: int
     rejected: Mapping[str, int]
     per_second: float | None = None
+    notes: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def n_rejected(self) -> int:
@@ -50,6 +53,20 @@ def accounts(setting: Setting) -> Iterator[Account]:
     for source in setting.experiment.sources:
         rows = tables.scan(SYNTHETIC_CAPTIONS, source=source).filter(current)
         yield _account(captions.asset(source), rows)
+
+
+def text_notes(setting: Setting) -> Mapping[str, int]:
+    """Usable samples of the pool whose text was read otherwise than as plain UTF-8, by note."""
+    current = pl.col("partition").is_in(list(setting.partitions))
+    rows = setting.workspace.tables.scan(RAW_POOL).filter(current)
+    return _notes(rows)
+
+
+def _notes(rows: pl.LazyFrame) -> Mapping[str, int]:
+    # A table of before has no such column until it is rebuilt.
+    if "text_note" not in rows.collect_schema().names():
+        return {}
+    return pool.count_notes(rows.select("status", "text_note").collect())
 
 
 def _downloads(setting: Setting) -> Account:
@@ -74,4 +91,5 @@ def _account(what: str, rows: pl.LazyFrame) -> Account:
     ).collect()
     n_all, n_usable, n_without_text = counts.row(0)
     states = rows.select("status", "reject_reason").collect()
-    return Account(what, n_all, n_usable, n_without_text, pool.count_rejects(states))
+    rejected = pool.count_rejects(states)
+    return Account(what, n_all, n_usable, n_without_text, rejected, notes=_notes(rows))

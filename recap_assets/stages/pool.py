@@ -80,7 +80,7 @@ def index_partition(setting: Setting, step: Step) -> Outcome:
         written.data_version,
         rows.height,
         rejected,
-        facts={"without_text": int(rows["text"].null_count())},
+        facts={"without_text": int(rows["text"].null_count()), **count_notes(rows)},
         markdown={"preview": preview_markdown(_preview(rows))},
         written=(written,),
     )
@@ -102,6 +102,12 @@ def count_rejects(rows: pl.DataFrame) -> dict[str, int]:
     rejected = rows.filter(~is_usable())
     counts = rejected.group_by("reject_reason").len().sort("reject_reason")
     return dict(counts.iter_rows())
+
+
+def count_notes(rows: pl.DataFrame) -> dict[str, int]:
+    """Usable rows whose text was read otherwise than as plain UTF-8, by `text_note`."""
+    noted = rows.filter(is_usable() & pl.col("text_note").is_not_null())
+    return dict(noted.group_by("text_note").len().sort("text_note").iter_rows())
 
 
 def _preview(rows: pl.DataFrame) -> pl.DataFrame:

@@ -16,6 +16,10 @@ _MARKS = (  # UTF-32's little-endian mark begins with that of UTF-16
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
+_BLANKS = frozenset(
+    "\u034f\u115f\u1160\u2800\u3164\uffa0" + "".join(map(chr, range(0xFE00, 0xFE10)))
+)
+"""Letters, marks and symbols that show nothing: fillers, the empty Braille cell, selectors."""
 
 
 class Decoded(NamedTuple):
@@ -31,20 +35,24 @@ class Decoded(NamedTuple):
     encoding: str | None
 
 
-def decode_text(data: bytes) -> Decoded:
+def decode_text(data: bytes, *, is_cut: bool = False) -> Decoded:
     """The text of `data`: by its byte-order mark, else UTF-8, else Windows' Western code page.
 
     The last only where the text then reads like one: few characters beyond ASCII, no control
     characters. No character is ever replaced: what fits no encoding has no text.
+
+    Args:
+        data: The bytes.
+        is_cut: They are the beginning of more, so the last character may be a part of one.
     """
     for mark, encoding in _MARKS:
         if data.startswith(mark):
-            text = _strictly(data[len(mark) :], encoding)
+            text = _strictly(data[len(mark) :], encoding, is_cut=is_cut)
             return Decoded(text, None if text is None else encoding)
-    if (text := _strictly(data, "utf-8")) is not None:
+    if (text := _strictly(data, "utf-8", is_cut=is_cut)) is not None:
         return Decoded(text, "utf-8")
     western = _strictly(data, "cp1252")
-    if western is not None and _reads_western(western):
+    if western is not None and reads_western(western):
         return Decoded(western, "cp1252")
     return Decoded(None, None)
 
@@ -59,13 +67,24 @@ def cut_utf8(data: bytes, limit: int) -> bytes:
     return data[:end]
 
 
-def _strictly(data: bytes, encoding: str) -> str | None:
+def is_blank(text: str) -> bool:
+    """Whether nothing of a text can be seen: white space, zero-width and control characters."""
+    return not any(
+        character.isprintable() and not character.isspace() and character not in _BLANKS
+        for character in text
+    )
+
+
+def reads_western(text: str) -> bool:
+    """Whether a text in Windows' Western code page reads like one: few characters beyond ASCII."""
+    foreign = sum(character > "\x7f" for character in text)
+    return foreign <= MAX_WESTERN_FRACTION * len(text) and not _CONTROLS.search(text)
+
+
+def _strictly(data: bytes, encoding: str, *, is_cut: bool = False) -> str | None:
     try:
+        if is_cut:
+            return codecs.getincrementaldecoder(encoding)().decode(data, final=False)
         return data.decode(encoding)
     except UnicodeDecodeError:
         return None
-
-
-def _reads_western(text: str) -> bool:
-    foreign = sum(character > "\x7f" for character in text)
-    return foreign <= MAX_WESTERN_FRACTION * len(text) and not _CONTROLS.search(text)

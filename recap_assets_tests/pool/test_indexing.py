@@ -63,7 +63,7 @@ def test_a_good_sample_fills_every_column(tmp_path):
     assert found == {
         "shard": 0, "uid": bytes.fromhex(uid_of(3)), "key": "000", "offset": 512,
         "size": len(image), "image_format": "JPEG", "width": 96, "height": 72,
-        "original_width": 640, "original_height": None, "text": "some text",
+        "original_width": 640, "original_height": None, "text": "some text", "text_note": None,
         "url": "https://example.org/3.jpg", "sha256": hashlib.sha256(image).digest(),
         "original_sha256": None, "perceptual_hash": perceptual_hash_of(image, LIMITS),
         "status": "ok", "reject_reason": None,
@@ -235,9 +235,9 @@ def test_texts_are_cleaned():
     assert clean_text(None) is None
 
 
-def test_broken_utf8_is_replaced(tmp_path):
+def test_a_text_in_no_known_encoding_is_none_and_told(tmp_path):
     frame = index_of(tmp_path, [("a.jpg", jpeg()), ("a.txt", b"caf\xe9 \xf0\x9f")])
-    assert frame["text"].to_list() == ["caf\ufffd \ufffd"]
+    assert frame.select("text", "text_note", "status").row(0) == (None, "text_not_utf8", "ok")
 
 
 @pytest.mark.parametrize(
