@@ -5,6 +5,7 @@ from collections.abc import Callable
 import dagster as dg
 import pytest
 
+from recap_assets.defs import assets
 from recap_assets.defs.assets import FORCE_TAG, asset_key, assets_of
 from recap_assets.defs.events import (
     DATA_VERSION,
@@ -143,3 +144,19 @@ def test_a_failed_partition_keeps_those_before_it(
     assert (kept.partition, again.partition) == ("00000", "00000")
     assert again.metadata["reused"].value == "yes"
     assert set(DagsterRecords(instance).latest(RAW)) == {"00000"}
+
+
+def test_no_event_keeps_a_secret_that_an_error_repeats(
+    run: Run, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        msg = "\x1b[2J the store at https://me:hunter2@host said no"
+        raise ValueError(msg)
+
+    monkeypatch.setattr(assets, "build_partition", fails)
+    result = run(WORLD, partitions=PARTITIONS[:1])
+    assert not result.success
+    kept = "".join(str(entry) for entry in instance.all_logs(result.run_id))
+    assert "https://me:[hidden]@host said no" in kept
+    assert "hunter2" not in kept
+    assert "\x1b" not in kept
