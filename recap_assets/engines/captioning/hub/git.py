@@ -64,13 +64,10 @@ class Git(HubModel):
 
     def step(self, tokens: Tensor, state: GitState) -> Tensor:
         """One token on."""
+        # By its parts: some releases of transformers, 5.17 for one, ask `git` itself for a mask here.
         positions = torch.full((len(tokens), 1), state.position, device=tokens.device)
-        output = self.model.git(
-            input_ids=tokens[:, None],
-            position_ids=positions,
-            past_key_values=state.cache,
-            use_cache=True,
-        )
+        embedded = self.model.git.embeddings(input_ids=tokens[:, None], position_ids=positions)
+        output = self.model.git.encoder(embedded, past_key_values=state.cache, use_cache=True)
         state.position += 1
         return self._logits(output)
 
