@@ -12,9 +12,16 @@ STAMP := $(VENV)/.installed
 TOOLS := .venv-img2dataset
 TOOLS_STAMP := $(TOOLS)/.installed
 TOOLS_PINS := recap_assets/pool/downloading/constraints-img2dataset.txt
+# The lowest versions of constraints-lowest.txt, over the tested set of .venv.
+LOWEST := .venv-lowest
+LOWEST_STAMP := $(LOWEST)/.installed
+LOWEST_TESTS := specs mixing diversity filtering storage pool/test_* reporting/test_* \
+	engines/captioning/test_families.py engines/captioning/test_coca.py engines/scoring \
+	defs/test_events.py defs/test_session.py stages/test_pipeline.py stages/test_open_lineage.py
 DATA ?= data
 
 version_of = $(shell $(1) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+site_of = $(1)/bin/python -c 'import site; print(site.getsitepackages()[0])'
 # A .venv stays if its Python is one of ours, and the one that was asked for if one was.
 HAS := $(filter $(VERSIONS),$(call version_of,$(BIN)/python))
 ASKED := $(if $(filter command environment,$(origin PYTHON)),$(or $(call version_of,$(PYTHON)),none))
@@ -23,7 +30,7 @@ ANEW := $(if $(and $(HAS),$(filter $(or $(ASKED),$(HAS)),$(HAS))),,anew)
 export RECAP_DATA := $(abspath $(DATA))
 export DAGSTER_HOME := $(CURDIR)
 
-.PHONY: install anew tools demo test check bench ui format clean
+.PHONY: install anew tools demo test test-gpu test-lowest check bench ui format clean
 
 install: $(STAMP)
 
@@ -53,6 +60,24 @@ demo: install  ## Run the main job on the embedded world: about ten minutes on t
 test: install tools  ## All tests
 	$(BIN)/python -m pytest
 
+test-gpu: install  ## The tests that need a GPU, which the others do not see
+	$(BIN)/python -m pytest -n 0 -m gpu
+
+test-lowest: $(LOWEST_STAMP)  ## A part of the tests on the lowest versions that pyproject.toml allows
+	$(LOWEST)/bin/python -m pytest $(addprefix recap_assets_tests/,$(LOWEST_TESTS))
+
+# torch looks for the libraries of CUDA beside itself.
+$(LOWEST_STAMP): $(STAMP) constraints-lowest.txt
+	@test '$(HAS)' = '$(firstword $(VERSIONS))' || { echo "The lowest versions go with Python \
+	$(firstword $(VERSIONS)), and $(VENV) has $(HAS)" >&2; exit 1; }
+	rm -rf $(LOWEST) && $(BIN)/python -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile \
+	  --requirement constraints-lowest.txt
+	over=$$($(call site_of,$(LOWEST))) under=$$($(call site_of,$(VENV))) && \
+	  echo "import site; site.addsitedir('$$under')" > $$over/under.pth && \
+	  if test -d $$under/nvidia; then cp -rsn $$under/nvidia $$over; fi
+	@touch $(LOWEST_STAMP)
+
 check: install tools  ## Format, lint, types, layers, definitions, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -72,4 +97,4 @@ format: install
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) $(TOOLS)
+	rm -rf $(VENV) $(TOOLS) $(LOWEST)

@@ -123,6 +123,14 @@ def test_a_good_environment_stays_whatever_python3_is(checkout, pythons, make):
     assert installed(checkout) == ["3.11", "3.11"]
 
 
+def test_the_lowest_versions_are_tried_on_the_lowest_python_only(checkout, pythons, make):
+    pythons("3.12")
+    done = make("PYTHON=python3.12", "test-lowest")
+    assert done.returncode
+    assert "The lowest versions go with Python 3.11, and .venv has " in done.stderr
+    assert not (checkout / ".venv-lowest").exists()
+
+
 def test_the_makefile_pyproject_and_readme_name_the_same_versions():
     makefile, readme = (REPOSITORY / "Makefile").read_text(), (REPOSITORY / "README.md").read_text()
     versions = re.search(r"^VERSIONS := (.*)$", makefile, re.MULTILINE)[1].split()
