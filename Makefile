@@ -68,8 +68,8 @@ test-lowest: $(LOWEST_STAMP)  ## A part of the tests on the lowest versions that
 
 # torch looks for the libraries of CUDA beside itself.
 $(LOWEST_STAMP): $(STAMP) constraints-lowest.txt
-	@test '$(HAS)' = '$(firstword $(VERSIONS))' || { echo "The lowest versions go with Python \
-	$(firstword $(VERSIONS)), and $(VENV) has $(HAS)" >&2; exit 1; }
+	@test '$(call version_of,$(BIN)/python)' = '$(firstword $(VERSIONS))' || \
+	  { echo "The lowest versions go with Python $(firstword $(VERSIONS)) in $(VENV)" >&2; exit 1; }
 	rm -rf $(LOWEST) && $(BIN)/python -m venv $(LOWEST)
 	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile \
 	  --requirement constraints-lowest.txt

@@ -64,7 +64,7 @@ class Git(HubModel):
 
     def step(self, tokens: Tensor, state: GitState) -> Tensor:
         """One token on."""
-        # By its parts: some releases of transformers, 5.17 for one, ask `git` itself for a mask here.
+        # By its parts: `git` itself asks for a mask here in transformers 5.17.
         positions = torch.full((len(tokens), 1), state.position, device=tokens.device)
         embedded = self.model.git.embeddings(input_ids=tokens[:, None], position_ids=positions)
         output = self.model.git.encoder(embedded, past_key_values=state.cache, use_cache=True)

@@ -1,0 +1,69 @@
+"""The tests on a machine with a GPU, which may be lent for minutes: counts, and why each failed.
+
+First those marked `gpu`, then those of the engines, which must not see it. Every failure goes into
+the file at once, so that what was found is kept where time is up. The exit code is 1 where a test
+failed, 2 where time was up or nothing ran.
+
+    python benchmarks/gpu.py --tests [--seconds 240] [--into gpu_tests.txt] [--processes 12] [PATH]
+"""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from verdicts import machine
+
+HERE = Path(__file__).parent
+ENGINES = "recap_assets_tests/engines"
+COUNTS = re.compile(r"\d+ (?:passed|failed|skipped|deselected|errors?)")
+
+
+def run(title: str, words: list[str], seconds: float, into: Path) -> int:
+    """Run pytest within a time, pass its last lines on to the file, and give its exit code."""
+    paths = [str(HERE.parent), str(HERE), os.environ.get("PYTHONPATH", "")]
+    environment = {
+        **os.environ, "FAILURES": str(into), "PYTHONPATH": os.pathsep.join(filter(None, paths))
+    }  # fmt: skip
+    command = [sys.executable, "-m", "pytest", "-p", "failures", "-p", "no:cacheprovider"]
+    command += ["-o", "addopts=-q --strict-markers --tb=no", "-rs", *words]
+    log = into.with_suffix(".log")
+    with log.open("w") as output:
+        process = subprocess.Popen(command, cwd=HERE.parent, env=environment, stdout=output)
+        try:
+            code = process.wait(max(1.0, seconds))
+        except subprocess.TimeoutExpired:
+            process.terminate()
+            process.wait()
+            code = 2
+    lines = log.read_text().splitlines()
+    told = ", ".join(COUNTS.findall(lines[-1])) if lines else ""
+    skipped = [line for line in lines if line.startswith("SKIPPED")]
+    with into.open("a") as file:
+        file.write("\n".join([f"{title}: {told or 'no counts'}; exit code {code}", *skipped, ""]))
+    return code
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tests", action="store_true", required=True, help="run the tests")
+    parser.add_argument("--seconds", type=float, default=240, help="of both runs together")
+    parser.add_argument("--into", type=Path, default=Path("gpu_tests.txt"), help="counts, failures")
+    parser.add_argument("--processes", default="12", help="of the tests that see no GPU")
+    parser.add_argument("paths", nargs="*", default=[ENGINES])
+    args = parser.parse_args()
+    into = args.into.absolute()
+    into.write_text(f"{machine()}\n")
+    end = time.monotonic() + args.seconds
+    codes = [run("on the GPU", ["-m", "gpu", "-n", "0", *args.paths], args.seconds, into)]
+    hidden = ["-n", args.processes, "--dist", "loadfile", *args.paths]
+    codes.append(run("beside the GPU", hidden, end - time.monotonic(), into))
+    print(into.read_text())
+    sys.exit(max(min(code, 2) for code in codes))
+
+
+if __name__ == "__main__":
+    main()
