@@ -42,6 +42,14 @@ STILL_STALE = (
     "was built and is out of date still: what it reads keeps changing, or a bug; see the run"
 )
 OURS = "recap_assets."
+ERROR = dg.AssetCheckSeverity.ERROR
+
+UNFIT = "what was written to"
+"""How the error of a failed check begins, as against that of a failed step."""
+
+MAX_GOES = 4
+"""How often a partition is built in one build: what it reads may change while it is built, such as
+by a neighbour that turns out to have the same samples."""
 
 News = tuple[str, str, float]
 """Asset, partition and its done fraction, as a worker tells it."""
@@ -96,6 +104,7 @@ class Build:
         self._running: dict[Future[str | None], tuple[Batch, float]] = {}
         self._n_built: Counter[tuple[str, str]] = Counter()
         self._seconds: dict[str, float] = {}
+        self._unfit: set[str] = set()
         self._uncopied: set[str] = set()
         self._copied_at = time.monotonic()
 
@@ -182,9 +191,13 @@ class Build:
             again = one.batch.keys & ready
             self._n_built.update(one.batch.keys)
             # Someone else may have changed what it reads while it was built: once more, then.
-            failed = {key for key in again if one.error or self._n_built[key] > 1}
+            failed = {key for key in again if one.error or self._n_built[key] >= MAX_GOES}
             self.state.failed |= {name_of(*key): one.error or STILL_STALE for key in failed}
             self.state.n_done += len(one.batch.keys - again)
+            if one.error and one.error.startswith(UNFIT):
+                # All was written, and is not what it must be: nothing is made of it.
+                self.state.failed[one.batch.name] = one.error
+                self._unfit |= {node.key for node in one.batch.nodes}
         return current
 
     def _listen(self, progress: "Queue[News]") -> None:
@@ -207,14 +220,15 @@ class Build:
         free = self.jobs - len(self._running)
         if free <= 0:
             return []
+        graph = self.session.graph
         busy = {key for batch, _ in self._running.values() for key in batch.keys}
         ready = [
             entry
             for entry in current.ready
             if (entry.asset, entry.partition) not in busy
             and name_of(entry.asset, entry.partition) not in self.state.failed
+            and not self._unfit & graph.ancestors([entry.asset])
         ]
-        graph = self.session.graph
         return batches_of(graph, ready, self.jobs, self._seconds.__getitem__)[:free]
 
 
@@ -251,8 +265,21 @@ def _run(assets: Sequence[str], partitions: tuple[str, ...]) -> str | None:
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         raise_on_error=False,
     )
+    if unfit := [_unfit(one) for one in result.get_asset_check_evaluations() if _blocks(one)]:
+        return "; ".join(unfit)
     failures = [event.step_failure_data.error for event in result.get_step_failure_events()]
     return "; ".join(dict.fromkeys(_in_words(error) for error in failures)) or None
+
+
+def _blocks(found: dg.AssetCheckEvaluation) -> bool:
+    return found.blocking is not False and found.severity == ERROR and not found.passed
+
+
+def _unfit(found: dg.AssetCheckEvaluation) -> str:
+    """What a check found that must not be."""
+    figures = ", ".join(f"{name} {value.value}" for name, value in found.metadata.items())
+    asset = found.asset_key.to_user_string()
+    return f"{UNFIT} {asset} fails its check {found.check_name}: {figures}"
 
 
 def _in_words(error: SerializableErrorInfo | None) -> str:

@@ -1,7 +1,7 @@
 """The raw pool: every sample with its text, its place and its state."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import polars as pl
 
@@ -13,7 +13,7 @@ from recap_assets.reporting.previews import preview_markdown
 from recap_assets.specs.base import deciding
 from recap_assets.specs.pool import EmbeddedPool, UrlPool, WebDatasetPool
 from recap_assets.specs.tables import RAW_POOL, STATUS_REJECTED, is_usable
-from recap_assets.stages import download
+from recap_assets.stages import download, repeats
 from recap_assets.stages.setting import Setting
 from recap_assets.stages.stored import StoredRows
 from recap_assets.stages.world import POOL_ASSET
@@ -67,7 +67,8 @@ def index_partition(setting: Setting, step: Step) -> Outcome:
     for i, shard in enumerate(shards):
         frames.append(index_shard(shard, pool, metadata))
         step.progress((i + 1) / len(shards))
-    rows = reject_repeated_uids(pl.concat(frames))
+    known = repeats.noted(setting, step.partition) if _may_repeat(setting) else frozenset()
+    rows = reject_repeated_uids(pl.concat(frames), known)
     written = setting.workspace.tables.replace(
         RAW_POOL,
         {"partition": step.partition},
@@ -75,6 +76,8 @@ def index_partition(setting: Setting, step: Step) -> Outcome:
         known_version=step.known_version,
         commit=step.commit,
     )
+    if _may_repeat(setting):
+        repeats.note(setting, step.partition)
     rejected = count_rejects(rows)
     return Outcome(
         written.data_version,
@@ -86,11 +89,24 @@ def index_partition(setting: Setting, step: Step) -> Outcome:
     )
 
 
-def reject_repeated_uids(rows: pl.DataFrame) -> pl.DataFrame:
-    """Set aside every usable row whose uid an earlier usable row has (by shard, offset, key)."""
+def _may_repeat(setting: Setting) -> bool:
+    """Whether uids may repeat: those of the embedded world and of a list are told apart before."""
+    return _made_by(setting) is None
+
+
+def reject_repeated_uids(
+    rows: pl.DataFrame, known: Collection[bytes] = frozenset()
+) -> pl.DataFrame:
+    """Set aside every usable row whose uid an earlier usable row has (by shard, offset, key).
+
+    Args:
+        rows: Of one partition.
+        known: Uids that earlier partitions have.
+    """
     ordered = rows.sort("shard", "offset", "key")
     usable = is_usable()
-    repeated = usable & (usable.cast(pl.Int64).cum_sum().over("uid") > 1)
+    is_known = pl.col("uid").is_in(pl.Series(list(known), dtype=pl.Binary).implode())
+    repeated = usable & ((usable.cast(pl.Int64).cum_sum().over("uid") > 1) | is_known)
     return ordered.with_columns(
         status=pl.when(repeated).then(pl.lit(STATUS_REJECTED)).otherwise("status"),
         reject_reason=pl.when(repeated).then(pl.lit("duplicate_uid")).otherwise("reject_reason"),
@@ -117,14 +133,23 @@ def _preview(rows: pl.DataFrame) -> pl.DataFrame:
 def _shards_version(setting: Setting, partition: str) -> str:
     shards = setting.partitions[partition]
     text = "\n".join(f"{shard.name} {shard.version}" for shard in shards)
+    text += repeats.version_of(repeats.noted(setting, partition))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _checks(setting: Setting) -> tuple[Check, ...]:
     def uids_unique(partitions: Sequence[str]) -> Verdict:
-        uids = _usable(setting, partitions, "uid")
-        repeated = uids.height - uids["uid"].n_unique()
-        return Verdict(repeated == 0, {"samples": uids.height, "repeated_uids": repeated})
+        rows = _usable(setting, partitions, "partition", "uid")
+        counted = rows.group_by("uid").agg(pl.len(), pl.col("partition").max())
+        # What was noted just now is set aside when its partition is built again.
+        pending = {uid for partition in partitions for uid in repeats.noted(setting, partition)}
+        twice = counted.filter((pl.col("len") > 1) & ~pl.col("uid").is_in(list(pending)))
+        figures: dict[str, str | int | float] = {
+            "samples": rows.height, "repeated_uids": twice.height,
+        }  # fmt: skip
+        if twice.height:
+            figures["such_as"] = ", ".join(uid.hex() for uid in twice["uid"].sort().head(3))
+        return Verdict(not twice.height, figures)
 
     def mostly_usable(partitions: Sequence[str]) -> Verdict:
         rows = setting.workspace.tables.scan(RAW_POOL).filter(pl.col("partition").is_in(partitions))

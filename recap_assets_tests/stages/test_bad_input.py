@@ -22,7 +22,9 @@ def jpeg(shade: int) -> bytes:
     return buffer.getvalue()
 
 
-def write_shard(folder: Path, number: int, samples: list[tuple[str, bytes, str | None]]) -> None:
+def write_shard(
+    folder: Path, number: int, samples: list[tuple[str | None, bytes, str | None]]
+) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tarfile.open(folder / f"{number:08d}.tar", "w") as tar:
         for i, (uid, image, text) in enumerate(samples):
@@ -82,14 +84,47 @@ def test_two_samples_with_one_uid_the_later_one_is_set_aside_and_counted(tmp_pat
     assert all(check.judge(["00000"]).passed for check in node.checks)
 
 
-def test_a_uid_in_two_partitions_fails_the_check(tmp_path: Path) -> None:
-    for number in (0, 1):
-        write_shard(tmp_path / "pool", number, [(uid(1), jpeg(number), "a red boat")])
+PAIRS = [(image, f"caption {k} of image {image}") for image in range(4) for k in range(5)]
+
+
+def usable_of(bench: Bench) -> list[tuple[str, str]]:
+    rows = bench.setting.workspace.tables.read(t.RAW_POOL).filter(pl.col("status") == t.STATUS_OK)
+    return sorted(rows.select(pl.col("uid").bin.encode("hex"), "text").rows())
+
+
+@pytest.mark.parametrize("n_shards", [1, 2, 5])
+@pytest.mark.parametrize("shards_per_partition", [1, 2])
+def test_repeats_are_set_aside_alike_in_any_sharding(
+    tmp_path: Path, n_shards: int, shards_per_partition: int
+) -> None:
+    images = [jpeg(image) for image in range(4)]
+    for shard in range(n_shards):
+        part = PAIRS[shard * 20 // n_shards : (shard + 1) * 20 // n_shards]
+        samples = [(None, images[image], text) for image, text in part]
+        write_shard(tmp_path / "pool", shard, samples)
+    pool = real_pool(tmp_path / "pool", shards_per_partition=shards_per_partition)
+    bench = bench_of(tmp_path, **pool)
+    bench.build("pool")
+    assert [text for _, text in sorted(usable_of(bench), key=lambda row: row[1])] == [
+        f"caption 0 of image {image}" for image in range(4)
+    ]
+    (check,) = [c for c in bench.graph.nodes["raw_pool"].checks if c.name == "uids_are_unique"]
+    assert check.judge(list(bench.setting.partitions)).passed
+
+
+def test_shards_that_come_later_are_compared_and_the_earlier_ones_stay(tmp_path: Path) -> None:
+    write_shard(tmp_path / "pool", 0, [(uid(1), jpeg(1), "first"), (uid(2), jpeg(2), "second")])
     bench = bench_of(tmp_path, **real_pool(tmp_path / "pool"))
     bench.build("pool")
-    (check,) = [c for c in bench.graph.nodes["raw_pool"].checks if c.name == "uids_are_unique"]
-    verdict = check.judge(["00000", "00001"])
-    assert (verdict.passed, verdict.figures["repeated_uids"]) == (False, 1)
+    write_shard(tmp_path / "pool", 1, [(uid(1), jpeg(3), "again"), (uid(3), jpeg(4), "third")])
+    bench.setting.scan()
+    assert bench.build("pool") == [("raw_pool", "00001")] * 2
+    assert [text for _, text in usable_of(bench)] == ["first", "second", "third"]
+    # Once the earlier one goes, the later one stands.
+    write_shard(tmp_path / "pool", 0, [(uid(2), jpeg(2), "second")])
+    bench.setting.scan()
+    assert bench.build("pool") == [("raw_pool", "00000"), ("raw_pool", "00001")]
+    assert [text for _, text in usable_of(bench)] == ["again", "second", "third"]
 
 
 def test_a_broken_image_is_set_aside_and_the_rest_is_captioned(tmp_path: Path) -> None:
