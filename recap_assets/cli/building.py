@@ -12,6 +12,7 @@ from recap_assets.cli import terminal
 from recap_assets.cli.amounts import in_time
 from recap_assets.cli.belonging import take
 from recap_assets.cli.leaderboard import print_leaderboard
+from recap_assets.cli.left_aside import nothing_usable, print_left_aside
 from recap_assets.cli.planning import gone, plan_table
 from recap_assets.defs.building import Build, Finished, State
 from recap_assets.defs.session import Session
@@ -52,9 +53,11 @@ def run_build(session: Session, jobs: int, asked: Asked, select: Sequence[str] =
     first = build.plan()
     if not first:
         console.print(f"{session.setting.experiment.name}: everything is up to date.")
+        print_left_aside(console, session.setting)
         _print_places(console, session)
-        return 0
+        return _print_unusable(console, session)
     console.print(plan_table(first, session, build.estimates))
+    print_left_aside(console, session.setting)
     if asked.dry_run:
         return 0
     take(session, anyway=asked.take_over)
@@ -94,13 +97,22 @@ def _run(console: Console, session: Session, build: Build) -> int:
     failed = show_progress(console, build)
     took = in_time(time.monotonic() - started)
     if failed:
+        _print_unusable(console, session)
         print_failures(console, failed)
         return 1
     console.print(f"Built {build.state.n_done} partitions in {took}.")
     _print_accounts(console, session)
     print_leaderboard(console, session)
     _print_places(console, session)
-    return 0
+    return _print_unusable(console, session)
+
+
+def _print_unusable(console: Console, session: Session) -> int:
+    """Say that nothing of the pool can be used, and why; the exit code is 1 then."""
+    told = [nothing_usable(session.setting, account) for account in accounts(session.setting)]
+    for text in filter(None, told):
+        console.print(f"[red]wrong[/] {escape(text)}", highlight=False, soft_wrap=True)
+    return 1 if any(told) else 0
 
 
 def _print_accounts(console: Console, session: Session) -> None:

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from recap_assets.cli.left_aside import left_aside
 from recap_assets.cli.output import echo
 from recap_assets.pool.manifest import PoolError, survey
 from recap_assets.specs.evaluation import DataCompTasks, WebDatasetTask
@@ -25,9 +26,11 @@ from recap_assets.storage.object_store import prove_conditional_put
 from recap_assets.storage.tables import StorageError
 from recap_assets.storage.workspace import Workspace
 
+_MARKS = {True: "ok    ", False: "wrong ", None: "note  "}
 FREE_BYTES = 2 * 2**30
 
-Finding = tuple[bool, str]
+Finding = tuple[bool | None, str]
+"""Whether it is in order, None where it is worth a look; and what was found."""
 
 
 def run_doctor(path: Path, settings: tuple[str, ...]) -> int:
@@ -38,12 +41,16 @@ def run_doctor(path: Path, settings: tuple[str, ...]) -> int:
         echo(f"wrong  {error}")
         return 1
     echo(f"ok     {path}: experiment {experiment.name!r} is well formed")
-    n_wrong = 0
+    n_wrong = n_notes = 0
     for check in (_pool, _corpora, _evaluation_sets, _models, _lexicon, _sets, _storage, _tables):
         for good, text in check(experiment):
-            echo(f"{'ok    ' if good else 'wrong '} {text}")
-            n_wrong += not good
-    echo("Everything is in order." if not n_wrong else f"{n_wrong} found wrong.")
+            echo(f"{_MARKS[good]} {text}")
+            n_wrong += good is False
+            n_notes += good is None
+    if n_wrong or n_notes:
+        echo(f"{n_wrong} found wrong" + (f", {n_notes} worth a look." if n_notes else "."))
+    else:
+        echo("Everything is in order.")
     return 1 if n_wrong else 0
 
 
@@ -98,8 +105,8 @@ def _listed(where: str, pool: WebDatasetPool | FolderPool) -> Iterator[Finding]:
         return
     n_bytes = sum(shard.size for shard in listing.shards)
     yield True, f"{where}: {len(listing.shards)} shards, {n_bytes / 2**20:,.1f} MiB"
-    for skipped in listing.skipped:
-        yield True, f"{where}: {skipped.name} is left aside: {skipped.reason}"
+    for sentence in left_aside(listing.skipped):
+        yield None, f"{where}: {sentence}"
 
 
 def _corpora(experiment: Experiment) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from recap_assets.cli.amounts import in_bytes, in_time
+from recap_assets.cli.left_aside import print_left_aside
 from recap_assets.cli.output import echo
 from recap_assets.cli.terminal import console, plain
 from recap_assets.defs.session import Session
@@ -43,6 +44,8 @@ def print_plan(
         console().print(plan_table(current, session, estimates))
     else:
         echo(f"{session.setting.experiment.name}: everything is up to date.")
+    if why_of is None and not as_json:
+        print_left_aside(console(), session.setting)
 
 
 def _why(graph: Graph, current: Plan, name: str) -> list[str]:

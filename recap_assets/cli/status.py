@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from rich.table import Table
 
+from recap_assets.cli.left_aside import print_left_aside
 from recap_assets.cli.output import echo
 from recap_assets.cli.terminal import console
 from recap_assets.defs.session import Session
@@ -43,6 +44,7 @@ def print_status(session: Session, *, as_json: bool) -> None:
     if notes:
         words = ", ".join(f"{n:,} {note}" for note, n in notes.items())
         echo(f"{RAW_POOL.name}: texts of usable samples: {words}")
+    print_left_aside(console(), session.setting)
     for asset, one in spent.items():
         if one.captions:
             cost = "" if one.cost is None else f", {one.cost:,.2f} at the prices of the file"

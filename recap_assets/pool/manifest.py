@@ -1,11 +1,13 @@
 """Which shards a pool has, and the numbers that they keep for life."""
 
 import hashlib
+import os
 import posixpath
 import re
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import cast
 
@@ -20,13 +22,29 @@ from recap_assets.storage.places import located, matches, pattern_of, url_of
 
 __all__ = [
     "Listing", "PoolError", "Shard", "ShardFile", "SkippedFile", "assign", "folder_rows",
-    "list_shards", "partition_key", "survey", "survey_tars",
+    "list_shards", "partition_key", "survey", "survey_tars", "with_unfinished",
 ]  # fmt: skip
 
 _TEMPORARY = re.compile(r"(^|/)[._~]|\.(tmp|temp|part|partial|incomplete|crdownload)(\.|$)|~$")
 _UNFINISHED = "half-written"
 _QUIET_SECONDS = 600
 _END_OF_ARCHIVE = 1024
+_BLOCK = 512
+_STATS = "_stats.json"
+_LOOKED_AT = 10_000
+_IS_TEMPORARY = "a temporary name: still being written, or left by a crash"
+_NO_TARS = {
+    b"\x1f\x8b": "gzip'd: unpack it",
+    b"\x28\xb5\x2f\xfd": "packed with zstd: unpack it",
+    b"bzh": "packed with bzip2: unpack it",
+    b"\xfd7zxz": "packed with xz: unpack it",
+    b"pk\3\4": "a zip file: write it as tar",
+    b"version https://git-lfs": "a pointer of Git LFS: fetch the file with `git lfs pull`",
+    b"<!doctype html": "a web page: download the file again",
+    b"<html": "a web page: download the file again",
+    b"<?xml": "an answer in XML: download the file again",
+}
+"""First bytes, in small letters, of what is found in the place of tars."""
 _COMPRESSED = (".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz", ".tar.lz4")
 
 
@@ -60,14 +78,21 @@ class SkippedFile:
 
     Attributes:
         name: Its path below the pool's folder.
-        reason: Why, in words.
+        reason: Why, in words: a few that are alike for files alike, a colon, more of it.
         is_unfinished: Whether it is a shard that is being written, and will be read when it is
             complete.
+        is_listed: Whether it is among the shards all the same, in one row that is set aside.
     """
 
     name: str
     reason: str
     is_unfinished: bool = False
+    is_listed: bool = False
+
+    @property
+    def kind(self) -> str:
+        """The reason without what is more of it, to count by."""
+        return self.reason.partition(":")[0]
 
 
 @dataclass(frozen=True)
@@ -90,19 +115,27 @@ def list_shards(
     Raises:
         PoolError: Where there is no folder, no shard or no table of texts.
     """
-    listing = survey(pool)
+    return with_unfinished(survey(pool), before)
+
+
+def with_unfinished(listing: Listing, before: Iterable[ShardFile]) -> list[ShardFile]:
+    """The shards of a listing; those known before that are being written over as they were."""
     unfinished = {skipped.name for skipped in listing.skipped if skipped.is_unfinished}
     kept = [shard for shard in before if f"{shard.name}.tar" in unfinished]
     return sorted([*listing.shards, *kept], key=lambda shard: shard.name)
 
 
 def survey(pool: WebDatasetPool | FolderPool) -> Listing:
-    """List the shards and the files left aside: half-written, empty, temporary or compressed tars.
+    """List the shards, and what looks like one and is left aside.
 
-    img2dataset writes `NAME_stats.json` when a tar is complete: where some tars have that file,
-    a tar without it is taken for half-written. So is a local one that changed within the last
-    minutes and lacks the two empty blocks that end an archive; after that it is taken as it is,
-    damaged. An object store shows no object before it is complete.
+    That is what is half-written, empty, temporary, compressed, a link or of another ending, and
+    folders with tars in them.
+
+    img2dataset writes `NAME_stats.json` when a tar is complete: where some tars have that file, a
+    local one without it is taken for half-written until it has the two empty blocks that end an
+    archive and did not change for some minutes. So is one that changed within them and lacks the
+    end; after that it is taken as it is, damaged. An object store shows no object before it is
+    complete. What is no tar at all, such as a page in place of one, is listed and named.
 
     Raises:
         PoolError: Where there is no folder, no shard or no table of texts.
@@ -122,28 +155,25 @@ def survey_tars(where: str) -> Listing:
     pattern = pattern_of(fs, root)
     found = matches(fs, *pattern) if pattern else _find_folder(fs, root, where)
     base = pattern[0] if pattern else root
-    names = {path: posixpath.relpath(path, base) for path in found}
-    stats = {path for path in found if path.endswith("_stats.json")}
+    stats = {path for path in found if path.endswith(_STATS)}
     if pattern:
         folder = posixpath.dirname(pattern[1])
-        stats |= set(matches(fs, base, posixpath.join(folder, "*_stats.json")))
+        stats |= set(matches(fs, base, posixpath.join(folder, f"*{_STATS}")))
+    is_local = isinstance(fs, LocalFileSystem)
     shards: list[ShardFile] = []
     skipped: list[SkippedFile] = []
-    for path in sorted(found, key=names.__getitem__):
-        reason = _why_not(path, names[path], found[path], stats)
-        if reason is None and isinstance(fs, LocalFileSystem) and _is_growing(Path(path)):
-            reason = f"{_UNFINISHED}: it changed just now and has no end-of-archive mark"
-        if reason is None:
-            version = version_of(found[path], path, is_local=isinstance(fs, LocalFileSystem))
-            name = names[path].removesuffix(".tar")
-            url = url_of(fs, path)
-            shards.append(ShardFile(name, url, int(found[path]["size"]), version))
-        elif reason:
-            is_unfinished = reason.startswith(_UNFINISHED)
-            skipped.append(SkippedFile(names[path], reason, is_unfinished))
+    for path in sorted(found):
+        name = posixpath.relpath(path, base)
+        one = _why_not(path, name, found[path], stats, is_local=is_local)
+        if one and one.reason:
+            skipped.append(one)
+        if one is None or one.is_listed:
+            version = version_of(found[path], path, is_local=is_local)
+            size = int(found[path]["size"])
+            shards.append(ShardFile(name.removesuffix(".tar"), url_of(fs, path), size, version))
     if not shards:
-        raise PoolError(_no_shards(where, skipped))
-    return Listing(shards, skipped)
+        raise PoolError(_no_shards(where, root if is_local else where, skipped))
+    return Listing(sorted(shards, key=lambda shard: shard.name), skipped)
 
 
 def assign(files: Sequence[ShardFile], known: Sequence[Shard]) -> list[Shard]:
@@ -181,49 +211,94 @@ def folder_rows(pool: FolderPool, shard_name: str) -> pl.DataFrame:
     return _texts(pool).slice(index * pool.samples_per_shard, pool.samples_per_shard)
 
 
-def _why_not(path: str, name: str, info: dict, stats: set[str]) -> str | None:
-    """Why a file is no shard; empty for what does not even look like one, None for a shard."""
+def _why_not(
+    path: str, name: str, info: dict, stats: set[str], *, is_local: bool
+) -> SkippedFile | None:
+    """Why a file is no shard; without a reason where it does not even look like one."""
+    if info["type"] == "directory":
+        n_tars = _tars_inside(path) if is_local else 0
+        inside = f"in a subfolder: its {n_tars} tars are not read; give a glob such as **/*.tar"
+        return SkippedFile(name, inside if n_tars else "")
+    if not name.endswith(".tar"):
+        return SkippedFile(name, _other_ending(name))
+    if _TEMPORARY.search(name):
+        return SkippedFile(name, _IS_TEMPORARY)
+    if info["type"] != "file":
+        return SkippedFile(name, "a link or device: it is not followed; put the file in its place")
+    if not info["size"]:
+        return SkippedFile(name, "empty")
+    return _unfinished(Path(path), name, stats) or _no_tar(Path(path), name) if is_local else None
+
+
+def _other_ending(name: str) -> str:
+    """Why a file of another ending is no shard; empty where it does not look like one."""
     if name.endswith(_COMPRESSED):
         return "compressed: unpack it to .tar, so that images can be read in place"
     if _TEMPORARY.search(name) and ".tar" in name:
-        return "a temporary name: still being written, or left by a crash"
-    if not name.endswith(".tar"):
-        return ""
-    if not info["size"]:
-        return "empty"
-    if stats and path.removesuffix(".tar") + "_stats.json" not in stats:
-        return f"{_UNFINISHED}: it has no _stats.json, and other shards have"
-    return None
+        return _IS_TEMPORARY
+    is_alike = name.lower().endswith((".tar", *_COMPRESSED))
+    return "another ending: only .tar, in small letters, is read; rename it" if is_alike else ""
 
 
-def _is_growing(path: Path) -> bool:
-    """Whether a tar changed within the last minutes and does not end as a complete one does."""
+def _tars_inside(folder: str) -> int:
+    try:
+        with os.scandir(folder) as entries:
+            return sum(entry.name.endswith(".tar") for entry in islice(entries, _LOOKED_AT))
+    except OSError:
+        return 0
+
+
+def _unfinished(path: Path, name: str, stats: set[str]) -> SkippedFile | None:
     stat = path.stat()
-    if time.time() - stat.st_mtime > _QUIET_SECONDS:
-        return False
+    is_new = time.time() - stat.st_mtime <= _QUIET_SECONDS
+    lacks_stats = bool(stats) and f"{path.as_posix().removesuffix('.tar')}{_STATS}" not in stats
+    if not (is_new or lacks_stats):
+        return None
     with path.open("rb") as file:
         file.seek(max(0, stat.st_size - _END_OF_ARCHIVE))
         tail = file.read(_END_OF_ARCHIVE)
-    return len(tail) < _END_OF_ARCHIVE or any(tail)
+    is_open = len(tail) < _END_OF_ARCHIVE or any(tail)
+    if lacks_stats and (is_new or is_open):
+        reason = "it has no _stats.json, which other shards have"
+        reason += ", and no end-of-archive mark" if is_open else ", and changed just now"
+        return SkippedFile(name, f"{_UNFINISHED}: {reason}", is_unfinished=True)
+    if is_open:
+        reason = "it changed just now and has no end-of-archive mark"
+        return SkippedFile(name, f"{_UNFINISHED}: {reason}", is_unfinished=True)
+    return None
+
+
+def _no_tar(path: Path, name: str) -> SkippedFile | None:
+    """What the first bytes of a file show it to be in place of a tar, where they show it."""
+    with path.open("rb") as file:
+        start = file.read(_BLOCK).lstrip().lower()
+    what = next((kind for first, kind in _NO_TARS.items() if start.startswith(first)), None)
+    if what is None:
+        return None
+    return SkippedFile(name, f"not a tar: it is {what}", is_listed=True)
 
 
 def _find_folder(fs: AbstractFileSystem, root: str, where: str) -> dict[str, dict]:
     if not fs.isdir(root):
         msg = (
-            f"pool.shards: there is no folder {where}. Give the folder that holds the .tar files, "
-            "or a glob such as folder/*.tar"
+            f"pool.shards: there is no folder {where}{_in_full(where, root)}. Give the folder "
+            "that holds the .tar files, or a glob such as folder/*.tar"
         )
         raise PoolError(msg)
-    listed = fs.ls(root, detail=True)
-    return {info["name"]: info for info in listed if info["type"] == "file"}
+    return {info["name"]: info for info in fs.ls(root, detail=True)}
 
 
-def _no_shards(where: str, skipped: list[SkippedFile]) -> str:
-    message = f"pool.shards: no .tar shard in {where}."
+def _no_shards(where: str, absolute: str, skipped: list[SkippedFile]) -> str:
+    message = f"pool.shards: no .tar shard in {where}{_in_full(where, absolute)}."
     if skipped:
         first = skipped[0]
         return f"{message} {len(skipped)} left aside, such as {first.name} ({first.reason})"
     return f"{message} Download the pool there with img2dataset, or correct the path"
+
+
+def _in_full(where: str, absolute: str) -> str:
+    """A relative path as it is taken from the folder of the file or of the call."""
+    return "" if where.rstrip("/") == absolute.rstrip("/") or "://" in where else f" ({absolute})"
 
 
 def _virtual_shards(pool: FolderPool) -> list[ShardFile]:

@@ -1,6 +1,7 @@
 """The raw pool: every sample with its text, its place and its state."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Collection, Sequence
 
 import polars as pl
@@ -83,10 +84,17 @@ def index_partition(setting: Setting, step: Step) -> Outcome:
         written.data_version,
         rows.height,
         rejected,
-        facts={"without_text": int(rows["text"].null_count()), **count_notes(rows)},
+        facts=_facts(setting, rows),
         markdown={"preview": preview_markdown(_preview(rows))},
         written=(written,),
     )
+
+
+def _facts(setting: Setting, rows: pl.DataFrame) -> dict[str, str | int | float]:
+    """Of the partition its texts; of the whole pool the files that are not read, by reason."""
+    aside = Counter(file.kind for file in setting.left_aside)
+    files = {f"files_left_aside_{kind.replace(' ', '_')}": n for kind, n in sorted(aside.items())}
+    return {"without_text": int(rows["text"].null_count()), **count_notes(rows), **files}
 
 
 def _may_repeat(setting: Setting) -> bool:

@@ -9,7 +9,15 @@ from pathlib import Path
 import polars as pl
 
 from recap_assets.pool.downloading.plan import Plan, make_plan, read_plan
-from recap_assets.pool.manifest import Shard, assign, list_shards, partition_key
+from recap_assets.pool.manifest import (
+    Shard,
+    SkippedFile,
+    assign,
+    list_shards,
+    partition_key,
+    survey,
+    with_unfinished,
+)
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.pool import EmbeddedPool, FolderPool, UrlPool, WebDatasetPool
 from recap_assets.specs.tables import RAW_POOL, is_usable
@@ -103,7 +111,8 @@ class Setting:
         path = self.workspace.manifest
         known = self._known_shards()
         before = self.shards.values() if path.exists() else ()
-        now = assign(list_shards(pool, before), known)
+        listing = survey(pool)
+        now = assign(with_unfinished(listing, before), known)
         if is_frozen := _is_frozen(path):
             names = {shard.name for shard in known}
             now = [shard for shard in now if shard.name in names]
@@ -111,9 +120,19 @@ class Setting:
         numbers = {shard.number for shard in now}
         removed = [shard for shard in known if shard.number not in numbers]
         rows = {"shards": [asdict(s) for s in now], "removed": [asdict(s) for s in removed]}
+        rows["aside"] = [asdict(one) for one in listing.skipped]
         content = json.dumps(rows | {"frozen": True} if is_frozen else rows, indent=1).encode()
         if not path.exists() or path.read_bytes() != content:
             write_atomically(path, content)
+
+    @property
+    def left_aside(self) -> tuple[SkippedFile, ...]:
+        """The files that look like shards and are none, as of the last `scan`."""
+        path = self.workspace.manifest
+        if isinstance(self.experiment.pool, EmbeddedPool) or not path.exists():
+            return ()
+        rows = json.loads(path.read_text()).get("aside", [])
+        return tuple(SkippedFile(**row) for row in rows)
 
     def freeze(self, shards: Sequence[Shard]) -> None:
         """Make these all the shards that the pool has, under these numbers, whatever else lands."""

@@ -1,4 +1,6 @@
+import gzip
 import os
+import time
 from pathlib import Path
 
 import fsspec
@@ -250,3 +252,72 @@ def test_a_table_without_rows_is_an_empty_pool(images):
     (images / "texts.csv").write_text("image,text\n")
     with pytest.raises(PoolError, match="has no rows"):
         list_shards(folder_pool(images))
+
+
+def aged(folder, seconds=3_600):
+    for path in folder.iterdir():
+        os.utime(path, (time.time() - seconds,) * 2)
+
+
+def test_a_complete_old_tar_is_read_without_its_stats_file(tmp_path):
+    tars(tmp_path, "0.tar", "1.tar", "2.tar")
+    (tmp_path / "0_stats.json").write_text("{}")
+    (tmp_path / "2.tar").write_bytes(tar_of(sample("2"))[:700])
+    assert [file.name for file in list_shards(pool_at(tmp_path))] == ["0"]
+    aged(tmp_path)
+    listing = survey(pool_at(tmp_path))
+    assert [file.name for file in listing.shards] == ["0", "1"]
+    (skipped,) = listing.skipped
+    assert (skipped.name, skipped.kind, skipped.is_unfinished) == ("2.tar", "half-written", True)
+
+
+def test_what_looks_like_a_shard_and_is_none_is_named(tmp_path):
+    tars(tmp_path, "0.tar", "1.TAR", "sub/2.tar", "sub/3.tar", "4.TAR.GZ")
+    (tmp_path / "5.tar").symlink_to(tmp_path / "0.tar")
+    (tmp_path / "6.tar").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    found = {file.name: file.kind for file in survey(pool_at(tmp_path)).skipped}
+    assert found == {
+        "1.TAR": "another ending",
+        "4.TAR.GZ": "another ending",
+        "5.tar": "a link or device",
+        "6.tar": "a link or device",
+        "sub": "in a subfolder",
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (gzip.compress(b"x" * 100), "gzip'd"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "Git LFS"),
+        (b"\n<!DOCTYPE html><html>403</html>", "a web page"),
+        (b"PK\3\4" + bytes(50), "a zip file"),
+    ],
+)
+def test_what_is_no_tar_is_listed_and_named(tmp_path, content, what):
+    tars(tmp_path, "0.tar")
+    (tmp_path / "1.tar").write_bytes(content)
+    aged(tmp_path)
+    listing = survey(pool_at(tmp_path))
+    assert [file.name for file in listing.shards] == ["0", "1"]
+    (skipped,) = listing.skipped
+    assert (skipped.name, skipped.kind, skipped.is_listed) == ("1.tar", "not a tar", True)
+    assert what in skipped.reason
+
+
+@pytest.mark.parametrize("name", ["data[1]", "a::b", "what?"])
+def test_a_pool_of_any_name(tmp_path, name):
+    tars(tmp_path / name, "0.tar")
+    (shard,) = list_shards(pool_at(tmp_path / name))
+    assert shard.url == str(tmp_path / name / "0.tar")
+    assert list_shards(pool_at(tmp_path / name / "*.tar")) == [shard]
+
+
+def test_a_relative_folder_is_told_in_full(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PoolError, match=rf"no folder pool \({tmp_path}/pool\)"):
+        list_shards(pool_at("pool"))
+    tars(tmp_path, "pool/sub/0.tar")
+    with pytest.raises(PoolError, match=r"no \.tar shard in pool .* such as sub \(in a subfolder"):
+        list_shards(pool_at("pool"))

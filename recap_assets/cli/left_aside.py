@@ -1,0 +1,60 @@
+"""What of a pool is not read, said wherever people look."""
+
+from collections.abc import Iterable, Iterator
+
+import polars as pl
+from rich.console import Console
+
+from recap_assets.pool.manifest import SkippedFile
+from recap_assets.specs.tables import RAW_POOL, is_usable
+from recap_assets.stages import pool
+from recap_assets.stages.accounts import Account
+from recap_assets.stages.setting import Setting
+from recap_assets.untrusted.showing import one_line
+
+SHOWN = 3
+REMEDIES = {
+    "bad_uid": "a uid is 32 hex digits or a UUID; drop it from the json to take one of the image",
+    "image_without_metadata": "the uids of `pool.metadata` are not those of the shards",
+    "bad_tar_header": "the file is no tar, or damaged: download it again",
+    "truncated_tar": "the tar is cut off: download it again",
+    "missing_image": "a sample needs a .jpg, .jpeg, .png, .webp or .gif beside its text",
+}
+
+
+def left_aside(files: Iterable[SkippedFile]) -> Iterator[str]:
+    """A sentence for each reason: how many files, which, why."""
+    kinds: dict[str, list[SkippedFile]] = {}
+    for file in files:
+        kinds.setdefault(file.kind, []).append(file)
+    for kind, alike in kinds.items():
+        names = ", ".join(one_line(file.name, 200) for file in alike[:SHOWN])
+        more = f" and {len(alike) - SHOWN:,} more" if len(alike) > SHOWN else ""
+        listed = "set aside" if alike[0].is_listed else "left aside"
+        reason = one_line(alike[0].reason)
+        yield f"{len(alike):,} {listed}, {kind}: {names}{more} ({reason})"
+
+
+def print_left_aside(console: Console, setting: Setting) -> None:
+    """Say which files of the pool are not read."""
+    for sentence in left_aside(setting.left_aside):
+        console.print(f"pool: {sentence}", highlight=False, markup=False, soft_wrap=True)
+
+
+def nothing_usable(setting: Setting, account: Account) -> str | None:
+    """Why a pool that was indexed has no sample to go on with; None where it has, or is none."""
+    if account.what != pool.ASSET or account.n_usable or not setting.partitions:
+        return None
+    if not account.n_all:
+        return "the pool has no sample at all: its shards are empty"
+    rejected = setting.workspace.tables.scan(RAW_POOL).filter(~is_usable())
+    reason, n = max(account.rejected.items(), key=lambda item: item[1])
+    example = rejected.filter(pl.col("reject_reason") == reason).select("key", "shard").head(1)
+    key, shard = example.collect().row(0)
+    name = setting.shards[shard].name if shard in setting.shards else str(shard)
+    remedy = REMEDIES.get(reason)
+    return (
+        f"none of the pool's {account.n_all:,} samples can be used: {n:,} are {reason}, such as "
+        f"{one_line(key, 200)} of shard {one_line(name, 200)}"
+        + (f"; {remedy}" if remedy else "; see docs/tables.md for the reason")
+    )
