@@ -111,7 +111,7 @@ def _print_unusable(console: Console, session: Session) -> int:
     """Say that nothing of the pool can be used, and why; the exit code is 1 then."""
     told = [nothing_usable(session.setting, account) for account in accounts(session.setting)]
     for text in filter(None, told):
-        console.print(f"[red]wrong[/] {escape(text)}", highlight=False, soft_wrap=True)
+        console.print(Text.assemble(("wrong", "red"), f" {text}"), soft_wrap=True)
     return 1 if any(told) else 0
 
 

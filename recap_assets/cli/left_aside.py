@@ -24,21 +24,20 @@ REMEDIES = {
 
 def left_aside(files: Iterable[SkippedFile]) -> Iterator[str]:
     """A sentence for each reason: how many files, which, why."""
-    kinds: dict[str, list[SkippedFile]] = {}
+    reasons: dict[str, list[SkippedFile]] = {}
     for file in files:
-        kinds.setdefault(file.kind, []).append(file)
-    for kind, alike in kinds.items():
+        reasons.setdefault(file.reason, []).append(file)
+    for reason, alike in reasons.items():
         names = ", ".join(one_line(file.name, 200) for file in alike[:SHOWN])
         more = f" and {len(alike) - SHOWN:,} more" if len(alike) > SHOWN else ""
         listed = "set aside" if alike[0].is_listed else "left aside"
-        reason = one_line(alike[0].reason)
-        yield f"{len(alike):,} {listed}, {kind}: {names}{more} ({reason})"
+        yield f"{len(alike):,} {listed}: {names}{more} ({one_line(reason)})"
 
 
 def print_left_aside(console: Console, setting: Setting) -> None:
     """Say which files of the pool are not read."""
     for sentence in left_aside(setting.left_aside):
-        console.print(f"pool: {sentence}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"pool: {sentence}", soft_wrap=True)
 
 
 def nothing_usable(setting: Setting, account: Account) -> str | None:

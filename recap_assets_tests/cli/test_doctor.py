@@ -35,7 +35,8 @@ def test_shards_are_counted_and_half_written_ones_named(
     done = recap("--experiment", written(pool=pool), "doctor")
     assert done.exit_code == 0
     assert "pool: 1 shards" in done.output
-    assert "1 left aside, a temporary name: 00000001.tar.part (" in done.output
+    assert "note   pool: 1 left aside: 00000001.tar.part (a temporary name" in done.output
+    assert "Everything is in order" not in done.output
 
 
 def test_a_pool_that_is_not_there(recap: Recap, written: Written, tmp_path: Path) -> None:
