@@ -21,7 +21,7 @@ from recap_assets.orchestration.selection import select_assets
 from recap_assets.pool.text_places import places_of_texts
 from recap_assets.specs.pool import WebDatasetPool
 from recap_assets.specs.tables import RAW_POOL
-from recap_assets.stages.accounts import accounts
+from recap_assets.stages.accounts import accounts, near_names
 
 QUIET_SECONDS = 10.0
 
@@ -130,6 +130,11 @@ def _print_accounts(console: Console, session: Session) -> None:
         )
         if 2 * account.n_without_text > account.n_usable and account.what == RAW_POOL.name:
             print_seen_instead(console, session)
+
+        if account.what == RAW_POOL.name and "missing_image" in account.rejected:
+            for key, near in list(near_names(session.setting).items())[:3]:
+                words = f"  missing_image {key}: the folder has {near}; write it so in the table"
+                console.print(terminal.plain(words), soft_wrap=True)
 
 
 def print_seen_instead(console: Console, session: Session) -> None:

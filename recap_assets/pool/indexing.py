@@ -17,9 +17,9 @@ from recap_assets.pool.files import (
     OutsideFolderError,
     PoolError,
     RangeFile,
-    open_below,
     staged,
 )
+from recap_assets.pool.folder_names import FolderFiles
 from recap_assets.pool.image_headers import IMAGE_EXTENSIONS, UNREAD_EXTENSIONS, ImageReason
 from recap_assets.pool.images import (
     IMAGE_REASONS,
@@ -233,6 +233,7 @@ def _row_for_the_end(
 def _folder_rows(shard: Shard, pool: FolderPool) -> Iterator[_Row]:
     repeats: dict[str, int] = {}
     keys: set[tuple[bytes, str]] = set()
+    files = FolderFiles(pool.images)
     for number, (image, text, uid) in enumerate(folder_rows(pool, shard.name).iter_rows()):
         row = _Row(image or f"@row{number}")
         row.take_text(cleaned_text(text))
@@ -240,7 +241,7 @@ def _folder_rows(shard: Shard, pool: FolderPool) -> Iterator[_Row]:
         repeats[row.key] = repeat + 1
         if repeat:
             row.reject("duplicate_key")
-        _read_folder_image(row, pool, image)
+        _read_folder_image(row, files, pool.limits, image)
         if uid is not None:
             row.uid = parse_uid(uid)
             if row.uid is None:
@@ -249,9 +250,11 @@ def _folder_rows(shard: Shard, pool: FolderPool) -> Iterator[_Row]:
         yield row
 
 
-def _read_folder_image(row: _Row, pool: FolderPool, image: str | None) -> None:
+def _read_folder_image(
+    row: _Row, files: FolderFiles, limits: ImageLimits, image: str | None
+) -> None:
     try:
-        file = open_below(pool.images, image) if image else None
+        file = files.open(image) if image else None
     except OutsideFolderError:
         row.reject("outside_folder")
         return
@@ -262,7 +265,7 @@ def _read_folder_image(row: _Row, pool: FolderPool, image: str | None) -> None:
         return
     try:
         row.offset, row.size = 0, file.size
-        _examine(row, file, pool.limits, UNREAD_EXTENSIONS.get(_ending(row.key)))
+        _examine(row, file, limits, UNREAD_EXTENSIONS.get(_ending(row.key)))
     finally:
         file.close()
 

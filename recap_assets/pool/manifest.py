@@ -5,7 +5,7 @@ import os
 import posixpath
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -17,6 +17,7 @@ from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from recap_assets.pool.files import PoolError, version_of
+from recap_assets.pool.folder_names import by_same_name, same_name
 from recap_assets.specs.pool import FolderPool, WebDatasetPool
 from recap_assets.storage.places import located, matches, pattern_of, url_of
 
@@ -307,18 +308,21 @@ def _virtual_shards(pool: FolderPool) -> list[ShardFile]:
         msg = f"pool.texts: {pool.texts} has no rows. Give a table with a row for each image"
         raise PoolError(msg)
     marks, sizes = _image_marks(pool)
+    others = by_same_name(marks)
     shards: list[ShardFile] = []
     for index, part in enumerate(rows.iter_slices(pool.samples_per_shard)):
         digest = hashlib.sha256(part.write_csv(include_header=False).encode())
-        images = part["image"].to_list()
-        digest.update(repr([marks.get(_clean(image)) for image in images]).encode())
-        size = sum(sizes.get(_clean(image), 0) for image in images)
+        images = [_found(image, marks, others) for image in part["image"]]
+        digest.update(repr([marks.get(image) for image in images]).encode())
+        size = sum(sizes.get(image, 0) for image in images)
         shards.append(ShardFile(f"rows-{index:08d}", pool.texts, size, digest.hexdigest()[:16]))
     return shards
 
 
-def _clean(image: str | None) -> str:
-    return posixpath.normpath(image) if image else ""
+def _found(image: str | None, names: Container[str], others: Mapping[str, str]) -> str:
+    """The file of the folder that a row means, as FolderFiles opens it."""
+    name = posixpath.normpath(image) if image else ""
+    return name if name in names else others.get(same_name(name), name)
 
 
 def _image_marks(pool: FolderPool) -> tuple[dict[str, str], dict[str, int]]:

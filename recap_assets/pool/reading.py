@@ -12,7 +12,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from recap_assets.pool.files import RangeFile, open_below, open_range_file
+from recap_assets.pool.files import RangeFile, open_range_file
+from recap_assets.pool.folder_names import FolderFiles
 from recap_assets.pool.image_headers import IMAGE_EXTENSIONS
 from recap_assets.pool.images import ImageRejected, decode
 from recap_assets.pool.indexing import MAX_TEXT_BYTES, clean_text
@@ -63,6 +64,7 @@ class ImageReader:
         self._shards, self._pool, self._min_side = shards, pool, min_side
         self._strict = strict
         self._open: OrderedDict[int, RangeFile] = OrderedDict()
+        self._files = FolderFiles(pool.images) if isinstance(pool, FolderPool) else None
 
     def read(self, rows: pl.DataFrame) -> list[Image | None]:
         """Decoded images in the order of the rows.
@@ -126,7 +128,7 @@ class ImageReader:
 
     def _fetch(self, shard: int, wanted: list[tuple[int, str, int, int]]) -> list[bytes | None]:
         if isinstance(self._pool, FolderPool):
-            return [self._whole_file(self._pool.images, key) for _, key, _, _ in wanted]
+            return [self._whole_file(key) for _, key, _, _ in wanted]
         try:
             file = self._shard_file(shard)
             return file.read_many([(offset, size) for _, _, offset, size in wanted])
@@ -144,9 +146,10 @@ class ImageReader:
         self._open[number] = open_range_file(self._shards[number].url)
         return self._open[number]
 
-    def _whole_file(self, folder: str, path: str) -> bytes | None:
+    def _whole_file(self, path: str) -> bytes | None:
+        assert self._files is not None  # noqa: S101 - only a folder's images are whole files
         try:
-            file = open_below(folder, path)
+            file = self._files.open(path)
         except (OSError, ValueError) as error:
             if self._strict and not isinstance(error, FileNotFoundError | ValueError):
                 raise

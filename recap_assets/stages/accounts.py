@@ -8,10 +8,14 @@ from pathlib import Path
 import polars as pl
 
 from recap_assets.pool.downloading import shards
-from recap_assets.specs.pool import UrlPool
+from recap_assets.pool.folder_names import FolderFiles
+from recap_assets.specs.pool import FolderPool, UrlPool
 from recap_assets.specs.tables import RAW_POOL, SYNTHETIC_CAPTIONS, is_usable
 from recap_assets.stages import captions, download, pool
 from recap_assets.stages.setting import Setting
+
+NEAR_NAMES = 100
+"""Missing images that are looked for under a name in other letters."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,18 @@ def text_notes(setting: Setting) -> Mapping[str, int]:
     current = pl.col("partition").is_in(list(setting.partitions))
     rows = setting.workspace.tables.scan(RAW_POOL).filter(current)
     return _notes(rows)
+
+
+def near_names(setting: Setting) -> Mapping[str, str]:
+    """Files that images of a folder's table may mean, by the path that names none; some of them."""
+    if not isinstance(setting.pool, FolderPool):
+        return {}
+    missing = pl.col("reject_reason") == "missing_image"
+    current = pl.col("partition").is_in(list(setting.partitions))
+    rows = setting.workspace.tables.scan(RAW_POOL).filter(current & missing)
+    files = FolderFiles(setting.pool.images)
+    keys = rows.select("key").head(NEAR_NAMES).collect()["key"]
+    return {key: near for key in keys if (near := files.nearest(key))}
 
 
 def _notes(rows: pl.LazyFrame) -> Mapping[str, int]:
