@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from recap_assets.engines.errors import INSTALL_FILTERS, explain_loading
+from recap_assets.engines.model_folders.children import children_ready
 from recap_assets.engines.protocols import Captioner, LanguageIdentifier, Scorer
 from recap_assets.specs.scorers import EmbeddedScorer
 from recap_assets.specs.scorers import Scorer as ScorerSpec
@@ -49,9 +50,10 @@ def load_captioner(
             source.device,
         )
     if isinstance(source, TransformersSource):
-        from recap_assets.engines.captioning.hub.loading import load_transformers_captioner
+        with children_ready():
+            from recap_assets.engines.captioning.hub.loading import load_transformers_captioner
 
-        return load_transformers_captioner(source, batch_sizes)
+            return load_transformers_captioner(source, batch_sizes)
     from recap_assets.engines.captioning.coca import load_coca_captioner
 
     return load_coca_captioner(source, batch_sizes)
@@ -72,9 +74,10 @@ def load_scorer(scorer: ScorerSpec, models: Path) -> Scorer:
         from recap_assets.engines.small.loading import load_small_clip
 
         return load_small_clip(models / scorer.model, scorer.batch_size, scorer.device)
-    from recap_assets.engines.scoring.open_clip import load_open_clip_scorer
+    with children_ready(1):
+        from recap_assets.engines.scoring.open_clip import load_open_clip_scorer
 
-    return load_open_clip_scorer(scorer)
+        return load_open_clip_scorer(scorer)
 
 
 def load_identifier(identifier: Identifier) -> LanguageIdentifier:

@@ -19,6 +19,7 @@ MAX_CHARACTERS = 1 << 16
 CHARACTERS_PER_TOKEN = 64
 """More than the longest token of any vocabulary for language."""
 
+MAX_WORD_BYTES = 8_192
 MAX_CACHED_WORDS = 1 << 18
 
 
@@ -28,7 +29,7 @@ class BoundedTokenizer(open_clip.SimpleTokenizer):
     def encode(self, text: str) -> list[int]:
         """Ids of a text without marks: all, or as many as fill the context."""
         room = self.context_length or DEFAULT_CONTEXT_LENGTH
-        longest = room * CHARACTERS_PER_TOKEN
+        longest = min(room * CHARACTERS_PER_TOKEN, MAX_WORD_BYTES)
         if len(self.cache) > MAX_CACHED_WORDS:
             self.cache = {token: token for token in ("<start_of_text>", "<end_of_text>")}
         ids: list[int] = []

@@ -4,6 +4,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig
 from transformers.utils import logging
@@ -83,7 +84,9 @@ def _staged_reader(
         fix_prompt(processor, source.model, source.prompt or INSTRUCTION)
     model = _read_model(source, staged, config, device).eval()
     device = model.device if source.device_map else device
-    return _reader(source, config, model, processor, device)
+    reader = _reader(source, config, model, processor, device)
+    _try(source, reader)
+    return reader
 
 
 def _reader(
@@ -101,6 +104,18 @@ def _reader(
     if adapter is not None:
         return FixedSizeReader(adapter(*arguments))
     return Chat(*arguments, source.decoding.max_tokens)
+
+
+@torch.inference_mode()
+def _try(source: TransformersSource, reader: Reader[Any, Any]) -> None:
+    """One grey image, up to the first token: what does not fit together fails here, by name."""
+    prepared = reader.prepare(np.full((32, 32, 3), 128, np.uint8))
+    model = reader.batch([prepared])
+    if strange := [end for end in model.eos if not 0 <= end < model.vocabulary]:
+        msg = f"{source.model} ends a text with token {strange[0]}; it has {model.vocabulary:,}"
+        raise ModelFileError(msg)
+    first = prepared[None] if isinstance(prepared, torch.Tensor) else torch.tensor([[0]])
+    model.start(model.encode(first))
 
 
 def _check_libraries(source: TransformersSource, device: torch.device) -> None:
