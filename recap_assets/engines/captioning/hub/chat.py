@@ -32,6 +32,11 @@ INSTRUCTION = (
 )
 """What the user asks by default."""
 
+
+class NoRoomError(ValueError):
+    """With its image a prompt leaves no room for the caption."""
+
+
 Inputs = Mapping[str, Tensor]
 """What the processor makes of an image and the instruction: one row of `input_ids`, pixels in the
 model's own layout, sizes and masks."""
@@ -132,7 +137,7 @@ class Chat:
         """Template and processor, for a user who shows the image and says the instruction.
 
         Raises:
-            ValueError: With its image the prompt leaves no room for the caption.
+            NoRoomError: With its image the prompt leaves no room for the caption.
         """
         shown = {"type": "image", "image": PilImage.fromarray(image)}
         content = [shown, {"type": "text", "text": self.instruction}]
@@ -146,7 +151,7 @@ class Chat:
         n_tokens = inputs["input_ids"].shape[1]
         if n_tokens + self.max_tokens > self.positions:
             msg = f"a prompt of {n_tokens} tokens leaves no room for {self.max_tokens} more"
-            raise ValueError(msg)
+            raise NoRoomError(msg)
         return inputs
 
     def length(self, prepared: Inputs) -> int:
