@@ -132,3 +132,19 @@ def test_what_the_sets_need_is_looked_for(recap: Recap, written: Written, tmp_pa
     assert "index.noun: cannot be read" in told["sets.text"]
     assert "no.npy: not a set of uids" in told["sets.file"]
     assert len(told) == 2
+
+
+def test_a_model_that_is_not_here_is_left_to_the_build(
+    recap: Recap, written: Written, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    clip = {"kind": "open_clip", "model": "ViT-B-32", "pretrained": "laion2b_s34b_b79k"}
+    path = written(scorers={"clip": clip})
+    done = recap("--experiment", path, "doctor")
+    assert done.exit_code == 0, done.output
+    assert "scorers.clip: ViT-B-32 is not on this machine, and doctor fetches nothing" in (
+        done.output
+    )
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert recap("--experiment", path, "doctor").exit_code == 1
