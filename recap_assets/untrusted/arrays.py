@@ -6,6 +6,7 @@ reading runs their code, are never loaded.
 
 import lzma
 import struct
+import tokenize
 import zipfile
 import zlib
 from typing import IO, NamedTuple, cast
@@ -34,7 +35,7 @@ _PACKED_AS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _DAMAGE = (
     ValueError, SyntaxError, TypeError, LookupError, EOFError, RecursionError, MemoryError,
     OverflowError, struct.error, zlib.error, lzma.LZMAError, zipfile.BadZipFile,
-    NotImplementedError, RuntimeError,
+    NotImplementedError, RuntimeError, tokenize.TokenError,
 )  # fmt: skip
 
 

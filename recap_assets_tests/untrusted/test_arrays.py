@@ -51,6 +51,7 @@ class Evil:
         (header((2, 2)) + bytes(17), "asks for 16 bytes"),
         (header((-2, 2)) + bytes(16), "shape"),
         (b"\x93NUMPY\x01\x00\xff\xff" + b"(" * 0xFFFF, "no array of numpy"),
+        (b"\x93NUMPY\x01\x00\x08\x00{'descr'" + bytes(8), "no array of numpy"),
         (b"\x93NUMPY\x09\x00" + bytes(100), "no array of numpy"),
         (b"hello world, no magic here", "no array of numpy"),
         (b"", "no array of numpy"),
