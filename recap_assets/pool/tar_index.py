@@ -263,7 +263,7 @@ class _Scan:
                 raise _BadHeaderError
             data = self._file.read(at, length)
             if further := data.lstrip(b"\0"):
-                return at + (len(data) - len(further)) // BLOCK * BLOCK
+                return (at + len(data) - len(further)) // BLOCK * BLOCK
             at += max(1, len(data))
             length = min(2 * length, 2**20)
         return None
