@@ -25,6 +25,7 @@ from recap_assets.specs.pool import (
     WebDatasetCorpus,
     WebDatasetPool,
 )
+from recap_assets.untrusted.decoding import decode_text
 
 Image = NDArray[np.uint8]
 T = TypeVar("T")
@@ -264,8 +265,8 @@ def iterate_corpus(
         corpus: The spec, or the tars' paths or URLs.
         limits: Bounds on an image; those of the spec where not given.
         min_side: Where given, images may come reduced, but no side below this if it was not.
-        on_reject: Told key and reason (one of IMAGE_REASONS, missing_image, missing_text) of each
-            sample that is left out.
+        on_reject: Told key and reason (one of IMAGE_REASONS, missing_image, missing_text,
+            text_not_utf8) of each sample that is left out.
 
     Raises:
         PoolError: Where the spec's folder holds no shard.
@@ -278,9 +279,9 @@ def iterate_corpus(
     for url in corpus:
         for key, members in iterate_members(url, ("txt", *IMAGE_EXTENSIONS), limits.max_bytes):
             data = next((members[e] for e in IMAGE_EXTENSIONS if e in members), None)
-            captions = _lines(members.get("txt", b""))
+            captions, why_none = _lines(members.get("txt", b""))
             if data is None or not captions:
-                reject(key, "missing_image" if data is None else "missing_text")
+                reject(key, "missing_image" if data is None else why_none)
                 continue
             try:
                 yield CorpusSample(key, decode(data, limits, min_side), captions)
@@ -372,6 +373,9 @@ def _generator(make: Callable[[], Iterable[T]]) -> Generator[T, None, None]:
     yield from make()
 
 
-def _lines(data: bytes) -> list[str]:
-    text = data[:MAX_TEXT_BYTES].decode("utf-8", "replace")
-    return [line for line in map(clean_text, text.splitlines()) if line]
+def _lines(data: bytes) -> tuple[list[str], str]:
+    """A caption a line, and the reason that holds where there is none."""
+    text, _ = decode_text(data[:MAX_TEXT_BYTES], is_cut=len(data) > MAX_TEXT_BYTES)
+    if text is None:
+        return [], "text_not_utf8"
+    return [line for line in map(clean_text, text.splitlines()) if line], "missing_text"

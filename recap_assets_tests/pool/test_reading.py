@@ -223,3 +223,15 @@ def test_a_batch_of_large_images_comes_in_parts_with_the_same_images(tmp_path, m
     assert pl.concat([part for part, _ in parts]).equals(rows)
     images = [image for _, part in parts for image in part]
     assert all(map(np.array_equal, whole[1], images))
+
+
+def test_captions_of_a_corpus_are_read_in_their_encoding_or_told(tmp_path):
+    texts = {"a": "ein Café\nzwei".encode("cp1252"), "b": b"\xff\xfe\x00", "c": b"\xff" * 9}
+    members = [
+        (f"{key}.{e}", d) for key, t in texts.items() for e, d in (("jpg", jpeg()), ("txt", t))
+    ]
+    (tmp_path / "0.tar").write_bytes(tar_of(members))
+    rejected: dict[str, str] = {}
+    found = list(iterate_corpus([str(tmp_path / "0.tar")], LIMITS, on_reject=rejected.__setitem__))
+    assert [(one.key, one.captions) for one in found] == [("a", ["ein Café", "zwei"])]
+    assert rejected == {"b": "text_not_utf8", "c": "text_not_utf8"}
