@@ -1,13 +1,13 @@
 """Errors that leave for a place where they are kept: without secrets and control characters."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from recap_assets.untrusted.showing import safe_text
 
 
 @contextmanager
-def clean_errors() -> Iterator[None]:
+def clean_errors() -> Generator[None]:
     """Clean what an exception of the block says, and what those say that led to it.
 
     Kinds, traces and causes stay; texts with nothing to hide stay as they are.
