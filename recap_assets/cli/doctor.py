@@ -193,21 +193,14 @@ def _is_unpinned(source: Source) -> bool:
 
 
 def _imported(where: str, source: ImportSource) -> Finding:
-    from recap_assets.pool.caption_files import (
-        CaptionFileError,
-        caption_columns,
-        list_caption_files,
-    )
+    from recap_assets.pool.caption_files import CaptionFileError, list_caption_files, look_at
 
     try:
         files = list_caption_files(source)
         for file in files:
-            there = caption_columns(file)
-            if missing := [name for name in source.columns if name not in there]:
-                has = ", ".join(there)
-                return False, f"{where}: {file.url} has no column {missing[0]!r}; it has {has}"
+            look_at(file, source)
     except (CaptionFileError, OSError) as error:
-        return False, f"{where}.{error}"
+        return False, f"{where}: {error}"
     n_bytes = sum(file.size for file in files)
     return True, f"{where}: {len(files)} files of captions, {n_bytes / 2**20:,.1f} MiB"
 

@@ -17,8 +17,14 @@ from recap_assets.stages.imported import OF_FILES, OF_POOL
 _MEANINGS: Mapping[tuple[str, str], str] = {
     (OF_FILES, "files"): "files read",
     (OF_FILES, "rows"): "rows in them",
+    (OF_FILES, "damaged_rows"): "rows that cannot be read: left out",
     (OF_FILES, "malformed_keys"): "rows whose key is malformed: left out",
     (OF_FILES, "empty_rows"): "rows without a caption",
+    (OF_FILES, "undecodable_texts"): "rows with a text in no known encoding: without it",
+    (
+        OF_FILES,
+        "mended_texts",
+    ): "rows with a text that is no UTF-8: read as Western, or without half a character",
     (OF_FILES, "keys"): "different keys",
     (OF_FILES, "repeated_rows"): "rows that are there again",
     (OF_FILES, "conflicting_keys"): "keys with several different captions",

@@ -12,8 +12,10 @@ from typing import TypedDict
 
 import polars as pl
 
-from recap_assets.pool.caption_files import CaptionFile
+from recap_assets.pool.caption_files import DAMAGED, CaptionFile
+from recap_assets.pool.text_tables import NOTE
 from recap_assets.specs.tables import IMPORT_REPORTS, IMPORTED_CAPTIONS
+from recap_assets.untrusted.cells import MENDED, REENCODED, UNDECODABLE
 
 WHOLE = "all"
 BUCKET_BYTES = 256 * 2**20
@@ -22,6 +24,9 @@ ROWS_IN_MEMORY = 4_000_000
 EXAMPLES = 5
 MOST_DIGITS = 3
 
+_OF_ROWS = (
+    "rows", "damaged_rows", "malformed_keys", "empty_rows", "undecodable_texts", "mended_texts",
+)  # fmt: skip
 _SETTLED = ("key", "number", "text", "expected_text", "n")
 
 
@@ -100,20 +105,25 @@ class Buckets:
         self._digits = digits
         self._waiting: list[pl.DataFrame] = []
         self._n_waiting = self._n_parts = self._n_rows = 0
-        self.counts: Counts = {what: Count() for what in ("rows", "malformed_keys", "empty_rows")}
+        self.counts: Counts = {what: Count() for what in _OF_ROWS}
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
 
     def add(self, rows: pl.DataFrame) -> None:
         """Take more rows (CAPTION_ROWS), in the files' order."""
-        malformed = rows.filter(pl.col("key").is_null())
+        without = rows.filter(pl.col("key").is_null())
+        is_damaged = (pl.col(NOTE) == DAMAGED).fill_null(value=False)
         self.counts["rows"].add(rows.height)
-        self.counts["malformed_keys"].add(
-            malformed.height, examples_of(malformed, key=pl.col("key_text"), caption="text")
-        )
+        self._count_of("malformed_keys", without.filter(~is_damaged), pl.col("key_text"))
+        self._count_of("damaged_rows", without.filter(is_damaged), pl.col("key_text"))
+        if rows[NOTE].null_count() < rows.height:
+            key = pl.col("key").bin.encode("hex")
+            mended = pl.col(NOTE).is_in([MENDED, REENCODED])
+            self._count_of("mended_texts", rows.filter(mended), key)
+            self._count_of("undecodable_texts", rows.filter(pl.col(NOTE) == UNDECODABLE), key)
         self._n_rows += rows.height
         at = pl.int_range(self._n_rows - rows.height, self._n_rows, dtype=pl.Int64)
-        good = rows.with_columns(at=at).drop("key_text").filter(pl.col("key").is_not_null())
+        good = rows.with_columns(at=at).drop("key_text", NOTE).filter(pl.col("key").is_not_null())
         self.counts["empty_rows"].add(good["text"].null_count())
         self._waiting.append(good)
         self._n_waiting += good.height
@@ -137,6 +147,10 @@ class Buckets:
     def close(self) -> None:
         """Drop what lies on the disk."""
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _count_of(self, what: str, rows: pl.DataFrame, key: pl.Expr) -> None:
+        if rows.height:
+            self.counts[what].add(rows.height, examples_of(rows, key=key, caption="text"))
 
     def _spill(self) -> None:
         if not self._n_waiting:

@@ -4,41 +4,45 @@ A drop may have a billion rows, so nothing is ever read whole: parquet by row gr
 lines in blocks, compressed ones as they are decompressed.
 """
 
-import gzip
 import hashlib
-import json
 import posixpath
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, cast
+from typing import cast
 
 import polars as pl
-import pyarrow as pa
-import pyarrow.csv as pacsv
-import pyarrow.parquet as pq
 from fsspec import AbstractFileSystem
-from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
 from recap_assets.pool.files import PoolError, staged, version_of
+from recap_assets.pool.text_tables import NOTE, TextTable, Wanted, listed, path_of
 from recap_assets.specs.imports import CAPTION_FILE_ENDINGS, ImportSource
 from recap_assets.specs.tables import SHA256_BYTES, UID_BYTES
+from recap_assets.storage.places import located, matches, pattern_of, url_of
+from recap_assets.untrusted.cells import bounded
+from recap_assets.untrusted.damage import Damage, TruncatedError
+from recap_assets.untrusted.errors import UntrustedError
+from recap_assets.untrusted.showing import one_line
+
+DAMAGED = "damaged"
 
 CAPTION_ROWS = pl.Schema(
-    {"key": pl.Binary, "key_text": pl.String, "text": pl.String, "expected_text": pl.String}
+    {
+        "key": pl.Binary,
+        "key_text": pl.String,
+        "text": pl.String,
+        "expected_text": pl.String,
+        NOTE: pl.String,
+    }
 )
 """key: 16 or 32 bytes, null where malformed. key_text: the key as the file has it, null where the
-key is in order. text: the caption, null where empty. expected_text: null where there is none."""
+key is in order; of a damaged row what is wrong with it. text: the caption, null where empty.
+expected_text: null where there is none. note: DAMAGED where the row cannot be read, REENCODED,
+MENDED or UNDECODABLE as in `untrusted.cells`, else null."""
 
-ROWS_AT_ONCE = 262_144
-BLOCK_BYTES = 16 * 2**20
-MAX_TEXT_BYTES = 64 * 2**10
-"""Longer texts are cut here: no caption, but possibly an attack."""
-
-_GLOB = re.compile(r"[*?\[]")
+ROWS_LOOKED_AT = 1_000
 _HEX = re.compile(r"[0-9a-fA-F]+")
 
 
@@ -98,19 +102,18 @@ def read_captions(file: CaptionFile, source: ImportSource) -> Iterator[pl.DataFr
             another kind than the source says.
         OSError: It is gone or cannot be read.
     """
-    n_rows = n_good = 0
-    example = None
-    with staged(file.url) as path, _in_words(file):
-        for batch in _batches(file, path, source):
-            rows = _caption_rows(batch, source)
-            n_rows += rows.height
-            n_good += rows.height - rows["key"].null_count()
-            example = example or next(iter(rows["key_text"].drop_nulls()), None)
-            # Told from the first batch on: nobody wants to wait for a column of the wrong kind.
-            if 2 * n_good < n_rows:
-                told = _wrong_keys(file, source, n_rows - n_good, n_rows, example)
-                raise CaptionFileError(told)
-            yield rows
+    yield from _checked(file, source, None)
+
+
+def look_at(file: CaptionFile, source: ImportSource) -> None:
+    """Read the first rows of a file, and find what is wrong with it as a whole.
+
+    Raises:
+        CaptionFileError: As of `read_captions`.
+        OSError: It is gone or cannot be read.
+    """
+    for _ in _checked(file, source, ROWS_LOOKED_AT):
+        pass
 
 
 def caption_columns(file: CaptionFile) -> list[str]:
@@ -121,7 +124,7 @@ def caption_columns(file: CaptionFile) -> list[str]:
         OSError: It is gone or cannot be read.
     """
     with staged(file.url) as path, _in_words(file):
-        return _columns(file, path)
+        return TextTable(path, file.ending).columns()
 
 
 def url_keys(urls: pl.Series) -> pl.Series:
@@ -137,15 +140,14 @@ def clean_texts(texts: pl.Series) -> pl.Series:
     """Without NUL, byte-order mark and outer white space, cut to 64 KiB; null where empty."""
     frame = texts.alias("text").to_frame()
     text = pl.col("text").str.replace_all("\0", "", literal=True).str.strip_chars(" \t\r\n\ufeff")
-    cut = pl.when(text.str.len_bytes() > MAX_TEXT_BYTES).then(text.str.head(MAX_TEXT_BYTES // 4))
-    cleaned = frame.select(cut.otherwise(text))["text"].alias(texts.name)
+    cleaned = bounded(frame.select(text)["text"]).alias(texts.name)
     return cleaned.set(cleaned.str.len_bytes() == 0, None)
 
 
 def _listed(where: str) -> Iterator[CaptionFile]:
-    fs, root = url_to_fs(where)
-    if _GLOB.search(root):
-        paths = sorted(cast(list[str], fs.glob(root)))
+    fs, root = located(where)
+    if (pattern := pattern_of(fs, root)) is not None:
+        paths = sorted(matches(fs, *pattern))
     elif fs.isdir(root):
         inside = sorted(cast(list[str], fs.ls(root, detail=False)))
         paths = [path for path in inside if path.lower().endswith(CAPTION_FILE_ENDINGS)]
@@ -166,184 +168,80 @@ def _described(fs: AbstractFileSystem, path: str) -> CaptionFile:
         raise CaptionFileError(msg)
     info = fs.info(path)
     version = version_of(info, path, is_local=isinstance(fs, LocalFileSystem))
-    return CaptionFile(name, str(fs.unstrip_protocol(path)), int(info["size"] or 0), version)
+    return CaptionFile(name, url_of(fs, path), int(info["size"] or 0), version)
 
 
 @contextmanager
 def _in_words(file: CaptionFile) -> Iterator[None]:
-    damaged = (pa.ArrowInvalid, EOFError, gzip.BadGzipFile, pl.exceptions.PolarsError)
     try:
         yield
-    except damaged as error:
-        msg = (
-            f"{file.url} cannot be read to its end ({error}). It is truncated or damaged: download "
-            "it again"
-        )
+    except UntrustedError as error:
+        end = " to its end" if isinstance(error, TruncatedError) else ""
+        msg = f"{file.url} cannot be read{end}: {error}"
         raise CaptionFileError(msg) from error
 
 
-def _batches(file: CaptionFile, path: Path, source: ImportSource) -> Iterator[pl.DataFrame]:
-    there = _columns(file, path)
-    if missing := [name for name in source.columns if name not in there]:
-        listed = ", ".join(map(repr, missing))
-        msg = f"{file.url} has no column {listed}; its columns are {', '.join(there)}"
-        raise CaptionFileError(msg)
-    if file.ending == ".parquet":
-        parquet = pq.ParquetFile(path)
-        for batch in parquet.iter_batches(ROWS_AT_ONCE, columns=list(source.columns)):
-            yield cast(pl.DataFrame, pl.from_arrow(batch))
-        return
-    with _opened(file, path) as stream:
-        if _is_json(file):
-            yield from _json_batches(stream, source.columns)
-        else:
-            yield from _csv_batches(file, stream, source.columns)
+def _checked(file: CaptionFile, source: ImportSource, most: int | None) -> Iterator[pl.DataFrame]:
+    n_rows = n_good = 0
+    example = None
+    wanted = {"key": Wanted(source.key, "key"), "text": Wanted(source.caption, "texts")}
+    if source.expected_text is not None:
+        wanted["expected_text"] = Wanted(source.expected_text)
+    with staged(file.url) as path, _in_words(file):
+        table = TextTable(path, file.ending, source.quoting)
+        there = table.columns()
+        if missing := [w.column for w in wanted.values() if path_of(w.column, there) is None]:
+            names = ", ".join(map(repr, missing))
+            msg = f"{file.url} has no column {names}; its columns are {listed(there)}"
+            raise CaptionFileError(msg)
+        for batch in table.read(wanted, most):
+            rows = _caption_rows(batch.frame, source)
+            n_rows += rows.height
+            n_good += rows.height - rows["key"].null_count()
+            example = example or next(iter(rows["key_text"].drop_nulls()), None)
+            # Told from the first batch on: nobody wants to wait for a column of the wrong kind.
+            if 2 * n_good < n_rows:
+                told = _wrong_keys(file, source, n_rows - n_good, n_rows, example)
+                raise CaptionFileError(told)
+            yield pl.concat([rows, _damaged_rows(batch.damage)]) if batch.damage.n else rows
 
 
-def _columns(file: CaptionFile, path: Path) -> list[str]:
-    if file.ending == ".parquet":
-        return list(pq.read_schema(path).names)
-    with _opened(file, path) as stream:
-        if _is_json(file):
-            first = next((line for line in stream if line.strip()), b"{}")
-            return list(_json_object(first, 1))
-        return list(_csv_reader(file, stream, None).schema.names)
-
-
-def _opened(file: CaptionFile, path: Path) -> IO[bytes]:
-    is_packed = file.ending.endswith(".gz")
-    return cast(IO[bytes], gzip.open(path)) if is_packed else path.open("rb")
-
-
-def _is_json(file: CaptionFile) -> bool:
-    return file.ending.startswith((".json", ".ndjson"))
-
-
-class _QuotesCounted:
-    """A stream that knows whether what was read of it ends inside a quoted field."""
-
-    closed = False
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-        self.n_quotes = 0
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._stream.read(size)
-        self.n_quotes += data.count(b'"')
-        return data
-
-
-def _csv_reader(
-    file: CaptionFile, stream: object, columns: Sequence[str] | None
-) -> pacsv.CSVStreamingReader:
-    # Bytes, since a text that is no UTF-8 is a fault of its row and not of the file.
-    types = {name: pa.binary() for name in columns or ()}
-    return pacsv.open_csv(
-        stream,
-        read_options=pacsv.ReadOptions(block_size=BLOCK_BYTES),
-        parse_options=pacsv.ParseOptions(
-            delimiter="\t" if ".tsv" in file.ending else ",", newlines_in_values=True
-        ),
-        convert_options=pacsv.ConvertOptions(
-            column_types=types,
-            include_columns=list(columns or ()),
-            null_values=[""],
-            strings_can_be_null=True,
-        ),
+def _damaged_rows(damage: Damage) -> pl.DataFrame:
+    words = [*damage.examples, *[None] * (damage.n - len(damage.examples))]
+    told = pl.DataFrame({"key_text": words}, schema={"key_text": pl.String})
+    columns = {"key_text": pl.col("key_text"), NOTE: pl.lit(DAMAGED)}
+    return told.select(
+        columns.get(name, pl.lit(None)).cast(dtype).alias(name)
+        for name, dtype in CAPTION_ROWS.items()
     )
 
 
-def _csv_batches(
-    file: CaptionFile, stream: IO[bytes], columns: Sequence[str]
-) -> Iterator[pl.DataFrame]:
-    counted = _QuotesCounted(stream)
-    for batch in _csv_reader(file, counted, columns):
-        frame = cast(pl.DataFrame, pl.from_arrow(batch))
-        yield frame.select(_as_text(column) for column in frame.get_columns())
-    if counted.n_quotes % 2:
-        # The parser takes the end of the file for the end of the field.
-        msg = "it ends inside a quoted field"
-        raise pa.ArrowInvalid(msg)
-
-
-def _json_batches(stream: IO[bytes], columns: Sequence[str]) -> Iterator[pl.DataFrame]:
-    number = 0
-    while lines := stream.readlines(BLOCK_BYTES):
-        found: dict[str, list[object]] = {name: [] for name in columns}
-        for line in lines:
-            number += 1
-            if line.strip():
-                row = _json_object(line, number)
-                for name in columns:
-                    found[name].append(row.get(name))
-        yield pl.DataFrame([_column(name, values) for name, values in found.items()])
-
-
-def _json_object(line: bytes, number: int) -> dict[str, object]:
-    try:
-        # Replaced rather than refused: one bad character is no reason to lose the file.
-        row = json.loads(line.decode("utf-8", "replace"))
-    except (ValueError, RecursionError) as error:
-        msg = f"line {number} is no JSON: {error}"
-        raise pa.ArrowInvalid(msg) from error
-    if not isinstance(row, dict):
-        msg = f"line {number} is no JSON object"
-        raise pa.ArrowInvalid(msg)
-    return cast(dict[str, object], row)
-
-
-def _column(name: str, values: list[object]) -> pl.Series:
-    if any(isinstance(value, list) for value in values):
-        lists = [value if isinstance(value, list) else [value] for value in values]
-        parts = [[_plain(part) for part in cast(list[object], value)] for value in lists]
-        return pl.Series(name, parts, dtype=pl.List(pl.String))
-    return pl.Series(name, [_plain(value) for value in values], dtype=pl.String)
-
-
-def _plain(value: object) -> str | None:
-    # JSON may escape half of a surrogate pair, which is no text.
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
-
-
-def _caption_rows(batch: pl.DataFrame, source: ImportSource) -> pl.DataFrame:
-    names = {"key": source.key, "text": source.caption, "expected_text": source.expected_text}
-    columns = [
-        (pl.lit(None, pl.String) if name is None else pl.col(name)).alias(role)
-        for role, name in names.items()
-    ]
-    rows = batch.select(columns)
-    if isinstance(rows.schema["text"], pl.List):
-        rows = rows.explode("text", empty_as_null=True, keep_nulls=True)
-    texts = {role: clean_texts(_as_text(rows[role])) for role in ("text", "expected_text")}
+def _caption_rows(rows: pl.DataFrame, source: ImportSource) -> pl.DataFrame:
+    if source.expected_text is None:
+        rows = rows.with_columns(expected_text=pl.lit(None, pl.String))
+    texts = {role: clean_texts(rows[role]) for role in ("text", "expected_text")}
     keys = _keys(rows["key"], source)
     malformed = keys.is_null()
-    shown = _shown(rows["key"]).to_frame("key_text").select(pl.when(malformed).then("key_text"))
-    return pl.DataFrame({"key": keys, "key_text": shown["key_text"], **texts}, schema=CAPTION_ROWS)
+    key_text = pl.Series("key_text", [None], dtype=pl.String).new_from_index(0, rows.height)
+    if malformed.any():
+        shown = _shown(rows["key"]).to_frame("key_text")
+        key_text = shown.select(pl.when(malformed).then("key_text"))["key_text"]
+    columns = {"key": keys, "key_text": key_text, **texts, NOTE: rows[NOTE]}
+    return pl.DataFrame(columns, schema=CAPTION_ROWS)
 
 
 def _keys(column: pl.Series, source: ImportSource) -> pl.Series:
     if source.by == "url":
-        return url_keys(clean_texts(_as_text(column))).alias("key")
+        return url_keys(clean_texts(column)).alias("key")
     size = UID_BYTES if source.by == "uid" else SHA256_BYTES
     is_raw = column.dtype == pl.Binary and bool((column.bin.size() == size).any())
-    digits = column if is_raw else _as_text(column).str.strip_chars()
+    digits = column if is_raw else column.cast(pl.String, strict=False).str.strip_chars()
     keys = digits if is_raw else digits.str.decode("hex", strict=False)
     return keys.to_frame("key").select(pl.when(pl.col("key").bin.size() == size).then("key"))["key"]
 
 
-def _as_text(column: pl.Series) -> pl.Series:
-    if column.dtype != pl.Binary:
-        return column.cast(pl.String)
-    try:
-        return column.cast(pl.String)
-    except pl.exceptions.ComputeError:
-        texts = [None if one is None else one.decode("utf-8", "replace") for one in column]
-        return pl.Series(column.name, texts, dtype=pl.String)
-
-
 def _shown(column: pl.Series) -> pl.Series:
-    return _as_text(column).str.slice(0, 200).fill_null("")
+    return column.cast(pl.String, strict=False).str.slice(0, 200).fill_null("")
 
 
 def _wrong_keys(
@@ -353,7 +251,7 @@ def _wrong_keys(
     wanted = "a url" if digits is None else f"{digits} hex digits"
     msg = (
         f"{file.url}: {n_wrong:,} of {n_rows:,} keys in column {source.key!r} are no {source.by} "
-        f"({wanted}), such as {example!r}"
+        f"({wanted}), such as {one_line(example or '')!r}"
     )
     return f"{msg}; {_hint(example or '', source)}"
 

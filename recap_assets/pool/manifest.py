@@ -11,20 +11,24 @@ from itertools import islice
 from pathlib import Path
 from typing import cast
 
-import fsspec
 import polars as pl
 from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
-from recap_assets.pool.files import PoolError, version_of
+from recap_assets.pool.files import PoolError, staged, version_of
 from recap_assets.pool.folder_names import by_same_name, same_name
+from recap_assets.pool.text_tables import TextTable, Wanted, listed, path_of
 from recap_assets.specs.pool import FolderPool, WebDatasetPool
 from recap_assets.storage.places import located, matches, pattern_of, url_of
+from recap_assets.untrusted.errors import UntrustedError
 
 __all__ = [
     "Listing", "PoolError", "Shard", "ShardFile", "SkippedFile", "assign", "folder_rows",
     "list_shards", "partition_key", "survey", "survey_tars", "with_unfinished",
 ]  # fmt: skip
+
+TABLE_ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+_FOLDER_ROWS = pl.Schema({"image": pl.String, "text": pl.String, "uid": pl.String})
 
 _TEMPORARY = re.compile(r"(^|/)[._~]|\.(tmp|temp|part|partial|incomplete|crdownload)(\.|$)|~$")
 _UNFINISHED = "half-written"
@@ -342,37 +346,43 @@ def _image_marks(pool: FolderPool) -> tuple[dict[str, str], dict[str, int]]:
 
 
 def _texts(pool: FolderPool) -> pl.DataFrame:
-    table = _read_table(pool.texts)
-    wanted = {"image": pool.image_column, "text": pool.text_column}
-    if pool.uid_column:
-        wanted["uid"] = pool.uid_column
-    for meaning, column in wanted.items():
-        if column not in table.columns:
-            known = ", ".join(table.columns)
-            msg = f"pool.{meaning}_column: {pool.texts} has no column {column!r}; it has {known}"
-            raise PoolError(msg)
-    columns = [pl.col(column).cast(pl.String).alias(name) for name, column in wanted.items()]
-    rows = table.select(columns)
-    return rows if pool.uid_column else rows.with_columns(uid=pl.lit(None, pl.String))
-
-
-def _read_table(url: str) -> pl.DataFrame:
-    ending = posixpath.splitext(url)[1].lower()
+    """Columns image, text and uid; rows that cannot be read come last, with all three null."""
+    ending = next((e for e in TABLE_ENDINGS if pool.texts.lower().endswith(e)), None)
+    if ending is None:
+        shown = posixpath.splitext(pool.texts)[1]
+        msg = f"pool.texts: {pool.texts} ends in {shown!r}; use {', '.join(TABLE_ENDINGS)}"
+        raise PoolError(msg)
     try:
-        with fsspec.open(url, "rb") as file:
-            match ending:
-                case ".csv" | ".tsv":
-                    separator = "\t" if ending == ".tsv" else ","
-                    return pl.read_csv(file, infer_schema=False, separator=separator)  # type: ignore[arg-type]
-                case ".jsonl" | ".ndjson":
-                    return pl.read_ndjson(file, infer_schema_length=None)  # type: ignore[arg-type]
-                case ".parquet":
-                    return pl.read_parquet(file)  # type: ignore[arg-type]
+        with staged(pool.texts) as path:
+            return _rows_of(pool, TextTable(path, ending, pool.quoting))
     except FileNotFoundError as error:
-        msg = f"pool.texts: there is no file {url}. Give the table with an image and a text a row"
+        msg = (
+            f"pool.texts: there is no file {pool.texts}. Give the table with an image and a text "
+            "a row"
+        )
         raise PoolError(msg) from error
-    except pl.exceptions.PolarsError as error:
-        msg = f"pool.texts: {url} cannot be read as {ending}: {error}"
+    except (UntrustedError, OSError) as error:
+        msg = f"pool.texts: {pool.texts} cannot be read as {ending}: {error}"
         raise PoolError(msg) from error
-    msg = f"pool.texts: {url} ends in {ending!r}; use .csv, .tsv, .jsonl, .ndjson or .parquet"
-    raise PoolError(msg)
+
+
+def _rows_of(pool: FolderPool, table: TextTable) -> pl.DataFrame:
+    wanted = {"image": Wanted(pool.image_column, "image"), "text": Wanted(pool.text_column)}
+    if pool.uid_column:
+        wanted["uid"] = Wanted(pool.uid_column)
+    there = table.columns()
+    for meaning, one in wanted.items():
+        if path_of(one.column, there) is None:
+            msg = (
+                f"pool.{meaning}_column: {pool.texts} has no column {one.column!r}; it has "
+                f"{listed(there)}"
+            )
+            raise PoolError(msg)
+    parts = [pl.DataFrame(schema=_FOLDER_ROWS)]
+    n_damaged = 0
+    for batch in table.read(wanted):
+        rows = batch.frame if pool.uid_column else batch.frame.with_columns(uid=pl.lit(None))
+        parts.append(rows.select(pl.col(n).cast(t) for n, t in _FOLDER_ROWS.items()))
+        n_damaged += batch.damage.n
+    nothing = pl.Series("image", [None], dtype=pl.String).new_from_index(0, n_damaged)
+    return pl.concat([*parts, pl.DataFrame(nothing)], how="diagonal")

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import Field, field_validator, model_validator
 
 from recap_assets.specs.base import Spec
+from recap_assets.specs.quotes import Quotes
 
 JoinKey = Literal["uid", "sha256", "url"]
 Preset = Literal["datacomp_blip2", "recap_datacomp_1b", "capsfusion"]
@@ -62,7 +63,11 @@ class ImportSource(Spec):
     )
     by: JoinKey = Field(default="uid", description="What of a sample the key names.")
     key: str = Field(default="", description="Column with the key; by default named as `by`.")
-    caption: str = Field(description="Column with the caption, or with a list of captions.")
+    caption: str = Field(
+        description="Column with the caption, a list of captions, or chat turns, of which the "
+        "first answer counts; `column.field` of a struct or JSON object."
+    )
+    quoting: Quotes = None
     expected_text: str | None = Field(
         default=None,
         description="Column with the file's own copy of the raw text, which tells captions of "

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from recap_assets.specs.base import Spec
+from recap_assets.specs.quotes import Quotes
 
 MOST_DRAWN_SHARDS = 10_000
 """Of an embedded pool: each is listed before anything is drawn."""
@@ -85,6 +86,7 @@ class FolderPool(Spec):
         default=None,
         description="Column with 32 hex digits; where absent the uid is made from the sha256.",
     )
+    quoting: Quotes = None
     samples_per_shard: int = Field(
         default=10_000, gt=0, le=10_000_000, description="Rows that form one virtual shard."
     )
@@ -109,6 +111,7 @@ class UrlPool(Spec):
         description="The list: a file, a folder or a glob of .parquet, .csv, .tsv or .jsonl files, "
         "such as DataComp's metadata folder; a local path or an fsspec URL."
     )
+    quoting: Quotes = None
     shards: str | None = Field(
         default=None,
         description="Local folder that the shards are written to; by default in the data folder.",

@@ -53,12 +53,17 @@ from recap_assets.stages.stored import StoredRows
 from recap_assets.storage.content import VERSION_DIGITS, slice_version
 from recap_assets.storage.tables import TableStore, Written
 
-VERSION = 1
+VERSION = 2
 STAGE = captions.STAGE
 SECONDS = 5.0
 SECONDS_PER_PARTITION = 1.0
 OF_FILES = "files"
 OF_POOL = "pool"
+_REJECTED = {
+    "damaged_row": "damaged_rows",
+    "malformed_key": "malformed_keys",
+    "undecodable_text": "undecodable_texts",
+}
 
 
 def report_asset(source: str) -> str:
@@ -116,7 +121,8 @@ def buckets_version(buckets: Iterator[tuple[str, str]]) -> str:
 
 
 def _files_node(setting: Setting, name: str, spec: ImportSource) -> Node:
-    columns = {field: getattr(spec, field) for field in ("by", "key", "caption", "expected_text")}
+    fields = ("by", "key", "caption", "expected_text", "quoting")
+    columns = {field: getattr(spec, field) for field in fields}
     return Node(
         key=imported_asset(name),
         stage=STAGE,
@@ -153,7 +159,7 @@ def import_files(setting: Setting, name: str, spec: ImportSource, step: Step) ->
     return Outcome(
         stored.data_version,
         stored.n_rows,
-        {"malformed_key": n} if (n := counts["malformed_keys"].n) else {},
+        {reason: n for reason, what in _REJECTED.items() if (n := counts[what].n)},
         facts=_facts(counts),
         markdown={"report": preview_markdown(_shown(counts), rows=20)},
         written=(*stored.written, report),
@@ -221,7 +227,7 @@ def _shown(counts: Counts) -> pl.DataFrame:
 
 
 def _captions_node(setting: Setting, name: str, spec: ImportSource) -> Node:
-    rules = spec.all_but("files", "preset", "key", "caption", "expected_text")
+    rules = spec.all_but("files", "preset", "key", "caption", "expected_text", "quoting")
     return Node(
         key=captions.asset(name),
         stage=STAGE,

@@ -91,5 +91,6 @@ def test_the_doctor_looks_into_the_files(
 
     (tmp_path / "drop.csv").write_text("uid,blip2-cap\n")
     assert "sources.third: 1 files of captions, 0.0 MiB" in told()
-    assert "drop.csv has no column 'caption'; it has uid, blip2-cap" in told(caption="caption")
+    missing = told(caption="caption")
+    assert "drop.csv has no column 'caption'; its columns are uid, blip2-cap" in missing
     assert "there is no file of captions at" in told(files=str(tmp_path / "gone.csv"))

@@ -11,7 +11,7 @@ KEYS = [bytes([i * 16 + 3]) + bytes(15) for i in range(4)]
 
 
 def rows_of(*rows) -> pl.DataFrame:
-    full = [(key, None if key else "bad", text, expected) for key, text, expected in rows]
+    full = [(key, None if key else "bad", text, expected, None) for key, text, expected in rows]
     return pl.DataFrame(full, schema=CAPTION_ROWS, orient="row")
 
 
@@ -61,8 +61,11 @@ def test_batches_and_buckets_change_nothing(tmp_path_factory, rows, sizes, digit
         by_key.setdefault(key, set()).add(text)
     assert told == {
         "rows": len(rows),
+        "damaged_rows": 0,
         "malformed_keys": 0,
         "empty_rows": sum(text is None for _, text, _ in rows),
+        "undecodable_texts": 0,
+        "mended_texts": 0,
         "keys": len(by_key),
         "repeated_rows": sum(row[4] - 1 for row in expected),
         "conflicting_keys": sum(len(texts - {None}) > 1 for texts in by_key.values()),
@@ -87,6 +90,24 @@ def test_malformed_keys_are_counted_and_shown(tmp_path):
     assert settled.height == 1
     count = buckets.counts["malformed_keys"]
     assert (count.n, count.examples[0]["key"], count.examples[0]["caption"]) == (1, "bad", "lost")
+
+
+def test_damaged_rows_and_texts_of_other_encodings_are_counted_by_reason(tmp_path):
+    buckets = Buckets(tmp_path / "buckets", 0)
+    rows = [
+        (None, "line 3 is no JSON", None, None, "damaged"),
+        (KEYS[0], None, "café", None, "reencoded"),
+        (KEYS[1], None, None, None, "undecodable"),
+    ]
+    buckets.add(pl.DataFrame(rows, schema=CAPTION_ROWS, orient="row"))
+    told = {what: count.n for what, count in buckets.counts.items()}
+    assert told == {
+        "rows": 3, "damaged_rows": 1, "malformed_keys": 0, "empty_rows": 1,
+        "undecodable_texts": 1, "mended_texts": 1,
+    }  # fmt: skip
+    assert buckets.counts["damaged_rows"].examples[0]["key"] == "line 3 is no JSON"
+    ((_, settled),) = buckets.settled()
+    assert settled["text"].to_list() == ["café", None]
 
 
 def test_a_rerun_starts_from_nothing(tmp_path):

@@ -2,6 +2,7 @@ import csv
 import gzip
 import io
 import json
+import os
 from pathlib import Path
 
 import fsspec
@@ -15,10 +16,12 @@ from recap_assets.pool.caption_files import (
     caption_files_version,
     clean_texts,
     list_caption_files,
+    look_at,
     read_captions,
     url_keys,
 )
 from recap_assets.specs.imports import ImportSource
+from recap_assets.untrusted import text_blocks
 from recap_assets_tests.pool.building import uid_of
 
 CAPTIONS = ['a "quoted" dog, two\nlines', "ein Käfer\tauf Gras", "  spaces  ", ""]
@@ -61,10 +64,10 @@ WRITERS = {
 }
 
 
-def written(folder: Path, ending: str, content: bytes) -> ImportSource:
+def written(folder: Path, ending: str, content: bytes, **fields) -> ImportSource:
     path = folder / f"captions{ending}"
     path.write_bytes(content)
-    return source_of(str(path))
+    return source_of(str(path), **fields)
 
 
 def read(source: ImportSource) -> pl.DataFrame:
@@ -74,7 +77,7 @@ def read(source: ImportSource) -> pl.DataFrame:
 
 @pytest.mark.parametrize("ending", WRITERS)
 def test_every_format_gives_the_same_rows(tmp_path, ending):
-    found = read(written(tmp_path, ending, WRITERS[ending](rows())))
+    found = read(written(tmp_path, ending, WRITERS[ending](rows()), quoting="double"))
     assert found.schema == CAPTION_ROWS
     assert found["key"].to_list() == [bytes.fromhex(uid_of(i)) for i in range(4)]
     assert found["key_text"].null_count() == 4
@@ -89,7 +92,8 @@ def test_every_format_gives_the_same_rows(tmp_path, ending):
 def test_a_truncated_file_is_told_and_not_taken_for_a_short_one(tmp_path, ending, part):
     table = [row for i in range(200) for row in [{**rows()[0], "raw": f"raw, {i}"}]]
     content = WRITERS[ending](table)
-    source = written(tmp_path, ending, content[: int(len(content) * part)])
+    cut = content[: int(len(content) * part)]
+    source = written(tmp_path, ending, cut, quoting="double")
     with pytest.raises(CaptionFileError, match=f"captions{ending} cannot be read to its end"):
         read(source)
 
@@ -126,7 +130,7 @@ def test_keys_of_another_kind_are_refused_with_a_hint(tmp_path, ending, keys, by
 def test_a_few_malformed_keys_are_rows_of_their_own(tmp_path):
     table = [*rows(), {"uid": "xyz", "cap": "lost", "raw": ""}]
     found = read(written(tmp_path, ".csv", csv_bytes(table)))
-    assert found.row(4) == (None, "xyz", "lost", None)
+    assert found.row(4) == (None, "xyz", "lost", None, None)
 
 
 def test_upper_case_and_spaces_around_a_uid_do_no_harm(tmp_path):
@@ -154,13 +158,14 @@ def test_a_list_of_captions_gives_a_row_for_each(tmp_path):
         ]  # fmt: skip
 
 
-def test_bytes_that_are_no_text_cost_a_character_and_not_the_file(tmp_path):
-    header = f"uid,cap,raw\n{uid_of(0)},".encode()
-    found = read(written(tmp_path, ".csv", header + b"caf\xe9 au lait,r\n"))
-    assert found["text"].to_list() == ["caf\ufffd au lait"]
-    line = json.dumps({"uid": uid_of(0), "cap": "half \ud800", "raw": "r"}).encode()
+def test_texts_of_another_encoding_are_read_or_counted(tmp_path):
+    text = f"uid,cap,raw\n{uid_of(0)},caf\xe9 au lait,r\n{uid_of(1)},plain,r\n".encode("cp1252")
+    found = read(written(tmp_path, ".csv", text + uid_of(2).encode() + b",\x81\x8d,r\n"))
+    assert found["text"].to_list() == ["café au lait", "plain", None]
+    assert found["note"].to_list() == ["reencoded", None, "undecodable"]
+    line = json.dumps({"uid": uid_of(0), "cap": "half \ud83d", "raw": "r"}).encode()
     found = read(written(tmp_path, ".jsonl", line + b"\n"))
-    assert found["text"].to_list() == ["half ?"]
+    assert found.select("text", "note").row(0) == ("half", "mended")
 
 
 def test_words_that_stand_for_nothing_elsewhere_are_captions_here(tmp_path):
@@ -189,8 +194,9 @@ def test_files_are_listed_in_the_order_written_and_globs_by_name(tmp_path):
 def test_files_of_an_object_store_are_read_alike(tmp_path, ending):
     store = fsspec.filesystem("memory")
     store.pipe_file(f"/drop{ending}/captions{ending}", WRITERS[ending](rows()))
-    source = source_of(f"memory://drop{ending}/*{ending}")
-    assert read(source).equals(read(written(tmp_path, ending, WRITERS[ending](rows()))))
+    source = source_of(f"memory://drop{ending}/*{ending}", quoting="double")
+    local = written(tmp_path, ending, WRITERS[ending](rows()), quoting="double")
+    assert read(source).equals(read(local))
 
 
 def test_a_version_changes_with_any_file(tmp_path):
@@ -228,3 +234,181 @@ def test_urls_become_short_keys_whatever_the_space_around_them():
     assert keys[0] == keys[1] != keys[2]
     assert keys[3] is None
     assert {len(key) for key in keys.drop_nulls()} == {16}
+
+
+LITERAL = ['"tis the season', '"Hello" said the sign', 'a 5" screen', '"quoted"', "it's"]
+
+
+def tsv_of(texts, delimiter="\t") -> bytes:
+    lines = (f"{uid_of(i)}{delimiter}{text}{delimiter}r\n" for i, text in enumerate(texts))
+    return ("\t".join(["uid", "cap", "raw\n"]).replace("\t", delimiter) + "".join(lines)).encode()
+
+
+def test_quotes_in_tab_separated_text_are_characters(tmp_path):
+    assert read(written(tmp_path, ".tsv", tsv_of(LITERAL)))["text"].to_list() == LITERAL
+    told = written(tmp_path, ".csv", tsv_of(LITERAL, ","), quoting="none")
+    assert read(told)["text"].to_list() == LITERAL
+
+
+@pytest.mark.parametrize(
+    ("first", "line"),
+    [('"tis the season', 3), ('"Hello" said the sign', 3), ('"open', 3)],
+)
+def test_quotes_that_do_not_add_up_name_the_line_and_join_no_rows(tmp_path, first, line):
+    source = written(tmp_path, ".csv", tsv_of(["one", first, "three", "four"], ","))
+    with pytest.raises(CaptionFileError, match=rf"captions\.csv.*line {line}.*`quoting: none`"):
+        read(source)
+
+
+def test_a_caption_that_swallowed_rows_is_told(tmp_path):
+    joined = f'uid,cap\n{uid_of(0)},"tis\n{uid_of(1)},two\n{uid_of(2)},say "\n'.encode()
+    source = written(tmp_path, ".csv", joined, expected_text=None)
+    with pytest.raises(CaptionFileError, match=r"line 2: .*looks like a row"):
+        read(source)
+    meant = written(tmp_path, ".csv", joined, expected_text=None, quoting="double")
+    assert read(meant).height == 1
+
+
+def test_a_quoted_file_that_passes_for_an_unquoted_one_is_told(tmp_path):
+    source = written(tmp_path, ".tsv", csv_bytes(rows()[:1], "\t"))
+    with pytest.raises(CaptionFileError, match="`quoting: double`"):
+        read(source)
+
+
+def test_a_quote_within_a_field_is_a_character(tmp_path):
+    table = tsv_of(['a 5" screen', "b"], ",") + f'{uid_of(2)},"c, d",r\n'.encode()
+    assert read(written(tmp_path, ".csv", table))["text"].to_list() == ['a 5" screen', "b", "c, d"]
+
+
+def test_a_row_with_other_fields_costs_itself_alone(tmp_path):
+    table = tsv_of(["a", "b,c,d", "e"], ",")
+    found = read(written(tmp_path, ".csv", table))
+    assert found["text"].to_list() == ["a", "e", None]
+    assert found.filter(note="damaged")["key_text"].to_list() == [
+        "line 3 has 5 fields, the header 3"
+    ]
+
+
+def test_a_damaged_line_costs_itself_alone(tmp_path):
+    lines = json_bytes(rows()).splitlines(keepends=True)
+    lines[1] = lines[1][:30] + b"\n"
+    found = read(written(tmp_path, ".jsonl", b"".join(lines)))
+    assert found["text"].drop_nulls().to_list() == ['a "quoted" dog, two\nlines', "spaces"]
+    (words,) = found.filter(note="damaged")["key_text"]
+    assert words.startswith("line 2 is no JSON")
+
+
+@pytest.mark.parametrize("deep", ["[" * 100_000, '{"a":' * 100_000])
+def test_lines_of_which_half_are_damaged_are_no_json_lines(tmp_path, deep):
+    source = written(tmp_path, ".jsonl", json_bytes(rows()[:1]) + deep.encode() + b"\n")
+    with pytest.raises(CaptionFileError, match="1 of 2 rows cannot be read, such as line 2"):
+        read(source)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("ending", [".csv", ".jsonl", ".tsv"])
+def test_every_byte_order_mark_is_known(tmp_path, ending, encoding):
+    text = WRITERS[ending](rows()[2:]).decode().encode(encoding)
+    mark = b"\xfe\xff" if encoding == "utf-16-be" else b""
+    found = read(written(tmp_path, ending, mark + text))
+    assert found["text"].to_list() == ["spaces", None]
+
+
+def test_utf_16_without_a_mark_is_named(tmp_path):
+    source = written(tmp_path, ".csv", csv_bytes(rows()).decode().encode("utf-16-le"))
+    with pytest.raises(CaptionFileError, match="looks like UTF-16"):
+        read(source)
+
+
+TURNS = [{"from": "human", "value": "<image>\nDescribe it."}, {"from": "gpt", "value": "A dog."}]
+ROLES = [
+    {"role": "user", "content": [{"type": "image", "text": None}]},
+    {"role": "assistant", "content": [{"type": "text", "text": "A dog."}]},
+]
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".parquet"])
+@pytest.mark.parametrize(
+    ("cell", "column", "text"),
+    [
+        (TURNS, "cap", "A dog."), (ROLES, "cap", "A dog."),
+        ({"en": "A dog.", "de": "Ein Hund."}, "cap.en", "A dog."),
+        ({"a": {"b": "A dog."}}, "cap.a.b", "A dog."),
+        (float("nan"), "cap", None), ([None], "cap", None),
+    ],
+)  # fmt: skip
+def test_layouts_that_stand_for_a_text(tmp_path, ending, cell, column, text):
+    table = [{"uid": uid_of(i), "cap": cell} for i in range(2)]
+    source = written(tmp_path, ending, WRITERS[ending](table), caption=column, expected_text=None)
+    assert read(source)["text"].to_list() == [text] * 2
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".parquet"])
+@pytest.mark.parametrize(
+    ("cell", "remedy"),
+    [
+        ({"en": "A dog."}, "name the field"), ([["A dog."]], ""), ([{"caption": "x"}], ""),
+        (1984, ""), (3.5, ""), (True, ""),
+    ],
+)  # fmt: skip
+def test_cells_that_are_no_texts_are_refused_by_column_and_type(tmp_path, ending, cell, remedy):
+    table = [{"uid": uid_of(i), "cap": cell} for i in range(2)]
+    source = written(tmp_path, ending, WRITERS[ending](table), expected_text=None)
+    (file,) = list_caption_files(source)
+    for door in (lambda: list(read_captions(file, source)), lambda: look_at(file, source)):
+        with pytest.raises(CaptionFileError, match=rf"captions\{ending}.*column 'cap'.*{remedy}"):
+            door()
+
+
+def test_a_number_among_texts_costs_its_row_alone(tmp_path):
+    table = [{"uid": uid_of(i), "cap": cap} for i, cap in enumerate(["a", 7, None, "b"])]
+    found = read(written(tmp_path, ".jsonl", json_bytes(table), expected_text=None))
+    assert found["text"].to_list() == ["a", None, "b", None]
+    (words,) = found.filter(note="damaged")["key_text"]
+    assert words == "line 2: column 'cap' holds a number, no text"
+
+
+def test_integer_keys_are_refused_with_a_remedy(tmp_path):
+    for ending in (".jsonl", ".parquet"):
+        table = [{"uid": i, "cap": "x"} for i in range(3)]
+        source = written(tmp_path, ending, WRITERS[ending](table), expected_text=None)
+        with pytest.raises(CaptionFileError, match="column 'uid'"):
+            read(source)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".jsonl"])
+def test_a_field_of_any_size_costs_its_row_alone(tmp_path, ending):
+    table = WRITERS[ending]([*rows(), {"uid": uid_of(9), "cap": "x" * 20 * 2**20, "raw": "r"}])
+    found = read(written(tmp_path, ending, table + WRITERS[ending](rows())))
+    (words,) = found.filter(note="damaged")["key_text"]
+    assert "has more than 8,388,608 bytes" in words
+
+
+def test_a_line_that_unpacks_without_end_is_refused_in_little_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(text_blocks, "MAX_SKIPPED_BYTES", 2**25)
+    content = gzip.compress(b'{"uid": "' + b"x" * 2**26)
+    with pytest.raises(CaptionFileError, match="line 1 has more than 33,554,432 bytes"):
+        read(written(tmp_path, ".jsonl.gz", content))
+
+
+def test_what_is_no_file_is_told_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "captions.csv")
+    with pytest.raises(CaptionFileError, match="it is a named pipe"):
+        read(source_of(str(tmp_path / "captions.csv")))
+
+
+def test_names_of_columns_do_nothing_to_the_terminal(tmp_path):
+    source = written(tmp_path, ".csv", b"\x1b[2J\x1b]0;owned\x07,cap\n1,a\n")
+    with pytest.raises(CaptionFileError) as caught:
+        read(source)
+    assert "\x1b" not in str(caught.value)
+
+
+def test_a_folder_may_have_any_name(tmp_path):
+    folder = tmp_path / "data[1]::x"
+    folder.mkdir()
+    (folder / "a.csv").write_bytes(csv_bytes(rows()))
+    for where in (folder, folder / "a.csv", folder / "*.csv"):
+        (file,) = list_caption_files(source_of(str(where)))
+        assert file.url == str(folder / "a.csv")
+        assert caption_columns(file) == ["uid", "cap", "raw"]

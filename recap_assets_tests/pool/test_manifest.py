@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 import fsspec
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -321,3 +322,50 @@ def test_a_relative_folder_is_told_in_full(tmp_path, monkeypatch):
     tars(tmp_path, "pool/sub/0.tar")
     with pytest.raises(PoolError, match=r"no \.tar shard in pool .* such as sub \(in a subfolder"):
         list_shards(pool_at("pool"))
+
+
+def folder_texts(folder: Path, content: bytes, name: str = "texts.csv", **options: object) -> list:
+    (folder / name).write_bytes(content)
+    return folder_rows(folder_pool(folder, name, **options), "rows-00000000").rows()
+
+
+def test_a_row_of_texts_that_cannot_be_read_stands_without_image(images):
+    table = "image,text\n0.jpg,café\n1.jpg,b,c,d\n2.jpg,e\n".encode("cp1252")
+    assert folder_texts(images, table) == [
+        ("0.jpg", "café", None), ("2.jpg", "e", None), (None, None, None),
+    ]  # fmt: skip
+
+
+def test_quotes_in_a_tab_separated_table_are_characters(images):
+    table = b'image\ttext\n0.jpg\t"tis\n1.jpg\ta 5" screen\n'
+    assert [row[1] for row in folder_texts(images, table, "texts.tsv")] == ['"tis', 'a 5" screen']
+    quoted = b'image\ttext\n0.jpg\t"say ""hi"""\n'
+    with pytest.raises(PoolError, match="`quoting: double`"):
+        folder_texts(images, quoted, "texts.tsv")
+    assert folder_texts(images, quoted, "texts.tsv", quoting="double")[0][1] == 'say "hi"'
+
+
+def test_texts_of_a_table_are_bounded_as_those_of_tars(images):
+    table = f"image,text\n0.jpg,{'ä' * 100_000}\n".encode()
+    ((_, text, _),) = folder_texts(images, table)
+    assert len(text.encode()) == 64 * 2**10
+
+
+def test_the_path_of_the_hubs_images_names_a_file(images):
+    rows = [{"image": {"bytes": None, "path": "0.jpg"}, "text": "a"}]
+    hub = pl.Struct({"bytes": pl.Binary, "path": pl.String})
+    table = pl.DataFrame(rows, schema_overrides={"image": hub})
+    table.write_parquet(images / "texts.parquet")
+    pool = folder_pool(images, "texts.parquet")
+    assert folder_rows(pool, "rows-00000000").rows() == [("0.jpg", "a", None)]
+    rows[0]["image"]["bytes"] = b"x"
+    pl.DataFrame(rows).write_parquet(images / "texts.parquet")
+    with pytest.raises(PoolError, match=r"texts\.parquet.*holds images, not their paths"):
+        folder_rows(pool, "rows-00000000")
+
+
+@pytest.mark.parametrize("cell", [["0.jpg"], 7, {"a": "b"}])
+def test_a_column_of_images_that_is_none_is_refused(images, cell):
+    pl.DataFrame({"image": [cell], "text": ["a"]}).write_parquet(images / "texts.parquet")
+    with pytest.raises(PoolError, match=r"texts\.parquet.*column 'image'"):
+        survey(folder_pool(images, "texts.parquet"))

@@ -156,7 +156,8 @@ def test_each_image_gets_its_caption_and_every_fault_is_counted(
             assert told == (f"a photo, number {i}", "ok", None)
     good = len(rows) - len(lost) - len(empty)
     assert report_of(bench, "third", "files") == {
-        "files": 1, "rows": len(drop), "malformed_keys": 7,
+        "files": 1, "rows": len(drop), "malformed_keys": 7, "damaged_rows": 0,
+        "undecodable_texts": 0, "mended_texts": 0,
         "empty_rows": sum(one["caption"] == "" for one in drop),
         "keys": len(rows) - len(lost) + 40,
         "repeated_rows": sum(i % 11 == 3 and i not in lost for i in range(len(rows))),

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import polars as pl
@@ -37,7 +38,7 @@ def written(frame: pl.DataFrame, path: Path) -> Path:
 @pytest.mark.parametrize("ending", [".parquet", ".csv", ".tsv", ".json", ".jsonl"])
 def test_every_format_gives_the_same_rows(ending: str, tmp_path: Path) -> None:
     frame = pl.DataFrame({"uid": [uid_of(1)], "url": [HTTP], "text": [TEXT]})
-    rows = rows_of(written(frame, tmp_path / f"list{ending}"))
+    rows = rows_of(written(frame, tmp_path / f"list{ending}"), quoting="double")
     assert rows.schema == ROWS
     (row,) = rows.to_dicts()
     assert (row["uid"].hex(), row["url"], row["caption"]) == (uid_of(1), HTTP, TEXT)
@@ -103,3 +104,75 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     path.write_bytes(b"not parquet")
     with pytest.raises(PoolError, match=r"cannot be read as \.parquet"):
         rows_of(path)
+
+
+def test_a_row_that_cannot_be_read_is_refused_and_the_others_are_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f"url,text\n{HTTP},a\n{HTTP}?2,b,c\n{HTTP}?3,d\n")
+    rows = rows_of(tmp_path / "a.csv")
+    assert rows["refused"].to_list() == [None, None, "damaged_row"]
+    lines = [{"url": HTTP, "text": "a"}, {"url": f"{HTTP}?2", "text": 7}, {"url": None, "text": ""}]
+    (tmp_path / "b.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    rows = rows_of(tmp_path / "b.jsonl")
+    assert rows["refused"].to_list() == [None, "bad_url", "damaged_row"]
+
+
+def test_a_text_in_another_encoding_enters_no_uid(tmp_path: Path) -> None:
+    lines = [f"{HTTP}?1,ä", f"{HTTP}?2,é".encode("cp1252").decode("latin-1"), f"{HTTP}?3,c"]
+    table = b"url,text\n" + lines[0].encode() + b"\n"
+    table += b"\n".join(line.encode("latin-1") for line in lines[1:])
+    (tmp_path / "list.csv").write_bytes(table)
+    rows = rows_of(tmp_path / "list.csv")
+    assert rows["refused"].to_list() == [None, "bad_encoding", None]
+
+
+def test_boxes_that_cannot_be_read_keep_an_image_from_being_fetched_unblurred(
+    tmp_path: Path,
+) -> None:
+    boxes = ['"[[0.1, 0.2, 0.3, 0.4]]"', '"[[0.1"', "7", ""]
+    lines = "".join(f"{HTTP}?{i},t,{box}\n" for i, box in enumerate(boxes))
+    (tmp_path / "list.csv").write_text(f"url,text,face_bboxes\n{lines}")
+    rows = rows_of(tmp_path / "list.csv")
+    assert rows["refused"].to_list() == [None, "bad_boxes", "bad_boxes", None]
+
+
+def test_quotes_in_a_tab_separated_list_are_characters(tmp_path: Path) -> None:
+    (tmp_path / "list.tsv").write_text(f'url\ttext\n{HTTP}\t"tis\n{HTTP}?2\ta 5" screen\n')
+    assert rows_of(tmp_path / "list.tsv")["caption"].to_list() == ['"tis', 'a 5" screen']
+
+
+def test_additional_columns_keep_their_json(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"url": [HTTP], "text": ["t"], "n": [7], "s": ['a "b"'], "no": [None]})
+    for ending, n in ((".parquet", 7), (".jsonl", 7), (".csv", "7")):
+        path = written(frame, tmp_path / f"list{ending}")
+        (extra,) = rows_of(path, save_additional_columns=["n", "s", "no"])["extra"]
+        empty = "" if ending == ".csv" else None
+        assert json.loads(extra) == {"n": n, "s": 'a "b"', "no": empty}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("list.parquet", pl.DataFrame({"url": [["http://x"]], "text": ["t"]}), "column 'url'"),
+        ("list.parquet", pl.DataFrame({"url": [7], "text": ["t"]}), "holds Int64"),
+        ("list.parquet", pl.DataFrame({"url": ["http://x"], "text": ["t"], "face_bboxes": [7]}),
+         "pool.bbox_column"),
+        ("list.csv", "url,text\nhttp://x/a,b,c\n", "1 of 1 rows cannot be read"),
+        ("list.csv", f"url,text\n{HTTP},café\n".encode("cp1252"), "no UTF-8"),
+        ("list.parquet", pl.DataFrame({"url": [b"\xff\xfe"], "text": ["t"]}), "no UTF-8"),
+        ("list.json", "[" * 100_000, "nests deeper"),
+        ("list.jsonl", '{"url": "http://x", "text": "t"}\n{"url": "ht\n', "line 2 is no JSON"),
+    ],
+)  # fmt: skip
+def test_files_that_are_no_lists_are_refused_by_name(
+    name: str, content: str | bytes | pl.DataFrame, told: str, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    if isinstance(content, str):
+        path.write_text(content)
+    elif isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        content.write_parquet(path)
+    with pytest.raises(PoolError, match=told) as caught:
+        rows_of(path)
+    assert name in str(caught.value)
