@@ -101,7 +101,10 @@ def group_members(members: Iterable[Member], without_data: Iterable[str] = ()) -
     seen: dict[tuple[str, str], int] = {}
     is_dotted = False
     for member in members:
-        parts = _split(member.name)
+        parts = split_name(member.name)
+        if parts is None or "." in parts[1]:
+            parts = _split(member.name)
+            is_dotted = is_dotted or "." in parts[1]
         repeat = seen.get(parts, 0)
         seen[parts] = repeat + 1
         key, extension = parts
@@ -109,7 +112,6 @@ def group_members(members: Iterable[Member], without_data: Iterable[str] = ()) -
         if sample is None:
             sample = samples[key, repeat] = Sample(key, repeat, has_key=bool(extension))
         sample.members[extension] = member
-        is_dotted = is_dotted or "." in extension
     found = list(samples.values())
     if is_dotted:
         found = [part for sample in found for part in _by_last_dot(sample)]
