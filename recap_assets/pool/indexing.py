@@ -181,9 +181,12 @@ def _sample_row(sample: Sample, cut: str | None, file: RangeFile, pool: WebDatas
     return row
 
 
+_IMAGE_ENDINGS = (*IMAGE_EXTENSIONS, *UNREAD_EXTENSIONS)
+
+
 def _images_of(sample: Sample) -> list[tuple[str, Member]]:
     """Extensions and members of images, that which counts first; a mask among the last."""
-    order = (*IMAGE_EXTENSIONS, *UNREAD_EXTENSIONS)
+    order = _IMAGE_ENDINGS
     plain = [(e, sample.members[e]) for e in order if e in sample.members]
     dotted = [
         (e, m) for e, m in sample.members.items() if "." in e and e.rpartition(".")[2] in order
