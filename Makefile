@@ -30,7 +30,7 @@ ANEW := $(if $(and $(HAS),$(filter $(or $(ASKED),$(HAS)),$(HAS))),,anew)
 export RECAP_DATA := $(abspath $(DATA))
 export DAGSTER_HOME := $(CURDIR)
 
-.PHONY: install anew tools demo test test-gpu test-lowest check bench ui format clean
+.PHONY: install anew tools demo test test-bits test-gpu test-lowest check bench ui format clean
 
 install: $(STAMP)
 
@@ -77,6 +77,14 @@ $(LOWEST_STAMP): $(STAMP) constraints-lowest.txt
 	  echo "import site; site.addsitedir('$$under')" > $$over/under.pth && \
 	  if test -d $$under/nvidia; then cp -rsn $$under/nvidia $$over; fi
 	@touch $(LOWEST_STAMP)
+
+# Emulated on this processor: plain vectors, no fused multiply-add, other kernels of oneDNN and
+# OpenBLAS; one thread and two. A setting that the processor does not have is ignored by its library.
+test-bits: install  ## The tests of equal bits on the kernels of other instruction sets
+	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m bits
+	ATEN_CPU_CAPABILITY=avx2 OPENBLAS_CORETYPE=Haswell OMP_NUM_THREADS=2 $(BIN)/python -m pytest -m bits
+	@if grep -q avx512f /proc/cpuinfo 2>/dev/null; then ATEN_CPU_CAPABILITY=avx512 \
+		OPENBLAS_CORETYPE=SkylakeX OMP_NUM_THREADS=2 $(BIN)/python -m pytest -m bits; fi
 
 check: install tools  ## Format, lint, types, layers, definitions, tests
 	$(BIN)/ruff format --check .

@@ -1,9 +1,8 @@
-"""Devices and precisions as torch names them, and how batches are padded on each."""
+"""Devices and precisions as torch names them."""
 
 import torch
 
 from recap_assets.engines.errors import DeviceError
-from recap_assets.engines.protocols import BATCH_MULTIPLE
 from recap_assets.specs.sources import Precision
 
 _DTYPES = {
@@ -36,13 +35,3 @@ def resolve_device(device: str) -> torch.device:
 def dtype_of(precision: Precision) -> torch.dtype:
     """The torch type of a precision."""
     return _DTYPES[precision]
-
-
-def padded_count(n: int, full: int, device: torch.device) -> int:
-    """Rows to compute so that a row's bits do not depend on its neighbours.
-
-    On the CPU the next multiple of `BATCH_MULTIPLE`. A GPU's library chooses its kernel by the
-    number of rows, so there every batch is filled up to the `full` one.
-    """
-    n = n if device.type == "cpu" else max(n, full)
-    return -(-n // BATCH_MULTIPLE) * BATCH_MULTIPLE

@@ -9,11 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BATCH_MULTIPLE = 8
-"""Batches are padded to a multiple of this many rows.
-
-The matrix kernels of the CPU give a row the same bits in every batch of such a size, and other
-bits in odd ones: with the padding a result does not depend on its neighbours.
-"""
+"""Batches are padded to a multiple of this many rows: kernels take odd numbers row by row."""
 
 Image = NDArray[np.uint8]
 """Decoded RGB, shape (height, width, 3), any size."""

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from recap_assets.engines.devices import dtype_of, padded_count, resolve_device
+from recap_assets.engines.devices import dtype_of, resolve_device
 from recap_assets.engines.errors import DeviceError
 
 CPU = torch.device("cpu")
@@ -18,15 +18,6 @@ def test_auto_takes_the_gpu_where_there_is_one(monkeypatch):
     assert resolve_device("cpu") == CPU
     with pytest.raises(DeviceError, match="cuda:2 is not on this machine; it has cuda, cpu"):
         resolve_device("cuda:2")
-
-
-@pytest.mark.parametrize(("n", "expected"), [(1, 8), (8, 8), (9, 16), (64, 64)])
-def test_the_cpu_pads_to_the_batch_multiple(n, expected):
-    assert padded_count(n, 64, CPU) == expected
-
-
-def test_a_gpu_always_computes_the_full_batch():
-    assert {padded_count(n, 60, torch.device("cuda")) for n in (1, 30, 60)} == {64}
 
 
 def test_precisions_have_a_type():

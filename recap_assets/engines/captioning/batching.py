@@ -17,6 +17,7 @@ from recap_assets.engines.batch_sizes import BatchSize, free_memory, is_out_of_m
 from recap_assets.engines.captioning.decoding import CaptionModel, SamplingCaptioner, State
 from recap_assets.engines.captioning.refusals import refusal_of
 from recap_assets.engines.protocols import BATCH_MULTIPLE, Caption, Image
+from recap_assets.engines.row_counts import RowCounts
 from recap_assets.specs.decoding import Decoding
 
 REJECTED = "image_rejected_by_processor"
@@ -102,6 +103,7 @@ class BatchingCaptioner(Generic[P, S]):
         self.decoding = decoding
         self.candidates = candidates
         self.size = size
+        self._counts = RowCounts()
         # How many rows an image takes is the decoding's to say.
         self._rows_per_image = _MANY // self._captioner([], decoding, _MANY).images_per_batch
 
@@ -174,7 +176,8 @@ class BatchingCaptioner(Generic[P, S]):
     def _captioner(
         self, prepared: Sequence[P], decoding: Decoding, rows: int
     ) -> SamplingCaptioner[S]:
-        return SamplingCaptioner(self.reader.batch(prepared), decoding, self.candidates, rows)
+        model = self.reader.batch(prepared)
+        return SamplingCaptioner(model, decoding, self.candidates, rows, self._counts)
 
     def _settled(self, batch: Sequence[_Row[P]]) -> list[list[Caption]]:
         """The captions of a batch; a size that had to be halved is kept if it was to blame."""

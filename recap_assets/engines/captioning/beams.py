@@ -26,9 +26,9 @@ from torch import Tensor
 from recap_assets.engines.captioning.guidance import Logits, Steps
 from recap_assets.engines.captioning.model import S, State, reorder, spread
 from recap_assets.engines.captioning.restraints import restrained, without_end
+from recap_assets.engines.captioning.row_plans import RowPlan
 from recap_assets.engines.captioning.sampling import NOT_FINITE
-from recap_assets.engines.captioning.writing import COMPACT_BELOW, Written
-from recap_assets.engines.devices import padded_count
+from recap_assets.engines.captioning.writing import Written, fewer_rows
 from recap_assets.specs.decoding import Decoding
 
 Floats = NDArray[np.float64]
@@ -42,17 +42,17 @@ def search_beams(
     n_images: int,
     decoding: Decoding,
     eos: Sequence[int],
-    full: int,
+    plan: RowPlan,
 ) -> list[list[Written]]:
     """Search the captions of a batch of images.
 
     Args:
         steps: The model.
-        features: Of the images, padded to the rows to compute.
+        features: Of the images, padded to `plan.start` rows.
         n_images: How many of them are images.
         decoding: Beams, groups, penalties and bounds.
         eos: Tokens that end a caption.
-        full: Rows of a full batch.
+        plan: Rows to compute.
 
     Returns:
         For each image its beams, best first. Groups may have found the same caption; where the
@@ -62,7 +62,7 @@ def search_beams(
         FloatingPointError: A row has no finite logit, as half precision may give.
     """
     logits, state = steps.start(features)
-    rows = _Rows(n_images, decoding.beams, full, features.device)
+    rows = _Rows(n_images, decoding.beams, plan, features.device)
     at = spread(rows.beams() // decoding.beams, rows.n)
     state.select(at)
     logits = logits.rows(at)
@@ -80,11 +80,12 @@ def search_beams(
 class _Rows:
     """Which rows of the model's batch hold the beams of the images that are still searched."""
 
-    def __init__(self, n_images: int, n_beams: int, full: int, device: torch.device) -> None:
+    def __init__(self, n_images: int, n_beams: int, plan: RowPlan, device: torch.device) -> None:
         self.slots = np.arange(n_images)
         self.n_beams = n_beams
         self.device = device
-        self.n = padded_count(n_images * n_beams, full, device)
+        self.plan = plan
+        self.n = plan.steps
 
     def beams(self) -> Tensor:
         """Rows of all beams, image-major."""
@@ -100,8 +101,7 @@ class _Rows:
         """
         self.slots = self.slots[going]
         sources = self._blocks() + parents
-        kept = padded_count(sources.size, self.n, self.device)
-        if kept <= COMPACT_BELOW * self.n:
+        if (kept := fewer_rows(self.plan, sources.size, self.n)) < self.n:
             self.n, self.slots = kept, np.arange(len(sources))
             state.select(spread(self._to_device(sources), kept))
             return

@@ -10,11 +10,18 @@ from recap_assets.engines.captioning.beams import search_beams
 from recap_assets.engines.captioning.caption_texts import caption_within, damage_of
 from recap_assets.engines.captioning.guidance import Steps, steps_of
 from recap_assets.engines.captioning.model import CaptionModel, S, State
+from recap_assets.engines.captioning.one_by_one import OneByOne
+from recap_assets.engines.captioning.row_plans import (
+    ProbedPlans,
+    RowPlan,
+    filled_plan,
+    unpadded_plan,
+)
 from recap_assets.engines.captioning.sampling import TokenSampler
 from recap_assets.engines.captioning.writing import Written, write_rows
-from recap_assets.engines.devices import padded_count
 from recap_assets.engines.errors import ModelFileError
 from recap_assets.engines.protocols import Caption, CaptionStatus, Image
+from recap_assets.engines.row_counts import RowCounts, filled, rounded
 from recap_assets.specs.decoding import Decoding
 
 __all__ = ["CaptionModel", "CaptionWriter", "SamplingCaptioner", "State"]
@@ -27,9 +34,10 @@ class CaptionWriter(Generic[S]):
     """Features of images to captions, by any strategy of decoding.
 
     Args:
-        model: The model; its bits must not depend on neighbours within a padded batch.
+        model: The model.
         decoding: How tokens are chosen.
         candidates: Captions of each image; at most `beams` where beams are searched.
+        counts: What was found about the model before; with the same decoding.
 
     Raises:
         ModelFileError: `decoding` asks for longer captions than the model has positions for, or
@@ -37,7 +45,13 @@ class CaptionWriter(Generic[S]):
         ValueError: More candidates than beams.
     """
 
-    def __init__(self, model: CaptionModel[S], decoding: Decoding, candidates: int) -> None:
+    def __init__(
+        self,
+        model: CaptionModel[S],
+        decoding: Decoding,
+        candidates: int,
+        counts: RowCounts | None = None,
+    ) -> None:
         if decoding.max_tokens > model.room:
             msg = (
                 f"max_tokens is {decoding.max_tokens}: this model writes at most {model.room} "
@@ -48,6 +62,7 @@ class CaptionWriter(Generic[S]):
             msg = f"candidates is {candidates}, and {decoding.beams} beams give no more captions"
             raise ValueError(msg)
         self.model = model
+        self.counts = counts or RowCounts()
         self.decoding = decoding
         self.candidates = candidates
         self.rows_per_image = max(candidates, decoding.beams)
@@ -63,17 +78,44 @@ class CaptionWriter(Generic[S]):
             features: Shape (n, tokens, width), of at least one row for each uid: the rest pads.
             uids: One per image.
             images_per_batch: Images of a full batch, to which a GPU's batches are filled.
+
+        Raises:
+            FloatingPointError: A row has no finite logit, as half precision may give.
         """
-        full = images_per_batch * self.rows_per_image
+        captions: list[list[Caption]] = []
+        for part, steps, plan in self._parts(features, len(uids), images_per_batch):
+            captions += self._written(steps, features[part], uids[part], plan)
+        return captions
+
+    def _parts(
+        self, features: Tensor, n: int, images_per_batch: int
+    ) -> Iterator[tuple[slice, Steps[Any], RowPlan]]:
+        """Which images are written together, by what, in how many rows."""
+        k = self.rows_per_image
+        if features.device.type != "cpu":
+            for first in range(0, n, images_per_batch):
+                part = slice(first, min(first + images_per_batch, n))
+                yield part, self.steps, filled_plan(images_per_batch, k)
+            return
+        plans = ProbedPlans(self.counts, self.steps, features[:1], k, self.model.vocabulary)
+        if not plans.exist:
+            steps = steps_of(OneByOne(self.model), self.decoding)
+            yield slice(n), steps, unpadded_plan(n, k)
+            return
+        for part, plan in plans.parts(n, images_per_batch):
+            yield part, self.steps, plan
+
+    def _written(
+        self, steps: Steps[Any], features: Tensor, uids: Sequence[bytes], plan: RowPlan
+    ) -> list[list[Caption]]:
+        features = filled(features, plan.start)
         if self.decoding.strategy == "beams":
-            found = search_beams(
-                self.steps, features, len(uids), self.decoding, self.model.eos, full
-            )
+            found = search_beams(steps, features, len(uids), self.decoding, self.model.eos, plan)
             return [self._different(beams) for beams in found]
         sampler = TokenSampler(
             self.decoding, uids, self.candidates, self.model.eos, self.model.vocabulary
         )
-        rows = [self._caption(row) for row in write_rows(self.steps, features, sampler, full)]
+        rows = [self._caption(row) for row in write_rows(steps, features, sampler, plan)]
         k = self.candidates
         return [rows[first : first + k] for first in range(0, len(rows), k)]
 
@@ -101,11 +143,12 @@ class SamplingCaptioner(Generic[S]):
     """Captions in batches, the same for an image whatever the batch, the order or the shard.
 
     Args:
-        model: The model; its bits must not depend on neighbours within a padded batch.
+        model: The model.
         decoding: How tokens are chosen, by any strategy.
         candidates: Captions of each image.
         batch_size: Rows decoded together, where a row is a candidate or a beam, and guidance takes
             two for each.
+        counts: What was found about the model before; with the same decoding.
 
     Raises:
         ModelFileError: The model cannot do what `decoding` asks for.
@@ -113,10 +156,15 @@ class SamplingCaptioner(Generic[S]):
     """
 
     def __init__(
-        self, model: CaptionModel[S], decoding: Decoding, candidates: int, batch_size: int
+        self,
+        model: CaptionModel[S],
+        decoding: Decoding,
+        candidates: int,
+        batch_size: int,
+        counts: RowCounts | None = None,
     ) -> None:
         self.model = model
-        self.writer = CaptionWriter(model, decoding, candidates)
+        self.writer = CaptionWriter(model, decoding, candidates, counts)
         rows = self.writer.rows_per_image * self.writer.steps.n_passes
         self.images_per_batch = max(1, batch_size // rows)
 
@@ -130,19 +178,17 @@ class SamplingCaptioner(Generic[S]):
         return captions
 
     def _encode(self, images: Sequence[Image]) -> Tensor:
-        """Features of the images, padded to the rows to compute by repeating the last.
+        """Features of the images.
 
         The CPU takes the images one at a time: a vision tower fills it with a single image, larger
-        batches only leave its caches, and no image can have a neighbour.
+        batches only leave its caches, and no image can have a neighbour. On a GPU there are as many
+        rows as in every other batch: the last is repeated.
         """
         device = self.model.device
-        n = padded_count(len(images), self.images_per_batch, device)
         if device.type == "cpu":
-            parts = [self.model.encode(self.model.prepare(image)[None]) for image in images]
-            return torch.cat(parts + parts[-1:] * (n - len(parts)))
-        pixels = [self.model.prepare(image) for image in images]
-        pixels += pixels[-1:] * (n - len(pixels))
-        return self.model.encode(torch.stack(pixels).to(device))
+            return torch.cat([self.model.encode(self.model.prepare(one)[None]) for one in images])
+        pixels = torch.stack([self.model.prepare(image) for image in images])
+        return self.model.encode(filled(pixels, rounded(self.images_per_batch)).to(device))
 
 
 def batches(images: Sequence[Image], uids: Sequence[bytes], size: int) -> Iterator[slice]:

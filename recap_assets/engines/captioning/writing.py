@@ -8,8 +8,9 @@ from torch import Tensor
 from recap_assets.engines.captioning.guidance import Steps
 from recap_assets.engines.captioning.model import S, spread
 from recap_assets.engines.captioning.restraints import restrained
+from recap_assets.engines.captioning.row_plans import RowPlan
 from recap_assets.engines.captioning.sampling import TokenSampler
-from recap_assets.engines.devices import padded_count
+from recap_assets.engines.row_counts import rounded
 
 COMPACT_BELOW = 0.75
 """Finished rows are dropped when the rest, padded, is less than this share of what is computed:
@@ -30,7 +31,7 @@ class Written:
 
 
 def write_rows(
-    steps: Steps[S], features: Tensor, sampler: TokenSampler, full: int
+    steps: Steps[S], features: Tensor, sampler: TokenSampler, plan: RowPlan
 ) -> list[Written]:
     """Write all captions of a batch of images.
 
@@ -38,9 +39,9 @@ def write_rows(
 
     Args:
         steps: The model.
-        features: Of the images, padded to the rows to compute.
+        features: Of the images, padded to `plan.start` rows.
         sampler: Chooses the tokens of `sampler.n_rows` captions, image-major.
-        full: Rows of a full batch.
+        plan: Rows to compute.
 
     Returns:
         One for each row of the sampler.
@@ -48,7 +49,7 @@ def write_rows(
     device, decoding = features.device, sampler.decoding
     logits, state = steps.start(features)
     batch = _Batch(sampler.n_rows, decoding.max_tokens, device)
-    n = padded_count(sampler.n_rows, full, device)
+    n = plan.steps
     at = spread(batch.captions // sampler.candidates, n)
     if not torch.equal(at, torch.arange(len(features), device=device)):
         state.select(at)
@@ -61,14 +62,21 @@ def write_rows(
         ids = batch.add(ids, log_probs, position, sampler.eos)
         if not len(ids) or position + 1 == decoding.max_tokens:
             break
-        kept = padded_count(len(ids), n, device)
-        if kept <= COMPACT_BELOW * n:
+        if (kept := fewer_rows(plan, len(ids), n)) < n:
             state.select(spread(batch.at, kept))
             batch.at, n = torch.arange(len(ids), device=device), kept
         tokens = torch.full((n,), int(ids[0]), device=device)
         tokens[batch.at] = ids
         logits = steps.step(tokens, state)
     return batch.written()
+
+
+def fewer_rows(plan: RowPlan, wanted: int, now: int) -> int:
+    """Rows to go on with, where `wanted` of the rows that there are now are not finished."""
+    if rounded(wanted) > COMPACT_BELOW * now:
+        return now
+    kept = plan.fewer(wanted, now)
+    return kept if kept <= COMPACT_BELOW * now else now
 
 
 class _Batch:

@@ -7,15 +7,17 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification
 
-from recap_assets.engines.devices import dtype_of, padded_count, resolve_device
+from recap_assets.engines.devices import dtype_of, resolve_device
 from recap_assets.engines.errors import ModelFileError, explain_loading
 from recap_assets.engines.model_folders.hub_files import model_folder
 from recap_assets.engines.model_folders.skeletons import check_skeleton
 from recap_assets.engines.model_folders.staging import stage_model, staging
 from recap_assets.engines.model_folders.weights import read_weights, weight_files
 from recap_assets.engines.protocols import Image
+from recap_assets.engines.row_counts import EvenPasses, example_pixels
 from recap_assets.specs.image_scorers import ImageClassifier
 
 
@@ -40,11 +42,12 @@ class LabelProbability:
     ) -> None:
         self._model, self._processor, self._number = model, processor, number
         self._spec, self._device = spec, device
+        self._passes = EvenPasses(device)
 
     @torch.inference_mode()
     def score(self, images: Sequence[Image]) -> NDArray[np.float32]:
         """Probabilities, shape (n,): by sigmoid where the model is multi-label, else by softmax."""
-        size = self._spec.batch_size
+        size = self._passes.at_once(self._spec.batch_size)
         parts = (images[first : first + size] for first in range(0, len(images), size))
         return np.concatenate([np.empty(0, np.float32), *map(self._score, parts)])
 
@@ -56,14 +59,17 @@ class LabelProbability:
             ]
             for image in images
         ]
-        pixels = torch.cat(rows)
-        n = padded_count(len(pixels), self._spec.batch_size, self._device)
-        pixels = torch.cat([pixels, pixels[-1:].expand(n - len(pixels), *pixels.shape[1:])])
+        passes = self._passes.run(
+            self._probabilities, torch.cat(rows), self._spec.batch_size, example_pixels
+        )
+        return torch.cat(list(passes)).numpy()
+
+    def _probabilities(self, pixels: Tensor) -> Tensor:
         dtype = dtype_of(self._spec.precision)
         logits = self._model(pixel_values=pixels.to(self._device, dtype)).logits.float()
         several = self._model.config.problem_type == "multi_label_classification"
         probabilities = logits.sigmoid() if several else logits.softmax(dim=1)
-        return probabilities[: len(images), self._number].cpu().numpy()
+        return probabilities[:, self._number].cpu()
 
 
 def load_image_classifier(spec: ImageClassifier) -> LabelProbability:

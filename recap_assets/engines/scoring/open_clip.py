@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from recap_assets.engines.batch_sizes import free_memory, is_out_of_memory
-from recap_assets.engines.devices import padded_count, resolve_device
+from recap_assets.engines.devices import resolve_device
 from recap_assets.engines.open_clip_models import (
     input_dtype,
     load_open_clip_model,
@@ -20,6 +20,7 @@ from recap_assets.engines.open_clip_models import (
 )
 from recap_assets.engines.open_clip_pixels import PixelTransform
 from recap_assets.engines.protocols import Image, Scorer
+from recap_assets.engines.row_counts import EvenPasses, example_pixels, example_tokens
 from recap_assets.engines.scoring.text_tower import TextEncoder, bucket_of, text_encoder_of
 from recap_assets.specs.scorers import OpenClipScorer
 from recap_assets.specs.sources import Precision
@@ -52,6 +53,7 @@ class ClipScorer:
         self._pixels = PixelTransform(model.visual.preprocess_cfg)
         self._pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1), "resize")
         self._encode_text: TextEncoder = text_encoder_of(model)
+        self._images, self._texts = EvenPasses(device), EvenPasses(device)
         with torch.inference_mode():
             self.embedding_dim = len(self._embed_tokens(tokenizer([""]))[0])
 
@@ -60,12 +62,12 @@ class ClipScorer:
         """Unit-length embeddings, shape (n, embedding_dim), through open_clip's preprocessing."""
         embeddings = np.empty((len(images), self.embedding_dim), np.float32)
         # Resizing runs a batch ahead of the model.
-        parts = list(_parts(len(images), self.batch_size))
+        parts = list(_parts(len(images), self._images.at_once(self.batch_size)))
         ahead = [self._pool.map(self._pixels.resize, images[part]) for part in parts[:1]]
         for n, part in enumerate(parts):
             ahead += [self._pool.map(self._pixels.resize, images[p]) for p in parts[n + 1 : n + 2]]
             pixels = self._pixels.normalize(np.stack(list(ahead.pop(0))))
-            embeddings[part] = self._encoded(self._encode_image, pixels)
+            embeddings[part] = self._encoded(self._images, self._image_rows, pixels, example_pixels)
         return embeddings
 
     @torch.inference_mode()
@@ -82,44 +84,45 @@ class ClipScorer:
         buckets = bucket_of(self._encode_text, tokens)
         for length in buckets.unique().tolist():
             rows = torch.nonzero(buckets == length)[:, 0]
-            for part in _parts(len(rows), self.batch_size):
+            for part in _parts(len(rows), self._texts.at_once(self.batch_size)):
                 chosen = rows[part]
                 embeddings[chosen.numpy()] = self._embed_tokens(tokens[chosen, :length])
         return embeddings
 
     def _embed_tokens(self, tokens: Tensor) -> NDArray[np.float32]:
-        return self._encoded(self._encode_text, tokens)
+        return self._encoded(self._texts, self._text_rows, tokens, example_tokens)
 
-    def _encode_image(self, pixels: Tensor) -> Tensor:
-        return self.model.encode_image(pixels.to(self._dtype))
+    def _image_rows(self, pixels: Tensor) -> Tensor:
+        return _unit(self.model.encode_image(pixels.to(self.device, self._dtype)))
 
-    def _encoded(self, encode: Callable[[Tensor], Tensor], rows: Tensor) -> NDArray[np.float32]:
+    def _text_rows(self, tokens: Tensor) -> Tensor:
+        return _unit(self._encode_text(tokens.to(self.device)))
+
+    def _encoded(
+        self,
+        passes: EvenPasses,
+        forward: Callable[[Tensor], Tensor],
+        rows: Tensor,
+        examples: Callable[[Tensor], Tensor],
+    ) -> NDArray[np.float32]:
         """Unit-length embeddings of the rows; where memory runs out, batches are halved for good.
 
         Raises:
             torch.OutOfMemoryError: Not even one row fits.
         """
-        if len(rows) > self.batch_size:
-            parts = rows.split(self.batch_size)
-            return np.concatenate([self._encoded(encode, part) for part in parts])
         try:
-            return _unit(encode(self._padded(rows).to(self.device)))[: len(rows)]
+            return torch.cat(list(passes.run(forward, rows, self.batch_size, examples))).numpy()
         except Exception as error:
             if not is_out_of_memory(error) or self.batch_size == 1:
                 raise
         # Outside of the handler, whose traceback keeps the tensors of the batch alive.
         free_memory()
         self.batch_size //= 2
-        return self._encoded(encode, rows)
-
-    def _padded(self, rows: Tensor) -> Tensor:
-        """Rows up to the padded count, by repeating the last."""
-        n = padded_count(len(rows), self.batch_size, self.device)
-        return torch.cat([rows, rows[-1:].expand(n - len(rows), *rows.shape[1:])])
+        return self._encoded(passes, forward, rows, examples)
 
 
-def _unit(embeddings: Tensor) -> NDArray[np.float32]:
-    return F.normalize(embeddings.float(), dim=-1).cpu().numpy()
+def _unit(embeddings: Tensor) -> Tensor:
+    return F.normalize(embeddings.float(), dim=-1).cpu()
 
 
 def _parts(n: int, size: int) -> Iterator[slice]:

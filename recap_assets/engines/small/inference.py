@@ -11,18 +11,13 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from recap_assets.engines.captioning.decoding import CaptionWriter, batches
-from recap_assets.engines.protocols import BATCH_MULTIPLE, Caption, Image
+from recap_assets.engines.protocols import Caption, Image
+from recap_assets.engines.row_counts import EvenPasses, example_pixels, example_tokens
 from recap_assets.engines.small.decoder import Cache, SmallCaptionModel
 from recap_assets.engines.small.images import to_square
 from recap_assets.engines.small.tokenizer import BOS, EOS, encode
 from recap_assets.engines.small.towers import ImageTower, SmallClip, pixels_to_input
 from recap_assets.specs.decoding import Decoding
-
-
-def padded(batch: Tensor) -> Tensor:
-    """`batch` with copies of its last row, up to a multiple of `BATCH_MULTIPLE` rows."""
-    missing = -len(batch) % BATCH_MULTIPLE
-    return torch.cat([batch, batch[-1:].expand(missing, *batch.shape[1:])]) if missing else batch
 
 
 def fold_batch_norm(tower: ImageTower) -> ImageTower:
@@ -56,29 +51,37 @@ class SmallScorer:
         self.batch_size = batch_size
         self.device = device
         self.embedding_dim = model.spec.embedding_dim
+        self._images, self._texts = EvenPasses(device), EvenPasses(device)
 
     @torch.inference_mode()
     def embed_images(self, images: Sequence[Image]) -> NDArray[np.float32]:
         """Unit-length embeddings, shape (n, embedding_dim)."""
         embeddings = np.empty((len(images), self.embedding_dim), np.float32)
-        for part in _parts(len(images), self.batch_size):
+        for part in _parts(len(images), self._images.at_once(self.batch_size)):
             pixels = torch.from_numpy(to_square(images[part], self.model.spec.image_size))
-            inputs = pixels_to_input(padded(pixels).to(self.device))
-            rows = self.model.encode_image(inputs, normalize=True)
-            embeddings[part] = rows[: len(pixels)].cpu().numpy()
+            rows = self._images.run(self._encode_image, pixels, self.batch_size, example_pixels)
+            embeddings[part] = torch.cat(list(rows)).numpy()
         return embeddings
 
     @torch.inference_mode()
     def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit-length embeddings, shape (n, embedding_dim)."""
         embeddings = np.empty((len(texts), self.embedding_dim), np.float32)
-        for part in _parts(len(texts), self.batch_size):
+        for part in _parts(len(texts), self._texts.at_once(self.batch_size)):
             # The full context always: a trimmed one gives other bits.
             tokens = encode(self.tokenizer, texts[part], self.model.spec.context_length)
-            inputs = padded(torch.from_numpy(tokens)).to(self.device).long()
-            rows = self.model.encode_text(inputs, normalize=True)
-            embeddings[part] = rows[: len(tokens)].cpu().numpy()
+            rows = self._texts.run(
+                self._encode_text, torch.from_numpy(tokens), self.batch_size, example_tokens
+            )
+            embeddings[part] = torch.cat(list(rows)).numpy()
         return embeddings
+
+    def _encode_image(self, pixels: Tensor) -> Tensor:
+        inputs = pixels_to_input(pixels.to(self.device))
+        return self.model.encode_image(inputs, normalize=True).cpu()
+
+    def _encode_text(self, tokens: Tensor) -> Tensor:
+        return self.model.encode_text(tokens.to(self.device).long(), normalize=True).cpu()
 
 
 @dataclass
@@ -174,18 +177,21 @@ class SmallCaptioner:
         self.model = SmallModel(model.eval().to(device), tokenizer, decoding.max_tokens)
         self.writer = CaptionWriter(self.model, decoding, candidates)
         self.batch_size = batch_size
+        self._towers = EvenPasses(device)
 
     @torch.inference_mode()
     def caption(self, images: Sequence[Image], uids: Sequence[bytes]) -> list[list[Caption]]:
         """Caption each image: for every image its candidates, in order."""
         captions: list[list[Caption]] = []
-        for part in batches(images, uids, self.batch_size):
+        for part in batches(images, uids, self._towers.at_once(self.batch_size)):
             pixels = torch.from_numpy(to_square(images[part], self.model.image_size))
-            features = self.model.encode(pixels_to_input(padded(pixels).to(self.model.device)))
-            captions += self.writer.write(features, uids[part], self.batch_size)
+            features = self._towers.run(self._tokens, pixels, self.batch_size, example_pixels)
+            captions += self.writer.write(torch.cat(list(features)), uids[part], self.batch_size)
         return captions
 
+    def _tokens(self, pixels: Tensor) -> Tensor:
+        return self.model.encode(pixels_to_input(pixels.to(self.model.device)))
 
-def _parts(n: int, batch_size: int) -> Iterator[slice]:
-    for first in range(0, n, batch_size):
-        yield slice(first, first + batch_size)
+
+def _parts(n: int, size: int) -> Iterator[slice]:
+    return (slice(first, first + size) for first in range(0, n, size))

@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional
 
+from recap_assets.engines.row_counts import EvenPasses, example_pixels
 from recap_assets.engines.small.decoder import (
     CONTEXT_LENGTH,
     CaptionDecoder,
@@ -18,7 +19,7 @@ from recap_assets.engines.small.decoder import (
     SmallCaptionModel,
 )
 from recap_assets.engines.small.files import read_tokenizer, save_model
-from recap_assets.engines.small.inference import fold_batch_norm, padded
+from recap_assets.engines.small.inference import fold_batch_norm
 from recap_assets.engines.small.loading import (
     CAPTIONER_KIND,
     read_small_captioner,
@@ -174,9 +175,10 @@ def image_features(model: SmallCaptionModel, images: NDArray[np.uint8]) -> NDArr
     tower = ImageTower(model.tower_spec)
     tower.load_state_dict(model.visual.state_dict())
     tower = fold_batch_norm(tower).to(model.decoder.position.device)
-    parts: list[Tensor] = []
-    for first in range(0, len(images), _PASS_ROWS):
-        pixels = torch.from_numpy(images[first : first + _PASS_ROWS])
-        inputs = pixels_to_input(padded(pixels).to(model.decoder.position.device))
-        parts.append(tower.tokens(inputs)[: len(pixels)].to(torch.float16).cpu())
-    return torch.cat(parts).numpy()
+    device = model.decoder.position.device
+
+    def tokens(pixels: Tensor) -> Tensor:
+        return tower.tokens(pixels_to_input(pixels.to(device))).to(torch.float16).cpu()
+
+    passes = EvenPasses(device).run(tokens, torch.from_numpy(images), _PASS_ROWS, example_pixels)
+    return torch.cat(list(passes)).numpy()

@@ -12,8 +12,10 @@ from recap_assets.engines.captioning.beams import search_beams
 from recap_assets.engines.captioning.decoding import NO_OTHER_BEAM, CaptionWriter
 from recap_assets.engines.captioning.guidance import steps_of
 from recap_assets.engines.captioning.model import ReorderableState
+from recap_assets.engines.captioning.row_plans import RowPlan
 from recap_assets.engines.errors import ModelFileError
 from recap_assets.engines.loading import load_captioner
+from recap_assets.engines.row_counts import rounded
 from recap_assets.specs.decoding import Decoding
 from recap_assets.specs.sources import OpenClipSource, TransformersSource
 
@@ -59,9 +61,10 @@ def beams_of(model, features, decoding):
     """Tokens and log-probabilities of all beams of each image, searched in one batch."""
     n = -(-len(features) // 8) * 8
     padded = torch.cat([features, features[-1:].expand(n - len(features), *features.shape[1:])])
+    plan = RowPlan(n, rounded(len(features) * decoding.beams), lambda wanted, _: rounded(wanted))
     with torch.inference_mode():
         return search_beams(
-            steps_of(model, decoding), padded, len(features), decoding, model.eos, 8
+            steps_of(model, decoding), padded, len(features), decoding, model.eos, plan
         )
 
 

@@ -35,6 +35,7 @@ def load(source, tmp_path):
     return lambda **changes: load_captioner(source(**changes), tmp_path)
 
 
+@pytest.mark.bits
 def test_captions_do_not_depend_on_batch_or_order(load, images, uids):
     whole = load(candidates=2, batch_size=64).caption(images, uids)
     for batch_size in (1, 3, 8):
@@ -46,6 +47,7 @@ def test_captions_do_not_depend_on_batch_or_order(load, images, uids):
     assert permuted == [whole[n] for n in order]
 
 
+@pytest.mark.bits
 def test_captions_do_not_depend_on_the_batch_with_two_threads(load, images, uids):
     """The fused attention of the CPU would: with two threads it gives a single query other bits."""
     decoding = {"min_tokens": 3, "max_tokens": 3}

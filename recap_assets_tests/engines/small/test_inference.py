@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from recap_assets.engines.errors import ModelFileError
-from recap_assets.engines.small.decoder import DecoderShape, SmallCaptionModel
+from recap_assets.engines.small.decoder import CaptionDecoder, DecoderShape, SmallCaptionModel
 from recap_assets.engines.small.files import save_model
 from recap_assets.engines.small.inference import fold_batch_norm
 from recap_assets.engines.small.loading import (
@@ -66,6 +66,7 @@ def captioner_folder(pairs, tmp_path_factory):
     return folder
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("batch_size", [1, 5, 64, 128])
 def test_embeddings_are_the_same_bits_in_any_batch_and_order(pairs, clip_folder, batch_size):
     images, texts = list(pairs.images), list(pairs.texts)
@@ -78,6 +79,49 @@ def test_embeddings_are_the_same_bits_in_any_batch_and_order(pairs, clip_folder,
         assert shuffled.tobytes() == expected[order].tobytes()
 
 
+@pytest.mark.bits
+@pytest.mark.parametrize("batch_size", [1, 24])
+def test_native_convolutions_that_differ_for_eight_rows_change_nothing(
+    pairs, clip_folder, captioner_folder, batch_size
+):
+    """Without oneDNN a batch of 8 has other bits than one of 16, as on AVX-512 with it."""
+    images = list(pairs.images[:40])
+    with torch.backends.mkldnn.flags(enabled=False):
+        whole = load_small_clip(clip_folder, 64).embed_images(images)
+        parts = load_small_clip(clip_folder, batch_size).embed_images(images[:24])
+        captions = load_small_captioner(captioner_folder, SAMPLED, 1, 64).caption(images, UIDS[:40])
+        some = load_small_captioner(captioner_folder, SAMPLED, 1, batch_size)
+        assert some.caption(images[30:], UIDS[30:40]) == captions[30:]
+    assert parts.tobytes() == whole[:24].tobytes()
+
+
+@pytest.mark.bits
+@pytest.mark.parametrize(
+    ("decoding", "candidates"),
+    [(SAMPLED, 2), (Decoding(strategy="beams", beams=3, max_tokens=6, guidance_scale=1.5), 2)],
+)
+def test_a_decoder_in_which_a_place_matters_computes_rows_one_at_a_time(
+    pairs, captioner_folder, monkeypatch, decoding, candidates
+):
+    plain = CaptionDecoder.step
+
+    def by_place(self, tokens, position, cache):
+        logits = plain(self, tokens, position, cache)
+        return logits + torch.arange(len(logits))[:, None].sin() * torch.arange(logits.shape[1])
+
+    monkeypatch.setattr(CaptionDecoder, "step", by_place)
+    images = list(pairs.images[:6])
+    whole = load_small_captioner(captioner_folder, decoding, candidates, 8)
+    expected = whole.caption(images, UIDS[:6])
+    assert len({row[0].text for row in expected}) > 2
+    assert whole.caption(images[::-1], UIDS[:6][::-1]) == expected[::-1]
+    monkeypatch.setattr(CaptionDecoder, "step", plain)
+    undisturbed = load_small_captioner(captioner_folder, decoding, candidates, 8)
+    texts = [row[0].text for row in undisturbed.caption(images, UIDS[:6])]
+    assert [row[0].text for row in expected] == texts  # place 0 adds nothing
+
+
+@pytest.mark.bits
 @pytest.mark.parametrize(("batch_size", "candidates"), [(1, 1), (5, 1), (64, 1), (5, 3), (64, 3)])
 def test_captions_are_the_same_in_any_batch_and_order(
     pairs, captioner_folder, batch_size, candidates
@@ -104,6 +148,7 @@ BEAMS = {"strategy": "beams", "beams": 4, "min_tokens": 2, "max_tokens": 12}
         ({**BEAMS, "beam_groups": 2, "diversity_penalty": 0.5, "guidance_scale": 1.5}, 2),
     ],
 )
+@pytest.mark.bits
 @pytest.mark.parametrize("batch_size", [1, 5])
 def test_every_strategy_is_the_same_in_any_batch_and_order(
     pairs, captioner_folder, decoding, candidates, batch_size
@@ -133,6 +178,7 @@ def test_beams_find_likelier_captions_than_greedy(pairs, captioner_folder):
     assert mean(strategy="beams", beams=8, length_penalty=0.0, **bounds) > greedy
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_decoding_step_gives_a_row_the_same_bits_on_any_number_of_threads(
     request, captioner_folder, threads
