@@ -290,7 +290,7 @@ def test_what_looks_like_a_shard_and_is_none_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("content", "what"),
     [
-        (gzip.compress(b"x" * 100), "gzip'd"),
+        (gzip.compress(b"x" * 100, mtime=0), "gzip'd"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "Git LFS"),
         (b"\n<!DOCTYPE html><html>403</html>", "a web page"),
         (b"PK\3\4" + bytes(50), "a zip file"),
