@@ -4,7 +4,7 @@ A partition is indexed without the others, so that a new shard rebuilds no old o
 be the same elsewhere it notes in a file beside the tables, a file for each later and earlier
 partition; the later one's note is among what it is made from. So it is out of date where a note
 comes, changes or goes; whichever was indexed first, the result is that of the pool's order.
-See docs/adr/0013-repeats-are-notes.md.
+See docs/adr/0014-repeats-are-notes.md.
 """
 
 import hashlib
