@@ -146,9 +146,17 @@ def print_seen_instead(console: Console, session: Session) -> None:
 
 def print_failures(console: Console, failed: Mapping[str, str]) -> None:
     """Say what failed, and why."""
-    for name, error in failed.items():
-        console.print(Text.assemble(("failed", "red"), f" {name}: {error}"))
+    names: dict[str, list[str]] = {}
+    for name, error in sorted(failed.items()):
+        names.setdefault(error, []).append(name)
+    for error, alike in names.items():
+        told = alike[0] if len(alike) == 1 else f"{len(alike)} partitions, {_listed(alike)}"
+        console.print(Text.assemble(("failed", "red"), f" {told}: {error}"))
     console.print(f"{len(failed)} failed; the rest is kept. Mend the cause and run again.")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= 3 else f"{names[0]} ... {names[-1]}"
 
 
 def show_progress(console: Console, build: Build) -> dict[str, str]:

@@ -463,6 +463,13 @@ def main() -> None:
     except RecapError as error:
         echo(f"Error: {error}", err=True)
         sys.exit(2)
+    except Exception as error:
+        from recap_assets.defs.failures import in_words
+
+        if (words := in_words(error)) is None:
+            raise
+        click.echo(f"Error: {words}", err=True)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

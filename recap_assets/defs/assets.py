@@ -18,6 +18,7 @@ from recap_assets.orchestration.checks import Check
 from recap_assets.orchestration.graph import Dependency, Graph, Node, Progress
 from recap_assets.orchestration.planner import name_of
 from recap_assets.stages.setting import Setting
+from recap_assets.untrusted.errors import RecapError
 from recap_assets.untrusted.raising import clean_errors
 
 # Backfill policies are beta in Dagster 1.13; a test holds what is used of them.
@@ -81,6 +82,9 @@ def _asset(
             with clean_errors():  # Dagster keeps what they say
                 for partition in partitions:
                     _build(context, graph, setting, node, partition, origins)
+        except RecapError as error:
+            # The text is all that helps: no stack, and no second try of what cannot go well.
+            raise dg.Failure(str(error), allow_retries=error.may_pass) from None
         finally:
             if DOOR_TAG not in context.run.tags:
                 keep_lineage(context, setting, before)

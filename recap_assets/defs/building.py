@@ -9,6 +9,8 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import queue
+import signal
+import sys
 import threading
 import time
 from collections import Counter
@@ -19,13 +21,15 @@ from dataclasses import dataclass, field
 from multiprocessing.queues import Queue
 
 import dagster as dg
+from dagster._core.execution.plan.objects import StepFailureData
 from dagster_shared.error import SerializableErrorInfo
 
 from recap_assets.defs.assets import asset_key, assets_of, progress_listener
 from recap_assets.defs.dead_runs import close_dead_runs, driver_tags
+from recap_assets.defs.failures import WithoutLoggerErrors, in_words
 from recap_assets.defs.lineage import copy_missing_events, keep_experiment
 from recap_assets.defs.ranges import range_tags
-from recap_assets.defs.session import Session
+from recap_assets.defs.session import Session, say
 from recap_assets.orchestration.batches import Batch, batches_of
 from recap_assets.orchestration.estimates import Estimates
 from recap_assets.orchestration.graph import Leaving
@@ -40,6 +44,10 @@ DIED = (
 )
 STILL_STALE = (
     "was built and is out of date still: what it reads keeps changing, or a bug; see the run"
+)
+STOPPING = (
+    "Stopping when this is done: {names}. Press Ctrl-C once more to end it at once; the next build "
+    "then does it again"
 )
 OURS = "recap_assets."
 ERROR = dg.AssetCheckSeverity.ERROR
@@ -139,9 +147,25 @@ class Build:
             except BrokenProcessPool:
                 running = {batch.name for batch, _ in self._running.values()}
                 self.state.failed |= dict.fromkeys(running or {"workers"}, DIED)
+            except (KeyboardInterrupt, GeneratorExit):
+                self._stop(workers)
+                raise
             finally:
                 self._keep_lineage(self.session.graph.nodes)
                 self._stored.save()
+
+    def _stop(self, workers: ProcessPoolExecutor) -> None:
+        """Wait for what is at work; interrupted once more, end it."""
+        names = ", ".join(batch.name for batch, _ in self._running.values())
+        workers.shutdown(wait=False, cancel_futures=True)
+        if not names:
+            return
+        say(STOPPING.format(names=names))
+        try:
+            wait(self._running)
+        except KeyboardInterrupt:
+            for process in multiprocessing.active_children():
+                process.kill()
 
     def _keep_lineage(self, assets: Iterable[str]) -> None:
         copy_missing_events(self.session.setting, self._instance, self._stored, assets)
@@ -236,6 +260,9 @@ _worker: dict[str, object] = {}
 
 
 def _start_worker(progress: "Queue[News]", jobs: int) -> None:
+    # A Ctrl-C goes to all processes of a terminal; what becomes of the workers, the driver says.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    sys.stderr = WithoutLoggerErrors(sys.stderr)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
     session = Session.from_environment()
@@ -258,17 +285,34 @@ def _leave_with_parent() -> None:
 
 def _run(assets: Sequence[str], partitions: tuple[str, ...]) -> str | None:
     """Execute one run; the error's text where a step of it fails."""
-    result = _worker["job"].execute_in_process(  # type: ignore[attr-defined]
+    try:
+        return _failures(_executed(assets, partitions))
+    except Exception as error:
+        if (words := in_words(error)) is not None:
+            return words
+        raise
+
+
+def _executed(assets: Sequence[str], partitions: tuple[str, ...]) -> dg.ExecuteInProcessResult:
+    return _worker["job"].execute_in_process(  # type: ignore[attr-defined]
         instance=_worker["instance"],
         asset_selection=[asset_key(asset) for asset in assets],
         tags={**driver_tags(), **range_tags(partitions)},
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         raise_on_error=False,
     )
+
+
+def _failures(result: dg.ExecuteInProcessResult) -> str | None:
     if unfit := [_unfit(one) for one in result.get_asset_check_evaluations() if _blocks(one)]:
         return "; ".join(unfit)
-    failures = [event.step_failure_data.error for event in result.get_step_failure_events()]
-    return "; ".join(dict.fromkeys(_in_words(error) for error in failures)) or None
+    found = [event.step_failure_data for event in result.get_step_failure_events()]
+    return "; ".join(dict.fromkeys(map(_told, found))) or None
+
+
+def _told(failure: StepFailureData) -> str:
+    told = failure.user_failure_data
+    return told.description if told and told.description else _in_words(failure.error)
 
 
 def _blocks(found: dg.AssetCheckEvaluation) -> bool:

@@ -103,7 +103,8 @@ def take_folder(
     """
     content = folder.read(MARK)
     if content is None:
-        if others := sorted(folder.top_names())[:3]:
+        # A kill or a disk's error may have left the mark half written.
+        if others := sorted(folder.top_names() - {f".{MARK}{PARTIAL}"})[:3]:
             msg = (
                 f"{folder} is not empty ({', '.join(others)}, ...) and holds no export: name "
                 "another folder, nothing of a stranger's is written over"

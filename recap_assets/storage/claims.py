@@ -10,6 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from recap_assets.storage.changes import n_changes
+from recap_assets.untrusted.errors import RecapError
+
 POLL_SECONDS = 0.2
 SUFFIX = ".claim"
 MOST_BYTES = 1_000
@@ -36,7 +39,7 @@ class Claims:
 
         Where the last one who held the claim did not come to its end, killed or by an error, the
         block is told when that one began, in seconds since 1970. The name counts as unfinished
-        until a block comes to its end.
+        until a block comes to its end, or fails by what a user can mend before it changed anything.
 
         Args:
             name: What is claimed.
@@ -47,9 +50,14 @@ class Claims:
         file = _locked(path, on_wait)
         try:
             before = _read(file)
-            # As long as what it replaces, so that no kill leaves a part of either.
-            os.pwrite(file, f"{os.getpid():<10}\n{time.time():<20.6f}\n{name}".encode(), 0)
-            yield before.began if before else None
+            _write(file, _Holder(str(os.getpid()), time.time(), name))
+            changes = n_changes()
+            try:
+                yield before.began if before else None
+            except RecapError:
+                if n_changes() == changes:
+                    _let_go(path, file, before)
+                raise
             path.unlink()
         finally:
             os.close(file)
@@ -102,6 +110,20 @@ def _unfinished(path: Path) -> _Holder | None:
         return None
     finally:
         os.close(file)
+
+
+def _write(file: int, holder: _Holder) -> None:
+    # As long as what it replaces, so that no kill leaves a part of either.
+    words = f"{holder.process:<10}\n{holder.began:<20.6f}\n{holder.name}"
+    os.pwrite(file, words.encode(), 0)
+
+
+def _let_go(path: Path, file: int, before: _Holder | None) -> None:
+    """Leave the name as it was found: unfinished where it was so before."""
+    if before is None:
+        path.unlink()
+    else:
+        _write(file, before)
 
 
 def _read(file: int) -> _Holder | None:

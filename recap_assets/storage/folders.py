@@ -14,6 +14,7 @@ from typing import IO, cast
 
 from fsspec.implementations.local import LocalFileSystem
 
+from recap_assets.storage.changes import about_to_change
 from recap_assets.storage.places import located
 from recap_assets.untrusted.errors import RecapError, UntrustedError
 from recap_assets.untrusted.files import check_regular
@@ -91,6 +92,7 @@ class Folder:
             name: Its path below the folder.
             sync: Whether it must survive a loss of power, and not only of the process.
         """
+        about_to_change()
         target = self._path(name)
         if self.is_local:
             partial = Path(target).with_name(f".{posixpath.basename(name)}{PARTIAL}")
@@ -179,6 +181,7 @@ class Folder:
 
     def remove(self, names: Iterable[str]) -> None:
         """Remove files, those that are not there passed over, and folders that this empties."""
+        about_to_change()
         parents: set[str] = set()
         for name in names:
             path = self._path(name)

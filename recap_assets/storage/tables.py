@@ -23,6 +23,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from deltalake.fs import DeltaStorageHandler
 
 from recap_assets.specs.tables import Table
+from recap_assets.storage.changes import about_to_change
 from recap_assets.storage.content import slice_version
 from recap_assets.storage.errors import StorageError
 from recap_assets.storage.locations import LocatedTable, refuse_unusable
@@ -196,6 +197,7 @@ class TableStore:
         _refuse(table, "remove", append_only=False)
         if self.has(table, at):
             predicate = _predicate(at)
+            about_to_change()
             self._retry(
                 table,
                 lambda: self._create(table).delete(
@@ -248,6 +250,7 @@ class TableStore:
 
         def commit() -> int:
             # After the write the handle stands at its own commit, whoever committed meanwhile.
+            about_to_change()
             delta = self._create(table)
             if at is None:
                 write(delta, rows, mode="append")

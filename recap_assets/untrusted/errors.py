@@ -1,11 +1,18 @@
 """What a user can mend."""
 
+from typing import ClassVar
+
 
 class RecapError(Exception):
     """Something cannot go on, and a person can mend it: the text says what, where and how.
 
     Every door (command line, Dagster, doctor) shows the text alone, without a traceback.
+
+    Attributes:
+        may_pass: Whether the same may go well when it is tried again at once.
     """
+
+    may_pass: ClassVar[bool] = False
 
 
 class UntrustedError(RecapError, ValueError):

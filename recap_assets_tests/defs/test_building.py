@@ -3,7 +3,14 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import dagster as dg
+import pytest
+from rich.console import Console
+
+from recap_assets.cli.building import print_failures
+from recap_assets.defs.assets import asset_key, assets_of
 from recap_assets.defs.building import Build, Finished
+from recap_assets.defs.ranges import range_tags
 from recap_assets.defs.records import DagsterRecords
 from recap_assets.defs.session import Session
 from recap_assets.orchestration.planner import plan
@@ -48,3 +55,55 @@ def test_what_fails_is_told_and_the_rest_is_built(
     assert {entry.asset for entry in left if entry.state == "ready"} == {"raw_pool"}
     assert not any(entry.asset.startswith("embedded_world") for entry in left)
     assert build.state.n_done == len(build.session.graph.nodes) - len({e.asset for e in left})
+
+
+def test_a_build_that_failed_leaves_the_plan_of_the_good_file_as_it_was(
+    opened: Callable[..., Session], tmp_path: Path
+) -> None:
+    write_shard(tmp_path / "pool", 0, ["a boat", "a tree"])
+    pool = {"kind": "webdataset", "shards": str(tmp_path / "pool")}
+    good = opened(pool=pool, **TRIMMED)
+    for _ in Build(good, 1, ["raw_pool"]).events():
+        pass
+    metadata = tmp_path / "metadata"
+    metadata.mkdir()
+    (metadata / "0.parquet").write_text("this is no parquet file")
+    edited = {**pool, "metadata": str(metadata), "limits": {"min_side": 2}}
+    bad = Build(opened(pool=edited, **TRIMMED), 1, ["raw_pool"])
+    for _ in bad.events():
+        pass
+    assert "no readable parquet file" in bad.state.failed["raw_pool[00000]"]
+    good = opened(pool=pool, **TRIMMED)
+    entries = plan(good.graph, DagsterRecords(good.open_instance())).only(["raw_pool"]).entries
+    assert entries == ()
+
+
+def test_one_reason_of_many_partitions_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console(width=200, force_terminal=False)
+    failed = {f"captions/a[{i:05d}]": "there is no model" for i in (3, 1, 2, 0)}
+    print_failures(console, {**failed, "raw_pool[00000]": "it is cut"})
+    assert capsys.readouterr().out.splitlines() == [
+        "failed 4 partitions, captions/a[00000] ... captions/a[00003]: there is no model",
+        "failed raw_pool[00000]: it is cut",
+        "5 failed; the rest is kept. Mend the cause and run again.",
+    ]
+
+
+def test_a_failure_that_cannot_pass_is_tried_once_and_shown_as_its_sentence(
+    opened: Callable[..., Session], tmp_path: Path
+) -> None:
+    session = broken(opened, tmp_path)
+    session.create_tables()
+    with session.open_instance() as instance:
+        assets = assets_of(session.graph, session.setting)
+        job = dg.Definitions(assets=assets).resolve_implicit_global_asset_job_def()
+        result = job.execute_in_process(
+            instance=instance, asset_selection=[asset_key("raw_pool")], raise_on_error=False,
+            tags=range_tags(("00000",)),
+        )  # fmt: skip
+    kinds = [event.event_type_value for event in result.all_events]
+    assert "STEP_UP_FOR_RETRY" not in kinds
+    (failure,) = result.get_step_failure_events()
+    told = failure.step_failure_data.user_failure_data
+    assert told is not None
+    assert "0.parquet is no readable parquet file" in str(told.description)

@@ -74,3 +74,9 @@ def test_a_folder_is_taken_once_and_stays_its_owners(tmp_path: Path) -> None:
     (tmp_path / "new/export.json").write_text("no json")
     with pytest.raises(FolderError, match="another export"):
         take_folder(folder, OWNER, OWNER)
+
+
+def test_a_mark_that_was_left_half_written_is_our_own(tmp_path: Path) -> None:
+    (tmp_path / ".export.json.partial").write_bytes(b"{")
+    take_folder(Folder(str(tmp_path)), OWNER, OWNER)
+    assert Folder(str(tmp_path)).names() == ["export.json"]

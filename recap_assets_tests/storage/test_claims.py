@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from recap_assets.storage.claims import Claims
+from recap_assets.storage.files import write_atomically
+from recap_assets.untrusted.errors import RecapError
 
 HOLDER = """
 import sys, time
@@ -119,3 +121,29 @@ def test_a_damaged_claim_holds_nothing_up(tmp_path: Path, content: bytes) -> Non
     with claims.hold("captions[00000]") as interrupted:
         assert interrupted is None
     assert list(tmp_path.iterdir()) == []
+
+
+class MendableError(RecapError):
+    pass
+
+
+def failed(claims: Claims, changes: bool = False) -> None:
+    def build() -> None:
+        with claims.hold("captions[00000]"):
+            if changes:
+                write_atomically(claims.folder.parent / "content", b"new")
+            raise MendableError
+
+    with pytest.raises(MendableError):
+        build()
+
+
+def test_a_failure_before_anything_was_written_leaves_nothing_unfinished(tmp_path: Path) -> None:
+    claims = Claims(tmp_path / "claims")
+    failed(claims)
+    assert claims.unfinished() == {}
+    failed(claims, changes=True)
+    unfinished = claims.unfinished()
+    assert set(unfinished) == {"captions[00000]"}
+    failed(claims)
+    assert claims.unfinished() == pytest.approx(unfinished, abs=1e-5)

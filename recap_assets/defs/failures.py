@@ -1,0 +1,116 @@
+"""What a full or failing disk, too few open files or lost records look like, in one sentence."""
+
+import errno
+import io
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+from recap_assets.defs.damaged_files import suspect_damage
+from recap_assets.untrusted.errors import RecapError
+from recap_assets.untrusted.showing import one_line
+
+INSTANCE_VARIABLE = "RECAP_INSTANCE"
+_LOGGERS = "Exception while writing logger call"
+_KEPT = "and run again: what was finished is kept"
+_FULL = f"no space is left on the disk{{where}}: free some, {_KEPT}"
+_FAILING = f"the disk answered with an error{{where}}: look at the disk, {_KEPT}"
+_TOO_MANY = f"too many files are open: raise the limit (ulimit -n 4096) or lower --jobs, {_KEPT}"
+_READ_ONLY = "{where} cannot be written: it is read-only, or not yours"
+_OF_ERRNO = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EIO: _FAILING,
+    errno.EMFILE: _TOO_MANY,
+    errno.ENFILE: _TOO_MANY,
+    errno.EROFS: _READ_ONLY,
+    errno.EACCES: _READ_ONLY,
+    errno.EPERM: _READ_ONLY,
+}
+_OF_SQLITE = {
+    "disk is full": f"no space is left for Dagster's records in {{folder}}: free some, {_KEPT}",
+    "disk I/O error": "Dagster's records in {folder} could not be read or written, since the disk "
+    f"is full or failing: free some space, {_KEPT}",
+    "unable to open": "Dagster's records in {folder} cannot be opened: the folder is read-only or "
+    f"gone, the disk is full, or too many files are open (ulimit -n); mend that, {_KEPT}",
+    "readonly database": "Dagster's records in {folder} cannot be written: they are read-only",
+    "no such table": "Dagster's records in {folder} went while they were in use: run again, and "
+    "they are made anew from the table lineage",
+    "is locked": "Dagster's records in {folder} are locked by another process: end it, or wait, "
+    f"{_KEPT}",
+}
+_DAMAGED = (
+    "Dagster's records in {folder} are damaged ({error}): run again, and they are put aside and "
+    "made anew from the table lineage"
+)
+
+
+def in_words(error: BaseException) -> str | None:
+    """One sentence of what went wrong and what to do; None where that is not known.
+
+    Damage that is met is remembered, so that the next one who opens the records looks for it.
+    """
+    for one in _causes(error):
+        if isinstance(one, RecapError):
+            return str(one)
+        if isinstance(one, sqlite3.Error) and (words := _of_sqlite(one)):
+            return words
+        if isinstance(one, OSError) and one.errno in _OF_ERRNO:
+            where = one_line(os.fspath(one.filename)) if isinstance(one.filename, str) else ""
+            text = _OF_ERRNO[one.errno]
+            if text == _READ_ONLY:
+                return text.format(where=where or "the data folder")
+            return text.format(where=f" (at {where})" if where else "")
+    return None
+
+
+def _of_sqlite(error: sqlite3.Error) -> str | None:
+    folder = os.environ.get(INSTANCE_VARIABLE, "")
+    for part, words in _OF_SQLITE.items():
+        if part in str(error):
+            return words.format(folder=folder)
+    if isinstance(error, sqlite3.OperationalError) or not isinstance(error, sqlite3.DatabaseError):
+        return None
+    if "malformed" not in str(error) and "not a database" not in str(error):
+        return None
+    suspect_damage(Path(folder))
+    return _DAMAGED.format(folder=folder, error=error)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and what it was raised from, SQLAlchemy's wrappers opened."""
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        one = waiting.pop(0)
+        if one is not None and id(one) not in seen:
+            seen.add(id(one))
+            yield one
+            original = getattr(one, "orig", None)
+            wrapped = original if isinstance(original, BaseException) else None
+            waiting += [wrapped, one.__cause__]
+
+
+class WithoutLoggerErrors(io.TextIOBase):
+    """A stream without Dagster's lines about events that could not be written.
+
+    The error is raised as well, and said once in words.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Hand the text on, unless it is such a line."""
+        return len(text) if text.startswith(_LOGGERS) else self._stream.write(text)
+
+    def flush(self) -> None:
+        """Flush the stream."""
+        self._stream.flush()
+
+    def fileno(self) -> int:
+        """The stream's."""
+        return self._stream.fileno()

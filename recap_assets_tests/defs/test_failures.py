@@ -1,0 +1,71 @@
+"""What a disk or lost records do is said in one sentence with what to do."""
+
+import errno
+import io
+import sqlite3
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+
+from recap_assets.defs.damaged_files import SUSPECT, put_aside_damaged
+from recap_assets.defs.failures import WithoutLoggerErrors, in_words
+from recap_assets.storage.errors import StorageError
+
+
+@pytest.fixture(autouse=True)
+def instance_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("RECAP_INSTANCE", str(tmp_path))
+    return tmp_path
+
+
+def of_sqlite(text: str, kind: type[sqlite3.Error] = sqlite3.OperationalError) -> Exception:
+    return sqlalchemy.exc.OperationalError("INSERT", {}, kind(text))
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.ENOSPC, "x", "/data/a"), "no space is left on the disk (at /data/a): free"),
+        (OSError(errno.EIO, "x"), "the disk answered with an error: look at the disk"),
+        (OSError(errno.EMFILE, "x"), "too many files are open: raise the limit"),
+        (OSError(errno.EROFS, "x", "/data/a"), "/data/a cannot be written: it is read-only"),
+        (of_sqlite("database or disk is full"), "no space is left for Dagster's records in /"),
+        (of_sqlite("disk I/O error"), "full or failing: free some space"),
+        (of_sqlite("unable to open database file"), "too many files are open"),
+        (of_sqlite("no such table: event_logs"), "made anew from the table lineage"),
+        (of_sqlite("database is locked"), "locked by another process"),
+        (StorageError("table x is cut"), "table x is cut"),
+    ],
+)
+def test_a_fault_is_one_sentence(error: Exception, words: str) -> None:
+    wrapped = RuntimeError("a wrapper's words")
+    wrapped.__cause__ = error
+    for one in (error, wrapped):
+        told = in_words(one)
+        assert told is not None
+        assert words in told
+        assert "\n" not in told
+
+
+def test_a_bug_stays_a_bug() -> None:
+    assert in_words(KeyError("x")) is None
+    assert in_words(OSError(errno.ENOENT, "x")) is None
+    assert in_words(of_sqlite("near SELECT: syntax error")) is None
+
+
+def test_damage_that_is_met_is_looked_for_by_the_next_one(instance_folder: Path) -> None:
+    error = of_sqlite("database disk image is malformed", sqlite3.DatabaseError)
+    assert "run again, and they are put aside" in str(in_words(error))
+    assert (instance_folder / SUSPECT).exists()
+    assert list(put_aside_damaged(instance_folder)) == []
+    assert not (instance_folder / SUSPECT).exists()
+
+
+def test_dagsters_lines_about_its_log_are_not_shown() -> None:
+    stream = io.StringIO()
+    print(
+        "Exception while writing logger call to event log: full", file=WithoutLoggerErrors(stream)
+    )
+    print("something else", file=WithoutLoggerErrors(stream))
+    assert stream.getvalue().strip() == "something else"
