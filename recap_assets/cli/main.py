@@ -468,7 +468,7 @@ def main() -> None:
 
         if (words := in_words(error)) is None:
             raise
-        click.echo(f"Error: {words}", err=True)
+        echo(f"Error: {words}", err=True)
         sys.exit(2)
 
 
