@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-import sqlalchemy
+from sqlalchemy.exc import OperationalError
 
 from recap_assets.defs.damaged_files import SUSPECT, put_aside_damaged
 from recap_assets.defs.failures import WithoutLoggerErrors, in_words
@@ -20,7 +20,7 @@ def instance_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def of_sqlite(text: str, kind: type[sqlite3.Error] = sqlite3.OperationalError) -> Exception:
-    return sqlalchemy.exc.OperationalError("INSERT", {}, kind(text))
+    return OperationalError("INSERT", {}, kind(text))
 
 
 @pytest.mark.parametrize(
