@@ -90,7 +90,11 @@ def _list_of_urls(pool: UrlPool) -> Iterator[Finding]:
     else:
         refused = rows["refused"].drop_nulls().value_counts(sort=True).iter_rows()
         words = ", ".join(f"{n:,} {reason}" for reason, n in refused) or "none refused"
-        yield True, f"pool: {len(files)} files; {files[0].name} has {rows.height:,} rows, {words}"
+        is_of_use = rows["refused"].null_count() > 0
+        yield (
+            is_of_use,
+            f"pool: {len(files)} files; {files[0].name} has {rows.height:,} rows, {words}",
+        )
     try:
         yield True, f"pool: img2dataset's environment is {find_python().parent.parent}"
     except PoolError as error:

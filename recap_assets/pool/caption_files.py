@@ -16,11 +16,11 @@ import polars as pl
 from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
-from recap_assets.pool.files import PoolError, staged, version_of
+from recap_assets.pool.files import PoolError, found_at, staged, version_of
 from recap_assets.pool.text_tables import NOTE, TextTable, Wanted, listed, path_of
 from recap_assets.specs.imports import CAPTION_FILE_ENDINGS, ImportSource
 from recap_assets.specs.tables import SHA256_BYTES, UID_BYTES
-from recap_assets.storage.places import located, matches, pattern_of, url_of
+from recap_assets.storage.places import matches, pattern_of, url_of
 from recap_assets.untrusted.cells import bounded
 from recap_assets.untrusted.damage import Damage, TruncatedError
 from recap_assets.untrusted.errors import UntrustedError
@@ -145,7 +145,7 @@ def clean_texts(texts: pl.Series) -> pl.Series:
 
 
 def _listed(where: str) -> Iterator[CaptionFile]:
-    fs, root = located(where)
+    fs, root = found_at(where)
     if (pattern := pattern_of(fs, root)) is not None:
         paths = sorted(matches(fs, *pattern))
     elif fs.isdir(root):

@@ -12,7 +12,7 @@ from typing import Protocol, cast
 from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
-from recap_assets.storage.places import located
+from recap_assets.storage.places import PlaceError, located
 from recap_assets.untrusted.errors import RecapError
 
 Range = tuple[int, int]
@@ -25,6 +25,19 @@ MAX_MERGED = 8 * 2**20
 
 class PoolError(RecapError, ValueError):
     """The pool cannot be used as declared. The text says what is wrong and what to do."""
+
+
+def found_at(where: str) -> tuple[AbstractFileSystem, str]:
+    """The file system of a part of the pool, and its path there; see `located`.
+
+    Raises:
+        PoolError: The protocol is not known, or what reads it is not installed.
+    """
+    try:
+        return located(where)
+    except PlaceError as error:
+        msg = f"pool: {error}"
+        raise PoolError(msg) from error
 
 
 class RangeFile(Protocol):
@@ -103,7 +116,7 @@ def open_range_file(url: str) -> RangeFile:
     Raises:
         OSError: Where there is no such file.
     """
-    fs, path = located(url)
+    fs, path = found_at(url)
     return LocalFile(path) if isinstance(fs, LocalFileSystem) else RemoteFile(fs, path)
 
 
@@ -113,7 +126,7 @@ def staged(url: str) -> Iterator[Path]:
 
     A copy beats range requests where every byte is read anyway, and memory stays flat.
     """
-    fs, path = located(url)
+    fs, path = found_at(url)
     if isinstance(fs, LocalFileSystem):
         yield Path(path)
         return
@@ -182,7 +195,7 @@ def open_below(folder: str, path: str) -> RangeFile:
     inside = posixpath.normpath(path)
     if inside.startswith(("/", "../")) or inside in {".", ".."} or "\0" in path:
         raise OutsideFolderError(path)
-    fs, root = located(folder)
+    fs, root = found_at(folder)
     if not isinstance(fs, LocalFileSystem):
         return RemoteFile(fs, f"{root.rstrip('/')}/{inside}")
     target = (Path(root) / inside).resolve()

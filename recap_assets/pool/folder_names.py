@@ -8,8 +8,7 @@ import posixpath
 import unicodedata
 from collections.abc import Iterable
 
-from recap_assets.pool.files import RangeFile, open_below
-from recap_assets.storage.places import located
+from recap_assets.pool.files import RangeFile, found_at, open_below
 
 
 def same_name(path: str) -> str:
@@ -54,6 +53,6 @@ class FolderFiles:
 
     def _listed(self) -> dict[str, str]:
         if self._names is None:
-            files, root = located(self._folder)
+            files, root = found_at(self._folder)
             self._names = by_same_name(posixpath.relpath(str(at), root) for at in files.find(root))
         return self._names

@@ -15,11 +15,11 @@ import polars as pl
 from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
-from recap_assets.pool.files import PoolError, staged, version_of
+from recap_assets.pool.files import PoolError, found_at, staged, version_of
 from recap_assets.pool.folder_names import by_same_name, same_name
 from recap_assets.pool.text_tables import TextTable, Wanted, listed, path_of
 from recap_assets.specs.pool import FolderPool, WebDatasetPool
-from recap_assets.storage.places import located, matches, pattern_of, url_of
+from recap_assets.storage.places import matches, pattern_of, url_of
 from recap_assets.untrusted.errors import UntrustedError
 
 __all__ = [
@@ -156,7 +156,7 @@ def survey_tars(where: str) -> Listing:
     Raises:
         PoolError: Where there is no folder or no shard.
     """
-    fs, root = located(where)
+    fs, root = found_at(where)
     pattern = pattern_of(fs, root)
     found = matches(fs, *pattern) if pattern else _find_folder(fs, root, where)
     base = pattern[0] if pattern else root
@@ -331,7 +331,7 @@ def _found(image: str | None, names: Container[str], others: Mapping[str, str]) 
 
 def _image_marks(pool: FolderPool) -> tuple[dict[str, str], dict[str, int]]:
     """Version and size of every file below the folder, by path below it."""
-    fs, root = located(pool.images)
+    fs, root = found_at(pool.images)
     if not fs.isdir(root):
         msg = f"pool.images: there is no folder {pool.images}. Give the folder of the images"
         raise PoolError(msg)

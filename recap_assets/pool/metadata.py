@@ -16,8 +16,8 @@ from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 from numpy.typing import NDArray
 
-from recap_assets.pool.files import PoolError
-from recap_assets.storage.places import located, url_of
+from recap_assets.pool.files import PoolError, found_at
+from recap_assets.storage.places import url_of
 from recap_assets.untrusted.arrays import Archive
 from recap_assets.untrusted.decoding import decode_text
 from recap_assets.untrusted.errors import UntrustedError
@@ -122,7 +122,7 @@ def load_metadata(folder: str) -> Metadata:
         PoolError: Where there is no folder, no parquet file, or one without `uid`, or a column of
             another type than it should have.
     """
-    fs, root = located(folder)
+    fs, root = found_at(folder)
     paths = sorted(_parquet_files(fs, root)) if fs.isdir(root) else []
     if not paths:
         msg = f"pool.metadata: no .parquet file in {folder}. Give DataComp's metadata folder"
@@ -245,7 +245,7 @@ def _parquet_files(fs: AbstractFileSystem, root: str) -> Iterator[str]:
 
 @contextmanager
 def _table(url: str) -> Iterator[ParquetTable]:
-    fs, path = located(url)
+    fs, path = found_at(url)
     try:
         if isinstance(fs, LocalFileSystem):
             with open_parquet(Path(path)) as table:
@@ -302,7 +302,7 @@ def _npz(file: MetadataFile) -> str:
 
 def _check_width(first: MetadataFile, key: str, file: MetadataFile, width: int) -> None:
     """Whether a file's vectors are as wide as those of the folder's first, if that has any."""
-    fs, path = located(_npz(first))
+    fs, path = found_at(_npz(first))
     if first == file or not fs.exists(path):
         return
     with _archive(_npz(first)) as archive:
@@ -328,7 +328,7 @@ def _read_npz(file: MetadataFile, key: str) -> NDArray[np.floating]:
 
 @contextmanager
 def _archive(url: str) -> Iterator[Archive]:
-    fs, path = located(url)
+    fs, path = found_at(url)
     try:
         if isinstance(fs, LocalFileSystem):
             check_regular(Path(path))

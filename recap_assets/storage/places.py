@@ -14,6 +14,13 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.utils import glob_translate
 
+from recap_assets.untrusted.errors import RecapError
+
+
+class PlaceError(RecapError, ValueError):
+    """A URL that leads nowhere: its protocol is not known, or what reads it is not installed."""
+
+
 _GLOB = re.compile(r"[*?\[]")
 
 
@@ -23,11 +30,19 @@ def located(where: str, **options: object) -> tuple[AbstractFileSystem, str]:
     Args:
         where: What is there on this machine is taken as a path, whatever it looks like.
         options: For the file system.
+
+    Raises:
+        PlaceError: The protocol is not known, or what reads it is not installed.
     """
     if _is_path(where):
         local = Path(where).expanduser().absolute()
         return LocalFileSystem(**options), local.as_posix()  # type: ignore[arg-type]
-    fs, root = url_to_fs(where, **options)
+    try:
+        fs, root = url_to_fs(where, **options)
+    except (ValueError, ImportError) as error:
+        hint = "; pip install 'recap-assets[s3]'" if where.startswith("s3:") else ""
+        msg = f"{where} cannot be read: {error}{hint}"
+        raise PlaceError(msg) from error
     return fs, cast(str, root)
 
 

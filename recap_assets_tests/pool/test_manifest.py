@@ -17,6 +17,7 @@ from recap_assets.pool.manifest import (
     list_shards,
     partition_key,
     survey,
+    survey_tars,
 )
 from recap_assets.specs.pool import FolderPool
 from recap_assets_tests.pool.building import jpeg, pool_at, sample, tar_of
@@ -369,3 +370,10 @@ def test_a_column_of_images_that_is_none_is_refused(images, cell):
     pl.DataFrame({"image": [cell], "text": ["a"]}).write_parquet(images / "texts.parquet")
     with pytest.raises(PoolError, match=r"texts\.parquet.*column 'image'"):
         survey(folder_pool(images, "texts.parquet"))
+
+
+@pytest.mark.parametrize("where", ["gopher://x/y", "nonsense+more://x"])
+def test_a_url_of_no_known_protocol_is_told_in_words(where):
+    with pytest.raises(PoolError) as told:
+        survey_tars(where)
+    assert str(told.value).startswith(f"pool: {where} cannot be read: Protocol not known")

@@ -9,11 +9,11 @@ from typing import cast
 import polars as pl
 from fsspec.implementations.local import LocalFileSystem
 
-from recap_assets.pool.files import PoolError, staged, version_of
+from recap_assets.pool.files import PoolError, found_at, staged, version_of
 from recap_assets.pool.text_tables import NOTE, TextTable, Wanted, listed, path_of
 from recap_assets.specs.pool import UrlPool
 from recap_assets.specs.tables import UID_BYTES
-from recap_assets.storage.places import located, matches, pattern_of, url_of
+from recap_assets.storage.places import matches, pattern_of, url_of
 from recap_assets.untrusted.cells import REENCODED, UNDECODABLE, decoded
 from recap_assets.untrusted.errors import UntrustedError
 from recap_assets.untrusted.json_text import parse_json
@@ -84,7 +84,7 @@ def list_files(urls: str) -> list[ListFile]:
     Raises:
         PoolError: Where there is none.
     """
-    fs, root = located(urls)
+    fs, root = found_at(urls)
     is_local = isinstance(fs, LocalFileSystem)
     pattern = pattern_of(fs, root)
     base = pattern[0] if pattern else root
