@@ -68,12 +68,16 @@ class Look(Protocol):
         """Values of the table's last slice column where the others have the values `leading`."""
         ...
 
+    def lost_of(self, table: Table, leading: tuple[str, ...]) -> Collection[str]:
+        """Those of `last_of` that have a file that is gone or cut."""
+        ...
+
 
 class Content(Protocol):
     """Where the content of a node's partitions lies."""
 
     def present(self, look: Look) -> Collection[str]:
-        """The partitions whose content is still there."""
+        """The partitions whose content is still there, each file of it as long as it was."""
         ...
 
     def places(self, partition: str) -> tuple[Place, ...]:

@@ -134,8 +134,7 @@ class _Judge:
                 reason = self._reasons.of(node, partition, record)
                 yield OutOfDate(node.key, partition, "ready", reason)
             elif present is not None and record.n_rows and partition not in present:
-                reason = "its content is gone from the storage"
-                yield OutOfDate(node.key, partition, "ready", reason)
+                yield OutOfDate(node.key, partition, "ready", GONE)
             elif self._unfinished and record.is_older(
                 self._unfinished.get(name_of(node.key, partition))
             ):
@@ -207,3 +206,5 @@ def why(graph: Graph, current: Plan, asset: str, partition: str) -> list[str]:
 
 
 WHY_SHOWN = 3
+GONE = "its content is gone from the storage, or a file of its content is gone or cut"
+"""Why a partition is built that was built already, and whose inputs stayed."""

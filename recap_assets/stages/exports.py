@@ -34,6 +34,7 @@ from recap_assets.stages.export_writing import (
 from recap_assets.stages.setting import Setting
 from recap_assets.storage.content import VERSION_DIGITS
 from recap_assets.storage.folders import PARTIAL, Folder, WrittenFile
+from recap_assets.storage.wholeness import is_whole
 
 VERSION = 1
 STAGE = "exports"
@@ -399,6 +400,15 @@ def _digest_now(folder: Folder, names: Iterable[str]) -> str | None:
     return None if None in found else files_digest(file for file in found if file is not None)
 
 
+def _is_whole(folder: Folder, record: str) -> bool:
+    """Whether the files that a record in a local folder names are there, as long as written."""
+    try:
+        files = json.loads(folder.read(record) or b"")["files"]
+        return all(is_whole(f"{folder.url}/{one['name']}", one["size"]) for one in files)
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
 @dataclass(frozen=True)
 class ExportedPartitions:
     """The shards of an export: what each partition's record says, and the files themselves."""
@@ -407,9 +417,14 @@ class ExportedPartitions:
     name: str
 
     def present(self, look: Look) -> Collection[str]:  # noqa: ARG002 - of the protocol
-        """The partitions whose record is there: it is written last."""
-        there = folder_of(self.setting, self.name).top_names()
-        return {key for key in self.setting.partitions if _partition_record(key) in there}
+        """The partitions whose record is there, which is written last, and all shards in it."""
+        folder = folder_of(self.setting, self.name)
+        there = folder.top_names()
+        found = {key for key in self.setting.partitions if _partition_record(key) in there}
+        # In a bucket each file would have to be asked for, and so would each image of a folder.
+        if not folder.is_local or self.setting.experiment.exports[self.name].to == "text_to_image":
+            return found
+        return {key for key in found if _is_whole(folder, _partition_record(key))}
 
     def places(self, partition: str) -> tuple[Place, ...]:  # noqa: ARG002 - of the protocol
         """None: they are files."""
@@ -436,9 +451,9 @@ class ExportedFiles:
     name: str
 
     def present(self, look: Look) -> Collection[str]:  # noqa: ARG002 - of the protocol
-        """The export, where its checksums are there: they are written last."""
+        """The export, where its checksums are there, which are written last, and what is beside."""
         there = folder_of(self.setting, self.name).top_names()
-        return {""} if CHECKSUMS in there else frozenset()
+        return {""} if there.issuperset(self._names()) else frozenset()
 
     def places(self, partition: str) -> tuple[Place, ...]:  # noqa: ARG002 - of the protocol
         """None: they are files."""
@@ -446,14 +461,16 @@ class ExportedFiles:
 
     def data_version(self, partition: str, table_versions: Mapping[str, int]) -> str | None:  # noqa: ARG002 - of the protocol
         """Hash of card, list, mark and checksums as they are now."""
-        folder = folder_of(self.setting, self.name)
+        return _digest_now(folder_of(self.setting, self.name), self._names()) or "gone"
+
+    def _names(self) -> list[str]:
         export = self.setting.experiment.exports[self.name]
         names = [CARD, CHECKSUMS, MARK]
         if not isinstance(export, SubsetExport):
             names.append(SHARDS)
         if isinstance(export, HuggingFaceExport):
             names.append(CROISSANT)
-        return _digest_now(folder, names) or "gone"
+        return names
 
 
 def counted_pairs(setting: Setting, mix: str) -> Counter[str]:

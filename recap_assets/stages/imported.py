@@ -89,8 +89,10 @@ class StoredBuckets:
     source: str
 
     def present(self, look: Look) -> Collection[str]:
-        """The one partition, where any bucket has rows."""
-        return {""} if look.last_of(IMPORTED_CAPTIONS, (self.source,)) else frozenset[str]()
+        """The one partition, where any bucket has rows and all of them their files."""
+        at = (IMPORTED_CAPTIONS, (self.source,))
+        is_lost = look.lost_of(*at) or OF_FILES in look.lost_of(IMPORT_REPORTS, (self.source,))
+        return {""} if look.last_of(*at) and not is_lost else frozenset[str]()
 
     def places(self, partition: str) -> tuple[Place, ...]:  # noqa: ARG002 - of the protocol
         """Every bucket there is, and the report on the files."""
@@ -198,7 +200,7 @@ def _write_bucket(
 ) -> Written:
     at = {"source": name, "bucket": bucket}
     known = None
-    if tables.has(IMPORTED_CAPTIONS, at):
+    if tables.has(IMPORTED_CAPTIONS, at) and not tables.lost(IMPORTED_CAPTIONS, at):
         before = tables.read(IMPORTED_CAPTIONS, source=name, bucket=bucket)
         known = slice_version(IMPORTED_CAPTIONS, before)
     return tables.replace(IMPORTED_CAPTIONS, at, rows, known_version=known, commit=step.commit)

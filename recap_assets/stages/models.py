@@ -79,7 +79,7 @@ def train_model(setting: Setting, name: str, step: Step) -> Outcome:
     model = setting.experiment.models[name]
     folder = setting.workspace.model(name)
     trained = _train(setting, model, lambda seen, _: step.progress(seen / model.samples_seen))
-    with replaced_directory(folder) as new:
+    with replaced_directory(folder, listed=True) as new:
         trained.save(new)
     curve = curve_frame(trained.curve)
     return Outcome(

@@ -9,7 +9,10 @@ import polars as pl
 from recap_assets.orchestration.graph import Look, Place
 from recap_assets.specs.tables import Table
 from recap_assets.storage.content import files_version, slice_version
+from recap_assets.storage.files import directory_is_whole
 from recap_assets.storage.tables import TableStore
+
+Groups = dict[tuple[str, ...], set[str]]
 
 
 class TablesLook:
@@ -17,24 +20,32 @@ class TablesLook:
 
     def __init__(self, tables: TableStore) -> None:
         self._tables = tables
-        self._found: dict[str, dict[tuple[str, ...], set[str]]] = {}
+        self._found: dict[str, Groups] = {}
+        self._lost: dict[str, Groups] = {}
 
     def last_of(self, table: Table, leading: tuple[str, ...]) -> Collection[str]:
         """Values of the table's last slice column where the others have the values `leading`."""
         return self.groups(table).get(leading, frozenset())
 
+    def lost_of(self, table: Table, leading: tuple[str, ...]) -> Collection[str]:
+        """Those of `last_of` that have a file that is gone or cut."""
+        if table.name not in self._lost:
+            self._lost[table.name] = _grouped(table, self._tables.lost(table))
+        return self._lost[table.name].get(leading, frozenset())
+
     def groups(self, table: Table) -> Mapping[tuple[str, ...], Collection[str]]:
         """Values of the last slice column, by the values of the others."""
         if table.name not in self._found:
-            self._found[table.name] = self._grouped(table)
+            self._found[table.name] = _grouped(table, self._tables.slices(table))
         return self._found[table.name]
 
-    def _grouped(self, table: Table) -> dict[tuple[str, ...], set[str]]:
-        groups: dict[tuple[str, ...], set[str]] = {}
-        for row in self._tables.slices(table):
-            *leading, last = [row[column] for column in table.slices] or [""]
-            groups.setdefault(tuple(leading), set()).add(last)
-        return groups
+
+def _grouped(table: Table, slices: Iterable[Mapping[str, str]]) -> Groups:
+    groups: Groups = {}
+    for row in slices:
+        *leading, last = [row[column] for column in table.slices] or [""]
+        groups.setdefault(tuple(leading), set()).add(last)
+    return groups
 
 
 @dataclass(frozen=True)
@@ -56,12 +67,20 @@ class StoredRows:
     version_of: Callable[[pl.DataFrame], str] | None = None
 
     def present(self, look: Look) -> Collection[str]:
-        """The partitions whose main slice has rows."""
-        values = tuple(self.at[column] for column in self.table.slices if column in self.at)
-        if len(values) == len(self.table.slices):
+        """The partitions whose main slice has rows, and no slice a file that is gone or cut."""
+        found = set(self._of(self.table, look.last_of))
+        for table in self._all:
+            found -= set(self._of(table, look.lost_of))
+        return found
+
+    def _of(
+        self, table: Table, told: Callable[[Table, tuple[str, ...]], Collection[str]]
+    ) -> Collection[str]:
+        values = tuple(self.at[column] for column in table.slices if column in self.at)
+        if len(values) == len(table.slices):
             *leading, last = values or ("",)
-            return {""} if last in look.last_of(self.table, tuple(leading)) else frozenset()
-        return look.last_of(self.table, values)
+            return {""} if last in told(table, tuple(leading)) else frozenset()
+        return told(table, values)
 
     def places(self, partition: str) -> tuple[Place, ...]:
         """The partition's slice of each table."""
@@ -104,9 +123,13 @@ class StoredFiles:
     is_versioned: bool = True
     beside: Callable[[str], tuple[Place, ...]] = lambda _partition: ()
 
-    def present(self, look: Look) -> Collection[str]:  # noqa: ARG002 - of the protocol
-        """The partitions all of whose files are there."""
-        return {key for key in self.partitions() if self._are_there(key)}
+    def present(self, look: Look) -> Collection[str]:
+        """The partitions all of whose files are there, and whose tables have theirs."""
+        return {
+            key
+            for key in self.partitions()
+            if self._are_there(key) and not any(_is_lost(look, at) for at in self.beside(key))
+        }
 
     def places(self, partition: str) -> tuple[Place, ...]:
         """The slices of what was derived on the way."""
@@ -120,7 +143,13 @@ class StoredFiles:
 
     def _are_there(self, partition: str) -> bool:
         files = list(self.files(partition))
-        return bool(files) and all(path.exists() for path in files)
+        is_there = bool(files) and all(path.exists() for path in files)
+        return is_there and directory_is_whole(self.root(partition)) is not False
+
+
+def _is_lost(look: Look, place: Place) -> bool:
+    *leading, last = [str(place.at[column]) for column in place.table.slices] or [""]
+    return last in look.lost_of(place.table, tuple(leading))
 
 
 def files_below(folder: Path) -> list[Path]:

@@ -145,7 +145,7 @@ def _keep(
 ) -> Outcome:
     seed = int(step.partition)
     folder = setting.workspace.checkpoint(mix, seed)
-    with replaced_directory(folder) as new:
+    with replaced_directory(folder, listed=True) as new:
         save(new)
     written = setting.workspace.tables.replace(
         TRAINING_CURVES, {"mix": mix, "seed": seed}, curve, commit=step.commit

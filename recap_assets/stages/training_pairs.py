@@ -65,7 +65,8 @@ def hash_pairs(setting: Setting, mix: str, step: Step) -> Outcome:
             rows.append((mix, partition, *counts, frame_version(pairs)))
         step.progress((i + 1) / len(partitions))
     frame = pl.DataFrame(rows, schema=TRAINING_PAIRS.schema, orient="row")
-    before = frame_version(tables.read(TRAINING_PAIRS, mix=mix))
+    is_lost = bool(tables.lost(TRAINING_PAIRS, {"mix": mix}))
+    before = None if is_lost else frame_version(tables.read(TRAINING_PAIRS, mix=mix))
     written = tables.replace(
         TRAINING_PAIRS, {"mix": mix}, frame, known_version=before, commit=step.commit
     )

@@ -1,5 +1,6 @@
 """Files beside the tables: written whole or not at all."""
 
+import json
 import os
 import shutil
 import tempfile
@@ -8,6 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from recap_assets.storage.changes import about_to_change
+from recap_assets.storage.wholeness import is_whole
+from recap_assets.untrusted.errors import UntrustedError
+from recap_assets.untrusted.files import read_bounded
+
+MAX_LISTING_BYTES = 1 << 24
+"""Of the list of a directory's files: some 100,000 names."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -35,8 +42,14 @@ def _umask() -> int:
 
 
 @contextmanager
-def replaced_directory(path: Path) -> Iterator[Path]:
-    """A new directory that takes the place of `path` when the block ends without an error."""
+def replaced_directory(path: Path, *, listed: bool = False) -> Iterator[Path]:
+    """A new directory that takes the place of `path` when the block ends without an error.
+
+    Args:
+        path: The directory.
+        listed: Whether to keep a list of its files and their lengths beside it, so that
+            `directory_is_whole` can tell if one is lost.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     try:
@@ -44,11 +57,39 @@ def replaced_directory(path: Path) -> Iterator[Path]:
         about_to_change()
         retired = path.with_name(f".{path.name}.old")
         shutil.rmtree(retired, ignore_errors=True)
+        # Away first and written last: killed between, there is no list rather than a wrong one.
+        _listing_of(path).unlink(missing_ok=True)
         if path.exists():
             path.rename(retired)
         temporary.chmod(0o777 & ~_umask())
         temporary.rename(path)
         shutil.rmtree(retired, ignore_errors=True)
+        if listed:
+            write_atomically(_listing_of(path), json.dumps(_lengths(path)).encode())
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def directory_is_whole(path: Path) -> bool | None:
+    """Whether the files that a directory was put in place with are there, as long as then.
+
+    Returns:
+        None where nothing tells: it was written without a list, or the list cannot be read.
+    """
+    try:
+        listed = json.loads(read_bounded(_listing_of(path), MAX_LISTING_BYTES))
+    except (FileNotFoundError, NotADirectoryError, UntrustedError, ValueError):
+        return None
+    if not isinstance(listed, dict):
+        return None
+    return all(is_whole(path / name, n_bytes) for name, n_bytes in listed.items())
+
+
+def _listing_of(path: Path) -> Path:
+    return path.with_name(f".{path.name}.files.json")
+
+
+def _lengths(path: Path) -> dict[str, int]:
+    files = sorted(one for one in path.rglob("*") if one.is_file())
+    return {one.relative_to(path).as_posix(): one.stat().st_size for one in files}

@@ -26,7 +26,8 @@ from recap_assets.specs.tables import Table
 from recap_assets.storage.changes import about_to_change
 from recap_assets.storage.content import slice_version
 from recap_assets.storage.errors import StorageError
-from recap_assets.storage.locations import LocatedTable, refuse_unusable
+from recap_assets.storage.locations import LocatedTable, is_url, refuse_unusable
+from recap_assets.storage.wholeness import ListedFiles
 
 ROW_GROUP = 131_072
 CHECKPOINT_INTERVAL = 100
@@ -77,7 +78,7 @@ class TableStore:
     def __init__(self, root: str, storage_options: Mapping[str, str] | None = None) -> None:
         self.root = root.rstrip("/")
         self.storage_options = dict(storage_options or {})
-        self._slices: dict[str, tuple[int, Sequence[Mapping[str, str]]]] = {}
+        self._listed: dict[str, ListedFiles] = {}
 
     def uri(self, table: Table) -> str:
         """Where the table lies; plain polars and DuckDB open it by this path."""
@@ -125,18 +126,35 @@ class TableStore:
         return any(wanted.items() <= found.items() for found in self.slices(table))
 
     def slices(self, table: Table) -> Sequence[Mapping[str, str]]:
-        """The slices that have rows, by the Delta log alone; a nameless one for a whole table.
+        """The slices that have rows, by the Delta log alone; a nameless one for a whole table."""
+        listed = self._files(table)
+        return listed.slices if listed else []
 
-        The list of a version is kept: a table of 60,000 slices takes half a second to list.
+    def lost(self, table: Table, at: Slice | None = None) -> Sequence[Mapping[str, str]]:
+        """The slices with a file that is gone or cut, by a look at its length.
+
+        None in an object store, which would have to be asked for every file; `recap verify` reads
+        all of them anywhere.
+
+        Args:
+            table: The table.
+            at: Values of slice columns, to look at these slices only.
         """
-        if (delta := self.open(table)) is None:
+        if is_url(self.root) or (listed := self._files(table)) is None:
             return []
-        version = delta.version()
-        known_version, known = self._slices.get(table.name, (-1, []))
-        if known_version != version:
-            known = _slices_of(table, delta)
-            self._slices[table.name] = (version, known)
-        return known
+        return listed.lost(table, self.uri(table), at)
+
+    def _files(self, table: Table) -> ListedFiles | None:
+        # Kept while the version stays: a table of 60,000 slices takes half a second to list.
+        if (delta := self.open(table)) is None:
+            return None
+        listed = self._listed.get(table.name)
+        if listed is None or listed.version != delta.version():
+            listed = self._listed[table.name] = ListedFiles.of(table, delta)
+        return listed
+
+    def _holds(self, table: Table, at: Slice) -> bool:
+        return self.has(table, at) and not self.lost(table, at)
 
     def replace(
         self,
@@ -154,7 +172,7 @@ class TableStore:
             at: A value for each of the table's slice columns; `frame` may lack these columns.
             frame: The rows. Columns and types must be the table's.
             known_version: The data version that the slice is known to hold; an equal content is
-                not written again.
+                not written again, unless a file of it is gone or cut.
             commit: Facts to keep in the Delta log beside the data version.
 
         Raises:
@@ -163,7 +181,7 @@ class TableStore:
         _refuse(table, "replace", append_only=False)
         rows = conform(table, at, frame)
         version = slice_version(table, rows)
-        if version == known_version and (rows.is_empty() or self.has(table, at)):
+        if version == known_version and (rows.is_empty() or self._holds(table, at)):
             return Written(table.name, version)
         facts = {DATA_VERSION: version, **(commit or {})}
         return self._commit(table, rows, facts, at)
@@ -394,17 +412,6 @@ def _refuse(table: Table, verb: str, *, append_only: bool) -> None:
     if table.append_only != append_only:
         kind = "append-only: use append" if table.append_only else "replaced by slices: use replace"
         raise StorageError(f"table {table.name} cannot {verb}: it is {kind}")
-
-
-def _slices_of(table: Table, delta: DeltaTable) -> Sequence[Mapping[str, str]]:
-    files = pl.DataFrame(delta.get_add_actions(flatten=True))
-    if not table.slices:
-        return [{}][: files.height]
-    columns = [f"partition.{name}" for name in table.slices]
-    if not set(columns) <= set(files.columns):
-        return []
-    of_slices = files.select(pl.col(columns).cast(pl.String).name.replace("^partition.", ""))
-    return of_slices.unique().to_dicts()
 
 
 def _predicate(at: Slice) -> str | None:

@@ -22,6 +22,8 @@ class Looks:
     def last_of(self, table: Table, leading: tuple[str, ...]) -> Collection[str]:
         raise AssertionError(table, leading)
 
+    lost_of = last_of
+
 
 @dataclass(frozen=True)
 class Kept:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from recap_assets.storage.files import replaced_directory, write_atomically
+from recap_assets.storage.files import directory_is_whole, replaced_directory, write_atomically
 
 
 def test_a_file_is_replaced_and_readable_by_others(tmp_path: Path) -> None:
@@ -47,4 +47,34 @@ def test_a_folder_is_replaced_when_its_maker_succeeds_and_kept_when_not(tmp_path
     with replaced_directory(folder) as new:
         (new / "other").write_text("3")
     assert [entry.name for entry in folder.iterdir()] == ["other"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["model"]
+
+
+def _listed(folder: Path) -> None:
+    with replaced_directory(folder, listed=True) as new:
+        (new / "deep").mkdir()
+        (new / "deep" / "weights").write_text("123")
+        (new / "settings").write_text("{}")
+
+
+@pytest.mark.parametrize("name", ["settings", "deep/weights"])
+def test_a_listed_folder_with_a_file_gone_or_cut_is_not_whole(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "model"
+    _listed(folder)
+    assert directory_is_whole(folder)
+    (folder / name).write_text("1")
+    assert directory_is_whole(folder) is False
+    _listed(folder)
+    (folder / name).unlink()
+    assert directory_is_whole(folder) is False
+
+
+def test_of_a_folder_without_a_list_or_with_a_damaged_one_nothing_is_known(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    _listed(folder)
+    (tmp_path / ".model.files.json").write_text("[1")
+    assert directory_is_whole(folder) is None
+    with replaced_directory(folder) as new:
+        (new / "other").write_text("1")
+    assert directory_is_whole(folder) is None
     assert [entry.name for entry in tmp_path.iterdir()] == ["model"]

@@ -86,6 +86,34 @@ def test_a_slice_that_is_gone_is_written_again_though_its_version_is_known(
     assert store.read(CLIP_SCORES).height == 1
 
 
+@pytest.mark.parametrize("n_bytes", [None, 0, 700])
+def test_a_slice_whose_file_is_gone_or_cut_is_told_and_written_again(
+    tmp_path: Path, n_bytes: int | None
+) -> None:
+    store = TableStore(str(tmp_path / "with space" / "tables"))
+    at, other = {**AT, "source": "r w%c"}, {**AT, "partition": "00001"}
+    first = store.replace(CLIP_SCORES, at, scores(0.1))
+    store.replace(CLIP_SCORES, other, scores(0.5))
+    assert store.lost(CLIP_SCORES) == []
+    (file,) = [one for one in tmp_path.rglob("*.parquet") if "partition=00000" in str(one)]
+    file.unlink() if n_bytes is None else file.write_bytes(file.read_bytes()[:n_bytes])
+    assert store.lost(CLIP_SCORES) == [at]
+    assert store.lost(CLIP_SCORES, other) == []
+    again = store.replace(CLIP_SCORES, at, scores(0.1), known_version=first.data_version)
+    assert (again.rewritten, store.lost(CLIP_SCORES)) == (True, [])
+    assert store.read(CLIP_SCORES).height == 2
+
+
+def test_a_table_without_slices_whose_file_is_gone_is_told(
+    store: TableStore, tmp_path: Path
+) -> None:
+    assert store.lost(EVENTS) == []
+    store.append(EVENTS, pl.DataFrame({"day": ["a"], "number": [1]}))
+    assert store.lost(EVENTS) == []
+    next(tmp_path.rglob("*.parquet")).unlink()
+    assert store.lost(EVENTS) == [{}]
+
+
 def test_an_empty_slice_replaces_what_was_there(store: TableStore) -> None:
     store.replace(CLIP_SCORES, AT, scores(0.1))
     store.replace(CLIP_SCORES, AT, scores())
