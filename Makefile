@@ -81,10 +81,10 @@ $(LOWEST_STAMP): $(STAMP) constraints-lowest.txt
 # Emulated on this processor: plain vectors, no fused multiply-add, other kernels of oneDNN and
 # OpenBLAS; one thread and two. A setting that the processor does not have is ignored by its library.
 test-bits: install  ## The tests of equal bits on the kernels of other instruction sets
-	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m bits
-	ATEN_CPU_CAPABILITY=avx2 OPENBLAS_CORETYPE=Haswell OMP_NUM_THREADS=2 $(BIN)/python -m pytest -m bits
+	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 RECAP_TEST_THREADS=1 $(BIN)/python -m pytest -m bits
+	ATEN_CPU_CAPABILITY=avx2 OPENBLAS_CORETYPE=Haswell RECAP_TEST_THREADS=2 $(BIN)/python -m pytest -m bits
 	@if grep -q avx512f /proc/cpuinfo 2>/dev/null; then ATEN_CPU_CAPABILITY=avx512 \
-		OPENBLAS_CORETYPE=SkylakeX OMP_NUM_THREADS=2 $(BIN)/python -m pytest -m bits; fi
+		OPENBLAS_CORETYPE=SkylakeX RECAP_TEST_THREADS=2 $(BIN)/python -m pytest -m bits; fi
 
 check: install tools  ## Format, lint, types, layers, definitions, tests
 	$(BIN)/ruff format --check .

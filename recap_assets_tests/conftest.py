@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from recap_assets_tests.gpu import pytest_configure, pytest_runtest_setup  # noqa: F401 - hooks
+from recap_assets_tests.threads import TEST_THREADS
 
 # Tiny models are slower with several threads, and far slower on a busy machine.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", str(TEST_THREADS))
+os.environ.setdefault("RECAP_THREADS", str(TEST_THREADS))
 
 
 @pytest.fixture(scope="session")

@@ -30,6 +30,7 @@ from recap_assets.defs.failures import WithoutLoggerErrors, in_words
 from recap_assets.defs.lineage import copy_missing_events, keep_experiment
 from recap_assets.defs.ranges import range_tags
 from recap_assets.defs.session import Session, say
+from recap_assets.engines.threads import torch_threads
 from recap_assets.orchestration.batches import Batch, batches_of
 from recap_assets.orchestration.estimates import Estimates
 from recap_assets.orchestration.graph import Leaving
@@ -140,7 +141,7 @@ class Build:
         progress: Queue[News] = context.Queue()
         keep_experiment(self.session.setting)
         with ProcessPoolExecutor(
-            self.jobs, mp_context=context, initializer=_start_worker, initargs=(progress, self.jobs)
+            self.jobs, mp_context=context, initializer=_start_worker, initargs=(progress,)
         ) as workers:
             try:
                 yield from self._loop(workers, progress)
@@ -259,12 +260,12 @@ class Build:
 _worker: dict[str, object] = {}
 
 
-def _start_worker(progress: "Queue[News]", jobs: int) -> None:
+def _start_worker(progress: "Queue[News]") -> None:
     # A Ctrl-C goes to all processes of a terminal; what becomes of the workers, the driver says.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     sys.stderr = WithoutLoggerErrors(sys.stderr)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
+    os.environ.setdefault("OMP_NUM_THREADS", str(torch_threads()))
     session = Session.from_environment()
     # The number of workers is the limit here: a place in a pool would be waited for for ever where
     # a killed process of another machine still holds it.

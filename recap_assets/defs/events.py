@@ -50,7 +50,7 @@ class Account:
         table_versions: Delta version at which each table's slice can be read.
         rejected: Rows set aside, by reason.
         facts: Numbers and words for people.
-        provenance: Git commit and library versions.
+        provenance: Git commit, library versions; threads and processor of what torch computed.
         seconds: What computing it took, when it was computed last.
         n_bytes: Bytes written then.
         gpu_seconds: Seconds that a GPU was held then.
@@ -82,6 +82,7 @@ def account_of(node: Node, built: Built, before: Account | None) -> Account:
             was, and what was reused came about as it did then.
     """
     record, outcome = built.record, built.outcome
+    made_by = {**provenance(), **outcome.machine}
     versions = dict(before.table_versions) if before else {}
     versions |= {w.table: w.table_version for w in outcome.written if w.table_version is not None}
     return Account(
@@ -91,7 +92,7 @@ def account_of(node: Node, built: Built, before: Account | None) -> Account:
         table_versions=versions,
         rejected=dict(outcome.rejected),
         facts=dict(before.facts) if built.reused and before else dict(outcome.facts),
-        provenance=dict(before.provenance) if built.reused and before else dict(provenance()),
+        provenance=dict(before.provenance) if built.reused and before else made_by,
         seconds=round(record.seconds, 3),
         n_bytes=record.n_bytes,
         gpu_seconds=round(record.gpu_seconds, 3),

@@ -42,6 +42,7 @@ class Outcome:
         markdown: A preview, in markdown.
         written: What was done to each table; empty for a node whose content is files.
         device: What computed it: `cpu`, or a GPU's name.
+        machine: What of the machine decides the last bits; goes into the provenance.
     """
 
     data_version: str
@@ -51,6 +52,7 @@ class Outcome:
     markdown: Mapping[str, str] = field(default_factory=dict)
     written: tuple[Written, ...] = ()
     device: str = "cpu"
+    machine: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

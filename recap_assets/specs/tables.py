@@ -578,7 +578,10 @@ LINEAGE = Table(
         "seconds": Column(pl.Float64, "What computing it took."),
         "device": Column(pl.String, "What computed it."),
         "experiment": Column(pl.String, "Hash of the whole experiment; see `experiments`."),
-        "provenance": Column(pl.String, "JSON: git commit and library versions."),
+        "provenance": Column(
+            pl.String,
+            "JSON: git commit, library versions; threads and processor of what torch computed.",
+        ),
         "rejected": Column(pl.String, "JSON: rows set aside, by reason."),
         "facts": Column(pl.String, "JSON: realised thresholds, counts and the like."),
     },

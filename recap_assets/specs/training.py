@@ -115,7 +115,13 @@ class TorchrunTraining(Spec):
     processes: Annotated[int, Field(le=4_096)] | Literal["auto"] = Field(
         default="auto", description="Processes of one machine; auto: one for each GPU."
     )
-    workers: int = Field(default=4, gt=0, le=256, description="Loader processes of each process.")
+    workers: int = Field(
+        default=5,
+        gt=0,
+        le=256,
+        description="Loader processes of each process, at most: the largest number that divides "
+        "the batches of a checkpoint.",
+    )
     accumulation: int = Field(
         default=1, gt=0, le=65_536, description="Forward passes of one step, where memory is short."
     )

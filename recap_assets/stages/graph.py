@@ -1,6 +1,9 @@
 """The graph of an experiment, all stages together."""
 
-from recap_assets.orchestration.graph import Graph
+from dataclasses import replace
+
+from recap_assets.engines.threads import fixed_threads, machine_facts
+from recap_assets.orchestration.graph import Graph, Node, Outcome, Step
 from recap_assets.stages import (
     caption_metrics,
     captions,
@@ -28,6 +31,9 @@ from recap_assets.stages import (
 from recap_assets.stages.leaving import leaving
 from recap_assets.stages.setting import Setting
 from recap_assets.stages.stored import TablesLook
+
+TORCH = "pytorch"
+"""The kind of the nodes that compute with torch."""
 
 STAGES = (
     world,
@@ -57,7 +63,7 @@ STAGES = (
 
 def build_graph(setting: Setting) -> Graph:
     """Every node of the experiment."""
-    nodes = [node for stage in STAGES for node in stage.nodes(setting)]
+    nodes = [_on_fixed_threads(node) for stage in STAGES for node in stage.nodes(setting)]
     seeds = [str(seed) for seed in setting.experiment.training.seeds]
     graph = Graph(
         nodes,
@@ -67,3 +73,15 @@ def build_graph(setting: Setting) -> Graph:
         unfinished=setting.workspace.claims.unfinished,
     )
     return graph
+
+
+def _on_fixed_threads(node: Node) -> Node:
+    """The node, and where it computes with torch: by the machine's threads, and told with it."""
+    if TORCH not in node.kinds:
+        return node
+
+    def compute(step: Step) -> Outcome:
+        with fixed_threads():
+            return replace(node.compute(step), machine=machine_facts())
+
+    return replace(node, compute=compute)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 
+from recap_assets.engines.threads import torch_threads
 from recap_assets.engines.trained import image_side
 from recap_assets.engines.training.clip import CURVE_POINTS, CurvePoint
 from recap_assets.engines.training.trainees import OpenClipTrainee
@@ -26,6 +27,7 @@ from recap_assets.untrusted.errors import RecapError
 
 RUN = "run"
 LAST_LINES = 30
+_ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "WANDB_MODE": "disabled"}
 _FAILED = "failed (exitcode: "
 _CHATTER = re.compile(r"I\d{4} ")
 """torch's own log of compilation, which it prints when a process ends."""
@@ -87,7 +89,8 @@ def trainer_arguments(
         "model": training.model, "batch-size": per_process, "accum-freq": training.accumulation,
         "lr": training.learning_rate, "beta2": training.beta2, "warmup": training.warmup_steps,
         "precision": training.precision if device == "cuda" else "fp32", "device": device,
-        "workers": training.workers, "seed": seed, "logs": folder, "name": RUN,
+        "workers": _workers(training, per_process * processes, samples), "seed": seed,
+        "logs": folder, "name": RUN,
         "save-frequency": 0, "resume": "latest",
         "log-every-n-steps": max(1, steps * training.checkpoints // CURVE_POINTS),
     }  # fmt: skip
@@ -190,6 +193,12 @@ def save_trained(training: TorchrunTraining, folder: Path, directory: Path) -> N
     trainee.save(directory)
 
 
+def _workers(training: TorchrunTraining, batch: int, samples: int) -> int:
+    # open_clip gives each loader as many batches, rounded up: 5 for 4 loaders would become 8.
+    batches = -(-samples // batch)
+    return next(n for n in range(training.workers, 0, -1) if batches % n == 0)
+
+
 def _processes(training: TorchrunTraining) -> int:
     if torch.cuda.is_available():
         return torch.cuda.device_count() if training.processes == "auto" else training.processes
@@ -207,7 +216,7 @@ def _lines_of(command: Sequence[str]) -> Iterator[str]:
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        env={**os.environ, "PYTHONUNBUFFERED": "1", "WANDB_MODE": "disabled"},
+        env={**os.environ, **_ENVIRONMENT, "OMP_NUM_THREADS": str(torch_threads())},
     )
     try:
         yield from (line.rstrip() for line in process.stdout or ())

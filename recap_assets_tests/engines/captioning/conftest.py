@@ -26,6 +26,7 @@ from recap_assets_tests.engines.captioning.families import (
     shuffle_weights,
     tokenizer_of,
 )
+from recap_assets_tests.threads import TEST_THREADS
 
 
 @pytest.fixture
@@ -195,6 +196,6 @@ def uids() -> list[bytes]:
 def _one_thread():
     """Tiny products on several threads wait for each other far longer than they compute."""
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(TEST_THREADS)
     yield
     torch.set_num_threads(before)

@@ -84,6 +84,7 @@ def test_greedy_captions_are_those_of_generate(folder_of, family, load, images, 
     assert len(set(expected)) > 3
 
 
+@pytest.mark.bits
 def test_captions_do_not_depend_on_batch_or_order(load, images, uids):
     captioner = load(candidates=2, batch_size=64)
     whole = captioner.caption(images, uids)

@@ -17,6 +17,7 @@ from recap_assets.engines.small.towers import ImageTower, SmallClip, pixels_to_i
 from recap_assets.specs.decoding import Decoding
 from recap_assets.specs.models import SmallTower
 from recap_assets_tests.engines.training.drawings import drawn_pairs
+from recap_assets_tests.threads import TEST_THREADS
 
 TOWER = SmallTower()
 N = 70
@@ -183,7 +184,7 @@ def test_beams_find_likelier_captions_than_greedy(pairs, captioner_folder):
 def test_a_decoding_step_gives_a_row_the_same_bits_on_any_number_of_threads(
     request, captioner_folder, threads
 ):
-    request.addfinalizer(lambda: torch.set_num_threads(1))
+    request.addfinalizer(lambda: torch.set_num_threads(TEST_THREADS))
     torch.manual_seed(1)
     decoder = read_small_captioner(captioner_folder).decoder
     memory, tokens = torch.randn(64, 16, 192), torch.randint(3, 200, (64, 4))

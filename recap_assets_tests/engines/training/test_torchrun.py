@@ -105,6 +105,32 @@ def test_a_batch_that_cannot_be_shared_is_refused(tmp_path: Path) -> None:
         trainer_arguments(training(accumulation=3), ["--train-data", "a"], 0, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("asked", "samples", "given"),
+    [
+        (1, 40, "1"),
+        (2, 40, "1"),
+        (4, 40, "1"),
+        (5, 40, "5"),
+        (2, 48, "2"),
+        (4, 48, "3"),
+        (4, 46, "3"),
+    ],
+)
+def test_loaders_divide_the_batches_so_that_none_is_added(
+    tmp_path: Path, asked: int, samples: int, given: str
+) -> None:
+    """Two checkpoints of 5 or 6 batches of 4."""
+    recipe = tiny(samples_seen=samples, workers=asked)
+    words = trainer_arguments(recipe, ["--train-data", "a"], 0, tmp_path)
+    assert f"--workers={given}" in words
+
+
+def test_loaders_divide_the_parts_that_accumulation_makes(tmp_path: Path) -> None:
+    recipe = tiny(samples_seen=40, workers=4, accumulation=2)
+    assert "--workers=2" in trainer_arguments(recipe, ["--train-data", "a"], 0, tmp_path)
+
+
 def test_figures_of_a_line() -> None:
     assert read_point(LINE) == Point(40, 2.3491, 5e-5, 4.7224)
     assert read_point(LINE.replace("Loss: 2.3491 ", "Loss: nan ")).loss != 0  # type: ignore[union-attr]
