@@ -30,7 +30,7 @@ ANEW := $(if $(and $(HAS),$(filter $(or $(ASKED),$(HAS)),$(HAS))),,anew)
 export RECAP_DATA := $(abspath $(DATA))
 export DAGSTER_HOME := $(CURDIR)
 
-.PHONY: install anew tools demo test test-bits test-gpu test-lowest check bench ui format clean
+.PHONY: install anew tools demo test test-bits test-gpu test-lowest faults check bench ui format clean
 
 install: $(STAMP)
 
@@ -85,6 +85,13 @@ test-bits: install  ## The tests of equal bits on the kernels of other instructi
 	ATEN_CPU_CAPABILITY=avx2 OPENBLAS_CORETYPE=Haswell RECAP_TEST_THREADS=2 $(BIN)/python -m pytest -m bits
 	@if grep -q avx512f /proc/cpuinfo 2>/dev/null; then ATEN_CPU_CAPABILITY=avx512 \
 		OPENBLAS_CORETYPE=SkylakeX RECAP_TEST_THREADS=2 $(BIN)/python -m pytest -m bits; fi
+
+SEED ?= 0
+FAULTS ?= 1000
+
+faults: install  ## Faults put into builds: SEED=, FAULTS=, or ONLY= the number of one
+	$(BIN)/python -m recap_assets_tests.faults --seed $(SEED) --faults $(FAULTS) \
+	  $(if $(ONLY),--only $(ONLY))
 
 check: install tools  ## Format, lint, types, layers, definitions, tests
 	$(BIN)/ruff format --check .

@@ -1,0 +1,120 @@
+"""The kinds of faults, and how one is drawn."""
+
+import errno
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from recap_assets_tests.faults.shim import FOR_EVER, Harm
+
+WRITING = ("create", "write", "sync", "rename")
+THREE_DAYS = 3 * 24 * 3600
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of fault.
+
+    Attributes:
+        calls: The calls of which one is struck.
+        error: What they fail with, 0 where they do not.
+        signal: What the process group gets.
+        harm: What is done to a stopped build's files, see `harms`.
+        shift: Seconds that the clock is off, from the call on and in the next build.
+        each: Whether a call of one of `calls` alone is drawn, rather than of all.
+        lasts: Whether it may go on until the build's end.
+    """
+
+    calls: Sequence[str] = WRITING
+    error: int = 0
+    signal: int = 0
+    harm: str = ""
+    shift: int = 0
+    each: bool = True
+    lasts: bool = False
+
+
+def _stopped(harm: str) -> Kind:
+    return Kind(signal=signal.SIGSTOP, harm=harm)
+
+
+KINDS: Mapping[str, Kind] = {
+    "kill -9": Kind(signal=signal.SIGKILL),
+    "SIGTERM": Kind(signal=signal.SIGTERM),
+    "SIGSTOP": Kind(signal=signal.SIGSTOP),
+    "disk full": Kind(("create", "write", "sync"), errno.ENOSPC, each=False, lasts=True),
+    "I/O error": Kind(("write", "sync", "rename"), errno.EIO, lasts=True),
+    "read-only": Kind(("create", "rename"), errno.EROFS, each=False, lasts=True),
+    "too many open files": Kind(("open", "create"), errno.EMFILE, each=False, lasts=True),
+    "clock set back": Kind(shift=-THREE_DAYS, each=False),
+    "event log locked": _stopped("locked"),
+    "event log gone": _stopped("gone"),
+    "event log emptied": _stopped("emptied"),
+    "event log garbled": _stopped("garbled"),
+    "edited, two builds": _stopped("edited"),
+}
+LOGS = ("event log gone", "event log emptied", "event log garbled")
+STARTS = ("empty", "half", "half", "half")
+"""From nothing a build takes about twice as long."""
+
+EACH_TENTH = 10
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault.
+
+    Attributes:
+        number: Which of the run.
+        kind: A key of `KINDS`.
+        start: What it begins from.
+        calls: The calls that are counted.
+        first: The number of the call that is struck; 0: it is done before the build.
+        last: The number of the last one that is.
+        anew: Whether the build is `recap build --jobs 2` with processes of its own.
+    """
+
+    number: int
+    kind: str
+    start: str
+    calls: Sequence[str]
+    first: int
+    last: int
+    anew: bool
+
+    @property
+    def harm(self) -> Harm:
+        """What the shim does."""
+        kind = KINDS[self.kind]
+        return Harm(self.calls, self.first, self.last, kind.error, kind.signal, kind.shift)
+
+    @property
+    def where(self) -> str:
+        """The call in words."""
+        if not self.first:
+            return f"before a build of {self.start}"
+        lasts = " and on" if self.last >= FOR_EVER else ""
+        door = ", recap build --jobs 2" if self.anew else ""
+        return f"{'|'.join(self.calls)} {self.first}{lasts} of {self.start}{door}"
+
+
+def draw(seed: int, number: int, counted: Mapping[str, Mapping[str, int]]) -> Fault:
+    """The fault of a number, which depends on nothing but these.
+
+    Args:
+        seed: Of the run.
+        number: Of the fault, from 0; the kinds take turns.
+        counted: How many calls an undisturbed build makes, by what it starts from and by call.
+    """
+    random = Random(f"{seed} {number}")  # noqa: S311 - no secret
+    name = list(KINDS)[number % len(KINDS)]
+    kind = KINDS[name]
+    start = random.choice(STARTS)
+    calls = (random.choice(kind.calls),) if kind.each else tuple(kind.calls)
+    first = random.randint(1, sum(counted[start][call] for call in calls))
+    last = FOR_EVER if kind.lasts and random.random() < 0.5 else first
+    if name in LOGS and random.random() < 0.5:
+        start, first, last = "half", 0, 0
+    anew = bool(first) and not random.randrange(EACH_TENTH)
+    return Fault(number, name, start, calls, first, last, anew)
