@@ -17,14 +17,18 @@ from fsspec.implementations.local import LocalFileSystem
 from numpy.typing import NDArray
 
 from recap_assets.pool.files import PoolError, found_at
+from recap_assets.pool.sample_texts import MAX_TEXT_BYTES
 from recap_assets.storage.places import url_of
 from recap_assets.untrusted.arrays import Archive
 from recap_assets.untrusted.decoding import decode_text
 from recap_assets.untrusted.errors import UntrustedError
 from recap_assets.untrusted.files import check_regular
-from recap_assets.untrusted.parquet import ParquetTable, open_parquet
+from recap_assets.untrusted.parquet import ParquetLimits, ParquetTable, open_parquet
 from recap_assets.untrusted.showing import one_line
 from recap_assets.untrusted.uid_forms import UID_WANTED, uids_of
+
+LIMITS = ParquetLimits(cell_bytes=MAX_TEXT_BYTES + 8)
+"""A longer text stays longer than what a sample may have, so that its cut is told."""
 
 
 @dataclass(frozen=True)
@@ -248,10 +252,13 @@ def _table(url: str) -> Iterator[ParquetTable]:
     fs, path = found_at(url)
     try:
         if isinstance(fs, LocalFileSystem):
-            with open_parquet(Path(path)) as table:
+            with open_parquet(Path(path), LIMITS) as table:
                 yield table
         else:
-            with fs.open(path, "rb") as handle, open_parquet(cast(IO[bytes], handle)) as table:
+            with (
+                fs.open(path, "rb") as handle,
+                open_parquet(cast(IO[bytes], handle), LIMITS) as table,
+            ):
                 yield table
     except (UntrustedError, OSError) as error:
         msg = f"pool.metadata: {url} is no readable parquet file: {one_line(str(error))}"
