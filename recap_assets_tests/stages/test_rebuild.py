@@ -32,7 +32,11 @@ def source(**decoding: object) -> dict[str, Any]:
 CONTENT: Mapping[str, Any] = {
     **EXPERIMENT,
     "pool": {"kind": "embedded", "samples": 60, "samples_per_shard": 10},
-    "sources": {"a": source(), "b": source(seed=2), "sure": source(top_k=1, max_tokens=4)},
+    "sources": {
+        "a": source(),
+        "b": source(seed=2),
+        "sure": source(top_k=1, min_tokens=4, max_tokens=4),
+    },
     "report": {"raw": "raw", "examples": 3},
     "mixes": {
         "raw": [{"use": "raw"}],
