@@ -186,7 +186,7 @@ def show_progress(console: Console, build: Build) -> dict[str, str]:
 
 
 def _print_finished(console: Console, event: Finished, state: State, started: float) -> None:
-    mark = ("failed", "red") if event.error else "built"
+    mark = ("failed", "red") if event.failures else "built"
     share = f"{100 * state.share:3.0f}% {_eta(state, started)}"
     text = f" {event.batch.name} in {event.seconds:.1f} s"
     console.print(Text.assemble(f"{share}  ", mark, text))

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -53,9 +53,6 @@ STOPPING = (
 OURS = "recap_assets."
 ERROR = dg.AssetCheckSeverity.ERROR
 
-UNFIT = "what was written to"
-"""How the error of a failed check begins, as against that of a failed step."""
-
 MAX_GOES = 4
 """How often a partition is built in one build: what it reads may change while it is built, such as
 by a neighbour that turns out to have the same samples."""
@@ -65,12 +62,34 @@ News = tuple[str, str, float]
 
 
 @dataclass(frozen=True)
+class Failures:
+    """What went wrong in a run, in words.
+
+    Attributes:
+        whole: Of the run as a whole; None where it ran.
+        steps: Of each asset whose step failed.
+        unfit: Of each asset that was written and is not what it must be: nothing is made of it.
+    """
+
+    whole: str | None = None
+    steps: Mapping[str, str] = field(default_factory=dict)
+    unfit: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, asset: str) -> str | None:
+        """What went wrong with one asset."""
+        return self.unfit.get(asset) or self.steps.get(asset) or self.whole
+
+    def __bool__(self) -> bool:
+        return bool(self.whole or self.steps or self.unfit)
+
+
+@dataclass(frozen=True)
 class Finished:
     """A batch that ran, and how it ended."""
 
     batch: Batch
     seconds: float
-    error: str | None
+    failures: Failures
 
 
 @dataclass
@@ -110,7 +129,7 @@ class Build:
         self._wanted = None if select is None else session.graph.ancestors(select)
         self._stored.look(session.graph.nodes)
         self._records = RememberedRecords(self._stored)
-        self._running: dict[Future[str | None], tuple[Batch, float]] = {}
+        self._running: dict[Future[Failures], tuple[Batch, float]] = {}
         self._n_built: Counter[tuple[str, str]] = Counter()
         self._seconds: dict[str, float] = {}
         self._unfit: set[str] = set()
@@ -192,7 +211,7 @@ class Build:
             yield from finished
             yield self.state
 
-    def _finish(self, future: Future[str | None]) -> Finished:
+    def _finish(self, future: Future[Failures]) -> Finished:
         batch, started = self._running.pop(future)
         for asset, partition in batch.keys:
             self.state.running.pop(name_of(asset, partition), None)
@@ -216,13 +235,14 @@ class Build:
             again = one.batch.keys & ready
             self._n_built.update(one.batch.keys)
             # Someone else may have changed what it reads while it was built: once more, then.
-            failed = {key for key in again if one.error or self._n_built[key] >= MAX_GOES}
-            self.state.failed |= {name_of(*key): one.error or STILL_STALE for key in failed}
+            for key in again:
+                error = one.failures.of(key[0])
+                if error or self._n_built[key] >= MAX_GOES:
+                    self.state.failed[name_of(*key)] = error or STILL_STALE
             self.state.n_done += len(one.batch.keys - again)
-            if one.error and one.error.startswith(UNFIT):
-                # All was written, and is not what it must be: nothing is made of it.
-                self.state.failed[one.batch.name] = one.error
-                self._unfit |= {node.key for node in one.batch.nodes}
+            unfit = {key for key in one.batch.keys if key[0] in one.failures.unfit}
+            self.state.failed |= {name_of(*key): one.failures.unfit[key[0]] for key in unfit}
+            self._unfit |= one.failures.unfit.keys()
         return current
 
     def _listen(self, progress: "Queue[News]") -> None:
@@ -284,13 +304,13 @@ def _leave_with_parent() -> None:
         os._exit(1)
 
 
-def _run(assets: Sequence[str], partitions: tuple[str, ...]) -> str | None:
-    """Execute one run; the error's text where a step of it fails."""
+def _run(assets: Sequence[str], partitions: tuple[str, ...]) -> Failures:
+    """Execute one run; what went wrong in it."""
     try:
-        return _failures(_executed(assets, partitions))
+        return _failures(_executed(assets, partitions), assets)
     except Exception as error:
         if (words := in_words(error)) is not None:
-            return words
+            return Failures(words)
         raise
 
 
@@ -304,11 +324,17 @@ def _executed(assets: Sequence[str], partitions: tuple[str, ...]) -> dg.ExecuteI
     )
 
 
-def _failures(result: dg.ExecuteInProcessResult) -> str | None:
-    if unfit := [_unfit(one) for one in result.get_asset_check_evaluations() if _blocks(one)]:
-        return "; ".join(unfit)
-    found = [event.step_failure_data for event in result.get_step_failure_events()]
-    return "; ".join(dict.fromkeys(map(_told, found))) or None
+def _failures(result: dg.ExecuteInProcessResult, assets: Sequence[str]) -> Failures:
+    steps: dict[str, str] = {}
+    names = {asset_key(asset).to_python_identifier(): asset for asset in assets}
+    for event in result.get_step_failure_events():
+        steps[names[str(event.step_key)]] = _told(event.step_failure_data)
+    unfit: dict[str, str] = {}
+    for found in filter(_blocks, result.get_asset_check_evaluations()):
+        asset = found.asset_key.to_user_string()
+        unfit[asset] = "; ".join(filter(None, (unfit.get(asset), _unfit(found))))
+    whole = None if result.success or steps or unfit else "failed without an error of a step"
+    return Failures(whole, steps, unfit)
 
 
 def _told(failure: StepFailureData) -> str:
@@ -324,7 +350,7 @@ def _unfit(found: dg.AssetCheckEvaluation) -> str:
     """What a check found that must not be."""
     figures = ", ".join(f"{name} {value.value}" for name, value in found.metadata.items())
     asset = found.asset_key.to_user_string()
-    return f"{UNFIT} {asset} fails its check {found.check_name}: {figures}"
+    return f"what was written to {asset} fails its check {found.check_name}: {figures}"
 
 
 def _in_words(error: SerializableErrorInfo | None) -> str:

@@ -50,11 +50,35 @@ def test_what_fails_is_told_and_the_rest_is_built(
     words = build.state.failed["raw_pool[00000]"]
     assert words.startswith("pool.metadata: ")
     assert "0.parquet is no readable parquet file" in words
-    assert sum(event.error is not None for event in finished) == 1
+    assert sum(bool(event.failures) for event in finished) == 1
     left = plan(session.graph, DagsterRecords(session.open_instance())).entries
     assert {entry.asset for entry in left if entry.state == "ready"} == {"raw_pool"}
     assert not any(entry.asset.startswith("embedded_world") for entry in left)
     assert build.state.n_done == len(build.session.graph.nodes) - len({e.asset for e in left})
+
+
+def test_each_of_several_failures_of_one_run_is_told_by_its_own_error_alone(
+    opened: Callable[..., Session], tmp_path: Path
+) -> None:
+    write_shard(tmp_path / "pool", 0, ["a boat", "a tree"])
+    (tmp_path / "lines.jsonl").write_text("no json at all\n")
+    (tmp_path / "cells.csv").write_text("uid,colour\n1,red\n")
+    files = {"lines": "lines.jsonl", "cells": "cells.csv"}
+    sources = {
+        name: {"kind": "import", "files": str(tmp_path / file), "caption": "text"}
+        for name, file in files.items()
+    }
+    pool = {"kind": "webdataset", "shards": str(tmp_path / "pool")}
+    session = opened(pool=pool, **{**TRIMMED, "sources": sources})
+    build = Build(session, 1, [f"imported_captions/{name}" for name in files])
+    finished = [event for event in build.events() if isinstance(event, Finished)]
+    assert any(len(one.failures.steps) == 2 for one in finished)
+    failed = build.state.failed
+    assert failed.keys() == {"imported_captions/lines", "imported_captions/cells"}
+    assert "lines.jsonl" in failed["imported_captions/lines"]
+    assert "cells.csv" not in failed["imported_captions/lines"]
+    assert "cells.csv" in failed["imported_captions/cells"]
+    assert "lines.jsonl" not in failed["imported_captions/cells"]
 
 
 def test_a_build_that_failed_leaves_the_plan_of_the_good_file_as_it_was(
