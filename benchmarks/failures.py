@@ -19,6 +19,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("enough of this file failed")
 
 
+def tell(line: str) -> None:
+    with Path(os.environ["FAILURES"]).open("a") as file:
+        file.write(f"{line}\n")
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    """Tell of a file that does not import, once: workers of xdist pass it on."""
+    if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
+        tell(f"{report.nodeid} | not collected: {' '.join(report.longreprtext.split())[-WORDS:]}")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  # noqa: ANN201
     report = yield
@@ -26,7 +37,5 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  
         failed[str(item.path)] += 1
         where = [f"{one.path.name}:{one.lineno + 1}" for one in call.excinfo.traceback][-7:]
         words = " ".join(str(call.excinfo.value).split())[:WORDS]
-        line = f"{item.nodeid} | {call.excinfo.typename}: {words} | {' > '.join(where)}\n"
-        with Path(os.environ["FAILURES"]).open("a") as file:
-            file.write(line)
+        tell(f"{item.nodeid} | {call.excinfo.typename}: {words} | {' > '.join(where)}")
     return report

@@ -9,17 +9,49 @@ failed, 2 where time was up or nothing ran.
 
 import argparse
 import os
+import platform
 import re
+import shutil
+import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 from verdicts import machine
 
 HERE = Path(__file__).parent
 ENGINES = "recap_assets_tests/engines"
+COUNTING = 30
+"""Seconds for the counts of a run whose time is up."""
 COUNTS = re.compile(r"\d+ (?:passed|failed|skipped|deselected|errors?)")
+
+
+def gpu_names() -> list[str]:
+    """What nvidia-smi lists; nothing where there is none."""
+    words = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    if shutil.which(words[0]) is None:
+        return []
+    return subprocess.run(words, capture_output=True, text=True, check=False).stdout.splitlines()
+
+
+def versions() -> str:
+    """Of Python, and of the packages that tests depend on most."""
+    packages = ("torch", "transformers", "open_clip_torch", "numpy")
+    return ", ".join(
+        [f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in packages)]
+    )
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a run as Ctrl-C does, so that it still counts what it did; by force where it does not."""
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(COUNTING)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def run(title: str, words: list[str], seconds: float, into: Path) -> int:
@@ -30,14 +62,14 @@ def run(title: str, words: list[str], seconds: float, into: Path) -> int:
     }  # fmt: skip
     command = [sys.executable, "-m", "pytest", "-p", "failures", "-p", "no:cacheprovider"]
     command += ["-o", "addopts=-q --strict-markers --tb=no", "-rs", *words]
+    command += ["--continue-on-collection-errors"]
     log = into.with_suffix(".log")
     with log.open("w") as output:
         process = subprocess.Popen(command, cwd=HERE.parent, env=environment, stdout=output)
         try:
             code = process.wait(max(1.0, seconds))
         except subprocess.TimeoutExpired:
-            process.terminate()
-            process.wait()
+            end(process)
             code = 2
     lines = log.read_text().splitlines()
     told = ", ".join(COUNTS.findall(lines[-1])) if lines else ""
@@ -56,11 +88,11 @@ def main() -> None:
     parser.add_argument("paths", nargs="*", default=[ENGINES])
     args = parser.parse_args()
     into = args.into.absolute()
-    into.write_text(f"{machine()}\n")
-    end = time.monotonic() + args.seconds
+    into.write_text(f"{machine()}, GPU: {', '.join(gpu_names()) or 'none'}; {versions()}\n")
+    until = time.monotonic() + args.seconds
     codes = [run("on the GPU", ["-m", "gpu", "-n", "0", *args.paths], args.seconds, into)]
     hidden = ["-n", args.processes, "--dist", "loadfile", *args.paths]
-    codes.append(run("beside the GPU", hidden, end - time.monotonic(), into))
+    codes.append(run("beside the GPU", hidden, until - time.monotonic(), into))
     print(into.read_text())
     sys.exit(max(min(code, 2) for code in codes))
 

@@ -37,6 +37,16 @@ def test_marked():
 """
 
 
+ROOT = Path(__file__).parents[1]
+SOME_FAIL = """
+def test_right():
+    pass
+
+def test_wrong():
+    assert 1 == 2
+"""
+
+
 @pytest.fixture
 def outcome(tmp_path: Path):
     """Runs a test of each sort where there are so many GPUs; what pytest says of them."""
@@ -47,7 +57,7 @@ def outcome(tmp_path: Path):
         settings = ["-c", str(tmp_path / "pytest.ini"), "-o", "markers=gpu: needs one"]
         (tmp_path / "pytest.ini").write_text("[pytest]\n")
         command = [sys.executable, "-m", "pytest", "-rs", "-p", "recap_assets_tests.gpu", *settings]
-        paths = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[1])])
+        paths = os.pathsep.join([str(tmp_path), str(ROOT)])
         environment = {k: v for k, v in os.environ.items() if k != "CUDA_VISIBLE_DEVICES"}
         done = subprocess.run(  # noqa: S603 - our own words
             [*command, *words, str(tmp_path / "test_sorts.py")],
@@ -86,3 +96,22 @@ def test_here_torch_itself_sees_no_gpu():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["False", "0"]
+
+
+def test_the_run_on_a_lent_machine_tells_each_failure_and_runs_the_rest(tmp_path):
+    (tmp_path / "test_broken.py").write_text("import not_installed")
+    (tmp_path / "test_some.py").write_text(SOME_FAIL)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = gpu: needs one\n")
+    into = tmp_path / "told.txt"
+    command = [sys.executable, str(ROOT / "benchmarks" / "gpu.py"), "--tests", "--processes", "1"]
+    done = subprocess.run(  # noqa: S603 - our own words
+        [*command, "--into", str(into), str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    _machine, unread, marked, unread_again, wrong, others = into.read_text().splitlines()
+    assert unread == unread_again
+    assert unread.startswith("test_broken.py | not collected:")
+    assert unread.endswith("No module named 'not_installed'")
+    assert marked == "on the GPU: 2 deselected, 1 error; exit code 1"
+    assert wrong.startswith("test_some.py::test_wrong | AssertionError: assert 1 == 2 |")
+    assert others == "beside the GPU: 1 failed, 1 passed, 1 error; exit code 1"
