@@ -8,7 +8,13 @@ from numpy.typing import NDArray
 
 from recap_assets.evaluation.embedding import Image
 from recap_assets.evaluation.rows import has_rows, image_of, rows, strings_of
-from recap_assets.evaluation.webdatasets import Decode, EvaluationSetError, SetFolder, decoded
+from recap_assets.evaluation.webdatasets import (
+    MAX_BATCH_BYTES,
+    Decode,
+    EvaluationSetError,
+    SetFolder,
+    decoded,
+)
 
 _COLUMNS = ("cue", "candidates", "associations", "candidate_images")
 
@@ -52,7 +58,7 @@ class AssociationSet:
 
         Raises:
             EvaluationSetError: An unreadable file, an undecodable image, a cue without candidates
-                or without an association, or no cue at all.
+                or without an association, candidates of more than MAX_BATCH_BYTES, or no cue.
         """
         for where, row in rows(self._folder, self._split, _COLUMNS):
             names = strings_of(row["candidates"], "candidates", where)
@@ -66,8 +72,18 @@ class AssociationSet:
                     f"and {int(is_associated.sum())} associations among them"
                 )
                 raise EvaluationSetError(msg)
-            images = [decoded(self._decode, image_of(cell, where), where) for cell in cells]
-            yield Association(cue, images, is_associated)
+            yield Association(cue, self._images(cells, where), is_associated)
+
+    def _images(self, cells: list[object], where: str) -> list[Image]:
+        images: list[Image] = []
+        left = MAX_BATCH_BYTES
+        for cell in cells:
+            images.append(decoded(self._decode, image_of(cell, where), where))
+            left -= images[-1].nbytes
+            if left < 0:
+                msg = f"{where}: its {len(cells)} candidates take more than {MAX_BATCH_BYTES:,} "
+                raise EvaluationSetError(msg + "bytes decoded: make the images smaller")
+        return images
 
     def images(self, size: int) -> Iterator[list[Image]]:
         """The candidates of each cue, at most `size` at a time."""

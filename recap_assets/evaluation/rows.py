@@ -4,34 +4,22 @@ DataComp's download script keeps Flickr30k, MSCOCO and WinoGAViL so, below `hf_c
 read batch by batch; the library `datasets` is not needed.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
-from typing import IO, Any, Protocol, cast
-
-import pyarrow  # pyright: ignore[reportMissingTypeStubs]
-import pyarrow.ipc  # pyright: ignore[reportMissingTypeStubs]
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, cast
 
 from recap_assets.evaluation.webdatasets import MAX_MEMBER_BYTES, EvaluationSetError, SetFolder
+from recap_assets.untrusted.arrow_stream import read_arrow_rows
 from recap_assets.untrusted.errors import UntrustedError
 from recap_assets.untrusted.parquet import ParquetLimits, open_parquet
 
 LIMITS = ParquetLimits(
-    cell_bytes=MAX_MEMBER_BYTES, page_bytes=2**30, batch_bytes=2 * MAX_MEMBER_BYTES, rows=16
-)
+    cell_bytes=MAX_MEMBER_BYTES, page_bytes=384 * 2**20, batch_bytes=2 * MAX_MEMBER_BYTES, rows=16,
+    nested_values=2**20,
+)  # fmt: skip
 """Of parquet, whose cells are images; a row of WinoGAViL has twelve."""
 
 Row = Mapping[str, Any]
 """A row as Python values; what a column holds is checked where it is used."""
-
-
-_ARROW_ERROR = cast("type[Exception]", cast("Any", pyarrow).ArrowException)
-
-
-class _Batch(Protocol):
-    # The parts of pyarrow that are used, which comes without types.
-    def to_pylist(self) -> list[Row]: ...
-
-    def select(self, columns: Sequence[str]) -> "_Batch": ...
 
 
 def has_rows(folder: SetFolder, split: str) -> bool:
@@ -74,11 +62,10 @@ def rows(folder: SetFolder, split: str, columns: Sequence[str]) -> Iterator[tupl
     n_rows = 0
     for path in row_files(folder, split):
         try:
-            for batch in _batches(folder, path, columns):
-                for row in batch:
-                    yield f"{path}, row {n_rows}", row
-                    n_rows += 1
-        except (_ARROW_ERROR, KeyError, UntrustedError) as error:
+            for row in _rows_of(folder, path, columns):
+                yield f"{path}, row {n_rows}", row
+                n_rows += 1
+        except UntrustedError as error:
             msg = f"{path}: not readable as rows of {', '.join(columns)}: {error}"
             raise EvaluationSetError(msg) from error
     if not n_rows:
@@ -112,19 +99,12 @@ def strings_of(cell: object, meaning: str, where: str) -> list[str]:
     return cast("list[str]", texts)
 
 
-def _batches(folder: SetFolder, path: str, columns: Sequence[str]) -> Iterator[Sequence[Row]]:
+def _rows_of(folder: SetFolder, path: str, columns: Sequence[str]) -> Iterator[Row]:
     name = path[len(folder.root) + 1 :]
     with folder.opened(name) as file:
         if path.endswith(".parquet"):
             with open_parquet(file, LIMITS) as table:
                 for frame in table.batches(columns):
-                    yield frame.to_dicts()
+                    yield from cast("Iterable[Row]", frame.iter_rows(named=True, buffer_size=1))
         else:
-            with _arrow(file) as reader:
-                for batch in reader:
-                    yield batch.select(list(columns)).to_pylist()
-
-
-def _arrow(file: IO[bytes]) -> AbstractContextManager[Iterator[_Batch]]:
-    # `datasets` writes the stream format, whose end is only known when it comes.
-    return cast("Any", pyarrow.ipc).open_stream(file)
+            yield from read_arrow_rows(file, columns)

@@ -29,8 +29,7 @@ from recap_assets.evaluation.webdatasets import (
     Sample,
     SetFolder,
     SetShards,
-    batched,
-    decoded,
+    decoded_batches,
     shards_of,
 )
 from recap_assets.specs.datacomp import METADATA, Protocol
@@ -181,9 +180,8 @@ class RetrievalSet:
             EvaluationSetError: A sample without image or caption, an undecodable image, an
                 unreadable shard, or no sample at all.
         """
-        for batch in batched(self._read(), size):
-            captions = [_captions(one) for one in batch]
-            yield [decoded(self._decode, one.image, one.where) for one in batch], captions
+        for batch, images in decoded_batches(self._read(), size, self._decode):
+            yield images, [_captions(one) for one in batch]
 
     def images(self, size: int) -> Iterator[list[Image]]:
         """The images alone, at most `size` at a time."""

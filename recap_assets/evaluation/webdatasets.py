@@ -7,7 +7,7 @@ memory at a time; nothing is written to disk.
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import groupby, islice
+from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import IO, Protocol, TypeVar, cast
 
@@ -23,6 +23,7 @@ from recap_assets.untrusted.decoding import decode_text
 from recap_assets.untrusted.errors import RecapError, UntrustedError
 from recap_assets.untrusted.files import check_regular
 from recap_assets.untrusted.showing import one_line
+from recap_assets.untrusted.tar_headers import BoundedHeader
 
 IMAGE_EXTENSIONS = frozenset({"jpg", "jpeg", "png", "webp"})
 MAX_MEMBER_BYTES = 64 * 1024**2
@@ -30,6 +31,9 @@ MAX_MEMBER_BYTES = 64 * 1024**2
 
 MAX_SAMPLE_BYTES = 2 * MAX_MEMBER_BYTES
 """Of the members of one sample together."""
+
+MAX_BATCH_BYTES = 192 * 1024**2
+"""Of the decoded images of a batch: 256 of 512 x 512 pixels."""
 
 MAX_TEXT_BYTES = 16 * 1024**2
 """Of a file of class names, of prompts and the like."""
@@ -39,7 +43,22 @@ MAX_SHARDS = 1_000_000
 Decode = Callable[[bytes], NDArray[np.uint8]]
 """Bytes of an image file to RGB, shape (height, width, 3); ValueError or OSError if it cannot."""
 
-Item = TypeVar("Item")
+
+class HasImage(Protocol):
+    """What an image is decoded of."""
+
+    @property
+    def where(self) -> str:
+        """Where it lies, for messages."""
+        ...
+
+    @property
+    def image(self) -> bytes:
+        """Bytes of its file."""
+        ...
+
+
+Imaged = TypeVar("Imaged", bound=HasImage)
 
 
 class EvaluationSetError(RecapError, ValueError):
@@ -199,8 +218,7 @@ class SetShards:
         Raises:
             EvaluationSetError: As `samples`, or an undecodable image.
         """
-        for batch in batched(self.samples(), size):
-            yield batch, [decoded(self.decode, sample.image, sample.where) for sample in batch]
+        yield from decoded_batches(self.samples(), size, self.decode)
 
     def _grouped(self, name: str) -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
         for key, group in groupby(self._members(name), key=lambda member: member[0]):
@@ -217,12 +235,15 @@ class SetShards:
     def _members(self, name: str) -> Iterator[tuple[str, str, bytes]]:
         where = f"{self.folder.path}/{name}"
         try:
-            with self.folder.opened(name) as file, tarfile.open(fileobj=file, mode="r|") as tar:
+            with (
+                self.folder.opened(name) as file,
+                tarfile.open(fileobj=file, mode="r|", tarinfo=BoundedHeader) as tar,
+            ):
                 for member in tar:
                     if not member.isdir():
                         yield _named(tar, member, where)
                 _check_end(tar, where)
-        except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
+        except (tarfile.TarError, EOFError, ValueError, OverflowError, RecursionError) as error:
             if isinstance(error, EvaluationSetError):
                 raise
             msg = f"{where}: not a readable tar file, or cut short: {one_line(str(error))}"
@@ -260,11 +281,32 @@ def decoded(decode: Decode, image: bytes, where: str) -> Image:
         raise EvaluationSetError(msg) from error
 
 
-def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """The items in lists of at most `size`."""
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch
+def decoded_batches(
+    items: Iterable[Imaged], size: int, decode: Decode
+) -> Iterator[tuple[list[Imaged], list[Image]]]:
+    """The items with their images decoded, in order.
+
+    At most `size` at a time, and fewer where their images would take more than MAX_BATCH_BYTES or
+    their files more than MAX_SAMPLE_BYTES.
+
+    Raises:
+        EvaluationSetError: An image cannot be decoded.
+    """
+    batch: list[Imaged] = []
+    images: list[Image] = []
+    n_bytes = n_encoded = 0
+    for item in items:
+        image = decoded(decode, item.image, item.where)
+        n_bytes, n_encoded = n_bytes + image.nbytes, n_encoded + len(item.image)
+        is_full = len(batch) == size or n_bytes > MAX_BATCH_BYTES or n_encoded > MAX_SAMPLE_BYTES
+        if batch and is_full:
+            yield batch, images
+            batch, images = [], []
+            n_bytes, n_encoded = image.nbytes, len(item.image)
+        batch.append(item)
+        images.append(image)
+    if batch:
+        yield batch, images
 
 
 def _text(content: bytes, what: str) -> str:

@@ -33,7 +33,7 @@ from recap_assets.untrusted.files import check_regular, read_bounded
 from recap_assets.untrusted.json_lines import Object, Objects, first_object, read_json_lines
 from recap_assets.untrusted.json_text import parse_json
 from recap_assets.untrusted.parquet import ParquetTable, open_parquet
-from recap_assets.untrusted.showing import one_line
+from recap_assets.untrusted.showing import listed, one_line
 from recap_assets.untrusted.text_blocks import opened, utf8_blocks
 
 ROWS_AT_ONCE = 262_144
@@ -192,12 +192,6 @@ def path_of(name: str, there: Sequence[str]) -> tuple[str, ...] | None:
         if (outer := ".".join(parts[:n])) in there:
             return (outer, *parts[n:])
     return None
-
-
-def listed(columns: Sequence[str], most: int = 50) -> str:
-    """Names of columns for people."""
-    more = f" and {len(columns) - most:,} more" if len(columns) > most else ""
-    return ", ".join(one_line(name, 80) for name in columns[:most]) + more
 
 
 def _of_parquet(path: Path, wanted: Mapping[str, Wanted]) -> Iterator[Batch]:

@@ -18,6 +18,7 @@ from recap_assets.untrusted.decoding import cut_utf8
 from recap_assets.untrusted.errors import UntrustedError
 from recap_assets.untrusted.files import check_regular
 from recap_assets.untrusted.parquet_pages import PageBounds, page_bounds
+from recap_assets.untrusted.showing import listed
 
 MAX_FOOTER_BYTES = 64 * 2**20
 """Of the description at a file's end; unpacked it takes some five times as much."""
@@ -158,7 +159,7 @@ class ParquetTable:
     def _check_names(self, wanted: Sequence[str]) -> None:
         for name in wanted:
             if self.columns.count(name) != 1:
-                what = "twice" if name in self.columns else f"not; it has {', '.join(self.columns)}"
+                what = "twice" if name in self.columns else f"not; it has {listed(self.columns)}"
                 msg = f"it has the column {name!r} {what}"
                 raise UntrustedError(msg)
 

@@ -1,5 +1,7 @@
 """Text from outside made fit to be shown: on a terminal, in a log, on a page."""
 
+from collections.abc import Sequence
+
 from recap_assets.untrusted.secrets import redacted
 
 MAX_SHOWN = 2_000
@@ -15,6 +17,12 @@ def one_line(words: str, limit: int = MAX_SHOWN) -> str:
     told = redacted(words[: 2 * limit])  # before the cut, which may part a secret
     cut = told if len(words) <= limit else f"{told[:limit]}… ({len(words):,} characters)"
     return " ".join(cleaned(cut).split())
+
+
+def listed(names: Sequence[str], most: int = 50) -> str:
+    """Names from outside, such as those of columns, on one line; `most` of them."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(one_line(name, 80) for name in names[:most]) + more
 
 
 def safe_text(words: str) -> str:

@@ -15,7 +15,7 @@ from sklearn.metrics import (
 )
 
 from recap_assets.evaluation.datacomp_root import how_to_get, locate
-from recap_assets.evaluation.sets import EvaluationSetError, load_set
+from recap_assets.evaluation.sets import AssociationSet, EvaluationSetError, load_set
 from recap_assets.evaluation.zero_shot import evaluate
 from recap_assets.specs.datacomp import TASKS, Protocol
 from recap_assets_tests.evaluation.datacomp_on_disk import (
@@ -326,6 +326,19 @@ def test_an_arrow_file_that_is_none_is_refused(tmp_path: Path):
 
     with pytest.raises(EvaluationSetError, match="not readable as rows of cue"):
         evaluate(FakeEmbedder(), loaded, batch_size=4)
+
+
+def test_candidates_that_fill_memory_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    folder = write_association_cache(tmp_path, association_rows(np.random.default_rng(2), [5]))
+    loaded = load_set(str(folder), "test", decode, "winogavil")
+    assert isinstance(loaded, AssociationSet)
+    n_bytes = sum(image.nbytes for image in next(loaded.associations()).images)
+    monkeypatch.setattr("recap_assets.evaluation.associations.MAX_BATCH_BYTES", n_bytes)
+    assert len(next(loaded.associations()).images) == 5
+    monkeypatch.setattr("recap_assets.evaluation.associations.MAX_BATCH_BYTES", n_bytes - 1)
+
+    with pytest.raises(EvaluationSetError, match="row 0: its 5 candidates take more than"):
+        next(loaded.associations())
 
 
 def test_a_root_tells_which_sets_are_there_and_how_to_get_the_others(tmp_path: Path):

@@ -103,6 +103,24 @@ def test_only_one_batch_is_in_memory(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
+    ("bound", "n_bytes"), [("MAX_BATCH_BYTES", 4 * 4 * 3), ("MAX_SAMPLE_BYTES", len(png(9)))]
+)
+def test_a_batch_is_smaller_where_its_images_are_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str, n_bytes: int
+):
+    members = [labelled(f"s{i}", str(i % 2), 9) for i in range(7)]
+    whole = list(_classification(tmp_path, *members).batches(8))
+    assert [len(images) for images, _ in whole] == [7]
+    monkeypatch.setattr(f"recap_assets.evaluation.webdatasets.{bound}", 3 * n_bytes)
+
+    batches = list(_classification(tmp_path, *members).batches(8))
+
+    assert [len(images) for images, _ in batches] == [3, 3, 1]
+    assert np.array_equal(np.concatenate([i for i, _ in batches]), np.concatenate([whole[0][0]]))
+    assert np.array_equal(np.concatenate([n for _, n in batches]), whole[0][1])
+
+
+@pytest.mark.parametrize(
     "missing",
     ["classnames.txt", "zeroshot_classification_templates.txt", "test/nshards.txt", "test/0.tar"],
 )
@@ -190,6 +208,19 @@ def test_a_truncated_shard_is_refused(tmp_path: Path):
     shard.write_bytes(shard.read_bytes()[:700])
 
     with pytest.raises(EvaluationSetError, match=r"0\.tar: not a readable tar file, or cut short"):
+        list(loaded.batches(4))
+
+
+@pytest.mark.parametrize("damage", ["a header is damaged", "cut off within a header"])
+def test_samples_behind_a_damaged_header_are_not_lost_in_silence(tmp_path: Path, damage: str):
+    loaded = _classification(tmp_path, labelled("s0", "1"), labelled("s1", "0"))
+    shard = tmp_path / "test" / "0.tar"
+    content = bytearray(shard.read_bytes())
+    second = content.index(b"s1.png")
+    content[second + 20] = 1  # within the name, which the header's sum covers
+    shard.write_bytes(content if "damaged" in damage else content[: second + 100])
+
+    with pytest.raises(EvaluationSetError, match=rf"0\.tar: not a readable tar file.*{damage}"):
         list(loaded.batches(4))
 
 
