@@ -7,12 +7,12 @@ that is always alone still has them.
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any, Generic
+from typing import Generic
 
 import torch
 from torch import Tensor
 
-from recap_assets.engines.captioning.model import CaptionModel, S
+from recap_assets.engines.captioning.model import CaptionModel, GuidableModel, S
 
 
 @dataclass
@@ -34,7 +34,8 @@ class OneByOne(Generic[S]):
     """The model, one row at a time.
 
     Args:
-        model: What computes a batch of one row; all but `start` and `step` is left to it.
+        model: What computes a batch of one row; all but `start` and `step` is left to it. Where it
+            can write without seeing the image, so can this.
     """
 
     def __init__(self, model: CaptionModel[S]) -> None:
@@ -46,9 +47,9 @@ class OneByOne(Generic[S]):
         self.prepare = model.prepare
         self.encode = model.encode
         self.text = model.text
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - the model's
-        return getattr(self.model, name)  # `unconditional`, where it has one
+        # Of its own: from Python 3.12 on a protocol's isinstance sees nothing behind __getattr__.
+        if isinstance(model, GuidableModel):
+            self.unconditional = model.unconditional
 
     def start(self, features: Tensor) -> tuple[Tensor, SeparateStates[S]]:
         """Logits of the first token, and the states after it."""

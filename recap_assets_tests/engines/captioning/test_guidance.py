@@ -1,9 +1,14 @@
 """Guidance: the formula, token by token, and what counts as the model's own."""
 
+import inspect
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from recap_assets.engines.captioning.guidance import guided, steps_of
+from recap_assets.engines.captioning.one_by_one import OneByOne
+from recap_assets.engines.errors import ModelFileError
 from recap_assets.engines.loading import load_captioner
 from recap_assets.specs.decoding import Decoding
 from recap_assets.specs.sources import OpenClipSource, TransformersSource
@@ -48,6 +53,25 @@ def test_without_the_image_all_images_are_the_same(model, images):
         logits, _ = steps_of(model, Decoding(guidance_scale=0)).start(features)
     assert torch.equal(logits.deciding, logits.deciding[:1].expand_as(logits.deciding))
     assert not torch.equal(logits.own[0], logits.own[1])
+
+
+def test_one_row_at_a_time_is_guided_like_a_batch(model, images):
+    alone = OneByOne(model)
+    # So asks isinstance of a protocol from Python 3.12 on.
+    assert inspect.getattr_static(alone, "unconditional", None) is not None
+    guiding = Decoding(guidance_scale=1.5)
+    with torch.inference_mode():
+        features = torch.cat([model.encode(model.prepare(image)[None]) for image in images])
+        found, _ = steps_of(alone, guiding).start(features)
+        expected, _ = steps_of(model, guiding).start(features)
+    torch.testing.assert_close(found, expected)
+
+
+def test_one_row_at_a_time_of_a_model_that_needs_its_image_is_not_guided():
+    names = ("device", "eos", "vocabulary", "room", "prepare", "encode", "text")
+    sighted = SimpleNamespace(**dict.fromkeys(names))
+    with pytest.raises(ModelFileError, match="leave guidance_scale at 1"):
+        steps_of(OneByOne(sighted), Decoding(guidance_scale=1.5))
 
 
 def test_guidance_raises_the_odds_of_what_the_image_makes_likelier():
