@@ -11,6 +11,8 @@ from recap_assets_tests.threads import TEST_THREADS
 # Tiny models are slower with several threads, and far slower on a busy machine.
 os.environ.setdefault("OMP_NUM_THREADS", str(TEST_THREADS))
 os.environ.setdefault("RECAP_THREADS", str(TEST_THREADS))
+# Of several test processes, threads that spin while they wait keep the others from their work.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 @pytest.fixture(scope="session")

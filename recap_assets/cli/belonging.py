@@ -36,7 +36,9 @@ def take(session: Session, *, anyway: bool) -> None:
 
     Raises:
         TakenError: They are another file's, and not `anyway`.
+        StorageError: The data folder is read-only.
     """
+    session.refuse_read_only()
     name = session.setting.experiment.name
     if not anyway and (other := other_file(session)):
         msg = (

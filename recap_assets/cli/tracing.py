@@ -240,8 +240,13 @@ def _refuse_out_of_date(session: Session, asset: str) -> None:
 
 
 def copy_receipts(session: Session) -> DagsterRecords:
-    """Copy what a killed step left uncopied into the table `lineage`; the records read for it."""
+    """Copy what a killed step left uncopied into the table `lineage`; the records read for it.
+
+    Nothing is copied where the data folder is read-only.
+    """
     instance = session.open_instance()
     records = session.records(instance)
+    if session.setting.is_read_only:
+        return records
     copy_missing_events(session.setting, instance, records, session.graph.nodes)
     return records

@@ -286,6 +286,8 @@ def _start_worker(progress: "Queue[News]") -> None:
     sys.stderr = WithoutLoggerErrors(sys.stderr)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     os.environ.setdefault("OMP_NUM_THREADS", str(torch_threads()))
+    # With more workers than the cores have room for, threads that spin keep the others from work.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     session = Session.from_environment()
     # The number of workers is the limit here: a place in a pool would be waited for for ever where
     # a killed process of another machine still holds it.

@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,7 @@ import dagster as dg
 
 from recap_assets.defs.assets import POOL_PARTITIONS
 from recap_assets.defs.damaged_files import put_aside_damaged
+from recap_assets.defs.read_only import copied, is_writable
 from recap_assets.defs.records import DagsterRecords
 from recap_assets.defs.restoring import restore_records
 from recap_assets.orchestration.graph import Graph
@@ -24,6 +26,7 @@ from recap_assets.specs.loading import default_experiment, load_experiment
 from recap_assets.specs.tables import TABLES
 from recap_assets.stages.graph import build_graph
 from recap_assets.stages.setting import Setting
+from recap_assets.storage.errors import StorageError
 from recap_assets.storage.files import write_atomically
 from recap_assets.storage.workspace import Workspace
 from recap_assets.untrusted.log_records import guard
@@ -63,7 +66,8 @@ class Session:
         guard()
         experiment = load_experiment(self.path, self.settings)
         if self.against is None:
-            return Setting(experiment, Workspace.from_environment(experiment.name))
+            workspace = Workspace.from_environment(experiment.name)
+            return Setting(experiment, workspace, is_read_only=not is_writable(workspace.root))
         other = load_experiment(self.against)
         as_other = experiment.model_copy(update={"name": other.name})
         return Setting(as_other, Workspace.from_environment(other.name), is_read_only=True)
@@ -73,23 +77,48 @@ class Session:
         """Everything that the experiment builds."""
         return build_graph(self.setting)
 
+    @cached_property
+    def storage(self) -> Path:
+        """Folder of Dagster's storage: a copy for reading, where the data folder is read-only."""
+        workspace = self.setting.workspace
+        if is_writable(workspace.root):
+            return workspace.instance
+        say(
+            f"{workspace.root} is read-only, or not yours: nothing is kept there. What is shown is "
+            "of a copy of Dagster's records, which goes at the end"
+        )
+        return copied(workspace.instance)
+
+    def refuse_read_only(self) -> None:
+        """Refuse to build where nothing can be written.
+
+        Raises:
+            StorageError: Naming the folder.
+        """
+        root = self.setting.workspace.root
+        if not is_writable(root):
+            msg = (
+                f"{root} is read-only, or not yours: what is there can be looked at, but nothing "
+                "can be built. Make it writable, or name another data folder with --data"
+            )
+            raise StorageError(msg)
+
     def export(self) -> None:
         """Put the session into the environment, for processes that are started from here."""
-        workspace = self.setting.workspace
         os.environ[EXPERIMENT_VARIABLE] = str(self.path.absolute())
         os.environ[SETTINGS_VARIABLE] = json.dumps(self.settings)
-        os.environ[INSTANCE_VARIABLE] = str(workspace.instance)
-        os.environ.setdefault(HOME_VARIABLE, str(_home(workspace)))
+        os.environ[INSTANCE_VARIABLE] = str(self.storage)
+        os.environ.setdefault(HOME_VARIABLE, str(_home(self.storage)))
         os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "yes")
 
     def open_instance(self) -> dg.DagsterInstance:
         """Dagster's instance of this experiment, with the pool's partitions in it."""
         self.setting.workspace.refuse_unusable()
         self.export()
-        self.setting.workspace.instance.mkdir(parents=True, exist_ok=True)
+        self.storage.mkdir(parents=True, exist_ok=True)
         # Of two processes that create SQLite's tables or add a partition at once, one fails.
-        with self.setting.workspace.claims.hold("the storage of Dagster"):
-            for found in put_aside_damaged(self.setting.workspace.instance):
+        with self._alone():
+            for found in put_aside_damaged(self.storage):
                 say(found)
             instance = dg.DagsterInstance.get()
             self._restore(instance)
@@ -97,6 +126,11 @@ class Session:
                 self.setting.scan()
                 register_partitions(instance, list(self.setting.partitions))
         return instance
+
+    def _alone(self) -> AbstractContextManager[object]:
+        if self.storage != self.setting.workspace.instance:
+            return nullcontext()
+        return self.setting.workspace.claims.hold("the storage of Dagster")
 
     def _restore(self, instance: dg.DagsterInstance) -> None:
         done = restore_records(self.setting, instance, lambda: self.graph)
@@ -111,7 +145,7 @@ class Session:
 
     def records(self, instance: dg.DagsterInstance) -> DagsterRecords:
         """The records of what was built."""
-        return DagsterRecords(instance, self.setting.workspace.instance)
+        return DagsterRecords(instance, self.storage)
 
     def create_tables(self) -> None:
         """Make the tables before several processes write to them."""
@@ -133,15 +167,15 @@ def register_partitions(instance: dg.DagsterInstance, wanted: Sequence[str]) -> 
         instance.delete_dynamic_partition(POOL_PARTITIONS, key)
 
 
-def _home(workspace: Workspace) -> Path:
+def _home(storage: Path) -> Path:
     """The folder with Dagster's configuration: the current one, or one made beside the records.
 
     The made one keeps the records where a checkout does, so that the same data folder has the same
     records wherever `recap` is called.
     """
-    here, own = Path.cwd(), workspace.instance / DAGSTER_YAML
+    here, own = Path.cwd(), storage / DAGSTER_YAML
     if (here / DAGSTER_YAML).exists():
         return here
     if not own.exists():
         write_atomically(own, (Path(__file__).parent / DAGSTER_YAML).read_bytes())
-    return workspace.instance
+    return storage

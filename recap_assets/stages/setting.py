@@ -34,8 +34,8 @@ class Setting:
     Attributes:
         experiment: The experiment.
         workspace: Where its results lie.
-        is_read_only: Whether the workspace is another experiment's, which is left as it is: the
-            list of shards is then kept in memory.
+        is_read_only: Whether the workspace is left as it is, being another experiment's or on a
+            read-only disk: the list of shards is then kept in memory.
     """
 
     experiment: Experiment
