@@ -30,7 +30,8 @@ LEFT_OUT = frozenset(
         "base_model_tp_plan", "base_model_pp_plan", "is_local", "tokenizer_file", "vocab_file",
         "merges_file", "spm_file", "special_tokens_map_file", "added_tokens_file",
         "tokenizer_config_file", "chat_template_file", "fast_tokenizer_files", "gguf_file",
-        "adapter_kwargs", "dtype", "torch_dtype", "local_files_only", "token", "cache_dir",
+        "adapter_kwargs", "use_pretrained_backbone", "pretrained_cfg_overlay",
+        "dtype", "torch_dtype", "local_files_only", "token", "cache_dir",
     }
 )  # fmt: skip
 """Keys that would name code, kernels, other files or other places: they never reach a library.

@@ -1,10 +1,16 @@
 """How large a model would be, found without any memory for it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from torch import nn
+from torch.nn.modules.module import (
+    register_module_buffer_registration_hook,
+    register_module_module_registration_hook,
+    register_module_parameter_registration_hook,
+)
 
 from recap_assets.engines.errors import ModelFolderError
 from recap_assets.engines.model_folders.weights import Weights
@@ -21,6 +27,10 @@ PACKED = 8
 TIED = 2
 """A matrix that is used twice may lie in the file once."""
 
+PARTS, FEW_PARTS = 100, 20_000
+"""Modules, weights and buffers of a model, for a tensor in its files and beside that: each takes a
+moment to make, also without memory for it."""
+
 
 def check_skeleton(
     config: Path, build: Callable[[], nn.Module], weights: Weights, *, is_packed: bool = False
@@ -34,10 +44,10 @@ def check_skeleton(
         is_packed: Whether the weights on disk hold several in one number.
 
     Raises:
-        ModelFolderError: It has more weights than lie on disk, or keeps more beside them than
-            `MAX_BUFFERS`.
+        ModelFolderError: It has more weights than lie on disk, keeps more beside them than
+            `MAX_BUFFERS`, or is made of more parts than so many tensors could fill.
     """
-    with torch.device("meta"):
+    with torch.device("meta"), _at_most(PARTS * weights.n_tensors + FEW_PARTS, config):
         model = build()
     n_weights = sum(weight.numel() for weight in model.parameters())
     n_kept = sum(buffer.numel() for buffer in model.buffers())
@@ -49,3 +59,32 @@ def check_skeleton(
             "one model: download both again"
         )
         raise ModelFolderError(msg)
+
+
+@contextmanager
+def _at_most(n_parts: int, config: Path) -> Iterator[None]:
+    """Within it modules take no more parts than these in all."""
+    left = n_parts
+
+    def count(*_: object) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            msg = (
+                f"{config}: it claims a model of more than {n_parts:,} parts, and its files have "
+                "too few tensors for them. Config and weights are not of one model: download both "
+                "again"
+            )
+            raise ModelFolderError(msg)
+
+    register = (
+        register_module_module_registration_hook,
+        register_module_parameter_registration_hook,
+        register_module_buffer_registration_hook,
+    )
+    handles = [one(count) for one in register]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

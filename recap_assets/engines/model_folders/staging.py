@@ -21,6 +21,7 @@ from recap_assets.engines.model_folders.configs import (
     without_code,
 )
 from recap_assets.engines.model_folders.processors import check_processor
+from recap_assets.engines.model_folders.timm_configs import check_timm, without_places
 from recap_assets.engines.model_folders.tokenizer_files import check_tokenizer_file
 from recap_assets.untrusted.errors import UntrustedError
 from recap_assets.untrusted.files import check_regular, read_bounded
@@ -150,6 +151,8 @@ def stage_config(folder: Path, into: Path, n_tensors: int) -> dict[str, Any]:
     content = without_code(read_config(path))
     check_numbers(path, content, n_tensors)
     check_quantization(path, content)
+    check_timm(path, content)
+    content = without_places(content)
     _write(into / path.name, content)
     return content
 

@@ -19,6 +19,9 @@ from recap_assets.untrusted.errors import UntrustedError
 MAX_BYTES = 128 * 2**20
 """Gemma's has 33 MB."""
 
+MAX_PADDED = 1 << 20
+"""Tokens that a text is padded to."""
+
 MAX_PATTERN = 4_096
 MAX_INSERTED = 64
 """Characters that a normalizer puts in the place of one."""
@@ -102,11 +105,22 @@ def _check_numbers(path: Path, content: dict[str, Any]) -> None:
     for number in numbers:
         if not isinstance(number, int) or not 0 <= number <= MAX_NUMBER:
             raise refuse(path, "model.vocab", number, f"a token's number is at most {MAX_NUMBER:,}")
+    for place, number in _lengths(content.get("padding"), "padding"):
+        if not 0 <= number <= MAX_PADDED:
+            why = f"no text is padded to more than {MAX_PADDED:,} tokens"
+            raise refuse(path, place, number, why)
     for key in ("normalizer", "pre_tokenizer", "post_processor", "decoder", "padding"):
         for place, inserted in _inserted(content.get(key), key):
             if len(inserted) > MAX_INSERTED:
                 why = f"more than {MAX_INSERTED} characters in the place of one"
                 raise refuse(path, place, inserted[:80], why)
+
+
+def _lengths(value: object, key: str) -> Iterator[tuple[str, int]]:
+    for name, inner in cast("dict[str, object]", value if isinstance(value, dict) else {}).items():
+        if name not in ("pad_id", "pad_type_id") and isinstance(inner, int):
+            yield f"{key}.{name}", inner
+        yield from _lengths(inner, f"{key}.{name}")
 
 
 def _inserted(value: object, key: str) -> Iterator[tuple[str, str]]:

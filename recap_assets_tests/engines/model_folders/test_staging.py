@@ -115,6 +115,64 @@ def test_numbers_of_pixels_and_thetas_are_no_sides(folder: Path, tmp_path: Path)
     assert json.loads((staged(folder, tmp_path) / "config.json").read_text()) == config
 
 
+WRAPPED = {"model_type": "timm_wrapper", "architecture": "vit_tiny_patch16_224"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"architecture": "hf-hub:someone/model"}, "architecture is 'hf-hub:someone/model'"),
+        ({"architecture": "local-dir:/tmp/x"}, "architecture is 'local-dir:/tmp/x'"),
+        ({"architecture": ["resnet18"]}, "no name of an architecture"),
+        ({"backbone": "hf_hub:someone/model"}, "backbone is"),
+        ({"model_args": {"checkpoint_path": "x.pth"}}, "its checkpoint_path would open another"),
+        ({"model_args": {"pretrained_cfg": {"file": "x"}}}, "its pretrained_cfg would open"),
+        ({"model_args": {"act_layer": "os.system"}}, "must be numbers and short words"),
+        ({"model_args": {"depths": [2, 10**9]}}, "depths is 1000000000"),
+        ({"model_args": ["resnet18"]}, "it must be a mapping"),
+        ({"pretrained_cfg": {"input_size": [3, 10**6, 10**6]}}, "its input_size must lie from 1"),
+        ({"pretrained_cfg": {"crop_pct": 1e-6}}, "its crop_pct must lie from 0.25 to 4"),
+    ],
+)
+@pytest.mark.parametrize("place", ["top", "vision_config"])
+def test_nothing_that_timm_is_handed_names_another_model(
+    changes: dict[str, Any], words: str, place: str, folder: Path, tmp_path: Path
+) -> None:
+    told = {**WRAPPED, **changes}
+    write(folder, "config.json", told if place == "top" else {"vision_config": told})
+    with pytest.raises(ModelFolderError, match=words):
+        staged(folder, tmp_path)
+
+
+def test_of_what_timm_knows_of_a_model_how_images_are_prepared_is_taken(
+    folder: Path, tmp_path: Path
+) -> None:
+    prepared = {"input_size": [3, 224, 224], "mean": [0.5] * 3, "crop_pct": 0.9, "tag": "in1k"}
+    places = {"url": "http://x/y.pth", "file": "/x.pth", "hf_hub_id": "x/y", "custom_load": True}
+    options = {"global_pool": "avg", "img_size": [224, 224], "init_values": 1e-5}
+    whole = {**WRAPPED, "model_args": options, "pretrained_cfg": {**prepared, **places}}
+    write(folder, "config.json", {"vision_config": whole})
+    content = json.loads((staged(folder, tmp_path) / "config.json").read_text())
+    kept = {**WRAPPED, "model_args": options, "pretrained_cfg": prepared}
+    assert content == {"vision_config": kept}
+
+
+@pytest.mark.parametrize(
+    "padding",
+    [
+        {"strategy": {"Fixed": 10**9}, "pad_id": 5},
+        {"strategy": "BatchLongest", "pad_to_multiple_of": 10**9},
+    ],
+)
+def test_padding_that_no_text_needs_is_refused(
+    padding: object, folder: Path, tmp_path: Path
+) -> None:
+    content = json.loads((folder / "tokenizer.json").read_text())
+    write(folder, "tokenizer.json", {**content, "padding": padding})
+    with pytest.raises(ModelFolderError, match="no text is padded to more than 1,048,576 tokens"):
+        staged(folder, tmp_path)
+
+
 def test_a_template_is_bounded_and_a_file_a_file(folder: Path, tmp_path: Path) -> None:
     (folder / "chat_template.jinja").write_text("x" * 2**21)
     with pytest.raises(ModelFolderError, match=r"chat_template\.jinja: it has more than 1,048,576"):

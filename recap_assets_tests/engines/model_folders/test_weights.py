@@ -13,7 +13,13 @@ from safetensors.numpy import save_file
 from torch import nn
 
 from recap_assets.engines.errors import ModelFolderError
-from recap_assets.engines.model_folders.skeletons import MAX_BUFFERS, SLACK, check_skeleton
+from recap_assets.engines.model_folders.skeletons import (
+    FEW_PARTS,
+    MAX_BUFFERS,
+    PARTS,
+    SLACK,
+    check_skeleton,
+)
 from recap_assets.engines.model_folders.weights import Weights, read_weights, weight_files
 
 
@@ -47,6 +53,7 @@ def tensor(**changes: Any) -> dict[str, Any]:
         (tensor(shape=[10**40]), "has the shape"),
         (tensor(shape=[10**12]), "has 8 bytes"),
         (tensor(shape=[200], data_offsets=[0, 800]), "tensors end at byte"),
+        (tensor() | {"y": tensor()["x"]}, "two of its tensors lie in the same bytes"),
     ],
 )
 def test_a_header_that_does_not_fit_its_file_is_refused(
@@ -92,3 +99,20 @@ def test_a_model_is_no_larger_than_its_weights() -> None:
     check_skeleton(Path("c"), lambda: Masked(SLACK), held)
     with pytest.raises(ModelFolderError, match="numbers beside"):
         check_skeleton(Path("c"), lambda: Masked(2 * MAX_BUFFERS), held)
+
+
+def test_a_model_of_more_parts_than_its_files_could_fill_is_not_built() -> None:
+    made: list[nn.ModuleList] = []
+
+    def build(n: int) -> nn.Module:
+        made.append(nn.ModuleList())
+        for _ in range(n):
+            made[-1].append(nn.Identity())
+        return made[-1]
+
+    held = Weights(2, 10, 40)
+    check_skeleton(Path("config.json"), lambda: build(FEW_PARTS + 2 * PARTS), held)
+    with pytest.raises(ModelFolderError, match="a model of more than 20,200 parts"):
+        check_skeleton(Path("config.json"), lambda: build(10**9), held)
+    assert len(made[-1]) <= FEW_PARTS + 2 * PARTS + 1
+    build(FEW_PARTS + 2 * PARTS + 5)  # elsewhere nothing is counted
