@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 import polars as pl
@@ -27,6 +28,14 @@ from recap_assets.storage.changes import about_to_change
 from recap_assets.storage.content import slice_version
 from recap_assets.storage.errors import StorageError
 from recap_assets.storage.locations import LocatedTable, is_url, refuse_unusable
+from recap_assets.storage.log_entries import (
+    damaged_entry,
+    entry_file,
+    is_empty,
+    put_aside,
+    without_backtrace,
+)
+from recap_assets.storage.rows import Slice, conform, typed
 from recap_assets.storage.wholeness import ListedFiles
 
 ROW_GROUP = 131_072
@@ -45,7 +54,6 @@ POLICY = {
 }
 _NO_LOG_CLEANUP = PostCommitHookProperties(cleanup_expired_logs=False)
 
-Slice = Mapping[str, str | int]
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
@@ -283,11 +291,12 @@ class TableStore:
         """Bytes of the files that one commit added, from its own entry in the log."""
         try:
             files = DeltaStorageHandler(self.uri(table), self._options())
-            entry = files.open_input_file(f"_delta_log/{version:020}.json").read()
+            written = files.open_input_file(f"_delta_log/{version:020}.json").read()
         except (DeltaError, OSError) as error:
-            msg = f"table {table.name}: version {version} was written, but {error}; run again"
+            why = without_backtrace(error)
+            msg = f"table {table.name}: version {version} was written, but {why}; run again"
             raise StorageError(msg) from error
-        actions = (json.loads(line) for line in bytes(entry).splitlines())
+        actions = (json.loads(line) for line in bytes(written).splitlines())
         return sum(action["add"]["size"] for action in actions if "add" in action)
 
     def _create(self, table: Table) -> DeltaTable:
@@ -333,7 +342,8 @@ class TableStore:
             return StorageError(
                 f"{where}: no space left on the disk; nothing was changed. Free some and run again"
             )
-        return StorageError(f"{where} cannot be written: {error}; nothing was changed")
+        why = without_backtrace(error)
+        return StorageError(f"{where} cannot be written: {why}; nothing was changed")
 
     def open(self, table: Table, version: int | None = None) -> DeltaTable | None:
         """A handle on the table, at a version or the current one; None where there is no table.
@@ -343,17 +353,37 @@ class TableStore:
         """
         refuse_unusable(self.root)
         # A fresh handle each time: a reused one gets slower with every commit.
+        uri = self.uri(table)
         try:
-            return LocatedTable(self.uri(table), version, self._options())
+            delta = LocatedTable(uri, version, self._options())
         except TableNotFoundError as error:
             if version is None:
                 return None
             raise self._gone(table, version, "there is no table") from error
         except (DeltaError, OSError) as error:
+            if (damaged := damaged_entry(uri)) is not None:
+                return self._without(table, damaged, version)
             if version is not None and version != self.version(table):
                 raise self._gone(table, version, "the Delta log does not reach it") from error
-            msg = f"table {table.name} at {self.uri(table)} cannot be opened: {error}"
+            msg = f"table {table.name} at {uri} cannot be opened: {without_backtrace(error)}"
             raise StorageError(msg) from error
+        if is_empty(uri, delta.version()):
+            return self._without(table, entry_file(uri, delta.version()), version)
+        return delta
+
+    def _without(self, table: Table, damaged: Path, version: int | None) -> DeltaTable | None:
+        """The table before a damaged entry, where that loses nothing; else what to do is said."""
+        if table.append_only:
+            # What it had added is added again, since it is found missing.
+            aside = put_aside(damaged)
+            _log.warning("table %s: %s was cut; it is kept as %s", table.name, damaged, aside.name)
+            return self.open(table, version)
+        msg = (
+            f"table {table.name}: {damaged}, the last entry of its log, is damaged or empty, as a "
+            f"power cut leaves it. Remove the folder {self.uri(table)} and build again: what the "
+            "table held is built anew"
+        )
+        raise StorageError(msg)
 
     def _gone(self, table: Table, version: int, why: str) -> StorageError:
         return StorageError(
@@ -364,42 +394,6 @@ class TableStore:
 
     def _options(self) -> dict[str, str] | None:
         return self.storage_options or None
-
-
-def conform(table: Table, at: Slice, frame: pl.DataFrame) -> pl.DataFrame:
-    """The frame with the table's slice columns, column order, types and row order.
-
-    Raises:
-        StorageError: A column is missing or of another type, or null where it must not be.
-    """
-    if set(at) != set(table.slices):
-        msg = f"table {table.name}: a slice is named by {table.slices}, not by {tuple(at)}"
-        raise StorageError(msg)
-    with_slice = frame.with_columns(
-        pl.lit(value, table.columns[name].dtype).alias(name) for name, value in at.items()
-    )
-    return typed(table, with_slice)
-
-
-def typed(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
-    """The frame with the table's column order and row order, all of its columns given.
-
-    Raises:
-        StorageError: A column is missing or of another type, or null where it must not be.
-    """
-    if wrong := {
-        name: (frame.schema.get(name), dtype)
-        for name, dtype in table.schema.items()
-        if frame.schema.get(name) != dtype
-    }:
-        listed = "; ".join(f"{n}: has {has}, needs {needs}" for n, (has, needs) in wrong.items())
-        raise StorageError(f"table {table.name}: {listed}")
-    rows = frame.select(list(table.columns))
-    for name, column in table.columns.items():
-        if not column.nullable and rows[name].null_count():
-            msg = f"table {table.name}: {rows[name].null_count()} null values in column {name}"
-            raise StorageError(msg)
-    return rows.sort(list(table.order))
 
 
 def writer_properties() -> WriterProperties:
