@@ -24,10 +24,19 @@ def tell(line: str) -> None:
         file.write(f"{line}\n")
 
 
-def pytest_collectreport(report: pytest.CollectReport) -> None:
-    """Tell of a file that does not import, once: workers of xdist pass it on."""
-    if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
-        tell(f"{report.nodeid} | not collected: {' '.join(report.longreprtext.split())[-WORDS:]}")
+def pytest_configure(config: pytest.Config) -> None:
+    """Tell of files that do not import, once: workers of xdist pass them on."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Unread())
+
+
+class Unread:
+    """Tells of each file that does not import."""
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            words = " ".join(report.longreprtext.split())[-WORDS:]
+            tell(f"{report.nodeid} | not collected: {words}")
 
 
 @pytest.hookimpl(wrapper=True)
