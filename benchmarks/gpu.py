@@ -4,7 +4,7 @@ First those marked `gpu`, then those of the engines, which must not see it. Ever
 the file at once, so that what was found is kept where time is up. The exit code is 1 where a test
 failed, 2 where time was up or nothing ran.
 
-    python benchmarks/gpu.py --tests [--seconds 240] [--into gpu_tests.txt] [--processes 12] [PATH]
+    python benchmarks/gpu.py --tests [--seconds 300] [--into gpu_tests.txt] [--processes 12] [PATH]
 """
 
 import argparse
@@ -82,7 +82,7 @@ def run(title: str, words: list[str], seconds: float, into: Path) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tests", action="store_true", required=True, help="run the tests")
-    parser.add_argument("--seconds", type=float, default=240, help="of both runs together")
+    parser.add_argument("--seconds", type=float, default=300, help="of both runs together")
     parser.add_argument("--into", type=Path, default=Path("gpu_tests.txt"), help="counts, failures")
     parser.add_argument("--processes", default="12", help="of the tests that see no GPU")
     parser.add_argument("paths", nargs="*", default=[ENGINES])
