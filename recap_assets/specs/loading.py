@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from recap_assets.specs.experiment import Experiment
-from recap_assets.specs.yaml_text import MAX_BYTES, parse_yaml, read_yaml
+from recap_assets.specs.yaml_text import MAX_BYTES, MAX_DEPTH, parse_yaml, read_yaml
 from recap_assets.untrusted.errors import RecapError, UntrustedError
 from recap_assets.untrusted.files import read_bounded
 from recap_assets.untrusted.showing import one_line
@@ -163,6 +163,11 @@ def _override(content: dict[str, object], setting: str) -> None:
         msg = f"--set {setting}: {error}"
         raise ExperimentError(msg) from error
     *parents, last = key_path.split(".")
+    if len(parents) >= MAX_DEPTH:
+        msg = (
+            f"--set {one_line(setting, 200)}: an experiment has no key of {len(parents) + 1} parts"
+        )
+        raise ExperimentError(msg)
     at: object = content
     for key in parents:
         at = _entered(at, key, setting)
@@ -185,7 +190,7 @@ def _entered(at: object, key: str, setting: str) -> object:
 
 
 def _place(at: list[object], key: str, setting: str) -> int:
-    if key.isdecimal() and int(key) < len(at):
+    if key.isdecimal() and int(key[:9]) < len(at) and len(key) <= 9:
         return int(key)
     msg = f"--set {setting}: {key} is no place in a list of {len(at)}; places count from 0"
     raise ExperimentError(msg)

@@ -16,6 +16,7 @@ import yaml
 
 from recap_assets.untrusted.decoding import decode_text
 from recap_assets.untrusted.errors import UntrustedError
+from recap_assets.untrusted.showing import one_line
 
 MAX_BYTES = 2**20
 """Of an experiment file; ours have 10 kB."""
@@ -50,14 +51,17 @@ def parse_yaml(text: str) -> object:
     """The value of a YAML text; raises as `read_yaml` does."""
     variables: list[re.Match[str]] = []
     marked = VARIABLE.sub(partial(_set_aside, variables), text)
-    loader = _Loader(marked)
+    loader = None
     try:
+        loader = _Loader(marked)
         node = loader.get_single_node()
         if node is None:
             return None
         _check_bounds(node)
-        for scalar in _scalars(node):
-            _put_back(loader, scalar, variables)
+        for one in _nodes(node):
+            _check_tag(loader, one)
+            if isinstance(one, yaml.ScalarNode):
+                _put_back(loader, one, variables)
         return loader.construct_document(node)  # type: ignore[reportUnknownMemberType, reportUnknownVariableType]
     except yaml.YAMLError as error:
         msg = f"not valid YAML: {_as_written(str(error), variables)}"
@@ -69,7 +73,8 @@ def parse_yaml(text: str) -> object:
         msg = f"not valid YAML: {f'deeper than {MAX_DEPTH} levels' if nests else error}"
         raise UntrustedError(msg) from error
     finally:
-        loader.dispose()  # type: ignore[reportUnknownMemberType]
+        if loader is not None:
+            loader.dispose()  # type: ignore[reportUnknownMemberType]
 
 
 def dump_yaml(value: object) -> str:
@@ -123,8 +128,8 @@ def _children(node: yaml.Node) -> list[yaml.Node]:
     return list(node.value) if isinstance(node, yaml.SequenceNode) else []
 
 
-def _scalars(node: yaml.Node) -> Iterator[yaml.ScalarNode]:
-    """Each scalar once, however many aliases lead to it."""
+def _nodes(node: yaml.Node) -> Iterator[yaml.Node]:
+    """Each node once, however many aliases lead to it."""
     seen: set[int] = set()
     todo = [node]
     while todo:
@@ -132,9 +137,18 @@ def _scalars(node: yaml.Node) -> Iterator[yaml.ScalarNode]:
         if id(at) in seen:
             continue
         seen.add(id(at))
-        if isinstance(at, yaml.ScalarNode):
-            yield at
+        yield at
         todo.extend(_children(at))
+
+
+def _check_tag(loader: "_Loader", node: yaml.Node) -> None:
+    """Refuse tags that say another kind than what is written: YAML's readers fail on some."""
+    value = node.value if isinstance(node, yaml.ScalarNode) else None
+    plain: str = loader.resolve(type(node), value, (True, False))  # type: ignore[reportUnknownMemberType]
+    if node.tag not in (plain, f"{_TAGS}str" if value is not None else plain):
+        shown = one_line(str(node.tag).replace(_TAGS, "!!"), 80)
+        problem = f"the tag {shown} is none that is read; leave it out"
+        raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
 
 
 def _check_bounds(root: yaml.Node) -> None:
@@ -159,7 +173,8 @@ def _check_bounds(root: yaml.Node) -> None:
         raise UntrustedError(msg)
 
 
-_MERGE = "tag:yaml.org,2002:merge"
+_TAGS = "tag:yaml.org,2002:"
+_MERGE = f"{_TAGS}merge"
 
 
 class _Loader(yaml.SafeLoader):

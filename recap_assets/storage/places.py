@@ -15,11 +15,15 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.utils import glob_translate
 
 from recap_assets.untrusted.errors import RecapError
+from recap_assets.untrusted.showing import one_line
 
 
 class PlaceError(RecapError, ValueError):
     """A URL that leads nowhere: its protocol is not known, or what reads it is not installed."""
 
+
+_NO_PLACE = (ValueError, ImportError, TypeError, LookupError, NotImplementedError)
+"""What file systems raise where an address is none of theirs, or lacks what they must be told."""
 
 _GLOB = re.compile(r"[*?\[]")
 
@@ -39,9 +43,9 @@ def located(where: str, **options: object) -> tuple[AbstractFileSystem, str]:
         return LocalFileSystem(**options), local.as_posix()  # type: ignore[arg-type]
     try:
         fs, root = url_to_fs(where, **options)
-    except (ValueError, ImportError) as error:
+    except _NO_PLACE as error:
         hint = "; pip install 'recap-assets[s3]'" if where.startswith("s3:") else ""
-        msg = f"{where} cannot be read: {error}{hint}"
+        msg = f"{where} cannot be read: {one_line(str(error), 300)}{hint}"
         raise PlaceError(msg) from error
     return fs, cast(str, root)
 

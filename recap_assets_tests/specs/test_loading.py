@@ -112,6 +112,10 @@ def test_a_setting_reaches_into_lists(tmp_path: Path) -> None:
         load_experiment(path, ["training.seeds=[4, 5]", "training.seeds.2=7"])
     with pytest.raises(ExperimentError, match="what holds x is a single value"):
         load_experiment(path, ["seed=1", "seed.x=2"])
+    with pytest.raises(ExperimentError, match="an experiment has no key of 5001 parts"):
+        load_experiment(path, ["a" + ".b" * 5_000 + "=1"])
+    with pytest.raises(ExperimentError, match="is no place in a list of 1; places count from 0"):
+        load_experiment(path, ["training.seeds=[4]", f"training.seeds.{'9' * 5_000}=1"])
 
 
 def test_the_environment_fills_in_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,13 +70,26 @@ def _laughs():
         ("1: a", "the key 1 is no text; put it in quotes"),
         ("true: a", "the key true is no text; put it in quotes"),
         ("? [a]\n: b", "a list as a key is no text"),
-        ("!!python/object/apply:os.system [x]", "could not determine a constructor"),
+        ("!!python/object/apply:os.system [x]", "the tag !!python/object/apply:os.system is none"),
+        ("a: !!int ''", "the tag !!int is none that is read; leave it out"),
+        ("a: !!float x", "the tag !!float is none"),
+        ("a: !!bool maybe", "the tag !!bool is none"),
+        ("a: !!timestamp x", "the tag !!timestamp is none"),
+        ("a: !!set {b}", "the tag !!set is none"),
+        ("a: !here b", "the tag !here is none"),
+        ("a: 1 # \x1b]0;", "not valid YAML: unacceptable character"),
         ("a: 1\na: 2", "there twice"),
     ],
 )
 def test_what_grows_or_runs_is_refused(text, told):
     with pytest.raises(UntrustedError, match=told):
         parse_yaml(text)
+
+
+def test_tags_that_say_what_is_written_are_taken():
+    assert parse_yaml("a: !!str 1\nb: !!int 2\nc: !!map {d: !!seq [!!bool true]}") == {
+        "a": "1", "b": 2, "c": {"d": [True]},
+    }  # fmt: skip
 
 
 def test_an_encoding_is_told():

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 
-from recap_assets.storage.places import located, matches, pattern_of, url_of
+from recap_assets.storage.places import PlaceError, located, matches, pattern_of, url_of
 
 
 def found(where: str) -> list[str]:
@@ -47,3 +47,9 @@ def test_a_new_folder_with_colons_is_a_path(tmp_path):
     fs, path = located(f"{tmp_path}/not::there")
     assert isinstance(fs, LocalFileSystem)
     assert path == f"{tmp_path}/not::there"
+
+
+@pytest.mark.parametrize("where", ["reference://x", "gopher://x/y"])
+def test_an_address_that_no_file_system_takes_is_told_in_words(where):
+    with pytest.raises(PlaceError, match=f"^{where} cannot be read: "):
+        located(where)

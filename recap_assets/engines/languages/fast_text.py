@@ -16,7 +16,8 @@ from recap_assets.untrusted.files import check_regular
 MAX_BYTES = 2 * 2**30
 """NLLB's model of 218 languages has 1.2 GB."""
 
-MEMORY_BYTES = 512 * 2**20
+MEMORY_BYTES = 256 * 2**20
+SECONDS = 15.0
 _CHILD = "recap_assets.engines.model_folders.fast_text_child"
 _PREFIX = "__label__"
 _ADVICE = "Name a fastText model of languages such as lid.176.bin, or `bundled`"
@@ -64,6 +65,6 @@ def _try(path: Path, size: int, _modified: int) -> None:
         raise ModelFolderError(msg)
     try:
         check_regular(path)
-        run_child(_CHILD, {"path": str(path)}, memory=2 * size + MEMORY_BYTES)
+        run_child(_CHILD, {"path": str(path)}, SECONDS, 2 * size + MEMORY_BYTES)
     except UntrustedError as error:
         raise ModelFolderError(str(error)) from error

@@ -68,7 +68,8 @@ def read_config(path: Path, limit: int = MAX_CONFIG_BYTES) -> dict[str, Any]:
 
 def refuse(path: Path, key: str, value: object, why: str) -> ModelFolderError:
     """The error that names the file, the key, its value and what to do."""
-    return ModelFolderError(f"{path}: {key} is {one_line(repr(value), 120)}: {why}")
+    shown = one_line(key, 200)
+    return ModelFolderError(f"{path}: {shown} is {one_line(repr(value), 120)}: {why}")
 
 
 def without_code(content: Mapping[str, Any]) -> dict[str, Any]:

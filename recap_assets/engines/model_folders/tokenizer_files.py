@@ -27,7 +27,11 @@ MAX_INSERTED = 64
 """Characters that a normalizer puts in the place of one."""
 
 SECONDS = 30.0
-MEMORY_BYTES = 3 * 2**30
+MEMORY_BYTES = 256 * 2**20
+MEMORY_TIMES = 40
+"""Bytes that a tokenizer takes, beside MEMORY_BYTES, for one of its file: the library's tables take
+some thirty."""
+
 _NESTED = re.compile(
     r"\\.|\[(?:\\.|[^\]\\])*\]|\(\?<?[=!]|\(|\)|[*+]|\{\d+,\d*\}|\{\d+\}|.", re.DOTALL
 )
@@ -49,7 +53,7 @@ def check_tokenizer_file(path: Path, *, is_tried: bool = True) -> None:
 
 
 @lru_cache(maxsize=32)
-def _check(path: Path, _size: int, _modified: int, is_tried: bool) -> None:  # noqa: FBT001
+def _check(path: Path, size: int, _modified: int, is_tried: bool) -> None:  # noqa: FBT001
     content = read_config(path, MAX_BYTES)
     _check_numbers(path, content)
     patterns = list(_patterns(content, ""))
@@ -61,7 +65,8 @@ def _check(path: Path, _size: int, _modified: int, is_tried: bool) -> None:  # n
         return
     task = {"path": str(path), "patterns": [pattern for _, pattern in patterns]}
     try:
-        run_child(f"{__package__}.tokenizer_child", task, SECONDS, MEMORY_BYTES)
+        memory = MEMORY_BYTES + MEMORY_TIMES * size
+        run_child(f"{__package__}.tokenizer_child", task, SECONDS, memory)
     except UntrustedError as error:
         raise ModelFolderError(f"{path}: no tokenizer that can be used: {error}") from error
 

@@ -1,6 +1,6 @@
 """Image classifiers of transformers: the probability of one label."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from recap_assets.engines.model_folders.weights import read_weights, weight_file
 from recap_assets.engines.protocols import Image
 from recap_assets.engines.row_counts import EvenPasses, example_pixels
 from recap_assets.specs.image_scorers import ImageClassifier
+from recap_assets.untrusted.showing import listed
 
 
 class LabelProbability:
@@ -87,11 +88,19 @@ def load_image_classifier(spec: ImageClassifier) -> LabelProbability:
     if missing := sorted(report["missing_keys"]):
         msg = f"{spec.model} lacks tensors of its own config: {', '.join(missing[:8])}. {_ADVICE}"
         raise ModelFileError(msg)
-    labels = {str(label): int(number) for label, number in model.config.label2id.items()}
-    if spec.label not in labels:
-        msg = f"{spec.model} has no label {spec.label!r}; it has {', '.join(sorted(labels))}"
-        raise ModelFileError(msg)
-    return LabelProbability(model.eval().to(device), processor, labels[spec.label], spec, device)
+    number = _number_of(spec, model.config.id2label, model.config.num_labels)
+    return LabelProbability(model.eval().to(device), processor, number, spec, device)
+
+
+def _number_of(spec: ImageClassifier, labels: Mapping[int, object], n_labels: int) -> int:
+    """The number of the label among the model's; `label2id` of its config may say otherwise."""
+    found = [number for number, label in labels.items() if str(label) == spec.label]
+    if len(found) == 1 and 0 <= found[0] < n_labels:
+        return found[0]
+    has = f"{len(found)} labels" if found else "no label"
+    names = listed(sorted(map(str, labels.values())))
+    msg = f"{spec.model} has {has} {spec.label!r} among its {n_labels:,}; they are {names}"
+    raise ModelFileError(msg)
 
 
 def _staged(spec: ImageClassifier, folder: Path, staged: Path) -> tuple[Any, Any, Any]:

@@ -95,6 +95,16 @@ def test_of_a_generation_config_only_the_marks_are_taken(folder: Path, tmp_path:
             {"image_processor_type": "Qwen2VLImageProcessor", "min_pixels": 2**30},
             "min_pixels",
         ),
+        ("preprocessor_config.json", {"patch_size": 2, "min_pixels": 2**20}, "to 262,144"),
+        (
+            "processor_config.json",
+            {
+                "processor_class": "Qwen3VLProcessor",
+                "image_processor": {"patch_size": 4, "size": {"shortest_edge": 2**21}},
+            },
+            "image_processor.size.shortest_edge is 2097152: it must lie from 0 to 1,048,576",
+        ),
+        ("config.json", {"\x1b[2J_layers": 10**9}, r"\\x1b\[2J_layers is 1000000000"),
     ],
 )
 def test_sizes_that_no_model_has_are_refused_by_name(
@@ -213,12 +223,16 @@ def test_patterns_of_common_tokenizers_are_taken(pattern: str) -> None:
     assert not repeats_repetition(pattern)
 
 
+DOUBLING = {"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 60}
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
         ({"model": {"type": "BPE", "vocab": {"a": 2**32 - 1}, "merges": [["a"]]}}, "model.vocab"),
         ({"model": {"type": "BPE", "vocab": {"a": 0}, "merges": [["a"]]}}, "no tokenizer"),
         ({"normalizer": {"type": "Prepend", "prepend": "x" * 10**6}}, "normalizer.prepend"),
+        ({"normalizer": {"type": "Sequence", "normalizers": [DOUBLING] * 6}}, "no tokenizer that"),
         (
             {"pre_tokenizer": {"type": "Split", "pattern": {"Regex": "(x+x+)+y"}}},
             "no repetition within",

@@ -1,5 +1,6 @@
 """A classifier's probability, through the code that loads one from the hub."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -63,8 +64,40 @@ def test_batches_change_no_bit(folder: Path, images: list[np.ndarray]) -> None:
 
 
 def test_a_label_that_it_does_not_have(folder: Path) -> None:
-    with pytest.raises(ModelFileError, match="no label 'watermark'; it has normal, nsfw"):
+    with pytest.raises(ModelFileError, match="no label 'watermark' among its 2; they are nor"):
         load_image_classifier(spec(folder, label="watermark"))
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        ({"0": "nsfw", "1": "nsfw"}, "has 2 labels 'nsfw' among its 2"),
+        ({"0": "normal", "7": "nsfw"}, "has 1 labels 'nsfw' among its 2"),
+    ],
+)
+def test_a_label_without_a_number_of_its_own_is_refused(
+    names: dict[str, str], words: str, folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelFileError, match=words):
+        load_image_classifier(spec(renamed(folder, tmp_path, id2label=names)))
+
+
+def test_a_label_has_the_number_by_which_the_model_names_it(
+    folder: Path, tmp_path: Path, images: list[np.ndarray]
+) -> None:
+    wrong = renamed(folder, tmp_path, label2id={"normal": 1, "nsfw": 99})
+    expected = load_image_classifier(spec(folder)).score(images)
+    assert load_image_classifier(spec(wrong)).score(images).tobytes() == expected.tobytes()
+
+
+def renamed(folder: Path, into: Path, **changes: object) -> Path:
+    """The folder again, with changes to its config."""
+    for path in folder.iterdir():
+        (into / path.name).symlink_to(path)
+    config = json.loads((folder / "config.json").read_text())
+    (into / "config.json").unlink()
+    (into / "config.json").write_text(json.dumps({**config, **changes}))
+    return into
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
