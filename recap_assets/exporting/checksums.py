@@ -34,7 +34,7 @@ def read_checksums(folder: Folder) -> Mapping[str, WrittenFile]:
     Raises:
         FolderError: There is none, or it is damaged.
     """
-    content = folder.read(CHECKSUMS)
+    content = folder.read(CHECKSUMS, MAX_BYTES)
     if content is None:
         msg = (
             f"{folder} has no {CHECKSUMS}: it is no finished export. Where it was interrupted, the "
@@ -73,12 +73,8 @@ def check_folder(folder: Folder, progress: Callable[[float], None] = lambda _don
     problems: dict[str, str] = {}
     done = 0
     for name, file in wanted.items():
-        if (found := folder.hashed(name)) is None:
-            problems[name] = "missing"
-        elif found.size != file.size:
-            problems[name] = f"{found.size:,} bytes, not {file.size:,}"
-        elif found.sha256 != file.sha256:
-            problems[name] = "other bytes than were written"
+        if problem := _problem(folder, file):
+            problems[name] = problem
         done += file.size
         progress(done / total)
     for name in folder.names():
@@ -86,6 +82,18 @@ def check_folder(folder: Folder, progress: Callable[[float], None] = lambda _don
             left = "left by a kill" if name.endswith(PARTIAL) else "not part of the export"
             problems[name] = left
     return Damage(len(wanted), problems)
+
+
+def _problem(folder: Folder, file: WrittenFile) -> str | None:
+    """What is wrong with a file; one of another length is not hashed, which could take for ever."""
+    if (size := folder.size(file.name)) is None:
+        return "missing"
+    if size != file.size:
+        return f"{size:,} bytes, not {file.size:,}"
+    found = folder.hashed(file.name)
+    if found is None:
+        return "missing"
+    return None if found.sha256 == file.sha256 else "other bytes than were written"
 
 
 def take_folder(
@@ -101,7 +109,7 @@ def take_folder(
     Raises:
         FolderError: It holds something else.
     """
-    content = folder.read(MARK)
+    content = folder.read(MARK, MAX_MARK_BYTES)
     if content is None:
         # A kill or a disk's error may have left the mark half written.
         if others := sorted(folder.top_names() - {f".{MARK}{PARTIAL}"})[:3]:

@@ -108,7 +108,7 @@ def read_shard_list(folder: Folder) -> ShardList:
     Raises:
         FolderError: It is none, or `shards.json` is damaged or names something outside of it.
     """
-    content = folder.read(SHARDS)
+    content = folder.read(SHARDS, MAX_BYTES)
     if content is None:
         msg = f"{folder} has no {SHARDS}: it is no finished export of shards"
         raise FolderError(msg)

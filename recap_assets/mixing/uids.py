@@ -15,8 +15,9 @@ from recap_assets.specs.mixes import RandomSubset
 from recap_assets.untrusted.arrays import NPY_MAGIC, read_array
 from recap_assets.untrusted.decoding import decode_text
 from recap_assets.untrusted.errors import RecapError, UntrustedError
-from recap_assets.untrusted.files import check_regular, read_bounded
+from recap_assets.untrusted.files import check_regular
 from recap_assets.untrusted.showing import one_line
+from recap_assets.untrusted.text_blocks import line_blocks, opened, utf8_blocks
 from recap_assets.untrusted.uid_forms import uids_of
 
 SUBSET_DTYPE = np.dtype("u8,u8")
@@ -175,7 +176,22 @@ def read_subset(path: str | Path) -> pl.Series:
 
 
 def _read_lines(path: Path) -> pl.Series:
-    text = decode_text(read_bounded(path, MAX_TEXT_BYTES)).text
+    """The uids of a file of lines, block by block: as texts they take many times their room."""
+    parts = [pl.Series("uid", [], dtype=pl.Binary)]
+    left = MAX_TEXT_BYTES
+    with opened(path, packed=False) as stream:
+        for lines in line_blocks(utf8_blocks(stream)):
+            left -= len(lines.data)
+            if lines.overlong is not None or left < 0:
+                what = f"more than {MAX_TEXT_BYTES:,} bytes"
+                msg = f"it has {what if left < 0 else f'no uid in line {lines.overlong:,}'}"
+                raise UntrustedError(msg)
+            parts.append(_uids_in(lines.data))
+    return pl.concat(parts)
+
+
+def _uids_in(lines: bytes) -> pl.Series:
+    text = decode_text(lines).text
     if text is None:
         msg = "it is no text"
         raise UntrustedError(msg)

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple, cast
 
@@ -31,12 +32,13 @@ from recap_assets.untrusted.delimited import Dialect, Quoting, header_of, read_d
 from recap_assets.untrusted.errors import UntrustedError
 from recap_assets.untrusted.files import check_regular, read_bounded
 from recap_assets.untrusted.json_lines import Object, Objects, first_object, read_json_lines
-from recap_assets.untrusted.json_text import parse_json
+from recap_assets.untrusted.json_text import json_items
 from recap_assets.untrusted.parquet import ParquetTable, open_parquet
 from recap_assets.untrusted.showing import listed, one_line
 from recap_assets.untrusted.text_blocks import opened, utf8_blocks
 
 ROWS_AT_ONCE = 262_144
+OBJECTS_AT_ONCE = 16_384
 HEAD_BYTES = 2**20
 MAX_JSON_BYTES = 64 * 2**20
 """Of a whole-file `.json`; JSON lines have no such bound."""
@@ -104,7 +106,8 @@ class TextTable:
             with _as_truncated(), open_parquet(self.path) as file:
                 return list(file.columns)
         if self.ending == ".json":
-            return list(next(iter(self._whole_json().rows), {}))
+            first = next(self._listed_json(), None)
+            return list(first.rows[0]) if first else []
         with opened(self.path, packed=self._is_packed) as stream:
             blocks = utf8_blocks(stream, HEAD_BYTES)
             if self._is_json:
@@ -157,18 +160,24 @@ class TextTable:
         quoting, is_told = self.quoting or by_ending, self.quoting is not None
         return Dialect(b"\t" if is_tsv else b",", quoting, is_told=is_told)
 
-    def _whole_json(self) -> Objects:
-        content = parse_json(read_bounded(self.path, MAX_JSON_BYTES), MAX_JSON_BYTES)
-        if not isinstance(content, list) or not all(isinstance(one, dict) for one in content):
-            msg = "it is no list of JSON objects"
-            raise UntrustedError(msg)
-        return Objects(cast(list[Object], content), list(range(1, len(content) + 1)))
+    def _listed_json(self) -> Iterator[Objects]:
+        """The objects of a file that is a list of them, some at a time."""
+        items = json_items(read_bounded(self.path, MAX_JSON_BYTES), MAX_JSON_BYTES)
+        number = 1
+        while rows := list(islice(items, OBJECTS_AT_ONCE)):
+            if not all(isinstance(one, dict) for one in rows):
+                msg = "it is no list of JSON objects"
+                raise UntrustedError(msg)
+            yield Objects(cast(list[Object], rows), list(range(number, number + len(rows))))
+            number += len(rows)
 
     def _batches(self, wanted: Mapping[str, Wanted], block: int | None) -> Iterator[Batch]:
         if self.ending == ".parquet":
             yield from _of_parquet(self.path, wanted)
         elif self.ending == ".json":
-            yield _of_objects(self._whole_json(), wanted, self.columns())
+            there = self.columns()
+            for objects in self._listed_json():
+                yield _of_objects(objects, wanted, there)
         else:
             there = self.columns() if self._is_json else []
             with opened(self.path, packed=self._is_packed) as stream:

@@ -116,17 +116,17 @@ class Folder:
             file.write(content)
         return file.written(name)
 
-    def read(self, name: str) -> bytes | None:
+    def read(self, name: str, limit: int = MAX_READ_BYTES) -> bytes | None:
         """A small file's bytes; None where there is no such file.
 
         Raises:
-            FolderError: It is a pipe, a device or a folder, or has more than `MAX_READ_BYTES`.
+            FolderError: It is a pipe, a device or a folder, or has more than `limit` bytes.
         """
         path = self._path(name)
         try:
             self._check_regular(path)
-            if (self.size(name) or 0) > MAX_READ_BYTES:
-                msg = f"{self.url}/{name} has more than {MAX_READ_BYTES:,} bytes: it is not read"
+            if (self.size(name) or 0) > limit:
+                msg = f"{self.url}/{name} has more than {limit:,} bytes: it is not read"
                 raise FolderError(msg)
             return cast(bytes, self._fs.cat_file(path))
         except FileNotFoundError:

@@ -80,7 +80,8 @@ def _object(line: bytes) -> Object:
     if len(line) > MAX_ROW_BYTES:
         raise UntrustedError(_TOO_LONG)
     try:
-        row: object = json.loads(_text(line))
+        # Of files that were put together each may have its byte-order mark.
+        row: object = json.loads(_text(line).removeprefix("\ufeff"))
     except ValueError as error:
         msg = f"is no JSON ({error})"
         raise UntrustedError(msg) from error

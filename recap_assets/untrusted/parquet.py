@@ -55,7 +55,7 @@ class ParquetLimits:
     batch_bytes: int = 128 * 2**20
     page_bytes: int = 256 * 2**20
     nested_bytes: int = 2**30
-    nested_values: int = 2**26
+    nested_values: int = 2**23
     rows: int = 262_144
 
 

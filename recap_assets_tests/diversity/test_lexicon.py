@@ -63,3 +63,12 @@ def test_unusable_lexicons_are_named(tmp_path):
     for name in ("empty.txt", "binary.txt", "missing.txt"):
         with pytest.raises(LexiconError, match=name):
             load_nouns(tmp_path / name)
+
+
+def test_a_lexicon_is_bounded(tmp_path, monkeypatch):
+    (tmp_path / "nouns.txt").write_text("dog\ncat\n")
+    monkeypatch.setattr("recap_assets.diversity.lexicon.MAX_FILE_BYTES", 8)
+    assert load_nouns(tmp_path / "nouns.txt") == {"dog", "cat"}
+    monkeypatch.setattr("recap_assets.diversity.lexicon.MAX_FILE_BYTES", 7)
+    with pytest.raises(LexiconError, match=r"nouns\.txt: .* more than 7 bytes"):
+        load_nouns(tmp_path / "nouns.txt")

@@ -1,11 +1,19 @@
 """Damage to an export is found, and a hostile list of checksums reads nothing outside."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
-from recap_assets.exporting.checksums import CHECKSUMS, check_folder, checksums_of, take_folder
+from recap_assets.exporting.checksums import (
+    CHECKSUMS,
+    MARK,
+    check_folder,
+    checksums_of,
+    take_folder,
+)
+from recap_assets.exporting.shard_list import SHARDS, read_shard_list
 from recap_assets.storage.folders import Folder, FolderError
 
 OWNER = {"experiment": "e", "export": "x"}
@@ -80,3 +88,24 @@ def test_a_mark_that_was_left_half_written_is_our_own(tmp_path: Path) -> None:
     (tmp_path / ".export.json.partial").write_bytes(b"{")
     take_folder(Folder(str(tmp_path)), OWNER, OWNER)
     assert Folder(str(tmp_path)).names() == ["export.json"]
+
+
+def test_what_is_read_back_of_an_export_is_bounded(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.truncate(tmp_path / "out" / "a.tar", 2**43)  # hashing it would take hours
+    assert check_folder(folder).problems == {"a.tar": "8,796,093,022,208 bytes, not 500"}
+    size = folder.size(CHECKSUMS)
+    monkeypatch.setattr("recap_assets.exporting.checksums.MAX_BYTES", size)
+    check_folder(folder)
+    monkeypatch.setattr("recap_assets.exporting.checksums.MAX_BYTES", size - 1)
+    with pytest.raises(FolderError, match=rf"checksums\.json has more than {size - 1:,} bytes"):
+        check_folder(folder)
+    (tmp_path / "out" / MARK).touch()
+    os.truncate(tmp_path / "out" / MARK, 2**20 + 1)
+    with pytest.raises(FolderError, match=r"export\.json has more than 1,048,576 bytes"):
+        take_folder(folder, OWNER, OWNER)
+    (tmp_path / "out" / SHARDS).touch()
+    os.truncate(tmp_path / "out" / SHARDS, 2**27 + 1)
+    with pytest.raises(FolderError, match=r"shards\.json has more than 134,217,728 bytes"):
+        read_shard_list(folder)

@@ -102,3 +102,14 @@ def test_the_hash_is_of_the_files_and_their_bounds(tmp_path):
     paths[0].write_text("onet")
     paths[1].write_text("wo")
     assert files_hash(paths) != before
+
+
+def test_files_of_words_are_bounded(tmp_path, monkeypatch):
+    (tmp_path / "ids.txt").write_text("n00000007\n")
+    monkeypatch.setattr("recap_assets.filtering.wordnet.MAX_FILE_BYTES", 10)
+    assert load_synsets(tmp_path / "ids.txt") == {7}
+    assert files_hash([tmp_path / "ids.txt"])
+    monkeypatch.setattr("recap_assets.filtering.wordnet.MAX_FILE_BYTES", 9)
+    for read in (load_synsets, lambda path: files_hash([path])):
+        with pytest.raises(WordNetError, match=r"ids\.txt: .* more than 9 bytes"):
+            read(tmp_path / "ids.txt")

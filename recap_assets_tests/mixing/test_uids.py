@@ -2,6 +2,7 @@ import hashlib
 import io
 import os
 import pickle
+import tracemalloc
 import uuid
 
 import numpy as np
@@ -243,3 +244,31 @@ def test_lists_of_uuids_and_of_other_encodings_are_read(tmp_path):
     uid = uuid.UUID(int=77)
     (tmp_path / "set.txt").write_bytes(f"{uid}\n{uid.hex.upper()}".encode("utf-16"))
     assert read_subset(tmp_path / "set.txt").to_list() == [uid.bytes, uid.bytes]
+
+
+def test_a_set_larger_than_its_bound_is_refused_before_it_is_in_memory(tmp_path, monkeypatch):
+    for name in ("bare.npy", "array.npy", "lines.txt"):
+        (tmp_path / name).touch()
+    with (tmp_path / "array.npy").open("wb") as file:
+        header = {"descr": [("f0", "<u8"), ("f1", "<u8")], "fortran_order": False}
+        np.lib.format.write_array_header_1_0(file, header | {"shape": (2**28 + 1,)})
+        os.truncate(file.fileno(), file.tell() + 2**32 + 16)
+    os.truncate(tmp_path / "bare.npy", 2**32 + 16)
+    (tmp_path / "lines.txt").write_bytes(b"a" * 1024)
+    os.truncate(tmp_path / "lines.txt", 2**33)  # a single line
+    tracemalloc.start()
+    with pytest.raises(SubsetFileError, match=r"bare\.npy: .*4,294,967,312 bytes are .* too many"):
+        read_subset(tmp_path / "bare.npy")
+    with pytest.raises(SubsetFileError, match=r"asks for 4,294,967,312 bytes, at most 4,294,967,"):
+        read_subset(tmp_path / "array.npy")
+    with pytest.raises(SubsetFileError, match=r"lines\.txt: .* no uid in line 1"):
+        read_subset(tmp_path / "lines.txt")
+    assert tracemalloc.get_traced_memory()[1] < 100 * 2**20
+    tracemalloc.stop()
+
+    (tmp_path / "lines.txt").write_text(f"{'ab' * 16}\n" * 9)
+    monkeypatch.setattr("recap_assets.mixing.uids.MAX_TEXT_BYTES", 9 * 33)
+    assert len(read_subset(tmp_path / "lines.txt")) == 9
+    monkeypatch.setattr("recap_assets.mixing.uids.MAX_TEXT_BYTES", 9 * 33 - 1)
+    with pytest.raises(SubsetFileError, match="it has more than 296 bytes"):
+        read_subset(tmp_path / "lines.txt")

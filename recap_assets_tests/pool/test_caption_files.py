@@ -314,6 +314,23 @@ def test_every_byte_order_mark_is_known(tmp_path, ending, encoding):
     assert found["text"].to_list() == ["spaces", None]
 
 
+def test_a_mark_before_each_of_several_files_in_one_is_no_part_of_its_line(tmp_path):
+    lines = json_bytes(rows()).splitlines(keepends=True)
+    found = read(written(tmp_path, ".jsonl", b"".join(b"\xef\xbb\xbf" + line for line in lines)))
+    assert found.equals(read(written(tmp_path, ".jsonl", b"".join(lines))))
+
+
+def test_columns_are_bounded(tmp_path):
+    def header(n: int) -> bytes:
+        return ",".join(["uid", "cap", "raw", *(f"c{i}" for i in range(n - 3))]).encode() + b"\n"
+
+    row = f"{uid_of(1)},a dog,{',' * 4_093}\n".encode()
+    source = written(tmp_path, ".csv", header(4_096) + row)
+    assert read(source)["text"].to_list() == ["a dog"]
+    with pytest.raises(CaptionFileError, match="it has 4,097 columns"):
+        read(written(tmp_path, ".csv", header(4_097) + row))
+
+
 def test_utf_16_without_a_mark_is_named(tmp_path):
     source = written(tmp_path, ".csv", csv_bytes(rows()).decode().encode("utf-16-le"))
     with pytest.raises(CaptionFileError, match="looks like UTF-16"):

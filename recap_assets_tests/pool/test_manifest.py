@@ -325,6 +325,13 @@ def test_a_relative_folder_is_told_in_full(tmp_path, monkeypatch):
         list_shards(pool_at("pool"))
 
 
+def test_of_a_subfolder_so_many_entries_are_looked_at(tmp_path, monkeypatch):
+    tars(tmp_path, "0.tar", "sub/0.tar", "sub/1.tar", "sub/2.tar")
+    monkeypatch.setattr("recap_assets.pool.manifest._LOOKED_AT", 2)
+    (skipped,) = survey(pool_at(tmp_path)).skipped
+    assert skipped.reason.startswith("in a subfolder: its 2 tars are not read")
+
+
 def folder_texts(folder: Path, content: bytes, name: str = "texts.csv", **options: object) -> list:
     (folder / name).write_bytes(content)
     return folder_rows(folder_pool(folder, name, **options), "rows-00000000").rows()

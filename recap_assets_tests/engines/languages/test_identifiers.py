@@ -1,5 +1,7 @@
+import os
 import pickle
 import shutil
+import struct
 
 import pytest
 
@@ -74,3 +76,27 @@ def test_a_missing_library_is_told_with_what_installs_it(monkeypatch):
     )
     with pytest.raises(ModelFileError, match=r"CLD3.*recap-assets\[filters\]"):
         load_identifier(CLD3)
+
+
+def fast_text(vocabulary: int, rows: int) -> bytes:
+    """The head of a fastText file (src/fasttext.cc): its settings, then its dictionary's sizes."""
+    settings = struct.pack("<14id", 793712314, 12, 100, 5, 5, 1, 5, 5, 1, 3, rows, 3, 6, 100, 1e-4)
+    return settings + struct.pack("<3i2q", vocabulary, vocabulary, 1, 2**40, 0)
+
+
+def test_a_model_that_claims_gigabytes_is_ended_where_it_is_tried(tmp_path, monkeypatch):
+    path = tmp_path / "lid.bin"
+    named = FastTextIdentifier(kind="fasttext", model=str(path))
+    path.write_bytes(fast_text(2**31 - 1, 2**30) + b"a\0" * 50)
+    with pytest.raises(ModelFileError, match=r"lid\.bin: (it takes more than 256 MiB|the process)"):
+        load_identifier(named)
+    os.truncate(path, 2**31 + 1)
+    with pytest.raises(
+        ModelFileError, match="it has 2,147,483,649 bytes, a model of languages has"
+    ):
+        load_identifier(named)
+    monkeypatch.setattr("recap_assets.engines.languages.fast_text.SECONDS", 1.0)
+    endless = struct.pack("<13id", 793712314, 12, -5, 5, 5, 1, 5, 5, 1, 3, -1, 0, 0, 1e-4)
+    path.write_bytes(endless + struct.pack("<3i2q", -1, -1, -1, -1, -1) + b"x" * 100)
+    with pytest.raises(ModelFileError, match=r"lid\.bin: it was not done in 1 seconds"):
+        load_identifier(named)

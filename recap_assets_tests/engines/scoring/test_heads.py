@@ -104,3 +104,16 @@ def test_a_damaged_file(tmp_path: Path) -> None:
     (tmp_path / "head.safetensors").write_bytes(b"no head")
     with pytest.raises(ModelFileError, match="cannot load the head"):
         load_head(spec(tmp_path / "head.safetensors"))
+
+
+def test_a_head_is_no_larger_than_heads_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_file(
+        {"a.weight": torch.zeros(1, 30), "a.bias": torch.zeros(1)}, tmp_path / "h.safetensors"
+    )
+    monkeypatch.setattr("recap_assets.engines.scoring.heads.MAX_NUMBERS", 31)
+    load_head(spec(tmp_path / "h.safetensors"))
+    monkeypatch.setattr("recap_assets.engines.scoring.heads.MAX_NUMBERS", 30)
+    with pytest.raises(ModelFileError, match="it holds 31 numbers, and a head has at most 30"):
+        load_head(spec(tmp_path / "h.safetensors"))

@@ -149,6 +149,19 @@ def test_additional_columns_keep_their_json(tmp_path: Path) -> None:
         assert json.loads(extra) == {"n": n, "s": 'a "b"', "no": empty}
 
 
+def test_a_json_list_is_bounded_and_read_in_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "list.json"
+    path.write_text(json.dumps([{"url": f"http://x/{i}", "text": "t"} for i in range(7)]))
+    monkeypatch.setattr("recap_assets.pool.text_tables.OBJECTS_AT_ONCE", 3)
+    monkeypatch.setattr("recap_assets.pool.text_tables.MAX_JSON_BYTES", path.stat().st_size)
+    assert rows_of(path)["url"].to_list() == [f"http://x/{i}" for i in range(7)]
+    monkeypatch.setattr("recap_assets.pool.text_tables.MAX_JSON_BYTES", path.stat().st_size - 1)
+    with pytest.raises(PoolError, match=r"list\.json.* more than \d+ bytes"):
+        rows_of(path)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
