@@ -40,6 +40,9 @@ MAX_DECODED_PIXELS = 2**22
 """An image of more comes reduced: models see a few hundred pixels a side, and a photograph of 89
 megapixels takes 270 MB. By a rule on the image alone, so that it is the same in any batch."""
 
+MAX_SIDE = 2**20
+"""A row takes Pillow some 12 bytes beside its pixels, a gigabyte where each has one pixel."""
+
 MAX_JPEG_SCANS = 1_000
 MAX_SCANNED_PIXELS = 6 * 10**9
 """Scans times pixels of one JPEG, some seconds: an encoder writes about ten scans."""
@@ -172,6 +175,8 @@ def _frequencies(length: int) -> NDArray[np.float64]:
 def _check_size(width: int, height: int, limits: ImageLimits) -> None:
     if width * height > limits.max_pixels:
         raise ImageRejected("bomb", f"{width}x{height}, at most {limits.max_pixels} pixels")
+    if max(width, height) > MAX_SIDE:
+        raise ImageRejected("bomb", f"{width}x{height}, at most {MAX_SIDE} on a side")
     if min(width, height) < 1:
         raise ImageRejected("undecodable", "a side of no pixels")
     if min(width, height) < limits.min_side:

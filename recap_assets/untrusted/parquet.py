@@ -26,6 +26,9 @@ MAX_FOOTER_BYTES = 64 * 2**20
 MAX_TABLE_BYTES = 512 * 2**20
 """Of a table that is read whole; larger ones by MAX_EXPANSION."""
 
+GATHERED_ROWS = 4_096
+"""Of small row groups that are given as one frame: what is done with each has its price."""
+
 MAX_EXPANSION = 32
 """How many times its file's size a table that is read whole may take."""
 
@@ -120,16 +123,21 @@ class ParquetTable:
         """
         wanted = list(self.columns if columns is None else columns)
         self._check_names(wanted)
-        with _in_words():
-            if not wanted:
-                return
-            leaves = _leaves(self._parquet, wanted)
-            for group in range(self._parquet.metadata.num_row_groups):
-                for batch in self._batches_of(group, wanted, leaves):
-                    short = [_shortened(column, self._limits.cell_bytes) for column in batch]
-                    whole = pa.record_batch(short, batch.schema.names)
-                    for piece in _pieces(whole, self._limits.batch_bytes):
-                        yield _frame(piece.select(wanted), self._limits.cell_bytes)
+        if wanted:
+            rows = min(GATHERED_ROWS, self._limits.rows)
+            with _in_words():
+                yield from _gathered(self._frames(wanted), rows, self._limits.batch_bytes)
+
+    def _frames(self, wanted: list[str]) -> Iterator[tuple[pl.DataFrame, bool]]:
+        """Frames, and whether each is all of its row group."""
+        leaves = _leaves(self._parquet, wanted)
+        for group in range(self._parquet.metadata.num_row_groups):
+            for batch in self._batches_of(group, wanted, leaves):
+                short = [_shortened(column, self._limits.cell_bytes) for column in batch]
+                whole = pa.record_batch(short, batch.schema.names)
+                for piece in _pieces(whole, self._limits.batch_bytes):
+                    is_whole = piece.num_rows == self._parquet.metadata.row_group(group).num_rows
+                    yield _frame(piece.select(wanted), self._limits.cell_bytes), is_whole
 
     def read(
         self, columns: Sequence[str] | None = None, max_bytes: int = MAX_TABLE_BYTES
@@ -312,6 +320,23 @@ def _lengths(values: pa.Array) -> pa.Array | None:
         if is_bytes or _is_text(values.type)
         else None
     )
+
+
+def _gathered(
+    frames: Iterator[tuple[pl.DataFrame, bool]], rows: int, n_bytes: int
+) -> Iterator[pl.DataFrame]:
+    """Neighbours that are whole row groups as one frame, of at most so many rows and bytes."""
+    held: list[pl.DataFrame] = []
+    height = size = 0
+    for frame, is_whole in frames:
+        height, size = height + frame.height, size + int(frame.estimated_size())
+        is_full = height > rows or size > n_bytes or not is_whole
+        if held and (is_full or frame.schema != held[0].schema):
+            yield pl.concat(held)
+            held, height, size = [], frame.height, int(frame.estimated_size())
+        held.append(frame)
+    if held:
+        yield pl.concat(held)
 
 
 def _frame(batch: pa.RecordBatch, cell_bytes: int) -> pl.DataFrame:

@@ -128,6 +128,12 @@ def test_corruption_that_pillow_passes_over_is_undecodable():
     assert found <= {"undecodable", None}
 
 
+@pytest.mark.parametrize("sides", [(1, 2**20 + 1), (2**20 + 1, 1)])
+def test_a_side_that_takes_more_room_than_its_pixels_is_a_bomb(sides):
+    assert reason_for(png_claiming(*sides)) == "bomb"
+    assert reason_for(png_claiming(*(side and min(side, 2**20) for side in sides))) != "bomb"
+
+
 @pytest.mark.parametrize(
     "bomb",
     [

@@ -241,3 +241,14 @@ def test_an_open_file_is_read_as_a_path_is(tmp_path):
     path = written(tmp_path, pa.table({"a": [1, 2]}), row_group_size=1)
     with path.open("rb") as file, open_parquet(file) as table:
         assert table.read()["a"].to_list() == [1, 2]
+
+
+def test_small_row_groups_are_given_together(tmp_path, monkeypatch):
+    path = tmp_path / "t.parquet"
+    whole = pa.table({"a": list(range(50)), "t": [f"text {i}" for i in range(50)]})
+    pq.write_table(whole, path, row_group_size=3)
+    monkeypatch.setattr("recap_assets.untrusted.parquet.GATHERED_ROWS", 9)
+    with open_parquet(path) as table:
+        frames = list(table.batches())
+    assert [frame.height for frame in frames] == [9, 9, 9, 9, 9, 5]
+    assert pl.concat(frames).rows() == list(zip(*whole.to_pydict().values(), strict=True))
