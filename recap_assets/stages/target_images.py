@@ -1,9 +1,9 @@
 """Embeddings of the images that an image-based set is to be near to."""
 
-import zipfile
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from recap_assets.pool.files import version_of
 from recap_assets.pool.image_headers import IMAGE_EXTENSIONS
 from recap_assets.pool.images import ImageRejected, decode
 from recap_assets.pool.manifest import list_shards
+from recap_assets.pool.reading import DECODED_BYTES
 from recap_assets.specs.base import fingerprint_of
 from recap_assets.specs.evaluation import EmbeddedTask
 from recap_assets.specs.pool import ImageLimits, WebDatasetPool
@@ -22,7 +23,9 @@ from recap_assets.stages import world
 from recap_assets.stages.loaded import loaded_scorer
 from recap_assets.stages.scores import trained_by, what_decides
 from recap_assets.stages.setting import Setting
+from recap_assets.untrusted.arrays import Archive, read_header
 from recap_assets.untrusted.errors import RecapError
+from recap_assets.untrusted.files import check_regular
 
 ROWS_AT_ONCE = 8_192
 IMAGES_AT_ONCE = 256
@@ -104,10 +107,18 @@ def _embedded(
 
 
 def _image_batches(files: Sequence[Path]) -> Iterator[tuple[Batch, int]]:
-    for start in range(0, len(files), IMAGES_AT_ONCE):
-        part = files[start : start + IMAGES_AT_ONCE]
-        images = [image for path in part if (image := _decoded(path)) is not None]
-        yield images, len(part) - len(images)
+    images: Batch = []
+    n_unreadable = n_bytes = 0
+    for image in map(_decoded, files):
+        if image is None:
+            n_unreadable += 1
+            continue
+        n_bytes += image.nbytes
+        if images and (len(images) == IMAGES_AT_ONCE or n_bytes > DECODED_BYTES):
+            yield images, n_unreadable
+            images, n_unreadable, n_bytes = [], 0, image.nbytes
+        images.append(image)
+    yield images, n_unreadable
 
 
 def _decoded(path: Path) -> NDArray[np.uint8] | None:
@@ -156,16 +167,25 @@ def _arrays(target: TargetEmbeddings) -> list[Path]:
 
 def _opened(path: Path, key: str | None) -> NDArray[np.floating]:
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-        if isinstance(array, np.lib.npyio.NpzFile):
-            array = array[_only(array.files, key, path)]
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        check_regular(path)
+        with path.open("rb") as file:
+            array = _array_in(file, path, key)
+    except (OSError, ValueError) as error:
         msg = f"{path}: no array of embeddings can be read from it: {error}"
         raise TargetError(msg) from error
     if array.ndim != 2 or array.dtype.kind != "f" or not len(array):
         msg = f"{path}: is {array.dtype} {array.shape}, not floats (images, dimension)"
         raise TargetError(msg)
     return array
+
+
+def _array_in(file: IO[bytes], path: Path, key: str | None) -> NDArray[Any]:
+    """An array of an npz, or the one of an npy as it lies on the disk, of any length."""
+    if path.suffix == ".npz":
+        archive = Archive(file)
+        return archive.array(_only(archive.names, key, path))
+    read_header(file, path.stat().st_size)
+    return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
 def _only(keys: list[str], key: str | None, path: Path) -> str:

@@ -108,6 +108,11 @@ class Archive:
             msg = f"it is no npz file, or cut off ({_first_line(error)})"
             raise UntrustedError(msg) from error
 
+    @property
+    def names(self) -> list[str]:
+        """The arrays that it holds."""
+        return [name.removesuffix(".npy") for name in self._zip.namelist()]
+
     def header(self, name: str) -> ArrayHeader:
         """The header of one array.
 
