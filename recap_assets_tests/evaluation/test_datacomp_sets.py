@@ -328,6 +328,14 @@ def test_an_arrow_file_that_is_none_is_refused(tmp_path: Path):
         evaluate(FakeEmbedder(), loaded, batch_size=4)
 
 
+def test_lists_of_a_million_texts_are_no_captions(tmp_path: Path):
+    write_parquet(tmp_path / "test" / "0.parquet", [captioned_row(1, ["a"] * (2**20 + 1))])
+    loaded = load_set(str(tmp_path), "test", decode, "retrieval")
+
+    with pytest.raises(EvaluationSetError, match=r"caption.* has 1,048,577 values inside lists"):
+        next(loaded.batches(4))
+
+
 def test_candidates_that_fill_memory_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     folder = write_association_cache(tmp_path, association_rows(np.random.default_rng(2), [5]))
     loaded = load_set(str(folder), "test", decode, "winogavil")
