@@ -30,7 +30,7 @@ ANEW := $(if $(and $(HAS),$(filter $(or $(ASKED),$(HAS)),$(HAS))),,anew)
 export RECAP_DATA := $(abspath $(DATA))
 export DAGSTER_HOME := $(CURDIR)
 
-.PHONY: install anew tools demo test test-bits test-gpu test-lowest faults check bench ui format clean
+.PHONY: install anew tools demo test test-bits test-gpu test-lowest test-faults faults fuzz check bench ui format clean
 
 install: $(STAMP)
 
@@ -90,10 +90,20 @@ test-bits: install  ## The tests of equal bits on the kernels of other instructi
 
 SEED ?= 0
 FAULTS ?= 1000
+CI_FAULTS ?= 200
 
 faults: install  ## Faults put into builds: SEED=, FAULTS=, or ONLY= the number of one
 	$(BIN)/python -m recap_assets_tests.faults --seed $(SEED) --faults $(FAULTS) \
 	  $(if $(ONLY),--only $(ONLY))
+
+test-faults: install  ## The faults that .ci/run puts into builds
+	$(BIN)/python -m recap_assets_tests.faults --seed 1 --faults $(CI_FAULTS)
+
+SECONDS ?= 600
+
+fuzz: install  ## Ten minutes of coverage-guided fuzzing of every door: SEED=, SECONDS=
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt atheris
+	$(BIN)/python -m recap_assets_tests.fuzzing --seed $(SEED) --seconds $(SECONDS)
 
 check: install tools  ## Format, lint, types, layers, definitions, tests
 	$(BIN)/ruff format --check .

@@ -30,8 +30,11 @@ MAX_DEPTH = 64
 VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 """What is filled in from the environment."""
 
-# Characters that nobody types: variables are set aside under such a mark while YAML is parsed.
-_MARK = re.compile("\ue000(\\d+)\ue001")
+# Variables are set aside under a mark of such characters while YAML is parsed, and so is the
+# first of them where a text has it.
+_OPEN, _CLOSE = "\ue000", "\ue001"
+_MARK = re.compile(f"{_OPEN}(\\d+){_CLOSE}")
+_SET_ASIDE = re.compile(f"{VARIABLE.pattern}|{_OPEN}")
 
 
 def read_yaml(data: bytes) -> object:
@@ -50,19 +53,9 @@ def read_yaml(data: bytes) -> object:
 def parse_yaml(text: str) -> object:
     """The value of a YAML text; raises as `read_yaml` does."""
     variables: list[re.Match[str]] = []
-    marked = VARIABLE.sub(partial(_set_aside, variables), text)
-    loader = None
+    marked = _SET_ASIDE.sub(partial(_set_aside, variables), text)
     try:
-        loader = _Loader(marked)
-        node = loader.get_single_node()
-        if node is None:
-            return None
-        _check_bounds(node)
-        for one in _nodes(node):
-            _check_tag(loader, one)
-            if isinstance(one, yaml.ScalarNode):
-                _put_back(loader, one, variables)
-        return loader.construct_document(node)  # type: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        return _value(marked, variables)
     except yaml.YAMLError as error:
         msg = f"not valid YAML: {_as_written(str(error), variables)}"
         raise UntrustedError(msg) from error
@@ -72,9 +65,22 @@ def parse_yaml(text: str) -> object:
         nests = isinstance(error, RecursionError)
         msg = f"not valid YAML: {f'deeper than {MAX_DEPTH} levels' if nests else error}"
         raise UntrustedError(msg) from error
+
+
+def _value(marked: str, variables: list[re.Match[str]]) -> object:
+    loader = _Loader(marked)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _check_bounds(node)
+        for one in _nodes(node):
+            _check_tag(loader, one)
+            if isinstance(one, yaml.ScalarNode):
+                _put_back(loader, one, variables)
+        return loader.construct_document(node)  # type: ignore[reportUnknownMemberType, reportUnknownVariableType]
     finally:
-        if loader is not None:
-            loader.dispose()  # type: ignore[reportUnknownMemberType]
+        loader.dispose()  # type: ignore[reportUnknownMemberType]
 
 
 def dump_yaml(value: object) -> str:
@@ -95,7 +101,7 @@ def _utf8(data: bytes) -> str:
 
 def _set_aside(variables: list[re.Match[str]], match: re.Match[str]) -> str:
     variables.append(match)
-    return f"\ue000{len(variables) - 1}\ue001"
+    return f"{_OPEN}{len(variables) - 1}{_CLOSE}"
 
 
 def _as_written(text: str, variables: list[re.Match[str]]) -> str:
@@ -113,6 +119,8 @@ def _put_back(loader: "_Loader", scalar: yaml.ScalarNode, variables: list[re.Mat
 
 
 def _of_environment(variable: re.Match[str]) -> str:
+    if variable[0] == _OPEN:
+        return _OPEN
     name: str = variable[1]
     default: str | None = variable[2]
     found = os.environ.get(name, default)
@@ -211,6 +219,14 @@ class _Dumper(yaml.SafeDumper):
     """Puts in quotes what YAML 1.1 or 1.2 would take for anything but text."""
 
 
+def _quoted(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    # Between single quotes these would be folded into spaces, as line ends of YAML 1.1.
+    style = '"' if _OLD_LINE_ENDS.search(text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)  # type: ignore[reportUnknownMemberType]
+
+
+_OLD_LINE_ENDS = re.compile("[\x85\u2028\u2029]")
+_Dumper.add_representer(str, _quoted)
 _Loader.yaml_implicit_resolvers = {}
 _RESOLVERS: tuple[tuple[str, re.Pattern[str], list[str]], ...] = (
     ("bool", re.compile(r"(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")),

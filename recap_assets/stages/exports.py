@@ -97,7 +97,7 @@ def _subset_node(setting: Setting, name: str, export: SubsetExport) -> Node:
         dimension="none",
         dependencies=_of_mix(export),
         implementation=VERSION,
-        decides=_decides(setting, export),
+        decides=_decides_whole(setting, export),
         compute=lambda step: build_subset(setting, name, step),
         description=f"DataComp's subset files of {export.mix}: sorted uids, one file for each "
         "caption source.",
@@ -115,7 +115,7 @@ def _shards_node(setting: Setting, name: str, export: ShardedExport) -> Node:
         dimension="pool",
         dependencies=export_rows.dependencies(setting, export),
         implementation=VERSION,
-        decides=_decides(setting, export),
+        decides=_decides_shards(setting, export),
         compute=lambda step: build_shards(setting, name, step),
         description=f"The shards of {export.mix} for {export.to}, a folder for each pool "
         "partition; images are copied as they lie in the pool.",
@@ -132,9 +132,7 @@ def _export_node(setting: Setting, name: str, export: ShardedExport) -> Node:
         dimension="none",
         dependencies=(Dependency(shards_asset(name), "all"), *_of_mix(export)),
         implementation=VERSION,
-        decides=deciding(
-            export=_decisive(export), curation=fingerprint_of(json.dumps(_told(setting, export)))
-        ),
+        decides=_decides_whole(setting, export),
         compute=lambda step: build_export(setting, name, step),
         description=f"{export.mix} for {export.to}: the list of its shards, the dataset card and "
         "the checksums of all files.",
@@ -156,9 +154,13 @@ def _decisive(export: Export) -> Mapping[str, object]:
     return export.all_but("folder")
 
 
-def _decides(setting: Setting, export: Export) -> str:
-    if isinstance(export, SubsetExport):
-        return deciding(export=_decisive(export))
+def _decides_whole(setting: Setting, export: Export) -> str:
+    # Other rules may choose the same pairs, and the card tells them.
+    told = fingerprint_of(json.dumps(_told(setting, export)))
+    return deciding(export=_decisive(export), curation=told)
+
+
+def _decides_shards(setting: Setting, export: ShardedExport) -> str:
     along = export_rows.sources_along(setting, export)
     return deciding(export=export.all_but("folder", "license"), captions=list(along))
 

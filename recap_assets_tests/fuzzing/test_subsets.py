@@ -1,21 +1,24 @@
 """Any file is a set of uids or one error that names it."""
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import polars as pl
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recap_assets.mixing.uids import SubsetFileError, read_subset, write_subset
 from recap_assets_tests.fuzzing.damage import damages
 
 UIDS = pl.Series("uid", [np.random.default_rng(i).bytes(16) for i in range(5)], dtype=pl.Binary)
-SHARED = [HealthCheck.function_scoped_fixture]
+FOLDER = tempfile.TemporaryDirectory(prefix="subsets")
 
 
-@settings(deadline=None, suppress_health_check=SHARED)
+@settings(deadline=None)
 @given(st.sampled_from([".npy", ".txt"]), damages(), st.none() | st.binary(max_size=96))
-def test_any_bytes_are_a_set_or_one_error(tmp_path, ending, damage, other):
-    path = tmp_path / f"set{ending}"
+def test_any_bytes_are_a_set_or_one_error(ending, damage, other):
+    path = Path(FOLDER.name, f"set{ending}")
     write_subset(path, UIDS)
     path.write_bytes(damage(path.read_bytes()) if other is None else other)
     try:

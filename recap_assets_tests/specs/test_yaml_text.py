@@ -135,3 +135,22 @@ def test_what_yaml_1_1_would_turn_is_taken_as_written(tmp_path):
 def test_a_folder_in_place_of_the_file_is_told(tmp_path):
     with pytest.raises(ExperimentError, match="it is a folder, not a file"):
         load_experiment(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["a: \0", "\ufffe", "a: b\x1b[2J", "\x0c"])
+def test_a_control_character_is_named_by_its_code(text):
+    with pytest.raises(UntrustedError, match="not valid YAML: unacceptable character #x"):
+        parse_yaml(text)
+
+
+@pytest.mark.parametrize("tag", ["binary", "timestamp", "set", "omap", "pairs"])
+def test_kinds_of_older_yaml_are_refused_by_their_tag(tag):
+    with pytest.raises(
+        UntrustedError, match=f"not valid YAML: the tag !!{tag} is none that is read"
+    ):
+        parse_yaml(f"a: !!{tag} 2001-12-14")
+
+
+@pytest.mark.parametrize("text", ["\x85", "a\u2028b", "\ue000", "\ue0000\ue001", "\ue00055\ue001"])
+def test_rare_characters_come_back(text):
+    assert parse_yaml(dump_yaml({"a": text})) == {"a": text}
