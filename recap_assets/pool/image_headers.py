@@ -79,7 +79,11 @@ def read_header(data: bytes) -> ImageFacts:
         facts = _stored_facts(data)
     except (struct.error, IndexError) as error:
         raise ImageRejected("truncated_image", "the header is cut") from error
-    orientation = _orientation_of(data, facts.format)
+    mark = _MARKS_OF_TAGS.get(facts.format)
+    # Few images have the tag, and to look for its name is quicker than to walk.
+    if mark is None or mark not in data:
+        return facts
+    orientation = _orientation_of(data, facts.format, mark)
     if orientation in _SWAPPING:
         return ImageFacts(facts.format, facts.height, facts.width, orientation)
     return facts._replace(orientation=orientation)
@@ -185,11 +189,10 @@ def _webp_header(data: bytes) -> ImageFacts:
     return ImageFacts("WEBP", width, height)
 
 
-def _orientation_of(data: bytes, image_format: str) -> int:
-    # Few images have the tag, and to look for its name is quicker than to walk.
-    mark = {"JPEG": b"Exif\0\0", "PNG": b"eXIf", "WEBP": b"EXIF"}.get(image_format)
-    if mark is None or mark not in data:
-        return 1
+_MARKS_OF_TAGS = {"JPEG": b"Exif\0\0", "PNG": b"eXIf", "WEBP": b"EXIF"}
+
+
+def _orientation_of(data: bytes, image_format: str, mark: bytes) -> int:
     if image_format == "JPEG":
         found = (
             data[start + 6 : end]

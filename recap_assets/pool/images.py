@@ -100,7 +100,8 @@ def perceptual_hash(image: NDArray[np.uint8]) -> int:
     height, width, _ = image.shape
     rows = _frequencies(height) @ image.reshape(height, width * 3).astype(np.float64)
     low = (rows.reshape(8, width, 3) @ _LUMA @ _frequencies(width).T).ravel()
-    ordered = np.sort(low)
+    ordered = low.copy()
+    ordered.sort()
     # A flat image leaves nothing but the rounding errors of the sums.
     bits = low - (ordered[31] + ordered[32]) / 2 > 1e-6
     return int.from_bytes(np.packbits(bits).tobytes(), "big", signed=True)

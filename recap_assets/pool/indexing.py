@@ -181,17 +181,18 @@ def _sample_row(sample: Sample, cut: str | None, file: RangeFile, pool: WebDatas
     return row
 
 
-_IMAGE_ENDINGS = (*IMAGE_EXTENSIONS, *UNREAD_EXTENSIONS)
+_RANKS = {ending: rank for rank, ending in enumerate((*IMAGE_EXTENSIONS, *UNREAD_EXTENSIONS))}
 
 
 def _images_of(sample: Sample) -> list[tuple[str, Member]]:
     """Extensions and members of images, that which counts first; a mask among the last."""
-    order = _IMAGE_ENDINGS
-    plain = [(e, sample.members[e]) for e in order if e in sample.members]
-    dotted = [
-        (e, m) for e, m in sample.members.items() if "." in e and e.rpartition(".")[2] in order
-    ]
-    return plain + dotted
+    found = [(e, m) for e, m in sample.members.items() if e.rpartition(".")[2] in _RANKS]
+    # One with a dot has no rank; sorting leaves equal ones in their order.
+    return sorted(found, key=_rank_of_image) if len(found) > 1 else found
+
+
+def _rank_of_image(found: tuple[str, Member]) -> int:
+    return _RANKS.get(found[0], len(_RANKS))
 
 
 def _extra_images(sample: Sample) -> Iterator[_Row]:

@@ -293,7 +293,8 @@ class _Scan:
 
     def _member(self, header: _Header, data_at: int, overrides: _Overrides) -> Member:
         name = overrides.name or self._global.name or header.name
-        size = next((s for s in (overrides.size, self._global.size) if s is not None), header.size)
+        size = self._global.size if overrides.size is None else overrides.size
+        size = header.size if size is None else size
         # Two names that are not UTF-8 must not become one.
         return Member(name.decode("utf-8", "backslashreplace"), data_at, size)
 
@@ -315,7 +316,7 @@ def _padded(size: int) -> int:
 
 
 def _parse_header(block: bytes) -> _Header:
-    if _number(block[148:156]) not in _sums(block):
+    if not _is_sum(block, _number(block[148:156])):
         raise _BadHeaderError
     name = block[:100].split(b"\0", 1)[0]
     # GNU headers keep other fields where ustar has the prefix.
@@ -327,13 +328,12 @@ def _parse_header(block: bytes) -> _Header:
     return _Header(name, _number(block[124:136]), kind)
 
 
-def _sums(block: bytes) -> Iterator[int]:
-    """The sum of the header's bytes with the checksum as spaces; then, as old writers, signed."""
+def _is_sum(block: bytes, checksum: int) -> bool:
+    """Whether it is that of the header's bytes, its own as spaces; old writers summed signed."""
     summed = block[:148] + b"        " + block[156:]
     # The low half of adler32 is 1 + the sum, exact for 256 bytes, and runs at the speed of C.
     total = (zlib.adler32(summed[:256]) & 0xFFFF) + (zlib.adler32(summed[256:]) & 0xFFFF) - 2
-    yield total
-    yield total - 256 * sum(byte > 127 for byte in summed)
+    return checksum == total or checksum == total - 256 * sum(byte > 127 for byte in summed)
 
 
 def _number(field: bytes) -> int:

@@ -45,6 +45,8 @@ def decode_text(data: bytes, *, is_cut: bool = False) -> Decoded:
         data: The bytes.
         is_cut: They are the beginning of more, so the last character may be a part of one.
     """
+    if data.isascii():  # by far the most; every byte-order mark has bytes beyond ASCII
+        return Decoded(data.decode("ascii"), "utf-8")
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             text = _strictly(data[len(mark) :], encoding, is_cut=is_cut)
@@ -69,10 +71,10 @@ def cut_utf8(data: bytes, limit: int) -> bytes:
 
 def is_blank(text: str) -> bool:
     """Whether nothing of a text can be seen: white space, zero-width and control characters."""
-    return not any(
-        character.isprintable() and not character.isspace() and character not in _BLANKS
-        for character in text
-    )
+    for character in text:  # a loop, since of most texts it looks at one character
+        if character.isprintable() and not character.isspace() and character not in _BLANKS:
+            return False
+    return True
 
 
 def reads_western(text: str) -> bool:
