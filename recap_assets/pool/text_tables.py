@@ -270,6 +270,11 @@ def _of_objects(objects: Objects, wanted: Mapping[str, Wanted], there: Sequence[
     notes: list[str | None] = []
     damage = objects.damage
     paths = {role: path_of(one.column, there) or (one.column,) for role, one in wanted.items()}
+    plain = [_plain_texts(objects.rows, role, paths[role], one) for role, one in wanted.items()]
+    if all(column is not None for column in plain):
+        return Batch(
+            _noted(cast(list[pl.Series], plain), wanted, [None] * len(objects.rows)), damage
+        )
     for number, row in zip(objects.numbers, objects.rows, strict=True):
         try:
             cells = [_cell(row, paths[role], one) for role, one in wanted.items()]
@@ -280,10 +285,34 @@ def _of_objects(objects: Objects, wanted: Mapping[str, Wanted], there: Sequence[
         notes.append(MENDED if mended != cells else None)
         rows.append(mended)
     columns = [_series(role, [row[at] for row in rows]) for at, role in enumerate(wanted)]
+    return Batch(_noted(columns, wanted, notes), damage)
+
+
+def _plain_texts(
+    rows: Sequence[Object], role: str, path: tuple[str, ...], wanted: Wanted
+) -> pl.Series | None:
+    """The cells where each is missing or a text that can stay as it is, which most tables have."""
+    if len(path) > 1 or wanted.kind == "json":
+        return None
+    cells = [row.get(path[0]) for row in rows]
+    if not _PLAIN.issuperset(map(type, cells)):
+        return None
+    try:
+        return pl.Series(role, cells, dtype=pl.String)
+    except UnicodeEncodeError:  # half of a character
+        return None
+
+
+_PLAIN = frozenset({str, type(None)})
+
+
+def _noted(
+    columns: Sequence[pl.Series], wanted: Mapping[str, Wanted], notes: Sequence[str | None]
+) -> pl.DataFrame:
     frame = pl.DataFrame([*columns, pl.Series(NOTE, notes, dtype=pl.String)])
     frame = _exploded(frame, wanted)
     short = [bounded(frame[role]) for role, one in wanted.items() if one.kind in _BOUNDED]
-    return Batch(frame.with_columns(short), damage)
+    return frame.with_columns(short)
 
 
 def _series(role: str, cells: list[object]) -> pl.Series:

@@ -12,6 +12,7 @@ from recap_assets.untrusted.text_blocks import MAX_ROW_BYTES, line_blocks
 Object = dict[str, object]
 
 _LINES_TRIED = 100
+_DECODER = json.JSONDecoder()
 
 
 class Objects(NamedTuple):
@@ -40,10 +41,10 @@ def read_json_lines(blocks: Iterator[bytes]) -> Iterator[Objects]:
         if lines.overlong is not None:
             damage = damage.and_row(f"line {lines.overlong:,} {_TOO_LONG}")
         for number, line in enumerate(lines.data.split(b"\n"), lines.number):
-            if line.isspace() or not line:
+            if not (row := _plain_object(line)) and (line.isspace() or not line):
                 continue
             try:
-                found.rows.append(_object(line))
+                found.rows.append(row or _object(line))
                 found.numbers.append(number)
             except UntrustedError as error:
                 words = f"line {number:,} {error}"
@@ -74,6 +75,18 @@ def first_object(blocks: Iterator[bytes]) -> Object:
 
 
 _TOO_LONG = f"has more than {MAX_ROW_BYTES:,} bytes"
+
+
+def _plain_object(line: bytes) -> Object | None:
+    """The object where the line is one in UTF-8 and nothing more; else `_object` looks closely."""
+    if line[:1] != b"{" or len(line) > MAX_ROW_BYTES:
+        return None
+    try:
+        text = line.decode()
+        row, end = _DECODER.raw_decode(text)
+    except (ValueError, RecursionError):
+        return None
+    return row if end == len(text) or text[end:] == "\r" else None
 
 
 def _object(line: bytes) -> Object:
