@@ -95,7 +95,7 @@ def webdataset(path: Path, decode: str | None) -> int:
     # Imported here for the sake of the processes that measure memory: it brings torch along.
     import webdataset as wds  # noqa: PLC0415
 
-    dataset = wds.WebDataset(str(path), shardshuffle=False, empty_check=False)
+    dataset = wds.WebDataset(str(path), shardshuffle=False)
     return sum(1 for _ in (dataset.decode(decode) if decode else dataset))
 
 
