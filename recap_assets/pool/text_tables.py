@@ -292,9 +292,10 @@ def _plain_texts(
     rows: Sequence[Object], role: str, path: tuple[str, ...], wanted: Wanted
 ) -> pl.Series | None:
     """The cells where each is missing or a text that can stay as it is, which most tables have."""
-    if len(path) > 1 or wanted.kind == "json":
+    name, *inside = path
+    if inside or wanted.kind == "json":
         return None
-    cells = [row.get(path[0]) for row in rows]
+    cells = [row.get(name) for row in rows]
     if not _PLAIN.issuperset(map(type, cells)):
         return None
     try:

@@ -11,7 +11,7 @@ from typing import NamedTuple, cast
 
 import polars as pl
 
-from recap_assets.untrusted.decoding import cut_utf8, decode_text
+from recap_assets.untrusted.decoding import Decoded, cut_utf8, decode_text
 from recap_assets.untrusted.errors import UntrustedError
 from recap_assets.untrusted.showing import one_line
 
@@ -47,8 +47,8 @@ def check_texts(name: str, column: pl.Series) -> pl.Series:
     """
     dtype = column.dtype
     inner = dtype.inner if isinstance(dtype, pl.List | pl.Array) else dtype
-    if inner in {pl.String, pl.Binary, pl.Null} or isinstance(inner, pl.Categorical | pl.Enum):
-        wanted = inner if inner in {pl.String, pl.Binary} else pl.String
+    if isinstance(inner, pl.String | pl.Binary | pl.Null | pl.Categorical | pl.Enum):
+        wanted = pl.Binary() if isinstance(inner, pl.Binary) else pl.String()
         return column.cast(wanted if inner is dtype else pl.List(wanted))
     if inner is dtype and dtype.is_float() and not column.is_not_nan().any():
         return pl.Series(column.name, [None] * len(column), dtype=pl.String)
@@ -77,8 +77,9 @@ def text_of(cell: object) -> str | None:
         return cell
     if isinstance(cell, float) and math.isnan(cell):
         return None
-    if isinstance(cell, list) and cell and all(isinstance(one, dict) for one in cell):
-        return _answer(cast(list[dict[str, object]], cell))
+    items = _items(cell)
+    if items and all(isinstance(one, dict) for one in items):
+        return _answer(cast(list[dict[str, object]], items))
     raise UntrustedError(_kind_of(cell))
 
 
@@ -88,9 +89,10 @@ def texts_of(cell: object) -> str | list[str | None] | None:
     Raises:
         UntrustedError: It holds something else: what.
     """
-    if isinstance(cell, list) and not any(isinstance(one, dict | list) for one in cell):
-        return [text_of(one) for one in cast(list[object], cell)]
-    return text_of(cell)
+    items = _items(cell)
+    if items is None or any(isinstance(one, dict | list) for one in items):
+        return text_of(cell)
+    return [text_of(one) for one in items]
 
 
 def decoded(column: pl.Series) -> Texts:
@@ -127,11 +129,16 @@ def _decoded_each(column: pl.Series) -> Texts:
     for value in column:
         found = None if value is None else decode_text(value)
         texts.append(found and found.text)
-        is_plain = found is None or found.encoding == "utf-8"
-        notes.append(None if is_plain else UNDECODABLE if found.text is None else REENCODED)
+        notes.append(None if found is None else _note_on(found))
     return Texts(
         pl.Series(column.name, texts, dtype=pl.String), pl.Series("note", notes, dtype=pl.String)
     )
+
+
+def _note_on(found: Decoded) -> str | None:
+    if found.encoding == "utf-8":
+        return None
+    return UNDECODABLE if found.text is None else REENCODED
 
 
 def _answer(turns: list[dict[str, object]]) -> str | None:
@@ -147,10 +154,19 @@ def _answer(turns: list[dict[str, object]]) -> str | None:
 
 def _said(content: object) -> str | None:
     """The text of a turn; newer forms have a list of parts, some of them texts."""
-    if isinstance(content, list):
-        parts = [part.get("text") for part in content if isinstance(part, dict)]
-        return " ".join(part for part in parts if isinstance(part, str)) or None
-    return text_of(content)
+    parts = _items(content)
+    if parts is None:
+        return text_of(content)
+    texts = [_field(part, "text") for part in parts]
+    return " ".join(text for text in texts if isinstance(text, str)) or None
+
+
+def _items(cell: object) -> list[object] | None:
+    return cast(list[object], cell) if isinstance(cell, list) else None
+
+
+def _field(cell: object, name: str) -> object:
+    return cast(dict[str, object], cell).get(name) if isinstance(cell, dict) else None
 
 
 def _is_turns(inner: pl.Struct) -> bool:

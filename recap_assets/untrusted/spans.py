@@ -1,3 +1,4 @@
+# pyright: standard
 """Where the fields of delimited text lie, found by looking at all bytes of a block at once."""
 
 from dataclasses import dataclass

@@ -8,7 +8,7 @@ import codecs
 import gzip
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -53,7 +53,7 @@ class Lines(NamedTuple):
 
 
 @contextmanager
-def opened(path: Path, *, packed: bool) -> Iterator[IO[bytes]]:
+def opened(path: Path, *, packed: bool) -> Generator[IO[bytes]]:
     """A regular file for reading, unpacked where it is `packed` by gzip.
 
     Raises:
