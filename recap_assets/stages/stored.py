@@ -11,8 +11,7 @@ from recap_assets.specs.tables import Table
 from recap_assets.storage.content import files_version, slice_version
 from recap_assets.storage.files import directory_is_whole
 from recap_assets.storage.tables import TableStore
-
-Groups = dict[tuple[str, ...], set[str]]
+from recap_assets.storage.wholeness import Groups
 
 
 class TablesLook:
@@ -30,22 +29,14 @@ class TablesLook:
     def lost_of(self, table: Table, leading: tuple[str, ...]) -> Collection[str]:
         """Those of `last_of` that have a file that is gone or cut."""
         if table.name not in self._lost:
-            self._lost[table.name] = _grouped(table, self._tables.lost(table))
+            self._lost[table.name] = self._tables.lost_groups(table)
         return self._lost[table.name].get(leading, frozenset())
 
     def groups(self, table: Table) -> Mapping[tuple[str, ...], Collection[str]]:
         """Values of the last slice column, by the values of the others."""
         if table.name not in self._found:
-            self._found[table.name] = _grouped(table, self._tables.slices(table))
+            self._found[table.name] = self._tables.groups(table)
         return self._found[table.name]
-
-
-def _grouped(table: Table, slices: Iterable[Mapping[str, str]]) -> Groups:
-    groups: Groups = {}
-    for row in slices:
-        *leading, last = [row[column] for column in table.slices] or [""]
-        groups.setdefault(tuple(leading), set()).add(last)
-    return groups
 
 
 @dataclass(frozen=True)

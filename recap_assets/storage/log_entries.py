@@ -12,6 +12,9 @@ from recap_assets.storage.locations import is_url
 LOG = "_delta_log"
 SHOWN = 300
 
+LogEnd = tuple[int, ...]
+"""What tells one file of a log's last entry from another."""
+
 
 def entry_file(folder: str, version: int) -> Path:
     """The file of a version's entry in the log of a table on this machine."""
@@ -26,6 +29,23 @@ def is_empty(folder: str, version: int) -> bool:
         return entry_file(folder, version).stat().st_size == 0
     except FileNotFoundError:
         return False  # its content is in a checkpoint
+
+
+def end_of_log(folder: str, version: int) -> LogEnd | None:
+    """What the entry of a version looks like on disk, while it is the last and not empty.
+
+    Equal ends of two moments mean that the table has had no commit in between: entries have
+    consecutive numbers, and a table that was made anew has other files. None where another entry
+    follows it, and in an object store, which would be asked over the network.
+    """
+    if is_url(folder) or entry_file(folder, version + 1).exists():
+        return None
+    try:
+        found = entry_file(folder, version).stat()
+    except OSError:
+        return None
+    seen = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    return seen if found.st_size else None
 
 
 def damaged_entry(folder: str) -> Path | None:

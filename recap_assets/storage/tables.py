@@ -29,14 +29,16 @@ from recap_assets.storage.content import slice_version
 from recap_assets.storage.errors import StorageError
 from recap_assets.storage.locations import LocatedTable, is_url, refuse_unusable
 from recap_assets.storage.log_entries import (
+    LogEnd,
     damaged_entry,
+    end_of_log,
     entry_file,
     is_empty,
     put_aside,
     without_backtrace,
 )
 from recap_assets.storage.rows import Slice, conform, typed
-from recap_assets.storage.wholeness import ListedFiles
+from recap_assets.storage.wholeness import Groups, ListedFiles
 
 ROW_GROUP = 131_072
 CHECKPOINT_INTERVAL = 100
@@ -86,7 +88,7 @@ class TableStore:
     def __init__(self, root: str, storage_options: Mapping[str, str] | None = None) -> None:
         self.root = root.rstrip("/")
         self.storage_options = dict(storage_options or {})
-        self._listed: dict[str, ListedFiles] = {}
+        self._listed: dict[str, tuple[ListedFiles, LogEnd | None]] = {}
 
     def uri(self, table: Table) -> str:
         """Where the table lies; plain polars and DuckDB open it by this path."""
@@ -138,6 +140,16 @@ class TableStore:
         listed = self._files(table)
         return listed.slices if listed else []
 
+    def groups(self, table: Table) -> Groups:
+        """`slices`: the values of the last slice column, by those of the others."""
+        listed = self._files(table)
+        return listed.groups if listed else {}
+
+    def lost_groups(self, table: Table) -> Groups:
+        """Those of `lost`, as in `groups`."""
+        lost = self._lost(table)
+        return lost.groups if lost else {}
+
     def lost(self, table: Table, at: Slice | None = None) -> Sequence[Mapping[str, str]]:
         """The slices with a file that is gone or cut, by a look at its length.
 
@@ -148,17 +160,26 @@ class TableStore:
             table: The table.
             at: Values of slice columns, to look at these slices only.
         """
+        lost = self._lost(table, at)
+        return lost.slices if lost else []
+
+    def _lost(self, table: Table, at: Slice | None = None) -> ListedFiles | None:
         if is_url(self.root) or (listed := self._files(table)) is None:
-            return []
-        return listed.lost(table, self.uri(table), at)
+            return None
+        return listed.lost(self.uri(table), at)
 
     def _files(self, table: Table) -> ListedFiles | None:
-        # Kept while the version stays: a table of 60,000 slices takes half a second to list.
+        # A table of 60,000 slices takes half a second to list, and as long to open. While its log
+        # ends as it did, it is not even opened; in an object store the version must do.
+        uri = self.uri(table)
+        listed, ended = self._listed.get(table.name, (None, None))
+        if listed and ended and ended == end_of_log(uri, listed.version):
+            return listed
         if (delta := self.open(table)) is None:
             return None
-        listed = self._listed.get(table.name)
-        if listed is None or listed.version != delta.version():
-            listed = self._listed[table.name] = ListedFiles.of(table, delta)
+        if listed is None or ended or listed.version != delta.version():
+            listed = ListedFiles.of(table, delta)
+        self._listed[table.name] = listed, end_of_log(uri, listed.version)
         return listed
 
     def _holds(self, table: Table, at: Slice) -> bool:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from urllib.parse import unquote
 
 import polars as pl
@@ -12,20 +13,23 @@ from recap_assets.specs.tables import Table
 
 _PATH, _BYTES = "#path", "#bytes"
 
+Groups = Mapping[tuple[str, ...], set[str]]
+"""Values of a table's last slice column, by those of the others; {(): {""}} of a whole table."""
+
 
 @dataclass(frozen=True)
 class ListedFiles:
     """The data files of one version of a table, by its Delta log alone.
 
     Attributes:
+        table: The table.
         version: The Delta version.
-        slices: The slices that have rows; a nameless one for a whole table.
         files: A row for each file: its path below the table's folder, as on disk, its length, and
             the values of the slice columns as text.
     """
 
+    table: Table
     version: int
-    slices: Sequence[Mapping[str, str]]
     files: pl.DataFrame
 
     @classmethod
@@ -36,34 +40,53 @@ class ListedFiles:
         if not set(columns) <= set(found.columns):
             found = found.clear().with_columns(pl.lit("").alias(name) for name in columns)
         files = found.select(
-            # The log names files percent-encoded.
-            pl.Series(_PATH, [unquote(path) for path in found["path"]], pl.String),
-            pl.Series(_BYTES, found["size_bytes"].to_list(), pl.Int64),
+            _decoded(found["path"]).alias(_PATH),
+            pl.col("size_bytes").cast(pl.Int64).alias(_BYTES),
             pl.col(columns).cast(pl.String).name.replace("^partition.", ""),
         )
-        return cls(delta.version(), _slices(table, files), files)
+        return cls(table, delta.version(), files)
 
-    def lost(
-        self, table: Table, folder: str, at: Mapping[str, str | int] | None = None
-    ) -> Sequence[Mapping[str, str]]:
-        """The slices with a file that is gone, or of another length than the log says.
+    @cached_property
+    def slices(self) -> Sequence[Mapping[str, str]]:
+        """The slices that have rows; a nameless one for a whole table."""
+        if not self.table.slices:
+            return [{}][: self.files.height]
+        return self.files.select(self.table.slices).unique().to_dicts()
+
+    @cached_property
+    def groups(self) -> Groups:
+        """The slices that have rows."""
+        if not self.table.slices:
+            return {(): {""}} if self.files.height else {}
+        *leading, last = self.table.slices
+        keys = pl.struct(leading) if leading else pl.lit(0)
+        parts = self.files.group_by(keys.alias("#key")).agg(pl.col(last).unique())
+        return {
+            tuple(key.values()) if leading else (): set(values) for key, values in parts.iter_rows()
+        }
+
+    def lost(self, folder: str, at: Mapping[str, str | int] | None = None) -> "ListedFiles":
+        """The files that are gone, or of another length than the log says.
 
         Args:
-            table: The table.
-            folder: Where it lies on this machine.
+            folder: Where the table lies on this machine.
             at: Values of slice columns, to look at these slices only.
         """
         wanted = [pl.col(column) == str(value) for column, value in (at or {}).items()]
         files = self.files.filter(*wanted) if wanted else self.files
-        rows = files.select(_PATH, _BYTES).iter_rows()
-        whole = [is_whole(f"{folder}/{path}", n_bytes) for path, n_bytes in rows]
-        return _slices(table, files.filter(~pl.Series(whole, dtype=pl.Boolean)))
+        paths = (f"{folder}/" + files[_PATH]).to_list()
+        whole = list(map(is_whole, paths, files[_BYTES].to_list()))
+        return ListedFiles(
+            self.table, self.version, files.filter(~pl.Series(whole, dtype=pl.Boolean))
+        )
 
 
-def _slices(table: Table, files: pl.DataFrame) -> Sequence[Mapping[str, str]]:
-    if not table.slices:
-        return [{}][: files.height]
-    return files.select(table.slices).unique().to_dicts()
+def _decoded(paths: pl.Series) -> pl.Series:
+    """Paths as on disk; the log names files percent-encoded."""
+    encoded = paths.str.contains("%", literal=True)
+    if not encoded.any():
+        return paths
+    return pl.Series([unquote(path) for path in paths], dtype=pl.String)
 
 
 def is_whole(path: str | os.PathLike[str], n_bytes: int) -> bool:

@@ -1,6 +1,7 @@
 """Slices are replaced whole, equal content is not written twice, nothing half-written is seen."""
 
 import errno
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -102,6 +103,28 @@ def test_a_slice_whose_file_is_gone_or_cut_is_told_and_written_again(
     again = store.replace(CLIP_SCORES, at, scores(0.1), known_version=first.data_version)
     assert (again.rewritten, store.lost(CLIP_SCORES)) == (True, [])
     assert store.read(CLIP_SCORES).height == 2
+
+
+def test_a_listing_is_kept_while_the_log_ends_as_it_did_and_no_longer(
+    store: TableStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere, other = TableStore(store.root), {**AT, "partition": "00001"}
+    store.replace(CLIP_SCORES, AT, scores(0.1))
+    of_source = (AT["scorer"], AT["source"])
+    assert store.groups(CLIP_SCORES) == {of_source: {"00000"}}
+    with monkeypatch.context() as patch:
+        patch.setattr(TableStore, "open", lambda *_: pytest.fail("opened again"))
+        assert store.slices(CLIP_SCORES) == [AT]
+        assert store.lost_groups(CLIP_SCORES) == {}
+        next(tmp_path.rglob("*.parquet")).unlink()
+        assert store.lost_groups(CLIP_SCORES) == {of_source: {"00000"}}
+    elsewhere.replace(CLIP_SCORES, other, scores(0.5))
+    assert store.groups(CLIP_SCORES) == {of_source: {"00000", "00001"}}
+    shutil.rmtree(store.uri(CLIP_SCORES))
+    assert store.groups(CLIP_SCORES) == {}
+    elsewhere.replace(CLIP_SCORES, other, scores(0.5))
+    elsewhere.replace(CLIP_SCORES, {**AT, "source": "b"}, scores(0.5))
+    assert store.groups(CLIP_SCORES) == {of_source: {"00001"}, (AT["scorer"], "b"): {"00000"}}
 
 
 def test_a_table_without_slices_whose_file_is_gone_is_told(
