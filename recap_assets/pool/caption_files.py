@@ -138,6 +138,8 @@ def url_keys(urls: pl.Series) -> pl.Series:
 
 def clean_texts(texts: pl.Series) -> pl.Series:
     """Without NUL, byte-order mark and outer white space, cut to 64 KiB; null where empty."""
+    if texts.null_count() == len(texts):
+        return texts.cast(pl.String)
     frame = texts.alias("text").to_frame()
     text = pl.col("text").str.replace_all("\0", "", literal=True).str.strip_chars(" \t\r\n\ufeff")
     cleaned = bounded(frame.select(text)["text"]).alias(texts.name)

@@ -76,7 +76,9 @@ class Marks:
     @classmethod
     def of(cls, buffer: Bytes, delimiter: int) -> Self:
         """Find them."""
-        wanted = (buffer == LINE_END) | (buffer == delimiter) | (buffer == QUOTE)
+        wanted = buffer == LINE_END
+        wanted |= buffer == delimiter
+        wanted |= buffer == QUOTE
         places = np.flatnonzero(wanted)
         is_quote = buffer[places] == QUOTE
         is_odd = (np.cumsum(is_quote) & 1).astype(np.bool_)

@@ -14,8 +14,6 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
-import numpy as np
-
 from recap_assets.untrusted.damage import TruncatedError
 from recap_assets.untrusted.errors import UntrustedError
 from recap_assets.untrusted.files import check_regular
@@ -33,7 +31,6 @@ _WIDE_MARKS = (  # UTF-32's little-endian mark begins with that of UTF-16
     (codecs.BOM_UTF16_BE, "utf-16-be", "UTF-16"),
 )
 _LOOKED_AT = 256
-_LINE_END = 10
 
 
 class Lines(NamedTuple):
@@ -108,7 +105,7 @@ def line_blocks(blocks: Iterator[bytes]) -> Iterator[Lines]:
         if end:
             data = rest + block[:end] if rest else block[:end]
             yield Lines(data, number)
-            number += int(np.count_nonzero(np.frombuffer(data, np.uint8) == _LINE_END))
+            number += data.count(b"\n")
             rest = block[end:]
         else:
             rest += block
