@@ -24,6 +24,7 @@ from recap_assets_tests.faults.small import HALF, SELECT, write_experiment
 
 REPOSITORY = Path(__file__).parents[2]
 TAIL = 1_500
+TRACE = "Traceback (most recent call last)"
 MEMORY = "/dev/shm"  # noqa: S108 - what is made in it has a name of its own
 
 
@@ -223,11 +224,12 @@ class Suite:
             except BrokenError as error:
                 wrong = str(error)
         printed = place.log.read_text(errors="replace") if place.log.exists() else ""
+        if trace := TRACE in printed:
+            wrong = wrong or "a traceback was printed"
         if not wrong:
             shutil.rmtree(place.folder)
         seconds = time.monotonic() - started
-        trace = "Traceback (most recent call last)" in printed
-        return Verdict(fault, seconds, done, trace, wrong and f"{wrong}\n{printed[-TAIL:]}")
+        return Verdict(fault, seconds, done, trace, wrong and f"{wrong}\n{_told(printed)}")
 
     def _disturb(self, zygote: Zygote, place: Place, fault: Fault) -> int:
         kind = KINDS[fault.kind]
@@ -242,6 +244,12 @@ class Suite:
         if code is None:
             raise BrokenError("the disturbed build hung")
         return Counts.read(place.folder / "calls").n_done
+
+
+def _told(printed: str) -> str:
+    """The end of what was printed, from the first traceback where there is one."""
+    at = printed.find(TRACE)
+    return printed[-TAIL:] if at < 0 else printed[max(at - TAIL, 0) : at + 4 * TAIL]
 
 
 def _compare(state: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
