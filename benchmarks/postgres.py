@@ -18,10 +18,25 @@ ACCOUNT = "postgres"
 
 @dataclass(frozen=True)
 class Cluster:
-    """A running server: its SQLAlchemy URL, and the process that all its others descend from."""
+    """A running server: its SQLAlchemy URL, and the folder of its socket and its data."""
 
     url: str
-    process: int
+    folder: Path
+
+    @property
+    def process(self) -> int:
+        """The one that all its others descend from."""
+        return int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
+
+    def start(self) -> None:
+        """Start its server, and wait until it answers."""
+        options = f"-k {self.folder} -c listen_addresses=''"
+        log = str(self.folder / "log")
+        _run("pg_ctl", "-D", f"{self.folder}/data", "-o", options, "-l", log, "-w", "start")
+
+    def stop(self) -> None:
+        """End its server at once, as a crash would."""
+        _run("pg_ctl", "-D", f"{self.folder}/data", "-m", "immediate", "-w", "stop")
 
 
 def server_programs() -> Path | None:
@@ -39,32 +54,36 @@ def private_cluster() -> Iterator[Cluster]:
     Raises:
         FileNotFoundError: PostgreSQL's server is not installed.
     """
+    # A socket's path has room for about 100 characters, so not below a test's own folder.
+    with tempfile.TemporaryDirectory(prefix="pg") as scratch:
+        if account := _account():
+            os.chown(scratch, account.pw_uid, account.pw_gid)
+        _run(
+            "initdb", "-D", f"{scratch}/data", "-U", DATABASE, "--auth=trust", "--encoding=UTF8",
+            "--no-sync",
+        )  # fmt: skip
+        url = f"postgresql+psycopg2://{DATABASE}@/{DATABASE}?host={quote(scratch)}"
+        cluster = Cluster(url, Path(scratch))
+        cluster.start()
+        try:
+            _run("createdb", "-h", scratch, "-U", DATABASE, DATABASE)
+            yield cluster
+        finally:
+            cluster.stop()
+
+
+def _account() -> pwd.struct_passwd | None:
+    return pwd.getpwnam(ACCOUNT) if os.geteuid() == 0 else None
+
+
+def _run(program: str, *words: str) -> None:
     programs = server_programs()
     if programs is None:
         msg = "no pg_ctl: install PostgreSQL's server (Debian: postgresql)"
         raise FileNotFoundError(msg)
-    account = pwd.getpwnam(ACCOUNT) if os.geteuid() == 0 else None
-
-    def run(program: str, *words: str) -> None:
-        as_account = {"user": account.pw_uid, "group": account.pw_gid} if account else {}
-        subprocess.run(
-            [str(programs / program), *words], check=True, cwd="/", stdout=subprocess.DEVNULL,
-            **as_account,
-        )  # fmt: skip
-
-    # A socket's path has room for about 100 characters, so not below a test's own folder.
-    with tempfile.TemporaryDirectory(prefix="pg") as scratch:
-        if account:
-            os.chown(scratch, account.pw_uid, account.pw_gid)
-        data = f"{scratch}/data"
-        run("initdb", "-D", data, "-U", DATABASE, "--auth=trust", "--encoding=UTF8", "--no-sync")
-        options = f"-k {scratch} -c listen_addresses=''"
-        run("pg_ctl", "-D", data, "-o", options, "-l", f"{scratch}/log", "-w", "start")
-        try:
-            subprocess.run(
-                [str(programs / "createdb"), "-h", scratch, "-U", DATABASE, DATABASE], check=True
-            )
-            url = f"postgresql+psycopg2://{DATABASE}@/{DATABASE}?host={quote(scratch)}"
-            yield Cluster(url, int(Path(data, "postmaster.pid").read_text().split()[0]))
-        finally:
-            run("pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
+    account = _account()
+    as_account = {"user": account.pw_uid, "group": account.pw_gid} if account else {}
+    subprocess.run(
+        [str(programs / program), *words], check=True, cwd="/", stdout=subprocess.DEVNULL,
+        **as_account,
+    )  # fmt: skip

@@ -14,6 +14,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 import yaml
+from deltalake import DeltaTable
 
 from recap_assets.defs.assets import asset_key
 from recap_assets.defs.session import Session
@@ -50,6 +51,10 @@ class Killed:
 class KilledBuild:
     """One experiment in a data folder of its own, built by `recap build` in its own processes."""
 
+    tables_root: str | None = None
+    home: Path = REPOSITORY
+    """The folder with Dagster's configuration."""
+
     def __init__(self, folder: Path, experiment: Mapping[str, Any], *, jobs: int = 2) -> None:
         self.data = folder / "data"
         self.file = folder / "experiment.yaml"
@@ -61,7 +66,7 @@ class KilledBuild:
     @property
     def workspace(self) -> Workspace:
         """Where it puts things."""
-        return Workspace(self.data, self.name)
+        return Workspace(self.data, self.name, self.tables_root)
 
     def start(self) -> subprocess.Popen[str]:
         """`recap build` as the first of a process group."""
@@ -105,10 +110,9 @@ class KilledBuild:
 
     def check_tables(self) -> None:
         """Every table that was ever begun opens and reads in plain polars, without our code."""
-        for folder in sorted((self.workspace.root / "tables").glob("*/")):
-            if any((folder / "_delta_log").glob("*.json")):
-                frame = pl.read_delta(str(folder))
-                assert set(frame.columns) == set(TABLES[folder.name].columns), folder.name
+        for name, uri in tables_in(self.workspace):
+            frame = pl.read_delta(uri)
+            assert set(frame.columns) == set(TABLES[name].columns), name
 
     def check_instance(self) -> None:
         """Dagster's SQLite files are whole."""
@@ -156,7 +160,7 @@ class Opened:
     def __enter__(self) -> tuple[Session, dg.DagsterInstance]:
         self._environment = dict(os.environ)
         os.environ["RECAP_DATA"] = str(self._build.data)
-        os.environ["DAGSTER_HOME"] = str(REPOSITORY)
+        os.environ["DAGSTER_HOME"] = str(self._build.home)
         session = Session(self._build.file)
         self._instance = session.open_instance()
         return session, self._instance
@@ -221,7 +225,15 @@ def check_equal(build: KilledBuild, versions: Versions, contents: Contents) -> N
 def contents_of(workspace: Workspace) -> Contents:
     """The content of every table that does not tell of runs and times."""
     return {
-        folder.name: slice_version(TABLES[folder.name], pl.read_delta(str(folder)))
-        for folder in sorted((workspace.root / "tables").glob("*/"))
-        if folder.name not in OF_EVENTS
+        name: slice_version(TABLES[name], pl.read_delta(uri))
+        for name, uri in tables_in(workspace)
+        if name not in OF_EVENTS
     }
+
+
+def tables_in(workspace: Workspace) -> Iterator[tuple[str, str]]:
+    """Name and place of every table that was ever begun, by plain deltalake."""
+    for name in sorted(TABLES):
+        uri = workspace.tables.uri(TABLES[name])
+        if DeltaTable.is_deltatable(uri):
+            yield name, uri

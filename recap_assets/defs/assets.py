@@ -18,6 +18,7 @@ from recap_assets.orchestration.checks import Check
 from recap_assets.orchestration.graph import Dependency, Graph, Node, Progress
 from recap_assets.orchestration.planner import name_of
 from recap_assets.stages.setting import Setting
+from recap_assets.storage.store_errors import in_words_of_store
 from recap_assets.untrusted.errors import RecapError
 from recap_assets.untrusted.raising import clean_errors
 
@@ -85,6 +86,10 @@ def _asset(
         except RecapError as error:
             # The text is all that helps: no stack, and no second try of what cannot go well.
             raise dg.Failure(str(error), allow_retries=error.may_pass) from None
+        except OSError as error:
+            if (words := in_words_of_store(error)) is None:
+                raise
+            raise dg.Failure(words) from None
         finally:
             if DOOR_TAG not in context.run.tags:
                 keep_lineage(context, setting, before)

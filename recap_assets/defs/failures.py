@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from recap_assets.defs.damaged_files import suspect_damage
+from recap_assets.storage.store_errors import in_words_of_store
 from recap_assets.untrusted.errors import RecapError
 from recap_assets.untrusted.showing import one_line
 
@@ -56,6 +57,8 @@ def in_words(error: BaseException) -> str | None:
         if isinstance(one, RecapError):
             return str(one)
         if isinstance(one, sqlite3.Error) and (words := _of_sqlite(one)):
+            return words
+        if (words := in_words_of_store(one)) is not None:
             return words
         if isinstance(one, OSError) and one.errno in _OF_ERRNO:
             where = one_line(os.fspath(one.filename)) if isinstance(one.filename, str) else ""

@@ -3,23 +3,41 @@
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from recap_assets.storage.tables import StorageError
+from recap_assets.storage.errors import StorageError
+from recap_assets.storage.store_errors import MEANINGS
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
 
 ALREADY_THERE = 412
+ATTEMPTS = 4
 
-_MEANINGS = {
-    "NoSuchBucket": "there is no such bucket",
-    "AccessDenied": "the credentials may not do this",
-    "InvalidAccessKeyId": "the access key is not known there",
-    "SignatureDoesNotMatch": "the secret key is wrong",
-}
+
+def prove_once(root: str) -> None:
+    """Prove it of an S3 bucket once in a process, before the first table is written there.
+
+    Args:
+        root: Of the tables; other stores than S3 are taken as they are.
+
+    Raises:
+        StorageError: As `prove_conditional_put`, with the root.
+    """
+    if root.startswith("s3://"):
+        _proved(root, os.environ.get("AWS_ENDPOINT_URL", ""))
+
+
+@cache
+def _proved(root: str, endpoint: str) -> None:
+    del endpoint  # another store
+    try:
+        prove_conditional_put(root)
+    except StorageError as error:
+        raise StorageError(f"tables {root}: {error}") from error
 
 
 def prove_conditional_put(url: str) -> None:
@@ -40,13 +58,21 @@ def prove_conditional_put(url: str) -> None:
     parts = urlsplit(url)
     bucket = parts.netloc
     key = f"{parts.path.strip('/')}/.recap-doctor-{uuid.uuid4().hex}".lstrip("/")
-    with _in_words("written"):
-        client.put_object(Bucket=bucket, Key=key, Body=b"1", IfNoneMatch="*")
+    _write_first(client, bucket, key)
     try:
         _refuses_second(client, bucket, key)
     finally:
         with _in_words("deleted"):
             client.delete_object(Bucket=bucket, Key=key)
+
+
+def _write_first(client: "BaseClient", bucket: str, key: str) -> None:
+    from botocore.exceptions import ClientError  # noqa: PLC0415 - an optional extra
+
+    # Of a name that nobody else has, a key that is there was written by a try whose answer was
+    # lost.
+    with suppress(ClientError), _in_words("written", passed=ALREADY_THERE):
+        client.put_object(Bucket=bucket, Key=key, Body=b"1", IfNoneMatch="*")
 
 
 def _refuses_second(client: "BaseClient", bucket: str, key: str) -> None:
@@ -59,8 +85,8 @@ def _refuses_second(client: "BaseClient", bucket: str, key: str) -> None:
         return
     msg = (
         "the store wrote a key that was there already, though `If-None-Match: *` forbade it. Two "
-        "writers would lose each other's commits: use a store with conditional PUT (S3, MinIO, "
-        "R2), or write with `--jobs 1` from one machine only"
+        "writers would lose each other's commits: put the tables on a store with conditional PUT "
+        "(S3, MinIO, R2), or on a disk"
     )
     raise StorageError(msg)
 
@@ -74,7 +100,7 @@ def _client() -> "BaseClient":
         raise StorageError(msg) from error
     # The tables' writer takes AWS_REGION, botocore AWS_DEFAULT_REGION only.
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
-    config = Config(connect_timeout=10, read_timeout=30, retries={"total_max_attempts": 2})
+    config = Config(connect_timeout=10, read_timeout=30, retries={"total_max_attempts": ATTEMPTS})
     with _in_words("reached"):
         return botocore.session.get_session().create_client("s3", region, config=config)
 
@@ -90,7 +116,7 @@ def _in_words(what: str, passed: int | None = None) -> Iterator[None]:
         if status == passed:
             raise
         code = error.response.get("Error", {}).get("Code", "")
-        meaning = _MEANINGS.get(code, str(error))
+        meaning = MEANINGS.get(code, str(error))
         raise StorageError(f"a key cannot be {what}: {meaning} (HTTP {status})") from error
     except (BotoCoreError, ValueError) as error:
         msg = f"a key cannot be {what}: {error}; look at the AWS_* variables"

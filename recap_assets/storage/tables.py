@@ -37,7 +37,9 @@ from recap_assets.storage.log_entries import (
     put_aside,
     without_backtrace,
 )
+from recap_assets.storage.object_store import prove_once
 from recap_assets.storage.rows import Slice, conform, typed
+from recap_assets.storage.store_errors import in_words_of_store, patiently
 from recap_assets.storage.wholeness import Groups, ListedFiles
 
 ROW_GROUP = 131_072
@@ -120,8 +122,11 @@ class TableStore:
             StorageError: A file is gone, or the version is: vacuumed, or its log entries cleaned.
         """
         try:
-            return self.scan(table, version, **at).collect()
+            return patiently(lambda: self.scan(table, version, **at).collect())
         except (OSError, pl.exceptions.ComputeError) as error:
+            if (why := in_words_of_store(error)) is not None:
+                msg = f"table {table.name} at {self.uri(table)} cannot be read: {why}"
+                raise StorageError(msg) from error
             if version is not None and version != self.version(table):
                 raise self._gone(table, version, f"its files were vacuumed ({error})") from error
             msg = (
@@ -311,14 +316,17 @@ class TableStore:
     def _bytes_added(self, table: Table, version: int) -> int:
         """Bytes of the files that one commit added, from its own entry in the log."""
         try:
-            files = DeltaStorageHandler(self.uri(table), self._options())
-            written = files.open_input_file(f"_delta_log/{version:020}.json").read()
+            entry = patiently(lambda: self._entry(table, version))
         except (DeltaError, OSError) as error:
-            why = without_backtrace(error)
+            why = in_words_of_store(error) or without_backtrace(error)
             msg = f"table {table.name}: version {version} was written, but {why}; run again"
             raise StorageError(msg) from error
-        actions = (json.loads(line) for line in bytes(written).splitlines())
+        actions = (json.loads(line) for line in entry.splitlines())
         return sum(action["add"]["size"] for action in actions if "add" in action)
+
+    def _entry(self, table: Table, version: int) -> bytes:
+        files = DeltaStorageHandler(self.uri(table), self._options())
+        return bytes(files.open_input_file(f"_delta_log/{version:020}.json").read())
 
     def _create(self, table: Table) -> DeltaTable:
         # Created before the first write: two writers that both create a table fail.
@@ -344,9 +352,11 @@ class TableStore:
         )
 
     def _retry(self, table: Table, action: Callable[[], T]) -> T:
+        if is_url(self.root):
+            prove_once(self.root)
         for attempt in range(ATTEMPTS):
             try:
-                return action()
+                return patiently(action)
             except CommitFailedError as error:
                 if attempt == ATTEMPTS - 1:
                     raise self._failure(table, error) from error
@@ -363,6 +373,8 @@ class TableStore:
             return StorageError(
                 f"{where}: no space left on the disk; nothing was changed. Free some and run again"
             )
+        if (why := in_words_of_store(error)) is not None:
+            return StorageError(f"{where} cannot be written: {why}")
         why = without_backtrace(error)
         return StorageError(f"{where} cannot be written: {why}; nothing was changed")
 
@@ -376,7 +388,7 @@ class TableStore:
         # A fresh handle each time: a reused one gets slower with every commit.
         uri = self.uri(table)
         try:
-            delta = LocatedTable(uri, version, self._options())
+            delta = patiently(lambda: LocatedTable(uri, version, self._options()))
         except TableNotFoundError as error:
             if version is None:
                 return None
@@ -386,7 +398,8 @@ class TableStore:
                 return self._without(table, damaged, version)
             if version is not None and version != self.version(table):
                 raise self._gone(table, version, "the Delta log does not reach it") from error
-            msg = f"table {table.name} at {uri} cannot be opened: {without_backtrace(error)}"
+            why = in_words_of_store(error) or without_backtrace(error)
+            msg = f"table {table.name} at {uri} cannot be opened: {why}"
             raise StorageError(msg) from error
         if is_empty(uri, delta.version()):
             return self._without(table, entry_file(uri, delta.version()), version)

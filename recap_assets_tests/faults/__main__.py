@@ -1,28 +1,28 @@
 """Put faults into builds, one after the other; the exit code is 1 where one was not survived."""
 
 import argparse
-import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from recap_assets_tests.faults import database, store
 from recap_assets_tests.faults.harms import damage, edit
-from recap_assets_tests.faults.kinds import KINDS, Fault, draw
-from recap_assets_tests.faults.shim import Counts, Harm, compile_shim, new_state, why_not
+from recap_assets_tests.faults.kinds import KINDS, POSTGRES, STORE, Fault, draw, name_of
+from recap_assets_tests.faults.places import BrokenError, Place, Zygote
+from recap_assets_tests.faults.proxy import Proxy, Trouble
+from recap_assets_tests.faults.shim import Counts, compile_shim, why_not
 from recap_assets_tests.faults.small import HALF, SELECT, write_experiment
 
-REPOSITORY = Path(__file__).parents[2]
 TAIL = 1_500
 TRACE = "Traceback (most recent call last)"
 MEMORY = "/dev/shm"  # noqa: S108 - what is made in it has a name of its own
@@ -32,93 +32,6 @@ def say(text: str) -> None:
     """Print a line at once."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
-
-
-class BrokenError(AssertionError):
-    """What must hold after a fault does not."""
-
-
-class Zygote:
-    """The process that forks builds; used by one thread at a time."""
-
-    def __init__(self, library: Path, scratch: Path) -> None:
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("RECAP_")}
-        environment |= {
-            "LD_PRELOAD": str(library), "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1",
-            "OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THREADS": "2", "HF_HUB_OFFLINE": "1",
-            "DAGSTER_HOME": str(REPOSITORY), "DAGSTER_DISABLE_TELEMETRY": "yes",
-            "TMPDIR": str(scratch),
-        }  # fmt: skip
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "recap_assets_tests.faults.zygote"], cwd=REPOSITORY,
-            env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        )  # fmt: skip
-        if missed := self._answer()["missed"]:
-            raise BrokenError(f"imports started threads, which forks would miss: {missed}")
-
-    def perform(self, **task: Any) -> tuple[int | None, float]:
-        """Do a task of `zygote.Task`; the exit code, None where it hung, and seconds."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(task) + "\n")
-        self._process.stdin.flush()
-        answer = self._answer()
-        return answer["code"], answer["seconds"]
-
-    def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise BrokenError("the process that forks builds has died")
-        return json.loads(line)
-
-    def close(self) -> None:
-        """End it."""
-        self._process.communicate()
-
-
-@dataclass(frozen=True)
-class Place:
-    """A folder with an experiment, its data and what was printed."""
-
-    folder: Path
-
-    @property
-    def log(self) -> Path:
-        """What the builds printed."""
-        return self.folder / "log"
-
-    def words(self, select: Sequence[str], jobs: int = 1) -> list[str]:
-        """After `recap`."""
-        where = ["--data", str(self.folder / "data"), "-e", str(self.folder / "experiment.yaml")]
-        selected = [word for pattern in select for word in ("--select", pattern)]
-        return [*where, "build", "--yes", "--jobs", str(jobs), *selected]
-
-    def read_tables(self, zygote: Zygote) -> None:
-        """Read what is there by now in plain polars."""
-        code, _ = zygote.perform(words=["tables", str(self.folder)], log=str(self.log))
-        if code != 0:
-            raise BrokenError(f"a table does not read after the fault: exit code {code}")
-
-    def state(self, zygote: Zygote) -> Mapping[str, Any]:
-        """What is there, all tables read."""
-        code, _ = zygote.perform(words=["state", str(self.folder)], log=str(self.log))
-        if code != 0:
-            raise BrokenError(f"the state after the next build does not read: exit code {code}")
-        return json.loads((self.folder / "state.json").read_text())
-
-    def armed(self, harm: Harm, shift: int = 0) -> dict[str, str]:
-        """Environment of a build."""
-        state = new_state(self.folder / "calls", shift=shift)
-        return dict(harm.environment(self.folder / "data", state))
-
-    def build(self, zygote: Zygote, select: Sequence[str], shift: int = 0) -> None:
-        """Build to the end."""
-        environment = self.armed(Harm(), shift)
-        code, _ = zygote.perform(
-            words=self.words(select), log=str(self.log), environment=environment
-        )
-        if code != 0:
-            raise BrokenError(f"the next build ended with {'a hang' if code is None else code}")
 
 
 @dataclass
@@ -153,8 +66,9 @@ class Verdict:
 class Suite:
     """Everything below one folder."""
 
-    def __init__(self, folder: Path, n_zygotes: int) -> None:
+    def __init__(self, folder: Path, n_zygotes: int, store: store.Store | None) -> None:
         self.folder, self._select, self._half = folder, SELECT, HALF
+        self._store = store
         (folder / "inputs").mkdir()
         (folder / "scratch").mkdir()
         self.file = write_experiment(folder / "inputs", folder / "inputs" / "experiment.yaml")
@@ -190,6 +104,20 @@ class Suite:
             (folder / "data").mkdir()
         return Place(folder)
 
+    @contextmanager
+    def surrounded(self, place: Place, on: str, start: str | None) -> Iterator[Place]:
+        """The place with its tables on the store, or its records in a PostgreSQL of its own."""
+        if on == STORE:
+            assert self._store is not None
+            bucket = f"faults-{place.folder.name}"
+            taken = start and f"faults-{start}"
+            yield replace(place, environment=self._store.bucket(bucket, taken))
+        elif on == POSTGRES:
+            with database.database(place.folder) as environment:
+                yield replace(place, environment=environment)
+        else:
+            yield place
+
     def look(self) -> Undisturbed:
         """Build without faults."""
         found = Undisturbed()
@@ -208,19 +136,38 @@ class Suite:
             edit(edited.folder / "experiment.yaml")
             edited.build(zygote, self._select)
             found.found[True] = edited.state(zygote)
+            if self._store is not None:
+                self._look_at_store(zygote, self._store, found)
         return found
+
+    def _look_at_store(self, zygote: Zygote, at: store.Store, found: Undisturbed) -> None:
+        """Build without faults with the tables on the store, counting requests."""
+        with self.surrounded(self.place("store-half"), STORE, None) as half:
+            half.build(zygote, self._half)
+        found.starts["store-half"] = half.folder
+        for start, name in (("empty", None), ("half", "store-half")):
+            folder = self.place(f"store-whole-{start}", found.starts.get(name or ""))
+            with (
+                self.surrounded(folder, STORE, name) as place,
+                Proxy(at.url, Trouble()) as proxy,
+            ):
+                place.through(at.through(proxy.url)).build(zygote, self._select)
+                found.counted[start] = {**found.counted[start], **proxy.counted}
+                _compare(place.state(zygote), found.found[False])
 
     def run(self, fault: Fault, undisturbed: Undisturbed) -> Verdict:
         """Do one fault."""
         started, wrong, done = time.monotonic(), "", 0
-        place = self.place(f"{fault.number:05d}", undisturbed.starts.get(fault.start))
-        with self.zygote() as zygote:
+        kind = KINDS[fault.kind]
+        start = f"store-{fault.start}" if kind.on == STORE else fault.start
+        start = start if start in undisturbed.starts else None
+        found = self.place(f"{fault.number:05d}", undisturbed.starts.get(start or ""))
+        with self.zygote() as zygote, self.surrounded(found, kind.on, start) as place:
             try:
                 done = self._disturb(zygote, place, fault)
                 place.read_tables(zygote)
-                place.build(zygote, self._select, KINDS[fault.kind].shift)
-                wanted = undisturbed.found[KINDS[fault.kind].harm == "edited"]
-                _compare(place.state(zygote), wanted)
+                place.build(zygote, self._select, kind.shift)
+                _compare(place.state(zygote), undisturbed.found[kind.harm == "edited"])
             except BrokenError as error:
                 wrong = str(error)
         printed = place.log.read_text(errors="replace") if place.log.exists() else ""
@@ -236,14 +183,24 @@ class Suite:
         if not fault.first:
             damage(kind.harm, place.folder)
             return 1
-        code, _ = zygote.perform(
-            words=place.words(self._select, 2 if fault.anew else 1), log=str(place.log),
-            environment=place.armed(fault.harm), anew=fault.anew, harm=kind.harm,
-            folder=str(place.folder),
-        )  # fmt: skip
+        with ExitStack() as stack:
+            proxy = None
+            if kind.on == STORE:
+                assert self._store is not None
+                proxy = stack.enter_context(Proxy(self._store.url, fault.trouble))
+                place = place.through(self._store.through(proxy.url))
+            code, _ = zygote.perform(
+                words=place.words(self._select, 2 if fault.anew else 1), log=str(place.log),
+                environment=place.armed(fault.harm), anew=fault.anew, harm=kind.harm,
+                folder=str(place.folder),
+            )  # fmt: skip
+        if kind.on == POSTGRES:
+            database.come_back(place.folder)
         if code is None:
             raise BrokenError("the disturbed build hung")
-        return Counts.read(place.folder / "calls").n_done
+        if kind.refused and code == 0:
+            raise BrokenError("a build went well that had to be refused")
+        return proxy.seen.n_done if proxy else Counts.read(place.folder / "calls").n_done
 
 
 def _told(printed: str) -> str:
@@ -304,22 +261,40 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def possible(numbers: Sequence[int]) -> list[int]:
+    """The numbers whose faults can be put into builds on this machine; the others are told."""
+    by_place = defaultdict(list)
+    for number in numbers:
+        by_place[KINDS[name_of(number)].on].append(number)
+    for on, reason in ((STORE, store.why_not()), (POSTGRES, database.why_not())):
+        if reason is not None and (left_out := by_place.pop(on, None)):
+            say(f"skipped: {len(left_out)} faults of {on}: {reason}")
+    return sorted(number for some in by_place.values() for number in some)
+
+
 def run_all(folder: Path, asked: argparse.Namespace) -> list[Verdict]:
     """Draw the faults and do them; how each ended."""
-    suite, verdicts = Suite(folder, asked.jobs), []
-    try:
+    numbers = possible(asked.only or range(asked.faults))
+    with ExitStack() as stack:
+        places = {KINDS[name_of(number)].on for number in numbers}
+        at = stack.enter_context(store.Store()) if STORE in places else None
+        suite = Suite(folder, asked.jobs, at)
+        stack.callback(suite.close)
         undisturbed = suite.look()
         say(f"seed {asked.seed}; calls of undisturbed builds: {undisturbed.counted}")
-        numbers = asked.only or range(asked.faults)
         faults = [draw(asked.seed, number, undisturbed.counted) for number in numbers]
-        started = time.monotonic()
-        with ThreadPoolExecutor(asked.jobs) as threads:
-            futures = [threads.submit(suite.run, fault, undisturbed) for fault in faults]
-            for future in as_completed(futures):
-                verdicts.append(future.result())
-                show(verdicts[-1], len(verdicts), len(faults), started, asked.seed)
-    finally:
-        suite.close()
+        return _run(suite, faults, undisturbed, asked)
+
+
+def _run(
+    suite: Suite, faults: Collection[Fault], undisturbed: Undisturbed, asked: argparse.Namespace
+) -> list[Verdict]:
+    verdicts, started = [], time.monotonic()
+    with ThreadPoolExecutor(asked.jobs) as threads:
+        futures = [threads.submit(suite.run, fault, undisturbed) for fault in faults]
+        for future in as_completed(futures):
+            verdicts.append(future.result())
+            show(verdicts[-1], len(verdicts), len(faults), started, asked.seed)
     return verdicts
 
 

@@ -1,6 +1,7 @@
 """What happens to a build's files from outside, and the state that a build leaves."""
 
 import json
+import os
 import sqlite3
 import time
 from contextlib import closing
@@ -9,8 +10,10 @@ from random import Random
 
 import yaml
 
+from recap_assets.defs.session import HOME_VARIABLE
 from recap_assets.orchestration.planner import plan
 from recap_assets.orchestration.selection import select_assets
+from recap_assets.storage.workspace import TABLES_VARIABLE
 from recap_assets_tests.faults.small import SELECT, edit
 from recap_assets_tests.killed_builds import KilledBuild, contents_of
 
@@ -59,7 +62,10 @@ def lock(folder: Path) -> int:
 
 def build_in(folder: Path) -> KilledBuild:
     """The build in the folder of a fault."""
-    return KilledBuild(folder, yaml.safe_load((folder / FILE).read_text()))
+    build = KilledBuild(folder, yaml.safe_load((folder / FILE).read_text()))
+    build.tables_root = os.environ.get(TABLES_VARIABLE)
+    build.home = Path(os.environ[HOME_VARIABLE])
+    return build
 
 
 def read_tables(folder: Path) -> int:

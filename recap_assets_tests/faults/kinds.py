@@ -6,10 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
+from recap_assets_tests.faults.proxy import PATIENCE, How, Trouble
 from recap_assets_tests.faults.shim import FOR_EVER, Harm
 
 WRITING = ("create", "write", "sync", "rename")
 THREE_DAYS = 3 * 24 * 3600
+REQUESTS = ("GET", "PUT")
+DISK, STORE, POSTGRES = "disk", "store", "postgres"
+
+STARTS = ("empty", "half", "half", "half")
+"""From nothing a build takes about twice as long."""
+FROM_NOTHING = ("empty",)
+MAY_BE_DONE = ("500", "503", "dropped")
 
 
 @dataclass(frozen=True)
@@ -24,6 +32,11 @@ class Kind:
         shift: Seconds that the clock is off, from the call on and in the next build.
         each: Whether a call of one of `calls` alone is drawn, rather than of all.
         lasts: Whether it may go on until the build's end.
+        trouble: What an object store answers; `calls` are requests to it then.
+        seconds: How late it answers, or what it tells to wait, is one of these.
+        refused: Whether a build must end at once then, since it cannot be done well.
+        on: What it happens to: `STORE` has the tables there, `POSTGRES` Dagster's records.
+        starts: What it begins from is one of these.
     """
 
     calls: Sequence[str] = WRITING
@@ -33,10 +46,27 @@ class Kind:
     shift: int = 0
     each: bool = True
     lasts: bool = False
+    trouble: How = ""
+    seconds: Sequence[float] = (0.0,)
+    refused: bool = False
+    on: str = DISK
+    starts: Sequence[str] = STARTS
 
 
 def _stopped(harm: str) -> Kind:
     return Kind(signal=signal.SIGSTOP, harm=harm)
+
+
+def _store(trouble: How, *seconds: float, lasts: bool = False) -> Kind:
+    return Kind(REQUESTS, trouble=trouble, seconds=seconds or (0.0,), on=STORE, lasts=lasts)
+
+
+def _careless(trouble: How) -> Kind:
+    return Kind(("PUT",), trouble=trouble, on=STORE, refused=True)
+
+
+def _postgres(harm: str) -> Kind:
+    return Kind(("rename",), signal=signal.SIGSTOP, harm=harm, on=POSTGRES, starts=FROM_NOTHING)
 
 
 KINDS: Mapping[str, Kind] = {
@@ -53,10 +83,19 @@ KINDS: Mapping[str, Kind] = {
     "event log emptied": _stopped("emptied"),
     "event log garbled": _stopped("garbled"),
     "edited, two builds": _stopped("edited"),
+    "store answers 500": _store("500", lasts=True),
+    "store answers 503": _store("503", 0.0, 1.0),
+    "store answers late": _store("late", PATIENCE / 2, 2 * PATIENCE),
+    "store breaks off": _store("dropped", lasts=True),
+    "store without If-None-Match": _careless("refused"),
+    "store that ignores it": _careless("ignored"),
+    "PostgreSQL restarted": _postgres("restarted"),
+    "PostgreSQL gone": _postgres("down"),
 }
+SLOW = [name for name, kind in KINDS.items() if kind.on != DISK]
+TURNS = 3 * [name for name in KINDS if name not in SLOW] + SLOW
+"""A build on a store of moto's takes ten times as long."""
 LOGS = ("event log gone", "event log emptied", "event log garbled")
-STARTS = ("empty", "half", "half", "half")
-"""From nothing a build takes about twice as long."""
 
 EACH_TENTH = 10
 
@@ -73,6 +112,8 @@ class Fault:
         first: The number of the call that is struck; 0: it is done before the build.
         last: The number of the last one that is.
         anew: Whether the build is `recap build --jobs 2` with processes of its own.
+        performed: Whether a store has done what was asked before it fails.
+        seconds: How late it answers, or what it tells to wait.
     """
 
     number: int
@@ -82,12 +123,22 @@ class Fault:
     first: int
     last: int
     anew: bool
+    performed: bool = False
+    seconds: float = 0.0
 
     @property
     def harm(self) -> Harm:
         """What the shim does."""
         kind = KINDS[self.kind]
+        if kind.on == STORE:
+            return Harm()
         return Harm(self.calls, self.first, self.last, kind.error, kind.signal, kind.shift)
+
+    @property
+    def trouble(self) -> Trouble:
+        """What the proxy before a store does."""
+        how = KINDS[self.kind].trouble
+        return Trouble(how, self.calls, self.first, self.last, self.performed, self.seconds)
 
     @property
     def where(self) -> str:
@@ -96,7 +147,14 @@ class Fault:
             return f"before a build of {self.start}"
         lasts = " and on" if self.last >= FOR_EVER else ""
         door = ", recap build --jobs 2" if self.anew else ""
+        if self.performed:
+            door += ", done all the same"
         return f"{'|'.join(self.calls)} {self.first}{lasts} of {self.start}{door}"
+
+
+def name_of(number: int) -> str:
+    """The kind of the fault of a number: the kinds take turns."""
+    return TURNS[number % len(TURNS)]
 
 
 def draw(seed: int, number: int, counted: Mapping[str, Mapping[str, int]]) -> Fault:
@@ -105,16 +163,20 @@ def draw(seed: int, number: int, counted: Mapping[str, Mapping[str, int]]) -> Fa
     Args:
         seed: Of the run.
         number: Of the fault, from 0; the kinds take turns.
-        counted: How many calls an undisturbed build makes, by what it starts from and by call.
+        counted: How many calls and requests an undisturbed build makes, by what it starts from.
     """
     random = Random(f"{seed} {number}")  # noqa: S311 - no secret
-    name = list(KINDS)[number % len(KINDS)]
+    name = name_of(number)
     kind = KINDS[name]
-    start = random.choice(STARTS)
+    start = random.choice(kind.starts)
     calls = (random.choice(kind.calls),) if kind.each else tuple(kind.calls)
     first = random.randint(1, sum(counted[start][call] for call in calls))
     last = FOR_EVER if kind.lasts and random.random() < 0.5 else first
     if name in LOGS and random.random() < 0.5:
         start, first, last = "half", 0, 0
     anew = bool(first) and not random.randrange(EACH_TENTH)
-    return Fault(number, name, start, calls, first, last, anew)
+    if kind.refused:
+        first, last = 1, FOR_EVER
+    performed = kind.trouble in MAY_BE_DONE and random.random() < 0.5
+    seconds = random.choice(kind.seconds)
+    return Fault(number, name, start, calls, first, last, anew, performed, seconds)

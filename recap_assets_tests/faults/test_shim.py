@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from recap_assets_tests.faults.kinds import KINDS, draw
+from recap_assets_tests.faults.proxy import METHODS
+from recap_assets_tests.faults.shim import FOR_EVER, Counts, Harm, compile_shim, new_state, why_not
 from recap_assets_tests.faults.shim import KINDS as CALLS
-from recap_assets_tests.faults.shim import Counts, Harm, compile_shim, new_state, why_not
 
 WRITES = """
 import os, sys, time
@@ -72,9 +73,11 @@ def test_the_clock_is_off_from_the_call_on(library: Path, tmp_path: Path) -> Non
 
 
 def test_a_fault_depends_on_seed_and_number_alone() -> None:
-    counted = {start: dict.fromkeys(CALLS, 100) for start in ("empty", "half")}
+    counted = {start: dict.fromkeys((*CALLS, *METHODS), 100) for start in ("empty", "half")}
     drawn = [draw(7, number, counted) for number in range(200)]
     assert drawn == [draw(7, number, counted) for number in range(200)]
     assert drawn != [draw(8, number, counted) for number in range(200)]
     assert {fault.kind for fault in drawn} == set(KINDS)
     assert all(0 <= fault.first <= 500 for fault in drawn)
+    careless = [fault.trouble for fault in drawn if KINDS[fault.kind].refused]
+    assert {(trouble.first, trouble.last) for trouble in careless} == {(1, FOR_EVER)}

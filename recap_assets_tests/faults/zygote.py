@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from recap_assets_tests.faults import harms
+from recap_assets_tests.faults.database import cluster_of, restart
 from recap_assets_tests.faults.in_one_process import build_in_one_process
 
 POLL_SECONDS = 0.02
@@ -121,6 +122,11 @@ def _harm(task: Task) -> int:
     folder = Path(task.folder)
     if task.harm == "locked":
         return fork(lambda: harms.lock(folder), task.log)
+    if task.harm == "restarted":
+        return fork(lambda: restart(folder), task.log)
+    if task.harm == "down":
+        cluster_of(folder).stop()
+        return 0
     if task.harm == "edited":
         harms.edit(folder / harms.FILE)
         return fork(lambda: build_in_one_process(task.words), task.log)

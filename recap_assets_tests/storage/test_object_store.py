@@ -1,5 +1,6 @@
 """Tables on an object store behave as on a disk, and a store that loses commits is found out."""
 
+import os
 import subprocess
 import sys
 import uuid
@@ -13,6 +14,8 @@ from recap_assets.specs.tables import CLIP_SCORES
 from recap_assets.storage.object_store import prove_conditional_put
 from recap_assets.storage.retention import MANY_FILES, collect
 from recap_assets.storage.tables import StorageError, TableStore
+from recap_assets_tests.faults.proxy import How, Proxy, Trouble
+from recap_assets_tests.faults.shim import FOR_EVER
 from recap_assets_tests.storage.s3 import careless_server, environment, moto_server
 from recap_assets_tests.storage.test_tables import AT, EVENTS, events, scores
 
@@ -135,3 +138,58 @@ def test_what_else_can_be_wrong_is_said_in_words(
     monkeypatch.setitem(sys.modules, "botocore.session", None)
     with pytest.raises(StorageError, match="extra s3"):
         prove_conditional_put(f"s3://{bucket}/results")
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [("ignored", "wrote a key that was there already"), ("refused", "does not take")],
+)
+def test_no_table_is_written_where_two_writers_would_lose_commits(
+    bucket: str, endpoint: str, monkeypatch: pytest.MonkeyPatch, how: How, told: str
+) -> None:
+    root = f"s3://{bucket}/results/tables"
+    with Proxy(endpoint, Trouble(how, ("PUT",), 1, FOR_EVER)) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        with pytest.raises(StorageError, match=f"tables {root}: .*{told}"):
+            TableStore(root).replace(CLIP_SCORES, AT, scores(0.1))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    assert keys(bucket) == []
+
+
+def test_a_proof_whose_first_answer_was_lost_is_one(
+    bucket: str, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = Trouble("dropped", ("PUT",), 1, 1, performed=True)
+    with Proxy(endpoint, lost) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        prove_conditional_put(f"s3://{bucket}/results")
+    assert proxy.seen.n_done == 1
+
+
+REPLACER = """
+import sys
+from recap_assets.specs.tables import CLIP_SCORES
+from recap_assets.storage import tables
+from recap_assets_tests.storage.test_tables import AT, scores
+
+# Proved already: what breaks off are requests of the table's own.
+tables.prove_once = lambda _root: None
+for score in (0.2, 0.3, 0.4):
+    tables.TableStore(sys.argv[1]).replace(CLIP_SCORES, AT, scores(score))
+"""
+
+
+@pytest.mark.parametrize("performed", [False, True])
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_a_broken_connection_is_made_again(
+    store: TableStore, endpoint: str, method: str, *, performed: bool
+) -> None:
+    store.replace(CLIP_SCORES, AT, scores(0.1))
+    # Another process: deltalake holds the GIL while it waits for an answer.
+    with Proxy(endpoint, Trouble("dropped", (method,), 3, 4, performed=performed)) as proxy:
+        subprocess.run(  # noqa: S603 - our own words
+            [sys.executable, "-c", REPLACER, store.root], cwd=REPOSITORY, check=True, timeout=60,
+            env={**os.environ, **environment(proxy.url)},
+        )  # fmt: skip
+    assert proxy.seen.n_done == 2
+    assert store.read(CLIP_SCORES)["score"].to_list() == [pytest.approx(0.4)]
