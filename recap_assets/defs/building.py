@@ -288,13 +288,16 @@ def _start_worker(progress: "Queue[News]") -> None:
     os.environ.setdefault("OMP_NUM_THREADS", str(torch_threads()))
     # With more workers than the cores have room for, threads that spin keep the others from work.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    progress_listener.set(lambda *news: progress.put(news))
+
+
+def _open() -> None:
     session = Session.from_environment()
     # The number of workers is the limit here: a place in a pool would be waited for for ever where
     # a killed process of another machine still holds it.
     definitions = dg.Definitions(assets=assets_of(session.graph, session.setting, in_pools=False))
     _worker["job"] = definitions.resolve_implicit_global_asset_job_def()
     _worker["instance"] = session.open_instance()
-    progress_listener.set(lambda *news: progress.put(news))
 
 
 def _leave_with_parent() -> None:
@@ -309,6 +312,9 @@ def _leave_with_parent() -> None:
 def _run(assets: Sequence[str], partitions: tuple[str, ...]) -> Failures:
     """Execute one run; what went wrong in it."""
     try:
+        # Not when the process starts: what fails there breaks the pool, with a traceback.
+        if "instance" not in _worker:
+            _open()
         return _failures(_executed(assets, partitions), assets)
     except Exception as error:
         if (words := in_words(error)) is not None:

@@ -8,7 +8,8 @@ MAX_WESTERN_FRACTION = 0.34
 """Share of characters beyond ASCII above which a text is not taken for Windows' Western code page:
 German and French stay below 0.15, Chinese, Cyrillic or Greek in their own code pages above 0.5."""
 
-_MARKS = (  # UTF-32's little-endian mark begins with that of UTF-16
+# UTF-32's little-endian mark is also that of UTF-16 and the character 0: then what fits counts.
+_MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
     (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -47,10 +48,12 @@ def decode_text(data: bytes, *, is_cut: bool = False) -> Decoded:
     """
     if data.isascii():  # by far the most; every byte-order mark has bytes beyond ASCII
         return Decoded(data.decode("ascii"), "utf-8")
-    for mark, encoding in _MARKS:
-        if data.startswith(mark):
-            text = _strictly(data[len(mark) :], encoding, is_cut=is_cut)
-            return Decoded(text, None if text is None else encoding)
+    marks = [(mark, encoding) for mark, encoding in _MARKS if data.startswith(mark)]
+    for mark, encoding in marks:
+        if (text := _strictly(data[len(mark) :], encoding, is_cut=is_cut)) is not None:
+            return Decoded(text, encoding)
+    if marks:
+        return Decoded(None, None)
     if (text := _strictly(data, "utf-8", is_cut=is_cut)) is not None:
         return Decoded(text, "utf-8")
     western = _strictly(data, "cp1252")

@@ -1,5 +1,6 @@
 """A build goes on past what fails, and says what failed in words."""
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from recap_assets.cli.building import print_failures
+from recap_assets.defs import building
 from recap_assets.defs.assets import asset_key, assets_of
 from recap_assets.defs.building import Build, Finished
 from recap_assets.defs.ranges import range_tags
@@ -131,3 +133,21 @@ def test_a_failure_that_cannot_pass_is_tried_once_and_shown_as_its_sentence(
     told = failure.step_failure_data.user_failure_data
     assert told is not None
     assert "0.parquet is no readable parquet file" in str(told.description)
+
+
+def test_a_worker_that_cannot_open_the_records_tells_it_and_tries_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tries: list[OSError] = []
+
+    def full() -> Session:
+        tries.append(OSError(errno.ENOSPC, "No space left on device", "/data/claims/one"))
+        raise tries[-1]
+
+    monkeypatch.setattr(building, "_worker", {})
+    monkeypatch.setattr(Session, "from_environment", full)
+    for n in (1, 2):
+        told = building._run(["raw_pool"], ()).whole
+        assert told is not None
+        assert "/data/claims/one" in told
+        assert len(tries) == n

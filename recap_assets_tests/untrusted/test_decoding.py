@@ -12,6 +12,7 @@ from recap_assets.untrusted.decoding import cut_utf8, decode_text
         ("a cat".encode("utf-16"), "a cat", "utf-16-le"),
         (b"\xfe\xff" + "a cat".encode("utf-16-be"), "a cat", "utf-16-be"),
         ("a cat".encode("utf-32"), "a cat", "utf-32-le"),
+        ("\0cat".encode("utf-16"), "\0cat", "utf-16-le"),
         ("Café in Zürich \u2013 schön".encode("cp1252"), "Café in Zürich \u2013 schön", "cp1252"),
         ("中国人的照片".encode("gbk"), None, None),
         ("кошка на ковре".encode("cp1251"), None, None),
