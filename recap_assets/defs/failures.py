@@ -46,6 +46,10 @@ _DAMAGED = (
     "Dagster's records in {folder} are damaged ({error}): run again, and they are put aside and "
     "made anew from the table lineage"
 )
+_OF_POSTGRES = (
+    "PostgreSQL, which keeps Dagster's records, is out of reach ({error}): see that it runs and "
+    f"that RECAP_POSTGRES_URL names it, {_KEPT}"
+)
 
 
 def in_words(error: BaseException) -> str | None:
@@ -53,23 +57,41 @@ def in_words(error: BaseException) -> str | None:
 
     Damage that is met is remembered, so that the next one who opens the records looks for it.
     """
-    for one in _causes(error):
-        if isinstance(one, RecapError):
-            return str(one)
-        if isinstance(one, sqlite3.Error) and (words := _of_sqlite(one)):
-            return words
-        if (words := in_words_of_store(one)) is not None:
-            return words
-        if isinstance(one, OSError) and one.errno in _OF_ERRNO:
-            where = one_line(os.fspath(one.filename)) if isinstance(one.filename, str) else ""
-            text = _OF_ERRNO[one.errno]
-            if text == _READ_ONLY:
-                return text.format(where=where or "the data folder")
-            return text.format(where=f" (at {where})" if where else "")
-    return None
+    told = (words(one) for one in _causes(error) for words in _KNOWN)
+    return next(filter(None, told), None)
 
 
-def _of_sqlite(error: sqlite3.Error) -> str | None:
+def _of_ours(error: BaseException) -> str | None:
+    return str(error) if isinstance(error, RecapError) else None
+
+
+def _of_disk(error: BaseException) -> str | None:
+    if not isinstance(error, OSError) or error.errno not in _OF_ERRNO:
+        return None
+    where = one_line(os.fspath(error.filename)) if isinstance(error.filename, str) else ""
+    text = _OF_ERRNO[error.errno]
+    if text == _READ_ONLY:
+        return text.format(where=where or "the data folder")
+    return text.format(where=f" (at {where})" if where else "")
+
+
+def _of_postgres(error: BaseException) -> str | None:
+    if not _is_of_postgres(error):
+        return None
+    return _OF_POSTGRES.format(error=one_line(str(error).strip().partition("\n")[0]))
+
+
+def _is_of_postgres(error: BaseException) -> bool:
+    """Whether the connection to PostgreSQL is lost; its driver is an optional extra."""
+    names = {kind.__name__ for kind in type(error).__mro__ if kind.__module__ == "psycopg2"}
+    return bool(names & {"OperationalError", "InterfaceError"}) or (
+        bool(names) and "closed the connection" in str(error)
+    )
+
+
+def _of_sqlite(error: BaseException) -> str | None:
+    if not isinstance(error, sqlite3.Error):
+        return None
     folder = os.environ.get(INSTANCE_VARIABLE, "")
     for part, words in _OF_SQLITE.items():
         if part in str(error):
@@ -80,6 +102,9 @@ def _of_sqlite(error: sqlite3.Error) -> str | None:
         return None
     suspect_damage(Path(folder))
     return _DAMAGED.format(folder=folder, error=error)
+
+
+_KNOWN = (_of_ours, _of_sqlite, _of_disk, _of_postgres, in_words_of_store)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -48,6 +48,23 @@ def test_a_fault_is_one_sentence(error: Exception, words: str) -> None:
         assert "\n" not in told
 
 
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("OperationalError", 'connection to server at "db" failed: refused\n\tIs it running?'),
+        ("InterfaceError", "connection already closed"),
+        ("DatabaseError", "server closed the connection unexpectedly\n\tIt terminated."),
+    ],
+)
+def test_a_lost_postgres_is_one_sentence(kind: str, text: str) -> None:
+    psycopg2 = pytest.importorskip("psycopg2", reason="the extra postgres brings it")
+    told = in_words(OperationalError("INSERT", {}, getattr(psycopg2, kind)(text)))
+    assert told is not None
+    assert f"is out of reach ({text.partition(chr(10))[0]}): see that it runs" in told
+    assert "\n" not in told
+    assert in_words(OperationalError("x", {}, psycopg2.DatabaseError("a bug"))) is None
+
+
 def test_a_bug_stays_a_bug() -> None:
     assert in_words(KeyError("x")) is None
     assert in_words(OSError(errno.ENOENT, "x")) is None

@@ -179,8 +179,7 @@ for score in (0.2, 0.3, 0.4):
 """
 
 
-@pytest.mark.parametrize("performed", [False, True])
-@pytest.mark.parametrize("method", ["GET", "PUT"])
+@pytest.mark.parametrize(("method", "performed"), [("GET", False), ("PUT", False), ("PUT", True)])
 def test_a_broken_connection_is_made_again(
     store: TableStore, endpoint: str, method: str, *, performed: bool
 ) -> None:
