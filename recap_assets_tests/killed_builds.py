@@ -68,11 +68,11 @@ class KilledBuild:
         """Where it puts things."""
         return Workspace(self.data, self.name, self.tables_root)
 
-    def start(self) -> subprocess.Popen[str]:
-        """`recap build` as the first of a process group."""
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """`recap build` as the first of a process group, with more words at its end."""
         command = [
             sys.executable, "-m", "recap_assets.cli.main", "--data", str(self.data),
-            "-e", str(self.file), "build", "--yes", "--jobs", str(self.jobs),
+            "-e", str(self.file), "build", "--yes", "--jobs", str(self.jobs), *words,
         ]  # fmt: skip
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
         for name in ("RECAP_TABLES", "RECAP_SET", "RECAP_EXPERIMENT", "RECAP_INSTANCE"):
@@ -83,13 +83,13 @@ class KilledBuild:
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
 
-    def finish(self) -> str:
-        """Build to the end; what it printed.
+    def finish(self, *words: str) -> str:
+        """Build to the end, with more words; what it printed.
 
         Raises:
             AssertionError: It failed.
         """
-        with self.start() as process:
+        with self.start(*words) as process:
             output, _ = process.communicate()
         assert process.returncode == 0, output
         return output

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.queues import Queue
 
@@ -199,8 +200,10 @@ class Build:
         while True:
             self._expect(current)
             for batch in self._next_batches(current):
-                future = workers.submit(_run, [node.key for node in batch.nodes], batch.partitions)
-                self._running[future] = (batch, time.monotonic())
+                with _deaf_to_interrupts():
+                    assets = [node.key for node in batch.nodes]
+                    future = workers.submit(_run, assets, batch.partitions)
+                    self._running[future] = (batch, time.monotonic())
             if not self._running:
                 return
             done, _ = wait(self._running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
@@ -280,9 +283,21 @@ class Build:
 _worker: dict[str, object] = {}
 
 
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """A process that is started meanwhile is deaf to SIGINT from its first moment, in all threads.
+
+    A Ctrl-C goes to all processes of a terminal; what becomes of the workers, the driver says. A
+    worker that blocks it later blocks it in one thread alone, and libraries have begun others.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _start_worker(progress: "Queue[News]") -> None:
-    # A Ctrl-C goes to all processes of a terminal; what becomes of the workers, the driver says.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     sys.stderr = WithoutLoggerErrors(sys.stderr)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     os.environ.setdefault("OMP_NUM_THREADS", str(torch_threads()))

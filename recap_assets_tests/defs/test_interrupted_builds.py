@@ -1,0 +1,56 @@
+"""One Ctrl-C ends a build in words, at whatever moment, and nothing of what was done is lost."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from recap_assets_tests.faults.small import experiment, write_experiment
+from recap_assets_tests.killed_builds import KilledBuild
+
+SECONDS = 120
+POOL = ("--select", "raw_pool")
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> KilledBuild:
+    write_experiment(tmp_path, tmp_path / "unused.yaml")
+    return KilledBuild(tmp_path / "build", experiment(tmp_path))
+
+
+def wait_for_worker(driver: subprocess.Popen[str]) -> None:
+    """Until the driver has started a worker, which has much to import yet."""
+    children = Path(f"/proc/{driver.pid}/task/{driver.pid}/children")
+    until = time.monotonic() + SECONDS
+    while time.monotonic() < until and driver.poll() is None:
+        for child in children.read_text().split():
+            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+                return
+        time.sleep(0.02)
+    pytest.fail("no worker was started")
+
+
+@pytest.mark.parametrize(("jobs", "after"), [(1, 0.0), (2, 1.5)])
+def test_an_interrupt_while_workers_start_is_told_in_words_and_the_next_build_goes_on(
+    build: KilledBuild, jobs: int, after: float
+) -> None:
+    build.jobs = jobs
+    with build.start(*POOL) as driver:
+        wait_for_worker(driver)
+        time.sleep(after)
+        os.killpg(driver.pid, signal.SIGINT)  # as a terminal does
+        output, _ = driver.communicate(timeout=SECONDS)
+    assert driver.returncode == 130, output
+    assert "Traceback" not in output
+    assert "KeyboardInterrupt" not in output
+    told = "Stopped. What was finished is kept; run again to go on."
+    assert [line for line in output.splitlines() if line][-1] == told
+    build.check_tables()
+    build.check_instance()
+    build.finish(*POOL)
+    build.check_no_run_is_open()
+    build.check_nothing_was_recorded_twice()
+    assert set(build.versions()) == {("raw_pool", "00000"), ("raw_pool", "00001")}
