@@ -37,7 +37,8 @@ def load_experiment(path: str | Path, overrides: Iterable[str] = ()) -> Experime
     """Read and check an experiment file.
 
     Args:
-        path: The YAML file. `${NAME:-default}` in a value of it is replaced from the environment.
+        path: The YAML file. `${NAME:-default}` in a value of it is replaced from the environment;
+            `$${NAME}` is the text `${NAME}`.
         overrides: `key.path=value` settings laid over the file; the value is parsed as YAML.
 
     Raises:

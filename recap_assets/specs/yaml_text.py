@@ -3,7 +3,8 @@
 YAML 1.1, which PyYAML reads, takes `no` for false, `010` for 8, `1:30` for 90 and `2001-01-01` for
 a date. Here YAML 1.2's core schema holds: true and false, null, decimal numbers; everything else is
 text. `${NAME}` and `${NAME:-default}` stand for a value of the environment inside of a value: one
-in a comment asks for nothing, and no value becomes more than one value.
+in a comment asks for nothing, and no value becomes more than one value. `$${NAME}` is the text
+`${NAME}`: before such braces, two dollars stand for one.
 """
 
 import os
@@ -27,6 +28,7 @@ MAX_VALUES = 100_000
 MAX_DEPTH = 64
 """Lists and mappings in each other; an experiment has about eight."""
 
+_BRACES = r"\{\w+(?::-[^}]*)?\}"
 VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 """What is filled in from the environment."""
 
@@ -34,7 +36,9 @@ VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 # first of them where a text has it.
 _OPEN, _CLOSE = "\ue000", "\ue001"
 _MARK = re.compile(f"{_OPEN}(\\d+){_CLOSE}")
-_SET_ASIDE = re.compile(f"{VARIABLE.pattern}|{_OPEN}")
+_DOLLARS = rf"(?<!\$)(?:\$\$)+(?=\$?{_BRACES})"
+_SET_ASIDE = re.compile(f"{_DOLLARS}|{VARIABLE.pattern}|{_OPEN}")
+_TO_DOUBLE = re.compile(rf"\$+(?={_BRACES})")
 
 
 def read_yaml(data: bytes) -> object:
@@ -84,7 +88,10 @@ def _value(marked: str, variables: list[re.Match[str]]) -> object:
 
 
 def dump_yaml(value: object) -> str:
-    """A YAML text that `parse_yaml` and readers of YAML 1.1 take for the same value."""
+    """A YAML text that `parse_yaml` takes for the same value.
+
+    So do readers of YAML 1.1, but for texts with `${NAME}`, which are written as `$${NAME}`.
+    """
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
@@ -121,6 +128,8 @@ def _put_back(loader: "_Loader", scalar: yaml.ScalarNode, variables: list[re.Mat
 def _of_environment(variable: re.Match[str]) -> str:
     if variable[0] == _OPEN:
         return _OPEN
+    if variable[1] is None:
+        return variable[0][::2]
     name: str = variable[1]
     default: str | None = variable[2]
     found = os.environ.get(name, default)
@@ -221,6 +230,7 @@ class _Dumper(yaml.SafeDumper):
 
 def _quoted(dumper: _Dumper, text: str) -> yaml.ScalarNode:
     # Between single quotes these would be folded into spaces, as line ends of YAML 1.1.
+    text = _TO_DOUBLE.sub(lambda dollars: 2 * dollars[0], text)
     style = '"' if _OLD_LINE_ENDS.search(text) else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)  # type: ignore[reportUnknownMemberType]
 

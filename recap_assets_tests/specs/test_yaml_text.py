@@ -41,6 +41,23 @@ def test_a_text_that_is_written_is_read_again_as_that_text(value):
     }
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("$${NAME}", "${NAME}"),
+        ("$${NAME:-x y}", "${NAME:-x y}"),
+        ("a $${NAME} ${NAME} b", "a ${NAME} value b"),
+        ("$$${NAME}", "$value"),
+        ("$$$${NAME}", "$${NAME}"),
+        ("5 $$ and $${ and $$NAME", "5 $$ and $${ and $$NAME"),
+    ],
+)
+def test_two_dollars_before_braces_are_one_of_the_text(monkeypatch, written, meant):
+    monkeypatch.setenv("NAME", "value")
+    assert parse_yaml(f"a: {written!r}") == {"a": meant}
+    assert parse_yaml(dump_yaml({"a": meant, meant: 1})) == {"a": meant, meant: 1}
+
+
 def test_a_variable_stays_inside_its_value(monkeypatch):
     monkeypatch.setenv("RECAP_TEST", "/a b: c # d\nname: other")
     monkeypatch.setenv("RECAP_NUMBER", "5")
