@@ -14,6 +14,7 @@ from recap_assets.untrusted.showing import one_line
 
 SHOWN = 3
 REMEDIES = {
+    "damaged_row": "rows of `pool.texts` have too few or too many fields, or are no JSON",
     "bad_uid": "a uid is 32 hex digits or a UUID; drop it from the json to take one of the image",
     "image_without_metadata": "the uids of `pool.metadata` are not those of the shards",
     "bad_tar_header": "the file is no tar, or damaged: download it again",

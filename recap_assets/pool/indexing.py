@@ -27,7 +27,7 @@ from recap_assets.pool.images import (
     image_facts,
     perceptual_hash_of,
 )
-from recap_assets.pool.manifest import Shard, folder_rows
+from recap_assets.pool.manifest import Shard, told_rows
 from recap_assets.pool.metadata import Metadata, read_rows
 from recap_assets.pool.metadata_join import joined_with_metadata
 from recap_assets.pool.sample_texts import (
@@ -63,7 +63,7 @@ __all__ = [
 SAMPLE_REASONS: frozenset[str] = frozenset({
     "missing_image", "duplicate_key", "duplicate_uid", "truncated_tar", "bad_tar_header",
     "bad_json", "bad_uid", "outside_folder", "image_without_metadata", "metadata_without_image",
-    "extra_image", "no_key",
+    "extra_image", "no_key", "damaged_row",
 })  # fmt: skip
 """missing_image: a key without an image member, or with a link in its place, or a path without a
 file. extra_image: a further image of a key; its row has the member's name as key. no_key: a member
@@ -72,7 +72,8 @@ member or path; the first is kept. duplicate_uid: an earlier good sample of the 
 truncated_tar: the sample in which the tar is cut off. bad_tar_header: the tar cannot be followed
 from here on. bad_json, bad_uid: the sample's json or uid cannot be read, so a uid made up from the
 image would part it from its metadata. outside_folder: a path out of the pool's folder.
-image_without_metadata, metadata_without_image: one side of the pair is missing."""
+image_without_metadata, metadata_without_image: one side of the pair is missing. damaged_row: a row
+of a folder's table that cannot be read, its key is `@row` and its place, behind the others."""
 
 REJECT_REASONS: frozenset[str] = SAMPLE_REASONS | IMAGE_REASONS
 """Every reason that a row of raw_pool can have."""
@@ -238,14 +239,18 @@ def _folder_rows(shard: Shard, pool: FolderPool) -> Iterator[_Row]:
     repeats: dict[str, int] = {}
     keys: set[tuple[bytes, str]] = set()
     files = FolderFiles(pool.images)
-    for number, (image, text, uid) in enumerate(folder_rows(pool, shard.name).iter_rows()):
+    for number, told in enumerate(told_rows(pool, shard.name).iter_rows()):
+        image, text, uid, is_damaged = told
         row = _Row(image or f"@row{number}")
         row.take_text(cleaned_text(text))
         repeat = repeats.get(row.key, 0)
         repeats[row.key] = repeat + 1
         if repeat:
             row.reject("duplicate_key")
-        _read_folder_image(row, files, pool.limits, image)
+        if is_damaged:
+            row.reject("damaged_row")
+        else:
+            _read_folder_image(row, files, pool.limits, image)
         if uid is not None:
             row.uid = parse_uid(uid)
             if row.uid is None:

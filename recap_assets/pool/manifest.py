@@ -29,6 +29,7 @@ __all__ = [
 
 TABLE_ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 _FOLDER_ROWS = pl.Schema({"image": pl.String, "text": pl.String, "uid": pl.String})
+_DAMAGED = "is_damaged"
 
 _TEMPORARY = re.compile(r"(^|/)[._~]|\.(tmp|temp|part|partial|incomplete|crdownload)(\.|$)|~$")
 _UNFINISHED = "half-written"
@@ -212,6 +213,15 @@ def folder_rows(pool: FolderPool, shard_name: str) -> pl.DataFrame:
     Raises:
         PoolError: Where the table cannot be read or lacks a column.
     """
+    return told_rows(pool, shard_name).select(_FOLDER_ROWS.names())
+
+
+def told_rows(pool: FolderPool, shard_name: str) -> pl.DataFrame:
+    """`folder_rows` with a column is_damaged: true of a row that cannot be read.
+
+    Raises:
+        PoolError: Where the table cannot be read or lacks a column.
+    """
     index = int(shard_name.rpartition("-")[2])
     return _texts(pool).slice(index * pool.samples_per_shard, pool.samples_per_shard)
 
@@ -315,7 +325,8 @@ def _virtual_shards(pool: FolderPool) -> list[ShardFile]:
     others = by_same_name(marks)
     shards: list[ShardFile] = []
     for index, part in enumerate(rows.iter_slices(pool.samples_per_shard)):
-        digest = hashlib.sha256(part.write_csv(include_header=False).encode())
+        told = part.select(_FOLDER_ROWS.names()).write_csv(include_header=False)
+        digest = hashlib.sha256(told.encode())
         images = [_found(image, marks, others) for image in part["image"]]
         digest.update(repr([marks.get(image) for image in images]).encode())
         size = sum(sizes.get(image, 0) for image in images)
@@ -346,7 +357,7 @@ def _image_marks(pool: FolderPool) -> tuple[dict[str, str], dict[str, int]]:
 
 
 def _texts(pool: FolderPool) -> pl.DataFrame:
-    """Columns image, text and uid; rows that cannot be read come last, with all three null."""
+    """As in `told_rows`; rows that cannot be read come last, with null in the other columns."""
     ending = next((e for e in TABLE_ENDINGS if pool.texts.lower().endswith(e)), None)
     if ending is None:
         shown = posixpath.splitext(pool.texts)[1]
@@ -384,5 +395,8 @@ def _rows_of(pool: FolderPool, table: TextTable) -> pl.DataFrame:
         rows = batch.frame if pool.uid_column else batch.frame.with_columns(uid=pl.lit(None))
         parts.append(rows.select(pl.col(n).cast(t) for n, t in _FOLDER_ROWS.items()))
         n_damaged += batch.damage.n
-    nothing = pl.Series("image", [None], dtype=pl.String).new_from_index(0, n_damaged)
-    return pl.concat([*parts, pl.DataFrame(nothing)], how="diagonal")
+    damaged = pl.Series("image", [None], dtype=pl.String).new_from_index(0, n_damaged).to_frame()
+    read = pl.concat(parts).with_columns(pl.lit(value=False).alias(_DAMAGED))
+    return pl.concat(
+        [read, damaged.with_columns(pl.lit(value=True).alias(_DAMAGED))], how="diagonal"
+    )

@@ -375,6 +375,29 @@ def test_a_folder_of_images_is_indexed_like_a_shard(tmp_path):
     assert (good["offset"], good["size"], good["text"]) == (0, len(jpeg(0)), "text 0")
 
 
+@pytest.mark.parametrize(
+    ("name", "header", "good", "damaged"),
+    [
+        ("t.csv", "image,text\n", "{i}.jpg,text {i}\n", "3.jpg,text,3\n"),
+        ("t.tsv", "image\ttext\n", "{i}.jpg\ttext {i}\n", "3.jpg\n"),
+        ("t.jsonl", "", '{{"image": "{i}.jpg", "text": "text {i}"}}\n', '{"image": "3.jpg"\n'),
+    ],
+)
+def test_a_damaged_row_of_a_folders_table_has_a_reason_of_its_own(
+    tmp_path, name, header, good, damaged
+):
+    (tmp_path / "images").mkdir()
+    for i in range(2):
+        (tmp_path / f"images/{i}.jpg").write_bytes(jpeg(i))
+    rows = [good.format(i=i) for i in (0, 1, 2)]
+    (tmp_path / name).write_text("".join([header, rows[0], damaged, *rows[1:]]))
+    frame = folder_index(tmp_path, texts=str(tmp_path / name)).sort("key", descending=True)
+    assert dict(frame.select("key", "reject_reason").rows()) == {
+        "0.jpg": None, "1.jpg": None, "2.jpg": "missing_image", "@row3": "damaged_row",
+    }  # fmt: skip
+    assert frame["text"].to_list() == [None, "text 2", "text 1", "text 0"]
+
+
 def test_a_folder_pool_may_bring_its_uids(tmp_path):
     (tmp_path / "images").mkdir()
     for i in range(3):
