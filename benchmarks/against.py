@@ -11,6 +11,7 @@ is done once, such as loading a model; `again` one that follows.
 
 import argparse
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from works import WORKS
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parent
 TARGET = 1.05
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 FIRST_RUNS = 2
 """Pairs of processes: each gives one first run."""
 
@@ -37,11 +39,23 @@ def checkout(commit: str, folder: Path) -> Iterator[Path]:
     """The files of a commit in a folder."""
     git = ["git", "-C", str(REPOSITORY), "worktree"]
     add = ["add", "--quiet", "--detach", str(folder), commit]
-    subprocess.run([*git, *add], check=True)
     try:
+        with undisturbed():
+            subprocess.run([*git, *add], check=True)
         yield folder
     finally:
-        subprocess.run([*git, "remove", "--force", str(folder)], check=True)
+        with undisturbed():
+            subprocess.run([*git, "remove", "--force", str(folder)], check=folder.exists())
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Signals that would end this process or git wait: half a worktree would stay for ever."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
 
 
 class Side:
@@ -55,7 +69,12 @@ class Side:
             env={**os.environ, "PYTHONPATH": str(package), "OMP_NUM_THREADS": "1"},
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
-        self._answer("ready")
+        try:
+            self._answer("ready")
+        except BaseException:
+            self._process.kill()
+            self.close()
+            raise
 
     def run(self) -> float:
         """Processor seconds of one run more."""
@@ -65,6 +84,9 @@ class Side:
         return float(self._answer(""))
 
     def close(self) -> None:
+        """End it after its run; at once where this process is about to be ended itself."""
+        if isinstance(sys.exception(), SystemExit):
+            self._process.kill()
         self._process.communicate()
 
     def _answer(self, wanted: str) -> str:
@@ -73,6 +95,11 @@ class Side:
             if line.strip() == wanted or not wanted:
                 return line
         sys.exit(f"{self._process.args}: ended with exit code {self._process.wait()}")
+
+
+def ended(number: int, _frame: object) -> None:
+    """Leave by an exception, so that the former commit's files and what runs on them go."""
+    sys.exit(128 + number)
 
 
 def pairs_of(
@@ -112,6 +139,8 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=1.0, help="of the usual sizes")
     parser.add_argument("--inputs", type=Path, help="keep what the works read in this folder")
     args = parser.parse_args()
+    for number in ENDING:
+        signal.signal(number, ended)
     print(f"{machine()}; processor time, ratios to {args.base}")
     with TemporaryDirectory() as scratch, checkout(args.base, Path(scratch) / "former") as former:
         inputs = args.inputs or Path(scratch) / "inputs"
