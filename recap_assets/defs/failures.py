@@ -2,6 +2,7 @@
 
 import errno
 import io
+import logging
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from recap_assets.untrusted.errors import RecapError
 from recap_assets.untrusted.showing import one_line
 
 INSTANCE_VARIABLE = "RECAP_INSTANCE"
+_RETRYING = "Retrying failed database connection"
 _LOGGERS = "Exception while writing logger call"
 _KEPT = "and run again: what was finished is kept"
 _FULL = f"no space is left on the disk{{where}}: free some, {_KEPT}"
@@ -119,6 +121,17 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
             original = getattr(one, "orig", None)
             wrapped = original if isinstance(original, BaseException) else None
             waiting += [wrapped, one.__cause__]
+
+
+def shorten_retries() -> None:
+    """Have each of Dagster's warnings of a lost database on one line; it prints three."""
+    logging.getLogger().addFilter(_first_line)
+
+
+def _first_line(record: logging.LogRecord) -> bool:
+    if str(record.msg).startswith(_RETRYING):
+        record.msg, record.args = record.getMessage().partition("\n")[0], ()
+    return True
 
 
 class WithoutLoggerErrors(io.TextIOBase):

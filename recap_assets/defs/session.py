@@ -18,6 +18,7 @@ import dagster as dg
 
 from recap_assets.defs.assets import POOL_PARTITIONS
 from recap_assets.defs.damaged_files import put_aside_damaged
+from recap_assets.defs.failures import shorten_retries
 from recap_assets.defs.read_only import copied, is_writable
 from recap_assets.defs.records import DagsterRecords
 from recap_assets.defs.restoring import restore_records
@@ -114,6 +115,7 @@ class Session:
     def open_instance(self) -> dg.DagsterInstance:
         """Dagster's instance of this experiment, with the pool's partitions in it."""
         self.setting.workspace.refuse_unusable()
+        shorten_retries()
         self.export()
         self.storage.mkdir(parents=True, exist_ok=True)
         # Of two processes that create SQLite's tables or add a partition at once, one fails.

@@ -2,6 +2,7 @@
 
 import errno
 import io
+import logging
 import sqlite3
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from recap_assets.defs.damaged_files import SUSPECT, put_aside_damaged
-from recap_assets.defs.failures import WithoutLoggerErrors, in_words
+from recap_assets.defs.failures import WithoutLoggerErrors, in_words, shorten_retries
 from recap_assets.storage.errors import StorageError
 
 
@@ -63,6 +64,17 @@ def test_a_lost_postgres_is_one_sentence(kind: str, text: str) -> None:
     assert f"is out of reach ({text.partition(chr(10))[0]}): see that it runs" in told
     assert "\n" not in told
     assert in_words(OperationalError("x", {}, psycopg2.DatabaseError("a bug"))) is None
+
+
+def test_a_retry_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    shorten_retries()
+    logging.getLogger().warning(
+        "Retrying failed database connection: %s", "refused 5%\n\tIs it up?"
+    )
+    logging.getLogger().warning("other words\nof two lines")
+    assert caplog.messages == [
+        "Retrying failed database connection: refused 5%", "other words\nof two lines",
+    ]  # fmt: skip
 
 
 def test_a_bug_stays_a_bug() -> None:
