@@ -6,11 +6,14 @@ import logging
 import sqlite3
 from pathlib import Path
 
+import dagster as dg
 import pytest
 from sqlalchemy.exc import OperationalError
 
 from recap_assets.defs.damaged_files import SUSPECT, put_aside_damaged
 from recap_assets.defs.failures import WithoutLoggerErrors, in_words, shorten_retries
+from recap_assets.defs.platform import definitions_of
+from recap_assets.defs.session import Session
 from recap_assets.storage.errors import StorageError
 
 
@@ -98,3 +101,20 @@ def test_dagsters_lines_about_its_log_are_not_shown() -> None:
     )
     print("something else", file=WithoutLoggerErrors(stream))
     assert stream.getvalue().strip() == "something else"
+
+
+def test_a_step_says_what_the_store_did(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("object-store error: Generic S3 error: HTTP error: body error\nCaused by: x")
+
+    monkeypatch.setattr("recap_assets.defs.assets._build", fail)
+    with session.open_instance() as instance:
+        job = definitions_of(session).resolve_implicit_global_asset_job_def()
+        key = dg.AssetKey(["embedded_world", "evaluation", "coarse"])
+        done = job.execute_in_process(
+            instance=instance, asset_selection=[key], raise_on_error=False
+        )
+        (failed,) = done.get_step_failure_events()
+    told = failed.step_failure_data.user_failure_data
+    assert told is not None
+    assert str(told.description).startswith("the connection to the object store (S3) broke off: ")
