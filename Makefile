@@ -11,13 +11,15 @@ STAMP := $(VENV)/.installed
 # img2dataset's pins clash with ours, so it has an environment of its own.
 TOOLS := .venv-img2dataset
 TOOLS_STAMP := $(TOOLS)/.installed
-TOOLS_PINS := recap_assets/pool/downloading/constraints-img2dataset.txt
+TOOLS_PINS := recap_assets/pool/kinds/urls/constraints-img2dataset.txt
 # The lowest versions of constraints-lowest.txt, over the tested set of .venv.
 LOWEST := .venv-lowest
 LOWEST_STAMP := $(LOWEST)/.installed
-LOWEST_TESTS := specs mixing diversity filtering storage pool/test_* reporting/test_* \
-	engines/captioning/test_families.py engines/captioning/test_coca.py engines/scoring \
-	defs/test_events.py defs/test_session.py stages/test_pipeline.py stages/test_open_lineage.py
+LOWEST_TESTS := specs mixes diversity sets/test_rules.py sets/test_texts.py sets/kinds/*/test_[gnw]*.py \
+	storage shards plots report artefacts captions/kinds/imported/test_[bfj]*.py \
+	captions/kinds/transformers/test_families.py captions/kinds/open_clip scores/test_open_clip.py \
+	scores/of_images/test_heads.py scores/of_images/test_classifier.py \
+	defs/test_events.py defs/test_session.py assembly/test_pipeline.py lineage/test_open_lineage.py
 DATA ?= data
 
 version_of = $(shell $(1) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)

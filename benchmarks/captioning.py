@@ -33,8 +33,8 @@ from transformers import (
 )
 from verdicts import machine, verdict
 
-from recap_assets.engines.captioning.decoding import SamplingCaptioner
-from recap_assets.engines.captioning.hub.blip import Blip
+from recap_assets.captions.kinds.transformers.blip import Blip
+from recap_assets.engines.decoding.captioner import SamplingCaptioner
 from recap_assets.engines.protocols import Captioner
 from recap_assets.engines.small.decoder import DecoderShape, SmallCaptionModel
 from recap_assets.engines.small.images import to_square

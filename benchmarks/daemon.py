@@ -29,7 +29,7 @@ sys.path.insert(0, str(REPOSITORY))
 from verdicts import machine, verdict  # noqa: E402
 
 from recap_assets.defs.session import Session  # noqa: E402
-from recap_assets.orchestration.planner import plan  # noqa: E402
+from recap_assets.graph.planner import plan  # noqa: E402
 from recap_assets.specs.loading import parse_experiment  # noqa: E402
 from recap_assets_tests.defs.asset_events import (  # noqa: E402
     Done,

@@ -22,7 +22,7 @@ from pathlib import Path
 from verdicts import machine
 
 HERE = Path(__file__).parent
-ENGINES = "recap_assets_tests/engines"
+ENGINES = [f"recap_assets_tests/{name}" for name in ("engines", "captions", "scores", "training")]
 COUNTING = 30
 """Seconds for the counts of a run whose time is up."""
 COUNTS = re.compile(r"\d+ (?:passed|failed|skipped|deselected|errors?)")
@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=300, help="of both runs together")
     parser.add_argument("--into", type=Path, default=Path("gpu_tests.txt"), help="counts, failures")
     parser.add_argument("--processes", default="12", help="of the tests that see no GPU")
-    parser.add_argument("paths", nargs="*", default=[ENGINES])
+    parser.add_argument("paths", nargs="*", default=ENGINES)
     args = parser.parse_args()
     into = args.into.absolute()
     into.write_text(f"{machine()}, GPU: {', '.join(gpu_names()) or 'none'}; {versions()}\n")

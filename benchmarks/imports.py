@@ -19,13 +19,13 @@ import numpy as np
 import polars as pl
 from verdicts import machine, verdict
 
-from recap_assets.orchestration.graph import Step
-from recap_assets.pool.caption_join import join_captions
+from recap_assets.artefacts.tables import IMPORTED_CAPTIONS, RAW_POOL, STATUS_OK
+from recap_assets.captions.kinds.imported import assets as imported
+from recap_assets.captions.kinds.imported.join import join_captions
+from recap_assets.graph.node import Step
+from recap_assets.graph.project import Setting
 from recap_assets.specs.imports import ImportSource
 from recap_assets.specs.loading import parse_experiment
-from recap_assets.specs.tables import IMPORTED_CAPTIONS, RAW_POOL, STATUS_OK
-from recap_assets.stages import imported
-from recap_assets.stages.setting import Setting
 from recap_assets.storage.workspace import Workspace
 
 TARGET = 2.0

@@ -22,10 +22,10 @@ import numpy as np
 from PIL import Image
 from verdicts import machine, verdict
 
-from recap_assets.pool.files import LocalFile
-from recap_assets.pool.indexing import index_shard
-from recap_assets.pool.manifest import assign, list_shards
-from recap_assets.pool.tar_index import group_members, index_tar
+from recap_assets.shards.files import LocalFile
+from recap_assets.shards.indexing import index_shard
+from recap_assets.shards.manifest import assign, list_shards
+from recap_assets.shards.tar_index import group_members, index_tar
 from recap_assets.specs.pool import WebDatasetPool
 
 TARGET = 2.0

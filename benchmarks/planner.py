@@ -27,16 +27,16 @@ from deltalake import Schema
 from deltalake.transaction import AddAction, create_table_with_add_actions
 from verdicts import machine, verdict
 
+from recap_assets.artefacts.tables import CLIP_SCORES
 from recap_assets.defs.events import account_of, materialization
 from recap_assets.defs.records import DagsterRecords
-from recap_assets.orchestration.building import Built
-from recap_assets.orchestration.estimates import Estimates
-from recap_assets.orchestration.graph import Dependency, Dimension, Graph, Node, Outcome, Step
-from recap_assets.orchestration.planner import plan
-from recap_assets.orchestration.records import Record, RememberedRecords
-from recap_assets.orchestration.versions import VersionReader
-from recap_assets.specs.tables import CLIP_SCORES
-from recap_assets.stages.stored import TablesLook
+from recap_assets.graph.building import Built
+from recap_assets.graph.content import TablesLook
+from recap_assets.graph.estimates import Estimates
+from recap_assets.graph.node import Dependency, Dimension, Graph, Node, Outcome, Step
+from recap_assets.graph.planner import plan
+from recap_assets.graph.records import Record, RememberedRecords
+from recap_assets.graph.versions import VersionReader
 from recap_assets.storage.tables import TableStore
 
 REPOSITORY = Path(__file__).parents[1]

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 from verdicts import machine, verdict
 
-from recap_assets.engines.open_clip_pixels import PixelTransform
-from recap_assets.engines.scoring.open_clip import ClipScorer
+from recap_assets.engines.open_clip.pixels import PixelTransform
+from recap_assets.scores.kinds.open_clip.engine import ClipScorer
 
 TARGET = 0.8
 MODEL = "ViT-B-32"

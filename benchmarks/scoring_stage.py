@@ -37,27 +37,27 @@ from PIL import Image
 from torch import Tensor
 from verdicts import machine, verdict
 
-from recap_assets.engines.open_clip_pixels import PixelTransform
-from recap_assets.engines.scoring.open_clip import ClipScorer
-from recap_assets.engines.scoring.text_tower import bucket_of, text_encoder_of
+from recap_assets.artefacts.tables import CLIP_SCORES, IMAGE_EMBEDDINGS
+from recap_assets.engines.open_clip.pixels import PixelTransform
+from recap_assets.engines.open_clip.text_tower import bucket_of, text_encoder_of
 from recap_assets.engines.small.files import read_tokenizer
 from recap_assets.engines.small.images import to_square
 from recap_assets.engines.small.inference import fold_batch_norm
 from recap_assets.engines.small.loading import read_small_clip
 from recap_assets.engines.small.tokenizer import encode
 from recap_assets.engines.small.towers import pixels_to_input
-from recap_assets.engines.training.trainees import OpenClipTrainee, SmallTrainee
-from recap_assets.orchestration.graph import Step
-from recap_assets.pool.reading import iterate_images
+from recap_assets.graph.loaded import loaded_scorer
+from recap_assets.graph.node import Step
+from recap_assets.graph.project import Setting
+from recap_assets.pool.assets import index_partition
+from recap_assets.scores.assets import embed_partition, score_partition, texts_of
+from recap_assets.scores.kinds.open_clip.engine import ClipScorer
+from recap_assets.shards.reading import iterate_images
 from recap_assets.specs.experiment import RAW
 from recap_assets.specs.loading import parse_experiment
 from recap_assets.specs.models import OpenClipTower, SmallTower
-from recap_assets.specs.tables import CLIP_SCORES, IMAGE_EMBEDDINGS
-from recap_assets.stages.loaded import loaded_scorer
-from recap_assets.stages.pool import index_partition
-from recap_assets.stages.scores import embed_partition, score_partition, texts_of
-from recap_assets.stages.setting import Setting
 from recap_assets.storage.workspace import Workspace
+from recap_assets.training.engine.trainees import OpenClipTrainee, SmallTrainee
 from recap_assets.world.writing import write_pool
 
 TARGET = 0.8

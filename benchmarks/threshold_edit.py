@@ -33,11 +33,7 @@ import pyarrow as pa
 import yaml
 from verdicts import machine, verdict
 
-from recap_assets.defs.assets import assets_of
-from recap_assets.defs.session import Session
-from recap_assets.mixing.thresholds import score_histogram
-from recap_assets.orchestration.graph import Graph, Outcome, Step
-from recap_assets.specs.tables import (
+from recap_assets.artefacts.tables import (
     CLIP_SCORES,
     CURATED_MIXES,
     RAW_POOL,
@@ -46,6 +42,10 @@ from recap_assets.specs.tables import (
     SYNTHETIC_CAPTIONS,
     THRESHOLDS,
 )
+from recap_assets.defs.assets import assets_of
+from recap_assets.defs.session import Session
+from recap_assets.graph.node import Graph, Outcome, Step
+from recap_assets.mixes.thresholds import score_histogram
 from recap_assets.storage.tables import TableStore
 
 TARGET_SECONDS = 30.0

@@ -26,7 +26,7 @@ import numpy as np
 import polars as pl
 from verdicts import machine, verdict
 
-from recap_assets.mixing.thresholds import (
+from recap_assets.mixes.thresholds import (
     cutoff_of_batches,
     exact_cutoff,
     rank_of_fraction,

@@ -13,10 +13,10 @@ import dagster as dg
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from recap_assets.assembly.graph import build_graph
 from recap_assets.defs.assets import assets_of
-from recap_assets.orchestration.graph import Graph, Node, Outcome, Step
-from recap_assets.stages.graph import build_graph
-from recap_assets.stages.setting import Setting
+from recap_assets.graph.node import Graph, Node, Outcome, Step
+from recap_assets.graph.project import Setting
 from recap_assets.storage.workspace import Workspace
 from recap_assets_tests.tiny import tiny_experiment
 

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     import polars as pl
     from deltalake.transaction import AddAction
 
+    from recap_assets.graph.project import Setting
     from recap_assets.specs.imports import ImportSource
-    from recap_assets.stages.setting import Setting
 
 RECAP = (sys.executable, "-c", "from recap_assets.cli.main import main; main()")
 PLAIN = "a photo of a dog, number {}, on a beach in the evening sun"
@@ -79,8 +79,8 @@ def score_vit(place: Place) -> Run:
     """The scoring stage with ViT-B-32: embeddings, cosines, both tables written."""
     import scoring_stage
 
-    from recap_assets.engines.training.trainees import OpenClipTrainee
     from recap_assets.specs.models import OpenClipTower
+    from recap_assets.training.engine.trainees import OpenClipTrainee
 
     def make(made: Path) -> None:
         spec = OpenClipTower(kind="open_clip", name=scoring_stage.MODEL)
@@ -105,9 +105,9 @@ def caption_small(place: Place) -> Run:
     """The captioning stage with the embedded captioner; untrained, it writes its longest."""
     from scoring_stage import only_partition
 
-    from recap_assets.orchestration.graph import Step
+    from recap_assets.captions.assets import caption_partition
+    from recap_assets.graph.node import Step
     from recap_assets.specs.sources import EmbeddedSource
-    from recap_assets.stages.captions import caption_partition
 
     setting = _drawn(place)
     step = Step(only_partition(setting), fingerprint="bench")
@@ -121,9 +121,9 @@ def _drawn(place: Place) -> "Setting":
     from captioning import small_captioner
     from scoring_stage import SCORER, open_setting
 
-    from recap_assets.engines.training.captioner import TrainedCaptionerModel
-    from recap_assets.engines.training.trainees import SmallTrainee
     from recap_assets.specs.models import SmallTower
+    from recap_assets.training.engine.captioner import TrainedCaptionerModel
+    from recap_assets.training.engine.trainees import SmallTrainee
     from recap_assets.world.writing import write_pool
 
     def make(made: Path) -> None:
@@ -154,8 +154,8 @@ def subset_written(place: Place) -> Run:
     """The top 30 % of a pool decided, and their uids written as a subset file."""
     import selection
 
-    from recap_assets.mixing.scores import ScoreView
-    from recap_assets.mixing.selection import realise
+    from recap_assets.mixes.score_view import ScoreView
+    from recap_assets.mixes.selection import realise
     from recap_assets.specs.mixes import Mix
 
     pool = selection.pool_of(place.size(3_000_000))
@@ -166,7 +166,7 @@ def subset_written(place: Place) -> Run:
 
 def subset_read(place: Place) -> Run:
     """Subset files read, an array of numpy's and lines of text."""
-    from recap_assets.mixing.uids import read_subset, to_hex, write_subset
+    from recap_assets.artefacts.uids import read_subset, to_hex, write_subset
 
     def make(made: Path) -> None:
         uids = _uids(place.size(2_000_000))
@@ -181,8 +181,8 @@ def import_(place: Place, *, ending: str, caption: str = PLAIN, rows: int) -> Ru
     """A file of third-party captions, read and put into buckets by key."""
     from imports import setting_of
 
-    from recap_assets.orchestration.graph import Step
-    from recap_assets.stages.imported import import_files
+    from recap_assets.captions.kinds.imported.assets import import_files
+    from recap_assets.graph.node import Step
 
     setting = setting_of(place.scratch, 1)
     spec = _drop(place, ending, caption, place.size(rows))
@@ -193,8 +193,8 @@ def join(place: Place) -> Run:
     """The partitions of a pool, each joined with the import's captions of its images."""
     from imports import setting_of, write_pool
 
-    from recap_assets.orchestration.graph import Step
-    from recap_assets.stages.imported import import_files, join_partition
+    from recap_assets.captions.kinds.imported.assets import import_files, join_partition
+    from recap_assets.graph.node import Step
 
     setting = setting_of(place.scratch, JOINED_PARTITIONS)
     n = place.size(600_000)
@@ -237,8 +237,8 @@ def plan_files(place: Place) -> Run:
     from deltalake import Schema
     from deltalake.transaction import create_table_with_add_actions
 
-    from recap_assets.specs.tables import CLIP_SCORES
-    from recap_assets.stages.stored import StoredRows, TablesLook
+    from recap_assets.artefacts.tables import CLIP_SCORES
+    from recap_assets.graph.content import StoredRows, TablesLook
     from recap_assets.storage.tables import TableStore
 
     n, sources = place.size(5_000), ("a", "b", "c", "d")

@@ -16,9 +16,9 @@ import polars as pl
 import yaml
 from deltalake import DeltaTable
 
+from recap_assets.artefacts.tables import EXPERIMENTS, LINEAGE, TABLES
 from recap_assets.defs.assets import asset_key
 from recap_assets.defs.session import Session
-from recap_assets.specs.tables import EXPERIMENTS, LINEAGE, TABLES
 from recap_assets.storage.content import slice_version
 from recap_assets.storage.workspace import Workspace
 

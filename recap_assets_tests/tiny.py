@@ -5,14 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from recap_assets.orchestration.building import Built, build_partition
-from recap_assets.orchestration.graph import Graph, Node
-from recap_assets.orchestration.planner import plan
-from recap_assets.orchestration.records import Implementation, Record
+from recap_assets.assembly.graph import build_graph
+from recap_assets.graph.building import Built, build_partition
+from recap_assets.graph.node import Graph, Node
+from recap_assets.graph.planner import plan
+from recap_assets.graph.project import Setting
+from recap_assets.graph.records import Implementation, Record
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.loading import parse_experiment
-from recap_assets.stages.graph import build_graph
-from recap_assets.stages.setting import Setting
 from recap_assets.storage.workspace import Workspace
 
 CLIP = {"kind": "clip", "samples_seen": 64, "batch_size": 16}

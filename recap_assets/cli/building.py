@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from recap_assets.artefacts.tables import RAW_POOL
+from recap_assets.assembly.accounts import accounts, near_names
 from recap_assets.cli import terminal
 from recap_assets.cli.amounts import in_time
 from recap_assets.cli.belonging import take
@@ -16,12 +18,10 @@ from recap_assets.cli.left_aside import nothing_usable, print_left_aside
 from recap_assets.cli.planning import gone, plan_table
 from recap_assets.defs.building import Build, Finished, State
 from recap_assets.defs.session import Session
-from recap_assets.orchestration.planner import Plan
-from recap_assets.orchestration.selection import select_assets
-from recap_assets.pool.text_places import places_of_texts
+from recap_assets.graph.planner import Plan
+from recap_assets.graph.selection import select_assets
+from recap_assets.shards.text_places import places_of_texts
 from recap_assets.specs.pool import WebDatasetPool
-from recap_assets.specs.tables import RAW_POOL
-from recap_assets.stages.accounts import accounts, near_names
 
 QUIET_SECONDS = 10.0
 

@@ -9,10 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from recap_assets.cli import terminal
-from recap_assets.defs.session import Session
-from recap_assets.specs.tables import TABLES
-from recap_assets.stages.cleaning import (
+from recap_assets.artefacts.tables import TABLES
+from recap_assets.assembly.cleaning import (
     Leftover,
     leftovers,
     old_replies,
@@ -20,7 +18,9 @@ from recap_assets.stages.cleaning import (
     remove_old_replies,
     resumable_fingerprints,
 )
-from recap_assets.storage.receipts import Pins, pinned_versions
+from recap_assets.cli import terminal
+from recap_assets.defs.session import Session
+from recap_assets.storage.pins import Pins, pinned_versions
 from recap_assets.storage.retention import Collected, collect
 
 PINS_SHOWN = 40

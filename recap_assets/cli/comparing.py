@@ -13,8 +13,7 @@ from recap_assets.cli import terminal
 from recap_assets.cli.output import echo
 from recap_assets.cli.terminal import plain
 from recap_assets.defs.session import Session
-from recap_assets.mixing.comparison import CHANGES, Change, ScoreTally
-from recap_assets.stages.comparison import (
+from recap_assets.mixes.comparing import (
     PERCENTILES,
     MixDifference,
     MixVersionError,
@@ -24,6 +23,7 @@ from recap_assets.stages.comparison import (
     sample_images,
     scores_of,
 )
+from recap_assets.mixes.difference import CHANGES, Change, ScoreTally
 
 SAMPLE_ROWS = 5
 SCORES_TITLE = "Deciding scores of all pairs and of changed captions, quantiles to 0.0001"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from recap_assets.cli.left_aside import left_aside
 from recap_assets.cli.output import echo
-from recap_assets.pool.manifest import PoolError, survey
+from recap_assets.shards.manifest import PoolError, survey
 from recap_assets.specs.evaluation import DataCompTasks, WebDatasetTask
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.imports import ImportSource, RerankedSource
@@ -68,7 +68,7 @@ def _pool(experiment: Experiment) -> Iterator[Finding]:
 
 def _texts(pool: WebDatasetPool) -> Iterator[Finding]:
     """Where the texts may be, if most of the first samples have none."""
-    from recap_assets.pool.text_places import places_of_texts
+    from recap_assets.shards.text_places import places_of_texts
 
     try:
         told = places_of_texts(pool, survey(pool).shards)
@@ -79,8 +79,8 @@ def _texts(pool: WebDatasetPool) -> Iterator[Finding]:
 
 
 def _list_of_urls(pool: UrlPool) -> Iterator[Finding]:
-    from recap_assets.pool.downloading.lists import list_files, read_list
-    from recap_assets.pool.downloading.tool import find_python
+    from recap_assets.pool.kinds.urls.lists import list_files, read_list
+    from recap_assets.pool.kinds.urls.tool import find_python
 
     try:
         files = list_files(pool.urls)
@@ -121,8 +121,8 @@ def _corpora(experiment: Experiment) -> Iterator[Finding]:
 
 
 def _evaluation_sets(experiment: Experiment) -> Iterator[Finding]:
-    from recap_assets.evaluation.sets import load_set
-    from recap_assets.pool.images import decode
+    from recap_assets.evalsets.sets import load_set
+    from recap_assets.shards.images import decode
     from recap_assets.specs.pool import ImageLimits
 
     if experiment.evaluation.datacomp:
@@ -139,7 +139,7 @@ def _evaluation_sets(experiment: Experiment) -> Iterator[Finding]:
 
 
 def _datacomp_sets(datacomp: DataCompTasks) -> Finding:
-    from recap_assets.evaluation.datacomp_root import how_to_get, locate
+    from recap_assets.evaluation.datacomp.root import how_to_get, locate
 
     there = locate(datacomp.root, datacomp.names)
     found = f"evaluation.datacomp: {len(there.folders)} of {len(datacomp.names)} sets"
@@ -150,7 +150,7 @@ def _datacomp_sets(datacomp: DataCompTasks) -> Finding:
 
 
 def _models(experiment: Experiment) -> Iterator[Finding]:
-    from recap_assets.engines.loading import load_captioner, load_scorer
+    from recap_assets.graph.loading import load_captioner, load_scorer
 
     models = Workspace.from_environment(experiment.name).models
     for name, source in experiment.sources.items():
@@ -177,7 +177,7 @@ def _models(experiment: Experiment) -> Iterator[Finding]:
 
 
 def _served(where: str, source: OpenAISource) -> Finding:
-    from recap_assets.engines.captioning.server_client import models_served
+    from recap_assets.captions.kinds.openai.client import models_served
     from recap_assets.engines.errors import CaptionServerError
 
     try:
@@ -197,7 +197,11 @@ def _is_unpinned(source: Source) -> bool:
 
 
 def _imported(where: str, source: ImportSource) -> Finding:
-    from recap_assets.pool.caption_files import CaptionFileError, list_caption_files, look_at
+    from recap_assets.captions.kinds.imported.files import (
+        CaptionFileError,
+        list_caption_files,
+        look_at,
+    )
 
     try:
         files = list_caption_files(source)
@@ -242,10 +246,10 @@ def _lexicon(experiment: Experiment) -> Iterator[Finding]:
 
 
 def _sets(experiment: Experiment) -> Iterator[Finding]:
+    from recap_assets.artefacts.uids import read_subset
     from recap_assets.engines.errors import ModelFileError
-    from recap_assets.engines.loading import load_identifier
-    from recap_assets.filtering.wordnet import load_synsets, load_wordnet
-    from recap_assets.mixing.uids import read_subset
+    from recap_assets.graph.loading import load_identifier
+    from recap_assets.sets.kinds.text_based.wordnet import load_synsets, load_wordnet
 
     rules = [text_rule(spec) for spec in experiment.sets.values()]
     for name in dict.fromkeys(rule.identifier for rule in rules if rule and rule.language):

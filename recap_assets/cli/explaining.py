@@ -9,13 +9,13 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from recap_assets.artefacts.uids import SubsetFileError
 from recap_assets.cli import terminal
 from recap_assets.cli.output import echo
 from recap_assets.cli.terminal import plain
 from recap_assets.defs.session import Session
-from recap_assets.mixing.explanation import EvaluatedClause, EvaluatedRule
-from recap_assets.mixing.uids import SubsetFileError
-from recap_assets.stages.explanation import (
+from recap_assets.mixes.explanation import EvaluatedClause, EvaluatedRule
+from recap_assets.mixes.of_image import (
     ImageAnswer,
     MixAnswer,
     UidError,

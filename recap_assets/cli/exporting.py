@@ -14,14 +14,14 @@ from recap_assets.cli import terminal
 from recap_assets.cli.amounts import in_bytes, in_time
 from recap_assets.cli.output import echo
 from recap_assets.defs.session import Session
-from recap_assets.exporting.cards import how_to_read
-from recap_assets.exporting.checksums import check_folder
-from recap_assets.exporting.rows import LEFT_OUT_REASONS
-from recap_assets.exporting.shard_list import read_shard_list
-from recap_assets.orchestration.planner import plan
+from recap_assets.exports.cards import how_to_read
+from recap_assets.exports.checksums import check_folder
+from recap_assets.exports.once import Exported, export_once
+from recap_assets.exports.rows import LEFT_OUT_REASONS
+from recap_assets.exports.shard_list import read_shard_list
+from recap_assets.graph.planner import plan
+from recap_assets.mixes.assets import mix_asset
 from recap_assets.specs.exports import EXPORT, Export
-from recap_assets.stages.exporting_once import Exported, export_once
-from recap_assets.stages.mixes import mix_asset
 from recap_assets.storage.folders import Folder, FolderError
 
 QUIET_SECONDS = 10.0

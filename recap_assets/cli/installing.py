@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from recap_assets.cli.output import echo
-from recap_assets.pool.downloading.tool import VARIABLE, default_environment, install
+from recap_assets.pool.kinds.urls.tool import VARIABLE, default_environment, install
 
 
 def run_installation(into: Path | None) -> None:

@@ -9,14 +9,14 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
+from recap_assets.artefacts.tables import CAPTION_METRICS, LEADERBOARD
 from recap_assets.cli import terminal
 from recap_assets.defs.session import Session
-from recap_assets.evaluation.aggregation import aggregate, main_by_run, result_lines
+from recap_assets.evaluation.captions.assets import measured_sources, skipped_sources
+from recap_assets.evaluation.datacomp.aggregation import aggregate, main_by_run, result_lines
+from recap_assets.graph.project import Setting
+from recap_assets.report.assets import current_results
 from recap_assets.specs.datacomp import GROUPS, N_AVERAGED, TASKS
-from recap_assets.specs.tables import CAPTION_METRICS, LEADERBOARD
-from recap_assets.stages.caption_metrics import measured_sources, skipped_sources
-from recap_assets.stages.report import current_results
-from recap_assets.stages.setting import Setting
 from recap_assets.storage.files import write_atomically
 
 AVERAGE = "average"

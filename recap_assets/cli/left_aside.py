@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator
 import polars as pl
 from rich.console import Console
 
-from recap_assets.pool.manifest import SkippedFile
-from recap_assets.specs.tables import RAW_POOL, is_usable
-from recap_assets.stages import pool
-from recap_assets.stages.accounts import Account
-from recap_assets.stages.setting import Setting
+from recap_assets.artefacts.tables import RAW_POOL, is_usable
+from recap_assets.assembly.accounts import Account
+from recap_assets.graph.project import Setting
+from recap_assets.pool import assets as pool
+from recap_assets.shards.manifest import SkippedFile
 from recap_assets.untrusted.showing import one_line
 
 SHOWN = 3

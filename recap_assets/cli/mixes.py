@@ -6,16 +6,16 @@ import click
 import polars as pl
 from rich.table import Table
 
+from recap_assets.artefacts.tables import CLIP_SCORES, DIVERSITY_SUMMARY
 from recap_assets.cli import terminal
 from recap_assets.cli.output import echo
 from recap_assets.cli.tracing import copy_receipts
 from recap_assets.defs.session import Session
-from recap_assets.orchestration.planner import plan
-from recap_assets.orchestration.records import RememberedRecords
-from recap_assets.specs.tables import CLIP_SCORES, DIVERSITY_SUMMARY
-from recap_assets.stages import sets
-from recap_assets.stages.mix_diversity import unique_trigrams_of_trial
-from recap_assets.stages.mixes import trial
+from recap_assets.graph.planner import plan
+from recap_assets.graph.records import RememberedRecords
+from recap_assets.mixes.assets import trial
+from recap_assets.mixes.diversity import unique_trigrams_of_trial
+from recap_assets.sets import assets as sets
 
 
 def print_trial(session: Session, *, as_json: bool) -> None:

@@ -12,11 +12,11 @@ from recap_assets.cli.left_aside import print_left_aside
 from recap_assets.cli.output import echo
 from recap_assets.cli.terminal import console, plain
 from recap_assets.defs.session import Session
-from recap_assets.orchestration.estimates import Cost, Estimates
-from recap_assets.orchestration.graph import Graph
-from recap_assets.orchestration.planner import OutOfDate, Plan, plan, why
-from recap_assets.orchestration.records import RememberedRecords
-from recap_assets.orchestration.selection import select_assets
+from recap_assets.graph.estimates import Cost, Estimates
+from recap_assets.graph.node import Graph
+from recap_assets.graph.planner import OutOfDate, Plan, plan, why
+from recap_assets.graph.records import RememberedRecords
+from recap_assets.graph.selection import select_assets
 from recap_assets.specs.loading import DEMO
 from recap_assets.untrusted.showing import one_line
 

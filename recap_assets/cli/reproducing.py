@@ -14,12 +14,7 @@ from recap_assets.cli.building import print_failures, show_progress
 from recap_assets.cli.tracing import copy_receipts
 from recap_assets.defs.building import Build
 from recap_assets.defs.session import HOME_VARIABLE, Session
-from recap_assets.orchestration.lineage import LineageError, Origin, lineage_of
-from recap_assets.orchestration.lineage_text import printable
-from recap_assets.orchestration.verification import Comparison, compare
-from recap_assets.specs.pool import EmbeddedPool
-from recap_assets.specs.yaml_text import dump_yaml
-from recap_assets.stages.receipts import (
+from recap_assets.lineage.pins import (
     Pinned,
     ReceiptError,
     experiment_to_rebuild,
@@ -27,6 +22,11 @@ from recap_assets.stages.receipts import (
     read_receipt,
     receipts_of,
 )
+from recap_assets.lineage.verification import Comparison, compare
+from recap_assets.lineage.walk import LineageError, Origin, lineage_of
+from recap_assets.lineage.words import printable
+from recap_assets.specs.pool import EmbeddedPool
+from recap_assets.specs.yaml_text import dump_yaml
 from recap_assets.storage.files import write_atomically
 from recap_assets.storage.workspace import DATA_VARIABLE, TABLES_VARIABLE
 

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 import click
 import httpx2
 
+from recap_assets.captions.kinds.openai.client import is_local, key_of
 from recap_assets.cli.output import echo
-from recap_assets.engines.captioning.server_client import is_local, key_of
 from recap_assets.specs.loading import load_experiment
 from recap_assets.specs.servers import OpenAISource
 

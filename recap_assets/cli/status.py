@@ -8,15 +8,15 @@ from datetime import UTC, datetime
 
 from rich.table import Table
 
+from recap_assets.artefacts.tables import RAW_POOL
+from recap_assets.assembly.accounts import text_notes
+from recap_assets.captions.kinds.openai.spending import spending
 from recap_assets.cli.left_aside import print_left_aside
 from recap_assets.cli.output import echo
 from recap_assets.cli.terminal import console
 from recap_assets.defs.session import Session
-from recap_assets.orchestration.planner import plan
-from recap_assets.orchestration.records import Record, RememberedRecords
-from recap_assets.specs.tables import RAW_POOL
-from recap_assets.stages.accounts import text_notes
-from recap_assets.stages.spending import spending
+from recap_assets.graph.planner import plan
+from recap_assets.graph.records import Record, RememberedRecords
 
 
 def print_status(session: Session, *, as_json: bool) -> None:

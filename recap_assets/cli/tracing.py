@@ -15,19 +15,10 @@ from recap_assets.cli.output import echo
 from recap_assets.defs.lineage import copy_missing_events
 from recap_assets.defs.records import DagsterRecords
 from recap_assets.defs.session import Session
-from recap_assets.orchestration.lineage import (
-    Ancestor,
-    LineageError,
-    Origin,
-    Receipt,
-    Receipts,
-    lineage_of,
-)
-from recap_assets.orchestration.lineage_text import STATES_SHOWN, headline, printable, state_lines
-from recap_assets.orchestration.planner import plan
-from recap_assets.orchestration.records import RememberedRecords
-from recap_assets.stages.open_lineage import ExtraMissingError, emit
-from recap_assets.stages.receipts import (
+from recap_assets.graph.planner import plan
+from recap_assets.graph.records import RememberedRecords
+from recap_assets.lineage.open_lineage import ExtraMissingError, emit
+from recap_assets.lineage.pins import (
     Pinned,
     PoolPartition,
     ReceiptError,
@@ -36,6 +27,15 @@ from recap_assets.stages.receipts import (
     read_receipt,
     receipts_of,
 )
+from recap_assets.lineage.walk import (
+    Ancestor,
+    LineageError,
+    Origin,
+    Receipt,
+    Receipts,
+    lineage_of,
+)
+from recap_assets.lineage.words import STATES_SHOWN, headline, printable, state_lines
 
 SHARDS_SHOWN = 3
 WIDEST = 100

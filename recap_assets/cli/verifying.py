@@ -9,18 +9,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from recap_assets.assembly.graph import build_graph
 from recap_assets.cli import terminal
 from recap_assets.cli.output import echo
 from recap_assets.cli.tracing import Target, copy_receipts
 from recap_assets.defs.session import Session
-from recap_assets.orchestration.graph import Graph, Node
-from recap_assets.orchestration.lineage_text import printable
-from recap_assets.orchestration.verification import Verification, verify
+from recap_assets.graph.node import Graph, Node
+from recap_assets.graph.project import Setting
+from recap_assets.lineage.pins import experiments_of, receipts_of
+from recap_assets.lineage.verification import Verification, verify
+from recap_assets.lineage.words import printable
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.loading import ExperimentError
-from recap_assets.stages.graph import build_graph
-from recap_assets.stages.receipts import experiments_of, receipts_of
-from recap_assets.stages.setting import Setting
 
 DIFFERENCES_SHOWN = 40
 

@@ -13,11 +13,11 @@ from recap_assets.defs.lineage import copy_events_of_run, keep_experiment
 from recap_assets.defs.observations import Observations
 from recap_assets.defs.origins import Origins
 from recap_assets.defs.records import DagsterRecords, newest_event
-from recap_assets.orchestration.building import build_partition
-from recap_assets.orchestration.checks import Check
-from recap_assets.orchestration.graph import Dependency, Graph, Node, Progress
-from recap_assets.orchestration.planner import name_of
-from recap_assets.stages.setting import Setting
+from recap_assets.graph.building import build_partition
+from recap_assets.graph.checks import Check
+from recap_assets.graph.node import Dependency, Graph, Node, Progress
+from recap_assets.graph.planner import name_of
+from recap_assets.graph.project import Setting
 from recap_assets.storage.store_errors import in_words_of_store
 from recap_assets.untrusted.errors import RecapError
 from recap_assets.untrusted.raising import clean_errors

@@ -32,11 +32,11 @@ from recap_assets.defs.lineage import copy_missing_events, keep_experiment
 from recap_assets.defs.ranges import range_tags
 from recap_assets.defs.session import Session, say
 from recap_assets.engines.threads import torch_threads
-from recap_assets.orchestration.batches import Batch, batches_of
-from recap_assets.orchestration.estimates import Estimates
-from recap_assets.orchestration.graph import Leaving
-from recap_assets.orchestration.planner import Plan, name_of, plan
-from recap_assets.orchestration.records import RememberedRecords
+from recap_assets.graph.batches import Batch, batches_of
+from recap_assets.graph.estimates import Estimates
+from recap_assets.graph.node import Leaving
+from recap_assets.graph.planner import Plan, name_of, plan
+from recap_assets.graph.records import RememberedRecords
 
 POLL_SECONDS = 0.5
 LINEAGE_SECONDS = 30.0

@@ -15,9 +15,9 @@ from functools import cached_property
 import dagster as dg
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 
-from recap_assets.orchestration.building import Built, provenance
-from recap_assets.orchestration.graph import Node
-from recap_assets.orchestration.records import OUTSIDE, Implementation, Inputs, Record
+from recap_assets.graph.building import Built, provenance
+from recap_assets.graph.node import Node
+from recap_assets.graph.records import OUTSIDE, Implementation, Inputs, Record
 from recap_assets.untrusted.secrets import redacted
 from recap_assets.untrusted.showing import safe_text
 

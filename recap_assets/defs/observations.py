@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from recap_assets.orchestration.graph import Node
+from recap_assets.graph.node import Node
 
 EVERY_SECONDS = 30.0
 

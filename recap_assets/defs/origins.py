@@ -7,12 +7,12 @@ import dagster as dg
 from recap_assets.defs.events import Account
 from recap_assets.defs.lineage import as_json, copy_missing_events, storage_id, told_of
 from recap_assets.defs.records import DagsterRecords
-from recap_assets.orchestration.building import Built
-from recap_assets.orchestration.graph import Graph, Node
-from recap_assets.orchestration.lineage import Receipts
-from recap_assets.orchestration.lineage_text import preview
-from recap_assets.stages.receipts import receipts_of
-from recap_assets.stages.setting import Setting
+from recap_assets.graph.building import Built
+from recap_assets.graph.node import Graph, Node
+from recap_assets.graph.project import Setting
+from recap_assets.lineage.pins import receipts_of
+from recap_assets.lineage.walk import Receipts
+from recap_assets.lineage.words import preview
 
 
 class Origins:

@@ -16,7 +16,7 @@ from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from sqlalchemy import Connection
 
 from recap_assets.defs.events import Materialized
-from recap_assets.orchestration.records import Implementation, Inputs, Record
+from recap_assets.graph.records import Implementation, Inputs, Record
 from recap_assets.storage.files import write_atomically
 
 CACHE_FILE = "records.parquet"

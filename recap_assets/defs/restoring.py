@@ -25,15 +25,15 @@ from dagster._core.storage.runs.schema import InstanceInfo
 from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
 from dagster._serdes import serialize_value
 
+from recap_assets.artefacts.tables import LINEAGE, TABLES
 from recap_assets.defs.events import Account, materialization
 from recap_assets.defs.lineage import storage_id
-from recap_assets.orchestration.building import Built
-from recap_assets.orchestration.graph import Graph, Outcome
-from recap_assets.orchestration.lineage import Receipt
-from recap_assets.orchestration.records import Inputs, Record
-from recap_assets.specs.tables import LINEAGE, TABLES
-from recap_assets.stages.setting import Setting
-from recap_assets.stages.stored import StoredRows
+from recap_assets.graph.building import Built
+from recap_assets.graph.content import StoredRows
+from recap_assets.graph.node import Graph, Outcome
+from recap_assets.graph.project import Setting
+from recap_assets.graph.records import Inputs, Record
+from recap_assets.lineage.walk import Receipt
 from recap_assets.storage.errors import StorageError
 from recap_assets.storage.history import Committed, commits
 

@@ -16,17 +16,17 @@ from pathlib import Path
 
 import dagster as dg
 
+from recap_assets.artefacts.tables import TABLES
+from recap_assets.assembly.graph import build_graph
 from recap_assets.defs.assets import POOL_PARTITIONS
 from recap_assets.defs.damaged_files import put_aside_damaged
 from recap_assets.defs.failures import shorten_retries
 from recap_assets.defs.read_only import copied, is_writable
 from recap_assets.defs.records import DagsterRecords
 from recap_assets.defs.restoring import restore_records
-from recap_assets.orchestration.graph import Graph
+from recap_assets.graph.node import Graph
+from recap_assets.graph.project import Setting
 from recap_assets.specs.loading import default_experiment, load_experiment
-from recap_assets.specs.tables import TABLES
-from recap_assets.stages.graph import build_graph
-from recap_assets.stages.setting import Setting
 from recap_assets.storage.errors import StorageError
 from recap_assets.storage.files import write_atomically
 from recap_assets.storage.workspace import Workspace

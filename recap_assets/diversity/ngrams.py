@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from recap_assets.artefacts.draws import UInt64s, mix64
 from recap_assets.diversity.words import EncodedTexts, encode
-from recap_assets.specs.draws import UInt64s, mix64
 
 _BITS = 21
 _CHUNK = 1 << 15

@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from recap_assets.artefacts.draws import uid_hashes
+from recap_assets.artefacts.tables import DIVERSITY_STATISTICS, DIVERSITY_SUMMARY
 from recap_assets.diversity.lexicon import lexicon_hash, nouns_among
 from recap_assets.diversity.ngrams import distinct_trigram_hashes, trigram_keys, trigram_owners
 from recap_assets.diversity.sketches import estimate_of_union, sketch_of
 from recap_assets.diversity.words import TOKENISER, EncodedTexts, encode, nondescript
-from recap_assets.specs.draws import uid_hashes
 from recap_assets.specs.experiment import Diversity
-from recap_assets.specs.tables import DIVERSITY_STATISTICS, DIVERSITY_SUMMARY
 
 LONGEST = 100
 """The last bin of the length histogram: captions of this many words or more."""

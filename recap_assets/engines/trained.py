@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from recap_assets.engines.open_clip_models import open_clip_config
+from recap_assets.engines.open_clip.models import open_clip_config
 from recap_assets.engines.protocols import Scorer
-from recap_assets.engines.scoring.open_clip import load_open_clip_scorer
 from recap_assets.engines.small.loading import load_small_clip
-from recap_assets.engines.training.trainees import OPEN_CLIP_CONFIG
+from recap_assets.scores.kinds.open_clip.engine import load_open_clip_scorer
 from recap_assets.specs.models import SmallTower, Tower
 from recap_assets.specs.scorers import OpenClipScorer
+from recap_assets.training.engine.trainees import OPEN_CLIP_CONFIG
 
 
 def image_side(tower: Tower) -> int:

@@ -6,8 +6,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recap_assets.evaluation.embedding import Embedder
-from recap_assets.evaluation.grouped import Predicted, Valued, face_metrics, grouped_metrics
+from recap_assets.evalsets.embedding import Embedder
+from recap_assets.evalsets.sets import (
+    AssociationSet,
+    ClassificationSet,
+    EvaluationSet,
+    FacesSet,
+    RetrievalSet,
+)
+from recap_assets.evaluation.datacomp.grouped import (
+    Predicted,
+    Valued,
+    face_metrics,
+    grouped_metrics,
+)
 from recap_assets.evaluation.metrics import (
     Ranks,
     hit_fraction,
@@ -16,13 +28,6 @@ from recap_assets.evaluation.metrics import (
     positive_ranks,
     taken_classes,
     target_ranks,
-)
-from recap_assets.evaluation.sets import (
-    AssociationSet,
-    ClassificationSet,
-    EvaluationSet,
-    FacesSet,
-    RetrievalSet,
 )
 
 RECALL_AT = (1, 5, 10)

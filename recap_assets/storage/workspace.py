@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from recap_assets.storage.claims import Claims
 from recap_assets.storage.locations import refuse_unusable
+from recap_assets.storage.locks import Claims
 from recap_assets.storage.tables import TableStore
 
 DATA_VARIABLE = "RECAP_DATA"

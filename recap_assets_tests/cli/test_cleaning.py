@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from recap_assets.specs.tables import CLIP_SCORES
+from recap_assets.artefacts.tables import CLIP_SCORES
 from recap_assets.storage.tables import StorageError
 from recap_assets.storage.workspace import Workspace
+from recap_assets_tests.assembly.test_cleaning import put
 from recap_assets_tests.cli.conftest import Recap
-from recap_assets_tests.stages.test_cleaning import put
 from recap_assets_tests.storage.test_retention import age, data_files
 from recap_assets_tests.storage.test_tables import AT, scores
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from recap_assets.stages.setting import Setting
+from recap_assets.graph.project import Setting
 from recap_assets.storage.workspace import Workspace
 from recap_assets_tests.cli.conftest import Recap
-from recap_assets_tests.stages.written_mixes import (
+from recap_assets_tests.mixes.written_mixes import (
     MIXES,
     SCORERS,
     build_mixes,

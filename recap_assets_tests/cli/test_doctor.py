@@ -70,7 +70,7 @@ def test_a_model_that_is_not_there(
 def test_a_repository_without_a_pinned_commit_is_named(
     recap: Recap, written: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recap_assets.engines.loading.load_captioner", lambda *_: None)
+    monkeypatch.setattr("recap_assets.graph.loading.load_captioner", lambda *_: None)
     hub = {"kind": "transformers", "model": "some/captioner"}
     sources = {"a": hub, "b": {**hub, "revision": "0123abc"}}
     done = recap("--experiment", written(sources=sources), "doctor")

@@ -11,10 +11,10 @@ import pytest
 
 from recap_assets.cli.explaining import print_explanation
 from recap_assets.defs.session import Session
+from recap_assets.graph.project import Setting
 from recap_assets.specs.mixes import Mix
-from recap_assets.stages.setting import Setting
-from recap_assets_tests.stages.written_mixes import MIXES, build_mixes, uid_of, written_pool
-from recap_assets_tests.stages.written_mixes import mixes_experiment as experiment_of
+from recap_assets_tests.mixes.written_mixes import MIXES, build_mixes, uid_of, written_pool
+from recap_assets_tests.mixes.written_mixes import mixes_experiment as experiment_of
 
 DEEP = {
     "scorer": "clip",

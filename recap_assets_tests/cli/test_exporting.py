@@ -16,8 +16,8 @@ import yaml
 from open_clip_train.params import parse_args
 
 from recap_assets_tests.cli.conftest import Recap
-from recap_assets_tests.stages.exported_pools import real_setting
-from recap_assets_tests.stages.test_exports import KEPT, cut_shard
+from recap_assets_tests.exports.exported_pools import real_setting
+from recap_assets_tests.exports.test_exports import KEPT, cut_shard
 
 LONG = ["--to", "webdataset", "--samples-per-shard", "4"]
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from pydantic import TypeAdapter
 
 from recap_assets.cli.main import recap
-from recap_assets.pool.downloading.tool import PINS, find_python, quiet
+from recap_assets.pool.kinds.urls.tool import PINS, find_python, quiet
 from recap_assets.specs.pool import Pool
 
 GUIDE = Path(__file__).parents[2] / "docs" / "downloading.md"

@@ -7,8 +7,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from recap_assets.artefacts.tables import CAPTION_METRICS, EVALUATION_RESULTS, LEADERBOARD
 from recap_assets.specs.datacomp import AVERAGED, TASKS
-from recap_assets.specs.tables import CAPTION_METRICS, EVALUATION_RESULTS, LEADERBOARD
 from recap_assets.storage.workspace import Workspace
 from recap_assets_tests.cli.conftest import Recap
 from recap_assets_tests.tiny import EXPERIMENT

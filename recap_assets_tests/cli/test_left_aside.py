@@ -2,11 +2,11 @@ from pathlib import Path
 
 import dagster as dg
 
+from recap_assets.assembly.accounts import accounts
 from recap_assets.cli.left_aside import left_aside, nothing_usable
 from recap_assets.defs.building import _blocks, _unfit
-from recap_assets.pool.manifest import SkippedFile
-from recap_assets.stages.accounts import accounts
-from recap_assets_tests.stages.test_bad_input import bench_of, jpeg, real_pool, uid, write_shard
+from recap_assets.shards.manifest import SkippedFile
+from recap_assets_tests.pool.test_bad_input import bench_of, jpeg, real_pool, uid, write_shard
 
 
 def test_files_are_counted_by_reason_with_names() -> None:

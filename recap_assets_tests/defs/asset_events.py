@@ -3,7 +3,7 @@
 import dagster as dg
 
 from recap_assets.defs.assets import asset_key
-from recap_assets.orchestration.graph import Graph
+from recap_assets.graph.node import Graph
 
 Done = set[tuple[str, str]]
 """Pairs of asset and partition."""

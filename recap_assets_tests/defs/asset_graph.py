@@ -9,9 +9,9 @@ from pathlib import Path
 
 import dagster as dg
 
+from recap_assets.assembly.graph import build_graph
 from recap_assets.defs.assets import assets_of
-from recap_assets.stages.graph import build_graph
-from recap_assets.stages.setting import Setting
+from recap_assets.graph.project import Setting
 from recap_assets.storage.workspace import Workspace
 from recap_assets_tests.tiny import tiny_experiment
 

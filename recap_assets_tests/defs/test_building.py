@@ -15,7 +15,7 @@ from recap_assets.defs.building import Build, Finished
 from recap_assets.defs.ranges import range_tags
 from recap_assets.defs.records import DagsterRecords
 from recap_assets.defs.session import Session
-from recap_assets.orchestration.planner import plan
+from recap_assets.graph.planner import plan
 from recap_assets_tests.defs.shards import write_shard
 
 # Nothing here loads a model: scoring would be the first to, and what it reads fails.

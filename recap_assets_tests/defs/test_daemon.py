@@ -21,7 +21,7 @@ from recap_assets.defs.automation.in_sync import IN_SYNC
 from recap_assets.defs.platform import definitions_of
 from recap_assets.defs.ranges import range_tags
 from recap_assets.defs.session import Session
-from recap_assets.orchestration.planner import plan
+from recap_assets.graph.planner import plan
 from recap_assets_tests.defs.asset_events import Done, computed_since, newest_event
 from recap_assets_tests.defs.services import (
     LOCATION,

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import dagster as dg
 import pytest
 
+from recap_assets.artefacts.tables import RAW_POOL
 from recap_assets.defs import assets
 from recap_assets.defs.assets import FORCE_TAG, asset_key, assets_of
 from recap_assets.defs.events import (
@@ -16,8 +17,7 @@ from recap_assets.defs.events import (
 from recap_assets.defs.ranges import range_tags
 from recap_assets.defs.records import DagsterRecords
 from recap_assets.defs.session import Session
-from recap_assets.orchestration.planner import plan
-from recap_assets.specs.tables import RAW_POOL
+from recap_assets.graph.planner import plan
 
 PARTITIONS = ("00000", "00001", "00002")
 WORLD, RAW = "embedded_world/pool", "raw_pool"

@@ -11,10 +11,10 @@ import dagster as dg
 import pytest
 import yaml
 
+from recap_assets.artefacts.tables import TABLES
 from recap_assets.defs.events import Materialized
 from recap_assets.defs.session import Session
-from recap_assets.orchestration.planner import plan
-from recap_assets.specs.tables import TABLES
+from recap_assets.graph.planner import plan
 from recap_assets_tests.tiny import EXPERIMENT
 
 REPOSITORY = Path(__file__).parents[2]
@@ -28,9 +28,9 @@ import dagster as dg
 from recap_assets.defs.assets import asset_key, assets_of
 from recap_assets.defs.ranges import range_tags
 from recap_assets.defs.session import Session
-from recap_assets.orchestration.batches import neighbours
-from recap_assets.orchestration.planner import plan
-from recap_assets.orchestration.selection import select_assets
+from recap_assets.graph.batches import neighbours
+from recap_assets.graph.planner import plan
+from recap_assets.graph.selection import select_assets
 
 session = Session.from_environment()
 instance = session.open_instance()

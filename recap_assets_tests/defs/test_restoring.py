@@ -9,12 +9,12 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from recap_assets.artefacts.tables import LINEAGE, RAW_POOL
 from recap_assets.defs.building import Build
 from recap_assets.defs.lineage import copy_missing_events, storage_id
 from recap_assets.defs.session import Session
-from recap_assets.orchestration.planner import plan
-from recap_assets.orchestration.records import Record
-from recap_assets.specs.tables import LINEAGE, RAW_POOL
+from recap_assets.graph.planner import plan
+from recap_assets.graph.records import Record
 from recap_assets_tests.killed_builds import KilledBuild
 from recap_assets_tests.tiny import EXPERIMENT
 

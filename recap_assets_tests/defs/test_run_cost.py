@@ -10,7 +10,7 @@ import sqlalchemy
 from recap_assets.defs.assets import asset_key, assets_of
 from recap_assets.defs.ranges import range_tags
 from recap_assets.defs.session import Session
-from recap_assets.orchestration.graph import Graph, Outcome
+from recap_assets.graph.node import Graph, Outcome
 
 MOST_STATEMENTS = 16
 ASSETS = ("embedded_world/pool", "raw_pool")

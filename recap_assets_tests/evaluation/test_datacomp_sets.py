@@ -14,8 +14,8 @@ from sklearn.metrics import (
     top_k_accuracy_score,
 )
 
-from recap_assets.evaluation.datacomp_root import how_to_get, locate
-from recap_assets.evaluation.sets import AssociationSet, EvaluationSetError, load_set
+from recap_assets.evalsets.sets import AssociationSet, EvaluationSetError, load_set
+from recap_assets.evaluation.datacomp.root import how_to_get, locate
 from recap_assets.evaluation.zero_shot import evaluate
 from recap_assets.specs.datacomp import TASKS, Protocol
 from recap_assets_tests.evaluation.datacomp_on_disk import (
@@ -341,9 +341,9 @@ def test_candidates_that_fill_memory_are_refused(tmp_path: Path, monkeypatch: py
     loaded = load_set(str(folder), "test", decode, "winogavil")
     assert isinstance(loaded, AssociationSet)
     n_bytes = sum(image.nbytes for image in next(loaded.associations()).images)
-    monkeypatch.setattr("recap_assets.evaluation.associations.MAX_BATCH_BYTES", n_bytes)
+    monkeypatch.setattr("recap_assets.evalsets.associations.MAX_BATCH_BYTES", n_bytes)
     assert len(next(loaded.associations()).images) == 5
-    monkeypatch.setattr("recap_assets.evaluation.associations.MAX_BATCH_BYTES", n_bytes - 1)
+    monkeypatch.setattr("recap_assets.evalsets.associations.MAX_BATCH_BYTES", n_bytes - 1)
 
     with pytest.raises(EvaluationSetError, match="row 0: its 5 candidates take more than"):
         next(loaded.associations())

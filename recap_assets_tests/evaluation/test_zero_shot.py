@@ -8,7 +8,7 @@ import torch
 from clip_benchmark.datasets.builder import build_wds_dataset
 from clip_benchmark.metrics import zeroshot_classification, zeroshot_retrieval
 
-from recap_assets.evaluation.sets import ClassificationSet, load_set
+from recap_assets.evalsets.sets import ClassificationSet, load_set
 from recap_assets.evaluation.zero_shot import class_embeddings, cosines, evaluate
 from recap_assets_tests.evaluation.sets_on_disk import captioned, decode, labelled, write_set
 

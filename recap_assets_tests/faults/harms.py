@@ -11,8 +11,8 @@ from random import Random
 import yaml
 
 from recap_assets.defs.session import HOME_VARIABLE
-from recap_assets.orchestration.planner import plan
-from recap_assets.orchestration.selection import select_assets
+from recap_assets.graph.planner import plan
+from recap_assets.graph.selection import select_assets
 from recap_assets.storage.workspace import TABLES_VARIABLE
 from recap_assets_tests.faults.small import SELECT, edit
 from recap_assets_tests.killed_builds import KilledBuild, contents_of

@@ -10,8 +10,8 @@ from typing import Any
 # Imported here, so that what is forked has it.
 import recap_assets.cli.building
 import recap_assets.definitions
-import recap_assets.stages.exports
-import recap_assets.stages.mixes  # noqa: F401
+import recap_assets.exports.assets
+import recap_assets.mixes.assets  # noqa: F401
 from recap_assets.cli.main import main
 from recap_assets.defs import building
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from recap_assets.pool.images import (
+from recap_assets.shards.images import (
     IMAGE_REASONS,
     ImageRejected,
     decode,
@@ -14,7 +14,7 @@ from recap_assets.pool.images import (
 )
 from recap_assets.specs.pool import ImageLimits
 from recap_assets_tests.fuzzing.damage import Damage, damages
-from recap_assets_tests.pool.building import encoded, picture
+from recap_assets_tests.shards.building import encoded, picture
 
 LIMITS = ImageLimits(max_pixels=10**6)
 

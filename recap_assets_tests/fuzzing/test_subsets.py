@@ -8,7 +8,7 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recap_assets.mixing.uids import SubsetFileError, read_subset, write_subset
+from recap_assets.artefacts.uids import SubsetFileError, read_subset, write_subset
 from recap_assets_tests.fuzzing.damage import damages
 
 UIDS = pl.Series("uid", [np.random.default_rng(i).bytes(16) for i in range(5)], dtype=pl.Binary)

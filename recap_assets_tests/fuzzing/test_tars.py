@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recap_assets.pool.tar_index import group_members, index_tar
+from recap_assets.shards.tar_index import group_members, index_tar
 from recap_assets_tests.fuzzing.damage import Damage, damages
-from recap_assets_tests.pool.building import tar_of
+from recap_assets_tests.shards.building import tar_of
 
 NAMES = st.text("aAbé.\\/jpgtx_ \xff", max_size=12) | st.sampled_from(
     ["a.jpg", "a.txt", "a.1.jpg", "a.1.txt", "a.2.JPG", ".jpg", "__m__", "b/a.png", "README"]

@@ -5,7 +5,7 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recap_assets.pool.sample_texts import (
+from recap_assets.shards.sample_texts import (
     MAX_TEXT_BYTES,
     TEXT_NOTES,
     FoundText,

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from recap_assets.assembly.graph import STAGES as MODULES
 from recap_assets.specs.automation import STAGES, Automation
 from recap_assets.specs.loading import ExperimentError
-from recap_assets.stages.graph import STAGES as MODULES
 from recap_assets_tests.tiny import Bench, tiny_experiment
 
 FIELDS = st.one_of(

@@ -3,8 +3,8 @@
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from recap_assets.captions.assets import _what_decides
 from recap_assets.specs.sources import AUTO_ROWS, Source, images_at_once
-from recap_assets.stages.captions import _what_decides
 
 HUB = {"kind": "transformers", "model": "a/model"}
 

@@ -13,7 +13,7 @@ import pytest
 from deltalake import DeltaTable
 from deltalake.fs import DeltaStorageHandler
 
-from recap_assets.specs.tables import CLIP_SCORES, TABLES, Table
+from recap_assets.artefacts.tables import CLIP_SCORES, TABLES, Table
 from recap_assets.storage import retention
 from recap_assets.storage.content import frame_version
 from recap_assets.storage.retention import (

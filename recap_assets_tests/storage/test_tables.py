@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable
 
-from recap_assets.specs.tables import CLIP_SCORES, DIVERSITY_SUMMARY, TABLES, Column, Table
+from recap_assets.artefacts.tables import CLIP_SCORES, DIVERSITY_SUMMARY, TABLES, Column, Table
 from recap_assets.storage import tables as module
 from recap_assets.storage.tables import StorageError, TableStore
 

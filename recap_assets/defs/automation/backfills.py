@@ -25,9 +25,9 @@ from dagster._core.utils import make_new_backfill_id
 
 from recap_assets.defs.assets import asset_key, partitions_of
 from recap_assets.defs.automation.outlook import Outlook, Watch
-from recap_assets.orchestration.graph import Dimension, Graph
-from recap_assets.orchestration.planner import OutOfDate
-from recap_assets.orchestration.reach import within
+from recap_assets.graph.node import Dimension, Graph
+from recap_assets.graph.planner import OutOfDate
+from recap_assets.graph.reach import within
 from recap_assets.specs.automation import Automation, Stage
 
 BUILT_IN_CRON: dict[Stage, str] = {

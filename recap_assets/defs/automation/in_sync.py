@@ -21,8 +21,8 @@ from dagster._core.storage.asset_check_execution_record import (
 
 from recap_assets.defs.assets import asset_key
 from recap_assets.defs.automation.outlook import Outlook, Watch
-from recap_assets.orchestration.graph import Graph
-from recap_assets.orchestration.planner import OutOfDate
+from recap_assets.graph.node import Graph
+from recap_assets.graph.planner import OutOfDate
 
 IN_SYNC = "in_sync"
 REASONS_SHOWN = 5

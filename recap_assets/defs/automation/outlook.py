@@ -9,10 +9,10 @@ import dagster as dg
 
 from recap_assets.defs.dead_runs import close_dead_runs
 from recap_assets.defs.session import Session
-from recap_assets.orchestration.graph import Graph
-from recap_assets.orchestration.planner import OutOfDate, Plan, plan
-from recap_assets.orchestration.records import Records, RememberedRecords
-from recap_assets.orchestration.versions import VersionReader
+from recap_assets.graph.node import Graph
+from recap_assets.graph.planner import OutOfDate, Plan, plan
+from recap_assets.graph.records import Records, RememberedRecords
+from recap_assets.graph.versions import VersionReader
 from recap_assets.specs.loading import ExperimentError
 
 

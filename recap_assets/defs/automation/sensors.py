@@ -7,7 +7,7 @@ import dagster as dg
 from recap_assets.defs.assets import POOL_PARTITIONS, asset_key
 from recap_assets.defs.automation.in_sync import grouped, news, verdicts
 from recap_assets.defs.automation.outlook import Watch
-from recap_assets.pool.manifest import PoolError
+from recap_assets.shards.manifest import PoolError
 from recap_assets.specs.automation import Automation
 
 MOST_ASSETS = 500

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from recap_assets.engines.captioning.decoding import CaptionWriter, batches
+from recap_assets.engines.decoding.captioner import CaptionWriter, batches
 from recap_assets.engines.protocols import Caption, Image
 from recap_assets.engines.row_counts import EvenPasses, example_pixels, example_tokens
 from recap_assets.engines.small.decoder import Cache, SmallCaptionModel

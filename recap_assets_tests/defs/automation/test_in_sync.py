@@ -9,7 +9,7 @@ from recap_assets.defs.automation.outlook import Watch
 from recap_assets.defs.platform import definitions_of
 from recap_assets.defs.ranges import range_tags
 from recap_assets.defs.session import Session
-from recap_assets.orchestration.planner import OutOfDate
+from recap_assets.graph.planner import OutOfDate
 from recap_assets_tests.defs.automation.conftest import PARTITIONS, RAW, WORLD, Build
 
 

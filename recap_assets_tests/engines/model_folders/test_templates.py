@@ -8,7 +8,7 @@ from transformers.utils.chat_template_utils import render_jinja_template
 from recap_assets.engines.errors import ModelFileError
 from recap_assets.engines.model_folders import templates
 from recap_assets.engines.model_folders.templates import literal, render_template
-from recap_assets_tests.engines.captioning.families import TEMPLATE
+from recap_assets_tests.captions.kinds.transformers.families import TEMPLATE
 
 MESSAGES = [
     {

@@ -16,8 +16,8 @@ from recap_assets.engines.small.tokenizer import BOS, EOS, train_tokenizer
 from recap_assets.engines.small.towers import ImageTower, SmallClip, pixels_to_input
 from recap_assets.specs.decoding import Decoding
 from recap_assets.specs.models import SmallTower
-from recap_assets_tests.engines.training.drawings import drawn_pairs
 from recap_assets_tests.threads import TEST_THREADS
+from recap_assets_tests.training.engine.drawings import drawn_pairs
 
 TOWER = SmallTower()
 N = 70

@@ -1,0 +1,1 @@
+"""The graph of an experiment, all families together, and what leaves it."""

@@ -1,0 +1,85 @@
+"""The graph of an experiment, all stages together."""
+
+from dataclasses import replace
+
+from recap_assets.assembly.leaving import leaving
+from recap_assets.captions import assets as captions
+from recap_assets.captions.kinds import reranked
+from recap_assets.captions.kinds.imported import assets as imported
+from recap_assets.diversity import assets as diversity
+from recap_assets.engines.threads import fixed_threads, machine_facts
+from recap_assets.evaluation import assets as evaluation
+from recap_assets.evaluation.captions import assets as caption_metrics
+from recap_assets.exports import assets as exports
+from recap_assets.graph.content import TablesLook
+from recap_assets.graph.node import Graph, Node, Outcome, Step
+from recap_assets.graph.project import Setting
+from recap_assets.mixes import assets as mixes
+from recap_assets.pool import assets as pool
+from recap_assets.pool.kinds.urls import assets as download
+from recap_assets.report import assets as report
+from recap_assets.scores import assets as scores
+from recap_assets.scores.of_images import assets as image_scores
+from recap_assets.sets import assets as sets
+from recap_assets.sets.kinds.image_based import clusters
+from recap_assets.sets.kinds.unique import assets as duplicates
+from recap_assets.sets.languages import assets as languages
+from recap_assets.training import assets as training
+from recap_assets.training import models
+from recap_assets.training import seen as training_pairs
+from recap_assets.training.kinds.torchrun import shards as training_shards
+from recap_assets.world import assets as world
+
+TORCH = "pytorch"
+"""The kind of the nodes that compute with torch."""
+
+STAGES = (
+    world,
+    download,
+    pool,
+    models,
+    captions,
+    imported,
+    scores,
+    image_scores,
+    reranked,
+    diversity,
+    languages,
+    clusters,
+    duplicates,
+    sets,
+    mixes,
+    training_pairs,
+    exports,
+    training_shards,
+    training,
+    evaluation,
+    caption_metrics,
+    report,
+)
+
+
+def build_graph(setting: Setting) -> Graph:
+    """Every node of the experiment."""
+    nodes = [_on_fixed_threads(node) for stage in STAGES for node in stage.nodes(setting)]
+    seeds = [str(seed) for seed in setting.experiment.training.seeds]
+    graph = Graph(
+        nodes,
+        lambda kind: list(setting.partitions) if kind == "pool" else seeds,
+        look=lambda: TablesLook(setting.workspace.tables),
+        leaving=lambda: leaving(setting, graph),
+        unfinished=setting.workspace.claims.unfinished,
+    )
+    return graph
+
+
+def _on_fixed_threads(node: Node) -> Node:
+    """The node, and where it computes with torch: by the machine's threads, and told with it."""
+    if TORCH not in node.kinds:
+        return node
+
+    def compute(step: Step) -> Outcome:
+        with fixed_threads():
+            return replace(node.compute(step), machine=machine_facts())
+
+    return replace(node, compute=compute)

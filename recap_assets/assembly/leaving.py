@@ -1,0 +1,189 @@
+"""What the storage holds of things that left the experiment: captioners, mixes, shards, seeds."""
+
+import shutil
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+
+from recap_assets.artefacts.tables import (
+    EXPERIMENTS,
+    SCORE_HISTOGRAMS,
+    TABLES,
+    TRAINING_CURVES,
+    Table,
+)
+from recap_assets.exports import assets as exports
+from recap_assets.graph.content import TablesLook
+from recap_assets.graph.node import Graph, Leaving, Place
+from recap_assets.graph.project import WORLD_POOL, Setting
+from recap_assets.pool.kinds.urls import assets as download
+from recap_assets.pool.kinds.urls.shards import delete_shard
+from recap_assets.shards.manifest import partition_key
+from recap_assets.specs.pool import EmbeddedPool, UrlPool
+from recap_assets.training import assets as training
+from recap_assets.training import models
+from recap_assets.world import assets as world
+
+_ASSET_OF_TABLE = {SCORE_HISTOGRAMS.name: "clip_scores", TRAINING_CURVES.name: "trained_clip"}
+"""Where the rows of a table are beside the asset of another name."""
+
+Leading = tuple[str, ...]
+
+
+def leaving(setting: Setting, graph: Graph) -> list[Leaving]:
+    """Slices and files of what the experiment does not have any more.
+
+    What left is told from the storage and not from any memory, so nothing is left behind by a
+    crash or an edit that nobody saw.
+    """
+    found = [*_slices(setting, graph), *_folders(setting, graph)]
+    return sorted(found, key=lambda one: (one.asset, one.partitions))
+
+
+def _slices(setting: Setting, graph: Graph) -> Iterator[Leaving]:
+    wanted = _wanted_slices(graph)
+    look = TablesLook(setting.workspace.tables)
+    for table in TABLES.values():
+        if table.append_only or table is EXPERIMENTS or not table.slices:
+            continue
+        of_table = wanted.get(table.name, {})
+        for leading, values in look.groups(table).items():
+            yield from _gone(setting, table, leading, values, of_table)
+
+
+def _wanted_slices(graph: Graph) -> Mapping[str, dict[Leading, set[str]]]:
+    """For each table the last slice values that there should be, by the leading ones."""
+    wanted: dict[str, dict[Leading, set[str]]] = {}
+    for node in graph.nodes.values():
+        partitions = graph.partitions(node)
+        for place in node.places(partitions[0]) if partitions else ():
+            *leading, last = _values(place) or ("",)
+            lasts = partitions if last == partitions[0] else (last,)
+            wanted.setdefault(place.table.name, {}).setdefault(tuple(leading), set()).update(lasts)
+    return wanted
+
+
+def _values(place: Place) -> tuple[str, ...]:
+    return tuple(str(place.at[column]) for column in place.table.slices)
+
+
+def _gone(
+    setting: Setting,
+    table: Table,
+    leading: Leading,
+    values: Collection[str],
+    wanted: Mapping[Leading, set[str]],
+) -> Iterator[Leaving]:
+    gone = tuple(sorted(set(values) - wanted.get(leading, set())))
+    if not gone:
+        return
+    at = dict(zip(table.slices, leading, strict=False))
+    last = table.slices[-1]
+    asset = _ASSET_OF_TABLE.get(table.name, table.name)
+    if last in ("partition", "seed"):
+        name, partitions = "/".join((asset, *leading)), gone
+        whole = leading not in wanted and bool(leading)
+        reason = _who_left(at) if whole else f"{last} {_listed(gone)} left"
+        yield Leaving(name, partitions, reason, _remover(setting, table, at, last, gone, whole))
+        return
+    if last == "bucket":
+        # Buckets are no partitions: all of them together are the one asset's content.
+        remove = _remover(setting, table, at, last, gone, True)  # noqa: FBT003 - the whole source
+        yield Leaving("/".join((asset, *leading)), ("",), _who_left(at), remove)
+        return
+    for value in gone:
+        one = {**at, last: value}
+        remove = _remover(setting, table, one, last, (value,), True)  # noqa: FBT003 - the whole slice
+        yield Leaving("/".join((asset, *leading, value)), ("",), _who_left(one), remove)
+
+
+def _who_left(at: Mapping[str, str]) -> str:
+    who = ", ".join(f"{column} {value}" for column, value in at.items())
+    return f"{who}: the experiment has it no more"
+
+
+def _listed(values: tuple[str, ...]) -> str:
+    return values[0] if len(values) == 1 else f"{values[0]} ... {values[-1]} ({len(values):,})"
+
+
+def _remover(
+    setting: Setting,
+    table: Table,
+    at: Mapping[str, str],
+    last: str,
+    gone: tuple[str, ...],
+    whole: bool,  # noqa: FBT001 - of one caller
+) -> Callable[[], None]:
+    tables = setting.workspace.tables
+
+    def remove() -> None:
+        if whole:
+            tables.remove(table, dict(at))
+            return
+        is_number = table.schema[last].is_integer()
+        for value in gone:
+            tables.remove(table, {**at, last: int(value) if is_number else value})
+
+    return remove
+
+
+def _folders(setting: Setting, graph: Graph) -> Iterator[Leaving]:
+    workspace = setting.workspace
+    wanted = {node.key for node in graph.nodes.values()}
+    named: list[tuple[Path, Callable[[str], str]]] = [
+        (workspace.models, models.asset),
+        (workspace.world / "corpora", world.corpus_asset),
+        (workspace.world / "evaluation", world.task_asset),
+        (workspace.root / "trained_clip", training.asset),
+        (workspace.exports, exports.asset),
+    ]
+    for parent, asset_of in named:
+        for folder in _visible(parent):
+            if (asset := asset_of(folder.name)) not in wanted:
+                reason = f"{folder.name}: the experiment has it no more"
+                yield Leaving(asset, ("",), reason, _deleter(folder))
+    yield from _seeds(setting)
+    yield from _drawn_shards(setting)
+    yield from _downloaded_shards(setting)
+
+
+def _seeds(setting: Setting) -> Iterator[Leaving]:
+    wanted = {str(seed) for seed in setting.experiment.training.seeds}
+    for mix in setting.experiment.mixes:
+        for folder in _visible(setting.workspace.checkpoint(mix, 0).parent):
+            if folder.name not in wanted:
+                reason = f"seed {folder.name} left"
+                yield Leaving(training.asset(mix), (folder.name,), reason, _deleter(folder))
+
+
+def _drawn_shards(setting: Setting) -> Iterator[Leaving]:
+    is_drawn = isinstance(setting.experiment.pool, EmbeddedPool)
+    wanted = {shard.name for shard in setting.shards.values()} if is_drawn else set[str]()
+    for path in sorted((setting.workspace.world / WORLD_POOL).glob("*.tar")):
+        if path.stem not in wanted:
+            key = partition_key(int(path.stem), setting.pool.shards_per_partition)
+            reason = f"shard {path.stem}: the pool has it no more"
+            yield Leaving(world.POOL_ASSET, (key,), reason, path.unlink)
+
+
+def _downloaded_shards(setting: Setting) -> Iterator[Leaving]:
+    """Shards of which the list has no row any more; those of a pool that is no list are left."""
+    pool = setting.experiment.pool
+    if not isinstance(pool, UrlPool) or setting.is_frozen:
+        return
+    folder = setting.downloaded
+    for path in sorted(folder.glob("[0-9]" * 8 + ".tar")):
+        if (number := int(path.stem)) not in setting.shards:
+            key = partition_key(number, pool.shards_per_partition)
+            reason = f"shard {path.stem}: the list has it no more"
+            yield Leaving(download.ASSET, (key,), reason, partial(delete_shard, folder, number))
+
+
+def _visible(parent: Path) -> list[Path]:
+    if not parent.is_dir():
+        return []
+    return sorted(x for x in parent.iterdir() if x.is_dir() and not x.name.startswith("."))
+
+
+def _deleter(folder: Path) -> Callable[[], None]:
+    return lambda: shutil.rmtree(folder)

@@ -1,0 +1,1 @@
+"""Synthetic captions of every usable image."""

@@ -1,0 +1,1 @@
+"""Captions that somebody else wrote, joined to the pool."""

@@ -1,0 +1,379 @@
+"""Third-party captions: read once from their files, joined to each pool partition, and accounted.
+
+Three assets for each import. `imported_captions/X` holds the files' rows by key, whatever the pool
+has; a file that changed is read again, and what comes out equal rebuilds nothing.
+`synthetic_captions/X` joins them to a partition's images. `import_reports/X` says how drop and
+pool fit together as a whole: what neither a partition nor the files can know.
+"""
+
+import hashlib
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from recap_assets.artefacts.previews import preview_markdown
+from recap_assets.artefacts.tables import (
+    IMPORT_REPORTS,
+    IMPORTED_CAPTIONS,
+    RAW_POOL,
+    SYNTHETIC_CAPTIONS,
+    is_usable,
+)
+from recap_assets.captions import assets as captions
+from recap_assets.captions.kinds.imported.buckets import (
+    WHOLE,
+    Buckets,
+    Count,
+    Counts,
+    counts_frame,
+    digits_needed,
+    examples_of,
+)
+from recap_assets.captions.kinds.imported.files import (
+    caption_files_version,
+    list_caption_files,
+    read_captions,
+)
+from recap_assets.captions.kinds.imported.join import join_captions
+from recap_assets.captions.kinds.imported.waves import (
+    buckets_of,
+    by_bucket,
+    found_rows,
+    imported_asset,
+    key_waves,
+)
+from recap_assets.graph.content import StoredRows
+from recap_assets.graph.node import Dependency, Look, Node, Outcome, Place, Step
+from recap_assets.graph.project import Setting
+from recap_assets.pool import assets as pool
+from recap_assets.specs.base import deciding
+from recap_assets.specs.imports import ImportSource
+from recap_assets.storage.content import VERSION_DIGITS, slice_version
+from recap_assets.storage.tables import TableStore, Written
+
+VERSION = 2
+STAGE = captions.STAGE
+SECONDS = 5.0
+SECONDS_PER_PARTITION = 1.0
+OF_FILES = "files"
+OF_POOL = "pool"
+_REJECTED = {
+    "damaged_row": "damaged_rows",
+    "malformed_key": "malformed_keys",
+    "undecodable_text": "undecodable_texts",
+}
+
+
+def report_asset(source: str) -> str:
+    """Key of an import's report on the whole pool."""
+    return f"import_reports/{source}"
+
+
+def nodes(setting: Setting) -> list[Node]:
+    """Three nodes for each import."""
+    made: list[Node] = []
+    for name, spec in setting.experiment.sources.items():
+        if isinstance(spec, ImportSource):
+            made += [_files_node(setting, name, spec), _captions_node(setting, name, spec)]
+            made.append(_report_node(setting, name, spec))
+    return made
+
+
+@dataclass(frozen=True)
+class StoredBuckets:
+    """Content in all the buckets of an import, as many as its size needed."""
+
+    tables: TableStore
+    source: str
+
+    def present(self, look: Look) -> Collection[str]:
+        """The one partition, where any bucket has rows and all of them their files."""
+        at = (IMPORTED_CAPTIONS, (self.source,))
+        is_lost = look.lost_of(*at) or OF_FILES in look.lost_of(IMPORT_REPORTS, (self.source,))
+        return {""} if look.last_of(*at) and not is_lost else frozenset[str]()
+
+    def places(self, partition: str) -> tuple[Place, ...]:  # noqa: ARG002 - of the protocol
+        """Every bucket there is, and the report on the files."""
+        slices = self.tables.slices(IMPORTED_CAPTIONS)
+        found = sorted(one["bucket"] for one in slices if one["source"] == self.source)
+        buckets = [{"source": self.source, "bucket": bucket} for bucket in found or [WHOLE]]
+        report = Place(IMPORT_REPORTS, {"source": self.source, "partition": OF_FILES})
+        return (*(Place(IMPORTED_CAPTIONS, at) for at in buckets), report)
+
+    def data_version(self, partition: str, table_versions: Mapping[str, int]) -> str | None:  # noqa: ARG002 - of the protocol
+        """Hash of the buckets' rows, read one at a time."""
+        version = table_versions.get(IMPORTED_CAPTIONS.name)
+        rows = self.tables.scan(IMPORTED_CAPTIONS, version, source=self.source)
+        buckets = rows.select("bucket").unique().collect(engine="streaming")["bucket"].sort()
+        return buckets_version(
+            (bucket, slice_version(IMPORTED_CAPTIONS, self._bucket(version, bucket)))
+            for bucket in buckets
+        )
+
+    def _bucket(self, version: int | None, bucket: str) -> pl.DataFrame:
+        return self.tables.read(IMPORTED_CAPTIONS, version, source=self.source, bucket=bucket)
+
+
+def buckets_version(buckets: Iterator[tuple[str, str]]) -> str:
+    """One hash for the data versions of all buckets, which come in ascending order."""
+    lines = "\n".join(f"{bucket} {version}" for bucket, version in buckets)
+    return hashlib.sha256(lines.encode()).hexdigest()[:VERSION_DIGITS]
+
+
+def _files_node(setting: Setting, name: str, spec: ImportSource) -> Node:
+    fields = ("by", "key", "caption", "expected_text", "quoting")
+    columns = {field: getattr(spec, field) for field in fields}
+    return Node(
+        key=imported_asset(name),
+        stage=STAGE,
+        dimension="none",
+        dependencies=(),
+        implementation=VERSION,
+        decides=deciding(columns=columns),
+        compute=lambda step: import_files(setting, name, spec, step),
+        description=f"The rows of the files that {name} imports, by {spec.by}; whether the pool "
+        f"has them is told by {report_asset(name)}.",
+        outside=lambda _partition: caption_files_version(list_caption_files(spec)),
+        content=StoredBuckets(setting.workspace.tables, name),
+        seconds=SECONDS,
+        kinds=("polars", "deltalake"),
+    )
+
+
+def import_files(setting: Setting, name: str, spec: ImportSource, step: Step) -> Outcome:
+    """Read all files once and keep their rows by key."""
+    files = list_caption_files(spec)
+    n_bytes = sum(file.size for file in files)
+    scratch = setting.workspace.scratch / "import_buckets" / name
+    buckets = Buckets(scratch, digits_needed(files))
+    done = 0
+    for file in files:
+        for rows in read_captions(file, spec):
+            buckets.add(rows)
+        done += file.size
+        step.progress(0.7 * done / max(n_bytes, 1))
+    stored = _write_buckets(setting, name, buckets, step)
+    buckets.close()
+    counts = {"files": Count(len(files)), **buckets.counts}
+    report = _write_report(setting, name, OF_FILES, counts, step)
+    return Outcome(
+        stored.data_version,
+        stored.n_rows,
+        {reason: n for reason, what in _REJECTED.items() if (n := counts[what].n)},
+        facts=_facts(counts),
+        markdown={"report": preview_markdown(_shown(counts), rows=20)},
+        written=(*stored.written, report),
+    )
+
+
+@dataclass(frozen=True)
+class _Stored:
+    data_version: str
+    n_rows: int
+    written: tuple[Written, ...]
+
+
+def _write_buckets(setting: Setting, name: str, buckets: Buckets, step: Step) -> _Stored:
+    tables = setting.workspace.tables
+    before = buckets_of(setting, name)
+    n_rows = 0
+    settled: dict[str, Written] = {}
+    for bucket, rows in buckets.settled():
+        settled[bucket] = _write_bucket(tables, name, bucket, rows, step)
+        n_rows += rows.height
+    # Replaced by nothing rather than removed, and last: the version of the table at which all of
+    # this can be read is that of the last commit.
+    nothing = IMPORTED_CAPTIONS.empty().drop("source", "bucket")
+    emptied = [
+        _write_bucket(tables, name, bucket, nothing, step)
+        for bucket in before
+        if bucket not in settled
+    ]
+    version = buckets_version((b, w.data_version) for b, w in sorted(settled.items()))
+    return _Stored(version, n_rows, (*settled.values(), *emptied))
+
+
+def _write_bucket(
+    tables: TableStore, name: str, bucket: str, rows: pl.DataFrame, step: Step
+) -> Written:
+    at = {"source": name, "bucket": bucket}
+    known = None
+    if tables.has(IMPORTED_CAPTIONS, at) and not tables.lost(IMPORTED_CAPTIONS, at):
+        before = tables.read(IMPORTED_CAPTIONS, source=name, bucket=bucket)
+        known = slice_version(IMPORTED_CAPTIONS, before)
+    return tables.replace(IMPORTED_CAPTIONS, at, rows, known_version=known, commit=step.commit)
+
+
+def _write_report(
+    setting: Setting, name: str, partition: str, counts: Counts, step: Step
+) -> Written:
+    at = {"source": name, "partition": partition}
+    frame = counts_frame(counts)
+    return setting.workspace.tables.replace(IMPORT_REPORTS, at, frame, commit=step.commit)
+
+
+def _facts(counts: Counts) -> dict[str, str | int | float]:
+    return {what: count.n for what, count in counts.items()}
+
+
+def _shown(counts: Counts) -> pl.DataFrame:
+    """The counts with one example each, as a preview shows them."""
+    rows = []
+    for what, count in counts.items():
+        first = count.examples[0] if count.examples else None
+        told = [str(value) for value in (first or {}).values() if value is not None]
+        rows.append((what, count.n, " / ".join(told)))
+    return pl.DataFrame(rows, schema=["what", "n", "such_as"], orient="row")
+
+
+def _captions_node(setting: Setting, name: str, spec: ImportSource) -> Node:
+    rules = spec.all_but("files", "preset", "key", "caption", "expected_text", "quoting")
+    return Node(
+        key=captions.asset(name),
+        stage=STAGE,
+        dimension="pool",
+        dependencies=(Dependency(pool.ASSET, "same"), Dependency(imported_asset(name), "all")),
+        implementation=VERSION,
+        decides=deciding(join=rules),
+        compute=lambda step: join_partition(setting, name, spec, step),
+        description=f"Third-party captions of {name}, joined by {spec.by}; an image without any "
+        "has a row that says why.",
+        content=StoredRows(
+            setting.workspace.tables, SYNTHETIC_CAPTIONS, {"source": name}, (IMPORT_REPORTS,)
+        ),
+        seconds=SECONDS_PER_PARTITION,
+        kinds=("polars", "deltalake"),
+        checks=(captions.captions_not_empty(setting, name),),
+    )
+
+
+def join_partition(setting: Setting, name: str, spec: ImportSource, step: Step) -> Outcome:
+    """Join the imported captions to the images of one pool partition."""
+    images = (
+        setting.workspace.tables.scan(RAW_POOL, partition=step.partition)
+        .filter(is_usable())
+        .select("shard", "uid", "text")
+        .collect()
+    )
+    found = found_rows(setting, name, spec.by, step.partition)
+    rows, counts = join_captions(images, found, spec)
+    report = _write_report(setting, name, step.partition, counts, step)
+    written = setting.workspace.tables.replace(
+        SYNTHETIC_CAPTIONS,
+        {"source": name, "partition": step.partition},
+        rows,
+        known_version=step.known_version,
+        commit=step.commit,
+    )
+    return Outcome(
+        written.data_version,
+        rows.height,
+        pool.count_rejects(rows),
+        facts={"matched_share": _share(counts), **_facts(counts)},
+        markdown={
+            "report": preview_markdown(_shown(counts), rows=20),
+            "preview": preview_markdown(rows.filter(is_usable()).select("uid", "text")),
+        },
+        written=(written, report),
+    )
+
+
+def _share(counts: Counts) -> float:
+    return round(counts["matched"].n / max(counts["images"].n, 1), 4)
+
+
+def _report_node(setting: Setting, name: str, spec: ImportSource) -> Node:
+    at = {"source": name, "partition": OF_POOL}
+    return Node(
+        key=report_asset(name),
+        stage=STAGE,
+        dimension="none",
+        dependencies=(
+            Dependency(imported_asset(name), "all"),
+            Dependency(captions.asset(name), "all"),
+            Dependency(pool.ASSET, "all"),
+        ),
+        implementation=VERSION,
+        decides=deciding(by=spec.by),
+        compute=lambda step: report_import(setting, name, spec, step),
+        description=f"How the files of {name} and the whole pool fit together: matched, missing "
+        "and orphaned keys, conflicts, captions on the wrong image.",
+        content=StoredRows(setting.workspace.tables, IMPORT_REPORTS, at),
+        seconds=SECONDS,
+        kinds=("polars", "deltalake"),
+    )
+
+
+def report_import(setting: Setting, name: str, spec: ImportSource, step: Step) -> Outcome:
+    """Add up the partitions' reports, and look for the keys that the pool does not have."""
+    counts = _added_up(setting, name)
+    counts |= _orphans(setting, name, spec, step)
+    frame = counts_frame(counts)
+    written = setting.workspace.tables.replace(
+        IMPORT_REPORTS,
+        {"source": name, "partition": OF_POOL},
+        frame,
+        known_version=step.known_version,
+        commit=step.commit,
+    )
+    return Outcome(
+        written.data_version,
+        frame.height,
+        facts={"matched_share": _share(counts), **_facts(counts)},
+        markdown={"report": preview_markdown(_shown(counts), rows=20)},
+        written=(written,),
+    )
+
+
+def _added_up(setting: Setting, name: str) -> Counts:
+    rows = setting.workspace.tables.read(IMPORT_REPORTS, source=name)
+    of_pool = rows.filter(pl.col("partition").is_in(list(setting.partitions)))
+    counts: Counts = {}
+    for row in of_pool.sort("partition").iter_rows(named=True):
+        counts.setdefault(row["what"], Count()).add(row["n"], row["examples"])
+    return {what: counts.get(what, Count()) for what in sorted({"images", "matched", *counts})}
+
+
+def _orphans(setting: Setting, name: str, spec: ImportSource, step: Step) -> Counts:
+    """Keys of the files that no usable sample has: of rejected samples, and of none at all."""
+    counts: Counts = {what: Count() for what in ("orphaned_keys", "keys_of_rejected_samples")}
+    buckets = buckets_of(setting, name)
+    is_usable, is_rejected = (_marked(setting, name, spec, usable=u) for u in (True, False))
+    for i, bucket in enumerate(buckets):
+        keys = _first_rows(setting, name, bucket).collect()
+        orphans = keys.filter(pl.Series(~is_usable[bucket] & ~is_rejected[bucket]))
+        shown = examples_of(
+            orphans,
+            key=pl.col("key").bin.encode("hex"),
+            caption="text",
+            expected_text="expected_text",
+        )
+        counts["orphaned_keys"].add(orphans.height, shown)
+        rejected = is_rejected[bucket] & ~is_usable[bucket]
+        counts["keys_of_rejected_samples"].add(int(rejected.sum()))
+        step.progress((i + 1) / len(buckets))
+    return counts
+
+
+def _marked(
+    setting: Setting, name: str, spec: ImportSource, *, usable: bool
+) -> Mapping[str, NDArray[np.bool_]]:
+    """For each bucket and key of it whether a sample of the pool has the key."""
+    buckets = buckets_of(setting, name)
+    marks: dict[str, NDArray[np.bool_]] = {}
+    for wave in key_waves(setting, spec.by, setting.partitions, usable=usable):
+        parts = by_bucket(pl.concat(wave.values()).select("key"), buckets) if buckets else {}
+        for bucket, part in parts.items():
+            keys = _first_rows(setting, name, bucket).select("key").collect()["key"]
+            found = keys.is_in(part["key"].unique().implode()).to_numpy()
+            marks[bucket] = found | marks.get(bucket, np.zeros(len(found), np.bool_))
+    return marks
+
+
+def _first_rows(setting: Setting, name: str, bucket: str) -> pl.LazyFrame:
+    """A row for each key of a bucket, by key."""
+    rows = setting.workspace.tables.scan(IMPORTED_CAPTIONS, source=name, bucket=bucket)
+    return rows.filter(pl.col("number") == 0).sort("key")

@@ -1,0 +1,143 @@
+"""Third-party captions of the images of one pool partition, and how well they fit it."""
+
+import polars as pl
+
+from recap_assets.artefacts.tables import (
+    STATUS_EMPTY,
+    STATUS_ERROR,
+    STATUS_OK,
+    SYNTHETIC_CAPTIONS,
+)
+from recap_assets.captions.kinds.imported.buckets import Count, Counts, examples_of
+from recap_assets.shards.text_repair import texts_differ
+from recap_assets.specs.imports import MOST_CANDIDATES, ImportSource
+
+NOT_IN_IMPORT = "not_in_import"
+TEXT_MISMATCH = "text_mismatch"
+CONFLICTING = "conflicting_captions"
+
+CAPTION_COLUMNS = tuple(c for c in SYNTHETIC_CAPTIONS.columns if c not in SYNTHETIC_CAPTIONS.slices)
+
+_UID = pl.col("uid").bin.encode("hex")
+
+
+def join_captions(
+    images: pl.DataFrame, found: pl.DataFrame, source: ImportSource
+) -> tuple[pl.DataFrame, Counts]:
+    """A row for every image: its caption, or the reason why it has none.
+
+    An image without a caption gets a row as an image that a captioner failed on does, so that
+    accounts, report and `recap lineage --uid` say what became of it.
+
+    Args:
+        images: `shard`, `uid`, `text` (the raw one) of every usable image.
+        found: `uid`, `number`, `text`, `expected_text`, `n`: the rows of the files for them.
+        source: The rules.
+
+    Returns:
+        The columns of SYNTHETIC_CAPTIONS without its slices, by uid and candidate; and the counts
+        `images`, `matched`, `missing`, `empty`, `repeated_rows`, `conflicting`, `texts_compared`,
+        `text_mismatches`.
+    """
+    told = found.join(images.select("uid", raw_text="text"), on="uid", how="inner")
+    told = told.with_columns(differ=texts_differ(told["expected_text"], told["raw_text"]))
+    texts = _texts(told, source)
+    named = images.select("shard", "uid")
+    without_text = told.select("uid").unique().join(texts, on="uid", how="anti")
+    missing = named.join(told, on="uid", how="anti")
+    rows = pl.concat(
+        [
+            _chosen(texts, source).join(named, on="uid", how="left"),
+            _lost(named.join(without_text, on="uid", how="semi"), STATUS_EMPTY, STATUS_EMPTY),
+            _lost(missing, STATUS_ERROR, NOT_IN_IMPORT),
+        ],
+        how="diagonal",
+    )
+    return _conformed(rows).sort("uid", "candidate"), _counts(images, told, texts, missing)
+
+
+def _texts(told: pl.DataFrame, source: ImportSource) -> pl.DataFrame:
+    """A row for each different caption of an image, numbered; those set aside come last."""
+    differ = pl.col("differ").fill_null(value=False).all()
+    texts = (
+        told.drop_nulls("text")
+        .sort("uid", "number")
+        .group_by("uid", "text", maintain_order=True)
+        .agg(
+            pl.col("number", "expected_text", "raw_text").first(),
+            is_mismatch=differ,
+            is_compared=pl.col("differ").is_not_null().any(),
+        )
+    )
+    aside = pl.col("is_mismatch") & (source.on_text_mismatch == "set_aside")
+    ordered = texts.with_columns(is_aside=aside).sort("uid", "is_aside", "number")
+    return ordered.with_columns(
+        candidate=pl.int_range(pl.len()).over("uid"),
+        n_good=(~pl.col("is_aside")).sum().over("uid"),
+        n_texts=pl.len().over("uid"),
+    )
+
+
+def _chosen(texts: pl.DataFrame, source: ImportSource) -> pl.DataFrame:
+    most = MOST_CANDIDATES if source.conflicts == "candidates" else 1
+    conflicts = (pl.col("n_good") > 1) & (source.conflicts == "reject")
+    reason = (
+        pl.when(conflicts)
+        .then(pl.lit(CONFLICTING))
+        .when("is_aside")
+        .then(pl.lit(TEXT_MISMATCH))
+        .otherwise(None)
+    )
+    return texts.filter(pl.col("candidate") < most).select(
+        "uid",
+        "candidate",
+        text=pl.when(~conflicts).then("text"),
+        status=pl.when(reason.is_null()).then(pl.lit(STATUS_OK)).otherwise(pl.lit(STATUS_ERROR)),
+        reject_reason=reason,
+    )
+
+
+def _lost(images: pl.DataFrame, status: str, reason: str) -> pl.DataFrame:
+    return images.with_columns(
+        candidate=pl.lit(0, pl.Int64),
+        text=pl.lit(None, pl.String),
+        status=pl.lit(status),
+        reject_reason=pl.lit(reason),
+    )
+
+
+def _conformed(rows: pl.DataFrame) -> pl.DataFrame:
+    # Nobody counted tokens or probabilities, or told.
+    schema = {name: SYNTHETIC_CAPTIONS.schema[name] for name in CAPTION_COLUMNS}
+    return rows.select(
+        (pl.col(name) if name in rows.columns else pl.lit(None)).cast(dtype).alias(name)
+        for name, dtype in schema.items()
+    )
+
+
+def _counts(
+    images: pl.DataFrame, told: pl.DataFrame, texts: pl.DataFrame, missing: pl.DataFrame
+) -> Counts:
+    several = texts.filter(pl.col("n_texts") > 1)
+    conflicts = several.group_by("uid", maintain_order=True).agg(
+        pl.col("text").head(3), pl.col("raw_text").first()
+    )
+    shown = conflicts.with_columns(pl.col("text").list.join(" | "))
+    mismatches = texts.filter("is_mismatch")
+    columns = {"caption": "text", "raw_text": "raw_text"}
+    without = images.join(missing.select("uid"), on="uid", how="semi").sort("uid")
+    n_matched = images.height - missing.height
+    repeated = told.select(pl.col("n").sum() - pl.len()).item() if told.height else 0
+    return {
+        "images": Count(images.height),
+        "matched": Count(n_matched),
+        "missing": Count(missing.height, examples_of(without, key=_UID, raw_text="text")),
+        "empty": Count(n_matched - texts["uid"].n_unique()),
+        "repeated_rows": Count(int(repeated)),
+        "conflicting": Count(conflicts.height, examples_of(shown, key=_UID, **columns)),
+        "texts_compared": Count(int(texts["is_compared"].sum())),
+        "text_mismatches": Count(
+            mismatches.height,
+            examples_of(mismatches, key=_UID, expected_text="expected_text", **columns),
+        ),
+    }

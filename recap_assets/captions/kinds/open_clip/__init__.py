@@ -1,0 +1,1 @@
+"""CoCa of open_clip."""

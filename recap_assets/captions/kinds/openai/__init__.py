@@ -1,0 +1,1 @@
+"""Captioners behind a server that speaks OpenAI's chat completions."""

@@ -1,0 +1,340 @@
+"""Asking a captioning server: attempts, pauses, and when to give up.
+
+The client is httpx2, which the model libraries bring with them (through huggingface_hub), and not
+the `openai` package: its retries know neither that all requests of a server share one pause, nor
+when a server is lost, and the key of the cache is made of the bytes that are sent.
+"""
+
+import asyncio
+import json
+import logging
+import math
+import os
+import random
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+import httpx2
+
+from recap_assets.captions.kinds.openai.bodies import ReplyTooLargeError, read_body
+from recap_assets.engines.errors import CaptionServerError
+from recap_assets.engines.protocols import Usage
+from recap_assets.specs.servers import OpenAISource
+from recap_assets.untrusted.decoding import decode_text
+from recap_assets.untrusted.errors import UntrustedError
+from recap_assets.untrusted.json_text import parse_json
+from recap_assets.untrusted.secrets import learn
+from recap_assets.untrusted.showing import one_line
+
+_log = logging.getLogger(__name__)
+
+FIRST_PAUSE = 1.0
+"""Seconds before the second attempt; each further pause is twice as long, and half of it chance."""
+
+LONGEST_PAUSE = 60.0
+LONGEST_ASKED_PAUSE = 600.0
+"""Seconds that a server's Retry-After is followed for."""
+
+SERVER_FAILED = "server_failed"
+"""Reason of a request whose attempts were used up."""
+
+MAX_REPLY_BYTES = 8 * 2**20
+MAX_ERROR_BYTES = 64 * 2**10
+"""Of what comes with another status than 200; what is beyond is not read."""
+
+CONNECT_SECONDS = 10.0
+MODELS_SECONDS = 20.0
+"""For the list of models, from the first byte asked to the last one read."""
+
+_SAID_CHARACTERS = 300
+_TOLD_PAUSE = _TOLD_AGAIN = 10.0
+"""Seconds of a pause that is worth a line in the log, and by which it must exceed the last one."""
+
+_BUSY = frozenset({408, 409, 425, 429})
+_IMAGE_REFUSED = frozenset({400, 413, 415, 422})
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A reply with status 200.
+
+    Attributes:
+        body: As it came, but for the key where the server repeats it.
+        seconds: What the last attempt took.
+    """
+
+    body: bytes
+    seconds: float
+
+
+class RequestFailedError(Exception):
+    """One request came to nothing, others may not.
+
+    Attributes:
+        reason: `request_refused` (the server will not take this image), `reply_too_large`,
+            `reply_unreadable` (its packing), or `server_failed` (the attempts were used up).
+        said: What the server said last, for people.
+    """
+
+    def __init__(self, reason: str, said: str) -> None:
+        super().__init__(f"{reason}: {said}")
+        self.reason, self.said = reason, said
+
+
+class _Attempt(Exception):  # noqa: N818 - not an error yet
+    """An attempt that another may follow."""
+
+    def __init__(self, said: str, pause: float | None = None) -> None:
+        super().__init__(said)
+        self.said, self.pause = said, pause
+
+
+class ChatClient:
+    """Sends requests to one server; used in one event loop.
+
+    Args:
+        source: Address, key, timeout and attempts.
+        usage: Where requests and retries are counted.
+
+    Raises:
+        CaptionServerError: The environment has no such key.
+    """
+
+    def __init__(self, source: OpenAISource, usage: Usage) -> None:
+        self._source, self._usage = source, usage
+        self._key = key_of(source)
+        self._held_until = 0.0
+        self._http = httpx2.AsyncClient(
+            headers=headers_of(self._key),
+            timeout=httpx2.Timeout(source.timeout_seconds, connect=CONNECT_SECONDS),
+            limits=httpx2.Limits(max_connections=source.concurrency, keepalive_expiry=30),
+            trust_env=not is_local(source.base_url),
+        )
+
+    async def ask(self, body: bytes, attempts: int | None = None) -> Answer:
+        """Send a request until it is answered or its attempts are used up.
+
+        Args:
+            body: The request.
+            attempts: How often; as the source says where it is not given.
+
+        Raises:
+            RequestFailedError: It came to nothing.
+            CaptionServerError: Nothing that is asked of this server would be answered.
+        """
+        attempts = attempts or self._source.max_attempts
+        said = ""
+        for attempt in range(1, attempts + 1):
+            await self._wait_while_held()
+            self._usage.requests += 1
+            self._usage.retries += attempt > 1
+            try:
+                return await self._attempt(body)
+            except _Attempt as failed:
+                self._hold_all(failed.pause)
+                said, pause = failed.said, failed.pause
+            if attempt < attempts:
+                await asyncio.sleep(_pause_after(attempt, pause))
+        raise RequestFailedError(SERVER_FAILED, said)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def _attempt(self, body: bytes) -> Answer:
+        started = time.monotonic()
+        url = f"{self._source.base_url}/chat/completions"
+        try:
+            async with (
+                asyncio.timeout(self._source.timeout_seconds),
+                self._http.stream("POST", url, content=body) as response,
+            ):
+                content = await _content(response)
+        except TimeoutError as error:
+            said = f"no answer within {self._source.timeout_seconds:g} s"
+            raise _Attempt(said) from error
+        except httpx2.RequestError as error:
+            raise _Attempt(_in_words(error)) from error
+        except UntrustedError as error:
+            is_large = isinstance(error, ReplyTooLargeError)
+            reason = "reply_too_large" if is_large else "reply_unreadable"
+            raise RequestFailedError(reason, str(error)) from error
+        if response.status_code != httpx2.codes.OK:
+            raise self._judged(response, content)
+        return Answer(content, time.monotonic() - started)
+
+    def _judged(self, response: httpx2.Response, content: bytes) -> Exception:
+        status = response.status_code
+        said = f"{status}: {said_in(content)}"
+        if status in _IMAGE_REFUSED:
+            return RequestFailedError("request_refused", said)
+        is_spent = status == 429 and b"insufficient_quota" in content
+        if (status in _BUSY or status >= 500) and not is_spent:
+            return self._busy(said, asked_pause(response.headers.get("retry-after", "")))
+        msg = f"{named(self._source)} answers {said}. {_advice(response)}"
+        return CaptionServerError(msg)
+
+    def _busy(self, said: str, asked: float | None) -> _Attempt:
+        pause = None if asked is None else min(asked, LONGEST_ASKED_PAUSE)
+        if asked is not None and asked > LONGEST_ASKED_PAUSE:
+            said += (
+                f" (it asks to wait {min(asked, 1e12):,.0f} s; "
+                f"no more than {LONGEST_ASKED_PAUSE:g} s are waited at a time)"
+            )
+        if (
+            pause
+            and pause >= _TOLD_PAUSE
+            and time.monotonic() + pause > self._held_until + _TOLD_AGAIN
+        ):
+            _log.warning("%s answers %s: waiting %.0f s", named(self._source), said, pause)
+        return _Attempt(said, pause)
+
+    def _hold_all(self, seconds: float | None) -> None:
+        # Whoever is told to wait makes all others wait, who would be told the same.
+        self._held_until = max(self._held_until, time.monotonic() + (seconds or 0.0))
+
+    async def _wait_while_held(self) -> None:
+        while (left := self._held_until - time.monotonic()) > 0:
+            await asyncio.sleep(left + random.uniform(0, 0.1 * left))  # noqa: S311 - no secret
+
+
+def models_served(source: OpenAISource) -> list[str]:
+    """Names of the models that the server lists, fit to be shown.
+
+    Raises:
+        CaptionServerError: It cannot be reached, does not answer as such a server does, or answers
+            without end.
+    """
+    try:
+        content = asyncio.run(_list_of_models(source))
+        listed = parse_json(content, MAX_REPLY_BYTES)
+        return [one_line(str(model["id"]), 200) for model in listed["data"]]  # type: ignore[index]
+    except TimeoutError as error:
+        msg = f"{named(source)} has not listed its models within {MODELS_SECONDS:g} s"
+        raise CaptionServerError(msg) from error
+    except httpx2.TransportError as error:
+        msg = f"{named(source)} cannot be reached: {_in_words(error)}. {_START}"
+        raise CaptionServerError(msg) from error
+    except (ValueError, KeyError, TypeError, httpx2.HTTPError) as error:
+        why = f" ({error})" if isinstance(error, UntrustedError) else ""
+        msg = f"{named(source)} lists no models{why}; is this the address that ends in /v1?"
+        raise CaptionServerError(msg) from error
+
+
+async def _list_of_models(source: OpenAISource) -> bytes:
+    headers, url = headers_of(key_of(source)), f"{source.base_url}/models"
+    trusts = not is_local(source.base_url)
+    async with (
+        asyncio.timeout(MODELS_SECONDS),
+        httpx2.AsyncClient(headers=headers, timeout=CONNECT_SECONDS, trust_env=trusts) as http,
+        http.stream("GET", url) as response,
+    ):
+        if response.status_code != httpx2.codes.OK:
+            msg = f"{named(source)} answers {response.status_code} to /models. {_advice(response)}"
+            raise CaptionServerError(msg)
+        return await _content(response)
+
+
+async def _content(response: httpx2.Response) -> bytes:
+    if response.status_code == httpx2.codes.OK:
+        return await read_body(response, MAX_REPLY_BYTES)
+    try:
+        return await read_body(response, MAX_ERROR_BYTES, cut=True)
+    except UntrustedError as error:
+        return str(error).encode()
+
+
+_START = "Start it, for example with `recap serve-captioner --source NAME`"
+
+
+def named(source: OpenAISource) -> str:
+    """The server in an error's words."""
+    return f"the captioning server {source.base_url} (model {source.model})"
+
+
+def key_of(source: OpenAISource) -> str | None:
+    """The key, from the environment variable that the source names; None where it names none.
+
+    Raises:
+        CaptionServerError: The variable is not set.
+    """
+    if source.api_key_env is None:
+        return None
+    key = os.environ.get(source.api_key_env, "").strip()
+    if not key or not key.isascii() or not key.isprintable():
+        what = "not set" if not key else "set to what is no key"
+        msg = f"{named(source)} wants a key, and the variable {source.api_key_env} is {what}"
+        raise CaptionServerError(msg)
+    learn(key)
+    return key
+
+
+def headers_of(key: str | None) -> dict[str, str]:
+    """Headers of every request. Replies are small, and what is not packed cannot swell."""
+    headers = {
+        "content-type": "application/json",
+        "accept": "application/json",
+        "accept-encoding": "identity",
+    }
+    return headers if key is None else {**headers, "authorization": f"Bearer {key}"}
+
+
+def is_local(url: str) -> bool:
+    """Whether the address is this machine's own: then no proxy of the environment is asked."""
+    host = urlsplit(url).hostname or ""
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def said_in(content: bytes) -> str:
+    """What a server says is wrong, on one line of about 300 characters, fit to be shown."""
+    text = decode_text(content[:MAX_ERROR_BYTES]).text or repr(content[:_SAID_CHARACTERS])
+    try:
+        told = parse_json(content[:MAX_ERROR_BYTES], MAX_ERROR_BYTES)
+    except UntrustedError:
+        told = None
+    for name in ("error", "message", "detail"):
+        if isinstance(told, dict) and told.get(name):
+            told = told[name]
+    if told is not None:
+        text = told if isinstance(told, str) else json.dumps(told)
+    return one_line(text, _SAID_CHARACTERS) or "nothing"
+
+
+def _pause_after(attempt: int, asked: float | None) -> float:
+    """Seconds before the next attempt, half of them chance; a pause that was asked for is added."""
+    longest = FIRST_PAUSE if asked else min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE)
+    return longest * random.uniform(0.5, 1)  # noqa: S311 - no secret
+
+
+def asked_pause(retry_after: str) -> float | None:
+    """Seconds that the header asks for, given as a number or as a date; None where neither."""
+    value = retry_after.strip()[:100]
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            when = parsedate_to_datetime(value)
+            seconds = (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+        except (ValueError, OverflowError, TypeError):
+            return None
+    return None if math.isnan(seconds) else max(seconds, 0.0)
+
+
+def _in_words(error: Exception) -> str:
+    told = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return one_line(told, _SAID_CHARACTERS)
+
+
+def _advice(response: httpx2.Response) -> str:
+    status = response.status_code
+    if status in (401, 403):
+        return "Name the variable that holds its key by api_key_env"
+    if status == 404:
+        return "See that base_url ends in /v1 and that model is a name that it lists at /models"
+    if response.has_redirect_location:
+        to = one_line(response.headers["location"], _SAID_CHARACTERS)
+        return f"It points to {to}, where no image and no key is sent; give that as base_url"
+    return "Nothing that is asked would be answered"

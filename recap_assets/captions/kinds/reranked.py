@@ -1,0 +1,102 @@
+"""The best candidates of a caption source, by a scorer, as a caption source of its own."""
+
+import polars as pl
+
+from recap_assets.artefacts.previews import preview_markdown
+from recap_assets.artefacts.tables import CLIP_SCORES, SYNTHETIC_CAPTIONS, USABLE, is_usable
+from recap_assets.captions import assets as captions
+from recap_assets.graph.content import StoredRows
+from recap_assets.graph.node import Dependency, Node, Outcome, Step
+from recap_assets.graph.project import Setting
+from recap_assets.pool import assets as pool
+from recap_assets.scores import assets as scores
+from recap_assets.specs.base import deciding
+from recap_assets.specs.imports import RerankedSource
+
+VERSION = 1
+STAGE = "scores"
+SECONDS = 0.3
+
+
+def nodes(setting: Setting) -> list[Node]:
+    """A node for each re-ranked source."""
+    sources = setting.experiment.sources.items()
+    return [_node(setting, n, spec) for n, spec in sources if isinstance(spec, RerankedSource)]
+
+
+def _node(setting: Setting, name: str, spec: RerankedSource) -> Node:
+    reads = (captions.asset(spec.source), scores.scores_asset(spec.scorer, spec.source))
+    return Node(
+        key=captions.asset(name),
+        stage=STAGE,
+        dimension="pool",
+        dependencies=tuple(Dependency(key, "same") for key in reads),
+        implementation=VERSION,
+        decides=deciding(reranked=spec),
+        compute=lambda step: rerank_partition(setting, name, spec, step),
+        description=f"The best {spec.keep} of the captions that {spec.source} has for an image, "
+        f"by {spec.scorer}; ties go to the lower number.",
+        content=StoredRows(setting.workspace.tables, SYNTHETIC_CAPTIONS, {"source": name}),
+        seconds=SECONDS,
+        kinds=("polars", "deltalake"),
+        checks=(captions.captions_not_empty(setting, name),),
+    )
+
+
+def rerank_partition(setting: Setting, name: str, spec: RerankedSource, step: Step) -> Outcome:
+    """Keep the best candidates of one pool partition."""
+    tables = setting.workspace.tables
+    found = tables.read(SYNTHETIC_CAPTIONS, source=spec.source, partition=step.partition)
+    scored = tables.read(
+        CLIP_SCORES, scorer=spec.scorer, source=spec.source, partition=step.partition
+    )
+    rows = best_candidates(found, scored, spec.keep)
+    written = tables.replace(
+        SYNTHETIC_CAPTIONS,
+        {"source": name, "partition": step.partition},
+        rows.drop("source", "partition", "score"),
+        known_version=step.known_version,
+        commit=step.commit,
+    )
+    good = rows.filter(is_usable())
+    mean = good["score"].mean()
+    return Outcome(
+        written.data_version,
+        rows.height,
+        pool.count_rejects(rows),
+        facts={
+            "candidates_before": found.filter(is_usable()).height,
+            "candidates_kept": good.height,
+            "mean_score_kept": round(float(mean), 4) if mean is not None else "none",  # type: ignore[arg-type]
+        },
+        markdown={"preview": preview_markdown(good.select("uid", "text", "score"))},
+        written=(written,),
+    )
+
+
+def best_candidates(found: pl.DataFrame, scored: pl.DataFrame, keep: int) -> pl.DataFrame:
+    """The best usable candidates of each image, numbered anew from 0.
+
+    An unscored caption ranks last, ties go to the lower number: as a mix chooses among candidates.
+    An image without a usable caption keeps the row that says why; of several the first.
+
+    Args:
+        found: `uid`, `candidate`, `status` and whatever else the captions have.
+        scored: `uid`, `candidate`, `score`.
+        keep: How many at most.
+
+    Returns:
+        The columns of `found` and `score`, by uid and candidate.
+    """
+    score = scored.select("uid", "candidate", "score")
+    rows = found.join(score, on=["uid", "candidate"], how="left")
+    usable = pl.col("status").is_in(USABLE)
+    ranked = rows.with_columns(is_lost=~usable).sort(
+        "uid", "is_lost", "score", "candidate", descending=[False, False, True, False],
+        nulls_last=True,
+    )  # fmt: skip
+    place = pl.int_range(pl.len()).over("uid")
+    all_lost = pl.col("is_lost").all().over("uid")
+    kept = pl.when(all_lost).then(place == 0).otherwise(~pl.col("is_lost") & (place < keep))
+    number = place.cast(found.schema["candidate"])
+    return ranked.filter(kept).drop("is_lost").with_columns(candidate=number)

@@ -1,0 +1,1 @@
+"""Captioners of transformers: the models are the library's, decoding is our own."""

@@ -1,0 +1,265 @@
+"""Chat models that take images: LLaVA, Qwen-VL, SmolVLM, Gemma and whatever else transformers has.
+
+An image becomes as many tokens as its size asks for, so prompts differ in length. Every prompt is
+read by itself, image and all: its bits have no neighbours, and hundreds of image tokens fill a
+device. From then on captions are written together, those with prompts of one length in a batch:
+padding a shorter one would change its bits. Where images of a pool have many sizes, batches stay
+small; a server (kind openai) is faster then.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from PIL import Image as PilImage
+from torch import Tensor
+from transformers import DynamicCache
+
+from recap_assets.captions.kinds.transformers.language import (
+    UNLIMITED,
+    end_tokens,
+    positions_of,
+    same_bits_for_one_query,
+)
+from recap_assets.engines.errors import ModelFileError
+from recap_assets.engines.model_folders.templates import literal, render_template
+from recap_assets.engines.protocols import Image
+
+INSTRUCTION = (
+    "Write a caption for this image: one sentence that says what it shows. "
+    "Answer with the caption only."
+)
+"""What the user asks by default."""
+
+
+class NoRoomError(ValueError):
+    """With its image a prompt leaves no room for the caption."""
+
+
+Inputs = Mapping[str, Tensor]
+"""What the processor makes of an image and the instruction: one row of `input_ids`, pixels in the
+model's own layout, sizes and masks."""
+
+
+def fix_prompt(processor: Any, model: str, instruction: str) -> None:  # noqa: ANN401
+    """Render the processor's template once, where it can be ended, and leave it the text.
+
+    The prompt is the same for every image, so what the template would say is known when the model
+    is loaded. A processor without a template is left alone.
+
+    Raises:
+        ModelFileError: The template cannot be rendered within its bounds.
+    """
+    template = getattr(processor, "chat_template", None)
+    if isinstance(template, Mapping):
+        template = template.get("default")
+    if not template:
+        return
+    content = [{"type": "image", "image": "<Image>"}, {"type": "text", "text": instruction}]
+    marks = getattr(processor.tokenizer, "special_tokens_map", {})
+    options: dict[str, Any] = {name: _plain(mark) for name, mark in marks.items()}
+    # Some models think aloud unless told otherwise, and that is no caption.
+    if "enable_thinking" in str(template):
+        options["enable_thinking"] = False
+    messages = [{"role": "user", "content": content}]
+    prompt = render_template(model, str(template), messages, options)
+    processor.chat_template = literal(prompt)
+
+
+def _plain(mark: object) -> object:
+    return [str(one) for one in mark] if isinstance(mark, list | tuple) else str(mark)
+
+
+@dataclass
+class ChatState:
+    """Keys and values of the rows, and by how much their positions run ahead of the tokens.
+
+    Attributes:
+        cache: Of all rows.
+        deltas: Shape (rows, 1) for each module that counts an image's positions in two dimensions.
+    """
+
+    cache: DynamicCache
+    deltas: list[Tensor]
+
+    def select(self, rows: Tensor) -> None:
+        """Keep `rows`, in that order."""
+        self.cache.reorder_cache(rows)  # pyright: ignore[reportArgumentType] - an int64 tensor
+        self.deltas = [delta.index_select(0, rows.to(delta.device)) for delta in self.deltas]
+
+
+class Chat:
+    """A chat model of transformers with the template of its processor.
+
+    Args:
+        model: In eval mode, on its device or devices.
+        processor: The one that it came with, its template already rendered (`fix_prompt`).
+        device: Where its inputs go and its logits come out.
+        prompt: The user's words beside the image.
+        max_tokens: Longest caption that is asked for.
+
+    Raises:
+        ModelFileError: It has no chat template, or no end mark.
+    """
+
+    can_refuse = True
+
+    def __init__(
+        self,
+        model: Any,  # noqa: ANN401 - one of eighty classes
+        processor: Any,  # noqa: ANN401 - transformers types it by mixins
+        device: torch.device,
+        prompt: str | None,
+        max_tokens: int,
+    ) -> None:
+        self.model, self.processor, self.device = model, processor, device
+        self.instruction = prompt or INSTRUCTION
+        self.max_tokens = max_tokens
+        text_config = model.config.get_text_config()
+        self.vocabulary: int = text_config.vocab_size
+        self.positions = positions_of(text_config)
+        self.eos: Sequence[int] = end_tokens(model.generation_config) or end_tokens(
+            text_config, processor.tokenizer
+        )
+        template = getattr(processor, "chat_template", None)
+        if not template or not self.eos:
+            lacks = "end mark" if template else "chat template"
+            msg = (
+                f"{model.name_or_path} is a {type(model).__name__} with no {lacks}: it cannot be "
+                "asked for a caption"
+            )
+            raise ModelFileError(msg)
+        # Qwen-VL and its kin keep here what the last prompt came to.
+        self.counters = [m for m in model.modules() if hasattr(m, "rope_deltas")]
+
+    def prepare(self, image: Image) -> Inputs:
+        """Template and processor, for a user who shows the image and says the instruction.
+
+        Raises:
+            NoRoomError: With its image the prompt leaves no room for the caption.
+        """
+        shown = {"type": "image", "image": PilImage.fromarray(image)}
+        content = [shown, {"type": "text", "text": self.instruction}]
+        inputs = self.processor.apply_chat_template(
+            [{"role": "user", "content": content}],
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=True,
+            return_tensors="pt",
+        )
+        n_tokens = inputs["input_ids"].shape[1]
+        if n_tokens + self.max_tokens > self.positions:
+            msg = f"a prompt of {n_tokens} tokens leaves no room for {self.max_tokens} more"
+            raise NoRoomError(msg)
+        return inputs
+
+    def length(self, prepared: Inputs) -> int:
+        """Tokens of the prompt, the image's included."""
+        return prepared["input_ids"].shape[1]
+
+    def batch(self, prepared: Sequence[Inputs]) -> "ChatBatch":
+        """The model for these prompts, which are of one length."""
+        return ChatBatch(self, prepared)
+
+    def read(self, inputs: Inputs) -> tuple[Tensor, DynamicCache, list[Tensor]]:
+        """One prompt: the logits after it, shape (1, vocabulary), its cache and its deltas."""
+        moved = {
+            name: value.to(self.device, self.model.dtype)
+            if value.is_floating_point()
+            else value.to(self.device)
+            for name, value in inputs.items()
+            if name != "attention_mask"  # one prompt has no padding
+        }
+        output = self.model(**moved, use_cache=True, **self._only_the_last())
+        cache = output.past_key_values
+        if not isinstance(cache, DynamicCache):
+            msg = f"{type(self.model).__name__} keeps a {type(cache).__name__}, which cannot be cut"
+            raise ModelFileError(msg)
+        deltas = [counter.rope_deltas for counter in self.counters]
+        logits = output.logits[:, -1].float().to(self.device)
+        return logits, cache, [delta for delta in deltas if delta is not None]
+
+    def step(self, tokens: Tensor, state: ChatState) -> Tensor:
+        """One token on."""
+        for counter, delta in zip(self.counters, state.deltas, strict=False):
+            counter.rope_deltas = delta
+        with same_bits_for_one_query(self.device):
+            output = self.model(
+                input_ids=tokens[:, None], past_key_values=state.cache, use_cache=True
+            )
+        return output.logits[:, -1].float().to(self.device)
+
+    def text(self, tokens: list[int]) -> str:
+        """The text without special tokens."""
+        return self.processor.tokenizer.decode(tokens, skip_special_tokens=True)
+
+    def _only_the_last(self) -> Mapping[str, int]:
+        # Logits of every prompt token would take gigabytes in a large vocabulary.
+        return {"logits_to_keep": 1} if self.model._supports_logits_to_keep() else {}  # noqa: SLF001
+
+
+class ChatBatch:
+    """A chat model for some prompts of one length: their numbers stand for them."""
+
+    def __init__(self, chat: Chat, prepared: Sequence[Inputs]) -> None:
+        self.chat, self.prepared = chat, prepared
+        self.device: torch.device = chat.device
+        self.eos: Sequence[int] = chat.eos
+        self.vocabulary: int = chat.vocabulary
+        longest = chat.length(prepared[0]) if prepared else 0
+        self.room: int = chat.positions - longest if chat.positions < UNLIMITED else UNLIMITED
+
+    def prepare(self, image: Any) -> Tensor:  # noqa: ANN401 - a number, see `Reader.batch`
+        """The number, shape (1,)."""
+        return torch.tensor([image])
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        """The numbers: a prompt is read as a whole in `start`."""
+        return pixels.to(self.device)
+
+    def start(self, features: Tensor) -> tuple[Tensor, ChatState]:
+        """Read every prompt by itself, once, and put the rows together; numbers may repeat."""
+        named, rows = features[:, 0].unique(return_inverse=True)
+        read = [self.chat.read(self.prepared[number]) for number in named.tolist()]
+        logits = torch.cat([found[0] for found in read])
+        deltas = [torch.cat(column) for column in zip(*(found[2] for found in read), strict=True)]
+        state = ChatState(joined([found[1] for found in read]), deltas)
+        state.select(rows)
+        return logits[rows], state
+
+    def step(self, tokens: Tensor, state: ChatState) -> Tensor:
+        """One token on."""
+        return self.chat.step(tokens, state)
+
+    def text(self, tokens: list[int]) -> str:
+        """The text without special tokens."""
+        return self.chat.text(tokens)
+
+
+def joined(caches: Sequence[DynamicCache]) -> DynamicCache:
+    """One cache with the rows of all, which have read equally many tokens each.
+
+    The first of them becomes the result; the others are emptied layer by layer, so that memory
+    holds hardly more than one copy.
+    """
+    whole, *others = caches
+    for number, layer in enumerate(whole.layers):
+        same = [cache.layers[number] for cache in others]
+        for name, value in vars(layer).items():
+            if isinstance(value, Tensor) and value.dim():
+                rows = torch.cat([value, *(getattr(one, name) for one in same)])
+                setattr(layer, name, rows)
+            elif isinstance(value, dict):
+                _join_states(value, [getattr(one, name) for one in same])
+        for cache in others:
+            layers: Any = cache.layers
+            layers[number] = None
+    return whole
+
+
+def _join_states(states: dict[int, Any], others: Sequence[Mapping[int, Any]]) -> None:
+    """The same for layers of linear attention, which keep several states by number."""
+    for number, value in states.items():
+        if isinstance(value, Tensor):
+            states[number] = torch.cat([value, *(other[number] for other in others)])

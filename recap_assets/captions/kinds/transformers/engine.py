@@ -1,0 +1,203 @@
+"""Captioners of transformers, from the hub or from a folder in its layout; safetensors only."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig
+from transformers.utils import logging
+
+from recap_assets.captions.kinds.transformers.blip import Blip
+from recap_assets.captions.kinds.transformers.chat import INSTRUCTION, Chat, NoRoomError, fix_prompt
+from recap_assets.captions.kinds.transformers.florence import Florence2
+from recap_assets.captions.kinds.transformers.git import Git
+from recap_assets.captions.kinds.transformers.qformer import Blip2, InstructBlip
+from recap_assets.captions.kinds.transformers.repository import (
+    CHAT_TYPES,
+    OPTIONS,
+    advice,
+    folder_of,
+    library_config,
+)
+from recap_assets.engines.batch_sizes import BatchSize, Load, device_name
+from recap_assets.engines.decoding.batching import BatchingCaptioner, FixedSizeReader, Reader
+from recap_assets.engines.devices import dtype_of, resolve_device
+from recap_assets.engines.errors import DeviceError, ModelFileError, explain_loading
+from recap_assets.engines.model_folders.skeletons import check_skeleton
+from recap_assets.engines.model_folders.staging import stage_model, staging
+from recap_assets.engines.model_folders.weights import read_weights, weight_files
+from recap_assets.engines.protocols import Captioner
+from recap_assets.specs.sources import TransformersSource
+
+_ADAPTERS = {"blip-2": Blip2, "instructblip": InstructBlip, "git": Git, "florence2": Florence2}
+
+
+def load_transformers_captioner(
+    source: TransformersSource, batch_sizes: Path | None = None
+) -> Captioner:
+    """A captioner of one of the families of `repository`.
+
+    Args:
+        source: Model, revision, precision, prompt, decoding, candidates, batch size and devices.
+        batch_sizes: File in which batch sizes are kept.
+
+    Raises:
+        ModelFileError: The model is missing, damaged, incomplete, of another kind, or asks for
+            code of its own; or a library that the source asks for is not installed.
+        DeviceError: This machine has no such device.
+    """
+    device = resolve_device(source.device)
+    _check_libraries(source, device)
+    with explain_loading(source.model, advice(source)):
+        folder = folder_of(source)
+        with staging(source.model) as staged:
+            reader = _staged_reader(source, folder, staged, device)
+    load = Load(
+        source.model,
+        source.revision,
+        f"{source.precision} {source.quantization or ''}".strip(),
+        source.decoding.max_tokens,
+        device_name(device),
+    )
+    size = BatchSize(source.batch_size, load, batch_sizes)
+    return BatchingCaptioner(reader, source.decoding, source.candidates, size)
+
+
+def _staged_reader(
+    source: TransformersSource, folder: Path, staged: Path, device: torch.device
+) -> Reader[Any, Any]:
+    """The model's adapter, by way of a folder that holds what was checked of its own."""
+    files = weight_files(folder)
+    weights = read_weights(files)
+    raw = stage_model(folder, staged, files, weights.n_tensors)
+    config = library_config(source, staged)
+    check_skeleton(
+        folder / "config.json",
+        lambda: AutoModelForImageTextToText.from_config(config, trust_remote_code=False),
+        weights,
+        is_packed="quantization_config" in raw,
+    )
+    processor: Any = AutoProcessor.from_pretrained(staged, **OPTIONS)
+    if config.model_type in CHAT_TYPES:
+        fix_prompt(processor, source.model, source.prompt or INSTRUCTION)
+    model = _read_model(source, staged, config, device).eval()
+    device = model.device if source.device_map else device
+    reader = _reader(source, config, model, processor, device)
+    _try(source, reader)
+    return reader
+
+
+def _reader(
+    source: TransformersSource,
+    config: Any,  # noqa: ANN401 - the library's own type
+    model: Any,  # noqa: ANN401 - one of a hundred classes
+    processor: Any,  # noqa: ANN401
+    device: torch.device,
+) -> Reader[Any, Any]:
+    """The adapter of the model's family."""
+    arguments = (model, processor, device, source.prompt)
+    if config.model_type == "blip":
+        return FixedSizeReader(Blip(*arguments, is_fused=source.attention != "eager"))
+    adapter = _ADAPTERS.get(config.model_type)
+    if adapter is not None:
+        return FixedSizeReader(adapter(*arguments))
+    return Chat(*arguments, source.decoding.max_tokens)
+
+
+@torch.inference_mode()
+def _try(source: TransformersSource, reader: Reader[Any, Any]) -> None:
+    """One grey image, up to the first token: what does not fit together fails here, by name."""
+    try:
+        prepared = reader.prepare(np.full((32, 32, 3), 128, np.uint8))
+    except NoRoomError:
+        return  # which is told of every image
+    model = reader.batch([prepared])
+    if strange := [end for end in model.eos if not 0 <= end < model.vocabulary]:
+        msg = f"{source.model} ends a text with token {strange[0]}; it has {model.vocabulary:,}"
+        raise ModelFileError(msg)
+    first = prepared[None] if isinstance(prepared, torch.Tensor) else torch.tensor([[0]])
+    model.start(model.encode(first))
+
+
+def _check_libraries(source: TransformersSource, device: torch.device) -> None:
+    """Libraries that only some options need."""
+    needs = {
+        "accelerate": source.device_map or source.quantization,
+        "bitsandbytes": source.quantization,
+        "flash_attn": source.attention == "flash_attention_2",
+    }
+    for library, option in needs.items():
+        if option and find_spec(library) is None:
+            msg = (
+                f"cannot load {source.model} as asked: {library} is not installed. Leave out "
+                "device_map, quantization and flash_attention_2, or `pip install "
+                f"{library.replace('_', '-')}`"
+            )
+            raise ModelFileError(msg)
+    if device.type != "cuda" and (source.quantization or needs["flash_attn"]):
+        option = "attention flash_attention_2" if needs["flash_attn"] else "quantization"
+        msg = f"{option} needs a GPU of NVIDIA's; this machine would compute on {device.type}"
+        raise DeviceError(msg)
+
+
+def _read_model(
+    source: TransformersSource,
+    staged: Path,
+    config: Any,  # noqa: ANN401 - the library's own type
+    device: torch.device,
+) -> Any:  # noqa: ANN401 - one of a hundred classes
+    """The weights, all of them: transformers itself would fill a gap with random numbers."""
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        loaded: Any = AutoModelForImageTextToText.from_pretrained(
+            staged,
+            dtype=dtype_of(source.precision),
+            use_safetensors=True,
+            output_loading_info=True,
+            **OPTIONS,
+            **_attention(source, config, device),
+            **_placement(source, device),
+        )
+    finally:
+        logging.set_verbosity(verbosity)
+    model, report = loaded
+    wrong = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
+    if wrong:
+        first = ", ".join(wrong[:8])
+        msg = f"{source.model} lacks tensors of its own config: {first}. {advice(source)}"
+        raise ModelFileError(msg)
+    is_placed = source.device_map or source.quantization
+    return model if is_placed else model.to(device)
+
+
+def _attention(source: TransformersSource, config: Any, device: torch.device) -> dict[str, Any]:  # noqa: ANN401
+    """How attention is computed: the library's choice, but for one query on a CPU.
+
+    There the fused kernel gives a single query other bits in another batch.
+    """
+    if source.attention != "auto":
+        # BLIP has an attention of its own, and we fuse it ourselves.
+        is_ours = config.model_type == "blip" and source.attention == "sdpa"
+        return {} if is_ours else {"attn_implementation": source.attention}
+    has_text = "text_config" in config.sub_configs
+    if device.type == "cpu" and has_text and config.model_type != "blip":
+        return {"attn_implementation": {"text_config": "eager"}}
+    return {}
+
+
+def _placement(source: TransformersSource, device: torch.device) -> dict[str, Any]:
+    """Which device holds what, where that is not simply one device; and the weights' bits."""
+    placement: dict[str, Any] = {}
+    if source.device_map or source.quantization:
+        placement["device_map"] = source.device_map or {"": device}
+    if source.quantization:
+        placement["quantization_config"] = BitsAndBytesConfig(
+            load_in_8bit=source.quantization == "8bit",
+            load_in_4bit=source.quantization == "4bit",
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_compute_dtype=dtype_of(source.precision),
+        )
+    return placement

@@ -1,0 +1,127 @@
+"""Diversity of each caption source: mergeable statistics per partition, and their summary."""
+
+import polars as pl
+
+from recap_assets.artefacts.previews import image_markdown, preview_markdown
+from recap_assets.artefacts.tables import DIVERSITY_STATISTICS, DIVERSITY_SUMMARY
+from recap_assets.captions import assets as captions
+from recap_assets.diversity.lexicon import lexicon_hash, load_nouns
+from recap_assets.diversity.statistics import partition_statistics, summarise
+from recap_assets.diversity.words import TOKENISER
+from recap_assets.graph.content import StoredRows
+from recap_assets.graph.node import Dependency, Node, Outcome, Step
+from recap_assets.graph.project import Setting
+from recap_assets.plots.charts import chart_png, diversity_bars, rarefaction_curves
+from recap_assets.pool import assets as pool
+from recap_assets.scores.assets import texts_of
+from recap_assets.specs.base import deciding
+from recap_assets.specs.experiment import RAW
+from recap_assets.world.writing import nouns as embedded_nouns
+
+VERSION = 1
+STAGE = "diversity"
+SECONDS = 0.3
+SUMMARY_ASSET = "diversity_summary"
+EMBEDDED_LEXICON = "embedded"
+
+
+def statistics_asset(source: str) -> str:
+    """Key of a source's statistics."""
+    return f"diversity_statistics/{source}"
+
+
+def nodes(setting: Setting) -> list[Node]:
+    """Statistics for each source, and one summary of them all."""
+    sources = setting.experiment.source_names
+    return [*(_statistics_node(setting, source) for source in sources), _summary_node(setting)]
+
+
+def nouns_of(setting: Setting) -> frozenset[str]:
+    """The lexicon that the experiment names."""
+    path = setting.experiment.diversity.nouns
+    return frozenset(embedded_nouns()) if path == EMBEDDED_LEXICON else load_nouns(path)
+
+
+def _decides(setting: Setting, *sources: str) -> str:
+    return deciding(
+        tokeniser=TOKENISER,
+        lexicon=lexicon_hash(nouns_of(setting)),
+        diversity=setting.experiment.diversity.all_but("nouns"),
+        sources=sorted(sources),
+    )
+
+
+def _statistics_node(setting: Setting, source: str) -> Node:
+    texts = pool.ASSET if source == RAW else captions.asset(source)
+    return Node(
+        key=statistics_asset(source),
+        stage=STAGE,
+        dimension="pool",
+        dependencies=(Dependency(texts, "same"),),
+        implementation=VERSION,
+        decides=_decides(setting, source),
+        compute=lambda step: measure_partition(setting, source, step),
+        description=f"Mergeable counts and sketches of the captions of {source}: words, trigrams, "
+        "nouns, lengths.",
+        content=StoredRows(setting.workspace.tables, DIVERSITY_STATISTICS, {"source": source}),
+        seconds=SECONDS,
+        kinds=("polars", "deltalake"),
+    )
+
+
+def measure_partition(setting: Setting, source: str, step: Step) -> Outcome:
+    """Statistics of one source's captions in one pool partition."""
+    texts = texts_of(setting, source, step.partition).drop_nulls("text")
+    first = texts.filter(pl.col("candidate") == 0).select("uid", "text")
+    row = partition_statistics(first, setting.experiment.diversity, nouns_of(setting))
+    written = setting.workspace.tables.replace(
+        DIVERSITY_STATISTICS,
+        {"source": source, "partition": step.partition},
+        row,
+        known_version=step.known_version,
+        commit=step.commit,
+    )
+    counts = row.select("n_captions", "n_words", "n_nondescript").row(0, named=True)
+    return Outcome(written.data_version, row.height, facts=counts, written=(written,))
+
+
+def _summary_node(setting: Setting) -> Node:
+    sources = setting.experiment.source_names
+    return Node(
+        key=SUMMARY_ASSET,
+        stage=STAGE,
+        dimension="none",
+        dependencies=tuple(Dependency(statistics_asset(source), "all") for source in sources),
+        implementation=VERSION,
+        decides=_decides(setting, *sources),
+        compute=lambda step: summarise_sources(setting, step),
+        description="Diversity of every source side by side, exact on samples of one size.",
+        content=StoredRows(setting.workspace.tables, DIVERSITY_SUMMARY),
+        seconds=SECONDS,
+        kinds=("polars", "deltalake"),
+    )
+
+
+def summarise_sources(setting: Setting, step: Step) -> Outcome:
+    """Merge all partitions' statistics and compare the sources."""
+    tables = setting.workspace.tables
+    sources = setting.experiment.source_names
+    statistics = tables.read(DIVERSITY_STATISTICS).filter(
+        pl.col("source").is_in(sources) & pl.col("partition").is_in(list(setting.partitions))
+    )
+    name = setting.experiment.diversity.nouns
+    summary = summarise(statistics, setting.experiment.diversity, nouns_of(setting), name)
+    written = tables.replace(
+        DIVERSITY_SUMMARY, {}, summary, known_version=step.known_version, commit=step.commit
+    )
+    shown = summary.drop("rarefaction")
+    return Outcome(
+        written.data_version,
+        summary.height,
+        markdown={
+            "summary": preview_markdown(shown, rows=20),
+            "diversity": image_markdown(chart_png(diversity_bars(summary, sources))),
+            "rarefaction": image_markdown(chart_png(rarefaction_curves(summary, sources))),
+        },
+        written=(written,),
+    )

@@ -1,1 +1,0 @@
-"""Language identification by small models."""

@@ -1,0 +1,1 @@
+"""open_clip's models, tokenizers and preprocessing, for captioners, scorers and training."""

@@ -1,1 +1,0 @@
-"""Scorers: models that embed images and texts into one space."""

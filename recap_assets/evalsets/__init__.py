@@ -1,0 +1,1 @@
+"""Evaluation sets as they lie in files."""

@@ -1,0 +1,194 @@
+"""Evaluation of every trained CLIP on every task."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import polars as pl
+
+from recap_assets.artefacts.previews import preview_markdown
+from recap_assets.artefacts.tables import (
+    EVALUATION_IMAGES,
+    EVALUATION_RESULTS,
+    RAW_POOL,
+    is_usable,
+)
+from recap_assets.evaluation.tasks import dependencies, open_set, sets_of, sets_version
+from recap_assets.evaluation.zero_shot import evaluate
+from recap_assets.graph.checks import Check, Verdict
+from recap_assets.graph.content import StoredRows
+from recap_assets.graph.node import Dependency, Node, Outcome, Step
+from recap_assets.graph.project import Setting
+from recap_assets.pool import assets as pool
+from recap_assets.shards.images import HASH_SIDE, decode, matches_within, perceptual_hash
+from recap_assets.specs.base import deciding
+from recap_assets.specs.pool import EmbeddedPool, ImageLimits
+from recap_assets.training import assets as training
+
+VERSION = 2
+STAGE = "evaluation"
+SECONDS = 5.0
+IMAGES_ASSET = "evaluation_images"
+LIMITS = ImageLimits()
+SAME_IMAGE_BITS = 6
+"""Perceptual hashes this close are taken for one image; at 6 all near-duplicates of real
+photographs are found."""
+
+_decode = partial(decode, limits=LIMITS)
+_decode_for_hash = partial(decode, limits=LIMITS, min_side=HASH_SIDE)
+
+
+def results_asset(mix: str) -> str:
+    """Key of a mix's results."""
+    return f"evaluation_results/{mix}"
+
+
+def nodes(setting: Setting) -> list[Node]:
+    """The evaluation images, and the results of each mix."""
+    return [_images_node(setting), *(_results_node(setting, m) for m in setting.experiment.mixes)]
+
+
+def _images_node(setting: Setting) -> Node:
+    return Node(
+        key=IMAGES_ASSET,
+        stage=STAGE,
+        dimension="none",
+        dependencies=(*dependencies(setting), Dependency(pool.ASSET, "all")),
+        implementation=VERSION,
+        decides=deciding(),
+        compute=lambda step: hash_images(setting, step),
+        description="Perceptual hashes of all evaluation images, and which pool images match them.",
+        outside=lambda _partition: sets_version(setting),
+        content=StoredRows(setting.workspace.tables, EVALUATION_IMAGES),
+        seconds=SECONDS,
+        kinds=("polars", "deltalake"),
+        checks=(_no_leak(setting),),
+    )
+
+
+def hash_images(setting: Setting, step: Step) -> Outcome:
+    """Hash every evaluation image and look for it in the pool."""
+    frames = []
+    sets = sets_of(setting)
+    for one in sets:
+        hashes = [
+            perceptual_hash(image)
+            for images in open_set(one, _decode_for_hash).images(256)
+            for image in images
+        ]
+        frames.append(
+            pl.DataFrame(
+                {"task": one.name, "number": range(len(hashes)), "perceptual_hash": hashes},
+                schema={"task": pl.String, "number": pl.Int64, "perceptual_hash": pl.Int64},
+            )
+        )
+        step.progress(len(frames) / len(sets))
+    rows = pl.concat(frames)
+    matched = _matches(setting, rows)
+    written = setting.workspace.tables.replace(
+        EVALUATION_IMAGES,
+        {},
+        rows.with_columns(n_pool_matches=pl.Series(matched, dtype=pl.Int64)),
+        known_version=step.known_version,
+        commit=step.commit,
+    )
+    return Outcome(written.data_version, rows.height, written=(written,))
+
+
+def _matches(setting: Setting, rows: pl.DataFrame) -> list[int]:
+    samples = setting.workspace.tables.scan(RAW_POOL).filter(is_usable())
+    hashes = samples.select("perceptual_hash").drop_nulls().collect()["perceptual_hash"]
+    bits = same_image_bits(setting)
+    pairs = matches_within(rows["perceptual_hash"].to_numpy(), hashes.to_numpy(), bits)
+    counts = [0] * rows.height
+    for number in pairs[:, 0]:
+        counts[int(number)] += 1
+    return counts
+
+
+def same_image_bits(setting: Setting) -> int:
+    """How far apart hashes of one image may be; drawn scenes differ by less than photographs."""
+    return 0 if isinstance(setting.experiment.pool, EmbeddedPool) else SAME_IMAGE_BITS
+
+
+def _no_leak(setting: Setting) -> Check:
+    def judge(_partitions: Sequence[str]) -> Verdict:
+        rows = setting.workspace.tables.read(EVALUATION_IMAGES)
+        leaked = rows.filter(pl.col("n_pool_matches") > 0)
+        by_task = dict(leaked.group_by("task").len().sort("task").iter_rows())
+        figures = {f"leaked/{task}": n for task, n in by_task.items()}
+        return Verdict(leaked.is_empty(), {"images": rows.height, **figures})
+
+    return Check(
+        "no_evaluation_image_in_the_pool",
+        "No evaluation image is in the pool, by perceptual hash "
+        f"(at most {same_image_bits(setting)} bits apart).",
+        judge,
+        blocking=False,
+    )
+
+
+def _results_node(setting: Setting, mix: str) -> Node:
+    return Node(
+        key=results_asset(mix),
+        stage=STAGE,
+        dimension="seed",
+        dependencies=(
+            Dependency(training.asset(mix), "same"),
+            *dependencies(setting),
+        ),
+        implementation=VERSION,
+        decides=deciding(evaluation=setting.experiment.evaluation.deciding_results),
+        compute=lambda step: evaluate_mix(setting, mix, step),
+        description=f"What the CLIPs trained on {mix} score on each task.",
+        outside=lambda _partition: sets_version(setting),
+        content=StoredRows(setting.workspace.tables, EVALUATION_RESULTS, {"mix": mix}),
+        seconds=SECONDS,
+        pool="gpu",
+        kinds=("pytorch", "deltalake"),
+        checks=(_results_are_fractions(setting, mix),),
+    )
+
+
+def evaluate_mix(setting: Setting, mix: str, step: Step) -> Outcome:
+    """Evaluate one trained CLIP on all tasks."""
+    from recap_assets.engines.trained import load_trained_clip
+
+    evaluation = setting.experiment.evaluation
+    seed = int(step.partition)
+    embedder = load_trained_clip(setting.workspace.checkpoint(mix, seed), evaluation.batch_size)
+    rows = []
+    sets = sets_of(setting)
+    for number, one in enumerate(sets, 1):
+        results = evaluate(
+            embedder, open_set(one, _decode), batch_size=evaluation.batch_size, metric=one.metric
+        )
+        rows += [(one.name, r.metric, r.value, r.is_main, r.n_samples) for r in results]
+        step.progress(number / len(sets))
+    columns = [c for c in EVALUATION_RESULTS.columns if c not in EVALUATION_RESULTS.slices]
+    schema = {column: EVALUATION_RESULTS.schema[column] for column in columns}
+    frame = pl.DataFrame(rows, schema=schema, orient="row")
+    written = setting.workspace.tables.replace(
+        EVALUATION_RESULTS,
+        {"mix": mix, "seed": seed},
+        frame,
+        known_version=step.known_version,
+        commit=step.commit,
+    )
+    main = frame.filter("is_main")
+    return Outcome(
+        written.data_version,
+        frame.height,
+        facts=dict(main.select("task", pl.col("value").round(4)).iter_rows()),
+        markdown={"results": preview_markdown(frame, rows=40)},
+        written=(written,),
+    )
+
+
+def _results_are_fractions(setting: Setting, mix: str) -> Check:
+    def judge(partitions: Sequence[str]) -> Verdict:
+        rows = setting.workspace.tables.scan(EVALUATION_RESULTS, mix=mix)
+        of_seeds = rows.filter(pl.col("seed").is_in([int(p) for p in partitions])).collect()
+        outside = of_seeds.filter(~pl.col("value").is_between(0, 1)).height
+        return Verdict(outside == 0, {"results": of_seeds.height, "outside": outside})
+
+    return Check("results_are_fractions", "Every result is between 0 and 1.", judge)

@@ -1,0 +1,1 @@
+"""How good captions are by reference metrics."""

@@ -1,0 +1,263 @@
+"""Reference metrics of the captioners, on evaluation sets whose images people described."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+import polars as pl
+
+from recap_assets.artefacts.previews import preview_markdown
+from recap_assets.artefacts.tables import CAPTION_METRICS, USABLE
+from recap_assets.captions import assets as captions
+from recap_assets.engines.protocols import Captioner, Scorer
+from recap_assets.evalsets.sets import EvaluationSetError, RetrievalSet
+from recap_assets.evaluation.captions.metrics import (
+    CLIP_S_PROMPT,
+    clip_metrics,
+    self_retrieval,
+    text_metrics,
+)
+from recap_assets.evaluation.captions.tokens import caption_tokens
+from recap_assets.evaluation.tasks import open_set, set_of, set_version
+from recap_assets.evaluation.zero_shot import Embeddings
+from recap_assets.graph.content import StoredRows
+from recap_assets.graph.loaded import loaded_captioner, loaded_scorer, released
+from recap_assets.graph.node import Dependency, Node, Outcome, Step
+from recap_assets.graph.project import Setting
+from recap_assets.scores import assets as scores
+from recap_assets.shards.images import decode
+from recap_assets.specs.base import deciding, fingerprint_of
+from recap_assets.specs.evaluation import CaptionMetrics, EmbeddedTask
+from recap_assets.specs.pool import ImageLimits
+from recap_assets.specs.sources import CaptionerSource
+from recap_assets.training import models
+from recap_assets.world import assets as world
+
+VERSION = 2
+STAGE = "evaluation"
+SECONDS = 10.0
+IMAGES_AT_ONCE = 64
+PREVIEW_ROWS = 12
+CIDER = "CIDEr"
+BY_SCORER = ("CLIP-S", "RefCLIP-S", "self_retrieval_recall@1")
+_LOST = "without a usable caption, so with an empty one, in"
+NO_CAPTIONER = "its captions were not written here, so there is nobody to describe other images"
+
+_decode = partial(decode, limits=ImageLimits())
+
+
+def asset(source: str) -> str:
+    """Key of a source's metrics."""
+    return f"caption_metrics/{source}"
+
+
+def measured_sources(setting: Setting) -> tuple[str, ...]:
+    """The sources that are measured: those with a captioner, where the experiment asks for it."""
+    if setting.experiment.evaluation.captions is None:
+        return ()
+    written_here = {node.key for node in captions.nodes(setting)}
+    return tuple(
+        name for name in setting.experiment.sources if captions.asset(name) in written_here
+    )
+
+
+def skipped_sources(setting: Setting) -> dict[str, str]:
+    """Why a declared source is not measured."""
+    measured = measured_sources(setting)
+    return {name: NO_CAPTIONER for name in setting.experiment.sources if name not in measured}
+
+
+def nodes(setting: Setting) -> list[Node]:
+    """A node for each source with a captioner; none where the experiment does not ask for them."""
+    spec = setting.experiment.evaluation.captions
+    if spec is None:
+        return []
+    return [_node(setting, name, spec) for name in measured_sources(setting)]
+
+
+def scorer_of(setting: Setting, spec: CaptionMetrics) -> str:
+    """The scorer of CLIP-S and the like."""
+    return spec.scorer or next(iter(setting.experiment.scorers))
+
+
+def _node(setting: Setting, name: str, spec: CaptionMetrics) -> Node:
+    writer = next(n for n in captions.nodes(setting) if n.key == captions.asset(name))
+    scorer = scorer_of(setting, spec)
+    judge = next(n for n in scores.nodes(setting) if n.key == scores.embeddings_asset(scorer))
+    tasks = setting.experiment.evaluation.tasks
+    drawn = [one for one in spec.sets if isinstance(tasks.get(one), EmbeddedTask)]
+    trained = {
+        dependency.asset: dependency
+        for dependency in (*writer.dependencies, *judge.dependencies)
+        if dependency.asset in map(models.asset, setting.experiment.models)
+    }
+    return Node(
+        key=asset(name),
+        stage=STAGE,
+        dimension="none",
+        dependencies=(
+            *trained.values(),
+            *(Dependency(world.task_asset(one), "all") for one in drawn),
+        ),
+        implementation=VERSION,
+        # What decides the source's captions of the pool and the scorer's embeddings decides these.
+        decides=deciding(
+            captioner=writer.decides_value, scorer=judge.decides_value, sets=list(spec.sets)
+        ),
+        compute=lambda step: measure_source(setting, name, step),
+        description=f"How well {name} describes images that people described: CIDEr, BLEU, ROUGE, "
+        "CLIP-S, RefCLIP-S, and whether its caption finds the image again.",
+        outside=lambda _partition: fingerprint_of(*(set_version(setting, s) for s in spec.sets)),
+        content=StoredRows(setting.workspace.tables, CAPTION_METRICS, {"source": name}),
+        seconds=SECONDS,
+        pool="gpu",
+        kinds=("pytorch", "deltalake"),
+    )
+
+
+@dataclass
+class Described:
+    """The images of one set: what the captioner wrote, what people wrote, their embeddings."""
+
+    captions: list[str] = field(default_factory=list)
+    references: list[list[str]] = field(default_factory=list)
+    images: list[Embeddings] = field(default_factory=list)
+    n_lost: int = 0
+
+
+def measure_source(setting: Setting, name: str, step: Step) -> Outcome:
+    """Let one captioner describe the sets and compare with what people wrote."""
+    spec = setting.experiment.evaluation.captions
+    assert spec is not None, "the node is there because they are asked for"  # noqa: S101
+    scorer_name = scorer_of(setting, spec)
+    scorer = loaded_scorer(setting, setting.experiment.scorers[scorer_name])
+    described = _describe_all(setting, name, spec, scorer, step)
+    rows = [row for task, one in described.items() for row in _rows(task, one, scorer, scorer_name)]
+    columns = [c for c in CAPTION_METRICS.columns if c not in CAPTION_METRICS.slices]
+    schema = {column: CAPTION_METRICS.schema[column] for column in columns}
+    frame = pl.DataFrame(rows, schema=schema, orient="row")
+    written = setting.workspace.tables.replace(
+        CAPTION_METRICS,
+        {"source": name},
+        frame,
+        known_version=step.known_version,
+        commit=step.commit,
+    )
+    facts = {f"{row[0]}/{row[1]}": round(float(str(row[2])), 4) for row in rows}
+    previews = {f"preview_{t}": preview_markdown(_preview(one)) for t, one in described.items()}
+    lost = {f"{_LOST} {t}": one.n_lost for t, one in described.items() if one.n_lost}
+    return Outcome(written.data_version, frame.height, lost, facts, previews, (written,))
+
+
+def _describe_all(
+    setting: Setting, name: str, spec: CaptionMetrics, scorer: Scorer, step: Step
+) -> dict[str, Described]:
+    source = setting.experiment.sources[name]
+    assert isinstance(source, CaptionerSource), "others have no node"  # noqa: S101
+    source = source.model_copy(update={"candidates": 1})
+    described: dict[str, Described] = {}
+    captioner = loaded_captioner(setting, source)
+    with released(captioner):
+        for task in spec.sets:
+            described[task] = _describe(setting, task, captioner, scorer)
+            step.progress(len(described) / len(spec.sets))
+    return described
+
+
+def _describe(setting: Setting, task: str, captioner: Captioner, scorer: Scorer) -> Described:
+    described = Described()
+    for images, references in _reference_set(setting, task).batches(IMAGES_AT_ONCE):
+        start = len(described.captions)
+        uids = [uid_of(task, start + i) for i in range(len(images))]
+        for candidates in captioner.caption(images, uids):
+            first = candidates[0]
+            is_usable = first.status in USABLE
+            described.captions.append(first.text if is_usable else "")
+            described.n_lost += not is_usable
+        described.references += references
+        described.images.append(scorer.embed_images(images))
+    return described
+
+
+def _reference_set(setting: Setting, task: str) -> RetrievalSet:
+    opened = open_set(set_of(setting, task), _decode)
+    if not isinstance(opened, RetrievalSet):
+        msg = f"evaluation.captions.sets: {task} has no captions of people: {opened.path}"
+        raise EvaluationSetError(msg)
+    return opened
+
+
+def uid_of(task: str, number: int) -> bytes:
+    """The uid under which a captioner draws its randomness for an image of an evaluation set."""
+    return hashlib.blake2b(f"{task} {number}".encode(), digest_size=16).digest()
+
+
+def _rows(
+    task: str, described: Described, scorer: Scorer, scorer_name: str
+) -> Iterator[tuple[object, ...]]:
+    n_images = len(described.captions)
+    tokens = [caption_tokens(caption) for caption in described.captions]
+    references = [[caption_tokens(r) for r in of_image] for of_image in described.references]
+    for metric, value in text_metrics(tokens, references).items():
+        yield task, metric, value, n_images, None
+    images = np.concatenate(described.images)
+    flat = [reference for of_image in described.references for reference in of_image]
+    image_of = np.repeat(np.arange(n_images), [len(one) for one in described.references])
+    prompted = _embedded(scorer, [CLIP_S_PROMPT + text for text in described.captions])
+    said = _embedded(scorer, [CLIP_S_PROMPT + text for text in flat])
+    by_scorer = clip_metrics(images, prompted, said, image_of)
+    recall = self_retrieval(images, _embedded(scorer, described.captions))
+    for metric, value in zip(BY_SCORER, (*by_scorer.values(), recall), strict=True):
+        yield task, metric, value, n_images, scorer_name
+
+
+def _embedded(scorer: Scorer, texts: Sequence[str]) -> Embeddings:
+    parts = [
+        scorer.embed_texts(texts[start : start + IMAGES_AT_ONCE * 16])
+        for start in range(0, len(texts), IMAGES_AT_ONCE * 16)
+    ]
+    return np.concatenate(parts)
+
+
+def _preview(described: Described) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "caption": described.captions[:PREVIEW_ROWS],
+            "of people": [of_image[0] for of_image in described.references[:PREVIEW_ROWS]],
+        }
+    )
+
+
+def reference_metrics(setting: Setting) -> pl.DataFrame | None:
+    """CIDEr of each measured source on the first set, and the mix trained on its captions alone.
+
+    Returns:
+        Columns source, mix, value; only sources that have such a mix. None where no source is
+        measured.
+    """
+    spec = setting.experiment.evaluation.captions
+    if spec is None:
+        return None
+    alone = mixes_of_one_source(setting)
+    values = setting.workspace.tables.read(CAPTION_METRICS).filter(
+        (pl.col("task") == spec.sets[0])
+        & (pl.col("metric") == CIDER)
+        & pl.col("source").is_in(list(alone))
+        & pl.col("source").is_in(measured_sources(setting))
+    )
+    return values.select(
+        "source", mix=pl.col("source").replace_strict(alone, default=None), value="value"
+    )
+
+
+def mixes_of_one_source(setting: Setting) -> dict[str, str]:
+    """For each source the mix of its captions of all images, without any condition."""
+    found: dict[str, str] = {}
+    for name, mix in setting.experiment.mixes.items():
+        if len(mix.rules) == 1 and mix.rules[0].where is None and mix.within is None:
+            use = mix.rules[0].use
+            if isinstance(use, str):
+                found.setdefault(use, name)
+    return found

@@ -1,0 +1,1 @@
+"""Parquet with a dataset card and Croissant metadata."""

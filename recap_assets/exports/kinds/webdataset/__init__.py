@@ -1,0 +1,1 @@
+"""Tar shards as DataComp's resharder writes them."""

@@ -1,0 +1,84 @@
+"""What an export reads of the tables, one pool partition at a time."""
+
+from collections.abc import Iterable, Sequence
+
+import polars as pl
+
+from recap_assets.artefacts.tables import CLIP_SCORES, CURATED_MIXES, RAW_POOL, is_usable
+from recap_assets.captions import assets as captions
+from recap_assets.exports.rows import CAPTION, IMAGE_COLUMNS, ExportRows, export_rows
+from recap_assets.graph.node import Dependency
+from recap_assets.graph.project import Setting
+from recap_assets.mixes import assets as mixes
+from recap_assets.pool import assets as pool
+from recap_assets.scores import assets as scores
+from recap_assets.shards.reading import iterate_encoded
+from recap_assets.specs.experiment import RAW
+from recap_assets.specs.exports import ShardedExport
+from recap_assets.storage.content import slice_version
+
+
+def sources_along(setting: Setting, export: ShardedExport) -> tuple[str, ...]:
+    """Sources whose captions go along with the chosen text."""
+    return setting.experiment.source_names if export.captions == "all" else export.captions
+
+
+def dependencies(setting: Setting, export: ShardedExport) -> tuple[Dependency, ...]:
+    """What one partition of an export reads."""
+    scorer = setting.experiment.scorer_of(setting.experiment.mixes[export.mix])
+    reads = [Dependency(mixes.mix_asset(export.mix), "same"), Dependency(pool.ASSET, "same")]
+    for source in sources_along(setting, export):
+        texts = pool.ASSET if source == RAW else captions.asset(source)
+        reads += [
+            Dependency(texts, "same"),
+            Dependency(scores.scores_asset(scorer, source), "same"),
+        ]
+    return tuple(dict.fromkeys(reads))
+
+
+def pairs_of(setting: Setting, mix: str, partition: str) -> pl.DataFrame:
+    """The pairs of one partition of a mix."""
+    return setting.workspace.tables.read(CURATED_MIXES, mix=mix, partition=partition)
+
+
+def version_of(pairs: pl.DataFrame) -> str:
+    """The data version of one partition's pairs."""
+    return slice_version(CURATED_MIXES, pairs)
+
+
+def rows_of(
+    setting: Setting, export: ShardedExport, partition: str, pairs: pl.DataFrame
+) -> ExportRows:
+    """The samples that an export writes of one partition."""
+    tables = setting.workspace.tables
+    usable = tables.scan(RAW_POOL, partition=partition).filter(is_usable())
+    images = usable.select(IMAGE_COLUMNS).collect()
+    scorer = setting.experiment.scorer_of(setting.experiment.mixes[export.mix])
+    along = _captions(setting, scorer, sources_along(setting, export), partition, pairs)
+    return export_rows(pairs, images, along, export)
+
+
+def _captions(
+    setting: Setting, scorer: str, sources: Sequence[str], partition: str, pairs: pl.DataFrame
+) -> pl.DataFrame:
+    frames = [pl.DataFrame(schema={"uid": pl.Binary, **CAPTION.to_schema()})]
+    for source in sources:
+        texts = scores.texts_of(setting, source, partition).drop_nulls("text")
+        scored = setting.workspace.tables.read(
+            CLIP_SCORES, scorer=scorer, source=source, partition=partition
+        ).select("uid", "candidate", "score")
+        frames.append(
+            texts.join(pairs.select("uid").unique(), on="uid", how="semi")
+            .join(scored, on=["uid", "candidate"], how="left")
+            .with_columns(source=pl.lit(source))
+            .sort("uid", "candidate")
+            .select("uid", *CAPTION.to_schema())
+        )
+    return pl.concat(frames)
+
+
+def encoded_images(
+    setting: Setting, rows: pl.DataFrame
+) -> Iterable[tuple[pl.DataFrame, Sequence[bytes | None]]]:
+    """The rows in batches with their images' bytes as they lie in the pool."""
+    return iterate_encoded(rows, setting.shards, setting.pool)

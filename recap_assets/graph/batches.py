@@ -1,0 +1,121 @@
+"""Which ready partitions are built together, and what goes first."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from recap_assets.graph.node import Graph, Node
+from recap_assets.graph.planner import OutOfDate
+
+TOGETHER_SECONDS = 10.0
+"""Assets that are expected to take less than this in all share a run."""
+
+MOST_PARTITIONS = 64
+"""Partitions that one run builds at most, so that workers share what is left evenly."""
+
+SecondsOf = Callable[[str], float]
+"""Expected seconds of one partition of an asset."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Neighbouring partitions of one asset, or of several quick ones: what one run builds.
+
+    Attributes:
+        nodes: The assets.
+        partitions: The partitions, the same of each asset.
+        seconds: What it is expected to take.
+    """
+
+    nodes: tuple[Node, ...]
+    partitions: tuple[str, ...]
+    seconds: float = 0.0
+
+    @property
+    def keys(self) -> set[tuple[str, str]]:
+        """Its (asset, partition) pairs."""
+        return {(node.key, partition) for node in self.nodes for partition in self.partitions}
+
+    @property
+    def name(self) -> str:
+        """In words, for people."""
+        assets = ", ".join(node.key for node in self.nodes[:2])
+        more = f" and {len(self.nodes) - 2} more" if len(self.nodes) > 2 else ""
+        if self.partitions == ("",):
+            return f"{assets}{more}"
+        first, last = self.partitions[0], self.partitions[-1]
+        return f"{assets}{more} [{first if first == last else f'{first} ... {last}'}]"
+
+
+def neighbours(
+    order: Sequence[str], wanted: Sequence[str], most: int | None = None
+) -> Iterator[tuple[str, ...]]:
+    """Split `wanted` into groups without a gap in `order`, each of at most `most` partitions."""
+    place = {key: i for i, key in enumerate(order)}
+    group: list[str] = []
+    for key in sorted(wanted, key=place.__getitem__):
+        if group and (place[key] != place[group[-1]] + 1 or len(group) == most):
+            yield tuple(group)
+            group = []
+        group.append(key)
+    if group:
+        yield tuple(group)
+
+
+def batches_of(
+    graph: Graph, ready: Sequence[OutOfDate], jobs: int, seconds_of: SecondsOf | None = None
+) -> list[Batch]:
+    """Group what is ready into batches for `jobs` workers, what most work waits for first.
+
+    Args:
+        graph: The nodes.
+        ready: What can be built now.
+        jobs: Number of workers.
+        seconds_of: Expected seconds of one partition of an asset; by default the stage's guess.
+    """
+    seconds_of = seconds_of or (lambda asset: graph.nodes[asset].seconds)
+    by_asset: dict[str, list[str]] = {}
+    for entry in ready:
+        by_asset.setdefault(entry.asset, []).append(entry.partition)
+    waiting = seconds_after(graph, seconds_of)
+    groups: dict[tuple[str, tuple[str, ...]], list[Node]] = {}
+    for asset, partitions in by_asset.items():
+        node = graph.nodes[asset]
+        order = graph.partitions(node)
+        most = max(1, -(-len(order) // jobs)) if node.dimension == "pool" else 1
+        for group in neighbours(order, partitions, min(most, MOST_PARTITIONS)):
+            groups.setdefault((node.dimension, group), []).append(node)
+    found = [
+        batch
+        for (_dimension, partitions), members in groups.items()
+        for batch in _together(
+            sorted(members, key=lambda n: -waiting[n.key]), partitions, seconds_of
+        )
+    ]
+    return sorted(found, key=lambda b: -(b.seconds + max(waiting[n.key] for n in b.nodes)))
+
+
+def seconds_after(graph: Graph, seconds_of: SecondsOf) -> dict[str, float]:
+    """For each node the longest chain of expected seconds that waits for it."""
+    after = dict.fromkeys(graph.nodes, 0.0)
+    for node in reversed(list(graph.nodes.values())):
+        n_partitions = len(graph.partitions(node)) if node.dimension == "pool" else 1
+        chain = after[node.key] + seconds_of(node.key) * n_partitions
+        for dependency in node.dependencies:
+            after[dependency.asset] = max(after[dependency.asset], chain)
+    return after
+
+
+def _together(
+    nodes: Sequence[Node], partitions: tuple[str, ...], seconds_of: SecondsOf
+) -> Iterator[Batch]:
+    group: list[Node] = []
+    seconds = 0.0
+    for node in nodes:
+        own = seconds_of(node.key) * len(partitions)
+        if group and seconds + own > TOGETHER_SECONDS:
+            yield Batch(tuple(group), partitions, seconds)
+            group, seconds = [], 0.0
+        group.append(node)
+        seconds += own
+    if group:
+        yield Batch(tuple(group), partitions, seconds)

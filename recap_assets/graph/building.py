@@ -1,0 +1,150 @@
+"""Building one partition: look at what it reads, reuse or compute, and say what was done."""
+
+import platform
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+
+from recap_assets.graph.node import Graph, Node, Observe, Outcome, Progress, Step
+from recap_assets.graph.planner import name_of
+from recap_assets.graph.records import MISSING, Inputs, Record, Records
+from recap_assets.graph.versions import VersionReader
+from recap_assets.untrusted.errors import RecapError
+
+
+class UpstreamMissingError(RecapError, RuntimeError):
+    """Something that the partition reads was never built."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """What building a partition gave.
+
+    Attributes:
+        record: Its record now.
+        outcome: What was computed, or what there was.
+        reused: True where nothing was computed.
+        input_events: The newest event of each dependency that was read.
+    """
+
+    record: Record
+    outcome: Outcome
+    reused: bool
+    input_events: Mapping[str, int]
+
+
+def build_partition(
+    graph: Graph,
+    records: Records,
+    node: Node,
+    partition: str,
+    *,
+    force: bool = False,
+    interrupted: float | None = None,
+    progress: Progress = lambda _done: None,
+    observe: Observe = lambda _figures: None,
+) -> Built:
+    """Bring one partition up to date; compute nothing where its fingerprint says it already is.
+
+    The versions of what it reads are taken before the data: should something upstream change in
+    between, the record is too old and the next plan rebuilds once more. It is never too new.
+
+    Args:
+        graph: All nodes.
+        records: What was built.
+        node: The node.
+        partition: The partition's key.
+        force: Compute though it is up to date.
+        interrupted: When the last build of the partition began, where that one did not come to its
+            end: its content may then be another than one recorded before.
+        progress: To be told how far it is.
+        observe: To be told figures on the way.
+
+    Raises:
+        UpstreamMissingError: Something that it reads was never built.
+    """
+    reader = VersionReader(graph, records)
+    inputs = reader.inputs(node, partition)
+    _refuse_missing(node, partition, inputs)
+    events = reader.events(node, partition)
+    known = reader.latest(node.key).get(partition)
+    fingerprint = inputs.fingerprint(node.code_version)
+    if known is not None and known.is_older(interrupted):
+        # The storage may hold what was written just before the interruption.
+        known = replace(known, data_version="unknown")
+    elif known is not None and not force and known.fingerprint == fingerprint:
+        if not known.n_rows or _is_present(graph, node, partition):
+            return Built(known, _as_before(known), reused=True, input_events=events)
+        known = replace(known, data_version="gone")
+    started = time.monotonic()
+    outcome = node.compute(
+        Step(
+            partition=partition,
+            fingerprint=fingerprint,
+            known_version=known.data_version if known else None,
+            commit={"recap.fingerprint": fingerprint, "recap.asset": node.key, **provenance()},
+            progress=progress,
+            observe=observe,
+        )
+    )
+    record = _record(node, inputs, outcome, time.monotonic() - started, known)
+    return Built(record, outcome, reused=False, input_events=events)
+
+
+def _record(
+    node: Node, inputs: Inputs, outcome: Outcome, seconds: float, known: Record | None
+) -> Record:
+    n_bytes = sum(written.n_bytes for written in outcome.written)
+    return Record(
+        outcome.data_version,
+        node.code_version,
+        inputs,
+        outcome.n_rows,
+        seconds=seconds,
+        # What was not written again would be, if it were not there.
+        n_bytes=n_bytes or (known.n_bytes if known else 0),
+        gpu_seconds=0.0 if outcome.device == "cpu" else seconds,
+        built_at=time.time(),
+        rejected=tuple(sorted(outcome.rejected.items())),
+    )
+
+
+def _is_present(graph: Graph, node: Node, partition: str) -> bool:
+    if node.content is None or graph.look is None:
+        return True
+    return partition in node.content.present(graph.look())
+
+
+def _refuse_missing(node: Node, partition: str, inputs: Inputs) -> None:
+    missing = [name for name, version in inputs.by_name.items() if version == MISSING]
+    if missing:
+        where = name_of(node.key, partition)
+        msg = f"{where} reads {', '.join(missing)}, never built; build that first, or `recap build`"
+        raise UpstreamMissingError(msg)
+
+
+def _as_before(record: Record) -> Outcome:
+    return Outcome(
+        record.data_version, record.n_rows, dict(record.rejected), facts={"reused": "yes"}
+    )
+
+
+@lru_cache(maxsize=1)
+def provenance() -> Mapping[str, str]:
+    """Git commit and the versions of the libraries that decide results."""
+    libraries = ("torch", "transformers", "open_clip_torch", "polars", "deltalake", "dagster")
+    versions = {f"recap.{name}": metadata.version(name) for name in libraries}
+    return {"recap.commit": _git_commit(), "recap.python": platform.python_version(), **versions}
+
+
+def _git_commit() -> str:
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - fixed words
+    except OSError:
+        return "unknown"
+    return done.stdout.strip() or "unknown"

@@ -1,0 +1,148 @@
+"""Where the content of a stage's partitions lies: slices of tables, or files."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+from recap_assets.artefacts.tables import Table
+from recap_assets.graph.node import Look, Place
+from recap_assets.storage.content import files_version, slice_version
+from recap_assets.storage.files import directory_is_whole
+from recap_assets.storage.tables import TableStore
+from recap_assets.storage.wholeness import Groups
+
+
+class TablesLook:
+    """The slices of each table as of the first question about it."""
+
+    def __init__(self, tables: TableStore) -> None:
+        self._tables = tables
+        self._found: dict[str, Groups] = {}
+        self._lost: dict[str, Groups] = {}
+
+    def last_of(self, table: Table, leading: tuple[str, ...]) -> Collection[str]:
+        """Values of the table's last slice column where the others have the values `leading`."""
+        return self.groups(table).get(leading, frozenset())
+
+    def lost_of(self, table: Table, leading: tuple[str, ...]) -> Collection[str]:
+        """Those of `last_of` that have a file that is gone or cut."""
+        if table.name not in self._lost:
+            self._lost[table.name] = self._tables.lost_groups(table)
+        return self._lost[table.name].get(leading, frozenset())
+
+    def groups(self, table: Table) -> Mapping[tuple[str, ...], Collection[str]]:
+        """Values of the last slice column, by the values of the others."""
+        if table.name not in self._found:
+            self._found[table.name] = self._tables.groups(table)
+        return self._found[table.name]
+
+
+@dataclass(frozen=True)
+class StoredRows:
+    """Content in one slice of a table for each partition.
+
+    Attributes:
+        tables: The tables of the workspace.
+        table: The main table, whose rows decide the data version.
+        at: Values of the slice columns that are the same for all partitions.
+        beside: Tables with the same slices that hold what was derived on the way.
+        version_of: Data version of the main slice's rows; by default that of all content.
+    """
+
+    tables: TableStore
+    table: Table
+    at: Mapping[str, str] = field(default_factory=dict)
+    beside: tuple[Table, ...] = ()
+    version_of: Callable[[pl.DataFrame], str] | None = None
+
+    def present(self, look: Look) -> Collection[str]:
+        """The partitions whose main slice has rows, and no slice a file that is gone or cut."""
+        found = set(self._of(self.table, look.last_of))
+        for table in self._all:
+            found -= set(self._of(table, look.lost_of))
+        return found
+
+    def _of(
+        self, table: Table, told: Callable[[Table, tuple[str, ...]], Collection[str]]
+    ) -> Collection[str]:
+        values = tuple(self.at[column] for column in table.slices if column in self.at)
+        if len(values) == len(table.slices):
+            *leading, last = values or ("",)
+            return {""} if last in told(table, tuple(leading)) else frozenset()
+        return told(table, values)
+
+    def places(self, partition: str) -> tuple[Place, ...]:
+        """The partition's slice of each table."""
+        return tuple(Place(table, self._slice(table, partition)) for table in self._all)
+
+    def data_version(self, partition: str, table_versions: Mapping[str, int]) -> str | None:
+        """Hash of the main slice's rows."""
+        at = self._slice(self.table, partition)
+        version = table_versions.get(self.table.name)
+        rows = self.tables.read(self.table, version=version, **at)
+        return self.version_of(rows) if self.version_of else slice_version(self.table, rows)
+
+    @property
+    def _all(self) -> tuple[Table, ...]:
+        return (self.table, *self.beside)
+
+    def _slice(self, table: Table, partition: str) -> dict[str, str | int]:
+        at: dict[str, str | int] = {}
+        for column in table.slices:
+            value = self.at.get(column, partition)
+            at[column] = int(value) if table.schema[column].is_integer() else value
+        return at
+
+
+@dataclass(frozen=True)
+class StoredFiles:
+    """Content in files.
+
+    Attributes:
+        root: The folder that file names are taken from.
+        files: The files of one partition, those that should be there.
+        partitions: All partitions that there should be.
+        is_versioned: Whether the files decide the data version.
+        beside: Tables, with their slice of one partition, that hold what was derived on the way.
+    """
+
+    root: Callable[[str], Path]
+    files: Callable[[str], Iterable[Path]]
+    partitions: Callable[[], Iterable[str]] = lambda: ("",)
+    is_versioned: bool = True
+    beside: Callable[[str], tuple[Place, ...]] = lambda _partition: ()
+
+    def present(self, look: Look) -> Collection[str]:
+        """The partitions all of whose files are there, and whose tables have theirs."""
+        return {
+            key
+            for key in self.partitions()
+            if self._are_there(key) and not any(_is_lost(look, at) for at in self.beside(key))
+        }
+
+    def places(self, partition: str) -> tuple[Place, ...]:
+        """The slices of what was derived on the way."""
+        return self.beside(partition)
+
+    def data_version(self, partition: str, table_versions: Mapping[str, int]) -> str | None:  # noqa: ARG002 - of the protocol
+        """Hash of the files' names and bytes."""
+        if not self.is_versioned:
+            return None
+        return files_version(self.files(partition), self.root(partition))
+
+    def _are_there(self, partition: str) -> bool:
+        files = list(self.files(partition))
+        is_there = bool(files) and all(path.exists() for path in files)
+        return is_there and directory_is_whole(self.root(partition)) is not False
+
+
+def _is_lost(look: Look, place: Place) -> bool:
+    *leading, last = [str(place.at[column]) for column in place.table.slices] or [""]
+    return last in look.lost_of(place.table, tuple(leading))
+
+
+def files_below(folder: Path) -> list[Path]:
+    """All files below a folder; none where it is not there."""
+    return [path for path in folder.rglob("*") if path.is_file()]

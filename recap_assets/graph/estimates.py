@@ -1,0 +1,91 @@
+"""What a plan will cost, by what building took before."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import fmean
+
+from recap_assets.graph.node import Graph, Node
+from recap_assets.graph.records import Record, Records
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What building something takes.
+
+    Attributes:
+        seconds: Of one worker.
+        gpu_seconds: The part of them that a GPU is held.
+        n_bytes: Bytes written.
+        is_guess: True where nothing like it was built before.
+    """
+
+    seconds: float = 0.0
+    gpu_seconds: float = 0.0
+    n_bytes: int = 0
+    is_guess: bool = False
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(
+            self.seconds + other.seconds,
+            self.gpu_seconds + other.gpu_seconds,
+            self.n_bytes + other.n_bytes,
+            self.is_guess or other.is_guess,
+        )
+
+
+class Estimates:
+    """Expected costs.
+
+    A partition's own last one; else the mean of its asset's others; else that of the assets of its
+    kind, such as all captioners; else the stage's guess.
+    """
+
+    def __init__(self, graph: Graph, records: Records) -> None:
+        self._graph = graph
+        self._records = records
+        self._of_asset: dict[str, Cost | None] = {}
+
+    def of(self, asset: str, partition: str) -> Cost:
+        """What building one partition is expected to take."""
+        record = self._records.latest(asset).get(partition)
+        if record is not None and record.seconds:
+            return Cost(record.seconds, record.gpu_seconds, record.n_bytes)
+        return self.of_asset(asset)
+
+    def of_asset(self, asset: str) -> Cost:
+        """What building one partition of an asset is expected to take, on average."""
+        node = self._graph.nodes[asset]
+        return self._measured(asset) or self._of_kind(node) or Cost(node.seconds, is_guess=True)
+
+    def of_all(self, partitions: Iterable[tuple[str, str]]) -> Cost:
+        """What building several (asset, partition) is expected to take in all."""
+        return sum((self.of(asset, partition) for asset, partition in partitions), Cost())
+
+    def _measured(self, asset: str) -> Cost | None:
+        if asset not in self._of_asset:
+            built = [one for one in self._records.latest(asset).values() if one.seconds]
+            self._of_asset[asset] = _mean(built) if built else None
+        return self._of_asset[asset]
+
+    def _of_kind(self, node: Node) -> Cost | None:
+        kind = node.key.partition("/")[0]
+        alike = [
+            cost
+            for other in self._graph.nodes.values()
+            if other.stage == node.stage
+            and other.key.partition("/")[0] == kind
+            and (cost := self._measured(other.key)) is not None
+        ]
+        if not alike:
+            return None
+        n = len(alike)
+        total = sum(alike, Cost())
+        return Cost(total.seconds / n, total.gpu_seconds / n, total.n_bytes // n, is_guess=True)
+
+
+def _mean(records: list[Record]) -> Cost:
+    return Cost(
+        fmean(one.seconds for one in records),
+        fmean(one.gpu_seconds for one in records),
+        round(fmean(one.n_bytes for one in records)),
+    )

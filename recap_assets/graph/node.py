@@ -1,0 +1,261 @@
+"""The graph of all that an experiment builds: nodes, what they read, how they are computed."""
+
+import hashlib
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from graphlib import TopologicalSorter
+from typing import Literal, Protocol
+
+from recap_assets.artefacts.tables import Table
+from recap_assets.graph.checks import Check
+from recap_assets.storage.tables import Written
+
+Dimension = Literal["none", "pool", "seed"]
+"""What the partitions of a node are: none, pool partitions, or training seeds."""
+
+Progress = Callable[[float], None]
+"""Told the done fraction of one partition, between 0 and 1."""
+
+Observe = Callable[[Mapping[str, float]], None]
+"""Told figures by name, at any time while a partition is computed."""
+
+
+@dataclass(frozen=True)
+class Dependency:
+    """An edge: a node reads another one's partition of the same key, or all of its partitions."""
+
+    asset: str
+    partitions: Literal["same", "all"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What computing one partition gave.
+
+    Attributes:
+        data_version: Hash of the content written.
+        n_rows: Rows written.
+        rejected: Rows set aside, by reason.
+        facts: Small numbers and words for people, shown with the materialization.
+        markdown: A preview, in markdown.
+        written: What was done to each table; empty for a node whose content is files.
+        device: What computed it: `cpu`, or a GPU's name.
+        machine: What of the machine decides the last bits; goes into the provenance.
+    """
+
+    data_version: str
+    n_rows: int
+    rejected: Mapping[str, int] = field(default_factory=dict)
+    facts: Mapping[str, str | int | float] = field(default_factory=dict)
+    markdown: Mapping[str, str] = field(default_factory=dict)
+    written: tuple[Written, ...] = ()
+    device: str = "cpu"
+    machine: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A slice of a table that a partition's content fills."""
+
+    table: Table
+    at: Mapping[str, str | int]
+
+
+class Look(Protocol):
+    """One look at the storage: which slices each table has, each table asked for once."""
+
+    def last_of(self, table: Table, leading: tuple[str, ...]) -> Collection[str]:
+        """Values of the table's last slice column where the others have the values `leading`."""
+        ...
+
+    def lost_of(self, table: Table, leading: tuple[str, ...]) -> Collection[str]:
+        """Those of `last_of` that have a file that is gone or cut."""
+        ...
+
+
+class Content(Protocol):
+    """Where the content of a node's partitions lies."""
+
+    def present(self, look: Look) -> Collection[str]:
+        """The partitions whose content is still there, each file of it as long as it was."""
+        ...
+
+    def places(self, partition: str) -> tuple[Place, ...]:
+        """The slices that hold the partition, the main one first; none for files."""
+        ...
+
+    def data_version(self, partition: str, table_versions: Mapping[str, int]) -> str | None:
+        """The data version, computed anew from what is stored.
+
+        Args:
+            partition: The partition's key.
+            table_versions: Delta version to read each table at; the current one where it is not
+                named.
+
+        Returns:
+            None where the content does not decide the version (a page with the time on it).
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Step:
+    """One partition to compute, and what is known of it.
+
+    Attributes:
+        partition: Its key; empty for a node without partitions.
+        fingerprint: Hash of the code version and of all inputs' versions.
+        known_version: Data version that the partition holds by the records, if any.
+        commit: Facts to keep in the Delta log.
+        progress: To be told how far the partition is.
+        observe: To be told figures of a long step on the way (loss, samples a second).
+    """
+
+    partition: str
+    fingerprint: str = ""
+    known_version: str | None = None
+    commit: Mapping[str, str] = field(default_factory=dict)
+    progress: Progress = lambda _done: None
+    observe: Observe = lambda _figures: None
+
+
+@dataclass(frozen=True)
+class Node:
+    """One asset.
+
+    Attributes:
+        key: The asset's name, parts joined by a slash.
+        stage: The stage it belongs to; its group in the UI.
+        dimension: What its partitions are.
+        dependencies: What it reads.
+        implementation: Version of the code, raised by hand when it gives another result.
+        decides: All that decides the content beside the code and what is read, as `deciding` gives
+            it; a change is told from it in words.
+        compute: Computes and writes one partition.
+        description: What a user needs to know of it.
+        content: Where its partitions lie; None: nowhere that could be looked at.
+        outside: Version of what a partition reads from outside the graph (shards in a bucket).
+        seconds: A guess of one partition's time, for the first plan, before there is a history.
+        pool: The concurrency pool that a computation takes a place in.
+        kinds: Tags for the UI.
+        checks: What must hold of the content.
+        shows_origin: Whether its events show the whole tree of what it came from.
+    """
+
+    key: str
+    stage: str
+    dimension: Dimension
+    dependencies: tuple[Dependency, ...]
+    implementation: int
+    decides: str
+    compute: Callable[[Step], Outcome]
+    description: str
+    content: Content | None = None
+    outside: Callable[[str], str] | None = None
+    seconds: float = 1.0
+    pool: Literal["cpu", "gpu"] = "cpu"
+    kinds: tuple[str, ...] = ()
+    checks: tuple[Check, ...] = ()
+    shows_origin: bool = False
+
+    @cached_property
+    def code_version(self) -> str:
+        """Hash of the implementation's version and of what decides the content."""
+        return hashlib.sha256(f"{self.implementation}\n{self.decides}".encode()).hexdigest()[:16]
+
+    @property
+    def decides_value(self) -> dict[str, object]:
+        """What decides the content, as plain JSON values."""
+        return json.loads(self.decides)
+
+    def places(self, partition: str) -> tuple[Place, ...]:
+        """The slices that hold the partition, the main one first; none for files."""
+        return () if self.content is None else self.content.places(partition)
+
+    def stored_version(self, partition: str, table_versions: Mapping[str, int]) -> str | None:
+        """The partition's data version, computed anew from what is stored; see `Content`."""
+        if self.content is None:
+            return None
+        return self.content.data_version(partition, table_versions)
+
+
+@dataclass(frozen=True)
+class Leaving:
+    """Content of something that left the experiment.
+
+    Attributes:
+        asset: The key it had.
+        partitions: The partitions' keys; one empty key where it had none.
+        reason: What left, in words.
+        remove: Deletes them; their lineage stays.
+    """
+
+    asset: str
+    partitions: tuple[str, ...]
+    reason: str
+    remove: Callable[[], None]
+
+
+class Graph:
+    """All nodes of an experiment in an order in which each comes after what it reads.
+
+    Args:
+        nodes: The nodes, in any order.
+        partitions: Keys of a dimension's partitions.
+        look: Begins a look at the storage; without it nothing is looked for.
+        leaving: What the storage holds of things that left the experiment.
+        unfinished: Names (`asset[partition]`) of what a build was interrupted at, with the time
+            when it began: what the storage holds may be newer than a record of before then.
+    """
+
+    def __init__(
+        self,
+        nodes: Sequence[Node],
+        partitions: Callable[[Dimension], Sequence[str]],
+        look: Callable[[], Look] | None = None,
+        leaving: Callable[[], Sequence["Leaving"]] = tuple,
+        unfinished: Callable[[], Mapping[str, float]] = dict,
+    ) -> None:
+        by_key = {node.key: node for node in nodes}
+        edges = {node.key: {dep.asset for dep in node.dependencies} for node in nodes}
+        order = TopologicalSorter(edges).static_order()
+        self.nodes: dict[str, Node] = {key: by_key[key] for key in order}
+        self.look = look
+        self.leaving = leaving
+        self.unfinished = unfinished
+        self._partitions = partitions
+
+    def partitions(self, node: Node) -> tuple[str, ...]:
+        """Keys of the node's partitions; one empty key where it has none."""
+        return ("",) if node.dimension == "none" else tuple(self._partitions(node.dimension))
+
+    def reads_same(self, node: Node, dependency: Dependency) -> bool:
+        """Whether a partition of the node reads one partition of the dependency: of its own key."""
+        upstream = self.nodes[dependency.asset]
+        return dependency.partitions == "same" and node.dimension == upstream.dimension != "none"
+
+    def ancestors(self, assets: Iterable[str]) -> set[str]:
+        """The assets and everything that they read, directly or not."""
+        found: set[str] = set()
+        waiting = list(assets)
+        while waiting:
+            if (key := waiting.pop()) not in found:
+                found.add(key)
+                waiting += [dependency.asset for dependency in self.nodes[key].dependencies]
+        return found
+
+    def descendants(self, assets: Iterable[str]) -> set[str]:
+        """The assets and everything that reads them, directly or not."""
+        found = set(assets)
+        for node in self.nodes.values():
+            if any(dependency.asset in found for dependency in node.dependencies):
+                found.add(node.key)
+        return found
+
+    def read_by(self, node: Node, partition: str, dependency: Dependency) -> tuple[str, ...]:
+        """Partitions of the dependency that this partition of the node reads."""
+        if self.reads_same(node, dependency):
+            return (partition,)
+        return self.partitions(self.nodes[dependency.asset])

@@ -1,0 +1,1 @@
+"""Where something comes from, and whether it still is what it was."""

@@ -1,0 +1,218 @@
+"""An origin as OpenLineage events, sent by OpenLineage's own client.
+
+Where to is the client's business: OPENLINEAGE_URL, OPENLINEAGE_CONFIG or openlineage.yml name an
+HTTP endpoint, a file, the console, Kafka and so on.
+"""
+
+import json
+import uuid
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from recap_assets.artefacts.tables import TABLES
+from recap_assets.graph.node import Graph
+from recap_assets.lineage.walk import Ancestor, Origin, Receipt, combined_version
+from recap_assets.lineage.words import flattened
+from recap_assets.storage.workspace import Workspace
+from recap_assets.untrusted.errors import RecapError
+
+if TYPE_CHECKING:
+    from openlineage.client.event_v2 import InputDataset, OutputDataset, RunEvent
+
+PRODUCER = f"urn:recap-assets:{metadata.version('recap-assets')}"
+SOURCE = "urn:recap-assets:source"
+"""Stands where the code has no address of its own; the commit tells which code it was."""
+
+
+class ExtraMissingError(RecapError, RuntimeError):
+    """An optional library is not installed; the text says how to install it."""
+
+
+def emit(origin: Origin, graph: Graph, workspace: Workspace) -> int:
+    """Send an event for each run and asset of the tree; the number of events.
+
+    Raises:
+        ExtraMissingError: The client is not installed.
+    """
+    try:
+        from openlineage.client import OpenLineageClient
+    except ImportError as error:
+        msg = "OpenLineage's client is not installed; run `pip install 'recap-assets[openlineage]'`"
+        raise ExtraMissingError(msg) from error
+    client = OpenLineageClient()
+    n_events = 0
+    for event in events_of(origin, graph, workspace):
+        client.emit(event)
+        n_events += 1
+    client.close()
+    return n_events
+
+
+def events_of(origin: Origin, graph: Graph, workspace: Workspace) -> Iterator["RunEvent"]:
+    """A COMPLETE event for each run and asset, what was read before what read it."""
+    from openlineage.client.event_v2 import set_producer
+
+    set_producer(PRODUCER)
+    for ancestor in reversed(list(origin.ancestors.values())):
+        for rows in ancestor.rows.partition_by("run_id", maintain_order=True):
+            yield _event(origin, graph, workspace, ancestor, rows.sort("event_id"))
+
+
+def _event(
+    origin: Origin, graph: Graph, workspace: Workspace, ancestor: Ancestor, rows: pl.DataFrame
+) -> "RunEvent":
+    from openlineage.client.event_v2 import Job, Run, RunEvent, RunState
+
+    newest = Receipt.parse(rows.row(-1, named=True))
+    return RunEvent(
+        eventType=RunState.COMPLETE,
+        eventTime=newest.built_at.isoformat(),
+        # A run of Dagster builds several assets, each a job here; so each has a run of its own.
+        run=Run(str(uuid.uuid5(uuid.NAMESPACE_URL, f"{newest.run_id}/{ancestor.asset}")),
+                _run_facets(workspace, newest)),
+        job=Job(_namespace(workspace), ancestor.asset, _job_facets(graph, newest)),
+        inputs=[
+            _input(workspace, graph, origin.ancestors[name])
+            for name in ancestor.reads
+            if name in origin.ancestors
+        ],
+        outputs=[_output(workspace, graph, ancestor.asset, rows)],
+        producer=PRODUCER,
+    )  # fmt: skip
+
+
+def _namespace(workspace: Workspace) -> str:
+    return f"recap/{workspace.name}"
+
+
+def _run_facets(workspace: Workspace, receipt: Receipt) -> dict[str, Any]:
+    from openlineage.client.facet_v2 import (
+        execution_parameters_run,
+        parent_run,
+        processing_engine_run,
+    )
+
+    facets: dict[str, Any] = {
+        "processing_engine": processing_engine_run.ProcessingEngineRunFacet(
+            version=receipt.provenance.get("recap.dagster", "unknown"), name="dagster"
+        ),
+        "executionParameters": execution_parameters_run.ExecutionParametersRunFacet(
+            [
+                execution_parameters_run.ExecutionParameter(key=name, name=name, value=value)
+                for name, value in sorted(receipt.provenance.items())
+            ]
+        ),
+    }
+    if _is_uuid(receipt.run_id):
+        facets["parent"] = parent_run.ParentRunFacet(
+            run=parent_run.Run(receipt.run_id),
+            job=parent_run.Job(_namespace(workspace), "dagster"),
+        )
+    return facets
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _job_facets(graph: Graph, receipt: Receipt) -> dict[str, Any]:
+    from openlineage.client.facet_v2 import (
+        documentation_job,
+        job_type_job,
+        source_code_job,
+        source_code_location_job,
+    )
+
+    return {
+        "documentation": documentation_job.DocumentationJobFacet(
+            _description(graph, receipt.asset)
+        ),
+        "jobType": job_type_job.JobTypeJobFacet("BATCH", "RECAP", jobType="ASSET"),
+        "sourceCodeLocation": source_code_location_job.SourceCodeLocationJobFacet(
+            "git", SOURCE, version=receipt.provenance.get("recap.commit", "unknown")
+        ),
+        # What decides the content, beside the code: the specs as they were.
+        "sourceCode": source_code_job.SourceCodeJobFacet(
+            "json", json.dumps(flattened(json.loads(receipt.decides)), indent=1)
+        ),
+    }
+
+
+def _description(graph: Graph, asset: str) -> str:
+    return graph.nodes[asset].description if asset in graph.nodes else f"{asset}, since removed."
+
+
+def _dataset_facets(
+    workspace: Workspace, graph: Graph, asset: str, version: str, tables: Mapping[str, object]
+) -> dict[str, Any]:
+    from openlineage.client.facet_v2 import (
+        dataset_version_dataset,
+        documentation_dataset,
+        schema_dataset,
+        symlinks_dataset,
+    )
+
+    facets: dict[str, Any] = {
+        "documentation": documentation_dataset.DocumentationDatasetFacet(
+            _description(graph, asset)
+        ),
+        "version": dataset_version_dataset.DatasetVersionDatasetFacet(version),
+    }
+    known = [TABLES[name] for name in tables if name in TABLES]
+    if known:
+        facets["schema"] = schema_dataset.SchemaDatasetFacet(
+            [
+                schema_dataset.SchemaDatasetFacetFields(
+                    name, str(known[0].schema[name]), column.meaning, place
+                )
+                for place, (name, column) in enumerate(known[0].columns.items(), start=1)
+            ]
+        )
+        facets["symlinks"] = symlinks_dataset.SymlinksDatasetFacet(
+            [
+                symlinks_dataset.Identifier("file", workspace.tables.uri(table), "TABLE")
+                for table in known
+            ]
+        )
+    return facets
+
+
+def _input(workspace: Workspace, graph: Graph, ancestor: Ancestor) -> "InputDataset":
+    from openlineage.client.event_v2 import InputDataset
+    from openlineage.client.facet_v2 import data_quality_metrics_input_dataset as quality
+
+    tables = ancestor.states[0].table_versions
+    return InputDataset(
+        _namespace(workspace),
+        ancestor.asset,
+        facets=_dataset_facets(workspace, graph, ancestor.asset, ancestor.version, tables),
+        inputFacets={
+            "dataQualityMetrics": quality.DataQualityMetricsInputDatasetFacet(
+                columnMetrics={}, rowCount=int(ancestor.rows["n_rows"].sum())
+            )
+        },
+    )
+
+
+def _output(workspace: Workspace, graph: Graph, asset: str, rows: pl.DataFrame) -> "OutputDataset":
+    from openlineage.client.event_v2 import OutputDataset
+    from openlineage.client.facet_v2 import output_statistics_output_dataset as statistics
+
+    tables = json.loads(rows["table_versions"][-1])
+    return OutputDataset(
+        _namespace(workspace),
+        asset,
+        facets=_dataset_facets(workspace, graph, asset, combined_version(rows), tables),
+        outputFacets={
+            "outputStatistics": statistics.OutputStatisticsOutputDatasetFacet(
+                rowCount=int(rows["n_rows"].sum()), size=int(rows["n_bytes"].sum())
+            )
+        },
+    )

@@ -1,0 +1,1 @@
+"""Curated mixes: which caption of which image is trained on."""

@@ -1,0 +1,298 @@
+"""Cut-offs and curated mixes: which caption of which image is trained on."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import polars as pl
+
+from recap_assets.artefacts.previews import preview_markdown
+from recap_assets.artefacts.tables import (
+    CLIP_SCORES,
+    CURATED_MIXES,
+    RAW_POOL,
+    SCORE_HISTOGRAMS,
+    THRESHOLDS,
+    is_usable,
+)
+from recap_assets.artefacts.uids import has_repeats
+from recap_assets.captions import assets as captions
+from recap_assets.graph.checks import Check, Verdict
+from recap_assets.graph.content import StoredRows
+from recap_assets.graph.node import Dependency, Node, Outcome, Step
+from recap_assets.graph.project import Setting
+from recap_assets.mixes.score_view import ScoreView
+from recap_assets.mixes.selection import cutoffs_needed, realise, select
+from recap_assets.mixes.trial import Part, try_mixes
+from recap_assets.pool import assets as pool
+from recap_assets.scores import assets as scores
+from recap_assets.sets import assets as sets
+from recap_assets.specs.base import deciding, fingerprint_of
+from recap_assets.specs.experiment import RAW
+from recap_assets.specs.mixes import InSet, Mix, conditions_within, sources_read
+from recap_assets.storage.content import frame_version
+
+VERSION = 2
+STAGE = "mixes"
+SECONDS = 0.2
+
+
+def thresholds_asset(mix: str) -> str:
+    """Key of a mix's cut-offs."""
+    return f"thresholds/{mix}"
+
+
+def mix_asset(mix: str) -> str:
+    """Key of a mix's pairs."""
+    return f"curated_mixes/{mix}"
+
+
+def nodes(setting: Setting) -> list[Node]:
+    """Cut-offs and pairs of each mix."""
+    made = []
+    for name, mix in setting.experiment.mixes.items():
+        made += [_thresholds_node(setting, name, mix), _mix_node(setting, name, mix)]
+    return made
+
+
+def _decides(setting: Setting, mix: Mix) -> str:
+    fields = mix.all_but("description", "leave_one_source_out")
+    return deciding(mix={**fields, "scorer": setting.experiment.scorer_of(mix)})
+
+
+def _values_version(thresholds: pl.DataFrame) -> str:
+    # Only the values decide what is selected: counts may move without a rebuild downstream.
+    return frame_version(thresholds.select("path", "value"))
+
+
+def _thresholds_node(setting: Setting, name: str, mix: Mix) -> Node:
+    scorer = setting.experiment.scorer_of(mix)
+    ranked = dict.fromkeys(request.source for request in cutoffs_needed(mix, scorer))
+    reads = [Dependency(scores.scores_asset(scorer, source), "all") for source in ranked]
+    return Node(
+        key=thresholds_asset(name),
+        stage=STAGE,
+        dimension="none",
+        dependencies=tuple(reads),
+        implementation=VERSION,
+        decides=_decides(setting, mix),
+        compute=lambda step: realise_cutoffs(setting, name, step),
+        description=f"The cut-offs of {name} as realised: population, value, count, ties.",
+        content=StoredRows(
+            setting.workspace.tables, THRESHOLDS, {"mix": name}, version_of=_values_version
+        ),
+        seconds=SECONDS,
+        kinds=("polars", "deltalake"),
+        checks=(_realised_within_ties(setting, name),),
+    )
+
+
+def realise_cutoffs(setting: Setting, name: str, step: Step) -> Outcome:
+    """Turn the mix's cut-offs into numbers."""
+    mix = setting.experiment.mixes[name]
+    scorer = setting.experiment.scorer_of(mix)
+    rows = realise(mix, scorer, lambda source: score_view(setting, scorer, source))
+    written = setting.workspace.tables.replace(THRESHOLDS, {"mix": name}, rows, commit=step.commit)
+    return Outcome(
+        _values_version(rows),
+        rows.height,
+        facts={row["path"]: round(row["value"], 5) for row in rows.iter_rows(named=True)},
+        markdown={"thresholds": preview_markdown(rows)},
+        written=(written,),
+    )
+
+
+def score_view(setting: Setting, scorer: str, source: str) -> ScoreView:
+    """The pool's scores of one source by one scorer, read partition by partition."""
+    tables = setting.workspace.tables
+    partitions = list(setting.partitions)
+
+    def read(low: float) -> Iterator[pl.DataFrame]:
+        for partition in partitions:
+            rows = tables.scan(CLIP_SCORES, scorer=scorer, source=source, partition=partition)
+            wanted = pl.col("score").is_null() | (pl.col("score") >= low)
+            yield rows.filter(wanted).select("uid", "candidate", "score").collect()
+
+    stored = tables.scan(SCORE_HISTOGRAMS, scorer=scorer, source=source)
+    of_pool = stored.filter(pl.col("partition").is_in(partitions)).select("bin", "n")
+    return ScoreView(read, of_pool.collect())
+
+
+def _mix_node(setting: Setting, name: str, mix: Mix) -> Node:
+    scorer = setting.experiment.scorer_of(mix)
+    reads = [Dependency(thresholds_asset(name), "all"), Dependency(pool.ASSET, "same")]
+    for source in sources_read(mix):
+        texts = pool.ASSET if source == RAW else captions.asset(source)
+        reads += [
+            Dependency(texts, "same"),
+            Dependency(scores.scores_asset(scorer, source), "same"),
+        ]
+    computed = sets.computed_sets(setting)
+    named = sets_named(mix)
+    files = [one for one in named if one not in computed]
+    reads += [Dependency(sets.asset(one), "same") for one in named if one in computed]
+    return Node(
+        key=mix_asset(name),
+        stage=STAGE,
+        dimension="pool",
+        dependencies=tuple(dict.fromkeys(reads)),
+        implementation=VERSION,
+        decides=_decides(setting, mix),
+        compute=lambda step: select_pairs(setting, name, step),
+        description=mix.description or f"The training pairs of {name}.",
+        outside=(lambda _partition: _files_version(setting, files)) if files else None,
+        content=StoredRows(setting.workspace.tables, CURATED_MIXES, {"mix": name}),
+        seconds=SECONDS,
+        kinds=("polars", "deltalake"),
+        checks=(_pairs_are_sound(setting, name),),
+        shows_origin=True,
+    )
+
+
+def select_pairs(setting: Setting, name: str, step: Step) -> Outcome:
+    """Select the pairs of one pool partition."""
+    mix = setting.experiment.mixes[name]
+    tables = setting.workspace.tables
+    cutoffs = tables.read(THRESHOLDS, mix=name)
+    candidates = candidates_of(setting, mix, step.partition)
+    rows = select(mix, cutoffs, candidates, sets_of(setting, mix, step.partition))
+    rows = rows.join(_image_hashes(setting, step.partition), on="uid", how="left")
+    written = tables.replace(
+        CURATED_MIXES,
+        {"mix": name, "partition": step.partition},
+        rows,
+        known_version=step.known_version,
+        commit=step.commit,
+    )
+    counts = rows.group_by("source").len().sort("source")
+    return Outcome(
+        written.data_version,
+        rows.height,
+        facts={f"pairs/{source}": n for source, n in counts.iter_rows()},
+        markdown={"preview": preview_markdown(rows.select("uid", "source", "text", "score"))},
+        written=(written,),
+    )
+
+
+def _image_hashes(setting: Setting, partition: str) -> pl.DataFrame:
+    usable = setting.workspace.tables.scan(RAW_POOL, partition=partition).filter(is_usable())
+    first = pl.col("sha256").bin.head(8).bin.reinterpret(dtype=pl.Int64, endianness="big")
+    return usable.select("uid", image_hash=first).collect()
+
+
+def candidates_of(
+    setting: Setting, mix: Mix, partition: str, uid: bytes | None = None
+) -> pl.DataFrame:
+    """Texts and scores of all sources that the mix reads, as `select` takes them.
+
+    With `uid`, those of one image.
+    """
+    scorer = setting.experiment.scorer_of(mix)
+    frames = []
+    for source in sources_read(mix):
+        texts = scores.texts_of(setting, source, partition, uid)
+        scored = setting.workspace.tables.read(
+            CLIP_SCORES, scorer=scorer, source=source, partition=partition
+        )
+        frames.append(_with_scores(texts, scored).with_columns(source=pl.lit(source)))
+    return pl.concat(frames)
+
+
+def _with_scores(texts: pl.DataFrame, scored: pl.DataFrame) -> pl.DataFrame:
+    """The texts with a column `score`, null where there is none."""
+    # Both slices lie in the order of shard and uid, so that row mostly stands beside row.
+    if texts.select("uid", "candidate").equals(scored.select("uid", "candidate")):
+        return texts.with_columns(scored["score"])
+    return texts.join(
+        scored.select("uid", "candidate", "score"), on=["uid", "candidate"], how="left"
+    )
+
+
+def sets_of(setting: Setting, mix: Mix, partition: str) -> Mapping[str, pl.Series]:
+    """The named sets of uids that the mix reads: of computed ones, the members in the partition."""
+    return {name: sets.members_of(setting, name, partition) for name in sets_named(mix)}
+
+
+def sets_named(mix: Mix) -> list[str]:
+    """The sets that the mix's conditions name, in order of appearance."""
+    conditions = [part for rule in mix.rules for part in conditions_within(rule.where)]
+    return list(dict.fromkeys(part.in_set for part in conditions if isinstance(part, InSet)))
+
+
+def _files_version(setting: Setting, names: Sequence[str]) -> str:
+    members = {name: sets.members_of(setting, name).sort() for name in names}
+    return fingerprint_of(*(f"{n} {frame_version(m.to_frame('uid'))}" for n, m in members.items()))
+
+
+def trial(setting: Setting) -> pl.DataFrame:
+    """What every mix would hold, counted from the score tables; nothing is written."""
+    experiment = setting.experiment
+
+    named = dict.fromkeys(one for mix in experiment.mixes.values() for one in sets_named(mix))
+
+    def parts() -> Iterator[Part]:
+        for partition in setting.partitions:
+            candidates = {
+                scorer: _scored_candidates(setting, scorer, partition)
+                for scorer in experiment.scorers
+            }
+            members = {name: sets.members_of(setting, name, partition) for name in named}
+            yield Part(candidates, members)
+
+    view: Callable[[str, str], ScoreView] = lambda scorer, source: score_view(  # noqa: E731
+        setting, scorer, source
+    )
+    return try_mixes(experiment, view, parts())
+
+
+def _scored_candidates(setting: Setting, scorer: str, partition: str) -> pl.DataFrame:
+    rows = setting.workspace.tables.scan(CLIP_SCORES, scorer=scorer, partition=partition)
+    return rows.select("uid", "shard", "source", "candidate", "score").collect()
+
+
+def _realised_within_ties(setting: Setting, name: str) -> Check:
+    def judge(_partitions: Sequence[str]) -> Verdict:
+        rows = setting.workspace.tables.read(THRESHOLDS, mix=name)
+        asked = (
+            pl.when(pl.col("kind") == "quantile")
+            .then((pl.col("requested") * pl.col("population")).floor())
+            .otherwise(pl.min_horizontal("requested", "population"))
+        )
+        # The sample at the cut-off is at or above it, and those strictly above are at most `asked`.
+        above = pl.col("n_at_or_above") - pl.col("n_tied")
+        wrong = rows.filter(
+            pl.col("kind").ne("absolute") & ~((above <= asked) & (pl.col("n_at_or_above") >= asked))
+        )
+        return Verdict(wrong.is_empty(), {"cutoffs": rows.height, "wrong": wrong.height})
+
+    return Check(
+        "cutoffs_are_realised",
+        "Each cut-off keeps the share or number asked for, up to the samples tied at it.",
+        judge,
+    )
+
+
+def _pairs_are_sound(setting: Setting, name: str) -> Check:
+    first_only = setting.experiment.mixes[name].combine == "first"
+
+    def judge(partitions: Sequence[str]) -> Verdict:
+        rows = setting.workspace.tables.scan(CURATED_MIXES, mix=name)
+        chosen = rows.filter(pl.col("partition").is_in(partitions))
+        pairs = chosen.select("uid", "source", "rule", "weight", "text").collect()
+        twice = _of_two_rules(pairs) if first_only and has_repeats(pairs["uid"]) else 0
+        weight = pl.col("weight")
+        bad = pairs.filter(~(weight.is_finite() & (weight > 0)) | (pl.col("text") == "")).height
+        shares = pairs.group_by("source").agg(share=pl.len() / pairs.height).sort("source")
+        figures = {f"share/{source}": share for source, share in shares.iter_rows()}
+        return Verdict(
+            not (twice or bad), {"pairs": pairs.height, "two_rules": twice, "bad": bad, **figures}
+        )
+
+    return Check(
+        "pairs_are_sound",
+        "Every pair has text and a positive weight; no image took two rules of a first-only mix.",
+        judge,
+    )
+
+
+def _of_two_rules(pairs: pl.DataFrame) -> int:
+    rules = pairs.group_by("uid").agg(pl.col("rule").n_unique())
+    return rules.filter(pl.col("rule") > 1).height

@@ -1,0 +1,93 @@
+"""Diversity of whole mixes, on samples of one size."""
+
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from recap_assets.artefacts.draws import uid_hashes
+from recap_assets.artefacts.tables import CURATED_MIXES
+from recap_assets.diversity.ngrams import unique_trigrams
+from recap_assets.graph.project import Setting
+from recap_assets.mixes.assets import candidates_of, score_view, sets_of
+from recap_assets.mixes.selection import realise, select
+from recap_assets.specs.experiment import Diversity
+
+PARTITIONS_TRIED = 4
+
+UNIQUE_TRIGRAMS = pl.Schema(
+    {"mix": pl.String, "sample_size": pl.Int64, "unique_trigrams": pl.Int64}
+)
+
+
+def unique_trigrams_of_mixes(setting: Setting) -> pl.DataFrame:
+    """Distinct trigrams of each mix as it was built.
+
+    Returns:
+        UNIQUE_TRIGRAMS. Every mix counts on as many pairs as the smallest one has, at most
+        `diversity.sample`, drawn by (seed, uid); an empty mix counts 0.
+    """
+    built = setting.workspace.tables.scan(CURATED_MIXES).filter(
+        pl.col("partition").is_in(list(setting.partitions))
+    )
+    names = setting.experiment.mixes
+    return _counted(
+        setting,
+        {
+            name: built.filter(pl.col("mix") == name).select("uid", "source", "text").collect()
+            for name in names
+        },
+    )
+
+
+def unique_trigrams_of_trial(setting: Setting) -> pl.DataFrame:
+    """The same before anything is built, from at most four partitions spread over the pool."""
+    keys = list(setting.partitions)
+    chosen = keys[:: max(1, len(keys) // PARTITIONS_TRIED)][:PARTITIONS_TRIED]
+    return _counted(
+        setting, {name: _tried(setting, name, chosen) for name in setting.experiment.mixes}
+    )
+
+
+def _tried(setting: Setting, name: str, partitions: list[str]) -> pl.DataFrame:
+    mix = setting.experiment.mixes[name]
+    scorer = setting.experiment.scorer_of(mix)
+    cutoffs = realise(mix, scorer, lambda source: score_view(setting, scorer, source))
+    parts = [
+        select(mix, cutoffs, candidates_of(setting, mix, key), sets_of(setting, mix, key))
+        for key in partitions
+    ]
+    return pl.concat(parts).select("uid", "source", "text")
+
+
+def _counted(setting: Setting, pairs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    sampled = {name: _sampled(setting, frame) for name, frame in pairs.items()}
+    size = min((len(texts) for texts in sampled.values() if len(texts)), default=0)
+    rows = [(name, size, unique_trigrams(texts[:size])) for name, texts in sampled.items()]
+    return pl.DataFrame(rows, schema=UNIQUE_TRIGRAMS, orient="row")
+
+
+def _sampled(setting: Setting, pairs: pl.DataFrame) -> pl.Series:
+    return drawn_texts(pairs, setting.experiment.diversity)["text"]
+
+
+def drawn_texts(pairs: pl.DataFrame, diversity: Diversity) -> pl.DataFrame:
+    """A random sample of a mix's pairs by (seed, uid); a smaller one is the first of its rows.
+
+    Args:
+        pairs: `uid`, `source`, `text`, in any order.
+        diversity: Its size and seed.
+
+    Returns:
+        `draw`, `source`, `text`, sorted by them. `merged_draws` makes the sample of several parts.
+    """
+    hashes = uid_hashes(diversity.seed, "mix diversity", pairs["uid"])
+    drawn = pairs.select(draw=pl.Series(hashes, dtype=pl.UInt64), source="source", text="text")
+    return merged_draws([drawn], diversity)
+
+
+def merged_draws(parts: Sequence[pl.DataFrame], diversity: Diversity) -> pl.DataFrame:
+    """The sample of a whole, from those of its parts."""
+    drawn = pl.concat(parts)
+    largest = drawn["draw"].bottom_k(diversity.sample).max()
+    kept = drawn.filter(pl.col("draw") <= largest) if drawn.height else drawn
+    return kept.sort("draw", "source", "text").head(diversity.sample)

@@ -1,1 +1,0 @@
-"""Thresholds and the selection of captions."""

@@ -1,0 +1,182 @@
+"""The raw pool: every sample with its text, its place and its state."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Collection, Sequence
+
+import polars as pl
+
+from recap_assets.artefacts.previews import preview_markdown
+from recap_assets.artefacts.tables import RAW_POOL, STATUS_REJECTED, is_usable
+from recap_assets.graph.checks import Check, Verdict
+from recap_assets.graph.content import StoredRows
+from recap_assets.graph.node import Dependency, Node, Outcome, Step
+from recap_assets.graph.project import Setting
+from recap_assets.pool import repeats
+from recap_assets.pool.kinds.urls import assets as download
+from recap_assets.shards.indexing import index_shard
+from recap_assets.shards.metadata import load_metadata
+from recap_assets.specs.base import deciding
+from recap_assets.specs.pool import EmbeddedPool, UrlPool, WebDatasetPool
+from recap_assets.world.assets import POOL_ASSET
+
+VERSION = 3
+ASSET = "raw_pool"
+STAGE = "pool"
+SECONDS_PER_SHARD = 3.0
+
+
+def nodes(setting: Setting) -> list[Node]:
+    """The raw pool's node."""
+    made_by = _made_by(setting)
+    pool = setting.pool
+    return [
+        Node(
+            key=ASSET,
+            stage=STAGE,
+            dimension="pool",
+            dependencies=(Dependency(made_by, "same"),) if made_by else (),
+            implementation=VERSION,
+            decides=deciding(limits=pool.limits),
+            compute=lambda step: index_partition(setting, step),
+            description="Every sample of the pool: uid, text, place in its shard, sizes, hashes; "
+            "what cannot be used is kept with its reason.",
+            outside=None if made_by else lambda partition: _shards_version(setting, partition),
+            content=StoredRows(setting.workspace.tables, RAW_POOL),
+            seconds=SECONDS_PER_SHARD * pool.shards_per_partition,
+            kinds=("polars", "deltalake"),
+            checks=_checks(setting),
+        )
+    ]
+
+
+def _made_by(setting: Setting) -> str | None:
+    """The asset that writes the shards; None where they come from outside."""
+    pool = setting.experiment.pool
+    if isinstance(pool, UrlPool):
+        return download.ASSET
+    return POOL_ASSET if isinstance(pool, EmbeddedPool) else None
+
+
+def index_partition(setting: Setting, step: Step) -> Outcome:
+    """Index the shards of one pool partition."""
+    pool = setting.pool
+    metadata = None
+    if isinstance(pool, WebDatasetPool) and pool.metadata:
+        metadata = load_metadata(pool.metadata)
+    shards = setting.partitions[step.partition]
+    frames = []
+    for i, shard in enumerate(shards):
+        frames.append(index_shard(shard, pool, metadata))
+        step.progress((i + 1) / len(shards))
+    known = repeats.noted(setting, step.partition) if _may_repeat(setting) else frozenset()
+    rows = reject_repeated_uids(pl.concat(frames), known)
+    written = setting.workspace.tables.replace(
+        RAW_POOL,
+        {"partition": step.partition},
+        rows,
+        known_version=step.known_version,
+        commit=step.commit,
+    )
+    if _may_repeat(setting):
+        repeats.note(setting, step.partition)
+    rejected = count_rejects(rows)
+    return Outcome(
+        written.data_version,
+        rows.height,
+        rejected,
+        facts=_facts(setting, rows),
+        markdown={"preview": preview_markdown(_preview(rows))},
+        written=(written,),
+    )
+
+
+def _facts(setting: Setting, rows: pl.DataFrame) -> dict[str, str | int | float]:
+    """Of the partition its texts; of the whole pool the files that are not read, by reason."""
+    aside = Counter(file.kind for file in setting.left_aside)
+    files = {f"files_left_aside_{kind.replace(' ', '_')}": n for kind, n in sorted(aside.items())}
+    return {"without_text": int(rows["text"].null_count()), **count_notes(rows), **files}
+
+
+def _may_repeat(setting: Setting) -> bool:
+    """Whether uids may repeat: those of the embedded world and of a list are told apart before."""
+    return _made_by(setting) is None
+
+
+def reject_repeated_uids(
+    rows: pl.DataFrame, known: Collection[bytes] = frozenset()
+) -> pl.DataFrame:
+    """Set aside every usable row whose uid an earlier usable row has (by shard, offset, key).
+
+    Args:
+        rows: Of one partition.
+        known: Uids that earlier partitions have.
+    """
+    ordered = rows.sort("shard", "offset", "key")
+    usable = is_usable()
+    is_known = pl.col("uid").is_in(pl.Series(list(known), dtype=pl.Binary).implode())
+    repeated = usable & ((usable.cast(pl.Int64).cum_sum().over("uid") > 1) | is_known)
+    return ordered.with_columns(
+        status=pl.when(repeated).then(pl.lit(STATUS_REJECTED)).otherwise("status"),
+        reject_reason=pl.when(repeated).then(pl.lit("duplicate_uid")).otherwise("reject_reason"),
+    )
+
+
+def count_rejects(rows: pl.DataFrame) -> dict[str, int]:
+    """Rows set aside, by reason."""
+    rejected = rows.filter(~is_usable())
+    counts = rejected.group_by("reject_reason").len().sort("reject_reason")
+    return dict(counts.iter_rows())
+
+
+def count_notes(rows: pl.DataFrame) -> dict[str, int]:
+    """Usable rows whose text was read otherwise than as plain UTF-8, by `text_note`."""
+    noted = rows.filter(is_usable() & pl.col("text_note").is_not_null())
+    return dict(noted.group_by("text_note").len().sort("text_note").iter_rows())
+
+
+def _preview(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.select("key", "text", "image_format", "width", "height", "status", "reject_reason")
+
+
+def _shards_version(setting: Setting, partition: str) -> str:
+    shards = setting.partitions[partition]
+    text = "\n".join(f"{shard.name} {shard.version}" for shard in shards)
+    text += repeats.version_of(repeats.noted(setting, partition))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _checks(setting: Setting) -> tuple[Check, ...]:
+    def uids_unique(partitions: Sequence[str]) -> Verdict:
+        rows = _usable(setting, partitions, "partition", "uid")
+        counted = rows.group_by("uid").agg(pl.len(), pl.col("partition").max())
+        # What was noted just now is set aside when its partition is built again.
+        pending = {uid for partition in partitions for uid in repeats.noted(setting, partition)}
+        twice = counted.filter((pl.col("len") > 1) & ~pl.col("uid").is_in(list(pending)))
+        figures: dict[str, str | int | float] = {
+            "samples": rows.height, "repeated_uids": twice.height,
+        }  # fmt: skip
+        if twice.height:
+            figures["such_as"] = ", ".join(uid.hex() for uid in twice["uid"].sort().head(3))
+        return Verdict(not twice.height, figures)
+
+    def mostly_usable(partitions: Sequence[str]) -> Verdict:
+        rows = setting.workspace.tables.scan(RAW_POOL).filter(pl.col("partition").is_in(partitions))
+        share = rows.select(is_usable().mean()).collect().item()
+        return Verdict(share is not None and share >= 0.5, {"usable_share": share or 0.0})
+
+    return (
+        Check("uids_are_unique", "No two usable samples share a uid.", uids_unique),
+        Check(
+            "most_samples_are_usable",
+            "At least half of the samples are usable.",
+            mostly_usable,
+            blocking=False,
+        ),
+    )
+
+
+def _usable(setting: Setting, partitions: Sequence[str], *columns: str) -> pl.DataFrame:
+    rows = setting.workspace.tables.scan(RAW_POOL)
+    chosen = pl.col("partition").is_in(partitions) & is_usable()
+    return rows.filter(chosen).select(columns).collect()

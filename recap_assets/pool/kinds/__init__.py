@@ -1,0 +1,1 @@
+"""A folder for each kind of pool that makes its shards."""

@@ -1,0 +1,1 @@
+"""The leaderboard, the findings and the report page."""

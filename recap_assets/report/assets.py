@@ -1,0 +1,427 @@
+"""The leaderboard, and the report page."""
+
+import io
+import os
+import platform
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from PIL import Image
+
+from recap_assets.artefacts.draws import uid_hashes
+from recap_assets.artefacts.previews import image_markdown, preview_markdown
+from recap_assets.artefacts.tables import (
+    CLIP_SCORES,
+    CURATED_MIXES,
+    DIVERSITY_SUMMARY,
+    EVALUATION_RESULTS,
+    LEADERBOARD,
+    RAW_POOL,
+    SCORE_HISTOGRAMS,
+    SYNTHETIC_CAPTIONS,
+    THRESHOLDS,
+    TRAINING_CURVES,
+    is_usable,
+)
+from recap_assets.diversity import assets as diversity
+from recap_assets.evaluation import assets as evaluation
+from recap_assets.evaluation.captions import assets as caption_metrics
+from recap_assets.graph.building import provenance
+from recap_assets.graph.content import StoredFiles, StoredRows
+from recap_assets.graph.node import Dependency, Node, Outcome, Step
+from recap_assets.graph.project import Setting
+from recap_assets.mixes import assets as mixes
+from recap_assets.mixes.diversity import unique_trigrams_of_mixes
+from recap_assets.plots.charts import SOURCE_SHARES, chart_png, leaderboard_chart
+from recap_assets.pool import assets as pool
+from recap_assets.report.findings import SCORE_MEANS, Evidence, judge
+from recap_assets.report.leaderboard import leaderboard
+from recap_assets.report.left_out import LEFT_OUT
+from recap_assets.report.page import (
+    MIX_SUMMARY,
+    REJECTS,
+    ClaimRow,
+    Example,
+    ExampleCaption,
+    ReportData,
+    RunFacts,
+    render,
+)
+from recap_assets.report.pairing import left_out
+from recap_assets.scores import assets as scores
+from recap_assets.shards.reading import iterate_images
+from recap_assets.specs.base import deciding, fingerprint_of
+from recap_assets.specs.experiment import RAW
+from recap_assets.specs.pool import EmbeddedCorpus, EmbeddedPool
+from recap_assets.storage.files import write_atomically
+
+VERSION = 1
+STAGE = "report"
+SECONDS = 3.0
+THUMBNAIL_SIDE = 224
+LEADERBOARD_ASSET = "leaderboard"
+REPORT_ASSET = "report"
+
+EMBEDDED_NOTES = (
+    "The pool is the embedded world: images that the program draws. It shows the direction of the "
+    "paper's findings on a small scale, and nothing about their size on web data.",
+    "The retrieval references are written in the grammar that the captioners learnt. This inflates "
+    "the factor by which synthetic captions win on retrieval.",
+)
+NARROW_NOTE = (
+    "A captioner of the narrow style is trained to name common classes coarsely. That its captions "
+    "are the worse ones to train on is built into the world."
+)
+
+
+def nodes(setting: Setting) -> list[Node]:
+    """The leaderboard and the report."""
+    return [_leaderboard_node(setting), _report_node(setting)]
+
+
+def _leaderboard_node(setting: Setting) -> Node:
+    names = list(setting.experiment.mixes)
+    return Node(
+        key=LEADERBOARD_ASSET,
+        stage=STAGE,
+        dimension="none",
+        dependencies=tuple(
+            Dependency(key, "all")
+            for name in names
+            for key in (mixes.mix_asset(name), evaluation.results_asset(name))
+        ),
+        implementation=VERSION,
+        decides=deciding(average=setting.experiment.evaluation.averaged, mixes=sorted(names)),
+        compute=lambda step: rank_mixes(setting, step),
+        description="Every mix side by side: mean and deviation over seeds of every task.",
+        content=StoredRows(setting.workspace.tables, LEADERBOARD),
+        seconds=SECONDS,
+        kinds=("polars", "deltalake"),
+    )
+
+
+def rank_mixes(setting: Setting, step: Step) -> Outcome:
+    """Put the results of all mixes together."""
+    tables = setting.workspace.tables
+    shares = source_shares(setting)
+    sizes = shares.group_by("mix").agg(
+        n_pairs=pl.col("n_pairs").sum(),
+        raw_share=pl.col("n_pairs").filter(pl.col("source") == RAW).sum() / pl.col("n_pairs").sum(),
+    )
+    evaluation_spec = setting.experiment.evaluation
+    board = leaderboard(
+        current_results(setting),
+        sizes,
+        evaluation_spec.averaged,
+        with_groups=evaluation_spec.datacomp is not None,
+    )
+    written = tables.replace(
+        LEADERBOARD, {}, board, known_version=step.known_version, commit=step.commit
+    )
+    ranked = board.filter(pl.col("task") == "average").sort("mean", descending=True)
+    return Outcome(
+        written.data_version,
+        board.height,
+        facts={f"average/{row['mix']}": round(row["mean"], 4) for row in ranked.to_dicts()},
+        markdown={
+            "leaderboard": preview_markdown(ranked, rows=50),
+            "chart": image_markdown(chart_png(leaderboard_chart(board))),
+        },
+        written=(written,),
+    )
+
+
+def current_results(setting: Setting) -> pl.DataFrame:
+    """EVALUATION_RESULTS of the mixes and seeds that the experiment has now."""
+    of_mixes = pl.col("mix").is_in(list(setting.experiment.mixes))
+    of_seeds = pl.col("seed").is_in(setting.experiment.training.seeds)
+    return setting.workspace.tables.scan(EVALUATION_RESULTS).filter(of_mixes & of_seeds).collect()
+
+
+def source_shares(setting: Setting) -> pl.DataFrame:
+    """How many pairs of each mix come from which source: mix, source, n_pairs."""
+    rows = _current_pairs(setting)
+    counted = rows.group_by("mix", "source").agg(n_pairs=pl.len().cast(pl.Int64)).collect()
+    return counted.select(list(SOURCE_SHARES)).sort("mix", "source")
+
+
+def _current_pairs(setting: Setting) -> pl.LazyFrame:
+    return setting.workspace.tables.scan(CURATED_MIXES).filter(
+        pl.col("mix").is_in(list(setting.experiment.mixes))
+        & pl.col("partition").is_in(list(setting.partitions))
+    )
+
+
+def _report_node(setting: Setting) -> Node:
+    experiment = setting.experiment
+    scored = [
+        scores.scores_asset(scorer, source)
+        for scorer in experiment.scorers
+        for source in experiment.source_names
+    ]
+    reads = [LEADERBOARD_ASSET, diversity.SUMMARY_ASSET, pool.ASSET, *scored]
+    reads += [caption_metrics.asset(source) for source in caption_metrics.measured_sources(setting)]
+    for name in experiment.mixes:
+        reads += [mixes.thresholds_asset(name), mixes.mix_asset(name)]
+        reads.append(evaluation.results_asset(name))
+    return Node(
+        key=REPORT_ASSET,
+        stage=STAGE,
+        dimension="none",
+        dependencies=tuple(Dependency(key, "all") for key in reads),
+        implementation=VERSION,
+        decides=deciding(report=experiment.report, left_out=list(experiment.left_out)),
+        compute=lambda step: write_report(setting, step),
+        description="One self-contained page: mixes, claims, plots, sample images.",
+        content=StoredFiles(
+            lambda _: setting.workspace.report.parent,
+            lambda _: (setting.workspace.report,),
+            is_versioned=False,
+        ),
+        seconds=SECONDS,
+        kinds=("html",),
+    )
+
+
+def write_report(setting: Setting, step: Step) -> Outcome:
+    """Gather everything and write the page."""
+    board = setting.workspace.tables.read(LEADERBOARD)
+    claims = claims_of(setting)
+    page = render(report_data(setting, board, claims)).encode()
+    for path in (setting.workspace.report, setting.workspace.latest_report):
+        write_atomically(path, page)
+    return Outcome(
+        # The page carries its date; what it shows is what counts.
+        step.fingerprint or fingerprint_of(len(page)),
+        len(claims),
+        facts={
+            "path": str(setting.workspace.report.relative_to(setting.workspace.data)),
+            **{f"claim/{claim.name}": claim.verdict for claim in claims},
+        },
+    )
+
+
+def claims_of(setting: Setting) -> list[ClaimRow]:
+    """The paper's claims, judged by this run."""
+    experiment = setting.experiment
+    evidence = Evidence(
+        results=current_results(setting),
+        average=experiment.evaluation.averaged,
+        diversity=setting.workspace.tables.read(DIVERSITY_SUMMARY),
+        scores=score_means(setting),
+        references=caption_metrics.reference_metrics(setting),
+        embedded_world=isinstance(experiment.pool, EmbeddedPool),
+    )
+    return [
+        ClaimRow(claim.name, claim.statement, claim.verdict, claim.figure, claim.note)
+        for claim in judge(experiment.report, evidence)
+    ]
+
+
+def score_means(setting: Setting) -> pl.DataFrame:
+    """Mean score of each source's captions by the first scorer, over the pool."""
+    scorer = next(iter(setting.experiment.scorers))
+    rows = _current_scores(setting).filter(pl.col("scorer") == scorer).drop_nulls("score")
+    means = rows.group_by("source").agg(
+        mean=pl.col("score").cast(pl.Float64).mean(), n=pl.len().cast(pl.Int64)
+    )
+    return means.select(list(SCORE_MEANS)).sort("source").collect()
+
+
+def _current_scores(setting: Setting) -> pl.LazyFrame:
+    return setting.workspace.tables.scan(CLIP_SCORES).filter(
+        pl.col("source").is_in(setting.experiment.source_names)
+        & pl.col("partition").is_in(list(setting.partitions))
+    )
+
+
+def report_data(setting: Setting, board: pl.DataFrame, claims: list[ClaimRow]) -> ReportData:
+    """Everything that the page shows."""
+    experiment, tables = setting.experiment, setting.workspace.tables
+    named = pl.col("mix").is_in(list(experiment.mixes))
+    scorer = next(iter(experiment.scorers))
+    histograms = tables.scan(SCORE_HISTOGRAMS, scorer=scorer).filter(
+        pl.col("source").is_in(experiment.source_names)
+        & pl.col("partition").is_in(list(setting.partitions))
+    )
+    return ReportData(
+        run=_run_facts(setting),
+        sources=experiment.source_names,
+        leaderboard=with_sweep_names(setting, board),
+        mixes=_mix_summary(setting),
+        shares=source_shares(setting),
+        rejects=_rejects(setting),
+        claims=tuple(claims),
+        left_out=_left_out(setting),
+        thresholds=tables.scan(THRESHOLDS).filter(named).collect(),
+        histograms=histograms.collect(),
+        diversity=tables.read(DIVERSITY_SUMMARY),
+        curves=tables.scan(TRAINING_CURVES).filter(named).collect(),
+        examples=tuple(_examples(setting)),
+        notes=_notes(setting),
+        retrieval_task=experiment.report.retrieval_task,
+        baseline=experiment.report.raw_filtered,
+    )
+
+
+def _left_out(setting: Setting) -> pl.DataFrame:
+    average = setting.experiment.evaluation.averaged
+    rows: list[tuple[object, ...]] = []
+    for one in left_out(current_results(setting), average, setting.experiment.left_out):
+        change = (one.change.mean, one.change.deviation, one.change.n_seeds)
+        rows.append((one.mix, one.source, one.task, one.whole, *change))
+    return pl.DataFrame(rows, schema=LEFT_OUT, orient="row")
+
+
+def _notes(setting: Setting) -> tuple[str, ...]:
+    experiment = setting.experiment
+    if not isinstance(experiment.pool, EmbeddedPool):
+        return ()
+    styles = {c.style for c in experiment.corpora.values() if isinstance(c, EmbeddedCorpus)}
+    return (*EMBEDDED_NOTES, NARROW_NOTE) if "narrow" in styles else EMBEDDED_NOTES
+
+
+def with_sweep_names(setting: Setting, board: pl.DataFrame) -> pl.DataFrame:
+    """Name a mix on a part of the pool after the same mix on all of it: `mix@fraction`."""
+    experiment = setting.experiment
+    # One without a source may have the rules of another mix, and is no point of that one's curve.
+    written = {k: mix for k, mix in experiment.mixes.items() if k not in experiment.added_mixes}
+    rules = {name: tuple(rule.canonical() for rule in mix.rules) for name, mix in written.items()}
+    whole = {rules[name]: name for name, mix in written.items() if not mix.within}
+    names = {
+        name: f"{whole[rules[name]]}@{mix.within.fraction}"
+        for name, mix in written.items()
+        if mix.within and rules[name] in whole
+    }
+    return board.with_columns(pl.col("mix").replace(names))
+
+
+def _run_facts(setting: Setting) -> RunFacts:
+    experiment = setting.experiment
+    counts = (
+        setting.workspace.tables.scan(RAW_POOL)
+        .filter(pl.col("partition").is_in(list(setting.partitions)))
+        .select(n=pl.len(), usable=is_usable().sum())
+        .collect()
+        .row(0)
+    )
+    return RunFacts(
+        experiment=experiment.name,
+        pool=f"{experiment.pool.kind}, {len(setting.shards)} shards",
+        n_pool=counts[0],
+        n_usable=counts[1],
+        seeds=experiment.training.seeds,
+        created=datetime.now(UTC),
+        commit=provenance()["recap.commit"],
+        machine=machine(),
+        details=(
+            ("world seed", str(experiment.seed)),
+            ("samples seen by each CLIP", f"{experiment.training.samples_seen:,}"),
+        ),
+    )
+
+
+def machine() -> str:
+    """Processor and cores, in words."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    name = names[0] if names else platform.processor() or platform.machine()
+    return f"{name}, {os.cpu_count()} cores"
+
+
+def _mix_summary(setting: Setting) -> pl.DataFrame:
+    means = (
+        _current_pairs(setting)
+        .group_by("mix")
+        .agg(mean_score=pl.col("score").cast(pl.Float64).mean())
+        .collect()
+    )
+    described = pl.DataFrame(
+        [(name, mix.description) for name, mix in setting.experiment.mixes.items()],
+        schema={"mix": pl.String, "description": pl.String},
+        orient="row",
+    )
+    return (
+        described.join(means, on="mix", how="left")
+        .join(unique_trigrams_of_mixes(setting), on="mix", how="left")
+        .select(list(MIX_SUMMARY))
+    )
+
+
+def _rejects(setting: Setting) -> pl.DataFrame:
+    tables = setting.workspace.tables
+    current = pl.col("partition").is_in(list(setting.partitions))
+    rejected = current & ~is_usable()
+    parts = [
+        tables.scan(RAW_POOL)
+        .filter(rejected)
+        .select(pl.lit(pool.ASSET).alias("stage"), "reject_reason")
+    ]
+    captions = tables.scan(SYNTHETIC_CAPTIONS).filter(
+        rejected & pl.col("source").is_in(list(setting.experiment.sources))
+    )
+    parts.append(
+        captions.select(
+            pl.format("synthetic_captions/{}", "source").alias("stage"), "reject_reason"
+        )
+    )
+    rows = pl.concat(parts).rename({"reject_reason": "reason"})
+    counted = rows.group_by("stage", "reason").agg(n=pl.len().cast(pl.Int64))
+    return counted.select(list(REJECTS)).sort("stage", "reason").collect()
+
+
+def _examples(setting: Setting) -> Iterator[Example]:
+    usable = pl.concat([setting.usable_images(key) for key in list(setting.partitions)[:4]])
+    if usable.is_empty() or not setting.experiment.report.examples:
+        return
+    drawn = pl.Series(uid_hashes(0, "report examples", usable["uid"]))
+    chosen = usable.with_columns(draw=drawn).sort("draw").head(setting.experiment.report.examples)
+    captions = _captions_of(setting, chosen["uid"])
+    batches = iterate_images(chosen, setting.shards, setting.pool, batch_size=chosen.height)
+    for batch, images in batches:
+        for uid, image in zip(batch["uid"], images, strict=True):
+            if image is not None:
+                told = captions.filter(pl.col("uid") == uid).select("source", "text", "score")
+                shown = tuple(ExampleCaption(*row) for row in told.iter_rows())
+                yield Example(thumbnail(image), shown)
+
+
+def thumbnail(image: NDArray[np.uint8]) -> bytes:
+    """A small JPEG; what the page shows is encoded anew, never the pool's own bytes."""
+    small = Image.fromarray(image)
+    small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+    buffer = io.BytesIO()
+    small.save(buffer, "JPEG", quality=88)
+    return buffer.getvalue()
+
+
+def _captions_of(setting: Setting, uids: pl.Series) -> pl.DataFrame:
+    tables = setting.workspace.tables
+    scorer = next(iter(setting.experiment.scorers))
+    wanted = pl.col("uid").is_in(uids.implode())
+    raw = tables.scan(RAW_POOL).filter(wanted).select(
+        "uid", "text", source=pl.lit(RAW), candidate=pl.lit(0, pl.Int16)
+    )  # fmt: skip
+    written = (
+        tables.scan(SYNTHETIC_CAPTIONS)
+        .filter(wanted & pl.col("source").is_in(list(setting.experiment.sources)))
+        .select("uid", "text", "source", "candidate")
+    )
+    scored = tables.scan(CLIP_SCORES, scorer=scorer).filter(wanted)
+    order = pl.Enum(setting.experiment.source_names)
+    return (
+        pl.concat([raw, written])
+        .drop_nulls("text")
+        .join(
+            scored.select("uid", "source", "candidate", "score"),
+            on=["uid", "source", "candidate"],
+            how="left",
+        )
+        .sort(pl.col("source").cast(order), "candidate")
+        .collect()
+    )

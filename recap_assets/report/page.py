@@ -1,0 +1,401 @@
+"""The report: one page of HTML that needs nothing else, for a browser, a mail or a printer.
+
+All text of the run (captions, names, reasons) is escaped by the template engine. Charts are inline
+SVG, images data URIs, and a content policy in the page forbids every request.
+"""
+
+import base64
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from importlib import resources
+
+import altair as alt
+import jinja2
+import polars as pl
+from markupsafe import Markup
+
+from recap_assets.artefacts.tables import (
+    DIVERSITY_SUMMARY,
+    LEADERBOARD,
+    SCORE_HISTOGRAMS,
+    THRESHOLDS,
+    TRAINING_CURVES,
+)
+from recap_assets.plots import charts as plots
+from recap_assets.report.left_out import LEFT_OUT, mix_rows
+
+MIX_SUMMARY = pl.Schema(
+    {
+        "mix": pl.String,
+        "description": pl.String,
+        "mean_score": pl.Float64,
+        "unique_trigrams": pl.Int64,
+    }
+)
+"""A row a mix: mean score of its pairs, distinct trigrams in an equal-sized sample; may be null."""
+
+REJECTS = pl.Schema({"stage": pl.String, "reason": pl.String, "n": pl.Int64})
+"""Samples or captions set aside: in which stage, why, how many."""
+
+AVERAGE = "average"
+_LONGEST_CAPTION = 400
+_MEDIA_TYPES = {
+    b"\xff\xd8\xff": "image/jpeg",
+    b"\x89PNG\r\n": "image/png",
+    b"GIF8": "image/gif",
+    b"RIFF": "image/webp",
+}
+_TEMPLATE = "page.html.jinja"
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What this run is.
+
+    Attributes:
+        experiment: Its name.
+        pool: What the pool is, in a few words.
+        n_pool: Samples of the pool, the rejected ones included.
+        n_usable: Samples that were not set aside.
+        seeds: Training seeds.
+        created: When the report was made, with a time zone.
+        commit: Commit of the code, or empty.
+        machine: Processor, cores, accelerator, in words.
+        details: Further facts, name and value.
+    """
+
+    experiment: str
+    pool: str
+    n_pool: int
+    n_usable: int
+    seeds: tuple[int, ...]
+    created: datetime
+    commit: str = ""
+    machine: str = ""
+    details: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class ClaimRow:
+    """A claim as shown: see `recap_assets.report.findings`.
+
+    Attributes:
+        verdict: `reproduced`, `not reproduced`, `holds by design` or `not measured`.
+    """
+
+    name: str
+    statement: str
+    verdict: str
+    figure: str
+    note: str
+
+
+@dataclass(frozen=True)
+class ExampleCaption:
+    """One caption of an example; the score is a cosine, None where there is none."""
+
+    source: str
+    text: str
+    score: float | None
+
+
+@dataclass(frozen=True)
+class Example:
+    """An image with its captions.
+
+    Attributes:
+        image: The bytes of a JPEG, PNG, GIF or WebP file.
+        captions: In the order shown.
+    """
+
+    image: bytes
+    captions: tuple[ExampleCaption, ...]
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """All that the page shows. Any frame may be empty: its part then says so or is left out.
+
+    Attributes:
+        run: What this run is.
+        sources: All caption sources, `raw` first; they keep their colours through the page.
+        leaderboard: LEADERBOARD.
+        mixes: MIX_SUMMARY.
+        shares: plots.SOURCE_SHARES.
+        rejects: REJECTS.
+        claims: In the order shown.
+        left_out: LEFT_OUT.
+        thresholds: THRESHOLDS.
+        histograms: SCORE_HISTOGRAMS.
+        diversity: DIVERSITY_SUMMARY.
+        curves: TRAINING_CURVES.
+        examples: In the order shown.
+        notes: What a reader must know, a paragraph each.
+        retrieval_task: The task shown beside the average; None for none.
+        baseline: The mix that the best one is compared with in the headline; None for none.
+    """
+
+    run: RunFacts
+    sources: tuple[str, ...] = (plots.RAW,)
+    leaderboard: pl.DataFrame = field(default_factory=LEADERBOARD.empty)
+    mixes: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=MIX_SUMMARY))
+    shares: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=plots.SOURCE_SHARES))
+    rejects: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REJECTS))
+    claims: tuple[ClaimRow, ...] = ()
+    left_out: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LEFT_OUT))
+    thresholds: pl.DataFrame = field(default_factory=THRESHOLDS.empty)
+    histograms: pl.DataFrame = field(default_factory=SCORE_HISTOGRAMS.empty)
+    diversity: pl.DataFrame = field(default_factory=DIVERSITY_SUMMARY.empty)
+    curves: pl.DataFrame = field(default_factory=TRAINING_CURVES.empty)
+    examples: tuple[Example, ...] = ()
+    notes: tuple[str, ...] = ()
+    retrieval_task: str | None = None
+    baseline: str | None = None
+
+
+@dataclass(frozen=True)
+class _Cell:
+    mean: float | None
+    deviation: float | None
+    is_best: bool
+
+
+@dataclass(frozen=True)
+class _Share:
+    source: str
+    fraction: float
+    colour: str
+
+
+@dataclass(frozen=True)
+class _Row:
+    mix: str
+    description: str
+    kind: str
+    cells: tuple[_Cell, ...]
+    n_pairs: int
+    shares: tuple[_Share, ...]
+    mean_score: float | None
+    unique_trigrams: int | None
+
+
+@dataclass(frozen=True)
+class _Headline:
+    best: str
+    best_mean: float
+    best_deviation: float | None
+    baseline: str | None
+    baseline_mean: float | None
+
+
+def render(data: ReportData) -> str:
+    """The page, complete: write it to a file and open it.
+
+    Raises:
+        ValueError: An example whose bytes are no image.
+    """
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        loader=jinja2.FunctionLoader(_template),
+    )
+    environment.filters |= {
+        "percent": _percent,
+        "count": _count,
+        "clipped": _clipped,
+        "points": _points,
+    }
+    tasks = _tasks(data)
+    rows = _rows(data, tasks)
+    return environment.get_template(_TEMPLATE).render(
+        data=data,
+        run=data.run,
+        headline=_headline(data),
+        tasks=tasks,
+        rows=rows,
+        charts=_charts(data, rows),
+        colours=plots.palette(data.sources),
+        kind_colours=plots.KIND_COLOURS,
+        images=[_data_uri(example.image) for example in data.examples],
+        left_out=list(mix_rows(data.left_out, tasks)),
+        thresholds=list(_threshold_rows(_whole_pool(data.thresholds))),
+        rejects=data.rejects.sort("n", "stage", "reason", descending=[True, False, False]).rows(),
+        n_reproduced=sum(claim.verdict == "reproduced" for claim in data.claims),
+        sample_size=data.diversity["sample_size"].max(),
+    )
+
+
+def _template(name: str) -> str:
+    return (resources.files("recap_assets.report") / name).read_text(encoding="utf-8")
+
+
+def _tasks(data: ReportData) -> list[str]:
+    """Columns: the average, retrieval, then the other tasks by name."""
+    found: set[str] = set(_whole_pool(data.leaderboard)["task"])
+    first = [task for task in (AVERAGE, data.retrieval_task) if task and task in found]
+    return [*first, *sorted(found - set(first))]
+
+
+def _whole_pool(of_mixes: pl.DataFrame) -> pl.DataFrame:
+    # Mixes on a part of the pool are points of the sweep, not rows to rank.
+    return of_mixes.filter(~pl.col("mix").str.contains("@", literal=True))
+
+
+def _ranked(board: pl.DataFrame) -> list[str]:
+    """Mixes, the best average first, those without one last."""
+    means = {
+        row["mix"]: row["mean"]
+        for row in board.filter(pl.col("task") == AVERAGE).iter_rows(named=True)
+    }
+    return sorted(set(board["mix"]), key=lambda mix: (-means.get(mix, -1.0), mix))
+
+
+def _rows(data: ReportData, tasks: Sequence[str]) -> list[_Row]:
+    board = _whole_pool(data.leaderboard)
+    cells = {(row["mix"], row["task"]): row for row in board.iter_rows(named=True)}
+    best = dict(board.group_by("task").agg(pl.col("mean").max()).rows())
+    summaries = {row["mix"]: row for row in data.mixes.iter_rows(named=True)}
+    rows: list[_Row] = []
+    for mix in _ranked(board):
+        own = next(cells[mix, task] for task in tasks if (mix, task) in cells)
+        summary = summaries.get(mix, {})
+        rows.append(
+            _Row(
+                mix=mix,
+                description=summary.get("description") or "",
+                kind=plots.kind_of(own["raw_share"]),
+                cells=tuple(_cell(cells.get((mix, task)), best[task]) for task in tasks),
+                n_pairs=own["n_pairs"],
+                shares=_shares(data, mix),
+                mean_score=summary.get("mean_score"),
+                unique_trigrams=summary.get("unique_trigrams"),
+            )
+        )
+    return rows
+
+
+def _cell(row: dict[str, float | None] | None, best: float) -> _Cell:
+    if row is None:
+        return _Cell(None, None, is_best=False)
+    return _Cell(row["mean"], row["deviation"], is_best=row["mean"] == best)
+
+
+def _shares(data: ReportData, mix: str) -> tuple[_Share, ...]:
+    own = data.shares.filter(pl.col("mix") == mix)
+    total = own["n_pairs"].sum()
+    colours = plots.palette([*data.sources, *sorted(set(data.shares["source"]))])
+    counted = dict(own.select("source", "n_pairs").rows())
+    ordered = [source for source in colours if counted.get(source)]
+    return tuple(_Share(s, counted[s] / total, colours[s]) for s in ordered)
+
+
+def _headline(data: ReportData) -> _Headline | None:
+    board = _whole_pool(data.leaderboard).filter(pl.col("task") == AVERAGE)
+    if board.is_empty():
+        return None
+    rows = {row["mix"]: row for row in board.iter_rows(named=True)}
+    best = rows[_ranked(board)[0]]
+    baseline = rows.get(data.baseline or "")
+    if baseline is None or baseline is best:
+        return _Headline(best["mix"], best["mean"], best["deviation"], None, None)
+    names = best["mix"], best["mean"], best["deviation"]
+    return _Headline(*names, baseline["mix"], baseline["mean"])
+
+
+def _charts(data: ReportData, rows: Sequence[_Row]) -> dict[str, Markup]:
+    """Those charts for which there is something to draw, by name."""
+    board = _whole_pool(data.leaderboard)
+    sweep = plots.sweep_points(data.leaderboard, data.run.n_usable)
+    frontier = _frontier(data)
+    scored = data.histograms.filter(pl.col("n") > 0)
+    shares, curves = _whole_pool(data.shares), _whole_pool(data.curves)
+    cuts = _whole_pool(data.thresholds)
+    left_out = data.left_out.filter(pl.col("task") == AVERAGE)
+    kinds = {row.mix: row.kind for row in rows}
+    drawn: dict[str, tuple[pl.DataFrame, alt.TopLevelMixin]] = {
+        "leaderboard": (
+            board.filter(pl.col("task") == AVERAGE),
+            plots.leaderboard_chart(board),
+        ),
+        "left_out": (left_out, plots.left_out_chart(left_out, data.sources)),
+        "sweep": (sweep, plots.gain_over_pool(sweep, kinds)),
+        "scores": (scored, plots.score_histograms(scored, cuts, data.sources)),
+        "diversity": (data.diversity, plots.diversity_bars(data.diversity, data.sources)),
+        "rarefaction": (
+            data.diversity.filter(pl.col("rarefaction").list.len() > 0),
+            plots.rarefaction_curves(data.diversity, data.sources),
+        ),
+        "frontier": (frontier, plots.frontier(frontier)),
+        "shares": (shares, plots.source_shares(shares, _ranked(board), data.sources)),
+        "curves": (curves, plots.training_curves(curves, kinds)),
+    }
+    return {
+        name: Markup(plots.chart_svg(chart, name))  # noqa: S704 - SVG made here, its text escaped
+        for name, (frame, chart) in drawn.items()
+        if not frame.is_empty()
+    }
+
+
+def _frontier(data: ReportData) -> pl.DataFrame:
+    board = _whole_pool(data.leaderboard).filter(pl.col("task") == AVERAGE)
+    return (
+        data.mixes.join(board, on="mix")
+        .select(
+            "mix",
+            kind=pl.col("raw_share").map_elements(plots.kind_of, return_dtype=pl.String),
+            unique_trigrams=pl.col("unique_trigrams").cast(pl.Float64),
+            mean_score="mean_score",
+            average="mean",
+        )
+        .drop_nulls(["unique_trigrams", "mean_score"])
+    )
+
+
+def _threshold_rows(thresholds: pl.DataFrame) -> Iterator[dict[str, str]]:
+    for row in thresholds.sort("mix", "path").iter_rows(named=True):
+        population, kept = row["population"], row["n_at_or_above"]
+        yield {
+            "mix": row["mix"],
+            "asked": _asked(row["kind"], row["requested"]),
+            "source": row["source"],
+            "path": row["path"],
+            "value": "none" if row["value"] is None else f"{row['value']:.4f}",
+            "kept": f"{kept:,} of {population:,}",
+            "share": _percent(kept / population) if population else "",
+            "tied": f"{row['n_tied']:,}",
+        }
+
+
+def _asked(kind: str, requested: float) -> str:
+    if kind == "quantile":
+        return f"top {100 * requested:g} %"
+    return f"best {requested:,.0f}" if kind == "size" else f"score ≥ {requested:g}"
+
+
+def _data_uri(image: bytes) -> str:
+    for magic, media_type in _MEDIA_TYPES.items():
+        if image.startswith(magic):
+            return f"data:{media_type};base64,{base64.b64encode(image).decode()}"
+    msg = f"an example is no JPEG, PNG, GIF or WebP file; it begins with {image[:8].hex() or '-'}"
+    raise ValueError(msg)
+
+
+def _percent(fraction: float | None, digits: int = 1) -> str:
+    return "" if fraction is None else f"{100 * fraction:.{digits}f} %"
+
+
+def _points(fraction: float) -> str:
+    return f"{100 * fraction:+.1f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _count(number: int | None) -> str:
+    return "" if number is None else f"{number:,}"
+
+
+def _clipped(text: str) -> str:
+    """A caption short enough for a card, without characters that cannot be seen."""
+    seen = "".join(c if c.isprintable() else " " for c in text[: _LONGEST_CAPTION + 1])
+    return f"{seen[:_LONGEST_CAPTION]} …" if len(text) > _LONGEST_CAPTION else seen

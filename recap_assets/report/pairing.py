@@ -1,0 +1,137 @@
+"""Differences between mixes, taken seed by seed: what a seed does to both cancels out."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from recap_assets.report.leaderboard import AVERAGE, averages_by_seed
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Seed-paired: mean and deviation (None below two common seeds), in fractions of one."""
+
+    mean: float | None
+    deviation: float | None
+    n_seeds: int
+
+    @property
+    def text(self) -> str:
+        """In points of 100, with sign and deviation."""
+        if self.mean is None:
+            return "no seed in common"
+        if self.deviation is None:
+            return f"{100 * self.mean:+.1f}, one seed"
+        return f"{100 * self.mean:+.1f} ± {100 * self.deviation:.1f}, {self.n_seeds} seeds"
+
+    @property
+    def holds(self) -> bool | None:
+        """None where it cannot be said."""
+        if self.mean is None or self.deviation is None:
+            return None
+        return self.mean > self.deviation
+
+
+class Runs:
+    """One value for each mix and seed: columns mix, seed, value."""
+
+    def __init__(self, values: pl.DataFrame) -> None:
+        self._values: dict[str, dict[int, float]] = {}
+        for mix, seed, value in values.sort("mix", "seed").select("mix", "seed", "value").rows():
+            self._values.setdefault(mix, {})[seed] = value
+
+    @classmethod
+    def of_task(cls, results: pl.DataFrame, task: str | None) -> "Runs":
+        """The main metric of one task, from EVALUATION_RESULTS."""
+        return cls(results.filter(pl.col("is_main") & pl.col("task").eq(pl.lit(task))))
+
+    def mean(self, mix: str) -> float:
+        """Over the mix's seeds."""
+        values = self._values[mix].values()
+        return sum(values) / len(values)
+
+    def percent(self, mix: str) -> str:
+        """The mean as per cent."""
+        return f"{100 * self.mean(mix):.1f} %"
+
+    def best(self, mixes: Iterable[str]) -> str | None:
+        """The measured mix of the highest mean, the first of equals; None where there is none."""
+        measured = [mix for mix in mixes if mix in self._values]
+        return max(measured, key=self.mean, default=None)
+
+    def missing(self, mixes: dict[str, str | None]) -> str | None:
+        """What is not there, in words; None where all are."""
+        if nameless := unnamed(mixes):
+            return nameless
+        absent = [mix for mix in mixes.values() if mix is not None and mix not in self._values]
+        return f"no results of {', '.join(absent)}" if absent else None
+
+    def compare(self, mix: str, base: str, factor: float = 1.0) -> Difference:
+        """`mix` minus `factor` times `base`, on the seeds that both have."""
+        ours, theirs = self._values[mix], self._values[base]
+        differences = pl.Series(
+            [ours[seed] - factor * theirs[seed] for seed in ours if seed in theirs],
+            dtype=pl.Float64,
+        )
+        mean, deviation = differences.mean(), differences.std(ddof=1)
+        return Difference(
+            mean if isinstance(mean, float) else None,
+            deviation if isinstance(deviation, float) else None,
+            len(differences),
+        )
+
+    def ratio(self, mix: str, base: str) -> str:
+        """The mix's mean as a multiple of the base's."""
+        below = self.mean(base)
+        return f"{self.mean(mix) / below:.1f} times" if below else "from nothing"
+
+
+def unnamed(names: dict[str, str | None]) -> str | None:
+    """Which parts no mix plays, in words; None where each has one."""
+    absent = [part for part, name in names.items() if name is None]
+    return f"the report names no measured {', '.join(absent)}" if absent else None
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What taking one source out of a mix does on one task.
+
+    Attributes:
+        mix: The whole mix.
+        source: The source whose captions are taken out.
+        task: Evaluation task, or AVERAGE.
+        whole: Mean of the whole mix over its seeds.
+        without: Mean of the mix without the source, over its seeds.
+        change: The mix without the source minus the whole one.
+    """
+
+    mix: str
+    source: str
+    task: str
+    whole: float
+    without: float
+    change: Difference
+
+
+def left_out(
+    results: pl.DataFrame, average: Sequence[str], mixes: Mapping[str, Mapping[str, str]]
+) -> list[LeftOut]:
+    """What each source adds to each mix, by task, the average first.
+
+    Args:
+        results: EVALUATION_RESULTS.
+        average: Tasks of the average; empty for all that occur.
+        mixes: For each whole mix, the mix without each of its sources. What has no results yet is
+            left out.
+    """
+    tasks = sorted(results.filter("is_main")["task"].unique())
+    runs = {AVERAGE: Runs(averages_by_seed(results, average))}
+    runs |= {task: Runs.of_task(results, task) for task in tasks}
+    return [
+        LeftOut(mix, source, task, one.mean(mix), one.mean(other), one.compare(other, mix))
+        for mix, by_source in mixes.items()
+        for source, other in by_source.items()
+        for task, one in runs.items()
+        if one.missing({"whole": mix, "without": other}) is None
+    ]

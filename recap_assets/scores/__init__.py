@@ -1,0 +1,1 @@
+"""Image embeddings, and how well each caption fits its image."""

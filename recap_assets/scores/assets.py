@@ -1,0 +1,313 @@
+"""Image embeddings once for each scorer, and the score of every caption of every source."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from recap_assets.artefacts.previews import histogram_markdown, preview_markdown
+from recap_assets.artefacts.tables import (
+    CLIP_SCORES,
+    IMAGE_EMBEDDINGS,
+    RAW_POOL,
+    SCORE_HISTOGRAMS,
+    SYNTHETIC_CAPTIONS,
+    is_usable,
+)
+from recap_assets.captions import assets as captions
+from recap_assets.engines.protocols import Scorer
+from recap_assets.graph.checks import Check, Verdict
+from recap_assets.graph.content import StoredRows
+from recap_assets.graph.loaded import loaded_scorer
+from recap_assets.graph.node import Dependency, Node, Outcome, Step
+from recap_assets.graph.project import Setting
+from recap_assets.graph.shardwise import ShardProgress, by_shard, forget
+from recap_assets.mixes.thresholds import score_histogram
+from recap_assets.pool import assets as pool
+from recap_assets.shards.metadata import metadata_embeddings, metadata_scores
+from recap_assets.shards.reading import iterate_images
+from recap_assets.specs.base import deciding
+from recap_assets.specs.experiment import RAW
+from recap_assets.specs.pool import WebDatasetPool
+from recap_assets.specs.scorers import EmbeddedScorer, OpenClipScorer
+from recap_assets.specs.scorers import Scorer as ScorerSpec
+from recap_assets.storage.tables import Written
+from recap_assets.training import models
+
+VERSION = 2
+STAGE = "scores"
+SECONDS_PER_IMAGE = 0.001
+TEXTS_AT_ONCE = 8_192
+
+_EMBEDDED = pl.Schema({"shard": pl.Int32, "uid": pl.Binary, "embedding": pl.Binary})
+
+
+def embeddings_asset(scorer: str) -> str:
+    """Key of a scorer's image embeddings."""
+    return f"image_embeddings/{scorer}"
+
+
+def scores_asset(scorer: str, source: str) -> str:
+    """Key of the scores of one source by one scorer."""
+    return f"clip_scores/{scorer}/{source}"
+
+
+def nodes(setting: Setting) -> list[Node]:
+    """Embeddings for each scorer, scores for each scorer and source."""
+    made = []
+    for scorer, spec in setting.experiment.scorers.items():
+        made.append(_embeddings_node(setting, scorer, spec))
+        sources = setting.experiment.source_names
+        made += [_scores_node(setting, scorer, spec, source) for source in sources]
+    return made
+
+
+def _embeddings_node(setting: Setting, name: str, spec: ScorerSpec) -> Node:
+    return Node(
+        key=embeddings_asset(name),
+        stage=STAGE,
+        dimension="pool",
+        dependencies=(Dependency(pool.ASSET, "same"), *trained_by(spec)),
+        implementation=VERSION,
+        decides=deciding(scorer=what_decides(spec)),
+        compute=lambda step: embed_partition(setting, name, step),
+        description=f"Unit-length image embeddings of {name}, computed once for all sources.",
+        content=StoredRows(setting.workspace.tables, IMAGE_EMBEDDINGS, {"scorer": name}),
+        seconds=SECONDS_PER_IMAGE * 1_000,
+        pool="gpu",
+        kinds=("pytorch", "deltalake"),
+    )
+
+
+def _scores_node(setting: Setting, name: str, spec: ScorerSpec, source: str) -> Node:
+    texts = pool.ASSET if source == RAW else captions.asset(source)
+    reads = dict.fromkeys([texts, embeddings_asset(name)])
+    return Node(
+        key=scores_asset(name, source),
+        stage=STAGE,
+        dimension="pool",
+        dependencies=(*(Dependency(key, "same") for key in reads), *trained_by(spec)),
+        implementation=VERSION,
+        decides=deciding(scorer=what_decides(spec), source=source),
+        compute=lambda step: score_partition(setting, name, source, step),
+        description=f"Cosine of image and caption for every caption of {source}, by {name}.",
+        content=StoredRows(
+            setting.workspace.tables,
+            CLIP_SCORES,
+            {"scorer": name, "source": source},
+            beside=(SCORE_HISTOGRAMS,),
+        ),
+        seconds=SECONDS_PER_IMAGE * 500,
+        pool="gpu",
+        kinds=("pytorch", "deltalake"),
+        checks=(_scores_finite(setting, name, source),),
+    )
+
+
+def trained_by(spec: ScorerSpec) -> tuple[Dependency, ...]:
+    """What the scorer's model is trained by here; nothing for one that comes from elsewhere."""
+    return (models.dependency(spec.model),) if isinstance(spec, EmbeddedScorer) else ()
+
+
+def what_decides(spec: ScorerSpec) -> Mapping[str, object]:
+    """What of a scorer decides embeddings and scores."""
+    # Batch size and device change the speed and not the scores, so they change no version.
+    return spec.all_but("batch_size", "device")
+
+
+def embed_partition(setting: Setting, name: str, step: Step) -> Outcome:
+    """Embed the images of one pool partition, shard by shard."""
+    spec = setting.experiment.scorers[name]
+    images = setting.usable_images(step.partition)
+    if isinstance(spec, OpenClipScorer) and spec.pool_embeddings:
+        rows = _pool_embeddings(setting, images, spec.pool_embeddings)
+    else:
+        scorer = loaded_scorer(setting, spec)
+
+        def compute(part: pl.DataFrame, advance: ShardProgress) -> pl.DataFrame:
+            return embed_rows(setting, scorer, part, spec.batch_size, advance)
+
+        rows = by_shard(setting, step, embeddings_asset(name), images, compute)
+    written = setting.workspace.tables.replace(
+        IMAGE_EMBEDDINGS,
+        {"scorer": name, "partition": step.partition},
+        rows,
+        known_version=step.known_version,
+        commit=step.commit,
+    )
+    forget(setting, step, embeddings_asset(name))
+    missing = images.height - rows.height
+    return Outcome(
+        written.data_version,
+        rows.height,
+        {"image_unreadable": missing} if missing else {},
+        written=(written,),
+    )
+
+
+def embed_rows(
+    setting: Setting,
+    scorer: Scorer,
+    rows: pl.DataFrame,
+    batch_size: int,
+    advance: ShardProgress,
+) -> pl.DataFrame:
+    """Embeddings of the readable images among `rows`, which are as `usable_images` gives them."""
+    frames = [pl.DataFrame(schema=_EMBEDDED)]
+    for batch, images in iterate_images(rows, setting.shards, setting.pool, batch_size=batch_size):
+        readable = {i: image for i, image in enumerate(images) if image is not None}
+        if readable:
+            vectors = scorer.embed_images(list(readable.values()))
+            frames.append(_with_vectors(batch[list(readable)].select("shard", "uid"), vectors))
+        advance(batch.height)
+    return pl.concat(frames)
+
+
+def _with_vectors(rows: pl.DataFrame, vectors: NDArray[np.float32]) -> pl.DataFrame:
+    packed = [vector.tobytes() for vector in vectors.astype("<f2")]
+    return rows.with_columns(embedding=pl.Series(packed, dtype=pl.Binary))
+
+
+def _pool_embeddings(setting: Setting, images: pl.DataFrame, key: str) -> pl.DataFrame:
+    folder = metadata_folder(setting)
+    vectors = metadata_embeddings(folder, key, images["uid"])
+    found = np.atleast_1d(np.isfinite(vectors).all(axis=1))
+    norms = np.linalg.norm(vectors[found].astype(np.float32), axis=1, keepdims=True)
+    unit = vectors[found].astype(np.float32) / np.maximum(norms, 1e-12)
+    return _with_vectors(images.filter(pl.Series(found)).select("shard", "uid"), unit)
+
+
+def metadata_folder(setting: Setting) -> str:
+    """The pool's metadata.
+
+    Raises:
+        ValueError: The pool has none.
+    """
+    pool_spec = setting.pool
+    if not isinstance(pool_spec, WebDatasetPool) or pool_spec.metadata is None:
+        msg = "the scorer uses the pool's own scores or embeddings, but `pool.metadata` is not set"
+        raise ValueError(msg)
+    return pool_spec.metadata
+
+
+def score_partition(setting: Setting, name: str, source: str, step: Step) -> Outcome:
+    """Score every caption of one source in one pool partition."""
+    spec = setting.experiment.scorers[name]
+    texts = texts_of(setting, source, step.partition)
+    if isinstance(spec, OpenClipScorer) and spec.pool_scores and source == RAW:
+        values = metadata_scores(metadata_folder(setting), spec.pool_scores, texts["uid"])
+        rows = texts.drop("text").with_columns(score=pl.Series(values, dtype=pl.Float32))
+    else:
+        embeddings = setting.workspace.tables.read(
+            IMAGE_EMBEDDINGS, scorer=name, partition=step.partition
+        )
+        rows = score_texts(loaded_scorer(setting, spec), texts, embeddings, step)
+    at = {"scorer": name, "source": source, "partition": step.partition}
+    tables = setting.workspace.tables
+    histogram = score_histogram(best_scores(rows))
+    beside = tables.replace(SCORE_HISTOGRAMS, at, histogram, commit=step.commit)
+    written = tables.replace(
+        CLIP_SCORES, at, rows, known_version=step.known_version, commit=step.commit
+    )
+    return _scores_outcome(rows, texts, histogram, (written, beside))
+
+
+def texts_of(
+    setting: Setting, source: str, partition: str, uid: bytes | None = None
+) -> pl.DataFrame:
+    """The usable texts of a source: shard, uid, candidate, text; null text where there is none.
+
+    With `uid`, those of one image.
+    """
+    tables = setting.workspace.tables
+    if source == RAW:
+        rows = tables.scan(RAW_POOL, partition=partition).with_columns(
+            candidate=pl.lit(0, pl.Int16)
+        )
+    else:
+        rows = tables.scan(SYNTHETIC_CAPTIONS, source=source, partition=partition)
+    usable = rows.filter(is_usable())
+    if uid is not None:
+        usable = usable.filter(pl.col("uid") == pl.lit(uid))
+    return usable.select("shard", "uid", "candidate", "text").collect()
+
+
+def score_texts(
+    scorer: Scorer, texts: pl.DataFrame, embeddings: pl.DataFrame, step: Step
+) -> pl.DataFrame:
+    """Cosines: shard, uid, candidate, score; null where text or image embedding is missing."""
+    joined = texts.join(embeddings.select("uid", "embedding"), on="uid", how="left")
+    pairs = joined.with_row_index("row").drop_nulls(["text", "embedding"])
+    scores = np.full(joined.height, np.nan, dtype=np.float32)
+    for start in range(0, pairs.height, TEXTS_AT_ONCE):
+        part = pairs[start : start + TEXTS_AT_ONCE]
+        distinct = part["text"].unique(maintain_order=True)
+        place = dict(zip(distinct, range(len(distinct)), strict=True))
+        vectors = scorer.embed_texts(distinct.to_list())
+        index = np.fromiter((place[text] for text in part["text"]), dtype=np.int64)
+        scores[part["row"].to_numpy()] = cosines(vectors_of(part["embedding"]), vectors[index])
+        step.progress(min(start + TEXTS_AT_ONCE, pairs.height) / pairs.height)
+    values = pl.Series("score", scores, dtype=pl.Float32).fill_nan(None)
+    return joined.select("shard", "uid", "candidate").with_columns(values)
+
+
+def cosines(images: NDArray[np.float32], texts: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Row-wise cosine of two (n, d) arrays, summed in float64 and rounded once."""
+    left, right = images.astype(np.float64), texts.astype(np.float64)
+    norms = np.sqrt((left * left).sum(axis=1) * (right * right).sum(axis=1))
+    return ((left * right).sum(axis=1) / np.maximum(norms, 1e-12)).astype(np.float32)
+
+
+def best_scores(rows: pl.DataFrame) -> pl.Series:
+    """The score of each image's best candidate, unscored images left out."""
+    return rows.group_by("uid").agg(pl.col("score").max())["score"].drop_nulls()
+
+
+def vectors_of(packed: pl.Series) -> NDArray[np.float32]:
+    """Embeddings of the table `image_embeddings` as an array of shape (n, dimension)."""
+    joined = b"".join(packed)
+    return np.frombuffer(joined, dtype="<f2").reshape(len(packed), -1).astype(np.float32)
+
+
+def _scores_outcome(
+    rows: pl.DataFrame,
+    texts: pl.DataFrame,
+    histogram: pl.DataFrame,
+    written: tuple[Written, ...],
+) -> Outcome:
+    ends = best_and_worst(rows, texts)
+    mean = rows["score"].mean()
+    return Outcome(
+        written[0].data_version,
+        rows.height,
+        facts={"mean_score": round(float(mean), 4) if mean is not None else "none"},  # type: ignore[arg-type]
+        markdown={
+            "best_and_worst": preview_markdown(ends),
+            "histogram": histogram_markdown(histogram),
+        },
+        written=written,
+    )
+
+
+def best_and_worst(rows: pl.DataFrame, texts: pl.DataFrame, n: int = 4) -> pl.DataFrame:
+    """The `n` best and the `n` worst scored texts: score, text; all of them where there are few."""
+    scored = rows.drop_nulls("score").join(texts, on=["uid", "candidate"])
+    ranked = scored.sort("score", descending=True).select("score", "text")
+    return ranked if ranked.height <= 2 * n else pl.concat([ranked.head(n), ranked.tail(n)])
+
+
+def _scores_finite(setting: Setting, scorer: str, source: str) -> Check:
+    def judge(partitions: Sequence[str]) -> Verdict:
+        rows = setting.workspace.tables.scan(CLIP_SCORES, scorer=scorer, source=source)
+        score = pl.col("score")
+        outside = score.is_not_null() & ~(score.is_finite() & score.is_between(-1.001, 1.001))
+        figures = (
+            rows.filter(pl.col("partition").is_in(partitions))
+            .select(scores=pl.len(), unscored=score.null_count(), outside=outside.sum())
+            .collect()
+            .row(0, named=True)
+        )
+        return Verdict(figures["outside"] == 0, figures)
+
+    return Check("scores_are_cosines", "Every score is finite and between -1 and 1.", judge)

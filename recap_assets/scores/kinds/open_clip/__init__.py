@@ -1,0 +1,1 @@
+"""CLIP of open_clip."""

@@ -1,0 +1,1 @@
+"""Scores of the image alone: aesthetics, unsafe content, watermarks."""

@@ -1,0 +1,127 @@
+"""Scores of the image alone, by heads over cached embeddings or by classifiers."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from recap_assets.artefacts.tables import IMAGE_EMBEDDINGS, IMAGE_SCORES
+from recap_assets.graph.checks import Check, Verdict
+from recap_assets.graph.content import StoredRows
+from recap_assets.graph.node import Dependency, Node, Outcome, Step
+from recap_assets.graph.project import Setting
+from recap_assets.graph.shardwise import ShardProgress, by_shard, forget
+from recap_assets.pool import assets as pool
+from recap_assets.scores import assets as scores
+from recap_assets.shards.reading import iterate_images
+from recap_assets.specs.base import deciding
+from recap_assets.specs.image_scorers import EmbeddingHead, ImageClassifier, ImageScorer
+
+VERSION = 2
+STAGE = "scores"
+SECONDS_PER_IMAGE = 0.001
+
+_SCORED = pl.Schema({"shard": pl.Int32, "uid": pl.Binary, "score": pl.Float32})
+
+
+def asset(scorer: str) -> str:
+    """Key of an image scorer's scores."""
+    return f"image_scores/{scorer}"
+
+
+def nodes(setting: Setting) -> list[Node]:
+    """A node for each scorer of images."""
+    return [_node(setting, *item) for item in setting.experiment.image_scorers.items()]
+
+
+def _node(setting: Setting, name: str, spec: ImageScorer) -> Node:
+    by_head = isinstance(spec, EmbeddingHead)
+    reads = scores.embeddings_asset(spec.scorer) if by_head else pool.ASSET
+    return Node(
+        key=asset(name),
+        stage=STAGE,
+        dimension="pool",
+        dependencies=(Dependency(reads, "same"),),
+        implementation=VERSION,
+        decides=deciding(scorer=spec.all_but("batch_size", "device")),
+        compute=lambda step: score_partition(setting, name, step),
+        description=f"A score of every usable image by {name} ({spec.kind}), whatever its texts.",
+        content=StoredRows(setting.workspace.tables, IMAGE_SCORES, {"scorer": name}),
+        seconds=SECONDS_PER_IMAGE * (10 if by_head else 1_000),
+        pool="cpu" if by_head else "gpu",
+        kinds=("pytorch", "deltalake"),
+        checks=(_scores_finite(setting, name),),
+    )
+
+
+def score_partition(setting: Setting, name: str, step: Step) -> Outcome:
+    """Score the images of one pool partition."""
+    spec = setting.experiment.image_scorers[name]
+    if isinstance(spec, EmbeddingHead):
+        rows = _by_head(setting, spec, step)
+    else:
+        rows = _by_classifier(setting, spec, name, step)
+    written = setting.workspace.tables.replace(
+        IMAGE_SCORES,
+        {"scorer": name, "partition": step.partition},
+        rows,
+        known_version=step.known_version,
+        commit=step.commit,
+    )
+    forget(setting, step, asset(name))
+    unscored = setting.usable_images(step.partition).height - rows.height
+    mean = rows["score"].mean()
+    return Outcome(
+        written.data_version,
+        rows.height,
+        {"image_unreadable": unscored} if unscored else {},
+        facts={"mean_score": round(float(mean), 4) if mean is not None else "none"},  # type: ignore[arg-type]
+        written=(written,),
+    )
+
+
+def _by_head(setting: Setting, spec: EmbeddingHead, step: Step) -> pl.DataFrame:
+    from recap_assets.scores.of_images.kinds.head.engine import load_head
+
+    head = load_head(spec)
+    rows = setting.workspace.tables.read(
+        IMAGE_EMBEDDINGS, scorer=spec.scorer, partition=step.partition
+    )
+    if rows.is_empty():
+        return _SCORED.to_frame()
+    packed = b"".join(rows["embedding"])
+    vectors = np.frombuffer(packed, dtype="<f2").reshape(rows.height, -1).astype(np.float32)
+    return rows.select("shard", "uid").with_columns(score=pl.Series(head.score(vectors)))
+
+
+def _by_classifier(setting: Setting, spec: ImageClassifier, name: str, step: Step) -> pl.DataFrame:
+    from recap_assets.scores.of_images.kinds.classifier.engine import load_image_classifier
+
+    classifier = load_image_classifier(spec)
+
+    def compute(part: pl.DataFrame, advance: ShardProgress) -> pl.DataFrame:
+        frames = [_SCORED.to_frame()]
+        batches = iterate_images(part, setting.shards, setting.pool, batch_size=spec.batch_size)
+        for batch, images in batches:
+            readable = {i: image for i, image in enumerate(images) if image is not None}
+            values = classifier.score(list(readable.values()))
+            kept = batch[list(readable)].select("shard", "uid")
+            frames.append(kept.with_columns(score=pl.Series(values, dtype=pl.Float32)))
+            advance(batch.height)
+        return pl.concat(frames)
+
+    return by_shard(setting, step, asset(name), setting.usable_images(step.partition), compute)
+
+
+def _scores_finite(setting: Setting, name: str) -> Check:
+    def judge(partitions: Sequence[str]) -> Verdict:
+        rows = setting.workspace.tables.scan(IMAGE_SCORES, scorer=name)
+        figures = (
+            rows.filter(pl.col("partition").is_in(partitions))
+            .select(scores=pl.len(), not_finite=(~pl.col("score").is_finite()).sum())
+            .collect()
+            .row(0, named=True)
+        )
+        return Verdict(figures["not_finite"] == 0, figures)
+
+    return Check("scores_are_finite", "Every score is a finite number.", judge)

@@ -1,0 +1,1 @@
+"""Named sets of uids: DataComp's filters, and others."""

@@ -1,0 +1,1 @@
+"""DataComp's image_based: clusters that target images fall into."""

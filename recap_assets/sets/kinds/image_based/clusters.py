@@ -1,0 +1,259 @@
+"""Clusters of the pool's images, and those among them that a set of target images falls into."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from recap_assets.artefacts.tables import CLUSTER_CENTROIDS, IMAGE_EMBEDDINGS, TARGET_CLUSTERS
+from recap_assets.artefacts.uids import uid_uniform
+from recap_assets.engines.errors import INSTALL_FILTERS, explain_loading
+from recap_assets.graph.content import StoredRows
+from recap_assets.graph.node import Dependency, Node, Outcome, Step
+from recap_assets.graph.project import Setting
+from recap_assets.scores import assets as scores
+from recap_assets.sets import facts as text_facts
+from recap_assets.sets.kinds.image_based.nearest import nearest_centroids
+from recap_assets.sets.kinds.image_based.targets import (
+    UNREADABLE,
+    TargetError,
+    target_dependencies,
+    target_embeddings,
+    target_version,
+    what_embeds,
+)
+from recap_assets.sets.rules import caption_requirements, reasons
+from recap_assets.shards.files import version_of
+from recap_assets.specs.base import deciding
+from recap_assets.specs.sets import ImageBased
+
+VERSION = 1
+STAGE = "sets"
+SECONDS = 5.0
+
+
+def centroids_asset(name: str) -> str:
+    """Key of a set's centroids."""
+    return f"cluster_centroids/{name}"
+
+
+def targets_asset(name: str) -> str:
+    """Key of the clusters that a set consists of."""
+    return f"target_clusters/{name}"
+
+
+def nodes(setting: Setting) -> list[Node]:
+    """Centroids and target clusters of each image-based set."""
+    made = []
+    for name, spec in setting.experiment.sets.items():
+        if isinstance(spec, ImageBased):
+            made += [_centroids_node(setting, name, spec), _targets_node(setting, name, spec)]
+    return made
+
+
+def _centroids_node(setting: Setting, name: str, spec: ImageBased) -> Node:
+    path = None if spec.centroids is None else Path(spec.centroids)
+    told = (
+        f"{spec.clusters:,} clusters of the pool's images by k-means" if path is None else path.name
+    )
+    return Node(
+        key=centroids_asset(name),
+        stage=STAGE,
+        dimension="none",
+        dependencies=_learns_from(spec) if path is None else (),
+        implementation=VERSION,
+        decides=deciding(clusters=spec.all_but("target", "centroids") if path is None else "file"),
+        compute=lambda step: cluster_pool(setting, name, step),
+        description=f"Centroids for {name}: {told}.",
+        outside=None if path is None else lambda _partition: _file_version(path),
+        content=StoredRows(setting.workspace.tables, CLUSTER_CENTROIDS, {"set": name}),
+        seconds=SECONDS,
+        kinds=("faiss", "deltalake"),
+    )
+
+
+def _learns_from(spec: ImageBased) -> tuple[Dependency, ...]:
+    read = [scores.embeddings_asset(spec.scorer)]
+    read += [one.asset for one in text_facts.dependencies_of(spec.captions)]
+    return tuple(Dependency(key, "all") for key in read)
+
+
+def cluster_pool(setting: Setting, name: str, step: Step) -> Outcome:
+    """Cluster a seeded sample of the pool's embeddings, or take the centroids of a file."""
+    spec = _spec(setting, name)
+    facts: dict[str, str | int] = {"clusters": spec.clusters}
+    if spec.centroids is None:
+        vectors = _sampled(setting, spec, step)
+        facts["learnt_from"] = len(vectors)
+        centroids = _learnt(name, spec, vectors)
+    else:
+        centroids = _given(Path(spec.centroids))
+        facts["clusters"] = len(centroids)
+    rows = pl.DataFrame(
+        {
+            "cluster": pl.Series(range(len(centroids)), dtype=pl.Int32),
+            "centroid": [one.tobytes() for one in centroids.astype("<f4")],
+        }
+    )
+    written = setting.workspace.tables.replace(
+        CLUSTER_CENTROIDS,
+        {"set": name},
+        rows,
+        known_version=step.known_version,
+        commit=step.commit,
+    )
+    return Outcome(written.data_version, rows.height, facts=facts, written=(written,))
+
+
+def _sampled(setting: Setting, spec: ImageBased, step: Step) -> NDArray[np.float32]:
+    """Embeddings of the sampled images whose text is as asked, in the order of their uids."""
+    parts = [pl.DataFrame(schema={"uid": pl.Binary, "embedding": pl.Binary})]
+    partitions = list(setting.partitions)
+    for i, partition in enumerate(partitions):
+        facts = text_facts.facts_of(setting, spec.captions, partition)
+        fitting = facts.filter(reasons(caption_requirements(spec.captions), facts).is_null())
+        drawn = uid_uniform(spec.seed, fitting["uid"], "clusters") < spec.sample
+        rows = embeddings_of(setting, spec.scorer, partition)
+        parts.append(
+            rows.join(fitting.select("uid").filter(pl.Series(drawn)), on="uid", how="semi")
+        )
+        step.progress(0.5 * (i + 1) / len(partitions))
+    # By uid, so that neither shards nor their order decide where k-means begins.
+    return scores.vectors_of(pl.concat(parts).sort("uid")["embedding"])
+
+
+def _learnt(name: str, spec: ImageBased, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    if len(vectors) < spec.clusters:
+        msg = (
+            f"sets.{name}.clusters: {len(vectors):,} images cannot make {spec.clusters:,} "
+            "clusters; ask for fewer, or for a larger `sample`"
+        )
+        raise ValueError(msg)
+    with explain_loading("faiss", INSTALL_FILTERS):
+        from recap_assets.engines.clustering import k_means
+    return k_means(vectors, spec.clusters, iterations=spec.iterations, seed=spec.seed)
+
+
+def _given(path: Path) -> NDArray[np.float32]:
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        msg = f"{path}: no array of centroids can be read from it: {error}"
+        raise TargetError(msg) from error
+    if array.ndim != 2 or array.dtype.kind != "f" or not np.isfinite(array).all():
+        msg = f"{path}: is {array.dtype} {array.shape}, not finite floats (clusters, dimension)"
+        raise TargetError(msg)
+    return array.astype(np.float32)
+
+
+def _file_version(path: Path) -> str:
+    return version_of({}, str(path), is_local=True) if path.is_file() else UNREADABLE
+
+
+def _targets_node(setting: Setting, name: str, spec: ImageBased) -> Node:
+    return Node(
+        key=targets_asset(name),
+        stage=STAGE,
+        dimension="none",
+        dependencies=(
+            Dependency(centroids_asset(name), "all"),
+            *target_dependencies(setting, spec),
+        ),
+        implementation=VERSION,
+        decides=deciding(embedded_by=what_embeds(setting, spec)),
+        compute=lambda step: place_targets(setting, name, step),
+        description=f"The clusters of {name}: those nearest to one of its target images.",
+        outside=lambda _partition: target_version(setting, spec),
+        content=StoredRows(setting.workspace.tables, TARGET_CLUSTERS, {"set": name}),
+        seconds=SECONDS,
+        kinds=("numpy", "deltalake"),
+    )
+
+
+def place_targets(setting: Setting, name: str, step: Step) -> Outcome:
+    """Count the target images that each centroid is the nearest of."""
+    spec = _spec(setting, name)
+    centroids = centroids_of(setting, name)
+    counts = np.zeros(len(centroids), np.int64)
+    n_unreadable = 0
+    for vectors, unreadable in target_embeddings(setting, spec):
+        n_unreadable += unreadable
+        counts += np.bincount(clusters_of(vectors, centroids, name), minlength=len(counts))
+    if not counts.any():
+        msg = f"sets.{name}.target: no image of it can be read ({n_unreadable:,} cannot)"
+        raise TargetError(msg)
+    hit = np.flatnonzero(counts)
+    rows = pl.DataFrame(
+        {"cluster": pl.Series(hit, dtype=pl.Int32), "n_images": pl.Series(counts[hit])}
+    )
+    written = setting.workspace.tables.replace(
+        TARGET_CLUSTERS,
+        {"set": name},
+        rows,
+        known_version=step.known_version,
+        commit=step.commit,
+    )
+    return Outcome(
+        written.data_version,
+        rows.height,
+        {"image_unreadable": n_unreadable} if n_unreadable else {},
+        facts={"target_images": int(counts.sum()), "of_clusters": len(centroids)},
+        written=(written,),
+    )
+
+
+def centroids_of(setting: Setting, name: str) -> NDArray[np.float32]:
+    """The centroids of a set, shape (clusters, dimension)."""
+    rows = setting.workspace.tables.read(CLUSTER_CENTROIDS, set=name).sort("cluster")
+    packed = np.frombuffer(b"".join(rows["centroid"]), dtype="<f4")
+    return packed.reshape(rows.height, -1).astype(np.float32)
+
+
+def clusters_of(
+    vectors: NDArray[np.floating], centroids: NDArray[np.float32], name: str
+) -> NDArray[np.int32]:
+    """The nearest centroid of each vector.
+
+    Raises:
+        TargetError: They are of another dimension than the centroids.
+    """
+    if vectors.shape[1] != centroids.shape[1]:
+        msg = (
+            f"sets.{name}: embeddings of {vectors.shape[1]} dimensions have no place among "
+            f"centroids of {centroids.shape[1]}; they must come from one scorer"
+        )
+        raise TargetError(msg)
+    return nearest_centroids(vectors, centroids)
+
+
+def embeddings_of(
+    setting: Setting, scorer: str, partition: str, uid: bytes | None = None
+) -> pl.DataFrame:
+    """Image embeddings of a partition: uid, embedding. With `uid`, of one image."""
+    rows = setting.workspace.tables.scan(IMAGE_EMBEDDINGS, scorer=scorer, partition=partition)
+    if uid is not None:
+        rows = rows.filter(pl.col("uid") == pl.lit(uid))
+    return rows.select("uid", "embedding").collect()
+
+
+def with_clusters(
+    setting: Setting, name: str, facts: pl.DataFrame, embeddings: pl.DataFrame
+) -> pl.DataFrame:
+    """The facts with `cluster` and `in_target`; null where an image has no embedding."""
+    found = facts.select("uid").join(embeddings, on="uid", how="inner", maintain_order="left")
+    if found.is_empty():
+        nothing = {"cluster": pl.lit(None, pl.Int32), "in_target": pl.lit(None, pl.Boolean)}
+        return facts.with_columns(**nothing)
+    vectors = scores.vectors_of(found["embedding"])
+    placed = clusters_of(vectors, centroids_of(setting, name), name)
+    targets = setting.workspace.tables.read(TARGET_CLUSTERS, set=name)["cluster"]
+    rows = found.select("uid", cluster=pl.Series(placed))
+    rows = rows.with_columns(in_target=pl.col("cluster").is_in(targets.implode()))
+    return facts.join(rows, on="uid", how="left", maintain_order="left")
+
+
+def _spec(setting: Setting, name: str) -> ImageBased:
+    spec = setting.experiment.sets[name]
+    assert isinstance(spec, ImageBased)  # noqa: S101 - of the node's own set
+    return spec

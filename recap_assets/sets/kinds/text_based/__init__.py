@@ -1,0 +1,1 @@
+"""DataComp's text_based: words that name classes of ImageNet-21k."""

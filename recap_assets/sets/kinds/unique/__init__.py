@@ -1,0 +1,1 @@
+"""One sample of each group that shows the same image."""

@@ -1,0 +1,133 @@
+"""Samples of the pool that show one image: by bytes, by perceptual hash or by embedding."""
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from recap_assets.artefacts.tables import DUPLICATES, IMAGE_EMBEDDINGS, RAW_POOL, is_usable
+from recap_assets.engines.errors import INSTALL_FILTERS, explain_loading
+from recap_assets.graph.content import StoredRows
+from recap_assets.graph.node import Dependency, Node, Outcome, Step
+from recap_assets.graph.project import Setting
+from recap_assets.pool import assets as pool
+from recap_assets.scores import assets as scores
+from recap_assets.sets.kinds.image_based.nearest import nearest_centroids
+from recap_assets.sets.kinds.unique.groups import duplicates, groups_of
+from recap_assets.specs.base import deciding
+from recap_assets.specs.sets import Unique
+
+VERSION = 1
+STAGE = "sets"
+SECONDS = 5.0
+ITERATIONS = 20
+
+_COLUMN = {"sha256": "sha256", "perceptual": "perceptual_hash"}
+
+
+def asset(name: str) -> str:
+    """Key of the duplicates that a set of unique images leaves out."""
+    return f"duplicates/{name}"
+
+
+def nodes(setting: Setting) -> list[Node]:
+    """A node for each set of unique images."""
+    sets = setting.experiment.sets.items()
+    return [_node(setting, name, spec) for name, spec in sets if isinstance(spec, Unique)]
+
+
+def _node(setting: Setting, name: str, spec: Unique) -> Node:
+    read = (
+        [pool.ASSET] if spec.scorer is None else [pool.ASSET, scores.embeddings_asset(spec.scorer)]
+    )
+    return Node(
+        key=asset(name),
+        stage=STAGE,
+        dimension="none",
+        dependencies=tuple(Dependency(key, "all") for key in read),
+        implementation=VERSION,
+        decides=deciding(unique=_decisive(spec)),
+        compute=lambda step: find_duplicates(setting, name, spec, step),
+        description=f"Samples that share their image with others, by {spec.by}, and which one of "
+        f"each group {name} keeps.",
+        content=StoredRows(setting.workspace.tables, DUPLICATES, {"set": name}),
+        seconds=SECONDS,
+        kinds=("polars", "deltalake"),
+    )
+
+
+def _decisive(spec: Unique) -> dict[str, object]:
+    # What another kind of comparison asks for decides nothing.
+    ignored = {
+        "sha256": ("bits", "cosine", "clusters", "seed"),
+        "perceptual": ("cosine", "clusters", "seed"),
+        "embedding": ("bits",),
+    }
+    return dict(spec.all_but(*ignored[spec.by]))
+
+
+def find_duplicates(setting: Setting, name: str, spec: Unique, step: Step) -> Outcome:
+    """Compare all usable images of the pool."""
+    samples = _samples(setting, spec)
+    step.progress(0.2)
+    groups = _groups(name, spec, samples)
+    rows = duplicates(samples.select("uid", "rank"), groups)
+    written = setting.workspace.tables.replace(
+        DUPLICATES, {"set": name}, rows, known_version=step.known_version, commit=step.commit
+    )
+    n_groups = rows["kept"].n_unique()
+    facts = {
+        "samples": samples.height,
+        "groups": n_groups,
+        "left_out": rows.height - n_groups,
+        "largest_group": int(rows["kept"].value_counts()["count"].max() or 0),  # type: ignore[arg-type]
+    }
+    return Outcome(written.data_version, rows.height, facts=facts, written=(written,))
+
+
+def _samples(setting: Setting, spec: Unique) -> pl.DataFrame:
+    """Usable samples in the order of uid: uid, rank, and what they are compared by as `key`."""
+    sides = [pl.coalesce(f"original_{side}", side).cast(pl.Int64) for side in ("width", "height")]
+    rank = sides[0] * sides[1] if spec.keep == "largest" else pl.lit(0, pl.Int64)
+    tables, current = setting.workspace.tables, pl.col("partition").is_in(list(setting.partitions))
+    rows = tables.scan(RAW_POOL).filter(is_usable() & current)
+    key = _COLUMN.get(spec.by)
+    columns = {"rank": rank} | ({} if key is None else {"key": pl.col(key)})
+    samples = rows.select("uid", **columns)
+    if spec.scorer is not None:
+        embedded = tables.scan(IMAGE_EMBEDDINGS, scorer=spec.scorer).filter(current)
+        samples = samples.join(embedded.select("uid", key="embedding"), on="uid")
+    return samples.drop_nulls("key").sort("uid").collect()
+
+
+def _groups(name: str, spec: Unique, samples: pl.DataFrame) -> NDArray[np.int64]:
+    """A number for each sample's group. Equal keys are of one group without being compared."""
+    keys = samples["key"].unique(maintain_order=True)
+    number = pl.DataFrame({"key": keys, "number": np.arange(len(keys))})
+    numbers = samples.select("key").join(number, on="key", maintain_order="left")["number"]
+    if spec.by == "sha256":
+        return numbers.to_numpy()
+    with explain_loading(f"sets.{name}", INSTALL_FILTERS):
+        from recap_assets.engines import neighbours
+    if spec.by == "perceptual":
+        pairs = neighbours.hash_pairs(keys.to_numpy(), spec.bits)
+        return groups_of(len(keys), pairs)[numbers.to_numpy()]
+    packed = b"".join(keys)
+    vectors = np.frombuffer(packed, "<f2").reshape(len(keys), -1).astype(np.float32)
+    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return groups_of(len(keys), _alike(spec, vectors))[numbers.to_numpy()]
+
+
+def _alike(spec: Unique, vectors: NDArray[np.float32]) -> NDArray[np.int64]:
+    from recap_assets.engines.clustering import k_means
+    from recap_assets.engines.neighbours import embedding_pairs
+
+    clusters = min(spec.clusters, len(vectors))
+    if clusters <= 1:
+        return embedding_pairs(vectors, spec.cosine)
+    centroids = k_means(vectors, clusters, iterations=ITERATIONS, seed=spec.seed)
+    nearest = nearest_centroids(vectors, centroids)
+    found = [np.empty((0, 2), np.int64)]
+    for cluster in range(clusters):
+        members = np.flatnonzero(nearest == cluster)
+        found.append(members[embedding_pairs(vectors[members], spec.cosine)])
+    return np.concatenate(found)

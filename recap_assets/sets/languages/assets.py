@@ -1,0 +1,116 @@
+"""The language of every text, once for each identifier and source that a set asks about."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+
+from recap_assets.artefacts.previews import preview_markdown
+from recap_assets.artefacts.tables import TEXT_LANGUAGES
+from recap_assets.captions import assets as captions
+from recap_assets.engines.errors import ModelFileError
+from recap_assets.graph.content import StoredRows
+from recap_assets.graph.loaded import loaded_identifier
+from recap_assets.graph.node import Dependency, Node, Outcome, Step
+from recap_assets.graph.project import Setting
+from recap_assets.pool import assets as pool
+from recap_assets.scores.assets import texts_of
+from recap_assets.sets.languages.versions import identifier_version
+from recap_assets.specs.base import deciding, fingerprint_of
+from recap_assets.specs.experiment import RAW
+from recap_assets.specs.sets import Cld3Identifier, Identifier, text_rule
+
+VERSION = 1
+STAGE = "sets"
+SECONDS = 0.5
+TEXTS_AT_ONCE = 10_000
+LANGUAGES_SHOWN = 12
+
+
+def asset(identifier: str, source: str) -> str:
+    """Key of the languages of a source's texts."""
+    return f"text_languages/{identifier}/{source}"
+
+
+def nodes(setting: Setting) -> list[Node]:
+    """The languages that the sets of the experiment ask for."""
+    rules = [text_rule(spec) for spec in setting.experiment.sets.values()]
+    asked = dict.fromkeys((r.identifier, r.source) for r in rules if r and r.language)
+    return [_node(setting, identifier, source) for identifier, source in asked]
+
+
+def _node(setting: Setting, name: str, source: str) -> Node:
+    identifier = setting.experiment.identifiers[name]
+    return Node(
+        key=asset(name, source),
+        stage=STAGE,
+        dimension="pool",
+        dependencies=(Dependency(pool.ASSET if source == RAW else captions.asset(source), "same"),),
+        implementation=VERSION,
+        decides=deciding(identifier=what_decides(identifier), source=source),
+        compute=lambda step: identify_partition(setting, name, source, step),
+        description=f"The language of every text of {source}, by {name}.",
+        outside=lambda _partition: told_version(identifier),
+        content=StoredRows(
+            setting.workspace.tables, TEXT_LANGUAGES, {"identifier": name, "source": source}
+        ),
+        seconds=SECONDS,
+        kinds=("polars", "deltalake"),
+    )
+
+
+def what_decides(identifier: Identifier) -> Mapping[str, object]:
+    """What of an identifier decides languages; of a model's file its content does as well."""
+    if isinstance(identifier, Cld3Identifier):
+        return identifier.all_but()
+    # Which folder the file lies in decides nothing.
+    return {**identifier.all_but(), "model": Path(identifier.model).name}
+
+
+def told_version(identifier: Identifier) -> str:
+    """Hash of library and model; what is missing is told when computing, not when planning."""
+    try:
+        return fingerprint_of(identifier_version(identifier))
+    except ModelFileError:
+        return "unreadable"
+
+
+def first_texts(
+    setting: Setting, source: str, partition: str, uid: bytes | None = None
+) -> pl.DataFrame:
+    """The text of each image's first candidate, where there is one: uid, text."""
+    texts = texts_of(setting, source, partition, uid).drop_nulls("text")
+    return texts.sort("candidate").unique("uid", keep="first").select("uid", "text")
+
+
+def identify_partition(setting: Setting, name: str, source: str, step: Step) -> Outcome:
+    """Tell the languages of one pool partition."""
+    spec = setting.experiment.identifiers[name]
+    version = identifier_version(spec)
+    identifier = loaded_identifier(spec, version)
+    texts = first_texts(setting, source, step.partition).sort("uid")
+    found: list[tuple[str, float]] = []
+    for part in texts.iter_slices(TEXTS_AT_ONCE):
+        found += identifier.identify(part["text"].to_list())
+        step.progress(len(found) / texts.height)
+    told = pl.DataFrame(
+        found, schema={"language": pl.String, "probability": pl.Float32}, orient="row"
+    )
+    rows = pl.concat([texts.select("uid"), told], how="horizontal")
+    written = setting.workspace.tables.replace(
+        TEXT_LANGUAGES,
+        {"identifier": name, "source": source, "partition": step.partition},
+        rows,
+        known_version=step.known_version,
+        commit=step.commit,
+    )
+    counts = (
+        rows["language"].value_counts(sort=True).sort("count", "language", descending=[True, False])
+    )
+    return Outcome(
+        written.data_version,
+        rows.height,
+        facts={"identified_by": version},
+        markdown={"languages": preview_markdown(counts, rows=LANGUAGES_SHOWN)},
+        written=(written,),
+    )

@@ -1,0 +1,1 @@
+"""Image-text pairs as they lie in files: shards, folders, images, metadata."""

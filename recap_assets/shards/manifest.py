@@ -1,0 +1,402 @@
+"""Which shards a pool has, and the numbers that they keep for life."""
+
+import hashlib
+import os
+import posixpath
+import re
+import time
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import cast
+
+import polars as pl
+from fsspec import AbstractFileSystem
+from fsspec.implementations.local import LocalFileSystem
+
+from recap_assets.shards.files import PoolError, found_at, staged, version_of
+from recap_assets.shards.folder_names import by_same_name, same_name
+from recap_assets.shards.text_tables import TextTable, Wanted, listed, path_of
+from recap_assets.specs.pool import FolderPool, WebDatasetPool
+from recap_assets.storage.places import matches, pattern_of, url_of
+from recap_assets.untrusted.errors import UntrustedError
+
+__all__ = [
+    "Listing", "PoolError", "Shard", "ShardFile", "SkippedFile", "assign", "folder_rows",
+    "list_shards", "partition_key", "survey", "survey_tars", "with_unfinished",
+]  # fmt: skip
+
+TABLE_ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+_FOLDER_ROWS = pl.Schema({"image": pl.String, "text": pl.String, "uid": pl.String})
+_DAMAGED = "is_damaged"
+
+_TEMPORARY = re.compile(r"(^|/)[._~]|\.(tmp|temp|part|partial|incomplete|crdownload)(\.|$)|~$")
+_UNFINISHED = "half-written"
+_QUIET_SECONDS = 600
+_END_OF_ARCHIVE = 1024
+_BLOCK = 512
+_STATS = "_stats.json"
+_LOOKED_AT = 10_000
+_IS_TEMPORARY = "a temporary name: still being written, or left by a crash"
+_NO_TARS = {
+    b"\x1f\x8b": "gzip'd: unpack it",
+    b"\x28\xb5\x2f\xfd": "packed with zstd: unpack it",
+    b"bzh": "packed with bzip2: unpack it",
+    b"\xfd7zxz": "packed with xz: unpack it",
+    b"pk\3\4": "a zip file: write it as tar",
+    b"version https://git-lfs": "a pointer of Git LFS: fetch the file with `git lfs pull`",
+    b"<!doctype html": "a web page: download the file again",
+    b"<html": "a web page: download the file again",
+    b"<?xml": "an answer in XML: download the file again",
+}
+"""First bytes, in small letters, of what is found in the place of tars."""
+_COMPRESSED = (".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz", ".tar.lz4")
+
+
+@dataclass(frozen=True)
+class ShardFile:
+    """A shard as it lies there now.
+
+    Attributes:
+        name: The tar's path below the pool's folder, without `.tar`; for a folder pool `rows-N`.
+        url: Where it is; for a folder pool the table of texts.
+        size: Bytes; for a folder pool those of its images.
+        version: Changes whenever the shard's content may have changed.
+    """
+
+    name: str
+    url: str
+    size: int
+    version: str
+
+
+@dataclass(frozen=True)
+class Shard(ShardFile):
+    """A shard with its number in the pool's manifest, which it keeps for life."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class SkippedFile:
+    """A file that looks like a shard and is not read, and why.
+
+    Attributes:
+        name: Its path below the pool's folder.
+        reason: Why, in words: a few that are alike for files alike, a colon, more of it.
+        is_unfinished: Whether it is a shard that is being written, and will be read when it is
+            complete.
+        is_listed: Whether it is among the shards all the same, in one row that is set aside.
+    """
+
+    name: str
+    reason: str
+    is_unfinished: bool = False
+    is_listed: bool = False
+
+    @property
+    def kind(self) -> str:
+        """The reason without what is more of it, to count by."""
+        return self.reason.partition(":")[0]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What `survey` found: the shards, and the files left aside."""
+
+    shards: list[ShardFile]
+    skipped: list[SkippedFile]
+
+
+def list_shards(
+    pool: WebDatasetPool | FolderPool, before: Iterable[ShardFile] = ()
+) -> list[ShardFile]:
+    """The pool's shards, sorted by name. `survey` also tells which files were left aside.
+
+    Args:
+        pool: Where they lie.
+        before: The shards at the last look: one that is being written over is listed as it was.
+
+    Raises:
+        PoolError: Where there is no folder, no shard or no table of texts.
+    """
+    return with_unfinished(survey(pool), before)
+
+
+def with_unfinished(listing: Listing, before: Iterable[ShardFile]) -> list[ShardFile]:
+    """The shards of a listing; those known before that are being written over as they were."""
+    unfinished = {skipped.name for skipped in listing.skipped if skipped.is_unfinished}
+    kept = [shard for shard in before if f"{shard.name}.tar" in unfinished]
+    return sorted([*listing.shards, *kept], key=lambda shard: shard.name)
+
+
+def survey(pool: WebDatasetPool | FolderPool) -> Listing:
+    """List the shards, and what looks like one and is left aside.
+
+    That is what is half-written, empty, temporary, compressed, a link or of another ending, and
+    folders with tars in them.
+
+    img2dataset writes `NAME_stats.json` when a tar is complete: where some tars have that file, a
+    local one without it is taken for half-written until it has the two empty blocks that end an
+    archive and did not change for some minutes. So is one that changed within them and lacks the
+    end; after that it is taken as it is, damaged. An object store shows no object before it is
+    complete. What is no tar at all, such as a page in place of one, is listed and named.
+
+    Raises:
+        PoolError: Where there is no folder, no shard or no table of texts.
+    """
+    if isinstance(pool, FolderPool):
+        return Listing(_virtual_shards(pool), [])
+    return survey_tars(pool.shards)
+
+
+def survey_tars(where: str) -> Listing:
+    """List the tars of a folder or glob: a local path or an fsspec URL. See `survey`.
+
+    Raises:
+        PoolError: Where there is no folder or no shard.
+    """
+    fs, root = found_at(where)
+    pattern = pattern_of(fs, root)
+    found = matches(fs, *pattern) if pattern else _find_folder(fs, root, where)
+    base = pattern[0] if pattern else root
+    stats = {path for path in found if path.endswith(_STATS)}
+    if pattern:
+        folder = posixpath.dirname(pattern[1])
+        stats |= set(matches(fs, base, posixpath.join(folder, f"*{_STATS}")))
+    is_local = isinstance(fs, LocalFileSystem)
+    shards: list[ShardFile] = []
+    skipped: list[SkippedFile] = []
+    for path in sorted(found):
+        name = posixpath.relpath(path, base)
+        one = _why_not(path, name, found[path], stats, is_local=is_local)
+        if one and one.reason:
+            skipped.append(one)
+        if one is None or one.is_listed:
+            version = version_of(found[path], path, is_local=is_local)
+            size = int(found[path]["size"])
+            shards.append(ShardFile(name.removesuffix(".tar"), url_of(fs, path), size, version))
+    if not shards:
+        raise PoolError(_no_shards(where, root if is_local else where, skipped))
+    return Listing(sorted(shards, key=lambda shard: shard.name), skipped)
+
+
+def assign(files: Sequence[ShardFile], known: Sequence[Shard]) -> list[Shard]:
+    """Number the shards: known names keep theirs, new names follow the highest number known.
+
+    Args:
+        files: The shards as they lie there now.
+        known: Every shard that ever had a number, removed ones included: their numbers stay free.
+
+    Returns:
+        A shard for each of `files`, by ascending number.
+    """
+    numbers = {shard.name: shard.number for shard in known}
+    next_number = max(numbers.values(), default=-1) + 1
+    for file in sorted(files, key=lambda file: file.name):
+        if file.name not in numbers:
+            numbers[file.name] = next_number
+            next_number += 1
+    shards = [Shard(f.name, f.url, f.size, f.version, numbers[f.name]) for f in files]
+    return sorted(shards, key=lambda shard: shard.number)
+
+
+def partition_key(shard_number: int, shards_per_partition: int) -> str:
+    """The partition of a shard: five digits or more, so that text order is number order."""
+    return f"{shard_number // shards_per_partition:05d}"
+
+
+def folder_rows(pool: FolderPool, shard_name: str) -> pl.DataFrame:
+    """The rows of one virtual shard: columns image, text and uid, all String; uid null if unset.
+
+    Raises:
+        PoolError: Where the table cannot be read or lacks a column.
+    """
+    return told_rows(pool, shard_name).select(_FOLDER_ROWS.names())
+
+
+def told_rows(pool: FolderPool, shard_name: str) -> pl.DataFrame:
+    """`folder_rows` with a column is_damaged: true of a row that cannot be read.
+
+    Raises:
+        PoolError: Where the table cannot be read or lacks a column.
+    """
+    index = int(shard_name.rpartition("-")[2])
+    return _texts(pool).slice(index * pool.samples_per_shard, pool.samples_per_shard)
+
+
+def _why_not(
+    path: str, name: str, info: dict, stats: set[str], *, is_local: bool
+) -> SkippedFile | None:
+    """Why a file is no shard; without a reason where it does not even look like one."""
+    if info["type"] == "directory":
+        n_tars = _tars_inside(path) if is_local else 0
+        inside = f"in a subfolder: its {n_tars} tars are not read; give a glob such as **/*.tar"
+        return SkippedFile(name, inside if n_tars else "")
+    if not name.endswith(".tar"):
+        return SkippedFile(name, _other_ending(name))
+    if _TEMPORARY.search(name):
+        return SkippedFile(name, _IS_TEMPORARY)
+    if info["type"] != "file":
+        return SkippedFile(name, "a link or device: it is not followed; put the file in its place")
+    if not info["size"]:
+        return SkippedFile(name, "empty")
+    return _unfinished(Path(path), name, stats) or _no_tar(Path(path), name) if is_local else None
+
+
+def _other_ending(name: str) -> str:
+    """Why a file of another ending is no shard; empty where it does not look like one."""
+    if name.endswith(_COMPRESSED):
+        return "compressed: unpack it to .tar, so that images can be read in place"
+    if _TEMPORARY.search(name) and ".tar" in name:
+        return _IS_TEMPORARY
+    is_alike = name.lower().endswith((".tar", *_COMPRESSED))
+    return "another ending: only .tar, in small letters, is read; rename it" if is_alike else ""
+
+
+def _tars_inside(folder: str) -> int:
+    try:
+        with os.scandir(folder) as entries:
+            return sum(entry.name.endswith(".tar") for entry in islice(entries, _LOOKED_AT))
+    except OSError:
+        return 0
+
+
+def _unfinished(path: Path, name: str, stats: set[str]) -> SkippedFile | None:
+    stat = path.stat()
+    is_new = time.time() - stat.st_mtime <= _QUIET_SECONDS
+    lacks_stats = bool(stats) and f"{path.as_posix().removesuffix('.tar')}{_STATS}" not in stats
+    if not (is_new or lacks_stats):
+        return None
+    with path.open("rb") as file:
+        file.seek(max(0, stat.st_size - _END_OF_ARCHIVE))
+        tail = file.read(_END_OF_ARCHIVE)
+    is_open = len(tail) < _END_OF_ARCHIVE or any(tail)
+    if lacks_stats and (is_new or is_open):
+        reason = "it has no _stats.json, which other shards have"
+        reason += ", and no end-of-archive mark" if is_open else ", and changed just now"
+        return SkippedFile(name, f"{_UNFINISHED}: {reason}", is_unfinished=True)
+    if is_open:
+        reason = "it changed just now and has no end-of-archive mark"
+        return SkippedFile(name, f"{_UNFINISHED}: {reason}", is_unfinished=True)
+    return None
+
+
+def _no_tar(path: Path, name: str) -> SkippedFile | None:
+    """What the first bytes of a file show it to be in place of a tar, where they show it."""
+    with path.open("rb") as file:
+        start = file.read(_BLOCK).lstrip().lower()
+    what = next((kind for first, kind in _NO_TARS.items() if start.startswith(first)), None)
+    if what is None:
+        return None
+    return SkippedFile(name, f"not a tar: it is {what}", is_listed=True)
+
+
+def _find_folder(fs: AbstractFileSystem, root: str, where: str) -> dict[str, dict]:
+    if not fs.isdir(root):
+        msg = (
+            f"pool.shards: there is no folder {where}{_in_full(where, root)}. Give the folder "
+            "that holds the .tar files, or a glob such as folder/*.tar"
+        )
+        raise PoolError(msg)
+    return {info["name"]: info for info in fs.ls(root, detail=True)}
+
+
+def _no_shards(where: str, absolute: str, skipped: list[SkippedFile]) -> str:
+    message = f"pool.shards: no .tar shard in {where}{_in_full(where, absolute)}."
+    if skipped:
+        first = skipped[0]
+        return f"{message} {len(skipped)} left aside, such as {first.name} ({first.reason})"
+    return f"{message} Download the pool there with img2dataset, or correct the path"
+
+
+def _in_full(where: str, absolute: str) -> str:
+    """A relative path as it is taken from the folder of the file or of the call."""
+    return "" if where.rstrip("/") == absolute.rstrip("/") or "://" in where else f" ({absolute})"
+
+
+def _virtual_shards(pool: FolderPool) -> list[ShardFile]:
+    rows = _texts(pool)
+    if rows.is_empty():
+        msg = f"pool.texts: {pool.texts} has no rows. Give a table with a row for each image"
+        raise PoolError(msg)
+    marks, sizes = _image_marks(pool)
+    others = by_same_name(marks)
+    shards: list[ShardFile] = []
+    for index, part in enumerate(rows.iter_slices(pool.samples_per_shard)):
+        told = part.select(_FOLDER_ROWS.names()).write_csv(include_header=False)
+        digest = hashlib.sha256(told.encode())
+        images = [_found(image, marks, others) for image in part["image"]]
+        digest.update(repr([marks.get(image) for image in images]).encode())
+        size = sum(sizes.get(image, 0) for image in images)
+        shards.append(ShardFile(f"rows-{index:08d}", pool.texts, size, digest.hexdigest()[:16]))
+    return shards
+
+
+def _found(image: str | None, names: Container[str], others: Mapping[str, str]) -> str:
+    """The file of the folder that a row means, as FolderFiles opens it."""
+    name = posixpath.normpath(image) if image else ""
+    return name if name in names else others.get(same_name(name), name)
+
+
+def _image_marks(pool: FolderPool) -> tuple[dict[str, str], dict[str, int]]:
+    """Version and size of every file below the folder, by path below it."""
+    fs, root = found_at(pool.images)
+    if not fs.isdir(root):
+        msg = f"pool.images: there is no folder {pool.images}. Give the folder of the images"
+        raise PoolError(msg)
+    is_local = isinstance(fs, LocalFileSystem)
+    marks: dict[str, str] = {}
+    sizes: dict[str, int] = {}
+    for path, info in cast(dict[str, dict], fs.find(root, detail=True)).items():
+        name = posixpath.relpath(path, root)
+        marks[name] = version_of(info, path, is_local=is_local)
+        sizes[name] = int(info["size"])
+    return marks, sizes
+
+
+def _texts(pool: FolderPool) -> pl.DataFrame:
+    """As in `told_rows`; rows that cannot be read come last, with null in the other columns."""
+    ending = next((e for e in TABLE_ENDINGS if pool.texts.lower().endswith(e)), None)
+    if ending is None:
+        shown = posixpath.splitext(pool.texts)[1]
+        msg = f"pool.texts: {pool.texts} ends in {shown!r}; use {', '.join(TABLE_ENDINGS)}"
+        raise PoolError(msg)
+    try:
+        with staged(pool.texts) as path:
+            return _rows_of(pool, TextTable(path, ending, pool.quoting))
+    except FileNotFoundError as error:
+        msg = (
+            f"pool.texts: there is no file {pool.texts}. Give the table with an image and a text "
+            "a row"
+        )
+        raise PoolError(msg) from error
+    except (UntrustedError, OSError) as error:
+        msg = f"pool.texts: {pool.texts} cannot be read as {ending}: {error}"
+        raise PoolError(msg) from error
+
+
+def _rows_of(pool: FolderPool, table: TextTable) -> pl.DataFrame:
+    wanted = {"image": Wanted(pool.image_column, "image"), "text": Wanted(pool.text_column)}
+    if pool.uid_column:
+        wanted["uid"] = Wanted(pool.uid_column)
+    there = table.columns()
+    for meaning, one in wanted.items():
+        if path_of(one.column, there) is None:
+            msg = (
+                f"pool.{meaning}_column: {pool.texts} has no column {one.column!r}; it has "
+                f"{listed(there)}"
+            )
+            raise PoolError(msg)
+    parts = [pl.DataFrame(schema=_FOLDER_ROWS)]
+    n_damaged = 0
+    for batch in table.read(wanted):
+        rows = batch.frame if pool.uid_column else batch.frame.with_columns(uid=pl.lit(None))
+        parts.append(rows.select(pl.col(n).cast(t) for n, t in _FOLDER_ROWS.items()))
+        n_damaged += batch.damage.n
+    damaged = pl.Series("image", [None], dtype=pl.String).new_from_index(0, n_damaged).to_frame()
+    read = pl.concat(parts).with_columns(pl.lit(value=False).alias(_DAMAGED))
+    return pl.concat(
+        [read, damaged.with_columns(pl.lit(value=True).alias(_DAMAGED))], how="diagonal"
+    )

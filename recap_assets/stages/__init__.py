@@ -1,1 +1,0 @@
-"""One module a stage: read, call one function, write."""

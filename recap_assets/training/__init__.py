@@ -1,0 +1,1 @@
+"""Models that the platform trains: CLIPs on mixes, scorers, captioners."""

@@ -1,0 +1,1 @@
+"""open_clip's own trainer, started by torchrun."""

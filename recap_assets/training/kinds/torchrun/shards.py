@@ -1,0 +1,75 @@
+"""The exported shards that open_clip's trainer reads for a mix; only with `launcher: torchrun`.
+
+An export tells captions and scores as well. They may change while each pair's image, text and
+weight stay; so what training rests on has the version of the pairs, not that of the export.
+"""
+
+from recap_assets.artefacts.tables import TRAINING_PAIRS
+from recap_assets.exports import assets as exports
+from recap_assets.exports.shard_list import ShardList
+from recap_assets.graph.node import Dependency, Node, Outcome, Step
+from recap_assets.graph.project import Setting
+from recap_assets.specs.base import deciding
+from recap_assets.specs.training import TorchrunTraining
+from recap_assets.training import seen as training_pairs
+
+VERSION = 1
+STAGE = "training"
+
+
+def asset(mix: str) -> str:
+    """Key of what stands for a mix's exported shards."""
+    return f"training_shards/{mix}"
+
+
+def nodes(setting: Setting) -> list[Node]:
+    """A node for each mix, where open_clip's trainer is asked for."""
+    experiment = setting.experiment
+    if not isinstance(experiment.training, TorchrunTraining):
+        return []
+    return [_node(setting, mix) for mix in experiment.mixes]
+
+
+def _node(setting: Setting, mix: str) -> Node:
+    export = setting.experiment.training_export(mix)
+    return Node(
+        key=asset(mix),
+        stage=STAGE,
+        dimension="none",
+        dependencies=(
+            Dependency(training_pairs.asset(mix), "all"),
+            Dependency(exports.asset(export), "all"),
+        ),
+        implementation=VERSION,
+        decides=deciding(export=export),
+        compute=lambda step: take(setting, mix, step),
+        description=f"{mix} as the export {export} has it, for open_clip's trainer. Its version is "
+        "that of the training pairs, so a new export of the same pairs trains nothing.",
+        kinds=("webdataset",),
+    )
+
+
+def take(setting: Setting, mix: str, step: Step) -> Outcome:  # noqa: ARG001 - of all nodes
+    """Look that the export has shards."""
+    shards = read(setting, mix)
+    rows = setting.workspace.tables.read(TRAINING_PAIRS, mix=mix)
+    return Outcome(
+        training_pairs.pairs_version(rows),
+        len(shards.shards),
+        facts={"shards": len(shards.shards), "samples": shards.n_samples},
+    )
+
+
+def read(setting: Setting, mix: str) -> ShardList:
+    """The shards of a mix.
+
+    Raises:
+        FolderError: The export is gone, or was never finished.
+        ValueError: It has no samples.
+    """
+    export = setting.experiment.training_export(mix)
+    shards = exports.shard_list(setting, export)
+    if not shards.shards:
+        msg = f"exports.{export} has no samples, so there is nothing to train on"
+        raise ValueError(msg)
+    return shards

@@ -1,0 +1,109 @@
+"""Training pairs in memory: a corpus or a curated mix, its images at the model's size."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from recap_assets.artefacts.tables import CURATED_MIXES, RAW_POOL, is_usable
+from recap_assets.graph.project import Setting
+from recap_assets.shards.reading import iterate_corpus, iterate_images
+from recap_assets.specs.pool import EmbeddedCorpus, WebDatasetCorpus
+
+if TYPE_CHECKING:
+    from recap_assets.training.engine.clip import CurvePoint
+    from recap_assets.training.engine.pairs import TrainingPairs
+
+IMAGES_AT_ONCE = 512
+
+
+def corpus_pairs(setting: Setting, name: str, side: int) -> "TrainingPairs":
+    """All pairs of a corpus; every caption of an image is drawn equally often."""
+    from recap_assets.engines.small.images import to_square
+    from recap_assets.training.engine.pairs import TrainingPairs
+
+    corpus = setting.experiment.corpora[name]
+    if isinstance(corpus, EmbeddedCorpus):
+        folder = setting.workspace.world / "corpora" / name
+        corpus = WebDatasetCorpus(kind="webdataset", shards=str(folder))
+    images: list[NDArray[np.uint8]] = []
+    index: list[int] = []
+    texts: list[str] = []
+    for _key, image, captions in iterate_corpus(corpus):
+        index.extend([len(images)] * len(captions))
+        texts.extend(captions)
+        images.append(to_square([image], side)[0])
+    if not images:
+        msg = f"corpora.{name}: no image with a caption in it"
+        raise ValueError(msg)
+    return TrainingPairs(
+        np.stack(images), np.asarray(index, np.int32), texts, np.ones(len(texts), np.float32)
+    )
+
+
+def mix_pairs(setting: Setting, mix: str, side: int) -> "TrainingPairs":
+    """All pairs of a curated mix with their weights, without those whose image is unreadable.
+
+    They come in the order of uid, image, text and weight, so that training is a function of what
+    the pairs are and not of where in the pool they lie.
+    """
+    from recap_assets.training.engine.pairs import TrainingPairs
+
+    tables = setting.workspace.tables
+    now = pl.col("partition").is_in(list(setting.partitions))
+    pairs = tables.scan(CURATED_MIXES, mix=mix).filter(now)
+    pairs = pairs.select("partition", "uid", "text", "weight")
+    places = tables.scan(RAW_POOL).filter(is_usable())
+    located = (
+        pairs.join(places, on=["partition", "uid"], how="inner")
+        .select("shard", "offset", "key", "size", "sha256", "uid", "text", "weight")
+        .sort("uid", "sha256", "text", "weight", "shard")
+        .collect()
+    )
+    if located.is_empty():
+        msg = f"mixes.{mix}: no pair was selected, so there is nothing to train on"
+        raise ValueError(msg)
+    wanted = located.unique(["shard", "uid"], keep="first", maintain_order=True)
+    images, readable = _read(setting, wanted, side)
+    number = (pl.lit(readable).cum_sum() - 1).cast(pl.Int32)
+    numbered = wanted.select("shard", "uid", number=number).filter(readable)
+    kept = located.join(numbered, on=["shard", "uid"], how="inner", maintain_order="left")
+    return TrainingPairs(
+        images,
+        kept["number"].to_numpy(),
+        kept["text"].to_list(),
+        kept["weight"].to_numpy(),
+    )
+
+
+def _read(setting: Setting, wanted: pl.DataFrame, side: int) -> tuple[NDArray[np.uint8], pl.Series]:
+    """The images that can be read, in the order of `wanted`, and which those are.
+
+    They are read in the order in which they lie in their shards.
+    """
+    from recap_assets.engines.small.images import to_square
+
+    images = np.zeros((wanted.height, side, side, 3), np.uint8)
+    readable = np.zeros(wanted.height, np.bool_)
+    rows = wanted.with_row_index("row").sort("shard", "offset", "key")
+    batches = iterate_images(rows, setting.shards, setting.pool, batch_size=IMAGES_AT_ONCE)
+    for batch, decoded in batches:
+        there = np.array([image is not None for image in decoded])
+        at = batch["row"].to_numpy()[there]
+        images[at] = to_square([image for image in decoded if image is not None], side)
+        readable[at] = True
+    return images if readable.all() else images[readable], pl.Series(readable)
+
+
+def curve_frame(curve: "Iterable[CurvePoint]") -> pl.DataFrame:
+    """A training curve as a frame: step, samples_seen, loss, learning_rate_factor."""
+    rows = [(p.step, p.samples_seen, p.loss, p.learning_rate_factor) for p in curve]
+    schema = {
+        "step": pl.Int64,
+        "samples_seen": pl.Int64,
+        "loss": pl.Float64,
+        "learning_rate_factor": pl.Float64,
+    }
+    return pl.DataFrame(rows, schema=schema, orient="row")

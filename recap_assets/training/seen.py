@@ -1,0 +1,89 @@
+"""What training sees of each mix, as a hash: on it rests whether a CLIP is trained again.
+
+A mix's table also tells the source, score and rule of each pair. They may change (rules were
+renumbered, a scorer was replaced) while each pair's image, text and weight stay; that is no reason
+to train again. See docs/adr/0005-what-a-training-rests-on.md.
+"""
+
+import hashlib
+
+import polars as pl
+
+from recap_assets.artefacts.tables import CURATED_MIXES, TRAINING_PAIRS
+from recap_assets.graph.content import StoredRows
+from recap_assets.graph.node import Dependency, Node, Outcome, Step
+from recap_assets.graph.project import Setting
+from recap_assets.mixes import assets as mixes
+from recap_assets.specs.base import deciding
+from recap_assets.storage.content import VERSION_DIGITS, frame_version
+
+VERSION = 2
+STAGE = "training"
+SECONDS = 0.5
+SEEN = ("uid", "image_hash", "text", "weight")
+"""The columns of a pair that decide a training: which image, its text, how often it is drawn."""
+
+
+def asset(mix: str) -> str:
+    """Key of the hash of a mix's training pairs."""
+    return f"training_pairs/{mix}"
+
+
+def nodes(setting: Setting) -> list[Node]:
+    """A node for each mix."""
+    return [_node(setting, mix) for mix in setting.experiment.mixes]
+
+
+def _node(setting: Setting, mix: str) -> Node:
+    return Node(
+        key=asset(mix),
+        stage=STAGE,
+        dimension="none",
+        dependencies=(Dependency(mixes.mix_asset(mix), "all"),),
+        implementation=VERSION,
+        decides=deciding(),
+        compute=lambda step: hash_pairs(setting, mix, step),
+        description=f"A hash of what training sees of {mix}: images, texts, weights. While it "
+        "stays, nothing is trained again.",
+        content=StoredRows(
+            setting.workspace.tables, TRAINING_PAIRS, {"mix": mix}, version_of=pairs_version
+        ),
+        seconds=SECONDS,
+        kinds=("polars", "deltalake"),
+    )
+
+
+def hash_pairs(setting: Setting, mix: str, step: Step) -> Outcome:
+    """Hash the pairs of each partition."""
+    tables = setting.workspace.tables
+    partitions = list(setting.partitions)
+    rows: list[tuple[str, str, int, int, str]] = []
+    for i, partition in enumerate(partitions):
+        pairs = tables.scan(CURATED_MIXES, mix=mix, partition=partition).select(SEEN).collect()
+        if not pairs.is_empty():
+            counts = pairs.height, pairs["uid"].n_unique()
+            rows.append((mix, partition, *counts, frame_version(pairs)))
+        step.progress((i + 1) / len(partitions))
+    frame = pl.DataFrame(rows, schema=TRAINING_PAIRS.schema, orient="row")
+    is_lost = bool(tables.lost(TRAINING_PAIRS, {"mix": mix}))
+    before = None if is_lost else frame_version(tables.read(TRAINING_PAIRS, mix=mix))
+    written = tables.replace(
+        TRAINING_PAIRS, {"mix": mix}, frame, known_version=before, commit=step.commit
+    )
+    return Outcome(
+        pairs_version(frame),
+        frame.height,
+        facts={"pairs": int(frame["n_pairs"].sum()), "images": int(frame["n_images"].sum())},
+        written=(written,),
+    )
+
+
+def pairs_version(rows: pl.DataFrame) -> str:
+    """One hash for all pairs of a mix.
+
+    Args:
+        rows: TRAINING_PAIRS of the mix. Which partition has which pairs does not matter, and one
+            without pairs has no row, so a shard of which nothing is taken changes nothing.
+    """
+    digest = hashlib.sha256("\n".join(rows["pairs"].sort()).encode())
+    return digest.hexdigest()[:VERSION_DIGITS]

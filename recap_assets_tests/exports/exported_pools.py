@@ -1,0 +1,115 @@
+"""Real shards, indexed, with captions and scores written by rule: mixes of every kind to export."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from recap_assets.artefacts.tables import (
+    CLIP_SCORES,
+    CURATED_MIXES,
+    RAW_POOL,
+    SCORE_HISTOGRAMS,
+    SYNTHETIC_CAPTIONS,
+    is_usable,
+)
+from recap_assets.graph.node import Step
+from recap_assets.graph.project import Setting
+from recap_assets.mixes.assets import realise_cutoffs, select_pairs
+from recap_assets.mixes.score_view import best_scores
+from recap_assets.mixes.thresholds import score_histogram
+from recap_assets.pool.assets import index_partition
+from recap_assets.specs.experiment import Experiment
+from recap_assets.storage.workspace import Workspace
+from recap_assets_tests.tiny import tiny_experiment
+
+MIXES: Mapping[str, Any] = {
+    "raw_top": [{"use": "raw", "where": {"top": 0.3}}],
+    "paper": [
+        {"use": "raw", "where": {"top": 0.3}},
+        {"use": "blip2", "where": {"at_least": {"top": 0.3, "of": "raw"}}},
+    ],
+    "each": [{"use": {"each": {"raw": 1, "blip2": 3}}}],
+    "joined": [{"use": {"join": ["raw", "blip2"]}}],
+}
+N_CANDIDATES = 2
+
+
+def real_experiment(pool: Path | str, **changes: Any) -> Experiment:
+    """An experiment on a pool of tars with one captioner, whose model is never loaded."""
+    return tiny_experiment(
+        **{
+            "pool": {"kind": "webdataset", "shards": str(pool), "shards_per_partition": 1},
+            "corpora": {},
+            "models": {},
+            "sources": {"blip2": {"kind": "transformers", "model": "/home/someone/models/blip2"}},
+            "scorers": {"b32": {"kind": "open_clip", "model": "ViT-B-32", "pretrained": "openai"}},
+            "mixes": MIXES,
+            "report": {},
+            **changes,
+        }
+    )
+
+
+def real_setting(folder: Path, pool: Path | str, **changes: Any) -> Setting:
+    """The pool indexed by the platform's own stage; captions and scores; every mix built."""
+    experiment = real_experiment(pool, **changes)
+    setting = Setting(experiment, Workspace(folder, experiment.name))
+    setting.scan()
+    for partition in setting.partitions:
+        index_partition(setting, Step(partition))
+        write_captions_and_scores(setting, partition)
+    build_mixes(setting)
+    return setting
+
+
+def build_mixes(setting: Setting) -> None:
+    """Cut-offs and pairs of every mix."""
+    for name in setting.experiment.mixes:
+        realise_cutoffs(setting, name, Step(""))
+        for partition in setting.partitions:
+            select_pairs(setting, name, Step(partition))
+
+
+def write_captions_and_scores(setting: Setting, partition: str) -> None:
+    """Two captions for every image but each tenth, and a score for every text, by hash of uid."""
+    tables = setting.workspace.tables
+    usable = tables.scan(RAW_POOL, partition=partition).filter(is_usable())
+    raw = usable.select("shard", "uid", "text").collect()
+    rows = [
+        (shard, uid, candidate, f"a picture of {uid.hex()[:6]}, take {candidate}: naïve 图", "ok")
+        for shard, uid in raw.select("shard", "uid").iter_rows()
+        if uid[0] % 10
+        for candidate in range(N_CANDIDATES)
+    ]
+    names = ["shard", "uid", "candidate", "text", "status"]
+    schema = {name: SYNTHETIC_CAPTIONS.schema[name] for name in names}
+    captions = pl.DataFrame(rows, schema=schema, orient="row").with_columns(
+        pl.lit(None, SYNTHETIC_CAPTIONS.schema[name]).alias(name)
+        for name in SYNTHETIC_CAPTIONS.columns
+        if name not in names and name not in ("source", "partition")
+    )
+    tables.replace(SYNTHETIC_CAPTIONS, {"source": "blip2", "partition": partition}, captions)
+    texts = raw.with_columns(candidate=pl.lit(0, pl.Int16))
+    for source, frame in (("raw", texts), ("blip2", captions)):
+        scored = frame.with_columns(score=_scores(source, frame)).select(
+            "shard", "uid", "candidate", "score"
+        )
+        at = {"scorer": "b32", "source": source, "partition": partition}
+        tables.replace(CLIP_SCORES, at, scored)
+        tables.replace(SCORE_HISTOGRAMS, at, score_histogram(best_scores(scored)))
+
+
+def _scores(source: str, frame: pl.DataFrame) -> pl.Series:
+    values = []
+    for uid, candidate, text in frame.select("uid", "candidate", "text").iter_rows():
+        drawn = hashlib.sha256(f"{source} {uid.hex()} {candidate}".encode()).digest()[0]
+        values.append(None if text is None else 0.1 + drawn / 1000)
+    return pl.Series(values, dtype=pl.Float32)
+
+
+def pairs_of(setting: Setting, mix: str) -> pl.DataFrame:
+    """All pairs of a mix."""
+    return setting.workspace.tables.read(CURATED_MIXES, mix=mix)

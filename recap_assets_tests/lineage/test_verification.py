@@ -1,0 +1,170 @@
+"""Recomputed hashes against recorded ones, and rebuilds against receipts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pytest
+
+from recap_assets.artefacts.tables import RAW_POOL
+from recap_assets.graph.node import Look, Node, Outcome, Place
+from recap_assets.lineage.verification import (
+    CHANGED_SINCE,
+    EDITED,
+    REBUILT,
+    WHY_NOT,
+    cause_of,
+    compare,
+    verify,
+)
+from recap_assets.lineage.walk import Origin, Receipt, lineage_of
+from recap_assets.storage.tables import StorageError
+from recap_assets_tests.lineage.receipts import Log, small_log
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """Content that says which versions it holds."""
+
+    versions: Mapping[str, str | None]
+    in_table: bool = True
+
+    def present(self, look: Look) -> set[str]:  # noqa: ARG002
+        return set(self.versions)
+
+    def places(self, partition: str) -> tuple[Place, ...]:
+        return (Place(RAW_POOL, {"partition": partition}),) if self.in_table else ()
+
+    def data_version(self, partition: str, table_versions: Mapping[str, int]) -> str | None:
+        if partition not in self.versions:
+            msg = f"table raw_pool has no version {table_versions}"
+            raise StorageError(msg)
+        return self.versions[partition]
+
+
+def node(asset: str, shelf: Shelf) -> Node:
+    return Node(
+        key=asset, stage="pool", dimension="pool", dependencies=(), implementation=1, decides="{}",
+        compute=lambda _step: Outcome("", 0), description="", content=shelf,
+    )  # fmt: skip
+
+
+def shelves(origin: Origin) -> dict[str, Node]:
+    """Nodes that hold just what was recorded."""
+    return {name: node(name, Shelf(held)) for name, held in origin.data_versions.items()}
+
+
+def test_everything_in_the_tree_is_hashed_and_equal() -> None:
+    origin = lineage_of(small_log().receipts(), "curated_mixes/m")
+    nodes = shelves(origin)
+    found = verify(origin, lambda asset, _: nodes[asset], lambda _: {}, present=False)
+    assert not found.differences
+    assert found.n_checked == sum(len(held) for held in origin.data_versions.values()) == 10
+
+
+@pytest.mark.parametrize(
+    ("shelf", "found", "meaning"),
+    [
+        (Shelf({"00000": "v2", "00001": "edited"}), "edited", EDITED),
+        (Shelf({"00000": "v2", "00001": "later"}, in_table=False), "later", REBUILT),
+        (Shelf({"00000": "v2"}), None, "cannot be read: table raw_pool has no version"),
+    ],
+)
+def test_a_difference_names_partition_versions_and_meaning(
+    shelf: Shelf, found: str | None, meaning: str
+) -> None:
+    origin = lineage_of(small_log().receipts(), "curated_mixes/m")
+    nodes = {**shelves(origin), "raw_pool": node("raw_pool", shelf)}
+    newest = {"00001": "later"} if not shelf.in_table else {}
+    result = verify(origin, lambda asset, _: nodes[asset], lambda _: newest, present=False)
+    (difference,) = result.differences
+    assert (difference.asset, difference.partition) == ("raw_pool", "00001")
+    assert (difference.recorded, difference.found) == ("v5", found)
+    assert meaning in difference.meaning
+
+
+def test_what_cannot_be_hashed_is_told_and_is_no_difference() -> None:
+    origin = lineage_of(small_log().receipts(), "curated_mixes/m")
+    nodes = {**shelves(origin), "models/captioner": node("models/captioner", Shelf({"": None}))}
+    del nodes["raw_pool"]
+    found = verify(origin, lambda asset, _: nodes.get(asset), lambda _: {}, present=False)
+    assert not found.differences
+    assert set(found.unchecked) == {"raw_pool", "models/captioner"}
+    assert found.n_checked == 7
+
+
+def test_each_row_is_read_at_the_delta_version_that_was_recorded() -> None:
+    asked: list[tuple[str, int]] = []
+
+    @dataclass(frozen=True)
+    class Asks(Shelf):
+        def data_version(self, partition: str, table_versions: Mapping[str, int]) -> str | None:
+            asked.append((partition, table_versions["raw_pool"]))
+            return super().data_version(partition, table_versions)
+
+    origin = lineage_of(small_log().receipts(), "raw_pool")
+    asks = node("raw_pool", Asks({"00000": "v2", "00001": "v5"}))
+    verify(origin, lambda *_: asks, lambda _: {}, present=False)
+    assert asked == [("00000", 2), ("00001", 5)]
+
+
+def test_what_the_table_holds_now_is_hashed_too_where_the_receipt_is_the_last() -> None:
+    @dataclass(frozen=True)
+    class EditedSince(Shelf):
+        def data_version(self, partition: str, table_versions: Mapping[str, int]) -> str | None:
+            return super().data_version(partition, table_versions) if table_versions else "edited"
+
+    origin = lineage_of(small_log().receipts(), "raw_pool")
+    shelf = node("raw_pool", EditedSince({"00000": "v2", "00001": "v5"}))
+    last = {"00000": "v2", "00001": "built since"}
+    found = verify(origin, lambda *_: shelf, lambda _: last, present=True)
+    assert [(d.partition, d.found, d.meaning) for d in found.differences] == [
+        ("00000", "edited", CHANGED_SINCE)
+    ]
+    assert found.n_checked == 2
+    assert not verify(origin, lambda *_: shelf, lambda _: last, present=False).differences
+
+
+def built(**changes: object) -> Receipt:
+    log = Log()
+    log.build("a", "0", inputs={"outside": "s", "b": "v"})
+    row = {**log.frame().row(0, named=True)}
+    return Receipt(**{**vars(Receipt.parse(row)), **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "cause"),
+    [
+        ({"inputs": {"outside": "t", "b": "v"}}, "what it reads from outside changed"),
+        ({"inputs": {"outside": "s", "b": "w"}}, "it reads b, which differs"),
+        ({"implementation": 2}, "other code: implementation 1 then, 2 now"),
+        ({"decides": "{}"}, "specs are read in another way"),
+        ({"provenance": {"recap.commit": "abc", "recap.polars": "3"}}, "polars 2.1 then, 3 now"),
+        ({"provenance": {"recap.polars": "2.1"}}, "commit abc then, unknown now"),
+        ({"device": "H200"}, "device cpu then, H200 now"),
+        ({}, WHY_NOT),
+    ],
+)
+def test_the_probable_cause_of_a_difference(changes: dict[str, object], cause: str) -> None:
+    assert cause in cause_of(built(), built(**changes))
+
+
+def test_a_rebuild_is_compared_partition_by_partition_upstream_first() -> None:
+    recorded = lineage_of(small_log().receipts(), "curated_mixes/m")
+    log = small_log()
+    for row in log.rows:
+        if (row["asset"], row["partition"]) == ("raw_pool", "00001"):
+            row["data_version"], row["inputs"] = "other", {"outside": "new shards"}
+    again = lineage_of(log.receipts(), "curated_mixes/m")
+    compared = list(compare(recorded, again))
+    assert [one.asset for one in compared][-1] == "curated_mixes/m"
+    assert [(c.asset, c.partition, c.found) for c in compared if not c.equal] == [
+        ("raw_pool", "00001", "other")
+    ]
+
+
+def test_a_partition_that_was_not_built_again_differs() -> None:
+    recorded = lineage_of(small_log().receipts(), "curated_mixes/m")
+    again = lineage_of(small_log(["00000"]).receipts(), "curated_mixes/m")
+    lost = [c for c in compare(recorded, again) if c.found is None]
+    assert {c.partition for c in lost} == {"00001"}
+    assert "left the pool" in lost[0].cause

@@ -1,0 +1,255 @@
+import dataclasses
+import html
+import re
+from html.parser import HTMLParser
+
+import polars as pl
+import pytest
+
+from recap_assets.report import page as report
+from recap_assets_tests.report import sample_data as sample
+
+VOID = {"meta", "img", "br", "link", "input", "hr"}
+
+
+class _Page(HTMLParser):
+    """Well-formedness, visible text and every attribute that could load something."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.links: list[str] = []
+        self.texts: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.links += [v or "" for k, v in attrs if k in {"src", "href", "xlink:href", "srcset"}]
+        assert not any(name.startswith("on") for name, _ in attrs)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.texts).split())
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    return report.render(sample.report_data())
+
+
+def tables_only(data: report.ReportData) -> report.ReportData:
+    """Without what only charts show, which take their time."""
+    nothing = report.ReportData(run=data.run)
+    return dataclasses.replace(
+        data,
+        histograms=nothing.histograms,
+        diversity=nothing.diversity,
+        curves=nothing.curves,
+        shares=nothing.shares,
+    )
+
+
+def test_the_page_is_well_formed_and_names_every_mix_and_claim(page: str):
+    parsed = _Page(page)
+
+    assert not parsed.open
+    for expected in (*sample.MIXES, *(c.statement for c in sample.claims()), "0123456789ab"):
+        assert expected in parsed.text
+    assert parsed.tags.count("svg") == 9
+    assert parsed.tags.count("img") == 12
+
+
+def test_the_page_loads_nothing_from_anywhere(page: str):
+    parsed = _Page(page)
+
+    assert all(link.startswith(("data:image/", "#")) for link in parsed.links)
+    assert not re.search(r"""(src|href)\s*=\s*["']?\s*(https?:)?//""", page)
+    assert not re.search(r"url\((?!#)", page)
+    assert "@import" not in page
+    assert "script" not in parsed.tags
+    assert "default-src 'none'" in page
+
+
+def test_the_headline_is_the_best_mix_against_the_baseline(page: str):
+    assert "raw_top30_a trains the best model: 58.6 % on average, 21.3 points above raw_top30." in (
+        _Page(page).text.replace(" ,", ",")
+    )
+
+
+def test_the_best_of_each_column_is_bold(page: str):
+    bold = re.findall(r"<b>([\d.]+)</b>", page.split('id="claims"', maxsplit=1)[0])
+
+    assert len(bold) == 1 + len(sample.TASKS)
+    assert "58.6" in bold
+    assert "53.7" in bold, "retrieval, where the best average is not best"
+
+
+def test_what_each_source_adds_is_told_in_points_with_what_holds_in_bold(page: str):
+    section = page.partition('<section id="left-out">')[2].partition("</section>")[0]
+    rows = re.findall(r"<span>without (\w+)</span>.*?<td>(.*?)</td>", section, re.DOTALL)
+
+    assert rows == [
+        ("raw", "<b>\u22123.2</b> <small>± 1.1</small>"),
+        ("a", "<b>\u221221.3</b> <small>± 1.6</small>"),
+        ("raw", "+0.4 <small>± 0.9</small>"),
+        ("a", "<b>\u221233.7</b> <small>± 2.1</small>"),
+    ]
+    assert section.count("<svg") == 1
+
+
+def test_without_a_mix_to_leave_sources_out_of_there_is_no_such_section():
+    data = tables_only(sample.report_data())
+    nothing = dataclasses.replace(data, left_out=data.left_out.clear())
+
+    assert "left-out" not in report.render(nothing).split("</style>")[1]
+
+
+def test_mixes_on_a_part_of_the_pool_are_points_and_not_rows(page: str):
+    assert "@" not in page.split("</style>")[1]
+    assert "smaller and larger pools" in page
+
+
+HOSTILE = '<script>alert(1)</script><img src="http://evil.example/x.png" onerror=x>\u202e\x00'
+
+
+def test_hostile_text_is_shown_and_never_run():
+    data = sample.report_data()
+    claim = report.ClaimRow(HOSTILE, HOSTILE, "not reproduced", HOSTILE, HOSTILE)
+    caption = report.ExampleCaption(HOSTILE, HOSTILE, 0.5)
+    row = pl.lit(HOSTILE).alias("mix")
+    hostile = dataclasses.replace(
+        data,
+        run=dataclasses.replace(data.run, experiment=HOSTILE, pool=HOSTILE, machine=HOSTILE),
+        sources=("raw", HOSTILE),
+        leaderboard=data.leaderboard.filter(mix="raw").with_columns(row),
+        mixes=data.mixes.filter(mix="raw").with_columns(row, description=pl.lit(HOSTILE)),
+        shares=data.shares.filter(mix="raw").with_columns(row, source=pl.lit(HOSTILE)),
+        left_out=data.left_out.filter(mix="best_of_two").with_columns(row, source=pl.lit(HOSTILE)),
+        thresholds=data.thresholds.with_columns(row, source=pl.lit(HOSTILE)),
+        rejects=data.rejects.with_columns(reason=pl.lit(HOSTILE)),
+        claims=(claim,),
+        examples=(report.Example(sample.picture(0), (caption,)),),
+        notes=(HOSTILE,),
+    )
+
+    page = report.render(hostile)
+    parsed = _Page(page)
+
+    assert "script" not in parsed.tags
+    assert parsed.tags.count("img") == 1
+    assert all(link.startswith(("data:image/", "#")) for link in parsed.links)
+    assert html.escape("<script>alert(1)</script>") in page
+
+
+def test_text_direction_and_length_of_a_caption_stay_in_its_card():
+    long = report.ExampleCaption("raw", "\u202eword " * 5000, 0.1)
+    data = report.ReportData(
+        run=sample.run_facts(), examples=(report.Example(sample.picture(0), (long,)),)
+    )
+
+    page = report.render(data)
+
+    assert len(page) < 60_000
+    assert "\u202e" not in page
+    assert "<bdi>" in page
+
+
+def test_a_run_without_anything_says_so():
+    parsed = _Page(report.render(report.ReportData(run=sample.run_facts())))
+
+    assert not parsed.open
+    assert "nothing has been trained and evaluated yet" in parsed.text
+    assert "No mix has results yet" in parsed.text
+    assert "No caption has been scored yet" in parsed.text
+    assert "No mix has been built yet" in parsed.text
+    assert "Nothing was set aside" in parsed.text
+    assert "svg" not in parsed.tags
+
+
+def test_an_empty_pool_is_no_division_by_zero():
+    facts = dataclasses.replace(sample.run_facts(), n_pool=0, n_usable=0)
+
+    assert "Samples in the pool" in report.render(report.ReportData(run=facts))
+
+
+def test_one_seed_shows_no_deviation():
+    text = _Page(report.render(tables_only(sample.report_data(n_seeds=1)))).text
+
+    board = text[text.index("Leaderboard Every") : text.index("Average over tasks")]
+    assert "one seed, so no deviation is known" in board
+    assert "±" not in board
+    assert "None" not in text
+    assert "nan" not in text.split()
+
+
+def test_a_mix_without_results_on_a_task_or_without_a_summary_leaves_gaps():
+    data = tables_only(sample.report_data())
+    board = data.leaderboard.filter(
+        ~(pl.col("mix").eq("a") & pl.col("task").is_in(["average", "fine"]))
+    )
+    gappy = dataclasses.replace(
+        data,
+        leaderboard=board,
+        mixes=data.mixes.filter(pl.col("mix") != "b"),
+        shares=sample.shares().filter(pl.col("mix") != "b"),
+        left_out=data.left_out.clear(),
+        baseline="never_built",
+    )
+
+    page = report.render(gappy)
+    text = _Page(page).text
+
+    assert page.count('<span class="na">') == 2
+    rows = re.findall(r'<th scope="row"><span class="name">.*?<span>(\w+)</span>', page)
+    assert rows[-1] == "a", "without an average it comes last"
+    assert "58.6 % on average ." in text or "58.6 % on average." in text
+
+
+def test_the_baseline_being_best_is_not_compared_with_itself():
+    data = dataclasses.replace(tables_only(sample.report_data()), baseline="raw_top30_a")
+
+    assert "points above" not in report.render(data)
+
+
+def test_thresholds_are_told_in_words():
+    text = _Page(report.render(tables_only(sample.report_data()))).text
+
+    assert "rules.1.where top 50 % a 0.4491 2,995 of 5,990 50.0 % 2" in text
+
+
+@pytest.mark.parametrize(
+    ("kind", "requested", "words"),
+    [
+        ("quantile", 0.3, "top 30 %"),
+        ("size", 5000, "best 5,000"),
+        ("absolute", 0.28, "score ≥ 0.28"),
+    ],
+)
+def test_what_a_rule_asked_for(kind: str, requested: float, words: str):
+    assert report._asked(kind, requested) == words
+
+
+def test_an_example_that_is_no_image_is_refused():
+    broken = report.Example(b"<svg onload=x>", ())
+
+    with pytest.raises(ValueError, match="no JPEG, PNG, GIF or WebP"):
+        report.render(report.ReportData(run=sample.run_facts(), examples=(broken,)))
+
+
+def test_the_same_data_give_the_same_page(page: str):
+    assert report.render(sample.report_data()) == page

@@ -1,0 +1,189 @@
+"""open_clip's own trainer, started by torchrun: recipe, figures, resumption, the saved model."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+
+from recap_assets.engines.trained import load_trained_clip
+from recap_assets.specs.training import TorchrunTraining
+from recap_assets.training.kinds.torchrun.engine import (
+    RUN,
+    Point,
+    TrainerError,
+    curve_of,
+    final_checkpoint,
+    read_point,
+    save_trained,
+    train,
+    trainer_arguments,
+)
+
+LINE = (
+    "2026-11-21,13:00:00 | INFO | Train Epoch: 1 [ 16/24 (67%)] Data (t): 0.001 Batch (t): 1.694, "
+    "4.7224/s, 4.7224/s/gpu LR: 0.000050 Logit Scale: 14.282 "
+    "Contrastive_loss: 2.3491 (2.2123) Loss: 2.3491 (2.2123)"
+)
+
+
+def training(**changes: object) -> TorchrunTraining:
+    return TorchrunTraining.model_validate({"launcher": "torchrun", "scale": "debug", **changes})
+
+
+def tiny(**changes: object) -> TorchrunTraining:
+    small = {"model": "ViT-S-32-alt", "batch_size": 4, "samples_seen": 16, "warmup_steps": 1}
+    return training(**{**small, "checkpoints": 2, "workers": 1, **changes})
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    folder = tmp_path_factory.mktemp("shards")
+    random = np.random.default_rng(0)
+    for shard in range(2):
+        with tarfile.open(folder / f"{shard:08d}.tar", "w") as tar:
+            for sample in range(6):
+                buffer = io.BytesIO()
+                pixels = random.integers(0, 255, (40, 40, 3), np.uint8)
+                Image.fromarray(pixels).save(buffer, "PNG")
+                text = f"picture {shard} {sample}".encode()
+                for suffix, data in (("png", buffer.getvalue()), ("txt", text)):
+                    member = tarfile.TarInfo(f"{shard}{sample}.{suffix}")
+                    member.size = len(data)
+                    tar.addfile(member, io.BytesIO(data))
+    urls = f"{folder}/{{00000000..00000001}}.tar"
+    return ["--train-data", urls, "--train-num-samples", "12", "--dataset-type", "webdataset"]
+
+
+@pytest.mark.parametrize(
+    ("scale", "model", "batch", "rate", "seen", "warmup", "beta2"),
+    [  # paper.md 6.4; DataComp's scale_configs.py
+        ("debug", "ViT-B-32", 1_024, 1e-4, 128_000, 500, 0.98),
+        ("small", "ViT-B-32", 4_096, 5e-4, 12_800_000, 500, 0.98),
+        ("medium", "ViT-B-32", 4_096, 5e-4, 128_000_000, 500, 0.98),
+        ("large", "ViT-B-16", 8_192, 5e-4, 1_280_000_000, 500, 0.98),
+        ("xlarge", "ViT-L-14", 90_112, 1e-3, 12_800_000_000, 10_000, 0.95),
+    ],
+)
+def test_the_recipe_of_each_scale(
+    tmp_path: Path, scale: str, model: str, batch: int, rate: float, seen: int, warmup: int,
+    beta2: float,
+) -> None:  # fmt: skip
+    data = ["--train-data", "/shards/a.tar", "--dataset-type", "webdataset"]
+    words = trainer_arguments(training(scale=scale), data, 7, tmp_path)
+    assert words[: len(data)] == data
+    options = dict(word.removeprefix("--").split("=") for word in words if "=" in word)
+    flags = {word for word in words[len(data) :] if "=" not in word}
+    assert options.items() >= {
+        "model": model, "batch-size": str(batch), "lr": str(rate), "warmup": str(warmup),
+        "beta2": str(beta2), "train-num-samples": str(seen // 5), "epochs": "5", "seed": "7",
+        "resume": "latest",
+    }.items()  # fmt: skip
+    assert flags == {
+        "--dataset-resampled", "--local-loss", "--gather-with-grad", "--grad-checkpointing",
+        "--ddp-static-graph", "--save-most-recent",
+    }  # fmt: skip
+
+
+def test_what_changes_the_speed_only_decides_nothing() -> None:
+    quick = training(workers=9, processes=8, accumulation=2, torchrun_arguments=["--nnodes=2"])
+    assert quick.decisive == training().decisive
+    assert training(batch_size=512).decisive != training().decisive
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrainerError, match=r"batch_size 1024 is not shared evenly by 1"):
+        trainer_arguments(training(accumulation=3), ["--train-data", "a"], 0, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("asked", "samples", "given"),
+    [
+        (1, 40, "1"),
+        (2, 40, "1"),
+        (4, 40, "1"),
+        (5, 40, "5"),
+        (2, 48, "2"),
+        (4, 48, "3"),
+        (4, 46, "3"),
+    ],
+)
+def test_loaders_divide_the_batches_so_that_none_is_added(
+    tmp_path: Path, asked: int, samples: int, given: str
+) -> None:
+    """Two checkpoints of 5 or 6 batches of 4."""
+    recipe = tiny(samples_seen=samples, workers=asked)
+    words = trainer_arguments(recipe, ["--train-data", "a"], 0, tmp_path)
+    assert f"--workers={given}" in words
+
+
+def test_loaders_divide_the_parts_that_accumulation_makes(tmp_path: Path) -> None:
+    recipe = tiny(samples_seen=40, workers=4, accumulation=2)
+    assert "--workers=2" in trainer_arguments(recipe, ["--train-data", "a"], 0, tmp_path)
+
+
+def test_figures_of_a_line() -> None:
+    assert read_point(LINE) == Point(40, 2.3491, 5e-5, 4.7224)
+    assert read_point(LINE.replace("Loss: 2.3491 ", "Loss: nan ")).loss != 0  # type: ignore[union-attr]
+    assert read_point("2026-11-21 | INFO | Start epoch 1") is None
+
+
+def test_a_trainer_that_fails_says_why_in_its_own_words(tmp_path: Path) -> None:
+    with pytest.raises(TrainerError, match="no-such-model") as told:
+        train(tiny(model="no-such-model"), ["--train-data", "/nowhere"], 0, tmp_path, print)
+    assert "torch.distributed.elastic" not in str(told.value)
+
+
+def test_a_killed_run_goes_on_from_its_checkpoint_and_the_model_is_loaded(
+    shards: list[str], tmp_path: Path
+) -> None:
+    folder, recipe = tmp_path / "run", tiny()
+    kill_after_first_checkpoint(folder, recipe, shards)
+    points: list[Point] = []
+    train(recipe, shards, 0, folder, points.append)
+    assert min(point.samples_seen for point in points) > 8
+    log = (folder / RUN / "out.log").read_text()
+    assert "=> resuming checkpoint" in log
+    curve = curve_of(recipe, folder)
+    assert [point.samples_seen for point in curve] == [4, 8, 12, 16]
+    save_trained(recipe, folder, tmp_path / "model")
+    scorer = load_trained_clip(tmp_path / "model", 4)
+    unit = scorer.embed_texts(["a photo", "a drawing"])
+    assert np.allclose(np.linalg.norm(unit, axis=1), 1, atol=1e-5)
+    assert json.loads((tmp_path / "model" / "open_clip_config.json").read_text())["model_cfg"]
+
+
+def kill_after_first_checkpoint(folder: Path, recipe: TorchrunTraining, shards: list[str]) -> None:
+    """Start a run in a process of its own and kill that: what it started ends as well."""
+    code = (
+        "from pathlib import Path\n"
+        "from recap_assets.training.kinds.torchrun.engine import train\n"
+        "from recap_assets.specs.training import TorchrunTraining\n"
+        f"recipe = TorchrunTraining.model_validate_json({recipe.model_dump_json()!r})\n"
+        f"train(recipe, {shards!r}, 0, Path({str(folder)!r}), print)\n"
+    )
+    process = subprocess.Popen(  # noqa: S603 - our own words
+        [sys.executable, "-c", code], cwd=Path(__file__).parents[4]
+    )
+    latest = folder / RUN / "checkpoints" / "epoch_latest.pt"
+    deadline = time.monotonic() + 300
+    while not latest.exists():
+        assert process.poll() is None, "it ended"
+        assert time.monotonic() < deadline, "no checkpoint was written"
+        time.sleep(0.05)
+    started = psutil.Process(process.pid).children(recursive=True)
+    assert started
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    _, alive = psutil.wait_procs(started, timeout=60)
+    assert not alive
+    assert not final_checkpoint(recipe, folder).exists()

@@ -1,0 +1,64 @@
+"""open_clip's trainer on exported shards of a real pool: DataComp's debug scale, cut to a CPU."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from recap_assets.artefacts.tables import EVALUATION_RESULTS, TRAINING_CURVES
+from recap_assets.engines.trained import load_trained_clip
+from recap_assets.graph.building import build_partition
+from recap_assets_tests.tiny import Bench, tiny_experiment
+
+CUT = {
+    "launcher": "torchrun", "scale": "debug", "model": "ViT-S-32-alt", "batch_size": 8,
+    "samples_seen": 16, "warmup_steps": 1, "checkpoints": 1, "workers": 1,
+}  # fmt: skip
+
+
+def experiment(pool_folder: Path, **changes: Any) -> Any:
+    pool = {"kind": "webdataset", "shards": str(pool_folder)}
+    mixes = {"best": [{"use": "raw", "where": {"top": 0.1}}]}
+    return tiny_experiment(
+        pool=pool, mixes=mixes, sources={}, report={}, **{"training": CUT, **changes}
+    )
+
+
+def test_a_mix_of_a_real_pool_is_trained_by_torchrun_and_evaluated(
+    shared_data: Path, tmp_path: Path
+) -> None:
+    one_shard = tmp_path / "pool"
+    one_shard.mkdir()
+    for suffix in (".tar", "_stats.json"):
+        name = f"00000000{suffix}"
+        shutil.copy(shared_data / "pools" / "flickr8k_web" / "shards" / name, one_shard)
+    bench = Bench(tmp_path, experiment(one_shard))
+    bench.build("world", "pool", "models", "scores", "mixes", "exports")
+    seen: list[dict[str, float]] = []
+    for asset in ("training_pairs/best", "training_shards/best", "trained_clip/best"):
+        node = bench.graph.nodes[asset]
+        key = "0" if node.dimension == "seed" else ""
+        told = build_partition(
+            bench.graph, bench.memory, node, key, observe=lambda f: seen.append(dict(f))
+        )
+        bench.memory.keep(node, key, told)
+    assert [figures["samples_seen"] for figures in seen] == [8, 16]
+    assert {"loss", "learning_rate", "samples_per_second"} <= set(seen[0])
+    tables = bench.setting.workspace.tables
+    curve = tables.read(TRAINING_CURVES).sort("step")
+    assert curve["samples_seen"].to_list() == [8, 16]
+    assert curve["loss"].is_finite().all()
+    scorer = load_trained_clip(bench.setting.workspace.checkpoint("best", 0), 4)
+    assert scorer.embedding_dim == 256
+    bench.build("evaluation")
+    results = tables.read(EVALUATION_RESULTS).filter(pl.col("is_main"))
+    assert set(results["task"]) == {"coarse", "retrieval"}
+
+    # Shards of another size hold the same pairs: they are written, and nothing is trained.
+    smaller = {"shards": {"mix": "best", "to": "webdataset", "samples_per_shard": 20}}
+    again = Bench(tmp_path, experiment(one_shard, exports=smaller), bench.memory)
+    rebuilt = {asset for asset, _ in again.build("exports", "training", "evaluation")}
+    assert "export_shards/shards" in rebuilt
+    assert "training_shards/best" in rebuilt
+    assert not {"trained_clip/best", "evaluation_results/best"} & rebuilt
