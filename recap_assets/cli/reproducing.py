@@ -17,16 +17,15 @@ from recap_assets.defs.session import HOME_VARIABLE, Session
 from recap_assets.lineage.pins import (
     Pinned,
     ReceiptError,
-    experiment_to_rebuild,
     reached_outside,
     read_receipt,
     receipts_of,
+    write_experiment,
 )
 from recap_assets.lineage.verification import Comparison, compare
 from recap_assets.lineage.walk import LineageError, Origin, lineage_of
 from recap_assets.lineage.words import printable
 from recap_assets.specs.pool import EmbeddedPool
-from recap_assets.specs.yaml_text import dump_yaml
 from recap_assets.storage.files import write_atomically
 from recap_assets.storage.workspace import DATA_VARIABLE, TABLES_VARIABLE
 
@@ -92,7 +91,7 @@ def _prepared(pinned: Pinned, folder: Path) -> Session:
         raise click.ClickException(msg)
     write_atomically(copy, content)
     path = folder / "experiment.yaml"
-    write_atomically(path, dump_yaml(experiment_to_rebuild(pinned)).encode())
+    write_experiment(pinned, path)
     os.environ[DATA_VARIABLE] = str(folder)
     # Tables elsewhere would be those of the experiment itself.
     os.environ.pop(TABLES_VARIABLE, None)

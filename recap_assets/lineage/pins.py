@@ -31,8 +31,8 @@ from recap_assets.pool import assets as pool
 from recap_assets.pool.kinds.urls import assets as download
 from recap_assets.shards.manifest import Shard
 from recap_assets.specs.experiment import Experiment
-from recap_assets.specs.loading import parse_experiment
-from recap_assets.specs.yaml_text import VARIABLE
+from recap_assets.specs.loading import load_experiment, parse_experiment
+from recap_assets.specs.yaml_text import dump_yaml
 from recap_assets.storage.files import write_atomically
 from recap_assets.storage.pins import MAX_BYTES
 from recap_assets.storage.workspace import Workspace
@@ -179,6 +179,23 @@ def experiment_to_rebuild(pinned: Pinned) -> dict[str, Any]:
     return content
 
 
+def write_experiment(pinned: Pinned, path: Path) -> None:
+    """Write the experiment of a receipt as a file, to be built in a folder of its own.
+
+    Raises:
+        ReceiptError: The file would not be read as what the receipt holds: a text of the receipt
+            is data, and nothing in it is filled in from this machine's environment.
+    """
+    content = experiment_to_rebuild(pinned)
+    write_atomically(path, dump_yaml(content).encode())
+    if load_experiment(path) != parse_experiment(content, str(pinned.path)):
+        msg = (
+            f"{pinned.path}: {path}, written from it, is read as another experiment on this "
+            "machine, so nothing is built of it; please report it"
+        )
+        raise ReceiptError(msg)
+
+
 def reached_outside(pinned: Pinned) -> list[str]:
     """What a rebuild would read or ask beyond its own folder: places, servers, names of keys."""
     shards = {posixpath.dirname(shard.url) for shard in pinned.shards}
@@ -220,7 +237,7 @@ def _checked(path: Path, content: object) -> Pinned:
         msg = f"{path} is no receipt of format {FORMAT}, as `recap pin` writes them"
         raise ReceiptError(msg)
     pinned = Pinned(path, content)
-    _refuse_what_acts(path, content)
+    _check_name(path, content)
     try:
         if pinned.origin.root.version != content["version"]:
             msg = (
@@ -236,18 +253,11 @@ def _checked(path: Path, content: object) -> Pinned:
     return pinned
 
 
-def _refuse_what_acts(path: Path, content: Mapping[str, Any]) -> None:
-    """A receipt is data: its name is a folder's, and nothing in it is filled in from here."""
+def _check_name(path: Path, content: Mapping[str, Any]) -> None:
+    """A receipt is data: its name is that of a folder, and leads nowhere else."""
     name = content.get("name")
     if not isinstance(name, str) or not NAME.fullmatch(name):
         msg = f"{path}: a receipt cannot be called {one_line(str(name), 80)!r}; it was edited"
-        raise ReceiptError(msg)
-    found = VARIABLE.search(json.dumps(content.get("experiment")))
-    if found is not None:
-        msg = (
-            f"{path}: its experiment holds {one_line(found[0], 80)}, which would be filled in from "
-            "this machine's environment. `recap pin` writes values; the receipt was edited"
-        )
         raise ReceiptError(msg)
 
 

@@ -38,7 +38,6 @@ _OPEN, _CLOSE = "\ue000", "\ue001"
 _MARK = re.compile(f"{_OPEN}(\\d+){_CLOSE}")
 _DOLLARS = rf"(?<!\$)(?:\$\$)+(?=\$?{_BRACES})"
 _SET_ASIDE = re.compile(f"{_DOLLARS}|{VARIABLE.pattern}|{_OPEN}")
-_TO_DOUBLE = re.compile(rf"\$+(?={_BRACES})")
 
 
 def read_yaml(data: bytes) -> object:
@@ -88,11 +87,14 @@ def _value(marked: str, variables: list[re.Match[str]]) -> object:
 
 
 def dump_yaml(value: object) -> str:
-    """A YAML text that `parse_yaml` takes for the same value.
+    r"""A YAML text that `parse_yaml` takes for the same value, as do readers of YAML 1.1.
 
-    So do readers of YAML 1.1, but for texts with `${NAME}`, which are written as `$${NAME}`.
+    Nothing in it is filled in from the environment: `${NAME}` is written as `\x24{NAME}`.
     """
-    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    text = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    # What counts as a variable is told by the whole file, where braces of one value may close those
+    # of another. `_quoted` puts all texts with such beginnings between double quotes.
+    return text.replace("${", "\\x24{")
 
 
 def _utf8(data: bytes) -> str:
@@ -229,13 +231,12 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _quoted(dumper: _Dumper, text: str) -> yaml.ScalarNode:
-    # Between single quotes these would be folded into spaces, as line ends of YAML 1.1.
-    text = _TO_DOUBLE.sub(lambda dollars: 2 * dollars[0], text)
-    style = '"' if _OLD_LINE_ENDS.search(text) else None
+    style = '"' if _TO_ESCAPE.search(text) else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)  # type: ignore[reportUnknownMemberType]
 
 
-_OLD_LINE_ENDS = re.compile("[\x85\u2028\u2029]")
+# Line ends of YAML 1.1 would be folded into spaces between single quotes.
+_TO_ESCAPE = re.compile(r"\$\{|[\x85\u2028\u2029]")
 _Dumper.add_representer(str, _quoted)
 _Loader.yaml_implicit_resolvers = {}
 _RESOLVERS: tuple[tuple[str, re.Pattern[str], list[str]], ...] = (

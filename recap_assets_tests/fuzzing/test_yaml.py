@@ -13,7 +13,22 @@ PIECES = st.sampled_from(
      "|\n", ">-\n", "? ", "!!python/name:os.system", "!!binary ", "${A:-b}", "${", "#", "---\n",
      "...", "%", "\t", "0x1", "1e9", ".nan", "~", "\0", "\ue000", "0\ue001", "\u2028", "é"]
 )  # fmt: skip
-TEXTS = st.text(max_size=12).filter(lambda text: "${" not in text)
+VARIABLES = [
+    "${A:-",
+    "${HOME}",
+    "$",
+    "$$",
+    "{",
+    "}",
+    "\\",
+    " ",
+    "\n",
+    "é",
+    "\x85",
+    "\x07",
+    "a" * 70,
+]
+TEXTS = st.text(max_size=12) | st.lists(st.sampled_from(VARIABLES), max_size=6).map("".join)
 PLAIN = st.none() | st.booleans() | st.integers(-(10**30), 10**30) | TEXTS
 VALUES = st.recursive(
     PLAIN | st.floats(allow_nan=False),

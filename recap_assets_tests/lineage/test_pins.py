@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from recap_assets.artefacts.tables import LINEAGE
 from recap_assets.assembly.graph import build_graph
 from recap_assets.graph.project import Setting
+from recap_assets.lineage import pins
 from recap_assets.lineage.pins import (
     ReceiptError,
     experiment_to_rebuild,
@@ -18,9 +20,10 @@ from recap_assets.lineage.pins import (
     reached_outside,
     read_receipt,
     receipts_of,
+    write_experiment,
 )
 from recap_assets.lineage.walk import Origin, lineage_of
-from recap_assets.specs.loading import ExperimentError
+from recap_assets.specs.loading import ExperimentError, load_experiment
 from recap_assets.storage.pins import pinned_versions
 from recap_assets.storage.workspace import Workspace
 from recap_assets_tests.defs.shards import write_shard
@@ -147,16 +150,30 @@ def test_a_receipt_is_data_and_nothing_in_it_acts(setting: Setting) -> None:
     with pytest.raises(ReceiptError, match="a receipt cannot be called"):
         read_receipt(path)
     path.write_text(whole)
-    with_experiment(path, name="${HOME}")
-    with pytest.raises(ReceiptError, match=r"\$\{HOME\}, which would be filled in"):
-        read_receipt(path)
-    path.write_text(whole)
     shell = ["--no-python", "/bin/sh", "-c", "touch x"]
     with_experiment(
         path, training={"launcher": "torchrun", "scale": "debug", "torchrun_arguments": shell}
     )
     with pytest.raises(ExperimentError, match=r"torchrun_arguments: '--no-python' is not taken"):
         read_receipt(path)
+
+
+TEXTS = {"a": "${HOME}", "b": "$${HOME:-x} ${NONE_SUCH}", "c": "${HOME:-", "d": "}\x85"}
+
+
+def test_no_text_of_a_receipt_is_filled_in_from_the_environment(
+    setting: Setting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = pin(setting, kept(setting, small_log()), "v1")
+    mixes = {name: {"description": text, "rules": [{"use": "raw"}]} for name, text in TEXTS.items()}
+    with_experiment(path, mixes=mixes, report={})
+    write_experiment(read_receipt(path), tmp_path / "again.yaml")
+    again = load_experiment(tmp_path / "again.yaml")
+    assert {name: mix.description for name, mix in again.mixes.items()} == TEXTS
+    monkeypatch.setattr(pins, "dump_yaml", yaml.safe_dump)
+    monkeypatch.setenv("NONE_SUCH", "")
+    with pytest.raises(ReceiptError, match="is read as another experiment on this machine"):
+        write_experiment(read_receipt(path), tmp_path / "again.yaml")
 
 
 def test_a_receipt_nested_without_end_is_refused(tmp_path: Path) -> None:

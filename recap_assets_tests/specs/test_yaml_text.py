@@ -1,6 +1,7 @@
 """What is written in an experiment file is what is read, and nothing of it grows without bound."""
 
 import pytest
+import yaml
 
 from recap_assets.specs.loading import ExperimentError, load_experiment
 from recap_assets.specs.yaml_text import dump_yaml, parse_yaml, read_yaml
@@ -56,6 +57,15 @@ def test_two_dollars_before_braces_are_one_of_the_text(monkeypatch, written, mea
     monkeypatch.setenv("NAME", "value")
     assert parse_yaml(f"a: {written!r}") == {"a": meant}
     assert parse_yaml(dump_yaml({"a": meant, meant: 1})) == {"a": meant, meant: 1}
+
+
+@pytest.mark.parametrize(
+    "text", ["${NAME}", "$$${NAME:-x y}", "\\${NAME}", "${NAME:-\x85" + "a" * 90]
+)
+def test_nothing_that_is_written_is_filled_in_by_any_reader(monkeypatch, text):
+    monkeypatch.setenv("NAME", "of the environment")
+    value = {"a": text, "${NAME:-": [text, "}"], "b": "}"}
+    assert parse_yaml(dump_yaml(value)) == yaml.safe_load(dump_yaml(value)) == value
 
 
 def test_a_variable_stays_inside_its_value(monkeypatch):
