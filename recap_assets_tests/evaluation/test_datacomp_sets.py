@@ -30,6 +30,7 @@ from recap_assets_tests.evaluation.datacomp_on_disk import (
 )
 from recap_assets_tests.evaluation.sets_on_disk import decode, png, write_tar
 from recap_assets_tests.evaluation.test_zero_shot import FakeEmbedder
+from recap_assets_tests.untrusted.claimed_pages import claim
 
 N = 240
 CLASSES = tuple(f"thing {i}" for i in range(7))
@@ -333,6 +334,20 @@ def test_lists_of_a_million_texts_are_no_captions(tmp_path: Path):
     loaded = load_set(str(tmp_path), "test", decode, "retrieval")
 
     with pytest.raises(EvaluationSetError, match=r"caption.* has 1,048,577 values inside lists"):
+        next(loaded.batches(4))
+
+
+def test_a_page_of_images_may_unpack_to_384_mib(tmp_path: Path):
+    path = tmp_path / "test" / "0.parquet"
+    write_parquet(path, [captioned_row(1, ["a"])])
+    loaded = load_set(str(tmp_path), "test", decode, "retrieval")
+    claim(path, n_bytes=384 * 2**20 + 1)
+
+    with pytest.raises(EvaluationSetError, match=r"a page unpacks to 402,653,185 bytes, at most"):
+        next(loaded.batches(4))
+
+    claim(path, n_bytes=384 * 2**20)
+    with pytest.raises(EvaluationSetError, match=r"^(?!.*a page unpacks to)"):
         next(loaded.batches(4))
 
 

@@ -9,8 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from recap_assets.shards.metadata import LIMITS as METADATA
 from recap_assets.untrusted.errors import UntrustedError
 from recap_assets.untrusted.parquet import ParquetLimits, open_parquet
+from recap_assets_tests.untrusted.claimed_pages import claim
 
 MIB = 2**20
 
@@ -160,6 +162,27 @@ class TestMemory:
 
         with pytest.raises(UntrustedError, match="10,000 values inside lists"):
             read(path, limits=ParquetLimits(nested_values=5_000))
+
+    @pytest.mark.parametrize("limits", [None, METADATA])
+    def test_a_page_may_unpack_to_256_mib_by_default(self, tmp_path, limits):
+        path = written(tmp_path, pa.table({"n": range(200)}))
+        claim(path, n_bytes=256 * MIB + 1)
+        with pytest.raises(UntrustedError, match=r"a page unpacks to 268,435,457 bytes, at most"):
+            read(path, limits=limits)
+        claim(path, n_bytes=256 * MIB)
+        with pytest.raises(UntrustedError, match=r"^(?!a page unpacks to)"):
+            read(path, limits=limits)
+
+    @pytest.mark.parametrize("limits", [None, METADATA])
+    def test_lists_of_a_row_group_may_have_2_to_the_23_values_by_default(self, tmp_path, limits):
+        lists = pa.ListArray.from_arrays([0, 200], pa.array(range(200)))
+        path = written(tmp_path, pa.table({"n": lists}))
+        claim(path, n_values=2**23 + 1)
+        with pytest.raises(UntrustedError, match=r"has 8,388,609 values inside lists"):
+            read(path, limits=limits)
+        claim(path, n_values=2**23)
+        with pytest.raises(UntrustedError, match=r"^(?!.*inside lists)"):
+            read(path, limits=limits)
 
     def test_wide_cells_without_values_make_for_small_batches(self, tmp_path):
         path = written(tmp_path, pa.table({"raw": pa.nulls(500, pa.binary(2**15))}))
