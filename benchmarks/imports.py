@@ -19,7 +19,9 @@ import numpy as np
 import polars as pl
 from verdicts import machine, verdict
 
-from recap_assets.artefacts.tables import IMPORTED_CAPTIONS, RAW_POOL, STATUS_OK
+from recap_assets.artefacts.captions import IMPORTED_CAPTIONS
+from recap_assets.artefacts.pool import RAW_POOL
+from recap_assets.artefacts.table import STATUS_OK
 from recap_assets.captions.kinds.imported import assets as imported
 from recap_assets.captions.kinds.imported.join import join_captions
 from recap_assets.graph.node import Step

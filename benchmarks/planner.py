@@ -27,7 +27,7 @@ from deltalake import Schema
 from deltalake.transaction import AddAction, create_table_with_add_actions
 from verdicts import machine, verdict
 
-from recap_assets.artefacts.tables import CLIP_SCORES
+from recap_assets.artefacts.scores import CLIP_SCORES
 from recap_assets.defs.events import account_of, materialization
 from recap_assets.defs.records import DagsterRecords
 from recap_assets.graph.building import Built

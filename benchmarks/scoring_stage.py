@@ -37,7 +37,8 @@ from PIL import Image
 from torch import Tensor
 from verdicts import machine, verdict
 
-from recap_assets.artefacts.tables import CLIP_SCORES, IMAGE_EMBEDDINGS
+from recap_assets.artefacts.captions import texts_of
+from recap_assets.artefacts.scores import CLIP_SCORES, IMAGE_EMBEDDINGS
 from recap_assets.engines.open_clip.pixels import PixelTransform
 from recap_assets.engines.open_clip.text_tower import bucket_of, text_encoder_of
 from recap_assets.engines.small.files import read_tokenizer
@@ -50,7 +51,7 @@ from recap_assets.graph.loaded import loaded_scorer
 from recap_assets.graph.node import Step
 from recap_assets.graph.project import Setting
 from recap_assets.pool.assets import index_partition
-from recap_assets.scores.assets import embed_partition, score_partition, texts_of
+from recap_assets.scores.assets import embed_partition, score_partition
 from recap_assets.scores.kinds.open_clip.engine import ClipScorer
 from recap_assets.shards.reading import iterate_images
 from recap_assets.specs.experiment import RAW
@@ -132,7 +133,7 @@ def check(setting: Setting, n: int) -> None:
     scored = tables.read(CLIP_SCORES)["score"].drop_nulls().len()
     embedded = tables.read(IMAGE_EMBEDDINGS).height
     usable = setting.usable_images(only_partition(setting)).height
-    texts = texts_of(setting, RAW, only_partition(setting))["text"].drop_nulls().len()
+    texts = texts_of(tables, RAW, only_partition(setting))["text"].drop_nulls().len()
     if (embedded, scored, usable) != (n, texts, n):
         raise SystemExit(f"{n} samples, {usable} usable, {embedded} embedded, {scored} scored")
 
@@ -144,7 +145,7 @@ def decoded(setting: Setting) -> list[np.ndarray]:
 
 
 def distinct_texts(setting: Setting) -> list[str]:
-    texts = texts_of(setting, RAW, only_partition(setting))["text"]
+    texts = texts_of(setting.workspace.tables, RAW, only_partition(setting))["text"]
     return texts.drop_nulls().unique(maintain_order=True).to_list()
 
 

@@ -33,19 +33,15 @@ import pyarrow as pa
 import yaml
 from verdicts import machine, verdict
 
-from recap_assets.artefacts.tables import (
-    CLIP_SCORES,
-    CURATED_MIXES,
-    RAW_POOL,
-    SCORE_HISTOGRAMS,
-    STATUS_OK,
-    SYNTHETIC_CAPTIONS,
-    THRESHOLDS,
-)
+from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
+from recap_assets.artefacts.histograms import score_histogram
+from recap_assets.artefacts.mixes import CURATED_MIXES, THRESHOLDS
+from recap_assets.artefacts.pool import RAW_POOL
+from recap_assets.artefacts.scores import CLIP_SCORES, SCORE_HISTOGRAMS
+from recap_assets.artefacts.table import STATUS_OK
 from recap_assets.defs.assets import assets_of
 from recap_assets.defs.session import Session
 from recap_assets.graph.node import Graph, Outcome, Step
-from recap_assets.mixes.thresholds import score_histogram
 from recap_assets.storage.tables import TableStore
 
 TARGET_SECONDS = 30.0

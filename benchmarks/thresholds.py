@@ -26,12 +26,8 @@ import numpy as np
 import polars as pl
 from verdicts import machine, verdict
 
-from recap_assets.mixes.thresholds import (
-    cutoff_of_batches,
-    exact_cutoff,
-    rank_of_fraction,
-    score_histogram,
-)
+from recap_assets.artefacts.histograms import score_histogram
+from recap_assets.mixes.thresholds import cutoff_of_batches, exact_cutoff, rank_of_fraction
 
 FRACTION = 0.3
 TARGET_TIME = 4.0

@@ -237,7 +237,7 @@ def plan_files(place: Place) -> Run:
     from deltalake import Schema
     from deltalake.transaction import create_table_with_add_actions
 
-    from recap_assets.artefacts.tables import CLIP_SCORES
+    from recap_assets.artefacts.scores import CLIP_SCORES
     from recap_assets.graph.content import StoredRows, TablesLook
     from recap_assets.storage.tables import TableStore
 

@@ -16,7 +16,8 @@ import polars as pl
 import yaml
 from deltalake import DeltaTable
 
-from recap_assets.artefacts.tables import EXPERIMENTS, LINEAGE, TABLES
+from recap_assets.artefacts.catalogue import TABLES
+from recap_assets.artefacts.lineage import EXPERIMENTS, LINEAGE
 from recap_assets.defs.assets import asset_key
 from recap_assets.defs.session import Session
 from recap_assets.storage.content import slice_version

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from recap_assets.artefacts.tables import UID_BYTES
+from recap_assets.artefacts.table import UID_BYTES
 
 UInt64s = npt.NDArray[np.uint64]
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import polars as pl
 
-from recap_assets.artefacts.tables import RAW_POOL, SYNTHETIC_CAPTIONS, is_usable
-from recap_assets.captions import assets as captions
+from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
+from recap_assets.artefacts.pool import DOWNLOADED_SHARDS, RAW_POOL
+from recap_assets.artefacts.table import count_rejects, is_usable
 from recap_assets.graph.project import Setting
 from recap_assets.pool import assets as pool
-from recap_assets.pool.kinds.urls import assets as download
 from recap_assets.pool.kinds.urls import shards
 from recap_assets.shards.folder_names import FolderFiles
 from recap_assets.specs.pool import FolderPool, UrlPool
@@ -55,10 +55,10 @@ def accounts(setting: Setting) -> Iterator[Account]:
     current = pl.col("partition").is_in(list(setting.partitions))
     if isinstance(setting.experiment.pool, UrlPool):
         yield _downloads(setting)
-    yield _account(pool.ASSET, tables.scan(RAW_POOL).filter(current))
+    yield _account(RAW_POOL.key(), tables.scan(RAW_POOL).filter(current))
     for source in setting.experiment.sources:
         rows = tables.scan(SYNTHETIC_CAPTIONS, source=source).filter(current)
-        yield _account(captions.asset(source), rows)
+        yield _account(SYNTHETIC_CAPTIONS.key(source), rows)
 
 
 def text_notes(setting: Setting) -> Mapping[str, int]:
@@ -99,7 +99,7 @@ def _downloads(setting: Setting) -> Account:
     n_all = counts.total()
     n_good = counts.pop(shards.SUCCESS, 0)
     speed = n_fetched / seconds if seconds else None
-    return Account(download.ASSET, n_all, n_good, 0, dict(sorted(counts.items())), speed)
+    return Account(DOWNLOADED_SHARDS.key(), n_all, n_good, 0, dict(sorted(counts.items())), speed)
 
 
 def _account(what: str, rows: pl.LazyFrame) -> Account:
@@ -109,5 +109,5 @@ def _account(what: str, rows: pl.LazyFrame) -> Account:
     ).collect()
     n_all, n_usable, n_without_text = counts.row(0)
     states = rows.select("status", "reject_reason").collect()
-    rejected = pool.count_rejects(states)
+    rejected = count_rejects(states)
     return Account(what, n_all, n_usable, n_without_text, rejected, notes=_notes(rows))

@@ -5,24 +5,20 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
-from recap_assets.artefacts.tables import (
-    EXPERIMENTS,
-    SCORE_HISTOGRAMS,
-    TABLES,
-    TRAINING_CURVES,
-    Table,
-)
-from recap_assets.exports import assets as exports
+from recap_assets.artefacts.catalogue import TABLES
+from recap_assets.artefacts.exports import EXPORTS
+from recap_assets.artefacts.lineage import EXPERIMENTS
+from recap_assets.artefacts.pool import DOWNLOADED_SHARDS
+from recap_assets.artefacts.scores import SCORE_HISTOGRAMS
+from recap_assets.artefacts.table import Table
+from recap_assets.artefacts.training import MODELS, TRAINED_CLIP, TRAINING_CURVES
+from recap_assets.artefacts.world import POOL_KEY, corpus_key, task_key
 from recap_assets.graph.content import TablesLook
 from recap_assets.graph.node import Graph, Leaving, Place
 from recap_assets.graph.project import WORLD_POOL, Setting
-from recap_assets.pool.kinds.urls import assets as download
 from recap_assets.pool.kinds.urls.shards import delete_shard
 from recap_assets.shards.manifest import partition_key
 from recap_assets.specs.pool import EmbeddedPool, UrlPool
-from recap_assets.training import assets as training
-from recap_assets.training import models
-from recap_assets.world import assets as world
 
 _ASSET_OF_TABLE = {SCORE_HISTOGRAMS.name: "clip_scores", TRAINING_CURVES.name: "trained_clip"}
 """Where the rows of a table are beside the asset of another name."""
@@ -131,11 +127,11 @@ def _folders(setting: Setting, graph: Graph) -> Iterator[Leaving]:
     workspace = setting.workspace
     wanted = {node.key for node in graph.nodes.values()}
     named: list[tuple[Path, Callable[[str], str]]] = [
-        (workspace.models, models.asset),
-        (workspace.world / "corpora", world.corpus_asset),
-        (workspace.world / "evaluation", world.task_asset),
-        (workspace.root / "trained_clip", training.asset),
-        (workspace.exports, exports.asset),
+        (workspace.models, MODELS.key),
+        (workspace.world / "corpora", corpus_key),
+        (workspace.world / "evaluation", task_key),
+        (workspace.root / "trained_clip", TRAINED_CLIP.key),
+        (workspace.exports, EXPORTS.key),
     ]
     for parent, asset_of in named:
         for folder in _visible(parent):
@@ -153,7 +149,7 @@ def _seeds(setting: Setting) -> Iterator[Leaving]:
         for folder in _visible(setting.workspace.checkpoint(mix, 0).parent):
             if folder.name not in wanted:
                 reason = f"seed {folder.name} left"
-                yield Leaving(training.asset(mix), (folder.name,), reason, _deleter(folder))
+                yield Leaving(TRAINED_CLIP.key(mix), (folder.name,), reason, _deleter(folder))
 
 
 def _drawn_shards(setting: Setting) -> Iterator[Leaving]:
@@ -163,7 +159,7 @@ def _drawn_shards(setting: Setting) -> Iterator[Leaving]:
         if path.stem not in wanted:
             key = partition_key(int(path.stem), setting.pool.shards_per_partition)
             reason = f"shard {path.stem}: the pool has it no more"
-            yield Leaving(world.POOL_ASSET, (key,), reason, path.unlink)
+            yield Leaving(POOL_KEY, (key,), reason, path.unlink)
 
 
 def _downloaded_shards(setting: Setting) -> Iterator[Leaving]:
@@ -176,7 +172,9 @@ def _downloaded_shards(setting: Setting) -> Iterator[Leaving]:
         if (number := int(path.stem)) not in setting.shards:
             key = partition_key(number, pool.shards_per_partition)
             reason = f"shard {path.stem}: the list has it no more"
-            yield Leaving(download.ASSET, (key,), reason, partial(delete_shard, folder, number))
+            yield Leaving(
+                DOWNLOADED_SHARDS.key(), (key,), reason, partial(delete_shard, folder, number)
+            )
 
 
 def _visible(parent: Path) -> list[Path]:

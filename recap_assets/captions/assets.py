@@ -7,14 +7,17 @@ from dataclasses import asdict
 
 import polars as pl
 
+from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
+from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.previews import preview_markdown
-from recap_assets.artefacts.tables import (
+from recap_assets.artefacts.table import (
     STATUS_ERROR,
     STATUS_TRUNCATED,
-    SYNTHETIC_CAPTIONS,
     USABLE,
+    count_rejects,
     is_usable,
 )
+from recap_assets.artefacts.training import MODELS
 from recap_assets.engines.protocols import Caption, Captioner, Image, RemoteCaptioner
 from recap_assets.graph.checks import Check, Verdict
 from recap_assets.graph.content import StoredRows
@@ -22,7 +25,6 @@ from recap_assets.graph.loaded import loaded_captioner, released
 from recap_assets.graph.node import Dependency, Node, Outcome, Step
 from recap_assets.graph.project import Setting
 from recap_assets.graph.shardwise import ShardProgress, by_shard, forget
-from recap_assets.pool import assets as pool
 from recap_assets.shards.reading import iterate_images
 from recap_assets.specs.base import deciding
 from recap_assets.specs.sources import (
@@ -31,7 +33,6 @@ from recap_assets.specs.sources import (
     OpenAISource,
     images_at_once,
 )
-from recap_assets.training import models
 
 VERSION = 2
 STAGE = "captions"
@@ -43,11 +44,6 @@ _COLUMNS = [c for c in SYNTHETIC_CAPTIONS.columns if c not in SYNTHETIC_CAPTIONS
 _SCHEMA = pl.Schema({name: SYNTHETIC_CAPTIONS.schema[name] for name in _COLUMNS})
 
 
-def asset(source: str) -> str:
-    """Key of a source's asset."""
-    return f"synthetic_captions/{source}"
-
-
 def nodes(setting: Setting) -> list[Node]:
     """A node for each declared captioner."""
     sources = setting.experiment.sources.items()
@@ -55,12 +51,14 @@ def nodes(setting: Setting) -> list[Node]:
 
 
 def _node(setting: Setting, name: str, spec: CaptionerSource) -> Node:
-    trained = (models.dependency(spec.model),) if isinstance(spec, EmbeddedSource) else ()
+    trained = (
+        [Dependency(MODELS.key(spec.model), "all")] if isinstance(spec, EmbeddedSource) else []
+    )
     return Node(
-        key=asset(name),
+        key=SYNTHETIC_CAPTIONS.key(name),
         stage=STAGE,
         dimension="pool",
-        dependencies=(Dependency(pool.ASSET, "same"), *trained),
+        dependencies=(Dependency(RAW_POOL.key(), "same"), *trained),
         implementation=VERSION,
         decides=deciding(captioner=_what_decides(spec)),
         compute=lambda step: caption_partition(setting, name, spec, step),
@@ -91,7 +89,7 @@ def caption_partition(setting: Setting, name: str, spec: CaptionerSource, step: 
         return caption_rows(setting, captioner, rows, at_once, advance)
 
     with released(captioner):
-        rows = by_shard(setting, step, asset(name), images, compute)
+        rows = by_shard(setting, step, SYNTHETIC_CAPTIONS.key(name), images, compute)
     written = setting.workspace.tables.replace(
         SYNTHETIC_CAPTIONS,
         {"source": name, "partition": step.partition},
@@ -99,12 +97,12 @@ def caption_partition(setting: Setting, name: str, spec: CaptionerSource, step: 
         known_version=step.known_version,
         commit=step.commit,
     )
-    forget(setting, step, asset(name))
+    forget(setting, step, SYNTHETIC_CAPTIONS.key(name))
     good = rows.filter(is_usable())
     return Outcome(
         written.data_version,
         rows.height,
-        pool.count_rejects(rows),
+        count_rejects(rows),
         facts={
             "tokens_per_caption": round(float(good["n_tokens"].mean() or 0), 2),  # type: ignore[arg-type]
             "truncated": int((rows["status"] == STATUS_TRUNCATED).sum()),

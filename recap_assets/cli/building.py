@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from recap_assets.artefacts.tables import RAW_POOL
+from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.assembly.accounts import accounts, near_names
 from recap_assets.cli import terminal
 from recap_assets.cli.amounts import in_time

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from recap_assets.artefacts.tables import TABLES
+from recap_assets.artefacts.catalogue import TABLES
 from recap_assets.assembly.cleaning import (
     Leftover,
     leftovers,

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from recap_assets.artefacts.mixes import CURATED_MIXES
 from recap_assets.cli import terminal
 from recap_assets.cli.amounts import in_bytes, in_time
 from recap_assets.cli.output import echo
@@ -20,7 +21,6 @@ from recap_assets.exports.once import Exported, export_once
 from recap_assets.exports.rows import LEFT_OUT_REASONS
 from recap_assets.exports.shard_list import read_shard_list
 from recap_assets.graph.planner import plan
-from recap_assets.mixes.assets import mix_asset
 from recap_assets.specs.exports import EXPORT, Export
 from recap_assets.storage.folders import Folder, FolderError
 
@@ -96,11 +96,11 @@ def _warn_if_outdated(console: Console, session: Session, mix: str) -> None:
         return
     with session.open_instance() as instance:
         found = plan(session.graph, session.records(instance)).to_build
-    n = sum(entry.asset == mix_asset(mix) for entry in found)
+    n = sum(entry.asset == CURATED_MIXES.key(mix) for entry in found)
     if n:
         console.print(
-            f"{n:,} partitions of {mix_asset(mix)} are out of date; what is built is exported. "
-            "`recap build` first brings it up to date.",
+            f"{n:,} partitions of {CURATED_MIXES.key(mix)} are out of date; what is built is "
+            "exported. `recap build` first brings it up to date.",
             soft_wrap=True,
         )
 

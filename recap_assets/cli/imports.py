@@ -7,7 +7,7 @@ import click
 import polars as pl
 from rich.table import Table
 
-from recap_assets.artefacts.tables import IMPORT_REPORTS
+from recap_assets.artefacts.captions import IMPORT_REPORTS
 from recap_assets.captions.kinds.imported.assets import OF_FILES, OF_POOL
 from recap_assets.cli.output import echo
 from recap_assets.cli.terminal import console, plain

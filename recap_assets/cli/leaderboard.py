@@ -9,7 +9,8 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from recap_assets.artefacts.tables import CAPTION_METRICS, LEADERBOARD
+from recap_assets.artefacts.evaluation import CAPTION_METRICS
+from recap_assets.artefacts.report import LEADERBOARD
 from recap_assets.cli import terminal
 from recap_assets.defs.session import Session
 from recap_assets.evaluation.captions.assets import measured_sources, skipped_sources

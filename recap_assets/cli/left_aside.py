@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator
 import polars as pl
 from rich.console import Console
 
-from recap_assets.artefacts.tables import RAW_POOL, is_usable
+from recap_assets.artefacts.pool import RAW_POOL
+from recap_assets.artefacts.table import is_usable
 from recap_assets.assembly.accounts import Account
 from recap_assets.graph.project import Setting
-from recap_assets.pool import assets as pool
 from recap_assets.shards.manifest import SkippedFile
 from recap_assets.untrusted.showing import one_line
 
@@ -43,7 +43,7 @@ def print_left_aside(console: Console, setting: Setting) -> None:
 
 def nothing_usable(setting: Setting, account: Account) -> str | None:
     """Why a pool that was indexed has no sample to go on with; None where it has, or is none."""
-    if account.what != pool.ASSET or account.n_usable or not setting.partitions:
+    if account.what != RAW_POOL.key() or account.n_usable or not setting.partitions:
         return None
     if not account.n_all:
         return "the pool has no sample at all: its shards are empty"

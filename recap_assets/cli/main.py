@@ -299,7 +299,7 @@ def schema() -> None:
 @recap.command()
 def tables() -> None:
     """Print every table and column, in markdown."""
-    from recap_assets.artefacts.tables import described
+    from recap_assets.artefacts.catalogue import described
 
     echo(described())
 

@@ -6,7 +6,9 @@ import click
 import polars as pl
 from rich.table import Table
 
-from recap_assets.artefacts.tables import CLIP_SCORES, DIVERSITY_SUMMARY
+from recap_assets.artefacts.diversity import DIVERSITY_SUMMARY
+from recap_assets.artefacts.scores import CLIP_SCORES
+from recap_assets.artefacts.sets import UID_SETS
 from recap_assets.cli import terminal
 from recap_assets.cli.output import echo
 from recap_assets.cli.tracing import copy_receipts
@@ -40,7 +42,7 @@ def print_trial(session: Session, *, as_json: bool) -> None:
 
 def _warn_of_sets(session: Session) -> None:
     """Say which computed sets are not as the file asks: they are counted as they were built."""
-    computed = {sets.asset(name) for name in sets.computed_sets(session.setting)}
+    computed = {UID_SETS.key(name) for name in sets.computed_sets(session.setting)}
     if not computed:
         return
     current = plan(session.graph, RememberedRecords(copy_receipts(session)))

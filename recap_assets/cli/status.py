@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from rich.table import Table
 
-from recap_assets.artefacts.tables import RAW_POOL
+from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.assembly.accounts import text_notes
 from recap_assets.captions.kinds.openai.spending import spending
 from recap_assets.cli.left_aside import print_left_aside

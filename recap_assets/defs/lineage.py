@@ -13,7 +13,7 @@ import dagster as dg
 import polars as pl
 from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
 
-from recap_assets.artefacts.tables import EXPERIMENTS, LINEAGE
+from recap_assets.artefacts.lineage import EXPERIMENTS, LINEAGE
 from recap_assets.defs.events import EXPERIMENT, Account, Materialized
 from recap_assets.defs.records import DagsterRecords
 from recap_assets.graph.project import Setting

@@ -25,7 +25,8 @@ from dagster._core.storage.runs.schema import InstanceInfo
 from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
 from dagster._serdes import serialize_value
 
-from recap_assets.artefacts.tables import LINEAGE, TABLES
+from recap_assets.artefacts.catalogue import TABLES
+from recap_assets.artefacts.lineage import LINEAGE
 from recap_assets.defs.events import Account, materialization
 from recap_assets.defs.lineage import storage_id
 from recap_assets.graph.building import Built

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from recap_assets.artefacts.tables import TABLES
+from recap_assets.artefacts.catalogue import TABLES
 from recap_assets.assembly.graph import build_graph
 from recap_assets.defs.assets import POOL_PARTITIONS
 from recap_assets.defs.damaged_files import put_aside_damaged

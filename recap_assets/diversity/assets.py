@@ -2,9 +2,9 @@
 
 import polars as pl
 
+from recap_assets.artefacts.captions import texts_key, texts_of
+from recap_assets.artefacts.diversity import DIVERSITY_STATISTICS, DIVERSITY_SUMMARY
 from recap_assets.artefacts.previews import image_markdown, preview_markdown
-from recap_assets.artefacts.tables import DIVERSITY_STATISTICS, DIVERSITY_SUMMARY
-from recap_assets.captions import assets as captions
 from recap_assets.diversity.lexicon import lexicon_hash, load_nouns
 from recap_assets.diversity.statistics import partition_statistics, summarise
 from recap_assets.diversity.words import TOKENISER
@@ -12,22 +12,13 @@ from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Outcome, Step
 from recap_assets.graph.project import Setting
 from recap_assets.plots.charts import chart_png, diversity_bars, rarefaction_curves
-from recap_assets.pool import assets as pool
-from recap_assets.scores.assets import texts_of
 from recap_assets.specs.base import deciding
-from recap_assets.specs.experiment import RAW
 from recap_assets.world.writing import nouns as embedded_nouns
 
 VERSION = 1
 STAGE = "diversity"
 SECONDS = 0.3
-SUMMARY_ASSET = "diversity_summary"
 EMBEDDED_LEXICON = "embedded"
-
-
-def statistics_asset(source: str) -> str:
-    """Key of a source's statistics."""
-    return f"diversity_statistics/{source}"
 
 
 def nodes(setting: Setting) -> list[Node]:
@@ -52,9 +43,9 @@ def _decides(setting: Setting, *sources: str) -> str:
 
 
 def _statistics_node(setting: Setting, source: str) -> Node:
-    texts = pool.ASSET if source == RAW else captions.asset(source)
+    texts = texts_key(source)
     return Node(
-        key=statistics_asset(source),
+        key=DIVERSITY_STATISTICS.key(source),
         stage=STAGE,
         dimension="pool",
         dependencies=(Dependency(texts, "same"),),
@@ -71,7 +62,7 @@ def _statistics_node(setting: Setting, source: str) -> Node:
 
 def measure_partition(setting: Setting, source: str, step: Step) -> Outcome:
     """Statistics of one source's captions in one pool partition."""
-    texts = texts_of(setting, source, step.partition).drop_nulls("text")
+    texts = texts_of(setting.workspace.tables, source, step.partition).drop_nulls("text")
     first = texts.filter(pl.col("candidate") == 0).select("uid", "text")
     row = partition_statistics(first, setting.experiment.diversity, nouns_of(setting))
     written = setting.workspace.tables.replace(
@@ -88,10 +79,12 @@ def measure_partition(setting: Setting, source: str, step: Step) -> Outcome:
 def _summary_node(setting: Setting) -> Node:
     sources = setting.experiment.source_names
     return Node(
-        key=SUMMARY_ASSET,
+        key=DIVERSITY_SUMMARY.key(),
         stage=STAGE,
         dimension="none",
-        dependencies=tuple(Dependency(statistics_asset(source), "all") for source in sources),
+        dependencies=tuple(
+            Dependency(DIVERSITY_STATISTICS.key(source), "all") for source in sources
+        ),
         implementation=VERSION,
         decides=_decides(setting, *sources),
         compute=lambda step: summarise_sources(setting, step),

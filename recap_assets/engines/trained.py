@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
+from recap_assets.engines.model_folders.open_clip_configs import CONFIG
 from recap_assets.engines.open_clip.models import open_clip_config
 from recap_assets.engines.protocols import Scorer
 from recap_assets.engines.small.loading import load_small_clip
 from recap_assets.scores.kinds.open_clip.engine import load_open_clip_scorer
 from recap_assets.specs.models import SmallTower, Tower
 from recap_assets.specs.scorers import OpenClipScorer
-from recap_assets.training.engine.trainees import OPEN_CLIP_CONFIG
 
 
 def image_side(tower: Tower) -> int:
@@ -33,7 +33,7 @@ def load_trained_clip(directory: Path, batch_size: int) -> Scorer:
     Raises:
         ModelFileError: A file of it is missing or damaged.
     """
-    if (directory / OPEN_CLIP_CONFIG).exists():
+    if (directory / CONFIG).exists():
         model = f"local-dir:{directory}"
         return load_open_clip_scorer(
             OpenClipScorer(kind="open_clip", model=model, batch_size=batch_size)

@@ -5,29 +5,24 @@ from functools import partial
 
 import polars as pl
 
+from recap_assets.artefacts.evaluation import EVALUATION_IMAGES, EVALUATION_RESULTS
+from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.previews import preview_markdown
-from recap_assets.artefacts.tables import (
-    EVALUATION_IMAGES,
-    EVALUATION_RESULTS,
-    RAW_POOL,
-    is_usable,
-)
+from recap_assets.artefacts.table import is_usable
+from recap_assets.artefacts.training import TRAINED_CLIP
 from recap_assets.evaluation.tasks import dependencies, open_set, sets_of, sets_version
 from recap_assets.evaluation.zero_shot import evaluate
 from recap_assets.graph.checks import Check, Verdict
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Outcome, Step
 from recap_assets.graph.project import Setting
-from recap_assets.pool import assets as pool
 from recap_assets.shards.images import HASH_SIDE, decode, matches_within, perceptual_hash
 from recap_assets.specs.base import deciding
 from recap_assets.specs.pool import EmbeddedPool, ImageLimits
-from recap_assets.training import assets as training
 
 VERSION = 2
 STAGE = "evaluation"
 SECONDS = 5.0
-IMAGES_ASSET = "evaluation_images"
 LIMITS = ImageLimits()
 SAME_IMAGE_BITS = 6
 """Perceptual hashes this close are taken for one image; at 6 all near-duplicates of real
@@ -37,11 +32,6 @@ _decode = partial(decode, limits=LIMITS)
 _decode_for_hash = partial(decode, limits=LIMITS, min_side=HASH_SIDE)
 
 
-def results_asset(mix: str) -> str:
-    """Key of a mix's results."""
-    return f"evaluation_results/{mix}"
-
-
 def nodes(setting: Setting) -> list[Node]:
     """The evaluation images, and the results of each mix."""
     return [_images_node(setting), *(_results_node(setting, m) for m in setting.experiment.mixes)]
@@ -49,10 +39,10 @@ def nodes(setting: Setting) -> list[Node]:
 
 def _images_node(setting: Setting) -> Node:
     return Node(
-        key=IMAGES_ASSET,
+        key=EVALUATION_IMAGES.key(),
         stage=STAGE,
         dimension="none",
-        dependencies=(*dependencies(setting), Dependency(pool.ASSET, "all")),
+        dependencies=(*dependencies(setting), Dependency(RAW_POOL.key(), "all")),
         implementation=VERSION,
         decides=deciding(),
         compute=lambda step: hash_images(setting, step),
@@ -129,11 +119,11 @@ def _no_leak(setting: Setting) -> Check:
 
 def _results_node(setting: Setting, mix: str) -> Node:
     return Node(
-        key=results_asset(mix),
+        key=EVALUATION_RESULTS.key(mix),
         stage=STAGE,
         dimension="seed",
         dependencies=(
-            Dependency(training.asset(mix), "same"),
+            Dependency(TRAINED_CLIP.key(mix), "same"),
             *dependencies(setting),
         ),
         implementation=VERSION,

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from fsspec.implementations.local import LocalFileSystem
 
+from recap_assets.artefacts.world import task_key
 from recap_assets.evalsets.rows import row_files
 from recap_assets.evalsets.sets import Decode, EvaluationSet, load_set
 from recap_assets.evalsets.webdatasets import SetFolder
@@ -25,7 +26,6 @@ from recap_assets.specs.datacomp import TASKS, Protocol
 from recap_assets.specs.evaluation import DataCompTasks, EmbeddedTask
 from recap_assets.specs.pool import WebDatasetPool
 from recap_assets.storage import places
-from recap_assets.world import assets as world
 
 LOOK_SECONDS = 10
 """How long a look at DataComp's forty folders holds: a plan asks for each mix and seed."""
@@ -87,7 +87,7 @@ def dependencies(setting: Setting) -> tuple[Dependency, ...]:
     """Edges to the sets that the embedded world draws."""
     tasks = setting.experiment.evaluation.tasks
     drawn = [name for name, task in tasks.items() if isinstance(task, EmbeddedTask)]
-    return tuple(Dependency(world.task_asset(name), "all") for name in drawn)
+    return tuple(Dependency(task_key(name), "all") for name in drawn)
 
 
 def sets_version(setting: Setting) -> str:

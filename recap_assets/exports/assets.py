@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from recap_assets.artefacts.tables import CURATED_MIXES, THRESHOLDS
+from recap_assets.artefacts.exports import EXPORT_SHARDS, EXPORTS
+from recap_assets.artefacts.mixes import CURATED_MIXES, THRESHOLDS
 from recap_assets.exports import reading as export_rows
 from recap_assets.exports.cards import Curation, Holdings, card
 from recap_assets.exports.checksums import CHECKSUMS, MARK, checksums_of, take_folder
@@ -23,7 +24,6 @@ from recap_assets.exports.writing import (
 )
 from recap_assets.graph.node import Dependency, Look, Node, Outcome, Place, Step
 from recap_assets.graph.project import Setting
-from recap_assets.mixes import assets as mixes
 from recap_assets.specs.base import Spec, deciding, fingerprint_of
 from recap_assets.specs.experiment import RAW
 from recap_assets.specs.exports import (
@@ -55,16 +55,6 @@ _OURS = re.compile(
 """Paths that an export writes: what is called otherwise is nobody's to remove."""
 
 
-def asset(name: str) -> str:
-    """Key of an export."""
-    return f"exports/{name}"
-
-
-def shards_asset(name: str) -> str:
-    """Key of the shards of an export."""
-    return f"export_shards/{name}"
-
-
 def folder_of(setting: Setting, name: str) -> Folder:
     """Where an export of the experiment goes."""
     export = setting.experiment.exports[name]
@@ -93,7 +83,7 @@ def nodes(setting: Setting) -> list[Node]:
 
 def _subset_node(setting: Setting, name: str, export: SubsetExport) -> Node:
     return Node(
-        key=asset(name),
+        key=EXPORTS.key(name),
         stage=STAGE,
         dimension="none",
         dependencies=_of_mix(export),
@@ -111,7 +101,7 @@ def _subset_node(setting: Setting, name: str, export: SubsetExport) -> Node:
 
 def _shards_node(setting: Setting, name: str, export: ShardedExport) -> Node:
     return Node(
-        key=shards_asset(name),
+        key=EXPORT_SHARDS.key(name),
         stage=STAGE,
         dimension="pool",
         dependencies=export_rows.dependencies(setting, export),
@@ -128,10 +118,10 @@ def _shards_node(setting: Setting, name: str, export: ShardedExport) -> Node:
 
 def _export_node(setting: Setting, name: str, export: ShardedExport) -> Node:
     return Node(
-        key=asset(name),
+        key=EXPORTS.key(name),
         stage=STAGE,
         dimension="none",
-        dependencies=(Dependency(shards_asset(name), "all"), *_of_mix(export)),
+        dependencies=(Dependency(EXPORT_SHARDS.key(name), "all"), *_of_mix(export)),
         implementation=VERSION,
         decides=_decides_whole(setting, export),
         compute=lambda step: build_export(setting, name, step),
@@ -145,8 +135,8 @@ def _export_node(setting: Setting, name: str, export: ShardedExport) -> Node:
 
 def _of_mix(export: Export) -> tuple[Dependency, ...]:
     return (
-        Dependency(mixes.mix_asset(export.mix), "all"),
-        Dependency(mixes.thresholds_asset(export.mix), "all"),
+        Dependency(CURATED_MIXES.key(export.mix), "all"),
+        Dependency(THRESHOLDS.key(export.mix), "all"),
     )
 
 
@@ -206,7 +196,7 @@ def build_export(setting: Setting, name: str, step: Step) -> Outcome:  # noqa: A
         record = _partition_record(partition)
         content = folder.read(record)
         if content is None:
-            msg = f"{folder}/{record} is gone: build {shards_asset(name)} again"
+            msg = f"{folder}/{record} is gone: build {EXPORT_SHARDS.key(name)} again"
             raise FileNotFoundError(msg)
         whole.merge(read_written(content))
         sha256 = hashlib.sha256(content).hexdigest()

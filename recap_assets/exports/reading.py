@@ -4,16 +4,15 @@ from collections.abc import Iterable, Sequence
 
 import polars as pl
 
-from recap_assets.artefacts.tables import CLIP_SCORES, CURATED_MIXES, RAW_POOL, is_usable
-from recap_assets.captions import assets as captions
+from recap_assets.artefacts.captions import texts_key, texts_of
+from recap_assets.artefacts.mixes import CURATED_MIXES
+from recap_assets.artefacts.pool import RAW_POOL
+from recap_assets.artefacts.scores import CLIP_SCORES
+from recap_assets.artefacts.table import is_usable
 from recap_assets.exports.rows import CAPTION, IMAGE_COLUMNS, ExportRows, export_rows
 from recap_assets.graph.node import Dependency
 from recap_assets.graph.project import Setting
-from recap_assets.mixes import assets as mixes
-from recap_assets.pool import assets as pool
-from recap_assets.scores import assets as scores
 from recap_assets.shards.reading import iterate_encoded
-from recap_assets.specs.experiment import RAW
 from recap_assets.specs.exports import ShardedExport
 from recap_assets.storage.content import slice_version
 
@@ -26,12 +25,12 @@ def sources_along(setting: Setting, export: ShardedExport) -> tuple[str, ...]:
 def dependencies(setting: Setting, export: ShardedExport) -> tuple[Dependency, ...]:
     """What one partition of an export reads."""
     scorer = setting.experiment.scorer_of(setting.experiment.mixes[export.mix])
-    reads = [Dependency(mixes.mix_asset(export.mix), "same"), Dependency(pool.ASSET, "same")]
+    reads = [Dependency(CURATED_MIXES.key(export.mix), "same"), Dependency(RAW_POOL.key(), "same")]
     for source in sources_along(setting, export):
-        texts = pool.ASSET if source == RAW else captions.asset(source)
+        texts = texts_key(source)
         reads += [
             Dependency(texts, "same"),
-            Dependency(scores.scores_asset(scorer, source), "same"),
+            Dependency(CLIP_SCORES.key(scorer, source), "same"),
         ]
     return tuple(dict.fromkeys(reads))
 
@@ -63,7 +62,7 @@ def _captions(
 ) -> pl.DataFrame:
     frames = [pl.DataFrame(schema={"uid": pl.Binary, **CAPTION.to_schema()})]
     for source in sources:
-        texts = scores.texts_of(setting, source, partition).drop_nulls("text")
+        texts = texts_of(setting.workspace.tables, source, partition).drop_nulls("text")
         scored = setting.workspace.tables.read(
             CLIP_SCORES, scorer=scorer, source=source, partition=partition
         ).select("uid", "candidate", "score")

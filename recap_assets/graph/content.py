@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from recap_assets.artefacts.tables import Table
+from recap_assets.artefacts.table import Table
 from recap_assets.graph.node import Look, Place
 from recap_assets.storage.content import files_version, slice_version
 from recap_assets.storage.files import directory_is_whole

@@ -8,7 +8,7 @@ from functools import cached_property
 from graphlib import TopologicalSorter
 from typing import Literal, Protocol
 
-from recap_assets.artefacts.tables import Table
+from recap_assets.artefacts.table import Table
 from recap_assets.graph.checks import Check
 from recap_assets.storage.tables import Written
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import polars as pl
 
-from recap_assets.artefacts.tables import RAW_POOL, is_usable
+from recap_assets.artefacts.pool import RAW_POOL
+from recap_assets.artefacts.table import is_usable
 from recap_assets.pool.kinds.urls.plan import Plan, make_plan, read_plan
 from recap_assets.shards.manifest import (
     Shard,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from recap_assets.artefacts.tables import TABLES
+from recap_assets.artefacts.catalogue import TABLES
 from recap_assets.graph.node import Graph
 from recap_assets.lineage.walk import Ancestor, Origin, Receipt, combined_version
 from recap_assets.lineage.words import flattened

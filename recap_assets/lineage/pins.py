@@ -15,7 +15,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from recap_assets.artefacts.tables import EXPERIMENTS, LINEAGE
+from recap_assets.artefacts.lineage import EXPERIMENTS, LINEAGE
+from recap_assets.artefacts.pool import DOWNLOADED_SHARDS, RAW_POOL
+from recap_assets.artefacts.world import POOL_KEY
 from recap_assets.graph.node import Graph
 from recap_assets.graph.project import Setting
 from recap_assets.graph.records import OUTSIDE
@@ -27,8 +29,6 @@ from recap_assets.lineage.walk import (
     lineage_of,
     rows_of,
 )
-from recap_assets.pool import assets as pool
-from recap_assets.pool.kinds.urls import assets as download
 from recap_assets.shards.manifest import Shard
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.loading import load_experiment, parse_experiment
@@ -40,11 +40,10 @@ from recap_assets.untrusted.errors import RecapError, UntrustedError
 from recap_assets.untrusted.files import read_bounded
 from recap_assets.untrusted.json_text import parse_json
 from recap_assets.untrusted.showing import one_line
-from recap_assets.world import assets as world
 
 FORMAT = 1
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-POOL_ASSETS = (pool.ASSET, world.POOL_ASSET, download.ASSET)
+POOL_ASSETS = (RAW_POOL.key(), POOL_KEY, DOWNLOADED_SHARDS.key())
 
 
 class ReceiptError(RecapError, ValueError):

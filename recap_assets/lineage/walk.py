@@ -15,7 +15,7 @@ from typing import Any, Literal, Self
 
 import polars as pl
 
-from recap_assets.artefacts.tables import LINEAGE
+from recap_assets.artefacts.lineage import LINEAGE
 from recap_assets.graph.versions import folded_version
 
 VERSION_DIGITS = 16

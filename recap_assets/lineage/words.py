@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from recap_assets.artefacts.tables import LINEAGE
+from recap_assets.artefacts.lineage import LINEAGE
 from recap_assets.lineage.walk import (
     JSON_COLUMNS,
     Ancestor,

@@ -4,17 +4,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import polars as pl
 
+from recap_assets.artefacts.captions import texts_key, texts_of
+from recap_assets.artefacts.mixes import CURATED_MIXES, THRESHOLDS
+from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.previews import preview_markdown
-from recap_assets.artefacts.tables import (
-    CLIP_SCORES,
-    CURATED_MIXES,
-    RAW_POOL,
-    SCORE_HISTOGRAMS,
-    THRESHOLDS,
-    is_usable,
-)
+from recap_assets.artefacts.scores import CLIP_SCORES, SCORE_HISTOGRAMS
+from recap_assets.artefacts.sets import UID_SETS
+from recap_assets.artefacts.table import is_usable
 from recap_assets.artefacts.uids import has_repeats
-from recap_assets.captions import assets as captions
 from recap_assets.graph.checks import Check, Verdict
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Outcome, Step
@@ -22,27 +19,14 @@ from recap_assets.graph.project import Setting
 from recap_assets.mixes.score_view import ScoreView
 from recap_assets.mixes.selection import cutoffs_needed, realise, select
 from recap_assets.mixes.trial import Part, try_mixes
-from recap_assets.pool import assets as pool
-from recap_assets.scores import assets as scores
 from recap_assets.sets import assets as sets
 from recap_assets.specs.base import deciding, fingerprint_of
-from recap_assets.specs.experiment import RAW
 from recap_assets.specs.mixes import InSet, Mix, conditions_within, sources_read
 from recap_assets.storage.content import frame_version
 
 VERSION = 2
 STAGE = "mixes"
 SECONDS = 0.2
-
-
-def thresholds_asset(mix: str) -> str:
-    """Key of a mix's cut-offs."""
-    return f"thresholds/{mix}"
-
-
-def mix_asset(mix: str) -> str:
-    """Key of a mix's pairs."""
-    return f"curated_mixes/{mix}"
 
 
 def nodes(setting: Setting) -> list[Node]:
@@ -66,9 +50,9 @@ def _values_version(thresholds: pl.DataFrame) -> str:
 def _thresholds_node(setting: Setting, name: str, mix: Mix) -> Node:
     scorer = setting.experiment.scorer_of(mix)
     ranked = dict.fromkeys(request.source for request in cutoffs_needed(mix, scorer))
-    reads = [Dependency(scores.scores_asset(scorer, source), "all") for source in ranked]
+    reads = [Dependency(CLIP_SCORES.key(scorer, source), "all") for source in ranked]
     return Node(
-        key=thresholds_asset(name),
+        key=THRESHOLDS.key(name),
         stage=STAGE,
         dimension="none",
         dependencies=tuple(reads),
@@ -118,19 +102,19 @@ def score_view(setting: Setting, scorer: str, source: str) -> ScoreView:
 
 def _mix_node(setting: Setting, name: str, mix: Mix) -> Node:
     scorer = setting.experiment.scorer_of(mix)
-    reads = [Dependency(thresholds_asset(name), "all"), Dependency(pool.ASSET, "same")]
+    reads = [Dependency(THRESHOLDS.key(name), "all"), Dependency(RAW_POOL.key(), "same")]
     for source in sources_read(mix):
-        texts = pool.ASSET if source == RAW else captions.asset(source)
+        texts = texts_key(source)
         reads += [
             Dependency(texts, "same"),
-            Dependency(scores.scores_asset(scorer, source), "same"),
+            Dependency(CLIP_SCORES.key(scorer, source), "same"),
         ]
     computed = sets.computed_sets(setting)
     named = sets_named(mix)
     files = [one for one in named if one not in computed]
-    reads += [Dependency(sets.asset(one), "same") for one in named if one in computed]
+    reads += [Dependency(UID_SETS.key(one), "same") for one in named if one in computed]
     return Node(
-        key=mix_asset(name),
+        key=CURATED_MIXES.key(name),
         stage=STAGE,
         dimension="pool",
         dependencies=tuple(dict.fromkeys(reads)),
@@ -188,7 +172,7 @@ def candidates_of(
     scorer = setting.experiment.scorer_of(mix)
     frames = []
     for source in sources_read(mix):
-        texts = scores.texts_of(setting, source, partition, uid)
+        texts = texts_of(setting.workspace.tables, source, partition, uid)
         scored = setting.workspace.tables.read(
             CLIP_SCORES, scorer=scorer, source=source, partition=partition
         )

@@ -7,11 +7,10 @@ from functools import partial
 
 import polars as pl
 
-from recap_assets.artefacts.tables import CURATED_MIXES
+from recap_assets.artefacts.mixes import CURATED_MIXES
 from recap_assets.diversity.ngrams import unique_trigrams
 from recap_assets.graph.project import Setting
 from recap_assets.lineage.pins import ReceiptError, read_receipt
-from recap_assets.mixes.assets import mix_asset
 from recap_assets.mixes.difference import (
     CHANGES,
     COMPARED,
@@ -128,7 +127,7 @@ def _version(setting: Setting, text: str, mix: str, wanted: str, current: int) -
 
 
 def _pinned_version(setting: Setting, text: str, mix: str, name: str) -> int:
-    asset = mix_asset(mix)
+    asset = CURATED_MIXES.key(mix)
     try:
         ancestor = read_receipt(name, setting.workspace).origin.ancestors.get(asset)
     except ReceiptError as error:

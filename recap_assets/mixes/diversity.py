@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from recap_assets.artefacts.draws import uid_hashes
-from recap_assets.artefacts.tables import CURATED_MIXES
+from recap_assets.artefacts.mixes import CURATED_MIXES
 from recap_assets.diversity.ngrams import unique_trigrams
 from recap_assets.graph.project import Setting
 from recap_assets.mixes.assets import candidates_of, score_view, sets_of

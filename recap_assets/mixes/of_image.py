@@ -6,18 +6,13 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from recap_assets.artefacts.tables import (
-    CLIP_SCORES,
-    CURATED_MIXES,
-    RAW_POOL,
-    STATUS_OK,
-    SYNTHETIC_CAPTIONS,
-    THRESHOLDS,
-    UID_BYTES,
-    is_usable,
-)
+from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
+from recap_assets.artefacts.mixes import CURATED_MIXES, THRESHOLDS
+from recap_assets.artefacts.pool import RAW_POOL
+from recap_assets.artefacts.scores import CLIP_SCORES
+from recap_assets.artefacts.table import STATUS_OK, UID_BYTES, is_usable
 from recap_assets.graph.project import Setting
-from recap_assets.mixes.assets import candidates_of, mix_asset, sets_of
+from recap_assets.mixes.assets import candidates_of, sets_of
 from recap_assets.mixes.explanation import EvaluatedClause, Explanation, explain
 from recap_assets.mixes.selection import PAIR_SCHEMA, cutoffs_needed
 from recap_assets.sets.assets import computed_sets, why_not
@@ -217,7 +212,7 @@ def _not_realised(mix: Mix, scorer: str, cutoffs: pl.DataFrame) -> Iterator[str]
 
 
 def _disagreement(mix: str, partition: str) -> str:
-    place = f"{mix_asset(mix)}[{partition}]"
+    place = f"{CURATED_MIXES.key(mix)}[{partition}]"
     return (
         "the rows stored are not what the file now decides from the captions and scores stored: "
         f"{place} is not built yet or out of date (`recap plan --why '{place}'` tells why)"

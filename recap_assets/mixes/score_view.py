@@ -6,8 +6,9 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
+from recap_assets.artefacts.histograms import Scores, score_histogram
+from recap_assets.artefacts.scores import best_scores
 from recap_assets.artefacts.uids import is_within
-from recap_assets.mixes.thresholds import Scores, score_histogram
 from recap_assets.specs.mixes import RandomSubset
 
 
@@ -57,14 +58,3 @@ class ScoreView:
         return ScoreView(
             lambda low: (frame.filter(is_within(subset, frame["uid"])) for frame in self.read(low))
         )
-
-
-def best_scores(frame: pl.DataFrame) -> pl.Series:
-    """The best candidate's score of each image; null where no candidate has one.
-
-    Args:
-        frame: `uid`, `score` and, where images have several candidates, `candidate`.
-    """
-    if "candidate" in frame.columns and frame["candidate"].max() != 0:
-        return frame.group_by("uid").agg(pl.col("score").max())["score"]
-    return frame["score"]

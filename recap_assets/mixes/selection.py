@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from recap_assets.artefacts.tables import CURATED_MIXES, THRESHOLDS
+from recap_assets.artefacts.mixes import CURATED_MIXES, THRESHOLDS
 from recap_assets.artefacts.uids import is_within, uid_uniform
 from recap_assets.mixes.candidates import Depth, ranked_candidates
 from recap_assets.mixes.score_view import ScoreView

@@ -6,22 +6,21 @@ from collections.abc import Collection, Sequence
 
 import polars as pl
 
+from recap_assets.artefacts.pool import DOWNLOADED_SHARDS, RAW_POOL
 from recap_assets.artefacts.previews import preview_markdown
-from recap_assets.artefacts.tables import RAW_POOL, STATUS_REJECTED, is_usable
+from recap_assets.artefacts.table import STATUS_REJECTED, count_rejects, is_usable
+from recap_assets.artefacts.world import POOL_KEY
 from recap_assets.graph.checks import Check, Verdict
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Outcome, Step
 from recap_assets.graph.project import Setting
 from recap_assets.pool import repeats
-from recap_assets.pool.kinds.urls import assets as download
 from recap_assets.shards.indexing import index_shard
 from recap_assets.shards.metadata import load_metadata
 from recap_assets.specs.base import deciding
 from recap_assets.specs.pool import EmbeddedPool, UrlPool, WebDatasetPool
-from recap_assets.world.assets import POOL_ASSET
 
 VERSION = 3
-ASSET = "raw_pool"
 STAGE = "pool"
 SECONDS_PER_SHARD = 3.0
 
@@ -32,7 +31,7 @@ def nodes(setting: Setting) -> list[Node]:
     pool = setting.pool
     return [
         Node(
-            key=ASSET,
+            key=RAW_POOL.key(),
             stage=STAGE,
             dimension="pool",
             dependencies=(Dependency(made_by, "same"),) if made_by else (),
@@ -54,8 +53,8 @@ def _made_by(setting: Setting) -> str | None:
     """The asset that writes the shards; None where they come from outside."""
     pool = setting.experiment.pool
     if isinstance(pool, UrlPool):
-        return download.ASSET
-    return POOL_ASSET if isinstance(pool, EmbeddedPool) else None
+        return DOWNLOADED_SHARDS.key()
+    return POOL_KEY if isinstance(pool, EmbeddedPool) else None
 
 
 def index_partition(setting: Setting, step: Step) -> Outcome:
@@ -120,13 +119,6 @@ def reject_repeated_uids(
         status=pl.when(repeated).then(pl.lit(STATUS_REJECTED)).otherwise("status"),
         reject_reason=pl.when(repeated).then(pl.lit("duplicate_uid")).otherwise("reject_reason"),
     )
-
-
-def count_rejects(rows: pl.DataFrame) -> dict[str, int]:
-    """Rows set aside, by reason."""
-    rejected = rows.filter(~is_usable())
-    counts = rejected.group_by("reject_reason").len().sort("reject_reason")
-    return dict(counts.iter_rows())
 
 
 def count_notes(rows: pl.DataFrame) -> dict[str, int]:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import polars as pl
 
-from recap_assets.artefacts.tables import RAW_POOL, UID_BYTES, is_usable
+from recap_assets.artefacts.pool import RAW_POOL
+from recap_assets.artefacts.table import UID_BYTES, is_usable
 from recap_assets.graph.project import Setting
 from recap_assets.storage.files import write_atomically
 

@@ -12,32 +12,24 @@ import polars as pl
 from numpy.typing import NDArray
 from PIL import Image
 
+from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
+from recap_assets.artefacts.diversity import DIVERSITY_SUMMARY
 from recap_assets.artefacts.draws import uid_hashes
+from recap_assets.artefacts.evaluation import CAPTION_METRICS, EVALUATION_RESULTS
+from recap_assets.artefacts.mixes import CURATED_MIXES, THRESHOLDS
+from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.previews import image_markdown, preview_markdown
-from recap_assets.artefacts.tables import (
-    CLIP_SCORES,
-    CURATED_MIXES,
-    DIVERSITY_SUMMARY,
-    EVALUATION_RESULTS,
-    LEADERBOARD,
-    RAW_POOL,
-    SCORE_HISTOGRAMS,
-    SYNTHETIC_CAPTIONS,
-    THRESHOLDS,
-    TRAINING_CURVES,
-    is_usable,
-)
-from recap_assets.diversity import assets as diversity
-from recap_assets.evaluation import assets as evaluation
+from recap_assets.artefacts.report import LEADERBOARD, REPORT
+from recap_assets.artefacts.scores import CLIP_SCORES, SCORE_HISTOGRAMS
+from recap_assets.artefacts.table import is_usable
+from recap_assets.artefacts.training import TRAINING_CURVES
 from recap_assets.evaluation.captions import assets as caption_metrics
 from recap_assets.graph.building import provenance
 from recap_assets.graph.content import StoredFiles, StoredRows
 from recap_assets.graph.node import Dependency, Node, Outcome, Step
 from recap_assets.graph.project import Setting
-from recap_assets.mixes import assets as mixes
 from recap_assets.mixes.diversity import unique_trigrams_of_mixes
 from recap_assets.plots.charts import SOURCE_SHARES, chart_png, leaderboard_chart
-from recap_assets.pool import assets as pool
 from recap_assets.report.findings import SCORE_MEANS, Evidence, judge
 from recap_assets.report.leaderboard import leaderboard
 from recap_assets.report.left_out import LEFT_OUT
@@ -52,7 +44,6 @@ from recap_assets.report.page import (
     render,
 )
 from recap_assets.report.pairing import left_out
-from recap_assets.scores import assets as scores
 from recap_assets.shards.reading import iterate_images
 from recap_assets.specs.base import deciding, fingerprint_of
 from recap_assets.specs.experiment import RAW
@@ -63,8 +54,6 @@ VERSION = 1
 STAGE = "report"
 SECONDS = 3.0
 THUMBNAIL_SIDE = 224
-LEADERBOARD_ASSET = "leaderboard"
-REPORT_ASSET = "report"
 
 EMBEDDED_NOTES = (
     "The pool is the embedded world: images that the program draws. It shows the direction of the "
@@ -86,13 +75,13 @@ def nodes(setting: Setting) -> list[Node]:
 def _leaderboard_node(setting: Setting) -> Node:
     names = list(setting.experiment.mixes)
     return Node(
-        key=LEADERBOARD_ASSET,
+        key=LEADERBOARD.key(),
         stage=STAGE,
         dimension="none",
         dependencies=tuple(
             Dependency(key, "all")
             for name in names
-            for key in (mixes.mix_asset(name), evaluation.results_asset(name))
+            for key in (CURATED_MIXES.key(name), EVALUATION_RESULTS.key(name))
         ),
         implementation=VERSION,
         decides=deciding(average=setting.experiment.evaluation.averaged, mixes=sorted(names)),
@@ -159,17 +148,17 @@ def _current_pairs(setting: Setting) -> pl.LazyFrame:
 def _report_node(setting: Setting) -> Node:
     experiment = setting.experiment
     scored = [
-        scores.scores_asset(scorer, source)
+        CLIP_SCORES.key(scorer, source)
         for scorer in experiment.scorers
         for source in experiment.source_names
     ]
-    reads = [LEADERBOARD_ASSET, diversity.SUMMARY_ASSET, pool.ASSET, *scored]
-    reads += [caption_metrics.asset(source) for source in caption_metrics.measured_sources(setting)]
+    reads = [LEADERBOARD.key(), DIVERSITY_SUMMARY.key(), RAW_POOL.key(), *scored]
+    reads += [CAPTION_METRICS.key(source) for source in caption_metrics.measured_sources(setting)]
     for name in experiment.mixes:
-        reads += [mixes.thresholds_asset(name), mixes.mix_asset(name)]
-        reads.append(evaluation.results_asset(name))
+        reads += [THRESHOLDS.key(name), CURATED_MIXES.key(name)]
+        reads.append(EVALUATION_RESULTS.key(name))
     return Node(
-        key=REPORT_ASSET,
+        key=REPORT.key(),
         stage=STAGE,
         dimension="none",
         dependencies=tuple(Dependency(key, "all") for key in reads),
@@ -360,7 +349,7 @@ def _rejects(setting: Setting) -> pl.DataFrame:
     parts = [
         tables.scan(RAW_POOL)
         .filter(rejected)
-        .select(pl.lit(pool.ASSET).alias("stage"), "reject_reason")
+        .select(pl.lit(RAW_POOL.key()).alias("stage"), "reject_reason")
     ]
     captions = tables.scan(SYNTHETIC_CAPTIONS).filter(
         rejected & pl.col("source").is_in(list(setting.experiment.sources))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from recap_assets.artefacts.tables import LEADERBOARD
+from recap_assets.artefacts.report import LEADERBOARD
 from recap_assets.evaluation.datacomp.aggregation import group_rows
 
 AVERAGE = "average"

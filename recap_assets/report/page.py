@@ -15,13 +15,11 @@ import jinja2
 import polars as pl
 from markupsafe import Markup
 
-from recap_assets.artefacts.tables import (
-    DIVERSITY_SUMMARY,
-    LEADERBOARD,
-    SCORE_HISTOGRAMS,
-    THRESHOLDS,
-    TRAINING_CURVES,
-)
+from recap_assets.artefacts.diversity import DIVERSITY_SUMMARY
+from recap_assets.artefacts.mixes import THRESHOLDS
+from recap_assets.artefacts.report import LEADERBOARD
+from recap_assets.artefacts.scores import SCORE_HISTOGRAMS
+from recap_assets.artefacts.training import TRAINING_CURVES
 from recap_assets.plots import charts as plots
 from recap_assets.report.left_out import LEFT_OUT, mix_rows
 

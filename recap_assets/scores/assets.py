@@ -6,16 +6,18 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from recap_assets.artefacts.captions import texts_key, texts_of
+from recap_assets.artefacts.histograms import score_histogram
+from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.previews import histogram_markdown, preview_markdown
-from recap_assets.artefacts.tables import (
+from recap_assets.artefacts.scores import (
     CLIP_SCORES,
     IMAGE_EMBEDDINGS,
-    RAW_POOL,
     SCORE_HISTOGRAMS,
-    SYNTHETIC_CAPTIONS,
-    is_usable,
+    best_scores,
+    vectors_of,
 )
-from recap_assets.captions import assets as captions
+from recap_assets.artefacts.training import MODELS
 from recap_assets.engines.protocols import Scorer
 from recap_assets.graph.checks import Check, Verdict
 from recap_assets.graph.content import StoredRows
@@ -23,8 +25,6 @@ from recap_assets.graph.loaded import loaded_scorer
 from recap_assets.graph.node import Dependency, Node, Outcome, Step
 from recap_assets.graph.project import Setting
 from recap_assets.graph.shardwise import ShardProgress, by_shard, forget
-from recap_assets.mixes.thresholds import score_histogram
-from recap_assets.pool import assets as pool
 from recap_assets.shards.metadata import metadata_embeddings, metadata_scores
 from recap_assets.shards.reading import iterate_images
 from recap_assets.specs.base import deciding
@@ -33,7 +33,6 @@ from recap_assets.specs.pool import WebDatasetPool
 from recap_assets.specs.scorers import EmbeddedScorer, OpenClipScorer
 from recap_assets.specs.scorers import Scorer as ScorerSpec
 from recap_assets.storage.tables import Written
-from recap_assets.training import models
 
 VERSION = 2
 STAGE = "scores"
@@ -41,16 +40,6 @@ SECONDS_PER_IMAGE = 0.001
 TEXTS_AT_ONCE = 8_192
 
 _EMBEDDED = pl.Schema({"shard": pl.Int32, "uid": pl.Binary, "embedding": pl.Binary})
-
-
-def embeddings_asset(scorer: str) -> str:
-    """Key of a scorer's image embeddings."""
-    return f"image_embeddings/{scorer}"
-
-
-def scores_asset(scorer: str, source: str) -> str:
-    """Key of the scores of one source by one scorer."""
-    return f"clip_scores/{scorer}/{source}"
 
 
 def nodes(setting: Setting) -> list[Node]:
@@ -65,10 +54,10 @@ def nodes(setting: Setting) -> list[Node]:
 
 def _embeddings_node(setting: Setting, name: str, spec: ScorerSpec) -> Node:
     return Node(
-        key=embeddings_asset(name),
+        key=IMAGE_EMBEDDINGS.key(name),
         stage=STAGE,
         dimension="pool",
-        dependencies=(Dependency(pool.ASSET, "same"), *trained_by(spec)),
+        dependencies=(Dependency(RAW_POOL.key(), "same"), *trained_by(spec)),
         implementation=VERSION,
         decides=deciding(scorer=what_decides(spec)),
         compute=lambda step: embed_partition(setting, name, step),
@@ -81,10 +70,10 @@ def _embeddings_node(setting: Setting, name: str, spec: ScorerSpec) -> Node:
 
 
 def _scores_node(setting: Setting, name: str, spec: ScorerSpec, source: str) -> Node:
-    texts = pool.ASSET if source == RAW else captions.asset(source)
-    reads = dict.fromkeys([texts, embeddings_asset(name)])
+    texts = texts_key(source)
+    reads = dict.fromkeys([texts, IMAGE_EMBEDDINGS.key(name)])
     return Node(
-        key=scores_asset(name, source),
+        key=CLIP_SCORES.key(name, source),
         stage=STAGE,
         dimension="pool",
         dependencies=(*(Dependency(key, "same") for key in reads), *trained_by(spec)),
@@ -107,7 +96,7 @@ def _scores_node(setting: Setting, name: str, spec: ScorerSpec, source: str) -> 
 
 def trained_by(spec: ScorerSpec) -> tuple[Dependency, ...]:
     """What the scorer's model is trained by here; nothing for one that comes from elsewhere."""
-    return (models.dependency(spec.model),) if isinstance(spec, EmbeddedScorer) else ()
+    return (Dependency(MODELS.key(spec.model), "all"),) if isinstance(spec, EmbeddedScorer) else ()
 
 
 def what_decides(spec: ScorerSpec) -> Mapping[str, object]:
@@ -128,7 +117,7 @@ def embed_partition(setting: Setting, name: str, step: Step) -> Outcome:
         def compute(part: pl.DataFrame, advance: ShardProgress) -> pl.DataFrame:
             return embed_rows(setting, scorer, part, spec.batch_size, advance)
 
-        rows = by_shard(setting, step, embeddings_asset(name), images, compute)
+        rows = by_shard(setting, step, IMAGE_EMBEDDINGS.key(name), images, compute)
     written = setting.workspace.tables.replace(
         IMAGE_EMBEDDINGS,
         {"scorer": name, "partition": step.partition},
@@ -136,7 +125,7 @@ def embed_partition(setting: Setting, name: str, step: Step) -> Outcome:
         known_version=step.known_version,
         commit=step.commit,
     )
-    forget(setting, step, embeddings_asset(name))
+    forget(setting, step, IMAGE_EMBEDDINGS.key(name))
     missing = images.height - rows.height
     return Outcome(
         written.data_version,
@@ -194,7 +183,7 @@ def metadata_folder(setting: Setting) -> str:
 def score_partition(setting: Setting, name: str, source: str, step: Step) -> Outcome:
     """Score every caption of one source in one pool partition."""
     spec = setting.experiment.scorers[name]
-    texts = texts_of(setting, source, step.partition)
+    texts = texts_of(setting.workspace.tables, source, step.partition)
     if isinstance(spec, OpenClipScorer) and spec.pool_scores and source == RAW:
         values = metadata_scores(metadata_folder(setting), spec.pool_scores, texts["uid"])
         rows = texts.drop("text").with_columns(score=pl.Series(values, dtype=pl.Float32))
@@ -211,26 +200,6 @@ def score_partition(setting: Setting, name: str, source: str, step: Step) -> Out
         CLIP_SCORES, at, rows, known_version=step.known_version, commit=step.commit
     )
     return _scores_outcome(rows, texts, histogram, (written, beside))
-
-
-def texts_of(
-    setting: Setting, source: str, partition: str, uid: bytes | None = None
-) -> pl.DataFrame:
-    """The usable texts of a source: shard, uid, candidate, text; null text where there is none.
-
-    With `uid`, those of one image.
-    """
-    tables = setting.workspace.tables
-    if source == RAW:
-        rows = tables.scan(RAW_POOL, partition=partition).with_columns(
-            candidate=pl.lit(0, pl.Int16)
-        )
-    else:
-        rows = tables.scan(SYNTHETIC_CAPTIONS, source=source, partition=partition)
-    usable = rows.filter(is_usable())
-    if uid is not None:
-        usable = usable.filter(pl.col("uid") == pl.lit(uid))
-    return usable.select("shard", "uid", "candidate", "text").collect()
 
 
 def score_texts(
@@ -257,17 +226,6 @@ def cosines(images: NDArray[np.float32], texts: NDArray[np.float32]) -> NDArray[
     left, right = images.astype(np.float64), texts.astype(np.float64)
     norms = np.sqrt((left * left).sum(axis=1) * (right * right).sum(axis=1))
     return ((left * right).sum(axis=1) / np.maximum(norms, 1e-12)).astype(np.float32)
-
-
-def best_scores(rows: pl.DataFrame) -> pl.Series:
-    """The score of each image's best candidate, unscored images left out."""
-    return rows.group_by("uid").agg(pl.col("score").max())["score"].drop_nulls()
-
-
-def vectors_of(packed: pl.Series) -> NDArray[np.float32]:
-    """Embeddings of the table `image_embeddings` as an array of shape (n, dimension)."""
-    joined = b"".join(packed)
-    return np.frombuffer(joined, dtype="<f2").reshape(len(packed), -1).astype(np.float32)
 
 
 def _scores_outcome(

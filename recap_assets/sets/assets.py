@@ -6,24 +6,17 @@ from pathlib import Path
 
 import polars as pl
 
-from recap_assets.artefacts.tables import (
-    CLIP_SCORES,
-    CLUSTER_CENTROIDS,
-    DUPLICATES,
-    IMAGE_SCORES,
-    UID_SETS,
-)
+from recap_assets.artefacts.scores import CLIP_SCORES, IMAGE_EMBEDDINGS, IMAGE_SCORES
+from recap_assets.artefacts.sets import CLUSTER_CENTROIDS, DUPLICATES, TARGET_CLUSTERS, UID_SETS
 from recap_assets.artefacts.uids import read_subset
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Outcome, Step
 from recap_assets.graph.project import Setting
 from recap_assets.scores import assets as scores
-from recap_assets.scores.of_images import assets as image_scores
 from recap_assets.sets.facts import dependencies_of, facts_of
 from recap_assets.sets.kinds.image_based import clusters
 from recap_assets.sets.kinds.image_based.targets import UNREADABLE
 from recap_assets.sets.kinds.text_based.wordnet import files_hash, wordnet_files
-from recap_assets.sets.kinds.unique import assets as duplicates
 from recap_assets.sets.languages import assets as languages
 from recap_assets.sets.rules import caption_requirements, failures, reasons, requirements_of
 from recap_assets.shards.metadata import metadata_scores
@@ -50,11 +43,6 @@ _DECIDED_ELSEWHERE = (
 )  # fmt: skip
 
 
-def asset(name: str) -> str:
-    """Key of a computed set."""
-    return f"uid_sets/{name}"
-
-
 def computed_sets(setting: Setting) -> Mapping[str, ComputedSet]:
     """The sets that the platform computes, by name; the others are files."""
     sets = setting.experiment.sets.items()
@@ -68,7 +56,7 @@ def nodes(setting: Setting) -> list[Node]:
 
 def _node(setting: Setting, name: str, spec: ComputedSet) -> Node:
     return Node(
-        key=asset(name),
+        key=UID_SETS.key(name),
         stage=STAGE,
         dimension="pool",
         dependencies=tuple(dict.fromkeys(_dependencies(name, spec))),
@@ -88,15 +76,15 @@ def _node(setting: Setting, name: str, spec: ComputedSet) -> Node:
 def _dependencies(name: str, spec: ComputedSet) -> Iterator[Dependency]:
     yield from dependencies_of(text_rule(spec))
     if isinstance(spec, Laion2b) and spec.scorer is not None:
-        yield Dependency(scores.scores_asset(spec.scorer, spec.source), "same")
+        yield Dependency(CLIP_SCORES.key(spec.scorer, spec.source), "same")
     if isinstance(spec, ImageScoreRule):
-        yield Dependency(image_scores.asset(spec.scorer), "same")
+        yield Dependency(IMAGE_SCORES.key(spec.scorer), "same")
     if isinstance(spec, Unique):
-        yield Dependency(duplicates.asset(name), "all")
+        yield Dependency(DUPLICATES.key(name), "all")
     if isinstance(spec, ImageBased):
-        yield Dependency(scores.embeddings_asset(spec.scorer), "same")
-        yield Dependency(clusters.centroids_asset(name), "all")
-        yield Dependency(clusters.targets_asset(name), "all")
+        yield Dependency(IMAGE_EMBEDDINGS.key(spec.scorer), "same")
+        yield Dependency(CLUSTER_CENTROIDS.key(name), "all")
+        yield Dependency(TARGET_CLUSTERS.key(name), "all")
 
 
 def _decides(setting: Setting, spec: ComputedSet) -> str:
@@ -211,7 +199,7 @@ def why_not(setting: Setting, name: str, partition: str, uid: bytes) -> list[str
     spec = computed_sets(setting)[name]
     clustered = setting.workspace.tables.has(CLUSTER_CENTROIDS, {"set": name})
     if isinstance(spec, ImageBased) and not clustered:
-        return [f"{asset(name)} is not built"]
+        return [f"{UID_SETS.key(name)} is not built"]
     facts = _facts(setting, name, spec, partition, uid)
     if facts.is_empty():
         return ["the pool set the sample aside"]

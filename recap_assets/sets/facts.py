@@ -2,13 +2,13 @@
 
 import polars as pl
 
-from recap_assets.artefacts.tables import RAW_POOL, TEXT_LANGUAGES, is_usable
-from recap_assets.captions import assets as captions
+from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS, first_texts
+from recap_assets.artefacts.pool import RAW_POOL
+from recap_assets.artefacts.sets import TEXT_LANGUAGES
+from recap_assets.artefacts.table import is_usable
 from recap_assets.graph.node import Dependency
 from recap_assets.graph.project import Setting
-from recap_assets.pool import assets as pool
 from recap_assets.sets.kinds.text_based.wordnet import load_synsets, load_wordnet, names_a_synset
-from recap_assets.sets.languages import assets as languages
 from recap_assets.sets.texts import n_tokens, n_words
 from recap_assets.specs.experiment import RAW
 from recap_assets.specs.sets import BasicFilter, CaptionRule, Laion2b, TextBased
@@ -19,10 +19,10 @@ TextRule = BasicFilter | Laion2b | TextBased | CaptionRule
 def dependencies_of(rule: TextRule | None) -> tuple[Dependency, ...]:
     """What the facts about texts are read from, for the same partition."""
     if rule is None:
-        return (Dependency(pool.ASSET, "same"),)
-    texts = [] if rule.source == RAW else [captions.asset(rule.source)]
-    told = [languages.asset(rule.identifier, rule.source)] if rule.language else []
-    return tuple(Dependency(key, "same") for key in (pool.ASSET, *texts, *told))
+        return (Dependency(RAW_POOL.key(), "same"),)
+    texts = [] if rule.source == RAW else [SYNTHETIC_CAPTIONS.key(rule.source)]
+    told = [TEXT_LANGUAGES.key(rule.identifier, rule.source)] if rule.language else []
+    return tuple(Dependency(key, "same") for key in (RAW_POOL.key(), *texts, *told))
 
 
 def facts_of(
@@ -35,7 +35,7 @@ def facts_of(
     rows = _samples(setting, partition, uid)
     if rule is None:
         return rows
-    texts = languages.first_texts(setting, rule.source, partition, uid)
+    texts = first_texts(setting.workspace.tables, rule.source, partition, uid)
     facts = rows.join(_counted(texts, rule), on="uid", how="left", maintain_order="left")
     if not rule.language:
         return facts.with_columns(language=pl.lit(None, pl.String))

@@ -12,13 +12,8 @@ from pathlib import PurePosixPath
 
 import polars as pl
 
-from recap_assets.artefacts.tables import (
-    RAW_POOL,
-    SHA256_BYTES,
-    STATUS_OK,
-    STATUS_REJECTED,
-    UID_BYTES,
-)
+from recap_assets.artefacts.pool import RAW_POOL
+from recap_assets.artefacts.table import SHA256_BYTES, STATUS_OK, STATUS_REJECTED, UID_BYTES
 from recap_assets.shards.files import (
     LocalFile,
     OutsideFolderError,

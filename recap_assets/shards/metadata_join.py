@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from recap_assets.artefacts.tables import SHA256_BYTES
+from recap_assets.artefacts.table import SHA256_BYTES
 from recap_assets.shards.metadata import Metadata, read_rows
 from recap_assets.shards.sample_texts import MAX_TEXT_BYTES, FoundText, cleaned_text
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from recap_assets.artefacts.tables import Table
+from recap_assets.artefacts.table import Table
 from recap_assets.storage.sorting import sort_rows
 
 VERSION_DIGITS = 32

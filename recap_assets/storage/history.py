@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from recap_assets.artefacts.tables import Table
+from recap_assets.artefacts.table import Table
 from recap_assets.storage.tables import TableStore
 
 

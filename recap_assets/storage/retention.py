@@ -28,7 +28,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.fs import DeltaStorageHandler
 from pyarrow.fs import FileInfo, FileSelector, FileType
 
-from recap_assets.artefacts.tables import Table
+from recap_assets.artefacts.table import Table
 from recap_assets.storage.tables import StorageError, TableStore, writer_properties
 
 GUARD = timedelta(days=7)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from recap_assets.artefacts.tables import Table
+from recap_assets.artefacts.table import Table
 from recap_assets.storage.errors import StorageError
 
 Slice = Mapping[str, str | int]

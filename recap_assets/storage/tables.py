@@ -23,7 +23,7 @@ from deltalake import (
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.fs import DeltaStorageHandler
 
-from recap_assets.artefacts.tables import Table
+from recap_assets.artefacts.table import Table
 from recap_assets.storage.changes import about_to_change
 from recap_assets.storage.content import slice_version
 from recap_assets.storage.errors import StorageError

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import polars as pl
 from deltalake import DeltaTable
 
-from recap_assets.artefacts.tables import Table
+from recap_assets.artefacts.table import Table
 
 _PATH, _BYTES = "#path", "#bytes"
 

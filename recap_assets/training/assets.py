@@ -7,7 +7,12 @@ from pathlib import Path
 import polars as pl
 
 from recap_assets.artefacts.previews import image_markdown
-from recap_assets.artefacts.tables import TRAINING_CURVES
+from recap_assets.artefacts.training import (
+    TRAINED_CLIP,
+    TRAINING_CURVES,
+    TRAINING_PAIRS,
+    TRAINING_SHARDS,
+)
 from recap_assets.graph.content import StoredFiles, files_below
 from recap_assets.graph.node import Dependency, Node, Outcome, Place, Step
 from recap_assets.graph.project import Setting
@@ -16,18 +21,12 @@ from recap_assets.specs.base import deciding
 from recap_assets.specs.training import TorchrunTraining
 from recap_assets.storage.content import files_version
 from recap_assets.storage.files import replaced_directory
-from recap_assets.training import seen as training_pairs
 from recap_assets.training.kinds.torchrun import shards as training_shards
 from recap_assets.training.loading import curve_frame, mix_pairs
 
 VERSION = 2
 STAGE = "training"
 SECONDS_PER_SAMPLE = 0.0013
-
-
-def asset(mix: str) -> str:
-    """Key of a mix's trained models."""
-    return f"trained_clip/{mix}"
 
 
 def nodes(setting: Setting) -> list[Node]:
@@ -38,12 +37,12 @@ def nodes(setting: Setting) -> list[Node]:
 def _node(setting: Setting, mix: str) -> Node:
     training = setting.experiment.training
     by_torchrun = isinstance(training, TorchrunTraining)
-    shards = (Dependency(training_shards.asset(mix), "all"),) if by_torchrun else ()
+    shards = (Dependency(TRAINING_SHARDS.key(mix), "all"),) if by_torchrun else ()
     return Node(
-        key=asset(mix),
+        key=TRAINED_CLIP.key(mix),
         stage=STAGE,
         dimension="seed",
-        dependencies=(Dependency(training_pairs.asset(mix), "all"), *shards),
+        dependencies=(Dependency(TRAINING_PAIRS.key(mix), "all"), *shards),
         implementation=VERSION,
         decides=deciding(training=training.decisive),
         compute=lambda step: train_on_mix(setting, mix, step),

@@ -7,7 +7,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from recap_assets.artefacts.tables import CURATED_MIXES, RAW_POOL, is_usable
+from recap_assets.artefacts.mixes import CURATED_MIXES
+from recap_assets.artefacts.pool import RAW_POOL
+from recap_assets.artefacts.table import is_usable
 from recap_assets.graph.project import Setting
 from recap_assets.shards.reading import iterate_corpus, iterate_images
 from recap_assets.specs.pool import EmbeddedCorpus, WebDatasetCorpus

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from recap_assets.artefacts.previews import image_markdown
+from recap_assets.artefacts.training import MODELS
+from recap_assets.artefacts.world import corpus_key
 from recap_assets.graph.content import StoredFiles, files_below
 from recap_assets.graph.node import Dependency, Node, Outcome, Step
 from recap_assets.graph.project import Setting
@@ -17,7 +19,6 @@ from recap_assets.specs.pool import Corpus, EmbeddedCorpus, WebDatasetPool
 from recap_assets.storage.content import files_version
 from recap_assets.storage.files import replaced_directory
 from recap_assets.training.loading import corpus_pairs, curve_frame
-from recap_assets.world import assets as world
 
 if TYPE_CHECKING:
     from recap_assets.training.engine.captioner import TrainedCaptionerModel
@@ -28,16 +29,6 @@ STAGE = "models"
 SECONDS_PER_SAMPLE = 0.0015
 
 
-def asset(name: str) -> str:
-    """Key of a model's asset."""
-    return f"models/{name}"
-
-
-def dependency(name: str) -> Dependency:
-    """The edge of whatever reads a model."""
-    return Dependency(asset(name), "all")
-
-
 def nodes(setting: Setting) -> list[Node]:
     """A node for each model of the experiment."""
     return [_node(setting, name, model) for name, model in setting.experiment.models.items()]
@@ -46,12 +37,16 @@ def nodes(setting: Setting) -> list[Node]:
 def _node(setting: Setting, name: str, model: Model) -> Node:
     corpus = setting.experiment.corpora[model.corpus]
     drawn = isinstance(corpus, EmbeddedCorpus)
-    reads = [Dependency(world.corpus_asset(model.corpus), "all")] if drawn else []
+    reads = [Dependency(corpus_key(model.corpus), "all")] if drawn else []
     if isinstance(model, TrainedCaptioner):
-        reads += [dependency(other) for other in (model.backbone, model.start_from) if other]
+        reads += [
+            Dependency(MODELS.key(other), "all")
+            for other in (model.backbone, model.start_from)
+            if other
+        ]
     folder = setting.workspace.model(name)
     return Node(
-        key=asset(name),
+        key=MODELS.key(name),
         stage=STAGE,
         dimension="none",
         dependencies=tuple(reads),

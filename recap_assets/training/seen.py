@@ -9,11 +9,11 @@ import hashlib
 
 import polars as pl
 
-from recap_assets.artefacts.tables import CURATED_MIXES, TRAINING_PAIRS
+from recap_assets.artefacts.mixes import CURATED_MIXES
+from recap_assets.artefacts.training import TRAINING_PAIRS
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Outcome, Step
 from recap_assets.graph.project import Setting
-from recap_assets.mixes import assets as mixes
 from recap_assets.specs.base import deciding
 from recap_assets.storage.content import VERSION_DIGITS, frame_version
 
@@ -24,11 +24,6 @@ SEEN = ("uid", "image_hash", "text", "weight")
 """The columns of a pair that decide a training: which image, its text, how often it is drawn."""
 
 
-def asset(mix: str) -> str:
-    """Key of the hash of a mix's training pairs."""
-    return f"training_pairs/{mix}"
-
-
 def nodes(setting: Setting) -> list[Node]:
     """A node for each mix."""
     return [_node(setting, mix) for mix in setting.experiment.mixes]
@@ -36,10 +31,10 @@ def nodes(setting: Setting) -> list[Node]:
 
 def _node(setting: Setting, mix: str) -> Node:
     return Node(
-        key=asset(mix),
+        key=TRAINING_PAIRS.key(mix),
         stage=STAGE,
         dimension="none",
-        dependencies=(Dependency(mixes.mix_asset(mix), "all"),),
+        dependencies=(Dependency(CURATED_MIXES.key(mix), "all"),),
         implementation=VERSION,
         decides=deciding(),
         compute=lambda step: hash_pairs(setting, mix, step),

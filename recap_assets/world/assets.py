@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from recap_assets.artefacts.world import POOL_KEY, corpus_key, task_key
 from recap_assets.graph.content import StoredFiles, files_below
 from recap_assets.graph.node import Node, Outcome, Step
 from recap_assets.graph.project import WORLD_POOL, Setting
@@ -31,19 +32,6 @@ def nodes(setting: Setting) -> list[Node]:
     return made
 
 
-def corpus_asset(name: str) -> str:
-    """Key of the asset that draws a corpus."""
-    return f"embedded_world/corpora/{name}"
-
-
-def task_asset(name: str) -> str:
-    """Key of the asset that draws an evaluation set."""
-    return f"embedded_world/evaluation/{name}"
-
-
-POOL_ASSET = "embedded_world/pool"
-
-
 def _pool_node(setting: Setting, pool: EmbeddedPool) -> Node:
     folder = setting.workspace.world / WORLD_POOL
     seed = setting.experiment.seed
@@ -62,7 +50,7 @@ def _pool_node(setting: Setting, pool: EmbeddedPool) -> Node:
         return Outcome(files_version(shards(step.partition), folder), n_samples(step.partition))
 
     return Node(
-        key=POOL_ASSET,
+        key=POOL_KEY,
         stage=STAGE,
         dimension="pool",
         dependencies=(),
@@ -93,7 +81,7 @@ def _corpus_node(setting: Setting, name: str, corpus: EmbeddedCorpus) -> Node:
         return Outcome(files_version(folder.rglob("*.tar"), folder), corpus.samples)
 
     return Node(
-        key=corpus_asset(name),
+        key=corpus_key(name),
         stage=STAGE,
         dimension="none",
         dependencies=(),
@@ -115,7 +103,7 @@ def _task_node(setting: Setting, name: str, task: EmbeddedTask) -> Node:
         return Outcome(files_version(files_below(folder), folder), task.samples)
 
     return Node(
-        key=task_asset(name),
+        key=task_key(name),
         stage=STAGE,
         dimension="none",
         dependencies=(),

@@ -10,8 +10,8 @@ from typing import NoReturn
 import polars as pl
 import pytest
 
+from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
 from recap_assets.assembly.cleaning import leftovers, remove, resumable_fingerprints
-from recap_assets.captions.assets import asset
 from recap_assets.graph.node import Outcome, Step
 from recap_assets.graph.shardwise import ShardProgress, by_shard
 from recap_assets.storage.files import replaced_directory, write_atomically
@@ -60,12 +60,14 @@ def test_the_next_build_goes_on_from_what_is_resumable(tmp_path: Path) -> None:
     for key, node in bench.graph.nodes.items():
         if node.stage == "models":
             bench.graph.nodes[key] = replace(node, compute=lambda _step: Outcome("trained", 0))
-    captions = bench.graph.nodes[asset("a")]
-    bench.graph.nodes[asset("a")] = replace(captions, compute=partial(_killed_midway, bench))
+    captions = bench.graph.nodes[SYNTHETIC_CAPTIONS.key("a")]
+    bench.graph.nodes[SYNTHETIC_CAPTIONS.key("a")] = replace(
+        captions, compute=partial(_killed_midway, bench)
+    )
     bench.build("world", "pool", "models")
     with pytest.raises(KeyboardInterrupt):
         bench.build("captions")
-    (left,) = (workspace.scratch / asset("a")).iterdir()
+    (left,) = (workspace.scratch / SYNTHETIC_CAPTIONS.key("a")).iterdir()
     assert len(list(left.iterdir())) == 2
     for path in [left, *left.iterdir()]:
         age(path, 2)
@@ -82,7 +84,7 @@ def _killed_midway(bench: Bench, step: Step) -> Outcome:
         return _die() if 2 in shard["shard"] else shard
 
     images = bench.setting.usable_images(step.partition)
-    by_shard(bench.setting, step, asset("a"), images, compute)
+    by_shard(bench.setting, step, SYNTHETIC_CAPTIONS.key("a"), images, compute)
     raise AssertionError
 
 

@@ -5,7 +5,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from recap_assets.artefacts import tables as t
+from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
+from recap_assets.artefacts.catalogue import TABLES
+from recap_assets.artefacts.mixes import CURATED_MIXES, THRESHOLDS
+from recap_assets.artefacts.pool import RAW_POOL
+from recap_assets.artefacts.scores import CLIP_SCORES, IMAGE_EMBEDDINGS
+from recap_assets.artefacts.table import STATUS_OK
 from recap_assets.graph.planner import plan
 from recap_assets.mixes.assets import trial
 from recap_assets.scores.assets import best_and_worst
@@ -21,7 +26,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 def test_every_table_is_filled(bench: Bench) -> None:
     tables = bench.setting.workspace.tables
-    empty = {name for name, table in t.TABLES.items() if tables.read(table).is_empty()}
+    empty = {name for name, table in TABLES.items() if tables.read(table).is_empty()}
     of_runs = {"lineage", "experiments"}  # there are none here
     where_asked_for = {
         "caption_metrics", "cluster_centroids", "download_failures", "duplicates", "image_scores",
@@ -32,18 +37,18 @@ def test_every_table_is_filled(bench: Bench) -> None:
 
 def test_each_sample_is_there_once_and_has_a_caption_and_two_scores(bench: Bench) -> None:
     tables = bench.setting.workspace.tables
-    raw = tables.read(t.RAW_POOL)
+    raw = tables.read(RAW_POOL)
     assert raw["uid"].n_unique() == raw.height == 60
-    captions = tables.read(t.SYNTHETIC_CAPTIONS, source="a")
-    assert set(captions["uid"]) == set(raw.filter(pl.col("status") == t.STATUS_OK)["uid"])
-    scores = tables.read(t.CLIP_SCORES)
+    captions = tables.read(SYNTHETIC_CAPTIONS, source="a")
+    assert set(captions["uid"]) == set(raw.filter(pl.col("status") == STATUS_OK)["uid"])
+    scores = tables.read(CLIP_SCORES)
     assert scores.group_by("source").len().sort("source")["len"].to_list() == [60, 60]
 
 
 def test_a_score_is_null_exactly_where_there_is_no_text(bench: Bench) -> None:
     tables = bench.setting.workspace.tables
-    texts = tables.read(t.RAW_POOL).select("uid", "text")
-    scores = tables.read(t.CLIP_SCORES, source="raw").join(texts, on="uid")
+    texts = tables.read(RAW_POOL).select("uid", "text")
+    scores = tables.read(CLIP_SCORES, source="raw").join(texts, on="uid")
     assert (scores["score"].is_null() == scores["text"].is_null()).all()
 
 
@@ -57,17 +62,17 @@ def test_the_preview_shows_the_best_and_the_worst_and_no_unscored_text() -> None
 
 def test_the_mix_takes_the_best_raw_texts_and_captions_for_the_rest(bench: Bench) -> None:
     tables = bench.setting.workspace.tables
-    scores = tables.read(t.CLIP_SCORES, source="raw").drop_nulls("score")["score"].to_numpy()
+    scores = tables.read(CLIP_SCORES, source="raw").drop_nulls("score")["score"].to_numpy()
     cut = sorted(scores, reverse=True)[int(len(scores) * 0.3)]
-    mixed = tables.read(t.CURATED_MIXES, mix="mixed")
+    mixed = tables.read(CURATED_MIXES, mix="mixed")
     assert mixed.height == 60
     assert mixed.filter(pl.col("source") == "raw").height == int((scores >= cut).sum())
-    assert tables.read(t.THRESHOLDS, mix="mixed")["value"].item() == pytest.approx(float(cut))
+    assert tables.read(THRESHOLDS, mix="mixed")["value"].item() == pytest.approx(float(cut))
 
 
 def test_trying_the_mixes_counts_what_building_them_gave(bench: Bench) -> None:
     counted = trial(bench.setting).select("mix", "n_pairs").sort("mix")
-    built = bench.setting.workspace.tables.read(t.CURATED_MIXES)
+    built = bench.setting.workspace.tables.read(CURATED_MIXES)
     assert counted.rows() == built.group_by("mix").len().sort("mix").rows()
 
 
@@ -122,7 +127,7 @@ def test_leaving_sources_out_adds_mixes_and_rebuilds_nothing_that_is_there(bench
     again = Bench(bench.setting.workspace.data, experiment, bench.memory)
     computed = {asset for asset, _ in again.build()}
     page = again.setting.workspace.report.read_text()
-    pairs = again.setting.workspace.tables.read(t.CURATED_MIXES)
+    pairs = again.setting.workspace.tables.read(CURATED_MIXES)
     bench.build()
     for one in plan(bench.graph, bench.memory).removals:
         one.remove()
@@ -153,10 +158,10 @@ def test_a_captioner_rebuilds_its_captions_and_what_reads_them(bench: Bench) -> 
 
 def test_a_table_whose_slice_was_deleted_is_built_again(bench: Bench) -> None:
     tables = bench.setting.workspace.tables
-    before = tables.read(t.CLIP_SCORES).sort("source", "uid")
-    tables.remove(t.CLIP_SCORES, {"scorer": "clip", "source": "a", "partition": "00001"})
+    before = tables.read(CLIP_SCORES).sort("source", "uid")
+    tables.remove(CLIP_SCORES, {"scorer": "clip", "source": "a", "partition": "00001"})
     assert bench.build() == [("clip_scores/clip/a", "00001")]
-    assert tables.read(t.CLIP_SCORES).sort("source", "uid").equals(before)
+    assert tables.read(CLIP_SCORES).sort("source", "uid").equals(before)
 
 
 def comparable(bench: Bench) -> dict[str, pl.DataFrame]:
@@ -164,10 +169,10 @@ def comparable(bench: Bench) -> dict[str, pl.DataFrame]:
     return {
         table.name: tables.read(table).select(table.content).drop("shard", "partition").sort(*keys)
         for table, keys in (
-            (t.SYNTHETIC_CAPTIONS, ("source", "uid", "candidate")),
-            (t.CLIP_SCORES, ("source", "uid", "candidate")),
-            (t.IMAGE_EMBEDDINGS, ("uid",)),
-            (t.CURATED_MIXES, ("mix", "uid")),
+            (SYNTHETIC_CAPTIONS, ("source", "uid", "candidate")),
+            (CLIP_SCORES, ("source", "uid", "candidate")),
+            (IMAGE_EMBEDDINGS, ("uid",)),
+            (CURATED_MIXES, ("mix", "uid")),
         )
     }
 

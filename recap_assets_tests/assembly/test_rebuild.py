@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from recap_assets.artefacts.tables import TABLES, Table
+from recap_assets.artefacts.catalogue import TABLES
+from recap_assets.artefacts.table import Table
 from recap_assets.graph.planner import plan
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.loading import load_experiment, parse_experiment

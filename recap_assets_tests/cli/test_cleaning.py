@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from recap_assets.artefacts.tables import CLIP_SCORES
+from recap_assets.artefacts.scores import CLIP_SCORES
 from recap_assets.storage.tables import StorageError
 from recap_assets.storage.workspace import Workspace
 from recap_assets_tests.assembly.test_cleaning import put

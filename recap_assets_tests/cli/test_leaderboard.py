@@ -7,7 +7,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from recap_assets.artefacts.tables import CAPTION_METRICS, EVALUATION_RESULTS, LEADERBOARD
+from recap_assets.artefacts.evaluation import CAPTION_METRICS, EVALUATION_RESULTS
+from recap_assets.artefacts.report import LEADERBOARD
 from recap_assets.specs.datacomp import AVERAGED, TASKS
 from recap_assets.storage.workspace import Workspace
 from recap_assets_tests.cli.conftest import Recap

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
-from recap_assets.artefacts.tables import RAW_POOL
+from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.defs.session import Session
 from recap_assets_tests.cli.conftest import Recap
 from recap_assets_tests.cli.shards_built import POOL, SUMMARY, build, two_shards

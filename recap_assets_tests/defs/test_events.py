@@ -5,7 +5,7 @@ from collections.abc import Callable
 import dagster as dg
 import pytest
 
-from recap_assets.artefacts.tables import RAW_POOL
+from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.defs import assets
 from recap_assets.defs.assets import FORCE_TAG, asset_key, assets_of
 from recap_assets.defs.events import (

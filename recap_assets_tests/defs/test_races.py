@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 import yaml
 
-from recap_assets.artefacts.tables import TABLES
+from recap_assets.artefacts.catalogue import TABLES
 from recap_assets.defs.events import Materialized
 from recap_assets.defs.session import Session
 from recap_assets.graph.planner import plan

@@ -9,7 +9,8 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from recap_assets.artefacts.tables import LINEAGE, RAW_POOL
+from recap_assets.artefacts.lineage import LINEAGE
+from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.defs.building import Build
 from recap_assets.defs.lineage import copy_missing_events, storage_id
 from recap_assets.defs.session import Session

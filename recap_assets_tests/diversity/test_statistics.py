@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nltk import ngrams
 
+from recap_assets.artefacts.diversity import DIVERSITY_STATISTICS, DIVERSITY_SUMMARY
 from recap_assets.artefacts.draws import uid_hashes
-from recap_assets.artefacts.tables import DIVERSITY_STATISTICS, DIVERSITY_SUMMARY
 from recap_assets.diversity.statistics import partition_statistics, rarefaction, summarise
 from recap_assets.specs.experiment import Diversity
 

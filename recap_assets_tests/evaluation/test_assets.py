@@ -11,12 +11,8 @@ import pytest
 from pycocoevalcap.cider.cider import Cider
 from pydantic import ValidationError
 
-from recap_assets.artefacts.tables import (
-    CAPTION_METRICS,
-    EVALUATION_IMAGES,
-    EVALUATION_RESULTS,
-    LEADERBOARD,
-)
+from recap_assets.artefacts.evaluation import CAPTION_METRICS, EVALUATION_IMAGES, EVALUATION_RESULTS
+from recap_assets.artefacts.report import LEADERBOARD
 from recap_assets.engines.trained import load_trained_clip
 from recap_assets.evalsets.sets import RetrievalSet, load_set
 from recap_assets.evaluation.assets import evaluate_mix

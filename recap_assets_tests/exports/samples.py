@@ -5,7 +5,8 @@ from typing import Any
 
 import polars as pl
 
-from recap_assets.artefacts.tables import CURATED_MIXES, RAW_POOL
+from recap_assets.artefacts.mixes import CURATED_MIXES
+from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.exports.rows import CAPTION, IMAGE_COLUMNS
 from recap_assets.specs.exports import EXPORT
 

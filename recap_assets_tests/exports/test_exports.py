@@ -24,7 +24,9 @@ from fsspec.core import url_to_fs
 from huggingface_hub import DatasetCard
 from open_clip_train.data import expand_urls, get_dataset_size, get_wds_dataset
 
-from recap_assets.artefacts.tables import CURATED_MIXES, RAW_POOL, SYNTHETIC_CAPTIONS, THRESHOLDS
+from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
+from recap_assets.artefacts.mixes import CURATED_MIXES, THRESHOLDS
+from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.exports.assets import shard_list
 from recap_assets.exports.checksums import check_folder
 from recap_assets.exports.once import Exported, export_once

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from recap_assets.artefacts.tables import Table
+from recap_assets.artefacts.table import Table
 from recap_assets.graph.building import UpstreamMissingError, build_partition
 from recap_assets.graph.node import Dependency, Graph, Look, Node, Outcome, Place, Step
 from recap_assets.graph.planner import plan, why

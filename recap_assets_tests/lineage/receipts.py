@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from recap_assets.artefacts.tables import LINEAGE
+from recap_assets.artefacts.lineage import LINEAGE
 from recap_assets.graph.versions import folded_version
 from recap_assets.lineage.walk import Receipts, canonical
 

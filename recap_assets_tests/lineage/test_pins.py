@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from recap_assets.artefacts.tables import LINEAGE
+from recap_assets.artefacts.lineage import LINEAGE
 from recap_assets.assembly.graph import build_graph
 from recap_assets.graph.project import Setting
 from recap_assets.lineage import pins

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from recap_assets.artefacts.tables import RAW_POOL
+from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.graph.node import Look, Node, Outcome, Place
 from recap_assets.lineage.verification import (
     CHANGED_SINCE,

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from recap_assets.artefacts.tables import CURATED_MIXES
+from recap_assets.artefacts.mixes import CURATED_MIXES
 from recap_assets.graph.project import Setting
 from recap_assets.mixes.comparing import (
     MixVersionError,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recap_assets.artefacts.tables import CURATED_MIXES
+from recap_assets.artefacts.mixes import CURATED_MIXES
 from recap_assets.mixes.difference import (
     CHANGES,
     COMPARED,

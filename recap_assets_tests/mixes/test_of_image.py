@@ -6,7 +6,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from recap_assets.artefacts.tables import CURATED_MIXES, RAW_POOL
+from recap_assets.artefacts.mixes import CURATED_MIXES
+from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.graph.project import Setting
 from recap_assets.mixes.of_image import UidError, answer_as_json, explain_image, uid_range
 from recap_assets_tests.mixes.written_mixes import (

@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from recap_assets.artefacts.histograms import BIN_WIDTH, score_histogram
 from recap_assets.mixes import thresholds
 from recap_assets.mixes.thresholds import (
-    BIN_WIDTH,
     EmptyPopulationError,
     ScoresChangedError,
     cut_at_rank,
@@ -15,7 +15,6 @@ from recap_assets.mixes.thresholds import (
     cutoff_of_batches,
     exact_cutoff,
     rank_of_fraction,
-    score_histogram,
 )
 
 

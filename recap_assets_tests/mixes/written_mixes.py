@@ -10,19 +10,14 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from recap_assets.artefacts.tables import (
-    CLIP_SCORES,
-    RAW_POOL,
-    SCORE_HISTOGRAMS,
-    STATUS_OK,
-    STATUS_REJECTED,
-    SYNTHETIC_CAPTIONS,
-)
+from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
+from recap_assets.artefacts.histograms import score_histogram
+from recap_assets.artefacts.pool import RAW_POOL
+from recap_assets.artefacts.scores import CLIP_SCORES, SCORE_HISTOGRAMS, best_scores
+from recap_assets.artefacts.table import STATUS_OK, STATUS_REJECTED
 from recap_assets.graph.node import Step
 from recap_assets.graph.project import Setting
 from recap_assets.mixes.assets import realise_cutoffs, select_pairs
-from recap_assets.mixes.score_view import best_scores
-from recap_assets.mixes.thresholds import score_histogram
 from recap_assets.specs.experiment import Experiment
 from recap_assets.storage.workspace import Workspace
 from recap_assets_tests.tiny import tiny_experiment

@@ -9,7 +9,11 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from recap_assets.artefacts import tables as t
+from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
+from recap_assets.artefacts.mixes import CURATED_MIXES
+from recap_assets.artefacts.pool import RAW_POOL
+from recap_assets.artefacts.scores import CLIP_SCORES
+from recap_assets.artefacts.table import STATUS_OK, STATUS_REJECTED
 from recap_assets.captions import assets as captions
 from recap_assets.mixes.thresholds import EmptyPopulationError
 from recap_assets.shards.manifest import PoolError
@@ -60,7 +64,7 @@ def test_a_pool_with_one_sample_runs_to_the_report(tmp_path: Path) -> None:
     write_shard(tmp_path / "pool", 0, [(uid(1), jpeg(1), "a red boat")])
     bench = bench_of(tmp_path, **real_pool(tmp_path / "pool"))
     bench.build()
-    mixes = bench.setting.workspace.tables.read(t.CURATED_MIXES)
+    mixes = bench.setting.workspace.tables.read(CURATED_MIXES)
     assert mixes.group_by("mix").len().sort("mix").rows() == [
         ("mixed", 1),
         ("raw", 1),
@@ -75,10 +79,10 @@ def test_two_samples_with_one_uid_the_later_one_is_set_aside_and_counted(tmp_pat
     write_shard(pool, 1, [(uid(1), jpeg(3), "a green boat"), (uid(2), jpeg(4), "a tree")])
     bench = bench_of(tmp_path, **real_pool(pool, shards_per_partition=2))
     bench.build("pool")
-    rows = bench.setting.workspace.tables.read(t.RAW_POOL)
-    rejected = rows.filter(pl.col("status") == t.STATUS_REJECTED)
+    rows = bench.setting.workspace.tables.read(RAW_POOL)
+    rejected = rows.filter(pl.col("status") == STATUS_REJECTED)
     assert rejected["reject_reason"].to_list() == ["duplicate_uid", "duplicate_uid"]
-    usable = rows.filter(pl.col("status") == t.STATUS_OK)
+    usable = rows.filter(pl.col("status") == STATUS_OK)
     assert usable["text"].sort().to_list() == ["a red boat", "a tree"]
     (node,) = [node for node in bench.graph.nodes.values() if node.key == "raw_pool"]
     assert all(check.judge(["00000"]).passed for check in node.checks)
@@ -88,7 +92,7 @@ PAIRS = [(image, f"caption {k} of image {image}") for image in range(4) for k in
 
 
 def usable_of(bench: Bench) -> list[tuple[str, str]]:
-    rows = bench.setting.workspace.tables.read(t.RAW_POOL).filter(pl.col("status") == t.STATUS_OK)
+    rows = bench.setting.workspace.tables.read(RAW_POOL).filter(pl.col("status") == STATUS_OK)
     return sorted(rows.select(pl.col("uid").bin.encode("hex"), "text").rows())
 
 
@@ -135,13 +139,13 @@ def test_a_broken_image_is_set_aside_and_the_rest_is_captioned(tmp_path: Path) -
     bench = bench_of(tmp_path, **real_pool(tmp_path / "pool"))
     bench.build("world", "pool", "models", "captions", "scores")
     tables = bench.setting.workspace.tables
-    raw = tables.read(t.RAW_POOL)
+    raw = tables.read(RAW_POOL)
     assert raw.height == 4
-    assert raw.filter(pl.col("status") == t.STATUS_REJECTED)["uid"].to_list() == [
+    assert raw.filter(pl.col("status") == STATUS_REJECTED)["uid"].to_list() == [
         bytes.fromhex(uid(2))
     ]
-    assert tables.read(t.SYNTHETIC_CAPTIONS)["uid"].n_unique() == 3
-    unscored = tables.read(t.CLIP_SCORES, source="raw").filter(pl.col("score").is_null())
+    assert tables.read(SYNTHETIC_CAPTIONS)["uid"].n_unique() == 3
+    unscored = tables.read(CLIP_SCORES, source="raw").filter(pl.col("score").is_null())
     assert unscored["uid"].to_list() == [bytes.fromhex(uid(4))]
 
 
@@ -166,7 +170,7 @@ def test_the_whole_fraction_keeps_every_scored_sample(tmp_path: Path) -> None:
     mixes = {"all": [{"use": "raw", "where": {"top": 1.0}}]}
     bench = bench_of(tmp_path, **real_pool(tmp_path / "pool"), mixes=mixes, report={})
     bench.build("world", "pool", "models", "scores", "mixes")
-    assert bench.setting.workspace.tables.read(t.CURATED_MIXES).height == 3
+    assert bench.setting.workspace.tables.read(CURATED_MIXES).height == 3
 
 
 def test_a_shard_that_leaves_and_one_that_comes(tmp_path: Path) -> None:
@@ -206,7 +210,7 @@ def test_a_crash_in_a_long_partition_loses_one_shard_of_work(
         patch.setattr(captions, "caption_rows", dies_at_the_third)
         with pytest.raises(KeyboardInterrupt):
             bench.build("captions")
-    assert bench.setting.workspace.tables.read(t.SYNTHETIC_CAPTIONS).is_empty()
+    assert bench.setting.workspace.tables.read(SYNTHETIC_CAPTIONS).is_empty()
 
     def counted(setting, captioner, rows, batch_size, advance):
         shards.append(rows["shard"][0])
@@ -216,7 +220,7 @@ def test_a_crash_in_a_long_partition_loses_one_shard_of_work(
         patch.setattr(captions, "caption_rows", counted)
         bench.build("captions")
     assert shards == [0, 1, 2]
-    assert bench.setting.workspace.tables.read(t.SYNTHETIC_CAPTIONS).height == 6
+    assert bench.setting.workspace.tables.read(SYNTHETIC_CAPTIONS).height == 6
     assert not list((bench.setting.workspace.root / "scratch").rglob("*.parquet"))
 
 
@@ -233,8 +237,8 @@ def test_a_pool_in_a_folder_with_a_table_of_texts(tmp_path: Path) -> None:
     }
     bench = bench_of(tmp_path, pool=pool, mixes={"raw": EXPERIMENT["mixes"]["raw"]}, report={})
     bench.build()
-    raw = bench.setting.workspace.tables.read(t.RAW_POOL)
-    assert raw.filter(pl.col("status") == t.STATUS_OK).height == 3
-    assert raw.filter(pl.col("status") == t.STATUS_REJECTED)["reject_reason"].to_list() == [
+    raw = bench.setting.workspace.tables.read(RAW_POOL)
+    assert raw.filter(pl.col("status") == STATUS_OK).height == 3
+    assert raw.filter(pl.col("status") == STATUS_REJECTED)["reject_reason"].to_list() == [
         "missing_image"
     ]

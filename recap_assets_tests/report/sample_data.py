@@ -7,13 +7,11 @@ import numpy as np
 import polars as pl
 from PIL import Image, ImageDraw
 
-from recap_assets.artefacts.tables import (
-    DIVERSITY_SUMMARY,
-    LEADERBOARD,
-    SCORE_HISTOGRAMS,
-    THRESHOLDS,
-    TRAINING_CURVES,
-)
+from recap_assets.artefacts.diversity import DIVERSITY_SUMMARY
+from recap_assets.artefacts.mixes import THRESHOLDS
+from recap_assets.artefacts.report import LEADERBOARD
+from recap_assets.artefacts.scores import SCORE_HISTOGRAMS
+from recap_assets.artefacts.training import TRAINING_CURVES
 from recap_assets.plots import charts as plots
 from recap_assets.report import page as report
 from recap_assets.report.left_out import LEFT_OUT

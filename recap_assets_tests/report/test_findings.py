@@ -3,7 +3,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from recap_assets.artefacts.tables import DIVERSITY_SUMMARY, EVALUATION_RESULTS
+from recap_assets.artefacts.diversity import DIVERSITY_SUMMARY
+from recap_assets.artefacts.evaluation import EVALUATION_RESULTS
 from recap_assets.report.findings import (
     REFERENCE_METRICS,
     SCORE_MEANS,

@@ -1,7 +1,8 @@
 import polars as pl
 import pytest
 
-from recap_assets.artefacts.tables import EVALUATION_RESULTS, LEADERBOARD
+from recap_assets.artefacts.evaluation import EVALUATION_RESULTS
+from recap_assets.artefacts.report import LEADERBOARD
 from recap_assets.report.leaderboard import averages_by_seed, leaderboard
 
 

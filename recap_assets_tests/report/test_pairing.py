@@ -1,7 +1,7 @@
 import polars as pl
 import pytest
 
-from recap_assets.artefacts.tables import EVALUATION_RESULTS
+from recap_assets.artefacts.evaluation import EVALUATION_RESULTS
 from recap_assets.report.leaderboard import AVERAGE
 from recap_assets.report.pairing import left_out
 

@@ -11,14 +11,9 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from recap_assets.artefacts.tables import (
-    CLUSTER_CENTROIDS,
-    CURATED_MIXES,
-    RAW_POOL,
-    TARGET_CLUSTERS,
-    TEXT_LANGUAGES,
-    UID_SETS,
-)
+from recap_assets.artefacts.mixes import CURATED_MIXES
+from recap_assets.artefacts.pool import RAW_POOL
+from recap_assets.artefacts.sets import CLUSTER_CENTROIDS, TARGET_CLUSTERS, TEXT_LANGUAGES, UID_SETS
 from recap_assets.graph.node import Step
 from recap_assets.mixes.assets import trial
 from recap_assets.mixes.of_image import explain_image

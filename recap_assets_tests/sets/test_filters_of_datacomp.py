@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recap_assets.artefacts.tables import CURATED_MIXES, THRESHOLDS
+from recap_assets.artefacts.mixes import CURATED_MIXES, THRESHOLDS
 from recap_assets.artefacts.uids import write_subset
 from recap_assets.sets.assets import members_of
 from recap_assets.sets.languages.versions import model_path

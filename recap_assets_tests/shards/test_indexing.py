@@ -8,7 +8,7 @@ import fsspec
 import polars as pl
 import pytest
 
-from recap_assets.artefacts.tables import RAW_POOL
+from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.shards.images import hamming, perceptual_hash_of
 from recap_assets.shards.indexing import REJECT_REASONS, clean_text, index_shard
 from recap_assets.shards.manifest import Shard, assign, list_shards

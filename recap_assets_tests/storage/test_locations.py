@@ -5,7 +5,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from recap_assets.artefacts.tables import CLIP_SCORES, RAW_POOL
+from recap_assets.artefacts.pool import RAW_POOL
+from recap_assets.artefacts.scores import CLIP_SCORES
 from recap_assets.storage.retention import collect
 from recap_assets.storage.tables import StorageError, TableStore
 from recap_assets.storage.workspace import Workspace

@@ -7,7 +7,9 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable
 
-from recap_assets.artefacts.tables import CLIP_SCORES, LINEAGE, Table
+from recap_assets.artefacts.lineage import LINEAGE
+from recap_assets.artefacts.scores import CLIP_SCORES
+from recap_assets.artefacts.table import Table
 from recap_assets.storage.log_entries import damaged_entry, entry_file, without_backtrace
 from recap_assets.storage.tables import StorageError, TableStore
 from recap_assets_tests.storage.test_tables import AT, EVENTS, scores

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from recap_assets.artefacts.tables import CLIP_SCORES
+from recap_assets.artefacts.scores import CLIP_SCORES
 from recap_assets.storage.object_store import prove_conditional_put
 from recap_assets.storage.retention import MANY_FILES, collect
 from recap_assets.storage.tables import StorageError, TableStore
@@ -25,7 +25,7 @@ botocore_session = pytest.importorskip("botocore.session", reason="the extra s3 
 REPOSITORY = Path(__file__).parents[2]
 WRITER = """
 import sys
-from recap_assets.artefacts.tables import CLIP_SCORES
+from recap_assets.artefacts.scores import CLIP_SCORES
 from recap_assets.storage.tables import TableStore
 from recap_assets_tests.storage.test_tables import AT, EVENTS, events, scores
 
@@ -168,7 +168,7 @@ def test_a_proof_whose_first_answer_was_lost_is_one(
 
 REPLACER = """
 import sys
-from recap_assets.artefacts.tables import CLIP_SCORES
+from recap_assets.artefacts.scores import CLIP_SCORES
 from recap_assets.storage import tables
 from recap_assets_tests.storage.test_tables import AT, scores
 

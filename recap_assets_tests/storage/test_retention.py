@@ -13,7 +13,9 @@ import pytest
 from deltalake import DeltaTable
 from deltalake.fs import DeltaStorageHandler
 
-from recap_assets.artefacts.tables import CLIP_SCORES, TABLES, Table
+from recap_assets.artefacts.catalogue import TABLES
+from recap_assets.artefacts.scores import CLIP_SCORES
+from recap_assets.artefacts.table import Table
 from recap_assets.storage import retention
 from recap_assets.storage.content import frame_version
 from recap_assets.storage.retention import (

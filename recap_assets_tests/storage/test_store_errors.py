@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from recap_assets.artefacts.tables import CLIP_SCORES
+from recap_assets.artefacts.scores import CLIP_SCORES
 from recap_assets.storage import store_errors
 from recap_assets.storage.store_errors import TRIES, in_words_of_store, patiently
 

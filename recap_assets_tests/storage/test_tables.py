@@ -12,7 +12,10 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable
 
-from recap_assets.artefacts.tables import CLIP_SCORES, DIVERSITY_SUMMARY, TABLES, Column, Table
+from recap_assets.artefacts.catalogue import TABLES
+from recap_assets.artefacts.diversity import DIVERSITY_SUMMARY
+from recap_assets.artefacts.scores import CLIP_SCORES
+from recap_assets.artefacts.table import Column, Table
 from recap_assets.storage import tables as module
 from recap_assets.storage.tables import StorageError, TableStore
 

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from recap_assets.artefacts import tables as t
+from recap_assets.artefacts.mixes import CURATED_MIXES
 from recap_assets.training.loading import mix_pairs
 from recap_assets_tests.tiny import EXPERIMENT, Bench, Memory, tiny_experiment
 
@@ -93,8 +93,8 @@ class Runs:
         return {asset for asset, _ in self.bench(mixes, **changes).build(*UNTIL_TRAINED)}
 
     def pairs(self, mix: str) -> pl.DataFrame:
-        rows = self.bench().setting.workspace.tables.read(t.CURATED_MIXES, mix=mix)
-        return rows.sort(t.CURATED_MIXES.order)
+        rows = self.bench().setting.workspace.tables.read(CURATED_MIXES, mix=mix)
+        return rows.sort(CURATED_MIXES.order)
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from recap_assets.artefacts.training import MODELS
 from recap_assets.engines import threads
 from recap_assets.graph.building import Built, build_partition
-from recap_assets.training import models
 from recap_assets_tests.tiny import Bench, tiny_experiment
 
 
@@ -26,7 +26,7 @@ def scorer_of(folder: Path) -> Built:
     """The tiny experiment's scorer, trained, and what it reads."""
     bench = Bench(folder, tiny_experiment())
     bench.build("world")
-    node = bench.graph.nodes[models.asset("scorer")]
+    node = bench.graph.nodes[MODELS.key("scorer")]
     return build_partition(bench.graph, bench.memory, node, "")
 
 

@@ -2,14 +2,14 @@
 
 import polars as pl
 
+from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
 from recap_assets.artefacts.previews import preview_markdown
-from recap_assets.artefacts.tables import CLIP_SCORES, SYNTHETIC_CAPTIONS, USABLE, is_usable
+from recap_assets.artefacts.scores import CLIP_SCORES
+from recap_assets.artefacts.table import USABLE, count_rejects, is_usable
 from recap_assets.captions import assets as captions
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Outcome, Step
 from recap_assets.graph.project import Setting
-from recap_assets.pool import assets as pool
-from recap_assets.scores import assets as scores
 from recap_assets.specs.base import deciding
 from recap_assets.specs.imports import RerankedSource
 
@@ -25,9 +25,9 @@ def nodes(setting: Setting) -> list[Node]:
 
 
 def _node(setting: Setting, name: str, spec: RerankedSource) -> Node:
-    reads = (captions.asset(spec.source), scores.scores_asset(spec.scorer, spec.source))
+    reads = (SYNTHETIC_CAPTIONS.key(spec.source), CLIP_SCORES.key(spec.scorer, spec.source))
     return Node(
-        key=captions.asset(name),
+        key=SYNTHETIC_CAPTIONS.key(name),
         stage=STAGE,
         dimension="pool",
         dependencies=tuple(Dependency(key, "same") for key in reads),
@@ -63,7 +63,7 @@ def rerank_partition(setting: Setting, name: str, spec: RerankedSource, step: St
     return Outcome(
         written.data_version,
         rows.height,
-        pool.count_rejects(rows),
+        count_rejects(rows),
         facts={
             "candidates_before": found.filter(is_usable()).height,
             "candidates_kept": good.height,

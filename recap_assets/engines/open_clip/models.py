@@ -37,7 +37,6 @@ from recap_assets.engines.open_clip.tokenizers import make_tokenizer
 from recap_assets.specs.sources import Precision
 
 _LOCAL, _HUB = "local-dir:", "hf-hub:"
-_CONFIG = CONFIG
 _WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors")
 _FETCHED = (CONFIG, *_WEIGHTS, *TOKENIZER_FILES)
 _PRECISIONS = {"float32": "fp32", "bfloat16": "pure_bf16", "float16": "pure_fp16"}
@@ -214,8 +213,8 @@ def _find_named(model: str, pretrained: str | None) -> _Checkpoint:
 
 def _weights_in(folder: Path) -> Path:
     """The one safetensors file of a folder; open_clip's own name goes first."""
-    if not (folder / _CONFIG).is_file():
-        msg = f"cannot load {folder}: it has no {_CONFIG}. {_advice(str(folder))}"
+    if not (folder / CONFIG).is_file():
+        msg = f"cannot load {folder}: it has no {CONFIG}. {_advice(str(folder))}"
         raise ModelFileError(msg)
     found = [folder / name for name in _WEIGHTS if (folder / name).is_file()]
     found = found or sorted(folder.glob("*.safetensors"))
@@ -235,5 +234,5 @@ def _advice(model: str) -> str:
     return (
         f"On a machine with network, download {model.removeprefix(_HUB)} "
         "(`hf download REPOSITORY --local-dir FOLDER`), then give `local-dir:FOLDER` with "
-        f"{_CONFIG} and {_WEIGHTS[0]}, or the model's name with the safetensors file as pretrained."
+        f"{CONFIG} and {_WEIGHTS[0]}, or the model's name with the safetensors file as pretrained."
     )

@@ -8,8 +8,13 @@ from functools import partial
 import numpy as np
 import polars as pl
 
+from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
+from recap_assets.artefacts.evaluation import CAPTION_METRICS
 from recap_assets.artefacts.previews import preview_markdown
-from recap_assets.artefacts.tables import CAPTION_METRICS, USABLE
+from recap_assets.artefacts.scores import IMAGE_EMBEDDINGS
+from recap_assets.artefacts.table import USABLE
+from recap_assets.artefacts.training import MODELS
+from recap_assets.artefacts.world import task_key
 from recap_assets.captions import assets as captions
 from recap_assets.engines.protocols import Captioner, Scorer
 from recap_assets.evalsets.sets import EvaluationSetError, RetrievalSet
@@ -32,8 +37,6 @@ from recap_assets.specs.base import deciding, fingerprint_of
 from recap_assets.specs.evaluation import CaptionMetrics, EmbeddedTask
 from recap_assets.specs.pool import ImageLimits
 from recap_assets.specs.sources import CaptionerSource
-from recap_assets.training import models
-from recap_assets.world import assets as world
 
 VERSION = 2
 STAGE = "evaluation"
@@ -48,18 +51,13 @@ NO_CAPTIONER = "its captions were not written here, so there is nobody to descri
 _decode = partial(decode, limits=ImageLimits())
 
 
-def asset(source: str) -> str:
-    """Key of a source's metrics."""
-    return f"caption_metrics/{source}"
-
-
 def measured_sources(setting: Setting) -> tuple[str, ...]:
     """The sources that are measured: those with a captioner, where the experiment asks for it."""
     if setting.experiment.evaluation.captions is None:
         return ()
     written_here = {node.key for node in captions.nodes(setting)}
     return tuple(
-        name for name in setting.experiment.sources if captions.asset(name) in written_here
+        name for name in setting.experiment.sources if SYNTHETIC_CAPTIONS.key(name) in written_here
     )
 
 
@@ -83,23 +81,23 @@ def scorer_of(setting: Setting, spec: CaptionMetrics) -> str:
 
 
 def _node(setting: Setting, name: str, spec: CaptionMetrics) -> Node:
-    writer = next(n for n in captions.nodes(setting) if n.key == captions.asset(name))
+    writer = next(n for n in captions.nodes(setting) if n.key == SYNTHETIC_CAPTIONS.key(name))
     scorer = scorer_of(setting, spec)
-    judge = next(n for n in scores.nodes(setting) if n.key == scores.embeddings_asset(scorer))
+    judge = next(n for n in scores.nodes(setting) if n.key == IMAGE_EMBEDDINGS.key(scorer))
     tasks = setting.experiment.evaluation.tasks
     drawn = [one for one in spec.sets if isinstance(tasks.get(one), EmbeddedTask)]
     trained = {
         dependency.asset: dependency
         for dependency in (*writer.dependencies, *judge.dependencies)
-        if dependency.asset in map(models.asset, setting.experiment.models)
+        if dependency.asset in map(MODELS.key, setting.experiment.models)
     }
     return Node(
-        key=asset(name),
+        key=CAPTION_METRICS.key(name),
         stage=STAGE,
         dimension="none",
         dependencies=(
             *trained.values(),
-            *(Dependency(world.task_asset(one), "all") for one in drawn),
+            *(Dependency(task_key(one), "all") for one in drawn),
         ),
         implementation=VERSION,
         # What decides the source's captions of the pool and the scorer's embeddings decides these.

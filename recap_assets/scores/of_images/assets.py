@@ -5,14 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from recap_assets.artefacts.tables import IMAGE_EMBEDDINGS, IMAGE_SCORES
+from recap_assets.artefacts.pool import RAW_POOL
+from recap_assets.artefacts.scores import IMAGE_EMBEDDINGS, IMAGE_SCORES
 from recap_assets.graph.checks import Check, Verdict
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Outcome, Step
 from recap_assets.graph.project import Setting
 from recap_assets.graph.shardwise import ShardProgress, by_shard, forget
-from recap_assets.pool import assets as pool
-from recap_assets.scores import assets as scores
 from recap_assets.shards.reading import iterate_images
 from recap_assets.specs.base import deciding
 from recap_assets.specs.image_scorers import EmbeddingHead, ImageClassifier, ImageScorer
@@ -24,11 +23,6 @@ SECONDS_PER_IMAGE = 0.001
 _SCORED = pl.Schema({"shard": pl.Int32, "uid": pl.Binary, "score": pl.Float32})
 
 
-def asset(scorer: str) -> str:
-    """Key of an image scorer's scores."""
-    return f"image_scores/{scorer}"
-
-
 def nodes(setting: Setting) -> list[Node]:
     """A node for each scorer of images."""
     return [_node(setting, *item) for item in setting.experiment.image_scorers.items()]
@@ -36,9 +30,9 @@ def nodes(setting: Setting) -> list[Node]:
 
 def _node(setting: Setting, name: str, spec: ImageScorer) -> Node:
     by_head = isinstance(spec, EmbeddingHead)
-    reads = scores.embeddings_asset(spec.scorer) if by_head else pool.ASSET
+    reads = IMAGE_EMBEDDINGS.key(spec.scorer) if by_head else RAW_POOL.key()
     return Node(
-        key=asset(name),
+        key=IMAGE_SCORES.key(name),
         stage=STAGE,
         dimension="pool",
         dependencies=(Dependency(reads, "same"),),
@@ -68,7 +62,7 @@ def score_partition(setting: Setting, name: str, step: Step) -> Outcome:
         known_version=step.known_version,
         commit=step.commit,
     )
-    forget(setting, step, asset(name))
+    forget(setting, step, IMAGE_SCORES.key(name))
     unscored = setting.usable_images(step.partition).height - rows.height
     mean = rows["score"].mean()
     return Outcome(
@@ -110,7 +104,9 @@ def _by_classifier(setting: Setting, spec: ImageClassifier, name: str, step: Ste
             advance(batch.height)
         return pl.concat(frames)
 
-    return by_shard(setting, step, asset(name), setting.usable_images(step.partition), compute)
+    return by_shard(
+        setting, step, IMAGE_SCORES.key(name), setting.usable_images(step.partition), compute
+    )
 
 
 def _scores_finite(setting: Setting, name: str) -> Check:

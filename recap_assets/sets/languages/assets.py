@@ -5,19 +5,16 @@ from pathlib import Path
 
 import polars as pl
 
+from recap_assets.artefacts.captions import first_texts, texts_key
 from recap_assets.artefacts.previews import preview_markdown
-from recap_assets.artefacts.tables import TEXT_LANGUAGES
-from recap_assets.captions import assets as captions
+from recap_assets.artefacts.sets import TEXT_LANGUAGES
 from recap_assets.engines.errors import ModelFileError
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.loaded import loaded_identifier
 from recap_assets.graph.node import Dependency, Node, Outcome, Step
 from recap_assets.graph.project import Setting
-from recap_assets.pool import assets as pool
-from recap_assets.scores.assets import texts_of
 from recap_assets.sets.languages.versions import identifier_version
 from recap_assets.specs.base import deciding, fingerprint_of
-from recap_assets.specs.experiment import RAW
 from recap_assets.specs.sets import Cld3Identifier, Identifier, text_rule
 
 VERSION = 1
@@ -25,11 +22,6 @@ STAGE = "sets"
 SECONDS = 0.5
 TEXTS_AT_ONCE = 10_000
 LANGUAGES_SHOWN = 12
-
-
-def asset(identifier: str, source: str) -> str:
-    """Key of the languages of a source's texts."""
-    return f"text_languages/{identifier}/{source}"
 
 
 def nodes(setting: Setting) -> list[Node]:
@@ -42,10 +34,10 @@ def nodes(setting: Setting) -> list[Node]:
 def _node(setting: Setting, name: str, source: str) -> Node:
     identifier = setting.experiment.identifiers[name]
     return Node(
-        key=asset(name, source),
+        key=TEXT_LANGUAGES.key(name, source),
         stage=STAGE,
         dimension="pool",
-        dependencies=(Dependency(pool.ASSET if source == RAW else captions.asset(source), "same"),),
+        dependencies=(Dependency(texts_key(source), "same"),),
         implementation=VERSION,
         decides=deciding(identifier=what_decides(identifier), source=source),
         compute=lambda step: identify_partition(setting, name, source, step),
@@ -75,20 +67,12 @@ def told_version(identifier: Identifier) -> str:
         return "unreadable"
 
 
-def first_texts(
-    setting: Setting, source: str, partition: str, uid: bytes | None = None
-) -> pl.DataFrame:
-    """The text of each image's first candidate, where there is one: uid, text."""
-    texts = texts_of(setting, source, partition, uid).drop_nulls("text")
-    return texts.sort("candidate").unique("uid", keep="first").select("uid", "text")
-
-
 def identify_partition(setting: Setting, name: str, source: str, step: Step) -> Outcome:
     """Tell the languages of one pool partition."""
     spec = setting.experiment.identifiers[name]
     version = identifier_version(spec)
     identifier = loaded_identifier(spec, version)
-    texts = first_texts(setting, source, step.partition).sort("uid")
+    texts = first_texts(setting.workspace.tables, source, step.partition).sort("uid")
     found: list[tuple[str, float]] = []
     for part in texts.iter_slices(TEXTS_AT_ONCE):
         found += identifier.identify(part["text"].to_list())

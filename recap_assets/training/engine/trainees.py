@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from recap_assets.engines.errors import ModelFileError
+from recap_assets.engines.model_folders.open_clip_configs import CONFIG
 from recap_assets.engines.open_clip.models import (
     load_open_clip_model,
     load_open_clip_tokenizer,
@@ -23,7 +24,6 @@ from recap_assets.engines.small.tokenizer import EOS, encode, longest, train_tok
 from recap_assets.engines.small.towers import SmallClip, pixels_to_input
 from recap_assets.specs.models import OpenClipTower, SmallTower, Tower
 
-OPEN_CLIP_CONFIG = "open_clip_config.json"
 OPEN_CLIP_WEIGHTS = "open_clip_model.safetensors"
 
 
@@ -150,12 +150,12 @@ class OpenClipTrainee:
     def save(self, directory: Path) -> None:
         """Write open_clip's own folder, which `local-dir:` loads."""
         directory.mkdir(parents=True, exist_ok=True)
-        (directory / OPEN_CLIP_CONFIG).unlink(missing_ok=True)
+        (directory / CONFIG).unlink(missing_ok=True)
         if isinstance(self.tokenizer, HFTokenizer):
             self.tokenizer.save_pretrained(str(directory))
         write_weights(directory / OPEN_CLIP_WEIGHTS, self.model.state_dict())
         content = {"model_cfg": self.config, "preprocess_cfg": self.preprocess}
-        write_json(directory / OPEN_CLIP_CONFIG, content)
+        write_json(directory / CONFIG, content)
 
 
 def make_trainee(tower: Tower, texts: Sequence[str], side: tuple[int, int]) -> Trainee:

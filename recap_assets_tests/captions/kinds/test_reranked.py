@@ -10,7 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recap_assets.artefacts import tables as t
+from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
+from recap_assets.artefacts.diversity import DIVERSITY_SUMMARY
+from recap_assets.artefacts.mixes import CURATED_MIXES
+from recap_assets.artefacts.pool import RAW_POOL
+from recap_assets.artefacts.scores import CLIP_SCORES
+from recap_assets.artefacts.table import USABLE, is_usable
 from recap_assets.assembly.accounts import accounts
 from recap_assets.captions.kinds.reranked import best_candidates
 from recap_assets.graph.planner import plan
@@ -33,7 +38,7 @@ def captioned(draw):
             status = draw(st.sampled_from(["ok", "ok", "truncated", "empty", "error"]))
             rows.append((bytes([i]) * 16, candidate, f"{i} {candidate}", status))
             score = draw(st.sampled_from([None, 0.1, 0.2, 0.3]))
-            if status in t.USABLE:
+            if status in USABLE:
                 scores.append((bytes([i]) * 16, candidate, score))
     return draw(st.permutations(rows)), scores
 
@@ -46,7 +51,7 @@ def test_the_best_are_kept_by_score_and_ties_by_number(captioned, keep):
     expected = []
     for uid in sorted({row[0] for row in rows}):
         of_image = sorted(row for row in rows if row[0] == uid)
-        good = [row for row in of_image if row[3] in t.USABLE]
+        good = [row for row in of_image if row[3] in USABLE]
         good.sort(key=lambda r: np.inf if by_place[r[:2]] is None else -by_place[r[:2]])
         kept = good[:keep] if good else of_image[:1]
         expected += [
@@ -122,7 +127,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     memory = Memory()
     bench = Bench(folder, tiny_experiment(**cascade(drop)), memory)
     bench.build("world", "pool")
-    uids = bench.setting.workspace.tables.read(t.RAW_POOL)["uid"].sort()[:40]
+    uids = bench.setting.workspace.tables.read(RAW_POOL)["uid"].sort()[:40]
     with drop.open("w", newline="") as file:
         rows = [
             (uid.hex(), f"words {i} {n}") for i, uid in enumerate(uids) for n in range(1 + i % 3)
@@ -135,26 +140,26 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 def test_the_cascade_keeps_the_best_of_the_best(bench: Bench) -> None:
     tables = bench.setting.workspace.tables
     at = ["uid", "candidate"]
-    written = tables.read(t.SYNTHETIC_CAPTIONS, source="a").filter(t.is_usable())
-    scored = written.join(tables.read(t.CLIP_SCORES, source="a", scorer="clip"), on=at)
+    written = tables.read(SYNTHETIC_CAPTIONS, source="a").filter(is_usable())
+    scored = written.join(tables.read(CLIP_SCORES, source="a", scorer="clip"), on=at)
     ranks = scored.sort("uid", "score", "candidate", descending=[False, True, False])
     two = ranks.group_by("uid", maintain_order=True).head(2)
-    kept = tables.read(t.SYNTHETIC_CAPTIONS, source="best_two").sort(*at)
+    kept = tables.read(SYNTHETIC_CAPTIONS, source="best_two").sort(*at)
     assert kept["text"].to_list() == two["text"].to_list()
     assert kept.group_by("uid").len()["len"].unique().to_list() == [2]
     assert kept["candidate"].to_list() == [0, 1] * 60
-    other = tables.read(t.CLIP_SCORES, source="best_two", scorer="other")
+    other = tables.read(CLIP_SCORES, source="best_two", scorer="other")
     picked = kept.join(other, on=at).sort(
         "uid", "score", "candidate", descending=[False, True, False]
     )
     expected = picked.group_by("uid", maintain_order=True).head(1)
-    best = tables.read(t.SYNTHETIC_CAPTIONS, source="best").sort("uid")
+    best = tables.read(SYNTHETIC_CAPTIONS, source="best").sort("uid")
     assert best["text"].to_list() == expected["text"].to_list()
     assert best["log_probability"].equals(expected["log_probability"])
 
 
 def test_a_mix_trains_on_every_candidate_asked_for(bench: Bench) -> None:
-    pairs = bench.setting.workspace.tables.read(t.CURATED_MIXES, mix="mixed")
+    pairs = bench.setting.workspace.tables.read(CURATED_MIXES, mix="mixed")
     of_rule = pairs.filter(pl.col("rule") == 1).group_by("uid").agg("candidate", "weight", "source")
     assert of_rule.height > 0
     assert {tuple(sorted(row)) for row in of_rule["candidate"].to_list()} == {(0, 1)}
@@ -166,7 +171,7 @@ def test_a_mix_trains_on_every_candidate_asked_for(bench: Bench) -> None:
 
 
 def test_every_image_is_explained_as_it_was_selected(bench: Bench) -> None:
-    uids = bench.setting.workspace.tables.read(t.RAW_POOL)["uid"][:6]
+    uids = bench.setting.workspace.tables.read(RAW_POOL)["uid"][:6]
     for uid in uids:
         for answer in explain_image(bench.setting, uid.hex()).mixes:
             assert answer.problem is None
@@ -174,7 +179,7 @@ def test_every_image_is_explained_as_it_was_selected(bench: Bench) -> None:
 
 def test_trying_the_mixes_counts_what_building_them_gave(bench: Bench) -> None:
     counted = trial(bench.setting).select("mix", "n_pairs").sort("mix")
-    built = bench.setting.workspace.tables.read(t.CURATED_MIXES)
+    built = bench.setting.workspace.tables.read(CURATED_MIXES)
     assert counted.rows() == built.group_by("mix").len().sort("mix").rows()
 
 
@@ -184,7 +189,7 @@ def test_report_accounts_and_checks_know_the_new_sources(bench: Bench) -> None:
     page = bench.setting.workspace.report.read_text()
     assert "not_in_import" in page
     assert "<span>without best_two</span>" in page
-    summary = bench.setting.workspace.tables.read(t.DIVERSITY_SUMMARY)
+    summary = bench.setting.workspace.tables.read(DIVERSITY_SUMMARY)
     assert set(summary["source"]) == {"raw", "a", "best_two", "best", "third"}
     for node in bench.graph.nodes.values():
         for check in node.checks:

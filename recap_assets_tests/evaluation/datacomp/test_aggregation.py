@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recap_assets.artefacts.tables import EVALUATION_RESULTS
+from recap_assets.artefacts.evaluation import EVALUATION_RESULTS
 from recap_assets.evaluation.datacomp.aggregation import aggregate, group_rows, result_lines
 from recap_assets.report.leaderboard import leaderboard
 from recap_assets.specs.datacomp import AVERAGED, GROUPS, N_AVERAGED, TASKS

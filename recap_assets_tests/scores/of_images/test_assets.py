@@ -7,7 +7,9 @@ import polars as pl
 import pytest
 from safetensors.numpy import save_file
 
-from recap_assets.artefacts.tables import IMAGE_EMBEDDINGS, IMAGE_SCORES, RAW_POOL, is_usable
+from recap_assets.artefacts.pool import RAW_POOL
+from recap_assets.artefacts.scores import IMAGE_EMBEDDINGS, IMAGE_SCORES
+from recap_assets.artefacts.table import is_usable
 from recap_assets.sets.assets import members_of, why_not
 from recap_assets.specs.loading import ExperimentError
 from recap_assets_tests.scores.of_images.test_classifier import save_classifier

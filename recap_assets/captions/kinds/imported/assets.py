@@ -14,14 +14,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from recap_assets.artefacts.captions import IMPORT_REPORTS, IMPORTED_CAPTIONS, SYNTHETIC_CAPTIONS
+from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.previews import preview_markdown
-from recap_assets.artefacts.tables import (
-    IMPORT_REPORTS,
-    IMPORTED_CAPTIONS,
-    RAW_POOL,
-    SYNTHETIC_CAPTIONS,
-    is_usable,
-)
+from recap_assets.artefacts.table import count_rejects, is_usable
 from recap_assets.captions import assets as captions
 from recap_assets.captions.kinds.imported.buckets import (
     WHOLE,
@@ -42,13 +38,11 @@ from recap_assets.captions.kinds.imported.waves import (
     buckets_of,
     by_bucket,
     found_rows,
-    imported_asset,
     key_waves,
 )
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Look, Node, Outcome, Place, Step
 from recap_assets.graph.project import Setting
-from recap_assets.pool import assets as pool
 from recap_assets.specs.base import deciding
 from recap_assets.specs.imports import ImportSource
 from recap_assets.storage.content import VERSION_DIGITS, slice_version
@@ -65,11 +59,6 @@ _REJECTED = {
     "malformed_key": "malformed_keys",
     "undecodable_text": "undecodable_texts",
 }
-
-
-def report_asset(source: str) -> str:
-    """Key of an import's report on the whole pool."""
-    return f"import_reports/{source}"
 
 
 def nodes(setting: Setting) -> list[Node]:
@@ -127,7 +116,7 @@ def _files_node(setting: Setting, name: str, spec: ImportSource) -> Node:
     fields = ("by", "key", "caption", "expected_text", "quoting")
     columns = {field: getattr(spec, field) for field in fields}
     return Node(
-        key=imported_asset(name),
+        key=IMPORTED_CAPTIONS.key(name),
         stage=STAGE,
         dimension="none",
         dependencies=(),
@@ -135,7 +124,7 @@ def _files_node(setting: Setting, name: str, spec: ImportSource) -> Node:
         decides=deciding(columns=columns),
         compute=lambda step: import_files(setting, name, spec, step),
         description=f"The rows of the files that {name} imports, by {spec.by}; whether the pool "
-        f"has them is told by {report_asset(name)}.",
+        f"has them is told by {IMPORT_REPORTS.key(name)}.",
         outside=lambda _partition: caption_files_version(list_caption_files(spec)),
         content=StoredBuckets(setting.workspace.tables, name),
         seconds=SECONDS,
@@ -232,10 +221,13 @@ def _shown(counts: Counts) -> pl.DataFrame:
 def _captions_node(setting: Setting, name: str, spec: ImportSource) -> Node:
     rules = spec.all_but("files", "preset", "key", "caption", "expected_text", "quoting")
     return Node(
-        key=captions.asset(name),
+        key=SYNTHETIC_CAPTIONS.key(name),
         stage=STAGE,
         dimension="pool",
-        dependencies=(Dependency(pool.ASSET, "same"), Dependency(imported_asset(name), "all")),
+        dependencies=(
+            Dependency(RAW_POOL.key(), "same"),
+            Dependency(IMPORTED_CAPTIONS.key(name), "all"),
+        ),
         implementation=VERSION,
         decides=deciding(join=rules),
         compute=lambda step: join_partition(setting, name, spec, step),
@@ -271,7 +263,7 @@ def join_partition(setting: Setting, name: str, spec: ImportSource, step: Step) 
     return Outcome(
         written.data_version,
         rows.height,
-        pool.count_rejects(rows),
+        count_rejects(rows),
         facts={"matched_share": _share(counts), **_facts(counts)},
         markdown={
             "report": preview_markdown(_shown(counts), rows=20),
@@ -288,13 +280,13 @@ def _share(counts: Counts) -> float:
 def _report_node(setting: Setting, name: str, spec: ImportSource) -> Node:
     at = {"source": name, "partition": OF_POOL}
     return Node(
-        key=report_asset(name),
+        key=IMPORT_REPORTS.key(name),
         stage=STAGE,
         dimension="none",
         dependencies=(
-            Dependency(imported_asset(name), "all"),
-            Dependency(captions.asset(name), "all"),
-            Dependency(pool.ASSET, "all"),
+            Dependency(IMPORTED_CAPTIONS.key(name), "all"),
+            Dependency(SYNTHETIC_CAPTIONS.key(name), "all"),
+            Dependency(RAW_POOL.key(), "all"),
         ),
         implementation=VERSION,
         decides=deciding(by=spec.by),

@@ -12,7 +12,7 @@ from typing import TypedDict
 
 import polars as pl
 
-from recap_assets.artefacts.tables import IMPORT_REPORTS, IMPORTED_CAPTIONS
+from recap_assets.artefacts.captions import IMPORT_REPORTS, IMPORTED_CAPTIONS
 from recap_assets.captions.kinds.imported.files import DAMAGED, CaptionFile
 from recap_assets.shards.text_tables import NOTE
 from recap_assets.untrusted.cells import MENDED, REENCODED, UNDECODABLE

@@ -16,7 +16,7 @@ import polars as pl
 from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
-from recap_assets.artefacts.tables import SHA256_BYTES, UID_BYTES
+from recap_assets.artefacts.table import SHA256_BYTES, UID_BYTES
 from recap_assets.shards.files import PoolError, found_at, staged, version_of
 from recap_assets.shards.text_tables import NOTE, TextTable, Wanted, listed, path_of
 from recap_assets.specs.imports import CAPTION_FILE_ENDINGS, ImportSource

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import polars as pl
 
-from recap_assets.artefacts.tables import IMPORTED_CAPTIONS, RAW_POOL, is_usable
+from recap_assets.artefacts.captions import IMPORTED_CAPTIONS
+from recap_assets.artefacts.pool import RAW_POOL
+from recap_assets.artefacts.table import is_usable
 from recap_assets.captions.kinds.imported.buckets import WHOLE
 from recap_assets.captions.kinds.imported.files import url_keys
 from recap_assets.graph.project import Setting
@@ -28,11 +30,6 @@ ROW_GROUP = 16_384
 
 _MANIFEST = "partitions.json"
 _FOUND = ("uid", "number", "text", "expected_text", "n")
-
-
-def imported_asset(source: str) -> str:
-    """Key of the asset that holds an import's rows."""
-    return f"imported_captions/{source}"
 
 
 def pool_keys(
@@ -80,7 +77,7 @@ def found_rows(setting: Setting, name: str, by: JoinKey, partition: str) -> pl.D
     folder = _folder(setting, name)
     wave = _wave_with(folder, partition, asked)
     if wave is None:
-        with setting.workspace.claims.hold(f"{imported_asset(name)} wave"):
+        with setting.workspace.claims.hold(f"{IMPORTED_CAPTIONS.key(name)} wave"):
             wave = _wave_with(folder, partition, asked) or _make_wave(
                 setting, name, by, folder, partition
             )
@@ -130,7 +127,7 @@ def _folder(setting: Setting, name: str) -> Path:
         of_source = added.filter(pl.col("partition.source") == name) if added.height else added
         files = "\n".join(of_source["path"].sort()) if of_source.height else ""
     stamp = hashlib.sha256(files.encode()).hexdigest()[:16]
-    return setting.workspace.scratch / imported_asset(name) / stamp
+    return setting.workspace.scratch / IMPORTED_CAPTIONS.key(name) / stamp
 
 
 def _wave_with(folder: Path, partition: str, asked: str) -> Path | None:

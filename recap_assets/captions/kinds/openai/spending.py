@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from recap_assets.artefacts.tables import SYNTHETIC_CAPTIONS
+from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
 from recap_assets.graph.project import Setting
 from recap_assets.specs.sources import OpenAISource
 

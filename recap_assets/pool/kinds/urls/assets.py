@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
-from recap_assets.artefacts.tables import DOWNLOAD_FAILURES
+from recap_assets.artefacts.pool import DOWNLOAD_FAILURES, DOWNLOADED_SHARDS
 from recap_assets.graph.checks import Check, Verdict
 from recap_assets.graph.content import StoredFiles
 from recap_assets.graph.node import Node, Outcome, Place, Step
@@ -23,7 +23,6 @@ from recap_assets.specs.pool import UrlPool
 from recap_assets.storage.content import files_version
 
 VERSION = 1
-ASSET = "downloaded_shards"
 STAGE = "pool"
 SECONDS_PER_ROW = 0.01
 ENOUGH_ALIVE = 0.5
@@ -37,7 +36,7 @@ def nodes(setting: Setting) -> list[Node]:
 
     return [
         Node(
-            key=ASSET,
+            key=DOWNLOADED_SHARDS.key(),
             stage=STAGE,
             dimension="pool",
             dependencies=(),

@@ -9,7 +9,7 @@ from typing import cast
 import polars as pl
 from fsspec.implementations.local import LocalFileSystem
 
-from recap_assets.artefacts.tables import UID_BYTES
+from recap_assets.artefacts.table import UID_BYTES
 from recap_assets.shards.files import PoolError, found_at, staged, version_of
 from recap_assets.shards.text_tables import NOTE, TextTable, Wanted, listed, path_of
 from recap_assets.specs.pool import UrlPool

@@ -6,13 +6,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from recap_assets.artefacts.tables import CLUSTER_CENTROIDS, IMAGE_EMBEDDINGS, TARGET_CLUSTERS
+from recap_assets.artefacts.scores import IMAGE_EMBEDDINGS, vectors_of
+from recap_assets.artefacts.sets import CLUSTER_CENTROIDS, TARGET_CLUSTERS
 from recap_assets.artefacts.uids import uid_uniform
 from recap_assets.engines.errors import INSTALL_FILTERS, explain_loading
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Outcome, Step
 from recap_assets.graph.project import Setting
-from recap_assets.scores import assets as scores
 from recap_assets.sets import facts as text_facts
 from recap_assets.sets.kinds.image_based.nearest import nearest_centroids
 from recap_assets.sets.kinds.image_based.targets import (
@@ -33,16 +33,6 @@ STAGE = "sets"
 SECONDS = 5.0
 
 
-def centroids_asset(name: str) -> str:
-    """Key of a set's centroids."""
-    return f"cluster_centroids/{name}"
-
-
-def targets_asset(name: str) -> str:
-    """Key of the clusters that a set consists of."""
-    return f"target_clusters/{name}"
-
-
 def nodes(setting: Setting) -> list[Node]:
     """Centroids and target clusters of each image-based set."""
     made = []
@@ -58,7 +48,7 @@ def _centroids_node(setting: Setting, name: str, spec: ImageBased) -> Node:
         f"{spec.clusters:,} clusters of the pool's images by k-means" if path is None else path.name
     )
     return Node(
-        key=centroids_asset(name),
+        key=CLUSTER_CENTROIDS.key(name),
         stage=STAGE,
         dimension="none",
         dependencies=_learns_from(spec) if path is None else (),
@@ -74,7 +64,7 @@ def _centroids_node(setting: Setting, name: str, spec: ImageBased) -> Node:
 
 
 def _learns_from(spec: ImageBased) -> tuple[Dependency, ...]:
-    read = [scores.embeddings_asset(spec.scorer)]
+    read = [IMAGE_EMBEDDINGS.key(spec.scorer)]
     read += [one.asset for one in text_facts.dependencies_of(spec.captions)]
     return tuple(Dependency(key, "all") for key in read)
 
@@ -120,7 +110,7 @@ def _sampled(setting: Setting, spec: ImageBased, step: Step) -> NDArray[np.float
         )
         step.progress(0.5 * (i + 1) / len(partitions))
     # By uid, so that neither shards nor their order decide where k-means begins.
-    return scores.vectors_of(pl.concat(parts).sort("uid")["embedding"])
+    return vectors_of(pl.concat(parts).sort("uid")["embedding"])
 
 
 def _learnt(name: str, spec: ImageBased, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -153,11 +143,11 @@ def _file_version(path: Path) -> str:
 
 def _targets_node(setting: Setting, name: str, spec: ImageBased) -> Node:
     return Node(
-        key=targets_asset(name),
+        key=TARGET_CLUSTERS.key(name),
         stage=STAGE,
         dimension="none",
         dependencies=(
-            Dependency(centroids_asset(name), "all"),
+            Dependency(CLUSTER_CENTROIDS.key(name), "all"),
             *target_dependencies(setting, spec),
         ),
         implementation=VERSION,
@@ -245,7 +235,7 @@ def with_clusters(
     if found.is_empty():
         nothing = {"cluster": pl.lit(None, pl.Int32), "in_target": pl.lit(None, pl.Boolean)}
         return facts.with_columns(**nothing)
-    vectors = scores.vectors_of(found["embedding"])
+    vectors = vectors_of(found["embedding"])
     placed = clusters_of(vectors, centroids_of(setting, name), name)
     targets = setting.workspace.tables.read(TARGET_CLUSTERS, set=name)["cluster"]
     rows = found.select("uid", cluster=pl.Series(placed))

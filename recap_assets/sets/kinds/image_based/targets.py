@@ -8,6 +8,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recap_assets.artefacts.world import task_key
 from recap_assets.evalsets.sets import AssociationSet, load_set
 from recap_assets.graph.loaded import loaded_scorer
 from recap_assets.graph.node import Dependency
@@ -25,7 +26,6 @@ from recap_assets.specs.sets import ImageBased, TargetEmbeddings, TargetImages, 
 from recap_assets.untrusted.arrays import Archive, read_header
 from recap_assets.untrusted.errors import RecapError
 from recap_assets.untrusted.files import check_regular
-from recap_assets.world import assets as world
 
 ROWS_AT_ONCE = 8_192
 IMAGES_AT_ONCE = 256
@@ -46,7 +46,7 @@ def target_dependencies(setting: Setting, spec: ImageBased) -> tuple[Dependency,
     if isinstance(spec.target, TargetTask):
         task = setting.experiment.evaluation.tasks[spec.target.task]
         if isinstance(task, EmbeddedTask):
-            made.append(Dependency(world.task_asset(spec.target.task), "all"))
+            made.append(Dependency(task_key(spec.target.task), "all"))
     return tuple(made)
 
 

@@ -4,13 +4,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from recap_assets.artefacts.tables import DUPLICATES, IMAGE_EMBEDDINGS, RAW_POOL, is_usable
+from recap_assets.artefacts.pool import RAW_POOL
+from recap_assets.artefacts.scores import IMAGE_EMBEDDINGS
+from recap_assets.artefacts.sets import DUPLICATES
+from recap_assets.artefacts.table import is_usable
 from recap_assets.engines.errors import INSTALL_FILTERS, explain_loading
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Outcome, Step
 from recap_assets.graph.project import Setting
-from recap_assets.pool import assets as pool
-from recap_assets.scores import assets as scores
 from recap_assets.sets.kinds.image_based.nearest import nearest_centroids
 from recap_assets.sets.kinds.unique.groups import duplicates, groups_of
 from recap_assets.specs.base import deciding
@@ -24,11 +25,6 @@ ITERATIONS = 20
 _COLUMN = {"sha256": "sha256", "perceptual": "perceptual_hash"}
 
 
-def asset(name: str) -> str:
-    """Key of the duplicates that a set of unique images leaves out."""
-    return f"duplicates/{name}"
-
-
 def nodes(setting: Setting) -> list[Node]:
     """A node for each set of unique images."""
     sets = setting.experiment.sets.items()
@@ -37,10 +33,12 @@ def nodes(setting: Setting) -> list[Node]:
 
 def _node(setting: Setting, name: str, spec: Unique) -> Node:
     read = (
-        [pool.ASSET] if spec.scorer is None else [pool.ASSET, scores.embeddings_asset(spec.scorer)]
+        [RAW_POOL.key()]
+        if spec.scorer is None
+        else [RAW_POOL.key(), IMAGE_EMBEDDINGS.key(spec.scorer)]
     )
     return Node(
-        key=asset(name),
+        key=DUPLICATES.key(name),
         stage=STAGE,
         dimension="none",
         dependencies=tuple(Dependency(key, "all") for key in read),

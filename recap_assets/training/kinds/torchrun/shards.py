@@ -4,7 +4,8 @@ An export tells captions and scores as well. They may change while each pair's i
 weight stay; so what training rests on has the version of the pairs, not that of the export.
 """
 
-from recap_assets.artefacts.tables import TRAINING_PAIRS
+from recap_assets.artefacts.exports import EXPORTS
+from recap_assets.artefacts.training import TRAINING_PAIRS, TRAINING_SHARDS
 from recap_assets.exports import assets as exports
 from recap_assets.exports.shard_list import ShardList
 from recap_assets.graph.node import Dependency, Node, Outcome, Step
@@ -15,11 +16,6 @@ from recap_assets.training import seen as training_pairs
 
 VERSION = 1
 STAGE = "training"
-
-
-def asset(mix: str) -> str:
-    """Key of what stands for a mix's exported shards."""
-    return f"training_shards/{mix}"
 
 
 def nodes(setting: Setting) -> list[Node]:
@@ -33,12 +29,12 @@ def nodes(setting: Setting) -> list[Node]:
 def _node(setting: Setting, mix: str) -> Node:
     export = setting.experiment.training_export(mix)
     return Node(
-        key=asset(mix),
+        key=TRAINING_SHARDS.key(mix),
         stage=STAGE,
         dimension="none",
         dependencies=(
-            Dependency(training_pairs.asset(mix), "all"),
-            Dependency(exports.asset(export), "all"),
+            Dependency(TRAINING_PAIRS.key(mix), "all"),
+            Dependency(EXPORTS.key(export), "all"),
         ),
         implementation=VERSION,
         decides=deciding(export=export),

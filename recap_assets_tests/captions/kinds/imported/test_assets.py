@@ -12,7 +12,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from recap_assets.artefacts import tables as t
+from recap_assets.artefacts.captions import IMPORT_REPORTS, IMPORTED_CAPTIONS, SYNTHETIC_CAPTIONS
+from recap_assets.artefacts.pool import RAW_POOL
+from recap_assets.artefacts.table import is_usable
 from recap_assets.assembly.accounts import accounts
 from recap_assets.captions.kinds.imported import waves as import_waves
 from recap_assets.captions.kinds.imported.files import CaptionFileError
@@ -55,7 +57,7 @@ def bench_of(indexed: Bench) -> Callable[..., Bench]:
 
 
 def pool_rows(bench: Bench) -> list[dict[str, Any]]:
-    rows = bench.setting.workspace.tables.read(t.RAW_POOL).filter(t.is_usable())
+    rows = bench.setting.workspace.tables.read(RAW_POOL).filter(is_usable())
     return rows.sort("uid").to_dicts()
 
 
@@ -123,12 +125,12 @@ def source(path: Path, **fields: Any) -> dict[str, Any]:
 
 
 def captions_of(bench: Bench, name: str) -> pl.DataFrame:
-    rows = bench.setting.workspace.tables.read(t.SYNTHETIC_CAPTIONS, source=name)
+    rows = bench.setting.workspace.tables.read(SYNTHETIC_CAPTIONS, source=name)
     return rows.drop("source").sort("uid", "candidate")
 
 
 def report_of(bench: Bench, name: str, partition: str) -> dict[str, int]:
-    rows = bench.setting.workspace.tables.read(t.IMPORT_REPORTS, source=name, partition=partition)
+    rows = bench.setting.workspace.tables.read(IMPORT_REPORTS, source=name, partition=partition)
     return dict(rows.select("what", "n").iter_rows())
 
 
@@ -200,7 +202,7 @@ def test_captions_on_the_wrong_image_are_set_aside_where_asked(
     numbers = {row["uid"]: i for i, row in enumerate(rows)}
     assert {numbers[uid] % 13 for uid in aside["uid"]} == {1}
     assert aside["text"].null_count() == 0
-    assert found.filter(t.is_usable())["candidate"].max() == 1
+    assert found.filter(is_usable())["candidate"].max() == 1
 
 
 def test_formats_and_keys_make_no_difference(
@@ -221,7 +223,7 @@ def test_formats_and_keys_make_no_difference(
     bench = bench_of(**sources)
     bench.build(*STAGES)
     first = captions_of(bench, "by_uid_0")
-    assert first.filter(t.is_usable()).height > 800
+    assert first.filter(is_usable()).height > 800
     for name in sources:
         assert captions_of(bench, name).equals(first), name
         assert report_of(bench, name, "pool")["orphaned_keys"] == 40
@@ -259,7 +261,7 @@ def test_recap_datacomp_joins_by_the_hash_of_the_downloaded_image(
     spec = {"kind": "import", "preset": "recap_datacomp_1b", "files": str(tmp_path)}
     bench = bench_of(recap=spec)
     bench.build(*STAGES)
-    good = captions_of(bench, "recap").filter(t.is_usable())
+    good = captions_of(bench, "recap").filter(is_usable())
     assert dict(good.select("uid", "text").iter_rows()) == {
         row["uid"]: f"long caption {i}" for i, row in enumerate(rows)
     }
@@ -274,7 +276,7 @@ def test_a_hash_that_is_called_a_uid_is_refused_with_a_hint(
     bench = bench_of(hashed={"kind": "import", "preset": "datacomp_blip2", "files": str(path)})
     with pytest.raises(CaptionFileError, match=r"looks like a sha256.*set `by: sha256`"):
         bench.build(*STAGES)
-    assert not bench.setting.workspace.tables.has(t.IMPORTED_CAPTIONS, {"source": "hashed"})
+    assert not bench.setting.workspace.tables.has(IMPORTED_CAPTIONS, {"source": "hashed"})
 
 
 def test_a_touched_file_is_read_again_and_rebuilds_nothing_else(
@@ -286,11 +288,11 @@ def test_a_touched_file_is_read_again_and_rebuilds_nothing_else(
     bench.build(*STAGES)
     assert bench.build(*STAGES) == []
     tables = bench.setting.workspace.tables
-    before = tables.version(t.IMPORTED_CAPTIONS)
+    before = tables.version(IMPORTED_CAPTIONS)
     other_order = sorted(drop, key=lambda one: (one["caption"].endswith("again"), one["uid"]))
     write_csv(path, other_order)
     assert bench.build(*STAGES) == [("imported_captions/touched", "")]
-    assert tables.version(t.IMPORTED_CAPTIONS) == before
+    assert tables.version(IMPORTED_CAPTIONS) == before
     write_csv(path, drop[1:])
     assert {asset for asset, _ in bench.build(*STAGES)} == {
         "imported_captions/touched", "synthetic_captions/touched", "import_reports/touched",
@@ -331,17 +333,13 @@ def test_buckets_and_waves_change_nothing(
     reports = [report_of(bench, name, "pool") for bench, name in ((one, "one"), (many, "many"))]
     assert reports[0] == reports[1]
     tables = one.setting.workspace.tables
-    buckets = [
-        row["bucket"] for row in tables.slices(t.IMPORTED_CAPTIONS) if row["source"] == "many"
-    ]
+    buckets = [row["bucket"] for row in tables.slices(IMPORTED_CAPTIONS) if row["source"] == "many"]
     assert sorted(buckets) == list("0123456789abcdef")
     assert not list(one.setting.workspace.scratch.rglob("*.parquet"))
     # Few rows again: the buckets of before hold nothing that would count twice.
     write_csv(path, drop_of(pool_rows(indexed))[:500])
     many.build(*STAGES)
-    buckets = [
-        row["bucket"] for row in tables.slices(t.IMPORTED_CAPTIONS) if row["source"] == "many"
-    ]
+    buckets = [row["bucket"] for row in tables.slices(IMPORTED_CAPTIONS) if row["source"] == "many"]
     assert buckets == ["all"]
 
 
@@ -422,5 +420,5 @@ def test_what_is_stored_is_what_was_recorded_and_leaves_with_its_source(
     for one in leaving.values():
         one.remove()
     tables = bench.setting.workspace.tables
-    for table in (t.IMPORTED_CAPTIONS, t.SYNTHETIC_CAPTIONS, t.IMPORT_REPORTS):
+    for table in (IMPORTED_CAPTIONS, SYNTHETIC_CAPTIONS, IMPORT_REPORTS):
         assert not tables.has(table, {"source": "leaver"})

@@ -9,9 +9,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from recap_assets.artefacts.tables import SYNTHETIC_CAPTIONS
+from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
 from recap_assets.assembly.cleaning import old_replies, remove_old_replies
-from recap_assets.captions import assets as captions
 from recap_assets.captions.kinds.openai import client as server_client
 from recap_assets.captions.kinds.openai.spending import Spending, spending
 from recap_assets.engines.errors import CaptionServerError
@@ -72,11 +71,11 @@ def rows_of(bench: Bench) -> pl.DataFrame:
 
 
 def version_of(bench: Bench) -> str:
-    return bench.memory.latest(captions.asset("vlm"))["00000"].data_version
+    return bench.memory.latest(SYNTHETIC_CAPTIONS.key("vlm"))["00000"].data_version
 
 
 def facts_of(bench: Bench) -> dict[str, Any]:
-    return dict(bench.memory.facts(captions.asset("vlm"), version_of(bench)))
+    return dict(bench.memory.facts(SYNTHETIC_CAPTIONS.key("vlm"), version_of(bench)))
 
 
 def test_every_image_is_captioned_and_what_it_took_is_told(
@@ -103,7 +102,7 @@ def test_every_image_is_captioned_and_what_it_took_is_told(
     (spent,) = spending(bench.setting)
     assert replace(spent, cost=None) == Spending("vlm", 24, 7_200, 168, None)
     assert spent.cost == pytest.approx(facts["cost"])
-    node = bench.graph.nodes[captions.asset("vlm")]
+    node = bench.graph.nodes[SYNTHETIC_CAPTIONS.key("vlm")]
     assert (node.pool, node.checks[0].judge(["00000"]).passed) == ("cpu", True)
 
 
@@ -123,8 +122,8 @@ def test_speed_address_and_price_change_no_version_but_the_prompt_does(
     assert moved.build("pool", "captions") == []
     edited = bench_of(tmp_path / "one", pool, fast, first.memory, prompt="What is it?")
     reasons = {e.asset: e.reason for e in plan(edited.graph, edited.memory).ready}
-    assert "captioner.prompt" in reasons[captions.asset("vlm")]
-    assert edited.build("pool", "captions") == [(captions.asset("vlm"), "00000")]
+    assert "captioner.prompt" in reasons[SYNTHETIC_CAPTIONS.key("vlm")]
+    assert edited.build("pool", "captions") == [(SYNTHETIC_CAPTIONS.key("vlm"), "00000")]
 
 
 def test_a_server_that_dies_fails_the_partition_and_nothing_is_asked_twice(
@@ -185,9 +184,9 @@ def test_bad_images_and_bad_replies_are_rows_with_reasons_that_add_up(
         ("refused", "declined"): 1,
         ("empty", "empty"): 1,
     }
-    record = bench.memory.latest(captions.asset("vlm"))["00000"]
+    record = bench.memory.latest(SYNTHETIC_CAPTIONS.key("vlm"))["00000"]
     assert sum(dict(record.rejected).values()) == 5
-    node = bench.graph.nodes[captions.asset("vlm")]
+    node = bench.graph.nodes[SYNTHETIC_CAPTIONS.key("vlm")]
     assert node.checks[0].judge(["00000"]).passed
 
 

@@ -12,7 +12,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recap_assets.artefacts.tables import DOWNLOAD_FAILURES, RAW_POOL, is_usable
+from recap_assets.artefacts.pool import DOWNLOAD_FAILURES, RAW_POOL
+from recap_assets.artefacts.table import is_usable
 from recap_assets.assembly.accounts import accounts
 from recap_assets.assembly.leaving import leaving
 from recap_assets.graph.project import Setting

@@ -10,7 +10,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recap_assets.artefacts.tables import DUPLICATES, IMAGE_EMBEDDINGS, RAW_POOL, is_usable
+from recap_assets.artefacts.pool import RAW_POOL
+from recap_assets.artefacts.scores import IMAGE_EMBEDDINGS
+from recap_assets.artefacts.sets import DUPLICATES
+from recap_assets.artefacts.table import is_usable
 from recap_assets.sets.assets import members_of, why_not
 from recap_assets.specs.loading import ExperimentError
 from recap_assets_tests.tiny import Bench, tiny_experiment

@@ -6,7 +6,8 @@ from typing import Any
 
 import polars as pl
 
-from recap_assets.artefacts.tables import EVALUATION_RESULTS, TRAINING_CURVES
+from recap_assets.artefacts.evaluation import EVALUATION_RESULTS
+from recap_assets.artefacts.training import TRAINING_CURVES
 from recap_assets.engines.trained import load_trained_clip
 from recap_assets.graph.building import build_partition
 from recap_assets_tests.tiny import Bench, tiny_experiment

@@ -1,0 +1,130 @@
+"""Captions: written here, or read from files."""
+
+import polars as pl
+
+from recap_assets.artefacts.pool import RAW_POOL
+from recap_assets.artefacts.table import (
+    CANDIDATE,
+    PARTITION,
+    REASON,
+    SHARD,
+    SOURCE,
+    UID,
+    Column,
+    Table,
+    Tables,
+    is_usable,
+)
+from recap_assets.specs.experiment import RAW
+
+SYNTHETIC_CAPTIONS = Table(
+    "synthetic_captions",
+    "A row for every caption that a captioner wrote, the unusable ones included.",
+    {
+        "source": SOURCE,
+        "partition": PARTITION,
+        "shard": SHARD,
+        "uid": UID,
+        "candidate": CANDIDATE,
+        "text": Column(pl.String, "The caption; null where the captioner failed.", nullable=True),
+        "log_probability": Column(pl.Float32, "Sum over the tokens, natural log.", nullable=True),
+        "n_tokens": Column(pl.Int16, "Tokens written, without the end mark.", nullable=True),
+        "n_prompt_tokens": Column(
+            pl.Int32, "Tokens of the request, as a server counted them.", nullable=True
+        ),
+        "status": Column(
+            pl.String,
+            "`ok`; `truncated` (max_tokens ended it; used like ok); `empty`, `refused`, "
+            "`degenerate` (a loop, no words) or `error`, which are set aside.",
+        ),
+        "reject_reason": REASON,
+        "seconds": Column(
+            pl.Float32,
+            "Its share of the batch's time, or its request's.",
+            nullable=True,
+            is_content=False,
+        ),
+    },
+    slices=("source", "partition"),
+    order=("shard", "uid", "candidate"),
+)
+
+IMPORTED_CAPTIONS = Table(
+    "imported_captions",
+    "Third-party captions as their files have them, a row for each different one of a key, whether "
+    "or not the pool has the key.",
+    {
+        "source": SOURCE,
+        "bucket": Column(pl.String, "First hex digits of the key; `all` where there are few rows."),
+        "key": Column(
+            pl.Binary, "uid (16 bytes), sha256 (32 bytes), or blake2b of the url (16 bytes)."
+        ),
+        "number": Column(pl.Int32, "Place among the rows of the key in the files' order, from 0."),
+        "text": Column(pl.String, "The caption; null where it is empty.", nullable=True),
+        "expected_text": Column(
+            pl.String, "The file's own copy of the raw text, where it has one.", nullable=True
+        ),
+        "n": Column(pl.Int32, "How often the files have this very row."),
+    },
+    slices=("source", "bucket"),
+    order=("key", "number"),
+)
+
+IMPORT_REPORTS = Table(
+    "import_reports",
+    "How third-party captions and the pool fit together.",
+    {
+        "source": SOURCE,
+        "partition": Column(
+            pl.String,
+            "Pool partition; `files`: what the files alone tell; `pool`: the whole pool.",
+        ),
+        "what": Column(pl.String, "What was counted; `recap imports` says each in words."),
+        "n": Column(pl.Int64, "How many."),
+        "examples": Column(
+            pl.List(
+                pl.Struct(
+                    {
+                        "key": pl.String,
+                        "caption": pl.String,
+                        "expected_text": pl.String,
+                        "raw_text": pl.String,
+                    }
+                )
+            ),
+            "Some of them: key in hex or as the file has it, caption, and both copies of the text.",
+        ),
+    },
+    slices=("source", "partition"),
+    order=("what",),
+)
+
+
+def texts_key(source: str) -> str:
+    """Key of the asset that holds a source's texts: the pool's own, or a captioner's."""
+    return RAW_POOL.key() if source == RAW else SYNTHETIC_CAPTIONS.key(source)
+
+
+def texts_of(tables: Tables, source: str, partition: str, uid: bytes | None = None) -> pl.DataFrame:
+    """The usable texts of a source: shard, uid, candidate, text; null text where there is none.
+
+    With `uid`, those of one image.
+    """
+    if source == RAW:
+        rows = tables.scan(RAW_POOL, partition=partition).with_columns(
+            candidate=pl.lit(0, pl.Int16)
+        )
+    else:
+        rows = tables.scan(SYNTHETIC_CAPTIONS, source=source, partition=partition)
+    usable = rows.filter(is_usable())
+    if uid is not None:
+        usable = usable.filter(pl.col("uid") == pl.lit(uid))
+    return usable.select("shard", "uid", "candidate", "text").collect()
+
+
+def first_texts(
+    tables: Tables, source: str, partition: str, uid: bytes | None = None
+) -> pl.DataFrame:
+    """The text of each image's first usable candidate, where there is one: uid, text."""
+    texts = texts_of(tables, source, partition, uid).drop_nulls("text")
+    return texts.sort("candidate").unique("uid", keep="first").select("uid", "text")

@@ -1,0 +1,81 @@
+"""All tables: what docs/tables.md is generated from."""
+
+from recap_assets.artefacts.captions import IMPORT_REPORTS, IMPORTED_CAPTIONS, SYNTHETIC_CAPTIONS
+from recap_assets.artefacts.diversity import DIVERSITY_STATISTICS, DIVERSITY_SUMMARY
+from recap_assets.artefacts.evaluation import CAPTION_METRICS, EVALUATION_IMAGES, EVALUATION_RESULTS
+from recap_assets.artefacts.lineage import EXPERIMENTS, LINEAGE
+from recap_assets.artefacts.mixes import CURATED_MIXES, THRESHOLDS
+from recap_assets.artefacts.pool import DOWNLOAD_FAILURES, RAW_POOL
+from recap_assets.artefacts.report import LEADERBOARD
+from recap_assets.artefacts.scores import (
+    CLIP_SCORES,
+    IMAGE_EMBEDDINGS,
+    IMAGE_SCORES,
+    SCORE_HISTOGRAMS,
+)
+from recap_assets.artefacts.sets import (
+    CLUSTER_CENTROIDS,
+    DUPLICATES,
+    TARGET_CLUSTERS,
+    TEXT_LANGUAGES,
+    UID_SETS,
+)
+from recap_assets.artefacts.table import Table
+from recap_assets.artefacts.training import TRAINING_CURVES, TRAINING_PAIRS
+
+TABLES = {
+    table.name: table
+    for table in (
+        RAW_POOL,
+        DOWNLOAD_FAILURES,
+        SYNTHETIC_CAPTIONS,
+        IMPORTED_CAPTIONS,
+        IMPORT_REPORTS,
+        IMAGE_EMBEDDINGS,
+        CLIP_SCORES,
+        IMAGE_SCORES,
+        SCORE_HISTOGRAMS,
+        TEXT_LANGUAGES,
+        CLUSTER_CENTROIDS,
+        TARGET_CLUSTERS,
+        DUPLICATES,
+        UID_SETS,
+        DIVERSITY_STATISTICS,
+        DIVERSITY_SUMMARY,
+        THRESHOLDS,
+        CURATED_MIXES,
+        TRAINING_PAIRS,
+        TRAINING_CURVES,
+        EVALUATION_IMAGES,
+        EVALUATION_RESULTS,
+        CAPTION_METRICS,
+        LEADERBOARD,
+        LINEAGE,
+        EXPERIMENTS,
+    )
+}
+
+
+def _written(table: Table) -> str:
+    if table.append_only:
+        return "Append-only."
+    slices = ", ".join(f"`{name}`" for name in table.slices)
+    return f"Slices: {slices or 'none: it is replaced as a whole'}."
+
+
+def described() -> str:
+    """All tables in markdown: docs/tables.md is this text."""
+    parts = [
+        "# The tables\n\nMade by `recap tables`; a test holds it to the code. Every table is a "
+        "Delta table under `data/<experiment>/tables/`. `pl.read_delta(path)` and DuckDB's "
+        "`delta_scan('path')` open it by its path.\n"
+    ]
+    for table in TABLES.values():
+        parts.append(f"## {table.name}\n\n{table.meaning} {_written(table)}\n")
+        parts.append("| column | type | null | meaning |\n| --- | --- | --- | --- |")
+        for name, column in table.columns.items():
+            null = "yes" if column.nullable else ""
+            dtype = table.schema[name]
+            parts.append(f"| `{name}` | {dtype} | {null} | {column.meaning} |")
+        parts.append("")
+    return "\n".join(parts)

@@ -1,0 +1,29 @@
+"""The leaderboard, and the page."""
+
+import polars as pl
+
+from recap_assets.artefacts.table import MIX, Column, Files, Table
+
+LEADERBOARD = Table(
+    "leaderboard",
+    "Every mix side by side: mean and deviation over seeds.",
+    {
+        "mix": MIX,
+        "task": Column(
+            pl.String, "Evaluation task, `average`, or a group such as `datacomp/vtab`."
+        ),
+        "metric": Column(pl.String, "The task's main metric."),
+        "mean": Column(pl.Float64, "Mean over seeds."),
+        "deviation": Column(
+            pl.Float64, "Standard deviation over seeds (n - 1); null for one seed.", nullable=True
+        ),
+        "n_seeds": Column(pl.Int64, "Seeds."),
+        "n_pairs": Column(pl.Int64, "Pairs of the mix."),
+        "raw_share": Column(pl.Float64, "Share of the pairs with raw text."),
+    },
+    slices=(),
+    order=("mix", "task"),
+)
+
+REPORT = Files("report")
+"""The page."""
