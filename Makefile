@@ -32,9 +32,14 @@ ANEW := $(if $(and $(HAS),$(filter $(or $(ASKED),$(HAS)),$(HAS))),,anew)
 export RECAP_DATA := $(abspath $(DATA))
 export DAGSTER_HOME := $(CURDIR)
 
-.PHONY: install anew tools demo test test-bits test-gpu test-lowest test-faults faults fuzz check bench ui format clean
+.DEFAULT_GOAL := help
+.PHONY: help install anew tools demo test test-long test-bits test-gpu test-lowest test-faults faults fuzz \
+	lint check bench ui format clean
 
-install: $(STAMP)
+help:  ## What make can do here
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMP)  ## The pinned set in .venv
 
 anew: FOUND = $(call version_of,$(PYTHON))
 anew: OTHER = $(firstword $(foreach v,$(VERSIONS),$(if $(call version_of,python$(v)),python$(v))))
@@ -59,8 +64,11 @@ $(TOOLS_STAMP): $(STAMP) $(TOOLS_PINS)
 demo: install  ## Run the main job on the embedded world: about ten minutes on two cores
 	$(BIN)/recap --experiment recap_assets/experiments/demo.yaml build --yes
 
-test: install tools  ## All tests
+test: install tools  ## The tests, but for those that take long
 	$(BIN)/python -m pytest
+
+test-long: install tools  ## The tests that take long: guides, daemons, kills, races, torchrun
+	$(BIN)/python -m pytest -m long
 
 test-gpu: install  ## The tests that need a GPU, which the others do not see
 	$(BIN)/python -m pytest -n 0 -m gpu
@@ -107,13 +115,14 @@ fuzz: install  ## Ten minutes of coverage-guided fuzzing of every door: SEED=, S
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt atheris
 	$(BIN)/python -m recap_assets_tests.fuzzing --seed $(SEED) --seconds $(SECONDS)
 
-check: install tools  ## Format, lint, types, layers, definitions, tests
+lint: install  ## Format, lint, types, layers, definitions
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/pyright
 	RECAP_INSTANCE=$(RECAP_DATA)/check $(BIN)/dagster definitions validate -w workspace.yaml
-	$(BIN)/python -m pytest
+
+check: lint test test-long  ## Lint and all tests: what .ci/run runs before the longest ones
 
 bench: install  ## Ratios, each measured in one run on this machine
 	$(BIN)/python -m benchmarks

@@ -7,6 +7,7 @@ from typing import get_args, get_type_hints
 from recap_assets.specs.base import Spec
 from recap_assets.specs.experiment import Experiment
 from recap_assets_tests.assembly.decisions import SNAPSHOT, decisions, every_kind
+from recap_assets_tests.assembly.picture import DRAWING, PAGE, picture
 
 
 def test_what_decides_each_asset_is_what_was_reviewed(tmp_path: Path) -> None:
@@ -42,3 +43,10 @@ def _declared(spec: type[Spec]) -> set[type[Spec]]:
             waiting += get_type_hints(one).values()
         waiting += get_args(one)
     return found
+
+
+def test_the_picture_in_the_docs_is_that_of_the_graph(tmp_path: Path) -> None:
+    found = DRAWING.search(PAGE.read_text())
+    assert found is not None
+    message = "the graph changed: python -m recap_assets_tests.assembly.picture draws it anew"
+    assert found[0] == picture(tmp_path), message

@@ -33,6 +33,8 @@ from recap_assets_tests.defs.services import (
 from recap_assets_tests.defs.shards import write_shard
 from recap_assets_tests.tiny import EXPERIMENT
 
+pytestmark = pytest.mark.long(reason="a real daemon, whose ticks are waited for")
+
 SECONDS = 240
 N_SHARDS, SAMPLES = 6, 5
 STAGES = ("pool", "scores", "mixes")

@@ -11,6 +11,8 @@ import pytest
 from recap_assets_tests.faults.small import experiment, write_experiment
 from recap_assets_tests.killed_builds import KilledBuild
 
+pytestmark = pytest.mark.long(reason="builds that are interrupted, and go on")
+
 SECONDS = 120
 POOL = ("--select", "raw_pool")
 

@@ -6,10 +6,14 @@
 from pathlib import Path
 from random import Random
 
+import pytest
+
 from recap_assets.artefacts.catalogue import TABLES
 from recap_assets.specs.loading import parse_experiment
 from recap_assets_tests.killed_builds import KilledBuild, contents_of, kill_until_built
 from recap_assets_tests.tiny import EXPERIMENT, Bench
+
+pytestmark = pytest.mark.long(reason="dozens of builds that are killed")
 
 SMALL = {
     "name": "small",

@@ -17,6 +17,8 @@ from recap_assets.defs.session import Session
 from recap_assets.graph.planner import plan
 from recap_assets_tests.tiny import EXPERIMENT
 
+pytestmark = pytest.mark.long(reason="builds beside builds and a daemon")
+
 REPOSITORY = Path(__file__).parents[2]
 SELECTED = "curated_mixes/*"
 

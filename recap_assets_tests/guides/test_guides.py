@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.long(reason="every command of every guide, each a process")
+
 GUIDES = Path(__file__).parents[2] / "docs" / "guides"
 SECONDS = 900
 

@@ -137,12 +137,14 @@ def test_figures_of_a_line() -> None:
     assert read_point("2026-11-21 | INFO | Start epoch 1") is None
 
 
+@pytest.mark.long(reason="open_clip's trainer in a process of its own")
 def test_a_trainer_that_fails_says_why_in_its_own_words(tmp_path: Path) -> None:
     with pytest.raises(TrainerError, match="no-such-model") as told:
         train(tiny(model="no-such-model"), ["--train-data", "/nowhere"], 0, tmp_path, print)
     assert "torch.distributed.elastic" not in str(told.value)
 
 
+@pytest.mark.long(reason="open_clip's trainer, killed and started again")
 def test_a_killed_run_goes_on_from_its_checkpoint_and_the_model_is_loaded(
     shards: list[str], tmp_path: Path
 ) -> None:

@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pytest
 
 from recap_assets.artefacts.evaluation import EVALUATION_RESULTS
 from recap_assets.artefacts.training import TRAINING_CURVES
 from recap_assets.engines.trained import load_trained_clip
 from recap_assets.graph.building import build_partition
 from recap_assets_tests.tiny import Bench, tiny_experiment
+
+pytestmark = pytest.mark.long(reason="open_clip's trainer in processes of its own")
 
 CUT = {
     "launcher": "torchrun", "scale": "debug", "model": "ViT-S-32-alt", "batch_size": 8,
