@@ -1,12 +1,10 @@
 """The command `recap export` with its options."""
 
 import sys
-from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:
-    from recap_assets.cli.main import Chosen
+from recap_assets.cli.chosen import Chosen
 
 
 @click.command()
@@ -37,7 +35,7 @@ if TYPE_CHECKING:
 @click.option("--min-score", type=float, help="text_to_image: smallest score of image and text.")
 @click.pass_obj
 def export(
-    chosen: "Chosen",
+    chosen: Chosen,
     name: str,
     verify: bool,  # noqa: FBT001
     arguments: bool,  # noqa: FBT001

@@ -3,41 +3,26 @@
 import json
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from recap_assets.cli.chosen import Chosen
 from recap_assets.cli.export_command import export
 from recap_assets.cli.output import echo, prepare, show
+from recap_assets.cli.serve_commands import serve_captioner, ui
 from recap_assets.specs.loading import OWN, default_experiment
 from recap_assets.untrusted.errors import RecapError
 
 if TYPE_CHECKING:
-    from recap_assets.defs.session import Session
+    pass
 
 
 SELECT_HELP = (
     "Only these assets and what they read: keys with * and ?, stage:NAME, PATTERN+ for all that "
     "reads them too. May be repeated."
 )
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """What the options before the subcommand say."""
-
-    path: Path
-    settings: tuple[str, ...]
-
-    def session(self, against: Path | None = None) -> "Session":
-        """The experiment, opened. Dagster is imported here, so that `recap --help` is quick."""
-        from recap_assets.defs.session import Session
-
-        session = Session(self.path, self.settings, against)
-        session.export()
-        return session
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -376,77 +361,8 @@ def diff(chosen: Chosen, before: str, after: str, as_json: bool, rows: int) -> N
     print_difference(chosen.session(), before, after, as_json=as_json, n_samples=rows)
 
 
-@recap.command("serve-captioner", context_settings={"ignore_unknown_options": True})
-@click.option("--source", metavar="NAME", help="The experiment's source of kind openai to serve.")
-@click.option("--model", help="A model to serve instead: a hub id or a local folder.")
-@click.option("--revision", help="Commit of the model's hub repository; pin it.")
-@click.option("--host", help="Address to listen on; loopback unless you say so.")
-@click.option("--port", type=click.IntRange(1, 65_535), help="That of the source, or 8000.")
-@click.option("--gpus", type=click.IntRange(min=1), default=1, show_default=True)
-@click.option(
-    "--gpus-per-copy",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="GPUs that one copy of the model is split over; there are as many copies as fit.",
-)
-@click.option("--vllm", default="vllm", show_default=True, help="vLLM's executable.")
-@click.argument("more", nargs=-1, type=click.UNPROCESSED)
-@click.pass_obj
-def serve_captioner(  # noqa: PLR0913, PLR0917 - click's options
-    chosen: Chosen,
-    source: str | None,
-    model: str | None,
-    revision: str | None,
-    host: str | None,
-    port: int | None,
-    gpus: int,
-    gpus_per_copy: int,
-    vllm: str,
-    more: tuple[str, ...],
-) -> None:
-    """Start vLLM's server for a captioner, and tell when it is ready; Ctrl-C stops it.
-
-    What follows `--` is handed on to `vllm serve`, such as `-- --max-model-len 4096`.
-    """
-    from recap_assets.cli.serving_captioner import Wanted, run_server, served
-
-    one = served(chosen.path, chosen.settings, source, model)
-    wanted = Wanted(one, host, port, revision, gpus, gpus_per_copy, more)
-    sys.exit(run_server(wanted, vllm))
-
-
-@recap.command()
-@click.option("--port", type=click.IntRange(1, 65_535), default=3000, show_default=True)
-@click.option("--host", default="127.0.0.1", show_default=True, help="Loopback unless you say so.")
-@click.option(
-    "--allow-host",
-    "names",
-    multiple=True,
-    metavar="NAME",
-    help="Another host name of this server, such as a proxy's; may be repeated.",
-)
-@click.option(
-    "--take-over", is_flag=True, help="Take the results of another file that has the same name."
-)
-@click.pass_obj
-def ui(
-    chosen: Chosen,
-    port: int,
-    host: str,
-    names: tuple[str, ...],
-    take_over: bool,  # noqa: FBT001 - click's flags
-) -> None:
-    """Start Dagster's web server and daemon for this experiment."""
-    from recap_assets.cli.belonging import take
-    from recap_assets.cli.serving import serve
-
-    session = chosen.session()
-    take(session, anyway=take_over)
-    sys.exit(serve(session, host, port, names))
-
-
-recap.add_command(export)
+for command in (export, serve_captioner, ui):
+    recap.add_command(command)
 
 
 def main() -> None:
