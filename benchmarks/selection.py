@@ -22,8 +22,10 @@ import polars as pl
 from verdicts import machine, verdict
 
 from recap_assets.artefacts.uids import from_hex, to_hex, write_subset
+from recap_assets.mixes.cutoffs import realise
+from recap_assets.mixes.images import Images
 from recap_assets.mixes.score_view import ScoreView
-from recap_assets.mixes.selection import Images, decide, realise
+from recap_assets.mixes.selection import decide
 from recap_assets.specs.mixes import Mix
 
 TARGET = 10.0

@@ -154,8 +154,8 @@ def subset_written(place: Place) -> Run:
     """The top 30 % of a pool decided, and their uids written as a subset file."""
     import selection
 
+    from recap_assets.mixes.cutoffs import realise
     from recap_assets.mixes.score_view import ScoreView
-    from recap_assets.mixes.selection import realise
     from recap_assets.specs.mixes import Mix
 
     pool = selection.pool_of(place.size(3_000_000))

@@ -16,8 +16,9 @@ from recap_assets.graph.checks import Check, Verdict
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Outcome, Step
 from recap_assets.graph.project import Setting
+from recap_assets.mixes.cutoffs import cutoffs_needed, realise
 from recap_assets.mixes.score_view import ScoreView
-from recap_assets.mixes.selection import cutoffs_needed, realise, select
+from recap_assets.mixes.selection import select
 from recap_assets.mixes.trial import Part, try_mixes
 from recap_assets.sets import assets as sets
 from recap_assets.specs.base import deciding, fingerprint_of

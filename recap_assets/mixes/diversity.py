@@ -9,7 +9,8 @@ from recap_assets.artefacts.mixes import CURATED_MIXES
 from recap_assets.diversity.ngrams import unique_trigrams
 from recap_assets.graph.project import Setting
 from recap_assets.mixes.assets import candidates_of, score_view, sets_of
-from recap_assets.mixes.selection import realise, select
+from recap_assets.mixes.cutoffs import realise
+from recap_assets.mixes.selection import select
 from recap_assets.specs.experiment import Diversity
 
 PARTITIONS_TRIED = 4

@@ -12,18 +12,10 @@ from typing import Any, Literal
 import polars as pl
 
 from recap_assets.artefacts.uids import subset_draw
-from recap_assets.mixes.selection import (
-    PAIR_SCHEMA,
-    Clause,
-    Decision,
-    Images,
-    Ruling,
-    alternatives,
-    decide,
-    pairs_of_source,
-    rulings_of,
-    source_draw,
-)
+from recap_assets.mixes.conditions import Clause
+from recap_assets.mixes.images import Images
+from recap_assets.mixes.selection import PAIR_SCHEMA, Decision, Ruling, decide, rulings_of
+from recap_assets.mixes.uses import alternatives, pairs_of_source, source_draw
 from recap_assets.specs.mixes import (
     BestOf,
     Each,

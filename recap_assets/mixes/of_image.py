@@ -13,8 +13,9 @@ from recap_assets.artefacts.scores import CLIP_SCORES
 from recap_assets.artefacts.table import STATUS_OK, UID_BYTES, is_usable
 from recap_assets.graph.project import Setting
 from recap_assets.mixes.assets import candidates_of, sets_of
+from recap_assets.mixes.cutoffs import cutoffs_needed
 from recap_assets.mixes.explanation import EvaluatedClause, Explanation, explain
-from recap_assets.mixes.selection import PAIR_SCHEMA, cutoffs_needed
+from recap_assets.mixes.selection import PAIR_SCHEMA
 from recap_assets.sets.assets import computed_sets, why_not
 from recap_assets.specs.experiment import RAW
 from recap_assets.specs.mixes import Mix

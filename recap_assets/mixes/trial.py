@@ -7,8 +7,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from recap_assets.mixes.cutoffs import realise
+from recap_assets.mixes.images import Images
 from recap_assets.mixes.score_view import ScoreView
-from recap_assets.mixes.selection import Decision, Images, decide, realise
+from recap_assets.mixes.selection import Decision, decide
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.mixes import Mix
 

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import polars as pl
 
-from recap_assets.mixes.selection import ScoreView
+from recap_assets.mixes.score_view import ScoreView
 
 SCHEMA = {
     "uid": pl.Binary,

@@ -7,8 +7,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from recap_assets.mixes.cutoffs import realise
 from recap_assets.mixes.difference import Comparison
-from recap_assets.mixes.selection import Images, decide, realise, select
+from recap_assets.mixes.images import Images
+from recap_assets.mixes.selection import decide, select
 from recap_assets.mixes.thresholds import EmptyPopulationError
 from recap_assets.mixes.trial import Part, try_mixes
 from recap_assets.specs.left_out import without_source

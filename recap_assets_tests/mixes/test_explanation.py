@@ -7,8 +7,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from recap_assets.artefacts.uids import is_within, subset_draw
+from recap_assets.mixes.cutoffs import realise
 from recap_assets.mixes.explanation import explain
-from recap_assets.mixes.selection import PAIR_SCHEMA, realise, select
+from recap_assets.mixes.selection import PAIR_SCHEMA, select
 from recap_assets.mixes.thresholds import EmptyPopulationError
 from recap_assets.specs.mixes import Mix, RandomSubset
 from recap_assets_tests.mixes.pools import SCHEMA, SOURCES, uid_of, views_of

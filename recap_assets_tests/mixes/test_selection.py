@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from recap_assets.artefacts.histograms import score_histogram
 from recap_assets.artefacts.mixes import CURATED_MIXES, THRESHOLDS
 from recap_assets.artefacts.uids import is_within, uid_uniform
+from recap_assets.mixes.cutoffs import cutoffs_needed, realise
 from recap_assets.mixes.score_view import ScoreView
-from recap_assets.mixes.selection import PAIR_SCHEMA, cutoffs_needed, realise, select
+from recap_assets.mixes.selection import PAIR_SCHEMA, select
 from recap_assets.mixes.thresholds import EmptyPopulationError
 from recap_assets.specs.mixes import Mix, RandomSubset
 from recap_assets_tests.mixes.pools import SCHEMA, Truth, noisy_pool, uid_of, views_of

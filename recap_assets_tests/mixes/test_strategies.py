@@ -4,7 +4,8 @@ import polars as pl
 import pytest
 import yaml
 
-from recap_assets.mixes.selection import realise, select
+from recap_assets.mixes.cutoffs import realise
+from recap_assets.mixes.selection import select
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.loading import parse_experiment
 from recap_assets_tests.mixes.pools import Truth, noisy_pool, views_of

@@ -1,7 +1,8 @@
 import polars as pl
 import pytest
 
-from recap_assets.mixes.selection import realise, select
+from recap_assets.mixes.cutoffs import realise
+from recap_assets.mixes.selection import select
 from recap_assets.mixes.trial import TRIAL_SCHEMA, Part, try_mixes
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.loading import parse_experiment
