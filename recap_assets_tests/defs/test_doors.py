@@ -23,6 +23,8 @@ from recap_assets_tests.defs.test_killed_builds import SMALL
 from recap_assets_tests.killed_builds import KilledBuild, contents_of
 from recap_assets_tests.tiny import EXPERIMENT
 
+pytestmark = pytest.mark.long(reason="the same build by three doors, with training")
+
 LAST = "leaderboard"
 MIX = {"description": "at $${HOME}", "rules": EXPERIMENT["mixes"]["raw_top30"]}
 TRAINED = {**EXPERIMENT, **SMALL, "mixes": {"raw_top30": MIX}}
