@@ -64,20 +64,24 @@ class Side:
     def __init__(self, package: Path, work: str, inputs: Path, share: float) -> None:
         command = [sys.executable, str(HERE / "works.py"), work]
         options = ["--inputs", str(inputs), "--share", str(share)]
-        self._process = subprocess.Popen(
-            [*command, *options],
-            env={**os.environ, "PYTHONPATH": str(package), "OMP_NUM_THREADS": "1"},
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
+        self._process: subprocess.Popen[str] | None = None
         try:
+            with undisturbed():  # a signal while it starts would leave it behind
+                self._process = subprocess.Popen(
+                    [*command, *options],
+                    env={**os.environ, "PYTHONPATH": str(package), "OMP_NUM_THREADS": "1"},
+                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                )  # fmt: skip
             self._answer("ready")
         except BaseException:
-            self._process.kill()
-            self.close()
+            if self._process:
+                self._process.kill()
+                self.close()
             raise
 
     def run(self) -> float:
         """Processor seconds of one run more."""
+        assert self._process
         assert self._process.stdin
         self._process.stdin.write("\n")
         self._process.stdin.flush()
@@ -85,11 +89,13 @@ class Side:
 
     def close(self) -> None:
         """End it after its run; at once where this process is about to be ended itself."""
+        assert self._process
         if isinstance(sys.exception(), SystemExit):
             self._process.kill()
         self._process.communicate()
 
     def _answer(self, wanted: str) -> str:
+        assert self._process
         assert self._process.stdout
         for line in self._process.stdout:
             if line.strip() == wanted or not wanted:

@@ -113,7 +113,9 @@ def test_a_server_that_refuses_everything_stops_the_step(start: Start) -> None:
         pytest.raises(CaptionServerError, match="not even a plain grey one: 400: max_tokens is"),
     ):
         ask(captioner)
-    assert [asked.shade for asked in server.asked] == [pytest.approx(SHADES[0], abs=1), 128]
+    first, grey = (asked.shade for asked in server.asked)
+    assert min(abs(first - shade) for shade in SHADES) <= 1  # any one of them may be the first
+    assert grey == 128
 
 
 def test_a_server_that_is_none_stops_the_step(start: Start) -> None:
