@@ -12,7 +12,8 @@ from polars.exceptions import PolarsError
 from recap_assets.untrusted.showing import one_line
 
 TRIES = 4
-_STORE = re.compile(r"Generic (\w+) error")
+# A folder of this machine is a store to the crate, too; its errors are the disk's.
+_STORE = re.compile(r"Generic (?!LocalFileSystem)(\w+) error")
 _CODE = re.compile(r"<Code>([A-Za-z0-9]{1,64})</Code>")
 _STATUS = re.compile(r"(?:status code|status)\W+([45]\d\d) ?([A-Za-z ]*)")
 _COLORS = re.compile(r"\x1b\[[0-9;]*m")

@@ -71,3 +71,8 @@ def test_what_broke_off_is_tried_again_and_what_was_answered_is_not() -> None:
     with pytest.raises(OSError, match="SlowDown"):
         patiently(lambda: fail(KEPT_FAILING, 1))
     assert len(tried) == 1
+
+
+def test_an_error_of_a_disk_is_not_told_as_one_of_a_store() -> None:
+    text = "Generic LocalFileSystem error: Unable to open /data/a: Input/output error (os error 5)"
+    assert in_words_of_store(OSError(text)) is None
