@@ -176,14 +176,14 @@ class Build:
                 self._stored.save()
 
     def _stop(self, workers: ProcessPoolExecutor) -> None:
-        """Wait for what is at work; interrupted once more, end it."""
-        names = ", ".join(batch.name for batch, _ in self._running.values())
-        workers.shutdown(wait=False, cancel_futures=True)
-        if not names:
-            return
-        say(STOPPING.format(names=names))
+        """Wait for what is at work; interrupted once more, end it.
+
+        For the workers themselves, too: what they are started with must outlive their start.
+        """
+        if names := ", ".join(batch.name for batch, _ in self._running.values()):
+            say(STOPPING.format(names=names))
         try:
-            wait(self._running)
+            workers.shutdown(cancel_futures=True)
         except KeyboardInterrupt:
             for process in multiprocessing.active_children():
                 process.kill()
