@@ -127,4 +127,9 @@ def first_texts(
 ) -> pl.DataFrame:
     """The text of each image's first usable candidate, where there is one: uid, text."""
     texts = texts_of(tables, source, partition, uid).drop_nulls("text")
-    return texts.sort("candidate").unique("uid", keep="first").select("uid", "text")
+    return first_candidates(texts).select("uid", "text")
+
+
+def first_candidates(rows: pl.DataFrame) -> pl.DataFrame:
+    """Of each image the row of its lowest candidate, of rows that have `uid` and `candidate`."""
+    return rows.sort("candidate").unique("uid", keep="first")

@@ -6,7 +6,8 @@ from recap_assets.artefacts.table import PARTITION, SOURCE, Column, Table
 
 DIVERSITY_STATISTICS = Table(
     "diversity_statistics",
-    "Mergeable statistics of one source's captions in one partition.",
+    "Mergeable statistics of one source's captions in one partition: of each image the "
+    "first usable one.",
     {
         "source": SOURCE,
         "partition": PARTITION,

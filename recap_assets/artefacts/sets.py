@@ -6,7 +6,7 @@ from recap_assets.artefacts.table import PARTITION, SET, SOURCE, UID, Column, Ta
 
 TEXT_LANGUAGES = Table(
     "text_languages",
-    "The language of every text of a source (its first candidate), by an identifier.",
+    "The language of every text of a source (its first usable candidate), by an identifier.",
     {
         "identifier": Column(pl.String, "Language identifier."),
         "source": SOURCE,

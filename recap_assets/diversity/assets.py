@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from recap_assets.artefacts.captions import texts_key, texts_of
+from recap_assets.artefacts.captions import first_texts, texts_key
 from recap_assets.artefacts.diversity import DIVERSITY_STATISTICS, DIVERSITY_SUMMARY
 from recap_assets.artefacts.previews import image_markdown, preview_markdown
 from recap_assets.diversity.lexicon import lexicon_hash, load_nouns
@@ -15,7 +15,7 @@ from recap_assets.plots.charts import chart_png, diversity_bars, rarefaction_cur
 from recap_assets.specs.base import deciding
 from recap_assets.world.writing import nouns as embedded_nouns
 
-VERSION = 1
+VERSION = 2
 STAGE = "diversity"
 SECONDS = 0.3
 EMBEDDED_LEXICON = "embedded"
@@ -62,9 +62,8 @@ def _statistics_node(setting: Setting, source: str) -> Node:
 
 def measure_partition(setting: Setting, source: str, step: Step) -> Outcome:
     """Statistics of one source's captions in one pool partition."""
-    texts = texts_of(setting.workspace.tables, source, step.partition).drop_nulls("text")
-    first = texts.filter(pl.col("candidate") == 0).select("uid", "text")
-    row = partition_statistics(first, setting.experiment.diversity, nouns_of(setting))
+    texts = first_texts(setting.workspace.tables, source, step.partition)
+    row = partition_statistics(texts, setting.experiment.diversity, nouns_of(setting))
     written = setting.workspace.tables.replace(
         DIVERSITY_STATISTICS,
         {"source": source, "partition": step.partition},

@@ -32,7 +32,7 @@ def partition_statistics(
     """Statistics of one source's captions in one partition, in any order of rows.
 
     Args:
-        captions: `uid` and `text`, one row an image (candidate 0); null texts do not count.
+        captions: `uid` and `text`, one row an image; null texts do not count.
         diversity: Sample size and seed.
         nouns: The lexicon.
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
+from recap_assets.artefacts.captions import first_candidates
 from recap_assets.artefacts.scores import CLIP_SCORES, IMAGE_EMBEDDINGS, IMAGE_SCORES
 from recap_assets.artefacts.sets import CLUSTER_CENTROIDS, DUPLICATES, TARGET_CLUSTERS, UID_SETS
 from recap_assets.artefacts.uids import read_subset
@@ -162,9 +163,8 @@ def _with_scores(
     stored = setting.workspace.tables.scan(
         CLIP_SCORES, scorer=spec.scorer or "", source=spec.source, partition=partition
     )
-    first = stored.filter(pl.col("candidate") == pl.col("candidate").min().over("uid"))
-    found = first.select("uid", "score").collect()
-    return facts.join(found, on="uid", how="left", maintain_order="left")
+    found = first_candidates(stored.select("uid", "candidate", "score").collect())
+    return facts.join(found.select("uid", "score"), on="uid", how="left", maintain_order="left")
 
 
 def members_of(setting: Setting, name: str, partition: str | None = None) -> pl.Series:

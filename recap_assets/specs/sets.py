@@ -73,8 +73,8 @@ class UidFile(Spec):
 class _TextRule(Spec):
     source: Name = Field(
         default=_RAW,
-        description="The caption source whose text is judged (its first candidate); DataComp "
-        "judges the raw text.",
+        description="The caption source whose text is judged (its first usable candidate); "
+        "DataComp judges the raw text.",
     )
     language: LanguageCode | None = Field(
         default="en", description="The text's language by the identifier; null for any."
