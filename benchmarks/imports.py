@@ -17,9 +17,10 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import polars as pl
+from partitions import write
 from verdicts import machine, verdict
 
-from recap_assets.artefacts.captions import IMPORTED_CAPTIONS
+from recap_assets.artefacts.captions import IMPORT_REPORTS, IMPORTED_CAPTIONS, SYNTHETIC_CAPTIONS
 from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.table import STATUS_OK
 from recap_assets.captions.kinds.imported import assets as imported
@@ -125,12 +126,13 @@ def main() -> None:
         write_pool(setting, uids[: int(args.rows * SHARE)])
         print(f"drop: {(folder / 'drop.csv').stat().st_size / 2**20:,.0f} MiB")
         step = Step("", fingerprint="f")
-        timed("the files", lambda: imported.import_files(setting, "blip2", spec, step))
+        nodes = imported.nodes(setting)
+        timed("the files", lambda: write(nodes, IMPORTED_CAPTIONS.key("blip2"), step))
         partitions = list(setting.partitions)
         joins = [
             timed(
                 f"join of partition {key}",
-                lambda key=key: imported.join_partition(setting, "blip2", spec, Step(key)),
+                lambda key=key: write(nodes, SYNTHETIC_CAPTIONS.key("blip2"), Step(key)),
             )
             for key in partitions
         ]
@@ -138,7 +140,7 @@ def main() -> None:
             timed("by scanning", lambda key=key: join_by_scanning(setting, spec, key))
             for key in partitions[:3]
         ]
-        timed("the report", lambda: imported.report_import(setting, "blip2", spec, step))
+        timed("the report", lambda: write(nodes, IMPORT_REPORTS.key("blip2"), step))
     ratio = sum(scans) / len(scans) / (sum(joins) / len(joins))
     verdict("join of a partition, against scanning the import for each", ratio, TARGET)
 

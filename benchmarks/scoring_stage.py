@@ -33,11 +33,13 @@ import numpy as np
 import open_clip
 import polars as pl
 import torch
+from partitions import write
 from PIL import Image
 from torch import Tensor
 from verdicts import machine, verdict
 
 from recap_assets.artefacts.captions import texts_of
+from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.scores import CLIP_SCORES, IMAGE_EMBEDDINGS
 from recap_assets.engines.open_clip.pixels import PixelTransform
 from recap_assets.engines.open_clip.text_tower import bucket_of, text_encoder_of
@@ -50,8 +52,8 @@ from recap_assets.engines.small.towers import pixels_to_input
 from recap_assets.graph.loaded import loaded_scorer
 from recap_assets.graph.node import Step
 from recap_assets.graph.project import Setting
-from recap_assets.pool.assets import index_partition
-from recap_assets.scores.assets import embed_partition, score_partition
+from recap_assets.pool import assets as indexing
+from recap_assets.scores import assets as scores
 from recap_assets.scores.kinds.open_clip.engine import ClipScorer
 from recap_assets.shards.reading import iterate_images
 from recap_assets.specs.experiment import RAW
@@ -112,7 +114,7 @@ def open_setting(root: Path, pool: Path, scorer: dict[str, object]) -> Setting:
     )  # fmt: skip
     setting = Setting(experiment, Workspace(root, experiment.name))
     setting.scan()
-    index_partition(setting, Step(only_partition(setting)))
+    write(indexing.nodes(setting), RAW_POOL.key(), Step(only_partition(setting)))
     return setting
 
 
@@ -123,8 +125,9 @@ def only_partition(setting: Setting) -> str:
 
 def stage(setting: Setting) -> None:
     step = Step(only_partition(setting), fingerprint="bench")
-    embed_partition(setting, SCORER, step)
-    score_partition(setting, SCORER, RAW, step)
+    nodes = scores.nodes(setting)
+    write(nodes, IMAGE_EMBEDDINGS.key(SCORER), step)
+    write(nodes, CLIP_SCORES.key(SCORER, RAW), step)
 
 
 def check(setting: Setting, n: int) -> None:

@@ -17,6 +17,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from recap_assets.graph.project import Setting
     from recap_assets.specs.imports import ImportSource
+    from recap_assets.specs.sources import CaptionerSource
 
 RECAP = (sys.executable, "-c", "from recap_assets.cli.main import main; main()")
 PLAIN = "a photo of a dog, number {}, on a beach in the evening sun"
@@ -103,17 +105,26 @@ def score_small(place: Place) -> Run:
 
 def caption_small(place: Place) -> Run:
     """The captioning stage with the embedded captioner; untrained, it writes its longest."""
+    from partitions import write
     from scoring_stage import only_partition
 
-    from recap_assets.captions.assets import caption_partition
+    from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
+    from recap_assets.captions import assets as captions
     from recap_assets.graph.node import Step
     from recap_assets.specs.sources import EmbeddedSource
 
-    setting = _drawn(place)
-    step = Step(only_partition(setting), fingerprint="bench")
     content = {"kind": "embedded", "model": "captioner", "device": "cpu"}
     spec = EmbeddedSource.model_validate(content | {"decoding": {"max_tokens": 15, "seed": 1}})
-    return lambda: caption_partition(setting, "a", spec, step)
+    setting = _with_source(_drawn(place), "a", spec)
+    step = Step(only_partition(setting), fingerprint="bench")
+    return lambda: write(captions.nodes(setting), SYNTHETIC_CAPTIONS.key("a"), step)
+
+
+def _with_source(
+    setting: "Setting", name: str, spec: "CaptionerSource | ImportSource"
+) -> "Setting":
+    experiment = setting.experiment.model_copy(update={"sources": {name: spec}})
+    return replace(setting, experiment=experiment)
 
 
 def _drawn(place: Place) -> "Setting":
@@ -192,18 +203,19 @@ def import_(place: Place, *, ending: str, caption: str = PLAIN, rows: int) -> Ru
 def join(place: Place) -> Run:
     """The partitions of a pool, each joined with the import's captions of its images."""
     from imports import setting_of, write_pool
+    from partitions import write
 
-    from recap_assets.captions.kinds.imported.assets import import_files, join_partition
+    from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
+    from recap_assets.captions.kinds.imported import assets as imported
     from recap_assets.graph.node import Step
 
-    setting = setting_of(place.scratch, JOINED_PARTITIONS)
     n = place.size(600_000)
     spec = _drop(place, ".csv", PLAIN, n)
-    import_files(setting, "blip2", spec, Step("", fingerprint="bench"))
+    setting = _with_source(setting_of(place.scratch, JOINED_PARTITIONS), "blip2", spec)
+    imported.import_files(setting, "blip2", spec, Step("", fingerprint="bench"))
     write_pool(setting, _uids(n)[: n // 2])
-    return lambda: [
-        join_partition(setting, "blip2", spec, Step(partition)) for partition in setting.partitions
-    ]
+    nodes, asset = imported.nodes(setting), SYNTHETIC_CAPTIONS.key("blip2")
+    return lambda: [write(nodes, asset, Step(partition)) for partition in setting.partitions]
 
 
 def _drop(place: Place, ending: str, caption: str, n: int) -> "ImportSource":

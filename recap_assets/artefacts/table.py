@@ -87,6 +87,11 @@ class Table(Artefact):
         return pl.Schema({name: column.dtype for name, column in self.columns.items()})
 
     @property
+    def unsliced(self) -> pl.Schema:
+        """`schema` without the columns that name the slice."""
+        return pl.Schema({n: c.dtype for n, c in self.columns.items() if n not in self.slices})
+
+    @property
     def content(self) -> tuple[str, ...]:
         """Names of the columns that decide the data version."""
         return tuple(name for name, column in self.columns.items() if column.is_content)

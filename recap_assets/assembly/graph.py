@@ -12,7 +12,7 @@ from recap_assets.evaluation import assets as evaluation
 from recap_assets.evaluation.captions import assets as caption_metrics
 from recap_assets.exports import assets as exports
 from recap_assets.graph.content import TablesLook
-from recap_assets.graph.node import Graph, Node, Outcome, Step
+from recap_assets.graph.node import Graph, Node, Outcome, Rows, Step
 from recap_assets.graph.project import Setting
 from recap_assets.mixes import assets as mixes
 from recap_assets.pool import assets as pool
@@ -78,7 +78,7 @@ def _on_fixed_threads(node: Node) -> Node:
     if TORCH not in node.kinds:
         return node
 
-    def compute(step: Step) -> Outcome:
+    def compute(step: Step) -> Rows | Outcome:
         with fixed_threads():
             return replace(node.compute(step), machine=machine_facts())
 

@@ -4,6 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 
 import polars as pl
 
@@ -18,14 +19,13 @@ from recap_assets.artefacts.table import (
     is_usable,
 )
 from recap_assets.artefacts.training import MODELS
-from recap_assets.engines.protocols import Caption, Captioner, Image, RemoteCaptioner
+from recap_assets.engines.protocols import Caption, Captioner, RemoteCaptioner
 from recap_assets.graph.checks import Check, Verdict
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.loaded import loaded_captioner, released
-from recap_assets.graph.node import Dependency, Node, Outcome, Step
+from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.project import Setting
-from recap_assets.graph.shardwise import ShardProgress, by_shard, forget
-from recap_assets.shards.reading import iterate_images
+from recap_assets.graph.shardwise import ImageBatch, over_images
 from recap_assets.specs.base import deciding
 from recap_assets.specs.sources import (
     CaptionerSource,
@@ -40,8 +40,7 @@ SECONDS_PER_IMAGE = 0.003
 BATCHES_AHEAD = 2
 """Batches that a server has under way beside the one that is waited for."""
 
-_COLUMNS = [c for c in SYNTHETIC_CAPTIONS.columns if c not in SYNTHETIC_CAPTIONS.slices]
-_SCHEMA = pl.Schema({name: SYNTHETIC_CAPTIONS.schema[name] for name in _COLUMNS})
+_SCHEMA = SYNTHETIC_CAPTIONS.unsliced
 
 
 def nodes(setting: Setting) -> list[Node]:
@@ -61,7 +60,7 @@ def _node(setting: Setting, name: str, spec: CaptionerSource) -> Node:
         dependencies=(Dependency(RAW_POOL.key(), "same"), *trained),
         implementation=VERSION,
         decides=deciding(captioner=_what_decides(spec)),
-        compute=lambda step: caption_partition(setting, name, spec, step),
+        compute=lambda step: caption_partition(setting, spec, step),
         description=f"Captions that {name} ({spec.kind}: {spec.model}) wrote for every usable "
         "image; the same for an image whatever the batch, the shard or the order.",
         content=StoredRows(setting.workspace.tables, SYNTHETIC_CAPTIONS, {"source": name}),
@@ -79,37 +78,23 @@ def _what_decides(spec: CaptionerSource) -> Mapping[str, object]:
     return spec.all_but("batch_size", "device", "device_map", "attention")
 
 
-def caption_partition(setting: Setting, name: str, spec: CaptionerSource, step: Step) -> Outcome:
-    """Caption one pool partition, shard by shard."""
+def caption_partition(setting: Setting, spec: CaptionerSource, step: Step) -> Rows:
+    """Caption one pool partition, shard by shard; what cannot be captioned has its reason."""
     images = setting.usable_images(step.partition)
     captioner = loaded_captioner(setting, spec)
-
-    def compute(rows: pl.DataFrame, advance: ShardProgress) -> pl.DataFrame:
-        at_once = images_at_once(spec.batch_size)
-        return caption_rows(setting, captioner, rows, at_once, advance)
-
+    at_once = images_at_once(spec.batch_size)
     with released(captioner):
-        rows = by_shard(setting, step, SYNTHETIC_CAPTIONS.key(name), images, compute)
-    written = setting.workspace.tables.replace(
-        SYNTHETIC_CAPTIONS,
-        {"source": name, "partition": step.partition},
-        rows,
-        known_version=step.known_version,
-        commit=step.commit,
-    )
-    forget(setting, step, SYNTHETIC_CAPTIONS.key(name))
+        rows = over_images(setting, step, images, at_once, _SCHEMA, partial(_captioned, captioner))
     good = rows.filter(is_usable())
-    return Outcome(
-        written.data_version,
-        rows.height,
-        count_rejects(rows),
+    return Rows(
+        rows,
+        rejected=count_rejects(rows),
         facts={
             "tokens_per_caption": round(float(good["n_tokens"].mean() or 0), 2),  # type: ignore[arg-type]
             "truncated": int((rows["status"] == STATUS_TRUNCATED).sum()),
             **_paid(spec, captioner),
         },
         markdown={"preview": preview_markdown(good.select("uid", "text", "log_probability"))},
-        written=(written,),
     )
 
 
@@ -122,56 +107,40 @@ def _paid(spec: CaptionerSource, captioner: Captioner) -> Mapping[str, int | flo
     return {**asdict(usage), **({} if cost is None else {"cost": round(cost, 6)})}
 
 
-def caption_rows(
-    setting: Setting,
-    captioner: Captioner,
-    rows: pl.DataFrame,
-    batch_size: int,
-    advance: ShardProgress,
-) -> pl.DataFrame:
-    """Captions of the images in `rows` (shard, uid, key, offset, size), rejected ones included."""
-    found: list[_Row] = []
-    batches = iterate_images(rows, setting.shards, setting.pool, batch_size=batch_size)
-    for batch, by_row, seconds in _captioned(captioner, batches):
-        share = seconds / max(sum(map(len, by_row.values())), 1)
-        uids = batch["uid"].to_list()
-        for i, (shard, uid) in enumerate(zip(batch["shard"], uids, strict=True)):
-            found.extend(_rows_of(shard, uid, by_row.get(i, [_UNREADABLE]), share))
-        advance(batch.height)
-    return pl.DataFrame(found, schema=_SCHEMA, orient="row")
-
-
-_Batch = tuple[pl.DataFrame, list[Image | None]]
-_Captioned = tuple[pl.DataFrame, Mapping[int, list[Caption]], float]
-
-
-def _captioned(captioner: Captioner, batches: Iterable[_Batch]) -> Iterator[_Captioned]:
-    """Each batch with the captions of its readable images, by row, and the seconds waited for."""
-    under_way: deque[Callable[[], _Captioned]] = deque()
+def _captioned(captioner: Captioner, batches: Iterable[ImageBatch]) -> Iterator[pl.DataFrame]:
+    """The captions of each batch, rejected ones included."""
+    under_way: deque[Callable[[], pl.DataFrame]] = deque()
     # A server is given the next batches before it is through with one, so that it never idles.
     n_ahead = BATCHES_AHEAD if isinstance(captioner, RemoteCaptioner) else 0
-    for batch, images in batches:
-        under_way.append(_begun(captioner, batch, images))
+    for batch in batches:
+        under_way.append(_begun(captioner, batch))
         if len(under_way) > n_ahead:
             yield under_way.popleft()()
     for finish in under_way:
         yield finish()
 
 
-def _begun(
-    captioner: Captioner, batch: pl.DataFrame, images: Sequence[Image | None]
-) -> Callable[[], _Captioned]:
-    readable = {i: image for i, image in enumerate(images) if image is not None}
-    uids = batch["uid"].to_list()
-    work = (list(readable.values()), [uids[i] for i in readable])
+def _begun(captioner: Captioner, batch: ImageBatch) -> Callable[[], pl.DataFrame]:
+    work = (list(batch.images.values()), batch.readable["uid"].to_list())
     result = captioner.submit(*work).result if isinstance(captioner, RemoteCaptioner) else None
 
-    def finish() -> _Captioned:
+    def finish() -> pl.DataFrame:
         start = time.monotonic()
         captions = captioner.caption(*work) if result is None else result()
-        return batch, dict(zip(readable, captions, strict=True)), time.monotonic() - start
+        by_row = dict(zip(batch.images, captions, strict=True))
+        return _caption_rows(batch.rows, by_row, time.monotonic() - start)
 
     return finish
+
+
+def _caption_rows(
+    rows: pl.DataFrame, by_row: Mapping[int, list[Caption]], seconds: float
+) -> pl.DataFrame:
+    share = seconds / max(sum(map(len, by_row.values())), 1)
+    found: list[_Row] = []
+    for i, (shard, uid) in enumerate(rows.select("shard", "uid").iter_rows()):
+        found.extend(_rows_of(shard, uid, by_row.get(i, [_UNREADABLE]), share))
+    return pl.DataFrame(found, schema=_SCHEMA, orient="row")
 
 
 _UNREADABLE = Caption("", STATUS_ERROR, reason="image_unreadable")

@@ -9,6 +9,7 @@ from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
+from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Graph, Node, Observe, Outcome, Progress, Step
 from recap_assets.graph.planner import name_of
 from recap_assets.graph.records import MISSING, Inputs, Record, Records
@@ -81,18 +82,37 @@ def build_partition(
             return Built(known, _as_before(known), reused=True, input_events=events)
         known = replace(known, data_version="gone")
     started = time.monotonic()
-    outcome = node.compute(
-        Step(
-            partition=partition,
-            fingerprint=fingerprint,
-            known_version=known.data_version if known else None,
-            commit={"recap.fingerprint": fingerprint, "recap.asset": node.key, **provenance()},
-            progress=progress,
-            observe=observe,
-        )
+    step = Step(
+        partition=partition,
+        fingerprint=fingerprint,
+        known_version=known.data_version if known else None,
+        commit={"recap.fingerprint": fingerprint, "recap.asset": node.key, **provenance()},
+        progress=progress,
+        observe=observe,
+        asset=node.key,
     )
+    outcome = compute_and_write(node, step)
     record = _record(node, inputs, outcome, time.monotonic() - started, known)
     return Built(record, outcome, reused=False, input_events=events)
+
+
+def compute_and_write(node: Node, step: Step) -> Outcome:
+    """Compute one partition, write the rows that it comes to, and do what waited for that.
+
+    Raises:
+        TypeError: The node gave rows, but its content is no slice of a table.
+    """
+    found = node.compute(step)
+    if isinstance(found, Outcome):
+        outcome = found
+    elif isinstance(node.content, StoredRows):
+        outcome = node.content.write(step, found)
+    else:
+        msg = f"{node.key} gives rows, but its content is no slice of a table"
+        raise TypeError(msg)
+    for action in step.once_written:
+        action()
+    return outcome
 
 
 def _record(

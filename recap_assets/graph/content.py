@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from recap_assets.artefacts.table import Table
-from recap_assets.graph.node import Look, Place
+from recap_assets.graph.node import Look, Outcome, Place, Rows, Step
 from recap_assets.storage.content import files_version, slice_version
 from recap_assets.storage.files import directory_is_whole
 from recap_assets.storage.tables import TableStore
@@ -48,7 +48,8 @@ class StoredRows:
         table: The main table, whose rows decide the data version.
         at: Values of the slice columns that are the same for all partitions.
         beside: Tables with the same slices that hold what was derived on the way.
-        version_of: Data version of the main slice's rows; by default that of all content.
+        version_of: Data version of the main slice's rows, with or without the columns that name
+            the slice; by default that of all content.
     """
 
     tables: TableStore
@@ -84,6 +85,36 @@ class StoredRows:
         rows = self.tables.read(self.table, version=version, **at)
         return self.version_of(rows) if self.version_of else slice_version(self.table, rows)
 
+    def write(self, step: Step, found: Rows) -> Outcome:
+        """Make what was found the partition's content, a transaction for each table.
+
+        The main slice comes last: where it is there, so is what lies beside it. Content that it is
+        known to hold is not written again.
+
+        Raises:
+            StorageError: As `TableStore.replace`.
+        """
+        main, *others = self.places(step.partition)
+        beside = [
+            self.tables.replace(place.table, place.at, frame, commit=step.commit)
+            for place, frame in zip(others, found.beside, strict=True)
+        ]
+        # A version of another kind does not tell what the slice holds.
+        known = step.known_version if self.version_of is None else held_version(self.tables, main)
+        written = self.tables.replace(
+            main.table, main.at, found.frame, known_version=known, commit=step.commit
+        )
+        return Outcome(
+            self.version_of(found.frame) if self.version_of else written.data_version,
+            found.frame.height,
+            found.rejected,
+            found.facts,
+            found.markdown,
+            (written, *beside),
+            found.device,
+            found.machine,
+        )
+
     @property
     def _all(self) -> tuple[Table, ...]:
         return (self.table, *self.beside)
@@ -94,6 +125,13 @@ class StoredRows:
             value = self.at.get(column, partition)
             at[column] = int(value) if table.schema[column].is_integer() else value
         return at
+
+
+def held_version(tables: TableStore, place: Place) -> str | None:
+    """Hash of the rows that a slice holds; None where it has none, or a file is gone or cut."""
+    if not tables.has(place.table, place.at) or tables.lost(place.table, place.at):
+        return None
+    return slice_version(place.table, tables.read(place.table, None, **place.at))
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from functools import cached_property
 from graphlib import TopologicalSorter
 from typing import Literal, Protocol
 
+import polars as pl
+
 from recap_assets.artefacts.table import Table
 from recap_assets.graph.checks import Check
 from recap_assets.storage.tables import Written
@@ -31,8 +33,31 @@ class Dependency:
 
 
 @dataclass(frozen=True)
+class Rows:
+    """What computing one partition found, for the platform to write where the content lies.
+
+    Attributes:
+        frame: The rows of the main table; columns that name the slice are filled in.
+        beside: Those of the content's tables beside it, in their order.
+        rejected: Rows set aside, by reason.
+        facts: Small numbers and words for people, shown with the materialization.
+        markdown: A preview, in markdown.
+        device: What computed it: `cpu`, or a GPU's name.
+        machine: What of the machine decides the last bits; goes into the provenance.
+    """
+
+    frame: pl.DataFrame
+    beside: tuple[pl.DataFrame, ...] = ()
+    rejected: Mapping[str, int] = field(default_factory=dict)
+    facts: Mapping[str, str | int | float] = field(default_factory=dict)
+    markdown: Mapping[str, str] = field(default_factory=dict)
+    device: str = "cpu"
+    machine: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Outcome:
-    """What computing one partition gave.
+    """What was computed and written of one partition.
 
     Attributes:
         data_version: Hash of the content written.
@@ -40,7 +65,7 @@ class Outcome:
         rejected: Rows set aside, by reason.
         facts: Small numbers and words for people, shown with the materialization.
         markdown: A preview, in markdown.
-        written: What was done to each table; empty for a node whose content is files.
+        written: What was done to each table, the main one first.
         device: What computed it: `cpu`, or a GPU's name.
         machine: What of the machine decides the last bits; goes into the provenance.
     """
@@ -111,6 +136,8 @@ class Step:
         commit: Facts to keep in the Delta log.
         progress: To be told how far the partition is.
         observe: To be told figures of a long step on the way (loss, samples a second).
+        asset: The node's key.
+        once_written: To be added to: what is done when the partition is written, and only then.
     """
 
     partition: str
@@ -119,6 +146,8 @@ class Step:
     commit: Mapping[str, str] = field(default_factory=dict)
     progress: Progress = lambda _done: None
     observe: Observe = lambda _figures: None
+    asset: str = ""
+    once_written: list[Callable[[], None]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -133,7 +162,8 @@ class Node:
         implementation: Version of the code, raised by hand when it gives another result.
         decides: All that decides the content beside the code and what is read, as `deciding` gives
             it; a change is told from it in words.
-        compute: Computes and writes one partition.
+        compute: Computes one partition: rows for the platform to write, or an outcome where it
+            wrote files itself.
         description: What a user needs to know of it.
         content: Where its partitions lie; None: nowhere that could be looked at.
         outside: Version of what a partition reads from outside the graph (shards in a bucket).
@@ -150,7 +180,7 @@ class Node:
     dependencies: tuple[Dependency, ...]
     implementation: int
     decides: str
-    compute: Callable[[Step], Outcome]
+    compute: Callable[[Step], Rows | Outcome]
     description: str
     content: Content | None = None
     outside: Callable[[str], str] | None = None

@@ -2,36 +2,120 @@
 
 import io
 import shutil
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
+from recap_assets.engines.protocols import Image
 from recap_assets.graph.node import Step
 from recap_assets.graph.project import Setting
+from recap_assets.shards.reading import iterate_images
 from recap_assets.storage.files import write_atomically
 
 ShardProgress = Callable[[int], None]
 """Told how many more rows are done."""
 
 
+@dataclass(frozen=True)
+class ImageBatch:
+    """Some rows of a pool with those of their images that can still be read.
+
+    Attributes:
+        rows: As they were given, all of one shard.
+        images: RGB arrays of shape (height, width, 3) by the number of their row, in its order.
+    """
+
+    rows: pl.DataFrame
+    images: Mapping[int, Image]
+
+    @property
+    def readable(self) -> pl.DataFrame:
+        """The rows that have an image."""
+        return self.rows[list(self.images)]
+
+
+OverBatches = Callable[[Iterator[ImageBatch]], Iterator[pl.DataFrame]]
+"""From batches to a frame for each, in their order; it may take some batches ahead of a frame."""
+
+
+def over_images(
+    setting: Setting,
+    step: Step,
+    images: pl.DataFrame,
+    batch_size: int,
+    schema: pl.Schema,
+    compute: OverBatches,
+) -> pl.DataFrame:
+    """Compute a partition from its images, shard by shard, each shard in batches read ahead.
+
+    Args:
+        setting: Whose pool it is.
+        step: The partition.
+        images: Columns shard, key, offset, size, and any others, as `usable_images` gives them.
+        batch_size: Images of a batch at most.
+        schema: Of the frames that `compute` gives.
+        compute: From one shard's batches to their results.
+    """
+
+    def of_shard(rows: pl.DataFrame, advance: ShardProgress) -> pl.DataFrame:
+        under_way: deque[int] = deque()
+
+        def batches() -> Iterator[ImageBatch]:
+            read = iterate_images(rows, setting.shards, setting.pool, batch_size=batch_size)
+            for batch, found in read:
+                under_way.append(batch.height)
+                readable = {i: image for i, image in enumerate(found) if image is not None}
+                yield ImageBatch(batch, readable)
+
+        frames = [schema.to_frame()]
+        for frame in compute(batches()):
+            frames.append(frame)
+            advance(under_way.popleft())
+        return pl.concat(frames)
+
+    return by_shard(setting, step, images, of_shard)
+
+
+def of_readable(
+    column: str,
+    dtype: pl.DataType | type[pl.DataType],
+    give: Callable[[list[Image]], Sequence[bytes] | NDArray[np.float32]],
+) -> OverBatches:
+    """A row for each readable image: shard, uid, and `column` with the value given for it."""
+
+    def compute(batches: Iterator[ImageBatch]) -> Iterator[pl.DataFrame]:
+        for batch in batches:
+            values = give(list(batch.images.values())) if batch.images else []
+            rows = batch.readable.select("shard", "uid")
+            yield rows.with_columns(pl.Series(column, values, dtype))
+
+    return compute
+
+
 def by_shard(
     setting: Setting,
     step: Step,
-    asset: str,
     rows: pl.DataFrame,
     compute: Callable[[pl.DataFrame, ShardProgress], pl.DataFrame],
 ) -> pl.DataFrame:
     """Compute a partition shard by shard and put the results together.
 
+    Finished shards are kept until the partition is written.
+
     Args:
-        setting: Where to keep finished shards until the partition is whole.
+        setting: Where to keep them.
         step: The partition; its fingerprint names what is kept, so nothing outdated is reused.
-        asset: Key of the asset.
         rows: The partition's samples, with a column `shard`.
         compute: From one shard's rows to its results.
     """
-    scratch = setting.workspace.scratch / asset / (step.fingerprint or "direct")
+    scratch = setting.workspace.scratch / step.asset / (step.fingerprint or "direct")
+    step.once_written.append(partial(shutil.rmtree, scratch, ignore_errors=True))
     done = 0
 
     def advance(n: int) -> None:
@@ -51,12 +135,6 @@ def by_shard(
             _keep(part, path)
         parts.append(part)
     return pl.concat(parts) if parts else compute(rows, advance)
-
-
-def forget(setting: Setting, step: Step, asset: str) -> None:
-    """Drop what was kept, once the partition is committed."""
-    scratch = setting.workspace.scratch / asset / (step.fingerprint or "direct")
-    shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _keep(part: pl.DataFrame, path: Path) -> None:

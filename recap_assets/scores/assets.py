@@ -22,24 +22,20 @@ from recap_assets.engines.protocols import Scorer
 from recap_assets.graph.checks import Check, Verdict
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.loaded import loaded_scorer
-from recap_assets.graph.node import Dependency, Node, Outcome, Step
+from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.project import Setting
-from recap_assets.graph.shardwise import ShardProgress, by_shard, forget
+from recap_assets.graph.shardwise import of_readable, over_images
 from recap_assets.shards.metadata import metadata_embeddings, metadata_scores
-from recap_assets.shards.reading import iterate_images
 from recap_assets.specs.base import deciding
 from recap_assets.specs.experiment import RAW
 from recap_assets.specs.pool import WebDatasetPool
 from recap_assets.specs.scorers import EmbeddedScorer, OpenClipScorer
 from recap_assets.specs.scorers import Scorer as ScorerSpec
-from recap_assets.storage.tables import Written
 
 VERSION = 2
 STAGE = "scores"
 SECONDS_PER_IMAGE = 0.001
 TEXTS_AT_ONCE = 8_192
-
-_EMBEDDED = pl.Schema({"shard": pl.Int32, "uid": pl.Binary, "embedding": pl.Binary})
 
 
 def nodes(setting: Setting) -> list[Node]:
@@ -105,7 +101,7 @@ def what_decides(spec: ScorerSpec) -> Mapping[str, object]:
     return spec.all_but("batch_size", "device")
 
 
-def embed_partition(setting: Setting, name: str, step: Step) -> Outcome:
+def embed_partition(setting: Setting, name: str, step: Step) -> Rows:
     """Embed the images of one pool partition, shard by shard."""
     spec = setting.experiment.scorers[name]
     images = setting.usable_images(step.partition)
@@ -113,49 +109,17 @@ def embed_partition(setting: Setting, name: str, step: Step) -> Outcome:
         rows = _pool_embeddings(setting, images, spec.pool_embeddings)
     else:
         scorer = loaded_scorer(setting, spec)
-
-        def compute(part: pl.DataFrame, advance: ShardProgress) -> pl.DataFrame:
-            return embed_rows(setting, scorer, part, spec.batch_size, advance)
-
-        rows = by_shard(setting, step, IMAGE_EMBEDDINGS.key(name), images, compute)
-    written = setting.workspace.tables.replace(
-        IMAGE_EMBEDDINGS,
-        {"scorer": name, "partition": step.partition},
-        rows,
-        known_version=step.known_version,
-        commit=step.commit,
-    )
-    forget(setting, step, IMAGE_EMBEDDINGS.key(name))
+        embed = of_readable(
+            "embedding", pl.Binary, lambda images: _packed(scorer.embed_images(images))
+        )
+        schema = IMAGE_EMBEDDINGS.unsliced
+        rows = over_images(setting, step, images, spec.batch_size, schema, embed)
     missing = images.height - rows.height
-    return Outcome(
-        written.data_version,
-        rows.height,
-        {"image_unreadable": missing} if missing else {},
-        written=(written,),
-    )
+    return Rows(rows, rejected={"image_unreadable": missing} if missing else {})
 
 
-def embed_rows(
-    setting: Setting,
-    scorer: Scorer,
-    rows: pl.DataFrame,
-    batch_size: int,
-    advance: ShardProgress,
-) -> pl.DataFrame:
-    """Embeddings of the readable images among `rows`, which are as `usable_images` gives them."""
-    frames = [pl.DataFrame(schema=_EMBEDDED)]
-    for batch, images in iterate_images(rows, setting.shards, setting.pool, batch_size=batch_size):
-        readable = {i: image for i, image in enumerate(images) if image is not None}
-        if readable:
-            vectors = scorer.embed_images(list(readable.values()))
-            frames.append(_with_vectors(batch[list(readable)].select("shard", "uid"), vectors))
-        advance(batch.height)
-    return pl.concat(frames)
-
-
-def _with_vectors(rows: pl.DataFrame, vectors: NDArray[np.float32]) -> pl.DataFrame:
-    packed = [vector.tobytes() for vector in vectors.astype("<f2")]
-    return rows.with_columns(embedding=pl.Series(packed, dtype=pl.Binary))
+def _packed(vectors: NDArray[np.float32]) -> list[bytes]:
+    return [vector.tobytes() for vector in vectors.astype("<f2")]
 
 
 def _pool_embeddings(setting: Setting, images: pl.DataFrame, key: str) -> pl.DataFrame:
@@ -164,7 +128,8 @@ def _pool_embeddings(setting: Setting, images: pl.DataFrame, key: str) -> pl.Dat
     found = np.atleast_1d(np.isfinite(vectors).all(axis=1))
     norms = np.linalg.norm(vectors[found].astype(np.float32), axis=1, keepdims=True)
     unit = vectors[found].astype(np.float32) / np.maximum(norms, 1e-12)
-    return _with_vectors(images.filter(pl.Series(found)).select("shard", "uid"), unit)
+    kept = images.filter(pl.Series(found)).select("shard", "uid")
+    return kept.with_columns(embedding=pl.Series(_packed(unit), dtype=pl.Binary))
 
 
 def metadata_folder(setting: Setting) -> str:
@@ -180,7 +145,7 @@ def metadata_folder(setting: Setting) -> str:
     return pool_spec.metadata
 
 
-def score_partition(setting: Setting, name: str, source: str, step: Step) -> Outcome:
+def score_partition(setting: Setting, name: str, source: str, step: Step) -> Rows:
     """Score every caption of one source in one pool partition."""
     spec = setting.experiment.scorers[name]
     texts = texts_of(setting.workspace.tables, source, step.partition)
@@ -192,14 +157,17 @@ def score_partition(setting: Setting, name: str, source: str, step: Step) -> Out
             IMAGE_EMBEDDINGS, scorer=name, partition=step.partition
         )
         rows = score_texts(loaded_scorer(setting, spec), texts, embeddings, step)
-    at = {"scorer": name, "source": source, "partition": step.partition}
-    tables = setting.workspace.tables
     histogram = score_histogram(best_scores(rows))
-    beside = tables.replace(SCORE_HISTOGRAMS, at, histogram, commit=step.commit)
-    written = tables.replace(
-        CLIP_SCORES, at, rows, known_version=step.known_version, commit=step.commit
+    mean = rows["score"].mean()
+    return Rows(
+        rows,
+        (histogram,),
+        facts={"mean_score": round(float(mean), 4) if mean is not None else "none"},  # type: ignore[arg-type]
+        markdown={
+            "best_and_worst": preview_markdown(best_and_worst(rows, texts)),
+            "histogram": histogram_markdown(histogram),
+        },
     )
-    return _scores_outcome(rows, texts, histogram, (written, beside))
 
 
 def score_texts(
@@ -226,26 +194,6 @@ def cosines(images: NDArray[np.float32], texts: NDArray[np.float32]) -> NDArray[
     left, right = images.astype(np.float64), texts.astype(np.float64)
     norms = np.sqrt((left * left).sum(axis=1) * (right * right).sum(axis=1))
     return ((left * right).sum(axis=1) / np.maximum(norms, 1e-12)).astype(np.float32)
-
-
-def _scores_outcome(
-    rows: pl.DataFrame,
-    texts: pl.DataFrame,
-    histogram: pl.DataFrame,
-    written: tuple[Written, ...],
-) -> Outcome:
-    ends = best_and_worst(rows, texts)
-    mean = rows["score"].mean()
-    return Outcome(
-        written[0].data_version,
-        rows.height,
-        facts={"mean_score": round(float(mean), 4) if mean is not None else "none"},  # type: ignore[arg-type]
-        markdown={
-            "best_and_worst": preview_markdown(ends),
-            "histogram": histogram_markdown(histogram),
-        },
-        written=written,
-    )
 
 
 def best_and_worst(rows: pl.DataFrame, texts: pl.DataFrame, n: int = 4) -> pl.DataFrame:

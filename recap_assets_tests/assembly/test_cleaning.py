@@ -84,7 +84,7 @@ def _killed_midway(bench: Bench, step: Step) -> Outcome:
         return _die() if 2 in shard["shard"] else shard
 
     images = bench.setting.usable_images(step.partition)
-    by_shard(bench.setting, step, SYNTHETIC_CAPTIONS.key("a"), images, compute)
+    by_shard(bench.setting, step, images, compute)
     raise AssertionError
 
 

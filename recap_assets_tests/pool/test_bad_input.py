@@ -14,7 +14,7 @@ from recap_assets.artefacts.mixes import CURATED_MIXES
 from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.scores import CLIP_SCORES
 from recap_assets.artefacts.table import STATUS_OK, STATUS_REJECTED
-from recap_assets.captions import assets as captions
+from recap_assets.graph import shardwise
 from recap_assets.mixes.thresholds import EmptyPopulationError
 from recap_assets.shards.manifest import PoolError
 from recap_assets_tests.tiny import EXPERIMENT, Bench, Memory, tiny_experiment
@@ -198,26 +198,26 @@ def test_a_crash_in_a_long_partition_loses_one_shard_of_work(
         tmp_path / "data", tiny_experiment(**real_pool(pool, shards_per_partition=3)), memory
     )
     bench.build("world", "pool", "models")
-    real, shards = captions.caption_rows, []
+    real, shards = shardwise.iterate_images, []
 
-    def dies_at_the_third(setting, captioner, rows, batch_size, advance):
+    def dies_at_the_third(rows, *args, **options):
         if len(shards) == 2:
             raise KeyboardInterrupt
         shards.append(rows["shard"][0])
-        return real(setting, captioner, rows, batch_size, advance)
+        return real(rows, *args, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(captions, "caption_rows", dies_at_the_third)
+        patch.setattr(shardwise, "iterate_images", dies_at_the_third)
         with pytest.raises(KeyboardInterrupt):
             bench.build("captions")
     assert bench.setting.workspace.tables.read(SYNTHETIC_CAPTIONS).is_empty()
 
-    def counted(setting, captioner, rows, batch_size, advance):
+    def counted(rows, *args, **options):
         shards.append(rows["shard"][0])
-        return real(setting, captioner, rows, batch_size, advance)
+        return real(rows, *args, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(captions, "caption_rows", counted)
+        patch.setattr(shardwise, "iterate_images", counted)
         bench.build("captions")
     assert shards == [0, 1, 2]
     assert bench.setting.workspace.tables.read(SYNTHETIC_CAPTIONS).height == 6

@@ -8,7 +8,7 @@ from recap_assets.artefacts.scores import CLIP_SCORES
 from recap_assets.artefacts.table import USABLE, count_rejects, is_usable
 from recap_assets.captions import assets as captions
 from recap_assets.graph.content import StoredRows
-from recap_assets.graph.node import Dependency, Node, Outcome, Step
+from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.project import Setting
 from recap_assets.specs.base import deciding
 from recap_assets.specs.imports import RerankedSource
@@ -33,7 +33,7 @@ def _node(setting: Setting, name: str, spec: RerankedSource) -> Node:
         dependencies=tuple(Dependency(key, "same") for key in reads),
         implementation=VERSION,
         decides=deciding(reranked=spec),
-        compute=lambda step: rerank_partition(setting, name, spec, step),
+        compute=lambda step: rerank_partition(setting, spec, step),
         description=f"The best {spec.keep} of the captions that {spec.source} has for an image, "
         f"by {spec.scorer}; ties go to the lower number.",
         content=StoredRows(setting.workspace.tables, SYNTHETIC_CAPTIONS, {"source": name}),
@@ -43,7 +43,7 @@ def _node(setting: Setting, name: str, spec: RerankedSource) -> Node:
     )
 
 
-def rerank_partition(setting: Setting, name: str, spec: RerankedSource, step: Step) -> Outcome:
+def rerank_partition(setting: Setting, spec: RerankedSource, step: Step) -> Rows:
     """Keep the best candidates of one pool partition."""
     tables = setting.workspace.tables
     found = tables.read(SYNTHETIC_CAPTIONS, source=spec.source, partition=step.partition)
@@ -51,26 +51,17 @@ def rerank_partition(setting: Setting, name: str, spec: RerankedSource, step: St
         CLIP_SCORES, scorer=spec.scorer, source=spec.source, partition=step.partition
     )
     rows = best_candidates(found, scored, spec.keep)
-    written = tables.replace(
-        SYNTHETIC_CAPTIONS,
-        {"source": name, "partition": step.partition},
-        rows.drop("source", "partition", "score"),
-        known_version=step.known_version,
-        commit=step.commit,
-    )
     good = rows.filter(is_usable())
     mean = good["score"].mean()
-    return Outcome(
-        written.data_version,
-        rows.height,
-        count_rejects(rows),
+    return Rows(
+        rows,
+        rejected=count_rejects(rows),
         facts={
             "candidates_before": found.filter(is_usable()).height,
             "candidates_kept": good.height,
             "mean_score_kept": round(float(mean), 4) if mean is not None else "none",  # type: ignore[arg-type]
         },
         markdown={"preview": preview_markdown(good.select("uid", "text", "score"))},
-        written=(written,),
     )
 
 

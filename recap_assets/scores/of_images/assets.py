@@ -9,18 +9,15 @@ from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.scores import IMAGE_EMBEDDINGS, IMAGE_SCORES
 from recap_assets.graph.checks import Check, Verdict
 from recap_assets.graph.content import StoredRows
-from recap_assets.graph.node import Dependency, Node, Outcome, Step
+from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.project import Setting
-from recap_assets.graph.shardwise import ShardProgress, by_shard, forget
-from recap_assets.shards.reading import iterate_images
+from recap_assets.graph.shardwise import of_readable, over_images
 from recap_assets.specs.base import deciding
 from recap_assets.specs.image_scorers import EmbeddingHead, ImageClassifier, ImageScorer
 
 VERSION = 2
 STAGE = "scores"
 SECONDS_PER_IMAGE = 0.001
-
-_SCORED = pl.Schema({"shard": pl.Int32, "uid": pl.Binary, "score": pl.Float32})
 
 
 def nodes(setting: Setting) -> list[Node]:
@@ -48,29 +45,20 @@ def _node(setting: Setting, name: str, spec: ImageScorer) -> Node:
     )
 
 
-def score_partition(setting: Setting, name: str, step: Step) -> Outcome:
+def score_partition(setting: Setting, name: str, step: Step) -> Rows:
     """Score the images of one pool partition."""
     spec = setting.experiment.image_scorers[name]
+    images = setting.usable_images(step.partition)
     if isinstance(spec, EmbeddingHead):
         rows = _by_head(setting, spec, step)
     else:
-        rows = _by_classifier(setting, spec, name, step)
-    written = setting.workspace.tables.replace(
-        IMAGE_SCORES,
-        {"scorer": name, "partition": step.partition},
-        rows,
-        known_version=step.known_version,
-        commit=step.commit,
-    )
-    forget(setting, step, IMAGE_SCORES.key(name))
-    unscored = setting.usable_images(step.partition).height - rows.height
+        rows = _by_classifier(setting, spec, images, step)
+    unscored = images.height - rows.height
     mean = rows["score"].mean()
-    return Outcome(
-        written.data_version,
-        rows.height,
-        {"image_unreadable": unscored} if unscored else {},
+    return Rows(
+        rows,
+        rejected={"image_unreadable": unscored} if unscored else {},
         facts={"mean_score": round(float(mean), 4) if mean is not None else "none"},  # type: ignore[arg-type]
-        written=(written,),
     )
 
 
@@ -82,31 +70,19 @@ def _by_head(setting: Setting, spec: EmbeddingHead, step: Step) -> pl.DataFrame:
         IMAGE_EMBEDDINGS, scorer=spec.scorer, partition=step.partition
     )
     if rows.is_empty():
-        return _SCORED.to_frame()
+        return IMAGE_SCORES.unsliced.to_frame()
     packed = b"".join(rows["embedding"])
     vectors = np.frombuffer(packed, dtype="<f2").reshape(rows.height, -1).astype(np.float32)
     return rows.select("shard", "uid").with_columns(score=pl.Series(head.score(vectors)))
 
 
-def _by_classifier(setting: Setting, spec: ImageClassifier, name: str, step: Step) -> pl.DataFrame:
+def _by_classifier(
+    setting: Setting, spec: ImageClassifier, images: pl.DataFrame, step: Step
+) -> pl.DataFrame:
     from recap_assets.scores.of_images.kinds.classifier.engine import load_image_classifier
 
-    classifier = load_image_classifier(spec)
-
-    def compute(part: pl.DataFrame, advance: ShardProgress) -> pl.DataFrame:
-        frames = [_SCORED.to_frame()]
-        batches = iterate_images(part, setting.shards, setting.pool, batch_size=spec.batch_size)
-        for batch, images in batches:
-            readable = {i: image for i, image in enumerate(images) if image is not None}
-            values = classifier.score(list(readable.values()))
-            kept = batch[list(readable)].select("shard", "uid")
-            frames.append(kept.with_columns(score=pl.Series(values, dtype=pl.Float32)))
-            advance(batch.height)
-        return pl.concat(frames)
-
-    return by_shard(
-        setting, step, IMAGE_SCORES.key(name), setting.usable_images(step.partition), compute
-    )
+    score = of_readable("score", pl.Float32, load_image_classifier(spec).score)
+    return over_images(setting, step, images, spec.batch_size, IMAGE_SCORES.unsliced, score)
 
 
 def _scores_finite(setting: Setting, name: str) -> Check:

@@ -40,8 +40,8 @@ from recap_assets.captions.kinds.imported.waves import (
     found_rows,
     key_waves,
 )
-from recap_assets.graph.content import StoredRows
-from recap_assets.graph.node import Dependency, Look, Node, Outcome, Place, Step
+from recap_assets.graph.content import StoredRows, held_version
+from recap_assets.graph.node import Dependency, Look, Node, Outcome, Place, Rows, Step
 from recap_assets.graph.project import Setting
 from recap_assets.specs.base import deciding
 from recap_assets.specs.imports import ImportSource
@@ -147,7 +147,12 @@ def import_files(setting: Setting, name: str, spec: ImportSource, step: Step) ->
     stored = _write_buckets(setting, name, buckets, step)
     buckets.close()
     counts = {"files": Count(len(files)), **buckets.counts}
-    report = _write_report(setting, name, OF_FILES, counts, step)
+    report = setting.workspace.tables.replace(
+        IMPORT_REPORTS,
+        {"source": name, "partition": OF_FILES},
+        counts_frame(counts),
+        commit=step.commit,
+    )
     return Outcome(
         stored.data_version,
         stored.n_rows,
@@ -189,19 +194,8 @@ def _write_bucket(
     tables: TableStore, name: str, bucket: str, rows: pl.DataFrame, step: Step
 ) -> Written:
     at = {"source": name, "bucket": bucket}
-    known = None
-    if tables.has(IMPORTED_CAPTIONS, at) and not tables.lost(IMPORTED_CAPTIONS, at):
-        before = tables.read(IMPORTED_CAPTIONS, source=name, bucket=bucket)
-        known = slice_version(IMPORTED_CAPTIONS, before)
+    known = held_version(tables, Place(IMPORTED_CAPTIONS, at))
     return tables.replace(IMPORTED_CAPTIONS, at, rows, known_version=known, commit=step.commit)
-
-
-def _write_report(
-    setting: Setting, name: str, partition: str, counts: Counts, step: Step
-) -> Written:
-    at = {"source": name, "partition": partition}
-    frame = counts_frame(counts)
-    return setting.workspace.tables.replace(IMPORT_REPORTS, at, frame, commit=step.commit)
 
 
 def _facts(counts: Counts) -> dict[str, str | int | float]:
@@ -242,7 +236,7 @@ def _captions_node(setting: Setting, name: str, spec: ImportSource) -> Node:
     )
 
 
-def join_partition(setting: Setting, name: str, spec: ImportSource, step: Step) -> Outcome:
+def join_partition(setting: Setting, name: str, spec: ImportSource, step: Step) -> Rows:
     """Join the imported captions to the images of one pool partition."""
     images = (
         setting.workspace.tables.scan(RAW_POOL, partition=step.partition)
@@ -252,24 +246,15 @@ def join_partition(setting: Setting, name: str, spec: ImportSource, step: Step) 
     )
     found = found_rows(setting, name, spec.by, step.partition)
     rows, counts = join_captions(images, found, spec)
-    report = _write_report(setting, name, step.partition, counts, step)
-    written = setting.workspace.tables.replace(
-        SYNTHETIC_CAPTIONS,
-        {"source": name, "partition": step.partition},
+    return Rows(
         rows,
-        known_version=step.known_version,
-        commit=step.commit,
-    )
-    return Outcome(
-        written.data_version,
-        rows.height,
-        count_rejects(rows),
+        (counts_frame(counts),),
+        rejected=count_rejects(rows),
         facts={"matched_share": _share(counts), **_facts(counts)},
         markdown={
             "report": preview_markdown(_shown(counts), rows=20),
             "preview": preview_markdown(rows.filter(is_usable()).select("uid", "text")),
         },
-        written=(written, report),
     )
 
 
@@ -299,24 +284,14 @@ def _report_node(setting: Setting, name: str, spec: ImportSource) -> Node:
     )
 
 
-def report_import(setting: Setting, name: str, spec: ImportSource, step: Step) -> Outcome:
+def report_import(setting: Setting, name: str, spec: ImportSource, step: Step) -> Rows:
     """Add up the partitions' reports, and look for the keys that the pool does not have."""
     counts = _added_up(setting, name)
     counts |= _orphans(setting, name, spec, step)
-    frame = counts_frame(counts)
-    written = setting.workspace.tables.replace(
-        IMPORT_REPORTS,
-        {"source": name, "partition": OF_POOL},
-        frame,
-        known_version=step.known_version,
-        commit=step.commit,
-    )
-    return Outcome(
-        written.data_version,
-        frame.height,
+    return Rows(
+        counts_frame(counts),
         facts={"matched_share": _share(counts), **_facts(counts)},
         markdown={"report": preview_markdown(_shown(counts), rows=20)},
-        written=(written,),
     )
 
 

@@ -12,7 +12,7 @@ NOT_IN_IMPORT = "not_in_import"
 TEXT_MISMATCH = "text_mismatch"
 CONFLICTING = "conflicting_captions"
 
-CAPTION_COLUMNS = tuple(c for c in SYNTHETIC_CAPTIONS.columns if c not in SYNTHETIC_CAPTIONS.slices)
+CAPTION_COLUMNS = tuple(SYNTHETIC_CAPTIONS.unsliced)
 
 _UID = pl.col("uid").bin.encode("hex")
 
