@@ -14,6 +14,7 @@ from recap_assets.cli.building import print_failures, show_progress
 from recap_assets.cli.tracing import copy_receipts
 from recap_assets.defs.building import Build
 from recap_assets.defs.session import HOME_VARIABLE, Session
+from recap_assets.lineage.origin import Origin
 from recap_assets.lineage.pins import (
     Pinned,
     ReceiptError,
@@ -22,8 +23,9 @@ from recap_assets.lineage.pins import (
     receipts_of,
     write_experiment,
 )
+from recap_assets.lineage.rows import LineageError
 from recap_assets.lineage.verification import Comparison, compare
-from recap_assets.lineage.walk import LineageError, Origin, lineage_of
+from recap_assets.lineage.walk import lineage_of
 from recap_assets.lineage.words import printable
 from recap_assets.specs.pool import EmbeddedPool
 from recap_assets.storage.files import write_atomically

@@ -18,6 +18,7 @@ from recap_assets.defs.session import Session
 from recap_assets.graph.planner import plan
 from recap_assets.graph.records import RememberedRecords
 from recap_assets.lineage.open_lineage import ExtraMissingError, emit
+from recap_assets.lineage.origin import Ancestor, Origin
 from recap_assets.lineage.pins import (
     Pinned,
     PoolPartition,
@@ -27,14 +28,8 @@ from recap_assets.lineage.pins import (
     read_receipt,
     receipts_of,
 )
-from recap_assets.lineage.walk import (
-    Ancestor,
-    LineageError,
-    Origin,
-    Receipt,
-    Receipts,
-    lineage_of,
-)
+from recap_assets.lineage.rows import LineageError, Receipt, Receipts
+from recap_assets.lineage.walk import lineage_of
 from recap_assets.lineage.words import STATES_SHOWN, headline, printable, state_lines
 
 SHARDS_SHOWN = 3

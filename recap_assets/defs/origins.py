@@ -11,7 +11,7 @@ from recap_assets.graph.building import Built
 from recap_assets.graph.node import Graph, Node
 from recap_assets.graph.project import Setting
 from recap_assets.lineage.pins import receipts_of
-from recap_assets.lineage.walk import Receipts
+from recap_assets.lineage.rows import Receipts
 from recap_assets.lineage.words import preview
 
 

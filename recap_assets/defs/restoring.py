@@ -34,7 +34,7 @@ from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Graph, Outcome
 from recap_assets.graph.project import Setting
 from recap_assets.graph.records import Inputs, Record
-from recap_assets.lineage.walk import Receipt
+from recap_assets.lineage.rows import Receipt
 from recap_assets.storage.errors import StorageError
 from recap_assets.storage.history import Committed, commits
 

@@ -11,7 +11,8 @@ from recap_assets.diversity.words import TOKENISER
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Outcome, Step
 from recap_assets.graph.project import Setting
-from recap_assets.plots.charts import chart_png, diversity_bars, rarefaction_curves
+from recap_assets.plots.diversity import diversity_bars, rarefaction_curves
+from recap_assets.plots.rendering import chart_png
 from recap_assets.specs.base import deciding
 from recap_assets.world.writing import nouns as embedded_nouns
 

@@ -14,7 +14,8 @@ import polars as pl
 
 from recap_assets.artefacts.catalogue import TABLES
 from recap_assets.graph.node import Graph
-from recap_assets.lineage.walk import Ancestor, Origin, Receipt, combined_version
+from recap_assets.lineage.origin import Ancestor, Origin, combined_version
+from recap_assets.lineage.rows import Receipt
 from recap_assets.lineage.words import flattened
 from recap_assets.storage.workspace import Workspace
 from recap_assets.untrusted.errors import RecapError

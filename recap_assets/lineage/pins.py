@@ -21,14 +21,9 @@ from recap_assets.artefacts.world import POOL_KEY
 from recap_assets.graph.node import Graph
 from recap_assets.graph.project import Setting
 from recap_assets.graph.records import OUTSIDE
-from recap_assets.lineage.walk import (
-    LineageError,
-    Origin,
-    Receipts,
-    canonical,
-    lineage_of,
-    rows_of,
-)
+from recap_assets.lineage.origin import Origin, rows_of
+from recap_assets.lineage.rows import LineageError, Receipts, canonical
+from recap_assets.lineage.walk import lineage_of
 from recap_assets.shards.manifest import Shard
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.loading import load_experiment, parse_experiment

@@ -8,7 +8,8 @@ import polars as pl
 
 from recap_assets.graph.node import Node
 from recap_assets.graph.records import OUTSIDE
-from recap_assets.lineage.walk import Origin, Receipt
+from recap_assets.lineage.origin import Origin
+from recap_assets.lineage.rows import Receipt
 from recap_assets.storage.tables import StorageError
 
 EDITED = (

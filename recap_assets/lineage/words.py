@@ -9,16 +9,9 @@ from typing import Any
 import polars as pl
 
 from recap_assets.artefacts.lineage import LINEAGE
-from recap_assets.lineage.walk import (
-    JSON_COLUMNS,
-    Ancestor,
-    Origin,
-    Receipt,
-    Receipts,
-    State,
-    canonical,
-    lineage_of,
-)
+from recap_assets.lineage.origin import Ancestor, Origin, State
+from recap_assets.lineage.rows import JSON_COLUMNS, Receipt, Receipts, canonical
+from recap_assets.lineage.walk import lineage_of
 from recap_assets.untrusted.showing import safe_text
 
 STATES_SHOWN = 4

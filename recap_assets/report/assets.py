@@ -29,7 +29,8 @@ from recap_assets.graph.content import StoredFiles, StoredRows
 from recap_assets.graph.node import Dependency, Node, Outcome, Step
 from recap_assets.graph.project import Setting
 from recap_assets.mixes.diversity import unique_trigrams_of_mixes
-from recap_assets.plots.charts import SOURCE_SHARES, chart_png, leaderboard_chart
+from recap_assets.plots.mixes import SOURCE_SHARES, leaderboard_chart
+from recap_assets.plots.rendering import chart_png
 from recap_assets.report.findings import SCORE_MEANS, Evidence, judge
 from recap_assets.report.leaderboard import leaderboard
 from recap_assets.report.left_out import LEFT_OUT

@@ -20,7 +20,20 @@ from recap_assets.artefacts.mixes import THRESHOLDS
 from recap_assets.artefacts.report import LEADERBOARD
 from recap_assets.artefacts.scores import SCORE_HISTOGRAMS
 from recap_assets.artefacts.training import TRAINING_CURVES
-from recap_assets.plots import charts as plots
+from recap_assets.plots.colours import KIND_COLOURS, RAW, kind_of, palette
+from recap_assets.plots.diversity import diversity_bars, rarefaction_curves
+from recap_assets.plots.frontier import frontier_chart
+from recap_assets.plots.mixes import (
+    SOURCE_SHARES,
+    gain_over_pool,
+    leaderboard_chart,
+    left_out_chart,
+    source_shares,
+    sweep_points,
+)
+from recap_assets.plots.rendering import chart_svg
+from recap_assets.plots.scores import score_histograms
+from recap_assets.plots.training import training_curves
 from recap_assets.report.left_out import LEFT_OUT, mix_rows
 
 MIX_SUMMARY = pl.Schema(
@@ -120,7 +133,7 @@ class ReportData:
         sources: All caption sources, `raw` first; they keep their colours through the page.
         leaderboard: LEADERBOARD.
         mixes: MIX_SUMMARY.
-        shares: plots.SOURCE_SHARES.
+        shares: SOURCE_SHARES.
         rejects: REJECTS.
         claims: In the order shown.
         left_out: LEFT_OUT.
@@ -135,10 +148,10 @@ class ReportData:
     """
 
     run: RunFacts
-    sources: tuple[str, ...] = (plots.RAW,)
+    sources: tuple[str, ...] = (RAW,)
     leaderboard: pl.DataFrame = field(default_factory=LEADERBOARD.empty)
     mixes: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=MIX_SUMMARY))
-    shares: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=plots.SOURCE_SHARES))
+    shares: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SOURCE_SHARES))
     rejects: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REJECTS))
     claims: tuple[ClaimRow, ...] = ()
     left_out: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LEFT_OUT))
@@ -215,8 +228,8 @@ def render(data: ReportData) -> str:
         tasks=tasks,
         rows=rows,
         charts=_charts(data, rows),
-        colours=plots.palette(data.sources),
-        kind_colours=plots.KIND_COLOURS,
+        colours=palette(data.sources),
+        kind_colours=KIND_COLOURS,
         images=[_data_uri(example.image) for example in data.examples],
         left_out=list(mix_rows(data.left_out, tasks)),
         thresholds=list(_threshold_rows(_whole_pool(data.thresholds))),
@@ -264,7 +277,7 @@ def _rows(data: ReportData, tasks: Sequence[str]) -> list[_Row]:
             _Row(
                 mix=mix,
                 description=summary.get("description") or "",
-                kind=plots.kind_of(own["raw_share"]),
+                kind=kind_of(own["raw_share"]),
                 cells=tuple(_cell(cells.get((mix, task)), best[task]) for task in tasks),
                 n_pairs=own["n_pairs"],
                 shares=_shares(data, mix),
@@ -284,7 +297,7 @@ def _cell(row: dict[str, float | None] | None, best: float) -> _Cell:
 def _shares(data: ReportData, mix: str) -> tuple[_Share, ...]:
     own = data.shares.filter(pl.col("mix") == mix)
     total = own["n_pairs"].sum()
-    colours = plots.palette([*data.sources, *sorted(set(data.shares["source"]))])
+    colours = palette([*data.sources, *sorted(set(data.shares["source"]))])
     counted = dict(own.select("source", "n_pairs").rows())
     ordered = [source for source in colours if counted.get(source)]
     return tuple(_Share(s, counted[s] / total, colours[s]) for s in ordered)
@@ -306,7 +319,7 @@ def _headline(data: ReportData) -> _Headline | None:
 def _charts(data: ReportData, rows: Sequence[_Row]) -> dict[str, Markup]:
     """Those charts for which there is something to draw, by name."""
     board = _whole_pool(data.leaderboard)
-    sweep = plots.sweep_points(data.leaderboard, data.run.n_usable)
+    sweep = sweep_points(data.leaderboard, data.run.n_usable)
     frontier = _frontier(data)
     scored = data.histograms.filter(pl.col("n") > 0)
     shares, curves = _whole_pool(data.shares), _whole_pool(data.curves)
@@ -316,22 +329,22 @@ def _charts(data: ReportData, rows: Sequence[_Row]) -> dict[str, Markup]:
     drawn: dict[str, tuple[pl.DataFrame, alt.TopLevelMixin]] = {
         "leaderboard": (
             board.filter(pl.col("task") == AVERAGE),
-            plots.leaderboard_chart(board),
+            leaderboard_chart(board),
         ),
-        "left_out": (left_out, plots.left_out_chart(left_out, data.sources)),
-        "sweep": (sweep, plots.gain_over_pool(sweep, kinds)),
-        "scores": (scored, plots.score_histograms(scored, cuts, data.sources)),
-        "diversity": (data.diversity, plots.diversity_bars(data.diversity, data.sources)),
+        "left_out": (left_out, left_out_chart(left_out, data.sources)),
+        "sweep": (sweep, gain_over_pool(sweep, kinds)),
+        "scores": (scored, score_histograms(scored, cuts, data.sources)),
+        "diversity": (data.diversity, diversity_bars(data.diversity, data.sources)),
         "rarefaction": (
             data.diversity.filter(pl.col("rarefaction").list.len() > 0),
-            plots.rarefaction_curves(data.diversity, data.sources),
+            rarefaction_curves(data.diversity, data.sources),
         ),
-        "frontier": (frontier, plots.frontier(frontier)),
-        "shares": (shares, plots.source_shares(shares, _ranked(board), data.sources)),
-        "curves": (curves, plots.training_curves(curves, kinds)),
+        "frontier": (frontier, frontier_chart(frontier)),
+        "shares": (shares, source_shares(shares, _ranked(board), data.sources)),
+        "curves": (curves, training_curves(curves, kinds)),
     }
     return {
-        name: Markup(plots.chart_svg(chart, name))  # noqa: S704 - SVG made here, its text escaped
+        name: Markup(chart_svg(chart, name))  # noqa: S704 - SVG made here, its text escaped
         for name, (frame, chart) in drawn.items()
         if not frame.is_empty()
     }
@@ -343,7 +356,7 @@ def _frontier(data: ReportData) -> pl.DataFrame:
         data.mixes.join(board, on="mix")
         .select(
             "mix",
-            kind=pl.col("raw_share").map_elements(plots.kind_of, return_dtype=pl.String),
+            kind=pl.col("raw_share").map_elements(kind_of, return_dtype=pl.String),
             unique_trigrams=pl.col("unique_trigrams").cast(pl.Float64),
             mean_score="mean_score",
             average="mean",

@@ -16,7 +16,8 @@ from recap_assets.artefacts.training import (
 from recap_assets.graph.content import StoredFiles, files_below
 from recap_assets.graph.node import Dependency, Node, Outcome, Place, Step
 from recap_assets.graph.project import Setting
-from recap_assets.plots.charts import chart_png, training_curves
+from recap_assets.plots.rendering import chart_png
+from recap_assets.plots.training import training_curves
 from recap_assets.specs.base import deciding
 from recap_assets.specs.training import TorchrunTraining
 from recap_assets.storage.content import files_version

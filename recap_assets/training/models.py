@@ -11,7 +11,8 @@ from recap_assets.artefacts.world import corpus_key
 from recap_assets.graph.content import StoredFiles, files_below
 from recap_assets.graph.node import Dependency, Node, Outcome, Step
 from recap_assets.graph.project import Setting
-from recap_assets.plots.charts import chart_png, training_curves
+from recap_assets.plots.rendering import chart_png
+from recap_assets.plots.training import training_curves
 from recap_assets.shards.manifest import list_shards
 from recap_assets.specs.base import deciding, fingerprint_of
 from recap_assets.specs.models import Model, TrainedCaptioner

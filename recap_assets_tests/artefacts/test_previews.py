@@ -9,7 +9,8 @@ from recap_assets.artefacts.previews import (
     preview_markdown,
     rejects_markdown,
 )
-from recap_assets.plots import charts as plots
+from recap_assets.plots.mixes import source_shares
+from recap_assets.plots.rendering import chart_png
 from recap_assets_tests.report import sample_data as sample
 
 
@@ -73,7 +74,7 @@ def test_a_long_binary_is_cut():
 
 
 def test_a_chart_goes_into_the_text_itself():
-    png = plots.chart_png(plots.source_shares(sample.shares()))
+    png = chart_png(source_shares(sample.shares()))
 
     text = image_markdown(png, "shares [x]")
 

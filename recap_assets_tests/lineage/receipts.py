@@ -8,7 +8,7 @@ import polars as pl
 
 from recap_assets.artefacts.lineage import LINEAGE
 from recap_assets.graph.versions import folded_version
-from recap_assets.lineage.walk import Receipts, canonical
+from recap_assets.lineage.rows import Receipts, canonical
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -12,6 +12,7 @@ from recap_assets.artefacts.lineage import LINEAGE
 from recap_assets.assembly.graph import build_graph
 from recap_assets.graph.project import Setting
 from recap_assets.lineage import pins
+from recap_assets.lineage.origin import Origin
 from recap_assets.lineage.pins import (
     ReceiptError,
     experiment_to_rebuild,
@@ -22,7 +23,7 @@ from recap_assets.lineage.pins import (
     receipts_of,
     write_experiment,
 )
-from recap_assets.lineage.walk import Origin, lineage_of
+from recap_assets.lineage.walk import lineage_of
 from recap_assets.specs.loading import ExperimentError, load_experiment
 from recap_assets.storage.pins import pinned_versions
 from recap_assets.storage.workspace import Workspace

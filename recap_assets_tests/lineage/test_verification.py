@@ -7,6 +7,8 @@ import pytest
 
 from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.graph.node import Look, Node, Outcome, Place
+from recap_assets.lineage.origin import Origin
+from recap_assets.lineage.rows import Receipt
 from recap_assets.lineage.verification import (
     CHANGED_SINCE,
     EDITED,
@@ -16,7 +18,7 @@ from recap_assets.lineage.verification import (
     compare,
     verify,
 )
-from recap_assets.lineage.walk import Origin, Receipt, lineage_of
+from recap_assets.lineage.walk import lineage_of
 from recap_assets.storage.tables import StorageError
 from recap_assets_tests.lineage.receipts import Log, small_log
 

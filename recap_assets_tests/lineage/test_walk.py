@@ -9,14 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recap_assets.graph.versions import folded_version
-from recap_assets.lineage.walk import (
-    LineageError,
-    Origin,
-    Receipts,
-    combined_version,
-    lineage_of,
-    rows_of,
-)
+from recap_assets.lineage.origin import Origin, combined_version, rows_of
+from recap_assets.lineage.rows import LineageError, Receipts
+from recap_assets.lineage.walk import lineage_of
 from recap_assets_tests.lineage.receipts import START, Log, build_mix, small_log
 
 

@@ -13,47 +13,59 @@ from recap_assets.artefacts.mixes import THRESHOLDS
 from recap_assets.artefacts.report import LEADERBOARD
 from recap_assets.artefacts.scores import SCORE_HISTOGRAMS
 from recap_assets.artefacts.training import TRAINING_CURVES
-from recap_assets.plots import charts as plots
+from recap_assets.plots.colours import MIXED_COLOUR, RAW_COLOUR, SYNTHETIC_COLOURS, kind_of, palette
+from recap_assets.plots.diversity import diversity_bars, rarefaction_curves
+from recap_assets.plots.frontier import FRONTIER, _point_labels, frontier_chart
+from recap_assets.plots.mixes import (
+    SOURCE_SHARES,
+    SWEEP,
+    gain_over_pool,
+    leaderboard_chart,
+    source_shares,
+    sweep_points,
+)
+from recap_assets.plots.rendering import chart_png, chart_svg
+from recap_assets.plots.scores import _shown_histogram, score_histograms
+from recap_assets.plots.training import training_curves
 from recap_assets_tests.report import sample_data as sample
 
 SVG = "{http://www.w3.org/2000/svg}"
 
-
-FRONTIER = pl.DataFrame(
+TWO_MIXES = pl.DataFrame(
     [("a", "synthetic", 4589.0, 0.447, 0.55), ("raw", "raw", 11236.0, 0.21, 0.23)],
-    schema=plots.FRONTIER,
+    schema=FRONTIER,
     orient="row",
 )
 FULL = {
-    "scores": lambda: plots.score_histograms(sample.histograms(), sample.thresholds()),
-    "diversity": lambda: plots.diversity_bars(sample.diversity()),
-    "rarefaction": lambda: plots.rarefaction_curves(sample.diversity()),
-    "leaderboard": lambda: plots.leaderboard_chart(sample.leaderboard(sweep=False)),
-    "frontier": lambda: plots.frontier(FRONTIER),
-    "curves": lambda: plots.training_curves(sample.curves()),
-    "shares": lambda: plots.source_shares(sample.shares()),
-    "sweep": lambda: plots.gain_over_pool(plots.sweep_points(sample.leaderboard(), 6000)),
+    "scores": lambda: score_histograms(sample.histograms(), sample.thresholds()),
+    "diversity": lambda: diversity_bars(sample.diversity()),
+    "rarefaction": lambda: rarefaction_curves(sample.diversity()),
+    "leaderboard": lambda: leaderboard_chart(sample.leaderboard(sweep=False)),
+    "frontier": lambda: frontier_chart(TWO_MIXES),
+    "curves": lambda: training_curves(sample.curves()),
+    "shares": lambda: source_shares(sample.shares()),
+    "sweep": lambda: gain_over_pool(sweep_points(sample.leaderboard(), 6000)),
 }
 EMPTY = {
-    "scores": lambda: plots.score_histograms(SCORE_HISTOGRAMS.empty(), THRESHOLDS.empty()),
-    "diversity": lambda: plots.diversity_bars(DIVERSITY_SUMMARY.empty()),
-    "rarefaction": lambda: plots.rarefaction_curves(DIVERSITY_SUMMARY.empty()),
-    "leaderboard": lambda: plots.leaderboard_chart(LEADERBOARD.empty()),
-    "frontier": lambda: plots.frontier(pl.DataFrame(schema=plots.FRONTIER)),
-    "curves": lambda: plots.training_curves(TRAINING_CURVES.empty()),
-    "shares": lambda: plots.source_shares(pl.DataFrame(schema=plots.SOURCE_SHARES)),
-    "sweep": lambda: plots.gain_over_pool(pl.DataFrame(schema=plots.SWEEP)),
+    "scores": lambda: score_histograms(SCORE_HISTOGRAMS.empty(), THRESHOLDS.empty()),
+    "diversity": lambda: diversity_bars(DIVERSITY_SUMMARY.empty()),
+    "rarefaction": lambda: rarefaction_curves(DIVERSITY_SUMMARY.empty()),
+    "leaderboard": lambda: leaderboard_chart(LEADERBOARD.empty()),
+    "frontier": lambda: frontier_chart(pl.DataFrame(schema=FRONTIER)),
+    "curves": lambda: training_curves(TRAINING_CURVES.empty()),
+    "shares": lambda: source_shares(pl.DataFrame(schema=SOURCE_SHARES)),
+    "sweep": lambda: gain_over_pool(pl.DataFrame(schema=SWEEP)),
 }
 
 
 def _texts(chart: object) -> list[str]:
-    root = ET.fromstring(plots.chart_svg(chart, "x"))  # noqa: S314 - made by the chart itself
+    root = ET.fromstring(chart_svg(chart, "x"))  # noqa: S314 - made by the chart itself
     return [text.text or "" for text in root.iter(f"{SVG}text")]
 
 
 @pytest.mark.parametrize("name", sorted(FULL))
 def test_every_chart_draws_with_and_without_rows(name: str):
-    with_rows, without = (plots.chart_svg(made[name](), name) for made in (FULL, EMPTY))
+    with_rows, without = (chart_svg(made[name](), name) for made in (FULL, EMPTY))
 
     assert len(with_rows) > len(without)
     assert "NaN" not in with_rows
@@ -79,7 +91,7 @@ def test_charts_name_what_they_show(name: str):
 def test_charts_in_one_page_share_no_identifier():
     clipped = alt.Chart(alt.Data(values=[{"x": 1}])).mark_point(clip=True).encode(x="x:Q")
 
-    svgs = {name: plots.chart_svg(clipped, name) for name in ("one", "two")}
+    svgs = {name: chart_svg(clipped, name) for name in ("one", "two")}
 
     for name, svg in svgs.items():
         identifiers = [part.split('"')[0] for part in svg.split('id="')[1:]]
@@ -90,22 +102,22 @@ def test_charts_in_one_page_share_no_identifier():
 
 def test_a_name_with_markup_stays_text():
     hostile = '<script>alert("x")</script>'
-    shares = pl.DataFrame([(hostile, "raw", 5)], schema=plots.SOURCE_SHARES, orient="row")
+    shares = pl.DataFrame([(hostile, "raw", 5)], schema=SOURCE_SHARES, orient="row")
 
-    svg = plots.chart_svg(plots.source_shares(shares), "x")
+    svg = chart_svg(source_shares(shares), "x")
 
     assert "<script" not in svg
-    assert hostile in _texts(plots.source_shares(shares))
+    assert hostile in _texts(source_shares(shares))
 
 
 def test_control_characters_in_a_name_do_not_end_the_process():
-    shares = pl.DataFrame([("a\x00b\u202ec", "raw", 5)], schema=plots.SOURCE_SHARES, orient="row")
+    shares = pl.DataFrame([("a\x00b\u202ec", "raw", 5)], schema=SOURCE_SHARES, orient="row")
 
-    assert "a b c" in _texts(plots.source_shares(shares))
+    assert "a b c" in _texts(source_shares(shares))
 
 
 def test_a_chart_becomes_a_png_of_twice_its_size():
-    with Image.open(io.BytesIO(plots.chart_png(FULL["rarefaction"]()))) as image:
+    with Image.open(io.BytesIO(chart_png(FULL["rarefaction"]()))) as image:
         assert image.format == "PNG"
         assert image.size == (2 * 512, 2 * 300)
         assert image.convert("RGB").getpixel((2, 2)) == (255, 255, 255)
@@ -115,7 +127,7 @@ def test_more_rows_than_altair_likes_in_a_frame_are_drawn():
     many = pl.concat([sample.shares().with_columns(mix=pl.lit("all"))] * 600)
 
     assert many.height > 5000
-    assert "all" in _texts(plots.source_shares(many))
+    assert "all" in _texts(source_shares(many))
 
 
 def test_a_histogram_keeps_its_mass_and_shows_empty_bins_as_zero():
@@ -129,7 +141,7 @@ def test_a_histogram_keeps_its_mass_and_shows_empty_bins_as_zero():
         orient="row",
     )
 
-    shown = plots._shown_histogram(histogram)
+    shown = _shown_histogram(histogram)
 
     assert shown["share"].sum() == pytest.approx(1)
     assert shown.filter(pl.col("score").is_between(0, 0.01))["share"].to_list() == [0.6]
@@ -138,27 +150,27 @@ def test_a_histogram_keeps_its_mass_and_shows_empty_bins_as_zero():
 
 
 def test_sweeps_are_read_from_the_names():
-    points = plots.sweep_points(sample.leaderboard(), 6000)
+    points = sweep_points(sample.leaderboard(), 6000)
 
     assert points["mix"].unique().sort().to_list() == ["raw_top30", "raw_top30_a"]
     assert points.filter(mix="raw_top30")["n_pool"].to_list() == [1500, 3000, 6000]
     assert points.filter(mix="raw_top30")["mean"].to_list() == [0.24, 0.31, 0.373]
-    assert plots.sweep_points(sample.leaderboard(sweep=False), 6000).is_empty()
+    assert sweep_points(sample.leaderboard(sweep=False), 6000).is_empty()
 
 
 @pytest.mark.parametrize(("share", "kind"), [(1.0, "raw"), (0.0, "synthetic"), (0.3, "mixed")])
 def test_the_kind_of_a_mix_is_the_share_of_raw_text(share: float, kind: str):
-    assert plots.kind_of(share) == kind
+    assert kind_of(share) == kind
 
 
 def test_a_source_keeps_its_colour_where_others_are_missing():
-    colours = plots.palette(["raw", "a", "b", "raw+a"])
+    colours = palette(["raw", "a", "b", "raw+a"])
 
-    assert colours["raw"] == plots.RAW_COLOUR
-    assert colours["raw+a"] == plots.MIXED_COLOUR
+    assert colours["raw"] == RAW_COLOUR
+    assert colours["raw+a"] == MIXED_COLOUR
     assert len(set(colours.values())) == 4
     only_b = sample.shares().filter(source="b")
-    svg = plots.chart_svg(plots.source_shares(only_b, sources=("raw", "a", "b")), "x")
+    svg = chart_svg(source_shares(only_b, sources=("raw", "a", "b")), "x")
     assert colours["b"] in svg
     assert colours["a"] not in svg
 
@@ -190,7 +202,7 @@ def _lab(colour: str, vision: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("vision", [np.eye(3), *(np.array(m) for m in VISION.values())])
 def test_colours_stay_apart_for_the_colour_blind(vision: np.ndarray):
-    usual = [plots.RAW_COLOUR, *plots.SYNTHETIC_COLOURS[:3], plots.MIXED_COLOUR]
+    usual = [RAW_COLOUR, *SYNTHETIC_COLOURS[:3], MIXED_COLOUR]
     distances = {
         (a, b): float(np.linalg.norm(_lab(a, vision) - _lab(b, vision)))
         for a, b in combinations(usual, 2)
@@ -203,8 +215,8 @@ def test_labels_of_points_do_not_cover_each_other():
     names = ["first_mix", "second_mix", "third_mix", "fourth_mix"]
     rows = [(n, "mixed", 7000.0 + 4 * i, 0.45 + 1e-3 * i, 0.5) for i, n in enumerate(names)]
     far = ("far", "raw", 12000.0, 0.2, 0.2)
-    points = pl.DataFrame([*rows, far], schema=plots.FRONTIER, orient="row")
+    points = pl.DataFrame([*rows, far], schema=FRONTIER, orient="row")
 
-    labels = plots._point_labels(points, [6000, 13000], [0.1, 0.6])
+    labels = _point_labels(points, [6000, 13000], [0.1, 0.6])
 
     assert len(labels) >= 3, "the crowded ones stand on different sides"

@@ -12,7 +12,7 @@ from recap_assets.artefacts.mixes import THRESHOLDS
 from recap_assets.artefacts.report import LEADERBOARD
 from recap_assets.artefacts.scores import SCORE_HISTOGRAMS
 from recap_assets.artefacts.training import TRAINING_CURVES
-from recap_assets.plots import charts as plots
+from recap_assets.plots.mixes import SOURCE_SHARES
 from recap_assets.report import page as report
 from recap_assets.report.left_out import LEFT_OUT
 
@@ -62,7 +62,7 @@ def mixes() -> pl.DataFrame:
 
 def shares() -> pl.DataFrame:
     rows = [(mix, source, n) for mix, facts in MIXES.items() for source, n in facts[4].items()]
-    return pl.DataFrame(rows, schema=plots.SOURCE_SHARES, orient="row")
+    return pl.DataFrame(rows, schema=SOURCE_SHARES, orient="row")
 
 
 def histograms() -> pl.DataFrame:
