@@ -1,5 +1,6 @@
 import io
 import xml.etree.ElementTree as ET
+from collections.abc import Callable, Mapping
 from itertools import combinations
 
 import altair as alt
@@ -36,7 +37,9 @@ TWO_MIXES = pl.DataFrame(
     schema=FRONTIER,
     orient="row",
 )
-FULL = {
+Drawing = Callable[[], alt.TopLevelMixin]
+
+FULL: Mapping[str, Drawing] = {
     "scores": lambda: score_histograms(sample.histograms(), sample.thresholds()),
     "diversity": lambda: diversity_bars(sample.diversity()),
     "rarefaction": lambda: rarefaction_curves(sample.diversity()),
@@ -46,7 +49,7 @@ FULL = {
     "shares": lambda: source_shares(sample.shares()),
     "sweep": lambda: gain_over_pool(sweep_points(sample.leaderboard(), 6000)),
 }
-EMPTY = {
+EMPTY: Mapping[str, Drawing] = {
     "scores": lambda: score_histograms(SCORE_HISTOGRAMS.empty(), THRESHOLDS.empty()),
     "diversity": lambda: diversity_bars(DIVERSITY_SUMMARY.empty()),
     "rarefaction": lambda: rarefaction_curves(DIVERSITY_SUMMARY.empty()),
@@ -58,7 +61,7 @@ EMPTY = {
 }
 
 
-def _texts(chart: object) -> list[str]:
+def _texts(chart: alt.TopLevelMixin) -> list[str]:
     root = ET.fromstring(chart_svg(chart, "x"))  # noqa: S314 - made by the chart itself
     return [text.text or "" for text in root.iter(f"{SVG}text")]
 
