@@ -9,7 +9,7 @@ from recap_assets.diversity.lexicon import lexicon_hash, load_nouns
 from recap_assets.diversity.statistics import partition_statistics, summarise
 from recap_assets.diversity.words import TOKENISER
 from recap_assets.graph.content import StoredRows
-from recap_assets.graph.node import Dependency, Node, Outcome, Step
+from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.project import Setting
 from recap_assets.plots.diversity import diversity_bars, rarefaction_curves
 from recap_assets.plots.rendering import chart_png
@@ -61,19 +61,12 @@ def _statistics_node(setting: Setting, source: str) -> Node:
     )
 
 
-def measure_partition(setting: Setting, source: str, step: Step) -> Outcome:
+def measure_partition(setting: Setting, source: str, step: Step) -> Rows:
     """Statistics of one source's captions in one pool partition."""
     texts = first_texts(setting.workspace.tables, source, step.partition)
     row = partition_statistics(texts, setting.experiment.diversity, nouns_of(setting))
-    written = setting.workspace.tables.replace(
-        DIVERSITY_STATISTICS,
-        {"source": source, "partition": step.partition},
-        row,
-        known_version=step.known_version,
-        commit=step.commit,
-    )
     counts = row.select("n_captions", "n_words", "n_nondescript").row(0, named=True)
-    return Outcome(written.data_version, row.height, facts=counts, written=(written,))
+    return Rows(row, facts=counts)
 
 
 def _summary_node(setting: Setting) -> Node:
@@ -87,7 +80,7 @@ def _summary_node(setting: Setting) -> Node:
         ),
         implementation=VERSION,
         decides=_decides(setting, *sources),
-        compute=lambda step: summarise_sources(setting, step),
+        compute=lambda _step: summarise_sources(setting),
         description="Diversity of every source side by side, exact on samples of one size.",
         content=StoredRows(setting.workspace.tables, DIVERSITY_SUMMARY),
         seconds=SECONDS,
@@ -95,26 +88,20 @@ def _summary_node(setting: Setting) -> Node:
     )
 
 
-def summarise_sources(setting: Setting, step: Step) -> Outcome:
+def summarise_sources(setting: Setting) -> Rows:
     """Merge all partitions' statistics and compare the sources."""
-    tables = setting.workspace.tables
     sources = setting.experiment.source_names
-    statistics = tables.read(DIVERSITY_STATISTICS).filter(
+    statistics = setting.workspace.tables.read(DIVERSITY_STATISTICS).filter(
         pl.col("source").is_in(sources) & pl.col("partition").is_in(list(setting.partitions))
     )
     name = setting.experiment.diversity.nouns
     summary = summarise(statistics, setting.experiment.diversity, nouns_of(setting), name)
-    written = tables.replace(
-        DIVERSITY_SUMMARY, {}, summary, known_version=step.known_version, commit=step.commit
-    )
     shown = summary.drop("rarefaction")
-    return Outcome(
-        written.data_version,
-        summary.height,
+    return Rows(
+        summary,
         markdown={
             "summary": preview_markdown(shown, rows=20),
             "diversity": image_markdown(chart_png(diversity_bars(summary, sources))),
             "rarefaction": image_markdown(chart_png(rarefaction_curves(summary, sources))),
         },
-        written=(written,),
     )

@@ -14,7 +14,7 @@ from recap_assets.evaluation.tasks import dependencies, open_set, sets_of, sets_
 from recap_assets.evaluation.zero_shot import evaluate
 from recap_assets.graph.checks import Check, Verdict
 from recap_assets.graph.content import StoredRows
-from recap_assets.graph.node import Dependency, Node, Outcome, Step
+from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.project import Setting
 from recap_assets.shards.images import HASH_SIDE, decode, matches_within, perceptual_hash
 from recap_assets.specs.base import deciding
@@ -55,7 +55,7 @@ def _images_node(setting: Setting) -> Node:
     )
 
 
-def hash_images(setting: Setting, step: Step) -> Outcome:
+def hash_images(setting: Setting, step: Step) -> Rows:
     """Hash every evaluation image and look for it in the pool."""
     frames = []
     sets = sets_of(setting)
@@ -74,14 +74,7 @@ def hash_images(setting: Setting, step: Step) -> Outcome:
         step.progress(len(frames) / len(sets))
     rows = pl.concat(frames)
     matched = _matches(setting, rows)
-    written = setting.workspace.tables.replace(
-        EVALUATION_IMAGES,
-        {},
-        rows.with_columns(n_pool_matches=pl.Series(matched, dtype=pl.Int64)),
-        known_version=step.known_version,
-        commit=step.commit,
-    )
-    return Outcome(written.data_version, rows.height, written=(written,))
+    return Rows(rows.with_columns(n_pool_matches=pl.Series(matched, dtype=pl.Int64)))
 
 
 def _matches(setting: Setting, rows: pl.DataFrame) -> list[int]:
@@ -139,7 +132,7 @@ def _results_node(setting: Setting, mix: str) -> Node:
     )
 
 
-def evaluate_mix(setting: Setting, mix: str, step: Step) -> Outcome:
+def evaluate_mix(setting: Setting, mix: str, step: Step) -> Rows:
     """Evaluate one trained CLIP on all tasks."""
     from recap_assets.engines.trained import load_trained_clip
 
@@ -154,23 +147,12 @@ def evaluate_mix(setting: Setting, mix: str, step: Step) -> Outcome:
         )
         rows += [(one.name, r.metric, r.value, r.is_main, r.n_samples) for r in results]
         step.progress(number / len(sets))
-    columns = [c for c in EVALUATION_RESULTS.columns if c not in EVALUATION_RESULTS.slices]
-    schema = {column: EVALUATION_RESULTS.schema[column] for column in columns}
-    frame = pl.DataFrame(rows, schema=schema, orient="row")
-    written = setting.workspace.tables.replace(
-        EVALUATION_RESULTS,
-        {"mix": mix, "seed": seed},
-        frame,
-        known_version=step.known_version,
-        commit=step.commit,
-    )
+    frame = pl.DataFrame(rows, schema=EVALUATION_RESULTS.unsliced, orient="row")
     main = frame.filter("is_main")
-    return Outcome(
-        written.data_version,
-        frame.height,
+    return Rows(
+        frame,
         facts=dict(main.select("task", pl.col("value").round(4)).iter_rows()),
         markdown={"results": preview_markdown(frame, rows=40)},
-        written=(written,),
     )
 
 

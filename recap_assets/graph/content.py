@@ -99,8 +99,7 @@ class StoredRows:
             self.tables.replace(place.table, place.at, frame, commit=step.commit)
             for place, frame in zip(others, found.beside, strict=True)
         ]
-        # A version of another kind does not tell what the slice holds.
-        known = step.known_version if self.version_of is None else held_version(self.tables, main)
+        known = self._known(main, step.known_version)
         written = self.tables.replace(
             main.table, main.at, found.frame, known_version=known, commit=step.commit
         )
@@ -115,6 +114,16 @@ class StoredRows:
             found.machine,
         )
 
+    def _known(self, main: Place, recorded: str | None) -> str | None:
+        """Hash of all content that the main slice is known to hold, by what is recorded of it."""
+        if self.version_of is None or recorded is None:
+            return recorded
+        # Rows may differ and have one version, so it takes a look at them.
+        rows = held_rows(self.tables, main)
+        if rows is None or self.version_of(rows) != recorded:
+            return None
+        return slice_version(main.table, rows)
+
     @property
     def _all(self) -> tuple[Table, ...]:
         return (self.table, *self.beside)
@@ -127,11 +136,11 @@ class StoredRows:
         return at
 
 
-def held_version(tables: TableStore, place: Place) -> str | None:
-    """Hash of the rows that a slice holds; None where it has none, or a file is gone or cut."""
+def held_rows(tables: TableStore, place: Place) -> pl.DataFrame | None:
+    """The rows that a slice holds; None where it has none, or a file is gone or cut."""
     if not tables.has(place.table, place.at) or tables.lost(place.table, place.at):
         return None
-    return slice_version(place.table, tables.read(place.table, None, **place.at))
+    return tables.read(place.table, None, **place.at)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from recap_assets.artefacts.table import is_usable
 from recap_assets.artefacts.uids import has_repeats
 from recap_assets.graph.checks import Check, Verdict
 from recap_assets.graph.content import StoredRows
-from recap_assets.graph.node import Dependency, Node, Outcome, Step
+from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.project import Setting
 from recap_assets.mixes.cutoffs import cutoffs_needed, realise
 from recap_assets.mixes.score_view import ScoreView
@@ -59,7 +59,7 @@ def _thresholds_node(setting: Setting, name: str, mix: Mix) -> Node:
         dependencies=tuple(reads),
         implementation=VERSION,
         decides=_decides(setting, mix),
-        compute=lambda step: realise_cutoffs(setting, name, step),
+        compute=lambda _step: realise_cutoffs(setting, name),
         description=f"The cut-offs of {name} as realised: population, value, count, ties.",
         content=StoredRows(
             setting.workspace.tables, THRESHOLDS, {"mix": name}, version_of=_values_version
@@ -70,18 +70,15 @@ def _thresholds_node(setting: Setting, name: str, mix: Mix) -> Node:
     )
 
 
-def realise_cutoffs(setting: Setting, name: str, step: Step) -> Outcome:
+def realise_cutoffs(setting: Setting, name: str) -> Rows:
     """Turn the mix's cut-offs into numbers."""
     mix = setting.experiment.mixes[name]
     scorer = setting.experiment.scorer_of(mix)
     rows = realise(mix, scorer, lambda source: score_view(setting, scorer, source))
-    written = setting.workspace.tables.replace(THRESHOLDS, {"mix": name}, rows, commit=step.commit)
-    return Outcome(
-        _values_version(rows),
-        rows.height,
+    return Rows(
+        rows,
         facts={row["path"]: round(row["value"], 5) for row in rows.iter_rows(named=True)},
         markdown={"thresholds": preview_markdown(rows)},
-        written=(written,),
     )
 
 
@@ -132,28 +129,18 @@ def _mix_node(setting: Setting, name: str, mix: Mix) -> Node:
     )
 
 
-def select_pairs(setting: Setting, name: str, step: Step) -> Outcome:
+def select_pairs(setting: Setting, name: str, step: Step) -> Rows:
     """Select the pairs of one pool partition."""
     mix = setting.experiment.mixes[name]
-    tables = setting.workspace.tables
-    cutoffs = tables.read(THRESHOLDS, mix=name)
+    cutoffs = setting.workspace.tables.read(THRESHOLDS, mix=name)
     candidates = candidates_of(setting, mix, step.partition)
     rows = select(mix, cutoffs, candidates, sets_of(setting, mix, step.partition))
     rows = rows.join(_image_hashes(setting, step.partition), on="uid", how="left")
-    written = tables.replace(
-        CURATED_MIXES,
-        {"mix": name, "partition": step.partition},
-        rows,
-        known_version=step.known_version,
-        commit=step.commit,
-    )
     counts = rows.group_by("source").len().sort("source")
-    return Outcome(
-        written.data_version,
-        rows.height,
+    return Rows(
+        rows,
         facts={f"pairs/{source}": n for source, n in counts.iter_rows()},
         markdown={"preview": preview_markdown(rows.select("uid", "source", "text", "score"))},
-        written=(written,),
     )
 
 

@@ -3,6 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Collection, Sequence
+from functools import partial
 
 import polars as pl
 
@@ -12,7 +13,7 @@ from recap_assets.artefacts.table import STATUS_REJECTED, count_rejects, is_usab
 from recap_assets.artefacts.world import POOL_KEY
 from recap_assets.graph.checks import Check, Verdict
 from recap_assets.graph.content import StoredRows
-from recap_assets.graph.node import Dependency, Node, Outcome, Step
+from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.project import Setting
 from recap_assets.pool import repeats
 from recap_assets.shards.indexing import index_shard
@@ -57,7 +58,7 @@ def _made_by(setting: Setting) -> str | None:
     return POOL_KEY if isinstance(pool, EmbeddedPool) else None
 
 
-def index_partition(setting: Setting, step: Step) -> Outcome:
+def index_partition(setting: Setting, step: Step) -> Rows:
     """Index the shards of one pool partition."""
     pool = setting.pool
     metadata = None
@@ -68,25 +69,16 @@ def index_partition(setting: Setting, step: Step) -> Outcome:
     for i, shard in enumerate(shards):
         frames.append(index_shard(shard, pool, metadata))
         step.progress((i + 1) / len(shards))
-    known = repeats.noted(setting, step.partition) if _may_repeat(setting) else frozenset()
-    rows = reject_repeated_uids(pl.concat(frames), known)
-    written = setting.workspace.tables.replace(
-        RAW_POOL,
-        {"partition": step.partition},
-        rows,
-        known_version=step.known_version,
-        commit=step.commit,
-    )
+    known: Collection[bytes] = ()
     if _may_repeat(setting):
-        repeats.note(setting, step.partition)
-    rejected = count_rejects(rows)
-    return Outcome(
-        written.data_version,
-        rows.height,
-        rejected,
+        known = repeats.noted(setting, step.partition)
+        step.once_written.append(partial(repeats.note, setting, step.partition))
+    rows = reject_repeated_uids(pl.concat(frames), known)
+    return Rows(
+        rows,
+        rejected=count_rejects(rows),
         facts=_facts(setting, rows),
         markdown={"preview": preview_markdown(_preview(rows))},
-        written=(written,),
     )
 
 

@@ -26,7 +26,7 @@ from recap_assets.artefacts.training import TRAINING_CURVES
 from recap_assets.evaluation.captions import assets as caption_metrics
 from recap_assets.graph.building import provenance
 from recap_assets.graph.content import StoredFiles, StoredRows
-from recap_assets.graph.node import Dependency, Node, Outcome, Step
+from recap_assets.graph.node import Dependency, Node, Outcome, Rows, Step
 from recap_assets.graph.project import Setting
 from recap_assets.mixes.diversity import unique_trigrams_of_mixes
 from recap_assets.plots.mixes import SOURCE_SHARES, leaderboard_chart
@@ -86,7 +86,7 @@ def _leaderboard_node(setting: Setting) -> Node:
         ),
         implementation=VERSION,
         decides=deciding(average=setting.experiment.evaluation.averaged, mixes=sorted(names)),
-        compute=lambda step: rank_mixes(setting, step),
+        compute=lambda _step: rank_mixes(setting),
         description="Every mix side by side: mean and deviation over seeds of every task.",
         content=StoredRows(setting.workspace.tables, LEADERBOARD),
         seconds=SECONDS,
@@ -94,9 +94,8 @@ def _leaderboard_node(setting: Setting) -> Node:
     )
 
 
-def rank_mixes(setting: Setting, step: Step) -> Outcome:
+def rank_mixes(setting: Setting) -> Rows:
     """Put the results of all mixes together."""
-    tables = setting.workspace.tables
     shares = source_shares(setting)
     sizes = shares.group_by("mix").agg(
         n_pairs=pl.col("n_pairs").sum(),
@@ -109,19 +108,14 @@ def rank_mixes(setting: Setting, step: Step) -> Outcome:
         evaluation_spec.averaged,
         with_groups=evaluation_spec.datacomp is not None,
     )
-    written = tables.replace(
-        LEADERBOARD, {}, board, known_version=step.known_version, commit=step.commit
-    )
     ranked = board.filter(pl.col("task") == "average").sort("mean", descending=True)
-    return Outcome(
-        written.data_version,
-        board.height,
+    return Rows(
+        board,
         facts={f"average/{row['mix']}": round(row["mean"], 4) for row in ranked.to_dicts()},
         markdown={
             "leaderboard": preview_markdown(ranked, rows=50),
             "chart": image_markdown(chart_png(leaderboard_chart(board))),
         },
-        written=(written,),
     )
 
 

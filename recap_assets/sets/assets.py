@@ -11,7 +11,7 @@ from recap_assets.artefacts.scores import CLIP_SCORES, IMAGE_EMBEDDINGS, IMAGE_S
 from recap_assets.artefacts.sets import CLUSTER_CENTROIDS, DUPLICATES, TARGET_CLUSTERS, UID_SETS
 from recap_assets.artefacts.uids import read_subset
 from recap_assets.graph.content import StoredRows
-from recap_assets.graph.node import Dependency, Node, Outcome, Step
+from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.project import Setting
 from recap_assets.scores import assets as scores
 from recap_assets.sets.facts import dependencies_of, facts_of
@@ -104,27 +104,14 @@ def _wordnet_version(spec: TextBased) -> str:
         return UNREADABLE
 
 
-def filter_partition(setting: Setting, name: str, step: Step) -> Outcome:
+def filter_partition(setting: Setting, name: str, step: Step) -> Rows:
     """Find the members in one pool partition; those that are not are counted by reason."""
     spec = computed_sets(setting)[name]
     facts = _facts(setting, name, spec, step.partition)
     why = reasons(requirements_of(spec), facts)
     members = facts.filter(why.is_null()).select("uid")
-    written = setting.workspace.tables.replace(
-        UID_SETS,
-        {"set": name, "partition": step.partition},
-        members,
-        known_version=step.known_version,
-        commit=step.commit,
-    )
     counts = why.drop_nulls().value_counts().sort("reason")
-    return Outcome(
-        written.data_version,
-        members.height,
-        dict(counts.iter_rows()),
-        facts={"samples": facts.height},
-        written=(written,),
-    )
+    return Rows(members, rejected=dict(counts.iter_rows()), facts={"samples": facts.height})
 
 
 def _facts(

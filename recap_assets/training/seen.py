@@ -12,7 +12,7 @@ import polars as pl
 from recap_assets.artefacts.mixes import CURATED_MIXES
 from recap_assets.artefacts.training import TRAINING_PAIRS
 from recap_assets.graph.content import StoredRows
-from recap_assets.graph.node import Dependency, Node, Outcome, Step
+from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.project import Setting
 from recap_assets.specs.base import deciding
 from recap_assets.storage.content import VERSION_DIGITS, frame_version
@@ -48,7 +48,7 @@ def _node(setting: Setting, mix: str) -> Node:
     )
 
 
-def hash_pairs(setting: Setting, mix: str, step: Step) -> Outcome:
+def hash_pairs(setting: Setting, mix: str, step: Step) -> Rows:
     """Hash the pairs of each partition."""
     tables = setting.workspace.tables
     partitions = list(setting.partitions)
@@ -60,16 +60,9 @@ def hash_pairs(setting: Setting, mix: str, step: Step) -> Outcome:
             rows.append((mix, partition, *counts, frame_version(pairs)))
         step.progress((i + 1) / len(partitions))
     frame = pl.DataFrame(rows, schema=TRAINING_PAIRS.schema, orient="row")
-    is_lost = bool(tables.lost(TRAINING_PAIRS, {"mix": mix}))
-    before = None if is_lost else frame_version(tables.read(TRAINING_PAIRS, mix=mix))
-    written = tables.replace(
-        TRAINING_PAIRS, {"mix": mix}, frame, known_version=before, commit=step.commit
-    )
-    return Outcome(
-        pairs_version(frame),
-        frame.height,
+    return Rows(
+        frame,
         facts={"pairs": int(frame["n_pairs"].sum()), "images": int(frame["n_images"].sum())},
-        written=(written,),
     )
 
 

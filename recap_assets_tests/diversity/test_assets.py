@@ -6,7 +6,6 @@ import polars as pl
 import pytest
 
 from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
-from recap_assets.artefacts.diversity import DIVERSITY_STATISTICS
 from recap_assets.diversity.assets import measure_partition
 from recap_assets.graph.node import Step
 from recap_assets.graph.project import Setting
@@ -46,8 +45,7 @@ def test_an_image_counts_by_its_first_usable_candidate(tmp_path: Path, refused: 
         )
     ]
     setting = written(tmp_path, rows[::-1])
-    measure_partition(setting, "a", Step(PARTITION))
-    found = setting.workspace.tables.read(DIVERSITY_STATISTICS, source="a").row(0, named=True)
+    found = measure_partition(setting, "a", Step(PARTITION)).frame.row(0, named=True)
     assert found["n_captions"] == N_IMAGES
     assert found["n_words"] == 10 * 3 + 10 * 5
     expected = ["a red dog"] * 10 + [f"two cats in house {i}" for i in range(0, N_IMAGES, 2)]

@@ -15,7 +15,6 @@ from recap_assets.artefacts.evaluation import CAPTION_METRICS, EVALUATION_IMAGES
 from recap_assets.artefacts.report import LEADERBOARD
 from recap_assets.engines.trained import load_trained_clip
 from recap_assets.evalsets.sets import RetrievalSet, load_set
-from recap_assets.evaluation.assets import evaluate_mix
 from recap_assets.evaluation.captions.assets import (
     mixes_of_one_source,
     reference_metrics,
@@ -26,6 +25,7 @@ from recap_assets.evaluation.datacomp.aggregation import result_lines
 from recap_assets.evaluation.datacomp.root import MissingSetsError
 from recap_assets.evaluation.tasks import sets_of, sets_version
 from recap_assets.evaluation.zero_shot import evaluate
+from recap_assets.graph.building import compute_and_write
 from recap_assets.graph.loaded import loaded_captioner
 from recap_assets.graph.node import Step
 from recap_assets.graph.planner import plan
@@ -169,7 +169,7 @@ def test_real_sets_stand_for_tasks_of_datacomp(shared_data: Path, tmp_path: Path
     bench.build(
         "world", "pool", "models", "captions", "scores", "mixes", "training_pairs", "training"
     )
-    evaluate_mix(bench.setting, "raw", Step("0"))
+    compute_and_write(bench.graph.nodes[EVALUATION_RESULTS.key("raw")], Step("0"))
     results = bench.setting.workspace.tables.read(EVALUATION_RESULTS)
     lines = [json.loads(line) for line in result_lines(results).splitlines()]
     assert {line["dataset"]: line["key"] for line in lines} == {

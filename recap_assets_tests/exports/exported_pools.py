@@ -13,10 +13,11 @@ from recap_assets.artefacts.mixes import CURATED_MIXES
 from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.scores import CLIP_SCORES, SCORE_HISTOGRAMS, best_scores
 from recap_assets.artefacts.table import is_usable
+from recap_assets.graph.building import compute_and_write
 from recap_assets.graph.node import Step
 from recap_assets.graph.project import Setting
-from recap_assets.mixes.assets import realise_cutoffs, select_pairs
-from recap_assets.pool.assets import index_partition
+from recap_assets.mixes.assets import nodes as mix_nodes
+from recap_assets.pool.assets import nodes as pool_nodes
 from recap_assets.specs.experiment import Experiment
 from recap_assets.storage.workspace import Workspace
 from recap_assets_tests.tiny import tiny_experiment
@@ -55,18 +56,23 @@ def real_setting(folder: Path, pool: Path | str, **changes: Any) -> Setting:
     setting = Setting(experiment, Workspace(folder, experiment.name))
     setting.scan()
     for partition in setting.partitions:
-        index_partition(setting, Step(partition))
+        index(setting, partition)
         write_captions_and_scores(setting, partition)
     build_mixes(setting)
     return setting
 
 
+def index(setting: Setting, partition: str) -> None:
+    """The partition's index, by the platform's own stage."""
+    (node,) = pool_nodes(setting)
+    compute_and_write(node, Step(partition))
+
+
 def build_mixes(setting: Setting) -> None:
     """Cut-offs and pairs of every mix."""
-    for name in setting.experiment.mixes:
-        realise_cutoffs(setting, name, Step(""))
-        for partition in setting.partitions:
-            select_pairs(setting, name, Step(partition))
+    for node in mix_nodes(setting):
+        for partition in setting.partitions if node.dimension == "pool" else [""]:
+            compute_and_write(node, Step(partition))
 
 
 def write_captions_and_scores(setting: Setting, partition: str) -> None:

@@ -33,12 +33,12 @@ from recap_assets.exports.once import Exported, export_once
 from recap_assets.exports.shard_list import read_shard_list
 from recap_assets.graph.node import Step
 from recap_assets.graph.project import Setting
-from recap_assets.pool.assets import index_partition
 from recap_assets.specs.exports import EXPORT
 from recap_assets.specs.loading import ExperimentError
 from recap_assets.storage.folders import Folder, FolderError
 from recap_assets_tests.exports.exported_pools import (
     build_mixes,
+    index,
     pairs_of,
     real_experiment,
     real_setting,
@@ -510,7 +510,7 @@ def test_as_assets_only_the_changed_partition_is_exported_again(pool: Path, tmp_
     setting = bench.setting
     setting.scan()
     for partition in setting.partitions:
-        index_partition(setting, Step(partition))
+        index(setting, partition)
         write_captions_and_scores(setting, partition)
     build_mixes(setting)
     shards, whole = bench.graph.nodes["export_shards/train"], bench.graph.nodes["exports/train"]

@@ -1,5 +1,6 @@
 """What a stage found is written where its content lies, and then it is done with."""
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -118,6 +119,8 @@ def test_a_version_of_its_own_decides_and_the_rows_whether_to_write(tmp_path: Pa
     assert writer.build().outcome.data_version == "ab" == writer.content.data_version("0", {})
     # Equal rows stay; others are written, though they have the version that is known.
     assert not writer.build(force=True).outcome.written[0].rewritten
+    now = time.time() + 1
+    assert writer.build(interrupted=now).outcome.written[0].rewritten
     writer.found = lambda _step: Rows(words("ape", "bee"))
     built = writer.build(force=True)
     assert (built.outcome.data_version, built.outcome.written[0].rewritten) == ("ab", True)

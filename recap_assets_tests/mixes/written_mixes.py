@@ -12,12 +12,14 @@ import polars as pl
 
 from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
 from recap_assets.artefacts.histograms import score_histogram
+from recap_assets.artefacts.mixes import CURATED_MIXES, THRESHOLDS
 from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.scores import CLIP_SCORES, SCORE_HISTOGRAMS, best_scores
 from recap_assets.artefacts.table import STATUS_OK, STATUS_REJECTED
+from recap_assets.graph.building import compute_and_write
 from recap_assets.graph.node import Step
 from recap_assets.graph.project import Setting
-from recap_assets.mixes.assets import realise_cutoffs, select_pairs
+from recap_assets.mixes.assets import nodes
 from recap_assets.specs.experiment import Experiment
 from recap_assets.storage.workspace import Workspace
 from recap_assets_tests.tiny import tiny_experiment
@@ -115,7 +117,8 @@ def write_scores(
 
 def build_mixes(setting: Setting, names: Iterable[str] | None = None) -> None:
     """Cut-offs and pairs of the mixes, by the platform's own stage."""
+    found = {node.key: node for node in nodes(setting)}
     for name in names or setting.experiment.mixes:
-        realise_cutoffs(setting, name, Step(""))
+        compute_and_write(found[THRESHOLDS.key(name)], Step(""))
         for partition in setting.partitions:
-            select_pairs(setting, name, Step(partition))
+            compute_and_write(found[CURATED_MIXES.key(name)], Step(partition))

@@ -121,9 +121,9 @@ def test_members_reasons_and_languages(world: World) -> None:
     bench.build(*STAGES)
     expected = {number for number in range(24) if number % 4 in (0, 3)} - {0}
     assert numbers_of(bench, "basic") == expected
-    outcome = filter_partition(bench.setting, "basic", Step("00000"))
-    assert outcome.rejected == {"other_language": 2, "too_few_words": 2, "small_image": 1}
-    assert outcome.n_rows == 3
+    found = filter_partition(bench.setting, "basic", Step("00000"))
+    assert found.rejected == {"other_language": 2, "too_few_words": 2, "small_image": 1}
+    assert found.frame.height == 3
     told = bench.setting.workspace.tables.read(TEXT_LANGUAGES)
     assert told["language"].value_counts().sort("language").rows() == [("de", 6), ("en", 18)]
 
@@ -259,9 +259,9 @@ def test_a_target_of_images_is_embedded_by_the_scorer(
     bench = world.bench({"image": image_set(world, target={"images": str(folder.parent)})})
     bench.build(*STAGES)
     assert numbers_of(bench, "image") == {number for number in range(24) if number % 3 == 1}
-    outcome = place_targets(bench.setting, "image", Step(""))
-    assert outcome.rejected == {"image_unreadable": 1}
-    assert outcome.facts == {"target_images": 2, "of_clusters": 3}
+    found = place_targets(bench.setting, "image")
+    assert found.rejected == {"image_unreadable": 1}
+    assert found.facts == {"target_images": 2, "of_clusters": 3}
 
 
 @pytest.mark.parametrize(

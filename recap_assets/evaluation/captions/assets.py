@@ -29,7 +29,7 @@ from recap_assets.evaluation.tasks import open_set, set_of, set_version
 from recap_assets.evaluation.zero_shot import Embeddings
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.loaded import loaded_captioner, loaded_scorer, released
-from recap_assets.graph.node import Dependency, Node, Outcome, Step
+from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.project import Setting
 from recap_assets.scores import assets as scores
 from recap_assets.shards.images import decode
@@ -125,7 +125,7 @@ class Described:
     n_lost: int = 0
 
 
-def measure_source(setting: Setting, name: str, step: Step) -> Outcome:
+def measure_source(setting: Setting, name: str, step: Step) -> Rows:
     """Let one captioner describe the sets and compare with what people wrote."""
     spec = setting.experiment.evaluation.captions
     assert spec is not None, "the node is there because they are asked for"  # noqa: S101
@@ -133,20 +133,11 @@ def measure_source(setting: Setting, name: str, step: Step) -> Outcome:
     scorer = loaded_scorer(setting, setting.experiment.scorers[scorer_name])
     described = _describe_all(setting, name, spec, scorer, step)
     rows = [row for task, one in described.items() for row in _rows(task, one, scorer, scorer_name)]
-    columns = [c for c in CAPTION_METRICS.columns if c not in CAPTION_METRICS.slices]
-    schema = {column: CAPTION_METRICS.schema[column] for column in columns}
-    frame = pl.DataFrame(rows, schema=schema, orient="row")
-    written = setting.workspace.tables.replace(
-        CAPTION_METRICS,
-        {"source": name},
-        frame,
-        known_version=step.known_version,
-        commit=step.commit,
-    )
+    frame = pl.DataFrame(rows, schema=CAPTION_METRICS.unsliced, orient="row")
     facts = {f"{row[0]}/{row[1]}": round(float(str(row[2])), 4) for row in rows}
     previews = {f"preview_{t}": preview_markdown(_preview(one)) for t, one in described.items()}
     lost = {f"{_LOST} {t}": one.n_lost for t, one in described.items() if one.n_lost}
-    return Outcome(written.data_version, frame.height, lost, facts, previews, (written,))
+    return Rows(frame, rejected=lost, facts=facts, markdown=previews)
 
 
 def _describe_all(

@@ -11,7 +11,7 @@ from recap_assets.artefacts.sets import TEXT_LANGUAGES
 from recap_assets.engines.errors import ModelFileError
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.loaded import loaded_identifier
-from recap_assets.graph.node import Dependency, Node, Outcome, Step
+from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.project import Setting
 from recap_assets.sets.languages.versions import identifier_version
 from recap_assets.specs.base import deciding, fingerprint_of
@@ -67,7 +67,7 @@ def told_version(identifier: Identifier) -> str:
         return "unreadable"
 
 
-def identify_partition(setting: Setting, name: str, source: str, step: Step) -> Outcome:
+def identify_partition(setting: Setting, name: str, source: str, step: Step) -> Rows:
     """Tell the languages of one pool partition."""
     spec = setting.experiment.identifiers[name]
     version = identifier_version(spec)
@@ -81,20 +81,11 @@ def identify_partition(setting: Setting, name: str, source: str, step: Step) -> 
         found, schema={"language": pl.String, "probability": pl.Float32}, orient="row"
     )
     rows = pl.concat([texts.select("uid"), told], how="horizontal")
-    written = setting.workspace.tables.replace(
-        TEXT_LANGUAGES,
-        {"identifier": name, "source": source, "partition": step.partition},
-        rows,
-        known_version=step.known_version,
-        commit=step.commit,
-    )
     counts = (
         rows["language"].value_counts(sort=True).sort("count", "language", descending=[True, False])
     )
-    return Outcome(
-        written.data_version,
-        rows.height,
+    return Rows(
+        rows,
         facts={"identified_by": version},
         markdown={"languages": preview_markdown(counts, rows=LANGUAGES_SHOWN)},
-        written=(written,),
     )

@@ -40,7 +40,7 @@ from recap_assets.captions.kinds.imported.waves import (
     found_rows,
     key_waves,
 )
-from recap_assets.graph.content import StoredRows, held_version
+from recap_assets.graph.content import StoredRows, held_rows
 from recap_assets.graph.node import Dependency, Look, Node, Outcome, Place, Rows, Step
 from recap_assets.graph.project import Setting
 from recap_assets.specs.base import deciding
@@ -194,7 +194,8 @@ def _write_bucket(
     tables: TableStore, name: str, bucket: str, rows: pl.DataFrame, step: Step
 ) -> Written:
     at = {"source": name, "bucket": bucket}
-    known = held_version(tables, Place(IMPORTED_CAPTIONS, at))
+    held = held_rows(tables, Place(IMPORTED_CAPTIONS, at))
+    known = None if held is None else slice_version(IMPORTED_CAPTIONS, held)
     return tables.replace(IMPORTED_CAPTIONS, at, rows, known_version=known, commit=step.commit)
 
 

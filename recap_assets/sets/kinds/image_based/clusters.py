@@ -11,7 +11,7 @@ from recap_assets.artefacts.sets import CLUSTER_CENTROIDS, TARGET_CLUSTERS
 from recap_assets.artefacts.uids import uid_uniform
 from recap_assets.engines.errors import INSTALL_FILTERS, explain_loading
 from recap_assets.graph.content import StoredRows
-from recap_assets.graph.node import Dependency, Node, Outcome, Step
+from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.project import Setting
 from recap_assets.sets import facts as text_facts
 from recap_assets.sets.kinds.image_based.nearest import nearest_centroids
@@ -69,7 +69,7 @@ def _learns_from(spec: ImageBased) -> tuple[Dependency, ...]:
     return tuple(Dependency(key, "all") for key in read)
 
 
-def cluster_pool(setting: Setting, name: str, step: Step) -> Outcome:
+def cluster_pool(setting: Setting, name: str, step: Step) -> Rows:
     """Cluster a seeded sample of the pool's embeddings, or take the centroids of a file."""
     spec = _spec(setting, name)
     facts: dict[str, str | int] = {"clusters": spec.clusters}
@@ -86,14 +86,7 @@ def cluster_pool(setting: Setting, name: str, step: Step) -> Outcome:
             "centroid": [one.tobytes() for one in centroids.astype("<f4")],
         }
     )
-    written = setting.workspace.tables.replace(
-        CLUSTER_CENTROIDS,
-        {"set": name},
-        rows,
-        known_version=step.known_version,
-        commit=step.commit,
-    )
-    return Outcome(written.data_version, rows.height, facts=facts, written=(written,))
+    return Rows(rows, facts=facts)
 
 
 def _sampled(setting: Setting, spec: ImageBased, step: Step) -> NDArray[np.float32]:
@@ -152,7 +145,7 @@ def _targets_node(setting: Setting, name: str, spec: ImageBased) -> Node:
         ),
         implementation=VERSION,
         decides=deciding(embedded_by=what_embeds(setting, spec)),
-        compute=lambda step: place_targets(setting, name, step),
+        compute=lambda _step: place_targets(setting, name),
         description=f"The clusters of {name}: those nearest to one of its target images.",
         outside=lambda _partition: target_version(setting, spec),
         content=StoredRows(setting.workspace.tables, TARGET_CLUSTERS, {"set": name}),
@@ -161,7 +154,7 @@ def _targets_node(setting: Setting, name: str, spec: ImageBased) -> Node:
     )
 
 
-def place_targets(setting: Setting, name: str, step: Step) -> Outcome:
+def place_targets(setting: Setting, name: str) -> Rows:
     """Count the target images that each centroid is the nearest of."""
     spec = _spec(setting, name)
     centroids = centroids_of(setting, name)
@@ -177,19 +170,10 @@ def place_targets(setting: Setting, name: str, step: Step) -> Outcome:
     rows = pl.DataFrame(
         {"cluster": pl.Series(hit, dtype=pl.Int32), "n_images": pl.Series(counts[hit])}
     )
-    written = setting.workspace.tables.replace(
-        TARGET_CLUSTERS,
-        {"set": name},
+    return Rows(
         rows,
-        known_version=step.known_version,
-        commit=step.commit,
-    )
-    return Outcome(
-        written.data_version,
-        rows.height,
-        {"image_unreadable": n_unreadable} if n_unreadable else {},
+        rejected={"image_unreadable": n_unreadable} if n_unreadable else {},
         facts={"target_images": int(counts.sum()), "of_clusters": len(centroids)},
-        written=(written,),
     )
 
 

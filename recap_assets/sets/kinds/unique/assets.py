@@ -10,7 +10,7 @@ from recap_assets.artefacts.sets import DUPLICATES
 from recap_assets.artefacts.table import is_usable
 from recap_assets.engines.errors import INSTALL_FILTERS, explain_loading
 from recap_assets.graph.content import StoredRows
-from recap_assets.graph.node import Dependency, Node, Outcome, Step
+from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.project import Setting
 from recap_assets.sets.kinds.image_based.nearest import nearest_centroids
 from recap_assets.sets.kinds.unique.groups import duplicates, groups_of
@@ -63,15 +63,12 @@ def _decisive(spec: Unique) -> dict[str, object]:
     return dict(spec.all_but(*ignored[spec.by]))
 
 
-def find_duplicates(setting: Setting, name: str, spec: Unique, step: Step) -> Outcome:
+def find_duplicates(setting: Setting, name: str, spec: Unique, step: Step) -> Rows:
     """Compare all usable images of the pool."""
     samples = _samples(setting, spec)
     step.progress(0.2)
     groups = _groups(name, spec, samples)
     rows = duplicates(samples.select("uid", "rank"), groups)
-    written = setting.workspace.tables.replace(
-        DUPLICATES, {"set": name}, rows, known_version=step.known_version, commit=step.commit
-    )
     n_groups = rows["kept"].n_unique()
     facts = {
         "samples": samples.height,
@@ -79,7 +76,7 @@ def find_duplicates(setting: Setting, name: str, spec: Unique, step: Step) -> Ou
         "left_out": rows.height - n_groups,
         "largest_group": int(rows["kept"].value_counts()["count"].max() or 0),  # type: ignore[arg-type]
     }
-    return Outcome(written.data_version, rows.height, facts=facts, written=(written,))
+    return Rows(rows, facts=facts)
 
 
 def _samples(setting: Setting, spec: Unique) -> pl.DataFrame:
