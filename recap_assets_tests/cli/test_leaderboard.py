@@ -22,9 +22,7 @@ def results(names: tuple[str, ...], value: float) -> pl.DataFrame:
         (name, TASKS[name].main_metric or "acc_age_avg", value, bool(TASKS[name].main_metric), 10)
         for name in names
     ]
-    columns = [c for c in EVALUATION_RESULTS.columns if c not in EVALUATION_RESULTS.slices]
-    schema = {column: EVALUATION_RESULTS.schema[column] for column in columns}
-    return pl.DataFrame(rows, schema=schema, orient="row")
+    return pl.DataFrame(rows, schema=EVALUATION_RESULTS.unsliced, orient="row")
 
 
 @pytest.fixture
@@ -80,9 +78,7 @@ def test_results_are_written_as_datacomp_reads_them(
 
 def test_captioners_are_shown_with_all_metrics(recap: Recap, file: Path, tables) -> None:
     rows = [("retrieval", "CIDEr", 0.789, 12, None), ("retrieval", "CLIP-S", 0.612, 12, "clip")]
-    columns = [c for c in CAPTION_METRICS.columns if c not in CAPTION_METRICS.slices]
-    schema = {column: CAPTION_METRICS.schema[column] for column in columns}
-    frame = pl.DataFrame(rows, schema=schema, orient="row")
+    frame = pl.DataFrame(rows, schema=CAPTION_METRICS.unsliced, orient="row")
     tables.replace(CAPTION_METRICS, {"source": "a"}, frame)
 
     done = recap("--experiment", file, "leaderboard", "--captions")

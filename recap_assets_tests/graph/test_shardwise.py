@@ -35,6 +35,7 @@ def images(bench: Bench) -> pl.DataFrame:
 
 
 def means(found: list[Image]) -> np.ndarray:
+    assert found, "models are not asked about no image at all"
     return np.array([image.mean() for image in found], np.float32)
 
 
