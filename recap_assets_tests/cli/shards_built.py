@@ -1,14 +1,16 @@
 """A pool of two shards, indexed and measured: what lineage is asked about without any model."""
 
-from collections.abc import Callable
+import shutil
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pytest
 
 from recap_assets.defs.assets import asset_key, assets_of
 from recap_assets.defs.ranges import range_tags
 from recap_assets.defs.session import Session
+from recap_assets_tests.cli.running import set_environment, write_experiment
 from recap_assets_tests.defs.shards import write_shard
 
 POOL, STATISTICS, SUMMARY = "raw_pool", "diversity_statistics/raw", "diversity_summary"
@@ -45,11 +47,32 @@ def build(path: Path, *assets: str, tags: dict[str, str] | None = None) -> Sessi
     return session
 
 
-def two_shards(tmp_path: Path, written: Callable[..., Path]) -> Path:
-    """The experiment's file over a pool of two shards, built."""
-    pool = tmp_path / "pool"
-    write_shard(pool, 0, ["a boat on the sea", HOSTILE])
-    write_shard(pool, 1, ["a red house", "two dogs run"])
-    path = written(**trimmed(pool))
-    build(path)
-    return path
+class TwoShards:
+    """A pool of two shards with an experiment over it, built once and put back for every test.
+
+    It always lies at the same place, since the records name paths.
+
+    Args:
+        folder: An empty folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.work, self._kept = folder / "work", folder / "kept"
+        pool = self.work / "pool"
+        write_shard(pool, 0, ["a boat on the sea", HOSTILE])
+        write_shard(pool, 1, ["a red house", "two dogs run"])
+        path = write_experiment(self.work, **trimmed(pool))
+        with pytest.MonkeyPatch.context() as patch:
+            set_environment(patch, self.work)
+            build(path)
+        shutil.copytree(self.work, self._kept)
+
+    def anew(self) -> Path:
+        """The folder as it was built."""
+        shutil.rmtree(self.work)
+        return shutil.copytree(self._kept, self.work)
+
+
+@pytest.fixture(scope="session")
+def two_shards(tmp_path_factory: pytest.TempPathFactory) -> TwoShards:
+    return TwoShards(tmp_path_factory.mktemp("two_shards"))

@@ -9,7 +9,7 @@ import yaml
 from recap_assets.cli.belonging import TakenError, other_file, take
 from recap_assets.defs.session import Session
 from recap_assets.specs.loading import DEMO, default_experiment
-from recap_assets_tests.cli.conftest import Recap
+from recap_assets_tests.cli.running import Recap
 from recap_assets_tests.tiny import EXPERIMENT
 
 Written = Callable[..., Path]

@@ -10,7 +10,7 @@ import pytest
 
 from recap_assets.specs.loading import load_experiment
 from recap_assets_tests.chat_server import MODEL, ChatServer
-from recap_assets_tests.cli.conftest import Recap
+from recap_assets_tests.cli.running import Recap
 from recap_assets_tests.pool.test_bad_input import jpeg, uid, write_shard
 from recap_assets_tests.tiny import EXPERIMENT, Bench
 

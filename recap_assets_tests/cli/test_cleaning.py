@@ -10,7 +10,7 @@ from recap_assets.artefacts.scores import CLIP_SCORES
 from recap_assets.storage.tables import StorageError
 from recap_assets.storage.workspace import Workspace
 from recap_assets_tests.assembly.test_cleaning import put
-from recap_assets_tests.cli.conftest import Recap
+from recap_assets_tests.cli.running import Recap
 from recap_assets_tests.storage.test_retention import age, data_files
 from recap_assets_tests.storage.test_tables import AT, scores
 

@@ -9,7 +9,7 @@ import pytest
 
 from recap_assets.graph.project import Setting
 from recap_assets.storage.workspace import Workspace
-from recap_assets_tests.cli.conftest import Recap
+from recap_assets_tests.cli.running import Recap
 from recap_assets_tests.mixes.written_mixes import (
     MIXES,
     SCORERS,

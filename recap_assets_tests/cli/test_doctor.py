@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from recap_assets_tests.cli.conftest import Recap
+from recap_assets_tests.cli.running import Recap
 from recap_assets_tests.defs.shards import write_shard
 from recap_assets_tests.storage.s3 import careless_server, environment
 from recap_assets_tests.tiny import EXPERIMENT

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from open_clip_train.params import parse_args
 
-from recap_assets_tests.cli.conftest import Recap
+from recap_assets_tests.cli.running import Recap
 from recap_assets_tests.exports.exported_pools import real_setting
 from recap_assets_tests.exports.test_exports import KEPT, cut_shard
 

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from recap_assets_tests.cli.conftest import Recap
+from recap_assets_tests.cli.running import Recap
 from recap_assets_tests.cli.shards_built import build, trimmed
 from recap_assets_tests.defs.shards import write_shard
 

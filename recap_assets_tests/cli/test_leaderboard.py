@@ -11,7 +11,7 @@ from recap_assets.artefacts.evaluation import CAPTION_METRICS, EVALUATION_RESULT
 from recap_assets.artefacts.report import LEADERBOARD
 from recap_assets.specs.datacomp import AVERAGED, TASKS
 from recap_assets.storage.workspace import Workspace
-from recap_assets_tests.cli.conftest import Recap
+from recap_assets_tests.cli.running import Recap
 from recap_assets_tests.tiny import EXPERIMENT
 
 Written = Callable[..., Path]

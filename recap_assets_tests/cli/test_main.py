@@ -12,7 +12,7 @@ import pytest
 from recap_assets.cli import main
 from recap_assets.specs.loading import load_experiment
 from recap_assets.storage.tables import StorageError
-from recap_assets_tests.cli.conftest import Recap
+from recap_assets_tests.cli.running import Recap
 
 
 def in_a_process(*words: str, code: str | None = None) -> subprocess.CompletedProcess[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from recap_assets.defs.read_only import copied, is_writable
-from recap_assets_tests.cli.conftest import Recap
+from recap_assets_tests.cli.running import Recap
 
 UNSHARE = shutil.which("unshare") or ""
 MOUNTED = """

@@ -1,18 +1,22 @@
 """`recap reproduce`: the same content from the receipt, or the cause why not."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from recap_assets_tests.cli.conftest import Recap
-from recap_assets_tests.cli.shards_built import POOL, SUMMARY, build, two_shards
+from recap_assets_tests.cli.running import Recap
+from recap_assets_tests.cli.shards_built import POOL, SUMMARY, TwoShards, build
 from recap_assets_tests.defs.shards import write_shard
 
 
 @pytest.fixture
-def path(recap: Recap, written: Callable[..., Path], tmp_path: Path) -> Path:
-    path = two_shards(tmp_path, written)
+def tmp_path(two_shards: TwoShards) -> Path:
+    return two_shards.anew()
+
+
+@pytest.fixture
+def path(recap: Recap, tmp_path: Path) -> Path:
+    path = tmp_path / "experiment.yaml"
     assert recap("-e", path, "pin", SUMMARY, "v1").exit_code == 0
     return path
 

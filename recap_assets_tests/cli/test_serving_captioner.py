@@ -16,7 +16,7 @@ from click import ClickException, UsageError
 
 from recap_assets.cli.serving_captioner import Wanted, command_of, run_server, served
 from recap_assets.specs.servers import OpenAISource
-from recap_assets_tests.cli.conftest import REPOSITORY, Recap
+from recap_assets_tests.cli.running import REPOSITORY, Recap
 from recap_assets_tests.tiny import EXPERIMENT
 
 Written = Callable[..., Path]

@@ -1,19 +1,23 @@
 """`recap lineage` and `recap pin` on a pool of real tars."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from recap_assets_tests.cli.conftest import Recap
-from recap_assets_tests.cli.shards_built import POOL, STATISTICS, SUMMARY, build, two_shards
+from recap_assets_tests.cli.running import Recap
+from recap_assets_tests.cli.shards_built import POOL, STATISTICS, SUMMARY, TwoShards, build
 from recap_assets_tests.defs.shards import write_shard
 
 
 @pytest.fixture
-def path(recap: Recap, written: Callable[..., Path], tmp_path: Path) -> Path:  # noqa: ARG001 - its environment
-    return two_shards(tmp_path, written)
+def tmp_path(two_shards: TwoShards) -> Path:
+    return two_shards.anew()
+
+
+@pytest.fixture
+def path(recap: Recap, tmp_path: Path) -> Path:  # noqa: ARG001 - its environment
+    return tmp_path / "experiment.yaml"
 
 
 def test_the_tree_goes_down_to_the_shards_within_100_columns(

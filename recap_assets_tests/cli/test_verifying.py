@@ -1,7 +1,6 @@
 """`recap verify` against tables that were changed behind the platform's back."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,14 +8,19 @@ from deltalake import DeltaTable
 
 from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.defs.session import Session
-from recap_assets_tests.cli.conftest import Recap
-from recap_assets_tests.cli.shards_built import POOL, SUMMARY, build, two_shards
+from recap_assets_tests.cli.running import Recap
+from recap_assets_tests.cli.shards_built import POOL, SUMMARY, TwoShards, build
 from recap_assets_tests.defs.shards import write_shard
 
 
 @pytest.fixture
-def path(recap: Recap, written: Callable[..., Path], tmp_path: Path) -> Path:  # noqa: ARG001 - its environment
-    return two_shards(tmp_path, written)
+def tmp_path(two_shards: TwoShards) -> Path:
+    return two_shards.anew()
+
+
+@pytest.fixture
+def path(recap: Recap, tmp_path: Path) -> Path:  # noqa: ARG001 - its environment
+    return tmp_path / "experiment.yaml"
 
 
 def test_what_was_built_is_verified_whole(path: Path, recap: Recap) -> None:
