@@ -65,7 +65,7 @@ demo: install  ## Run the main job on the embedded world: about ten minutes on t
 	$(BIN)/recap --experiment recap_assets/experiments/demo.yaml build --yes
 
 test: install tools  ## The tests, but for those that take long
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --durations 10
 
 test-long: install tools  ## The tests that take long: guides, daemons, kills, races, torchrun
 	$(BIN)/python -m pytest -m long

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from recap_assets_tests.gpu import pytest_configure, pytest_runtest_setup  # noqa: F401 - hooks
+from recap_assets_tests.order import pytest_collection_modifyitems  # noqa: F401 - a hook
 from recap_assets_tests.threads import TEST_THREADS
 
 # Tiny models are slower with several threads, and far slower on a busy machine.

@@ -1,27 +1,24 @@
-"""The main job through the command line, in processes of its own, as a user runs it."""
+"""The main job through the command line; what builds runs in a process of its own, as a user's."""
 
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
 import yaml
 
+from recap_assets_tests.cli.running import REPOSITORY, Recap, recap_in
 from recap_assets_tests.defs.shards import write_shard
 from recap_assets_tests.tiny import EXPERIMENT
 
-REPOSITORY = Path(__file__).parents[2]
 ONE_MIX = {
     "name": "trimmed",
     "mixes": {"mixed": EXPERIMENT["mixes"]["mixed"]},
     "evaluation": {"tasks": {"coarse": EXPERIMENT["evaluation"]["tasks"]["coarse"]}},
     "report": {"mixed": ["mixed"], "examples": 3},
 }
-
-Recap = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
@@ -31,18 +28,23 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def recap(data: Path) -> Recap:
-    """Runs `recap` on an experiment file in the data folder."""
+@pytest.fixture
+def recap(data: Path, monkeypatch: pytest.MonkeyPatch) -> Recap:
+    """Runs `recap` in this process."""
+    return recap_in(monkeypatch, data.parent)
 
-    def run(file: Path, *words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "recap_assets.cli.main", "--data", str(data)]
-        return subprocess.run(  # noqa: S603 - our own words
-            [*command, "--experiment", str(file), *words],
-            cwd=REPOSITORY, capture_output=True, text=True, check=False,
-        )  # fmt: skip
 
-    return run
+def built(data: Path, file: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """`recap build` of an experiment file, in a process of its own."""
+    command = [sys.executable, "-m", "recap_assets.cli.main", "--data", str(data)]
+    build = ("--experiment", str(file), "build", "--yes", "--jobs", "1")
+    return subprocess.run(  # noqa: S603 - our own words
+        [*command, *build, *words], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+
+
+def planned(recap: Recap, file: Path) -> list[dict[str, str]]:
+    return json.loads(recap("-e", file, "plan", "--json").stdout)
 
 
 def written(data: Path, content: dict[str, object]) -> Path:
@@ -52,10 +54,10 @@ def written(data: Path, content: dict[str, object]) -> Path:
 
 
 @pytest.fixture(scope="module")
-def experiment(data: Path, recap: Recap) -> Path:
+def experiment(data: Path) -> Path:
     """The tiny experiment with one mix and one task, built."""
     path = written(data, {**EXPERIMENT, **ONE_MIX})
-    done = recap(path, "build", "--yes", "--jobs", "1")
+    done = built(data, path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Leaderboard" in done.stdout
     assert "ETA" in done.stdout
@@ -68,14 +70,16 @@ def test_a_build_leaves_the_report_and_nothing_to_do(
     page = (data / "report" / "index.html").read_text()
     assert page == (data / "trimmed" / "report" / "index.html").read_text()
     assert ">mixed<" in page
-    again = recap(experiment, "build", "--yes", "--jobs", "1")
-    assert again.returncode == 0
+    again = recap("-e", experiment, "build", "--yes", "--jobs", "1")
+    assert again.exit_code == 0
     assert "everything is up to date" in again.stdout
-    assert json.loads(recap(experiment, "plan", "--json").stdout) == []
+    assert planned(recap, experiment) == []
 
 
 def test_status_accounts_for_every_row(experiment: Path, recap: Recap) -> None:
-    rows = {row["asset"]: row for row in json.loads(recap(experiment, "status", "--json").stdout)}
+    rows = {
+        row["asset"]: row for row in json.loads(recap("-e", experiment, "status", "--json").stdout)
+    }
     for row in rows.values():
         assert row["built"] == row["partitions"], row
         assert row["out_of_date"] == 0, row
@@ -88,15 +92,15 @@ def test_status_accounts_for_every_row(experiment: Path, recap: Recap) -> None:
 
 
 def test_trying_a_mix_counts_without_a_build(experiment: Path, recap: Recap) -> None:
-    rows = json.loads(recap(experiment, "mix", "try", "--json").stdout)
+    rows = json.loads(recap("-e", experiment, "mix", "try", "--json").stdout)
     (mixed,) = rows
     assert mixed["mix"] == "mixed"
     assert sum(share["share"] for share in mixed["source_shares"]) == pytest.approx(1.0)
     assert mixed["n_pairs"] == mixed["n_images"] > 0
-    assert json.loads(recap(experiment, "plan", "--json").stdout) == []
+    assert planned(recap, experiment) == []
 
 
-def test_a_build_that_fails_in_part_exits_with_1_and_words(data: Path, recap: Recap) -> None:
+def test_a_build_that_fails_in_part_exits_with_1_and_words(data: Path) -> None:
     write_shard(data.parent / "pool", 0, ["a boat", "a tree"])
     (data.parent / "metadata").mkdir()
     (data.parent / "metadata" / "0.parquet").write_text("this is no parquet file")
@@ -111,7 +115,7 @@ def test_a_build_that_fails_in_part_exits_with_1_and_words(data: Path, recap: Re
         "mixes": {"raw": [{"use": "raw"}]}, "report": {},
         "evaluation": ONE_MIX["evaluation"],
     }  # fmt: skip
-    done = recap(written(data, {**EXPERIMENT, **trimmed}), "build", "--yes", "--jobs", "1")
+    done = built(data, written(data, {**EXPERIMENT, **trimmed}))
     assert done.returncode == 1
     assert "failed raw_pool[00000]: pool.metadata: " in done.stdout
     assert "1 failed; the rest is kept" in done.stdout
@@ -124,7 +128,7 @@ def test_another_file_is_compared_and_nothing_is_touched(
 ) -> None:
     content = {**EXPERIMENT, **ONE_MIX, "name": "other", "mixes": {"mixed": [{"use": "raw"}]}}
     other = written(data, content)
-    done = recap(other, "plan", "--against", str(experiment), "--json")
+    done = recap("-e", other, "plan", "--against", str(experiment), "--json")
     rows = {(row["asset"], row["partition"]): row for row in json.loads(done.stdout)}
     thresholds = rows["thresholds/mixed", ""]
     assert thresholds["state"] == "ready"
@@ -133,18 +137,18 @@ def test_another_file_is_compared_and_nothing_is_touched(
     assert rows["curated_mixes/mixed", "00001"]["state"] == "blocked"
     assert not any(asset.startswith(("clip_scores", "models")) for asset, _ in rows)
     assert not (data / "other").exists()
-    assert json.loads(recap(experiment, "plan", "--json").stdout) == []
+    assert planned(recap, experiment) == []
 
 
 def test_why_names_what_was_edited(experiment: Path, recap: Recap) -> None:
     command = ("--set", "sources.a.decoding.temperature=0.9", "plan", "--why")
-    lines = recap(experiment, *command, "curated_mixes/mixed[00001]").stdout.splitlines()
+    lines = recap("-e", experiment, *command, "curated_mixes/mixed[00001]").stdout.splitlines()
     assert lines[0].startswith("curated_mixes/mixed[00001]: upstream will change: ")
     edited = "synthetic_captions/a[00001]: captioner.decoding.temperature 0.75 → 0.9"
     assert edited in [line.strip() for line in lines]
-    assert "up to date" in recap(experiment, "plan", "--why", "leaderboard").stdout
-    unknown = recap(experiment, "plan", "--why", "curated_mixes/mixed[9]")
-    assert unknown.returncode == 1
+    assert "up to date" in recap("-e", experiment, "plan", "--why", "leaderboard").stdout
+    unknown = recap("-e", experiment, "plan", "--why", "curated_mixes/mixed[9]")
+    assert unknown.exit_code == 1
     assert "no such partition; it has 00000, 00001, 00002" in unknown.stderr
 
 
@@ -154,27 +158,29 @@ def test_what_left_the_experiment_goes_after_a_yes_and_its_lineage_stays(
     mixes = {**ONE_MIX["mixes"], "raw": EXPERIMENT["mixes"]["raw"]}
     more = data.parent / "more.yaml"
     more.write_text(yaml.safe_dump({**EXPERIMENT, **ONE_MIX, "mixes": mixes}))
-    words = ("build", "--yes", "--jobs", "1", "--select", "curated_mixes/raw")
-    refused = recap(more, *words)
+    select = ("--select", "curated_mixes/raw")
+    refused = built(data, more, *select)
     assert refused.returncode == 2
     assert f"are those of {experiment}" in refused.stderr
-    done = recap(more, *words, "--take-over")
-    assert done.returncode == 0, done.stdout
-    left = json.loads(recap(experiment, "plan", "--json").stdout)
+    done = recap("-e", more, "build", "--yes", "--jobs", "1", *select, "--take-over")
+    assert done.exit_code == 0, done.output
+    left = planned(recap, experiment)
     assert {(row["asset"], row["state"]) for row in left} == {
         ("curated_mixes/raw", "leaving"),
         ("thresholds/raw", "leaving"),
     } - ({("thresholds/raw", "leaving")} if not _has_thresholds(data, "raw") else set())
-    asked = recap(experiment, "build", "--jobs", "1", "--take-over")
-    assert asked.returncode == 1
+    asked = recap("-e", experiment, "build", "--jobs", "1", "--take-over")
+    assert asked.exit_code == 1
     assert (
         f"Build 0 partitions, and remove {len(left)} that left the experiment? [y/N]"
         in asked.stdout
     )
     assert "`--yes` goes on without asking" in asked.stdout
-    assert json.loads(recap(experiment, "plan", "--json").stdout) == left
-    assert "their lineage is kept" in recap(experiment, "build", "--yes", "--jobs", "1").stdout
-    assert json.loads(recap(experiment, "plan", "--json").stdout) == []
+    assert planned(recap, experiment) == left
+    assert (
+        "their lineage is kept" in recap("-e", experiment, "build", "--yes", "--jobs", "1").stdout
+    )
+    assert planned(recap, experiment) == []
     lineage = pl.read_delta(str(data / "trimmed" / "tables" / "lineage"))
     assert lineage.filter(pl.col("asset") == "curated_mixes/raw").height == 3
 
@@ -187,7 +193,7 @@ def _has_thresholds(data: Path, mix: str) -> bool:
 def test_every_partition_has_its_lineage(experiment: Path, data: Path, recap: Recap) -> None:
     tables = data / "trimmed" / "tables"
     rows = pl.read_delta(str(tables / "lineage")).filter(~pl.col("reused"))
-    status = json.loads(recap(experiment, "status", "--json").stdout)
+    status = json.loads(recap("-e", experiment, "status", "--json").stdout)
     for row in status:
         of_asset = rows.filter(pl.col("asset") == row["asset"])
         assert of_asset["partition"].n_unique() == row["partitions"], row["asset"]
