@@ -68,7 +68,9 @@ def described() -> str:
     parts = [
         "# The tables\n\nMade by `recap tables`; a test holds it to the code. Every table is a "
         "Delta table under `data/<experiment>/tables/`. `pl.read_delta(path)` and DuckDB's "
-        "`delta_scan('path')` open it by its path.\n"
+        "`delta_scan('path')` open it by its path. Where a folder's name has a space or a letter "
+        "beyond ASCII, polars looks for the files under another name: "
+        "`pl.read_delta(path, use_pyarrow=True)` finds them.\n"
     ]
     for table in TABLES.values():
         parts.append(f"## {table.name}\n\n{table.meaning} {_written(table)}\n")
