@@ -1,6 +1,8 @@
 """Fixtures that every test package shares."""
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,17 @@ os.environ.setdefault("OMP_NUM_THREADS", str(TEST_THREADS))
 os.environ.setdefault("RECAP_THREADS", str(TEST_THREADS))
 # Of several test processes, threads that spin while they wait keep the others from their work.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+@pytest.fixture(autouse=True)
+def _no_instance_of_another_test() -> Iterator[None]:
+    """Dagster keeps the storage of an instance past its end, and then fails when it is asked.
+
+    An instance that is entered twice sets the variable back when the garbage is collected.
+    """
+    yield
+    if module := sys.modules.get("dagster._core.storage.defs_state.base"):
+        module._current_storage.set(None)
 
 
 @pytest.fixture(scope="session")
