@@ -24,6 +24,7 @@ from recap_assets.graph.checks import Check, Verdict
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.loaded import loaded_captioner, released
 from recap_assets.graph.node import Dependency, Node, Rows, Step
+from recap_assets.graph.outside import outside_of
 from recap_assets.graph.project import Setting
 from recap_assets.graph.shardwise import ImageBatch, over_images
 from recap_assets.specs.base import deciding
@@ -59,23 +60,17 @@ def _node(setting: Setting, name: str, spec: CaptionerSource) -> Node:
         dimension="pool",
         dependencies=(Dependency(RAW_POOL.key(), "same"), *trained),
         implementation=VERSION,
-        decides=deciding(captioner=_what_decides(spec)),
+        decides=deciding(captioner=spec),
         compute=lambda step: caption_partition(setting, spec, step),
         description=f"Captions that {name} ({spec.kind}: {spec.model}) wrote for every usable "
         "image; the same for an image whatever the batch, the shard or the order.",
+        outside=outside_of(setting, spec),
         content=StoredRows(setting.workspace.tables, SYNTHETIC_CAPTIONS, {"source": name}),
         seconds=SECONDS_PER_IMAGE * spec.candidates * 1_000,
         pool="cpu" if isinstance(spec, OpenAISource) else "gpu",
         kinds=("openai" if isinstance(spec, OpenAISource) else "pytorch", "deltalake"),
         checks=(captions_not_empty(setting, name),),
     )
-
-
-def _what_decides(spec: CaptionerSource) -> Mapping[str, object]:
-    if isinstance(spec, OpenAISource):
-        return spec.all_but(*spec.changes_no_caption)
-    # These change the speed and not the captions, so they change no version.
-    return spec.all_but("batch_size", "device", "device_map", "attention")
 
 
 def caption_partition(setting: Setting, spec: CaptionerSource, step: Step) -> Rows:

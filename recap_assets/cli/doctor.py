@@ -3,9 +3,11 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
+from recap_assets.cli import doctor_places
+from recap_assets.cli.doctor_places import Finding
 from recap_assets.cli.left_aside import left_aside
 from recap_assets.cli.output import echo
 from recap_assets.shards.manifest import PoolError, survey
@@ -29,9 +31,6 @@ from recap_assets.storage.workspace import Workspace
 _MARKS = {True: "ok    ", False: "wrong ", None: "note  "}
 FREE_BYTES = 2 * 2**30
 
-Finding = tuple[bool | None, str]
-"""Whether it is in order, None where it is worth a look; and what was found."""
-
 
 def run_doctor(path: Path, settings: tuple[str, ...]) -> int:
     """Check everything, print a line for each check; 1 where something is wrong."""
@@ -42,16 +41,25 @@ def run_doctor(path: Path, settings: tuple[str, ...]) -> int:
         return 1
     echo(f"ok     {path}: experiment {experiment.name!r} is well formed")
     n_wrong = n_notes = 0
-    for check in (_pool, _corpora, _evaluation_sets, _models, _lexicon, _sets, _storage, _tables):
-        for good, text in check(experiment):
-            echo(f"{_MARKS[good]} {text}")
-            n_wrong += good is False
-            n_notes += good is None
+    told: set[str] = set()
+    for good, text in _findings(experiment, told):
+        echo(f"{_MARKS[good]} {text}")
+        n_wrong += good is False
+        n_notes += good is None
+        if good is False:
+            told.add(text.partition(":")[0])
     if n_wrong or n_notes:
         echo(f"{n_wrong} found wrong" + (f", {n_notes} worth a look." if n_notes else "."))
     else:
         echo("Everything is in order.")
     return 1 if n_wrong else 0
+
+
+def _findings(experiment: Experiment, told: Collection[str]) -> Iterator[Finding]:
+    for check in _CHECKS:
+        yield from check(experiment)
+    # After what says more of the same file.
+    yield from doctor_places.missing_contents(experiment, told)
 
 
 def _pool(experiment: Experiment) -> Iterator[Finding]:
@@ -239,12 +247,6 @@ def _tried(where: str, model: str, load: Callable[[], object], refused: type[Exc
     return True, f"{where}: {model} loads"
 
 
-def _lexicon(experiment: Experiment) -> Iterator[Finding]:
-    nouns = experiment.diversity.nouns
-    if nouns != "embedded" and not Path(nouns).is_file():
-        yield False, f"diversity.nouns: there is no file {nouns}"
-
-
 def _sets(experiment: Experiment) -> Iterator[Finding]:
     from recap_assets.artefacts.uids import read_subset
     from recap_assets.engines.errors import ModelFileError
@@ -297,3 +299,18 @@ def _tables(experiment: Experiment) -> Iterator[Finding]:
         yield False, f"tables {root}: {error}"
     else:
         yield True, f"tables {root}: writable, and the store refuses to write a key twice"
+
+
+_CHECKS: Sequence[Callable[[Experiment], Iterator[Finding]]] = (
+    _pool,
+    doctor_places.metadata,
+    _corpora,
+    _evaluation_sets,
+    _models,
+    doctor_places.image_scorers,
+    _sets,
+    doctor_places.arrays,
+    doctor_places.export_folders,
+    _storage,
+    _tables,
+)

@@ -38,7 +38,7 @@ def _decides(setting: Setting, *sources: str) -> str:
     return deciding(
         tokeniser=TOKENISER,
         lexicon=lexicon_hash(nouns_of(setting)),
-        diversity=setting.experiment.diversity.all_but("nouns"),
+        diversity=setting.experiment.diversity.decides("nouns"),
         sources=sorted(sources),
     )
 

@@ -27,6 +27,9 @@ from recap_assets.specs.evaluation import DataCompTasks, EmbeddedTask
 from recap_assets.specs.pool import WebDatasetPool
 from recap_assets.storage import places
 
+SET_TEXTS = ("dataset_type.txt", "classnames.txt", "zeroshot_classification_templates.txt")
+"""Files of a set beside its shards that decide a result."""
+
 LOOK_SECONDS = 10
 """How long a look at DataComp's forty folders holds: a plan asks for each mix and seed."""
 
@@ -152,6 +155,14 @@ def _shard_versions(one: TaskSet) -> list[str]:
             f"{one.name} {path} {version_of(fs.info(path), path, is_local=is_local)}"
             for path in files
         ]
+    texts = [name for name in SET_TEXTS if folder.has(name)]
+    told = [f"{one.name} {name} {_file_version(folder, name)}" for name in texts]
     shards = f"{one.path.rstrip('/')}/{one.split}"
     listed = list_shards(WebDatasetPool(kind="webdataset", shards=shards))
-    return [f"{one.name} {shard.name} {shard.version}" for shard in listed]
+    return told + [f"{one.name} {shard.name} {shard.version}" for shard in listed]
+
+
+def _file_version(folder: SetFolder, name: str) -> str:
+    fs, root = places.located(folder.path)
+    path = f"{root.rstrip('/')}/{name}"
+    return version_of(fs.info(path), path, is_local=isinstance(fs, LocalFileSystem))

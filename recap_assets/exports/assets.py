@@ -140,20 +140,15 @@ def _of_mix(export: Export) -> tuple[Dependency, ...]:
     )
 
 
-def _decisive(export: Export) -> Mapping[str, object]:
-    # Where it lies decides no content; a licence is said in the card only.
-    return export.all_but("folder")
-
-
 def _decides_whole(setting: Setting, export: Export) -> str:
-    # Other rules may choose the same pairs, and the card tells them.
+    # The card tells the licence, and the rules, which may choose the same pairs as others did.
     told = fingerprint_of(json.dumps(_told(setting, export)))
-    return deciding(export=_decisive(export), curation=told)
+    return deciding(export=export, curation=told)
 
 
 def _decides_shards(setting: Setting, export: ShardedExport) -> str:
     along = export_rows.sources_along(setting, export)
-    return deciding(export=export.all_but("folder", "license"), captions=list(along))
+    return deciding(export=export.decides("license"), captions=list(along))
 
 
 def _own(setting: Setting, name: str) -> Folder:
@@ -164,7 +159,7 @@ def _own(setting: Setting, name: str) -> Folder:
     """
     folder = folder_of(setting, name)
     owner = {"experiment": setting.experiment.name, "export": name}
-    take_folder(folder, {**owner, "options": _decisive(setting.experiment.exports[name])}, owner)
+    take_folder(folder, {**owner, "options": setting.experiment.exports[name].decides()}, owner)
     return folder
 
 
@@ -328,18 +323,18 @@ def _told(setting: Setting, export: Export) -> dict[str, Mapping[str, object]]:
     }
 
 
-_PUBLIC = (
+_FIRST = (
     "kind", "model", "revision", "pretrained", "precision", "quantization", "prompt", "system",
     "decoding", "candidates", "max_pixels", "preset", "source", "scorer", "keep",
 )  # fmt: skip
-"""Fields of captioners and scorers that a card tells: what decides their words, and no address,
-name of a secret or file of this machine."""
+"""The order in which a card tells of captioners and scorers; what else they have comes after."""
 
 
 def _public(spec: Spec) -> Mapping[str, object]:
-    """A model's spec as a card tells it; of a path on this machine only the last part."""
-    values = spec.model_dump(mode="json", exclude_none=True)
-    return {name: _without_place(values[name]) for name in _PUBLIC if name in values}
+    values = spec.public()
+    names = [*(name for name in _FIRST if name in values), *sorted(values.keys() - set(_FIRST))]
+    # A server may list a model by its path, too.
+    return {name: _without_place(values[name]) for name in names}
 
 
 def _without_place(value: object) -> object:

@@ -109,6 +109,22 @@ def take_folder(
     Raises:
         FolderError: It holds something else.
     """
+    content = refuse_foreign(folder, owner)
+    mark = json.dumps({"recap_export": FORMAT, **identity}, sort_keys=True, indent=1).encode()
+    if content != mark:
+        folder.write(MARK, mark)
+
+
+def refuse_foreign(folder: Folder, owner: Mapping[str, object]) -> bytes | None:
+    """Look whose folder it is; the mark that it holds, or None where it is empty.
+
+    Args:
+        folder: Where an export goes.
+        owner: What a mark that is there must say.
+
+    Raises:
+        FolderError: It holds something else.
+    """
     content = folder.read(MARK, MAX_MARK_BYTES)
     if content is None:
         # A kill or a disk's error may have left the mark half written.
@@ -124,9 +140,7 @@ def take_folder(
             "--replace to remove everything in it"
         )
         raise FolderError(msg)
-    mark = json.dumps({"recap_export": FORMAT, **identity}, sort_keys=True, indent=1).encode()
-    if content != mark:
-        folder.write(MARK, mark)
+    return content
 
 
 def _is_owned(content: bytes, owner: Mapping[str, object]) -> bool:

@@ -47,7 +47,7 @@ def export_once(
     identity = {
         "experiment": setting.experiment.name,
         "export": "",
-        "options": export.all_but("folder"),
+        "options": export.decides(),
     }
     with setting.workspace.claims.hold(f"export to {folder}"):
         _take(folder, identity, replace=replace)

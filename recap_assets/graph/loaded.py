@@ -12,7 +12,9 @@ from recap_assets.engines.protocols import (
     Scorer,
 )
 from recap_assets.graph.loading import load_captioner, load_identifier, load_scorer
+from recap_assets.graph.outside import contents_version
 from recap_assets.graph.project import Setting
+from recap_assets.specs.base import Spec
 from recap_assets.specs.scorers import EmbeddedScorer
 from recap_assets.specs.scorers import Scorer as ScorerSpec
 from recap_assets.specs.sets import Identifier
@@ -28,7 +30,8 @@ def loaded_captioner(setting: Setting, spec: CaptionerSource) -> Captioner:
         return load_captioner(spec, setting.workspace.models, setting.workspace.replies)
     trained = setting.workspace.model(spec.model) if isinstance(spec, EmbeddedSource) else None
     workspace = setting.workspace
-    return _captioner(spec, workspace.models, workspace.batch_sizes, _stamp(trained))  # pyright: ignore[reportArgumentType] - specs are frozen, so hashable
+    stamp = _stamp(setting, spec, trained)
+    return _captioner(spec, workspace.models, workspace.batch_sizes, stamp)  # pyright: ignore[reportArgumentType] - specs are frozen, so hashable
 
 
 @contextmanager
@@ -44,7 +47,7 @@ def released(captioner: Captioner) -> Iterator[None]:
 def loaded_scorer(setting: Setting, spec: ScorerSpec) -> Scorer:
     """The model of a scorer; one at a time stays in memory."""
     trained = setting.workspace.model(spec.model) if isinstance(spec, EmbeddedScorer) else None
-    return _scorer(spec, setting.workspace.models, _stamp(trained))  # pyright: ignore[reportArgumentType] - specs are frozen, so hashable
+    return _scorer(spec, setting.workspace.models, _stamp(setting, spec, trained))  # pyright: ignore[reportArgumentType] - specs are frozen, so hashable
 
 
 def loaded_identifier(spec: Identifier, version: str) -> LanguageIdentifier:
@@ -63,15 +66,16 @@ def _identifier(spec: Identifier, _version: str) -> LanguageIdentifier:
 
 
 @lru_cache(maxsize=1)
-def _captioner(spec: CaptionerSource, models: Path, batch_sizes: Path, _stamp: int) -> Captioner:
+def _captioner(spec: CaptionerSource, models: Path, batch_sizes: Path, _stamp: str) -> Captioner:
     return load_captioner(spec, models, batch_sizes=batch_sizes)
 
 
 @lru_cache(maxsize=1)
-def _scorer(spec: ScorerSpec, models: Path, _stamp: int) -> Scorer:
+def _scorer(spec: ScorerSpec, models: Path, _stamp: str) -> Scorer:
     return load_scorer(spec, models)
 
 
-def _stamp(folder: Path | None) -> int:
-    # A model that was trained anew in the same folder must not be served from memory.
-    return folder.stat().st_mtime_ns if folder is not None and folder.exists() else 0
+def _stamp(setting: Setting, spec: Spec, trained: Path | None) -> str:
+    # A model that was trained anew, or replaced, in the same folder must not come from memory.
+    changed = trained.stat().st_mtime_ns if trained is not None and trained.exists() else 0
+    return f"{changed} {contents_version(setting, spec)}"

@@ -39,7 +39,7 @@ def nodes(setting: Setting) -> list[Node]:
 
 
 def _decides(setting: Setting, mix: Mix) -> str:
-    fields = mix.all_but("description", "leave_one_source_out")
+    fields = mix.decides("description", "leave_one_source_out")
     return deciding(mix={**fields, "scorer": setting.experiment.scorer_of(mix)})
 
 

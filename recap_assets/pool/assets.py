@@ -14,6 +14,7 @@ from recap_assets.artefacts.world import POOL_KEY
 from recap_assets.graph.checks import Check, Verdict
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Rows, Step
+from recap_assets.graph.outside import both, metadata_outside
 from recap_assets.graph.project import Setting
 from recap_assets.pool import repeats
 from recap_assets.shards.indexing import index_shard
@@ -37,11 +38,14 @@ def nodes(setting: Setting) -> list[Node]:
             dimension="pool",
             dependencies=(Dependency(made_by, "same"),) if made_by else (),
             implementation=VERSION,
-            decides=deciding(limits=pool.limits),
+            decides=deciding(limits=pool.limits, **pool.decides_beyond_default("text_field")),
             compute=lambda step: index_partition(setting, step),
             description="Every sample of the pool: uid, text, place in its shard, sizes, hashes; "
             "what cannot be used is kept with its reason.",
-            outside=None if made_by else lambda partition: _shards_version(setting, partition),
+            outside=both(
+                None if made_by else lambda partition: _shards_version(setting, partition),
+                metadata_outside(setting),
+            ),
             content=StoredRows(setting.workspace.tables, RAW_POOL),
             seconds=SECONDS_PER_SHARD * pool.shards_per_partition,
             kinds=("polars", "deltalake"),

@@ -158,7 +158,12 @@ def _report_node(setting: Setting) -> Node:
         dimension="none",
         dependencies=tuple(Dependency(key, "all") for key in reads),
         implementation=VERSION,
-        decides=deciding(report=experiment.report, left_out=list(experiment.left_out)),
+        decides=deciding(
+            report=experiment.report,
+            left_out=list(experiment.left_out),
+            descriptions=[mix.description for mix in experiment.mixes.values()],
+            scorers=list(experiment.scorers),
+        ),
         compute=lambda step: write_report(setting, step),
         description="One self-contained page: mixes, claims, plots, sample images.",
         content=StoredFiles(

@@ -1,6 +1,6 @@
 """Image embeddings once for each scorer, and the score of every caption of every source."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
@@ -23,9 +23,10 @@ from recap_assets.graph.checks import Check, Verdict
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.loaded import loaded_scorer
 from recap_assets.graph.node import Dependency, Node, Rows, Step
+from recap_assets.graph.outside import Outside, both, metadata_outside, outside_of
 from recap_assets.graph.project import Setting
 from recap_assets.graph.shardwise import of_readable, over_images
-from recap_assets.shards.metadata import metadata_embeddings, metadata_scores
+from recap_assets.shards.metadata import EMBEDDINGS, metadata_embeddings, metadata_scores
 from recap_assets.specs.base import deciding
 from recap_assets.specs.experiment import RAW
 from recap_assets.specs.pool import WebDatasetPool
@@ -55,9 +56,10 @@ def _embeddings_node(setting: Setting, name: str, spec: ScorerSpec) -> Node:
         dimension="pool",
         dependencies=(Dependency(RAW_POOL.key(), "same"), *trained_by(spec)),
         implementation=VERSION,
-        decides=deciding(scorer=what_decides(spec)),
+        decides=deciding(scorer=spec),
         compute=lambda step: embed_partition(setting, name, step),
         description=f"Unit-length image embeddings of {name}, computed once for all sources.",
+        outside=both(outside_of(setting, spec), _given_embeddings(setting, spec)),
         content=StoredRows(setting.workspace.tables, IMAGE_EMBEDDINGS, {"scorer": name}),
         seconds=SECONDS_PER_IMAGE * 1_000,
         pool="gpu",
@@ -74,9 +76,10 @@ def _scores_node(setting: Setting, name: str, spec: ScorerSpec, source: str) -> 
         dimension="pool",
         dependencies=(*(Dependency(key, "same") for key in reads), *trained_by(spec)),
         implementation=VERSION,
-        decides=deciding(scorer=what_decides(spec), source=source),
+        decides=deciding(scorer=spec, source=source),
         compute=lambda step: score_partition(setting, name, source, step),
         description=f"Cosine of image and caption for every caption of {source}, by {name}.",
+        outside=both(outside_of(setting, spec), _given_scores(setting, spec, source)),
         content=StoredRows(
             setting.workspace.tables,
             CLIP_SCORES,
@@ -95,10 +98,14 @@ def trained_by(spec: ScorerSpec) -> tuple[Dependency, ...]:
     return (Dependency(MODELS.key(spec.model), "all"),) if isinstance(spec, EmbeddedScorer) else ()
 
 
-def what_decides(spec: ScorerSpec) -> Mapping[str, object]:
-    """What of a scorer decides embeddings and scores."""
-    # Batch size and device change the speed and not the scores, so they change no version.
-    return spec.all_but("batch_size", "device")
+def _given_embeddings(setting: Setting, spec: ScorerSpec) -> Outside | None:
+    is_given = isinstance(spec, OpenClipScorer) and spec.pool_embeddings
+    return metadata_outside(setting, EMBEDDINGS) if is_given else None
+
+
+def _given_scores(setting: Setting, spec: ScorerSpec, source: str) -> Outside | None:
+    is_given = isinstance(spec, OpenClipScorer) and spec.pool_scores and source == RAW
+    return metadata_outside(setting) if is_given else None
 
 
 def embed_partition(setting: Setting, name: str, step: Step) -> Rows:

@@ -12,13 +12,12 @@ from recap_assets.artefacts.sets import CLUSTER_CENTROIDS, DUPLICATES, TARGET_CL
 from recap_assets.artefacts.uids import read_subset
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Rows, Step
+from recap_assets.graph.outside import Outside, metadata_outside
 from recap_assets.graph.project import Setting
 from recap_assets.scores import assets as scores
 from recap_assets.sets.facts import dependencies_of, facts_of
 from recap_assets.sets.kinds.image_based import clusters
-from recap_assets.sets.kinds.image_based.targets import UNREADABLE
 from recap_assets.sets.kinds.text_based.wordnet import files_hash, wordnet_files
-from recap_assets.sets.languages import assets as languages
 from recap_assets.sets.rules import caption_requirements, failures, reasons, requirements_of
 from recap_assets.shards.metadata import metadata_scores
 from recap_assets.specs.base import deciding
@@ -32,6 +31,7 @@ from recap_assets.specs.sets import (
     Unique,
     text_rule,
 )
+from recap_assets.storage.folder_content import MISSING
 
 VERSION = 1
 STAGE = "sets"
@@ -65,9 +65,7 @@ def _node(setting: Setting, name: str, spec: ComputedSet) -> Node:
         decides=_decides(setting, spec),
         compute=lambda step: filter_partition(setting, name, step),
         description=f"The samples in the set {name}: the filter {spec.kind}.",
-        outside=(lambda _partition: _wordnet_version(spec))
-        if isinstance(spec, TextBased)
-        else None,
+        outside=_outside(setting, spec),
         content=StoredRows(setting.workspace.tables, UID_SETS, {"set": name}),
         seconds=SECONDS,
         kinds=("polars", "deltalake"),
@@ -92,8 +90,19 @@ def _decides(setting: Setting, spec: ComputedSet) -> str:
     rule = text_rule(spec)
     identifier = None
     if rule is not None and rule.language:
-        identifier = languages.what_decides(setting.experiment.identifiers[rule.identifier])
-    return deciding(set=spec.all_but(*_DECIDED_ELSEWHERE), identifier=identifier)
+        identifier = setting.experiment.identifiers[rule.identifier].decides()
+    return deciding(set=spec.decides(*_DECIDED_ELSEWHERE), identifier=identifier)
+
+
+def _outside(setting: Setting, spec: ComputedSet) -> Outside | None:
+    match spec:
+        case TextBased():
+            # Of WordNet's folder some files are read.
+            return lambda _partition: _wordnet_version(spec)
+        case Laion2b() if spec.pool_scores is not None:
+            return metadata_outside(setting)
+        case _:
+            return None
 
 
 def _wordnet_version(spec: TextBased) -> str:
@@ -101,7 +110,7 @@ def _wordnet_version(spec: TextBased) -> str:
         return files_hash([*wordnet_files(spec.wordnet), Path(spec.synsets)])
     except OSError:
         # Told in words when a partition is computed.
-        return UNREADABLE
+        return MISSING
 
 
 def filter_partition(setting: Setting, name: str, step: Step) -> Rows:

@@ -3,11 +3,12 @@
 Files are read one at a time and only in the columns asked for, so memory is bounded by one file.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import hashlib
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, cast
+from typing import IO, Any, cast
 
 import numpy as np
 import polars as pl
@@ -16,7 +17,7 @@ from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 from numpy.typing import NDArray
 
-from recap_assets.shards.files import PoolError, found_at
+from recap_assets.shards.files import PoolError, found_at, version_of
 from recap_assets.shards.sample_texts import MAX_TEXT_BYTES
 from recap_assets.storage.places import url_of
 from recap_assets.untrusted.arrays import Archive
@@ -29,6 +30,11 @@ from recap_assets.untrusted.uid_forms import UID_WANTED, uids_of
 
 LIMITS = ParquetLimits(cell_bytes=MAX_TEXT_BYTES + 8)
 """A longer text stays longer than what a sample may have, so that its cut is told."""
+
+
+PARQUET, NPZ = ".parquet", ".npz"
+EMBEDDINGS = (PARQUET, NPZ)
+"""Endings of the files that embeddings are read from."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +139,36 @@ def load_metadata(folder: str) -> Metadata:
         raise PoolError(msg)
     files = [_open(url_of(fs, path)) for path in paths]
     return Metadata(folder, tuple(files))
+
+
+def metadata_version(
+    folder: str, stems: Collection[str] = (), endings: tuple[str, ...] = (PARQUET,)
+) -> str:
+    """16 hex digits that change when a file of the folder is replaced, comes or goes.
+
+    The files may have terabytes, so they go by size and time, and not by their bytes.
+
+    Args:
+        folder: The metadata folder.
+        stems: Names of shards; where each has a file of its own, those are all that count, so that
+            a pool may grow shard by shard.
+        endings: What is read: PARQUET alone, or the embeddings beside it.
+
+    Returns:
+        The same for a folder that is not there, whatever its name: loading it says so.
+    """
+    fs, root = found_at(folder)
+    infos = cast("list[dict[str, Any]]", fs.ls(root, detail=True)) if fs.isdir(root) else []
+    files = {PurePosixPath(str(info["name"])): info for info in infos}
+    own = {path.stem for path in files if path.suffix == PARQUET} & set(stems)
+    is_read = own.__contains__ if len(own) == len(stems) > 0 else lambda _stem: True
+    is_local = isinstance(fs, LocalFileSystem)
+    lines = [
+        f"{path.name} {version_of(files[path], str(path), is_local=is_local)}"
+        for path in sorted(files)
+        if path.suffix in endings and is_read(path.stem)
+    ]
+    return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()[:16]
 
 
 def read_rows(file: MetadataFile, columns: Sequence[str]) -> pl.DataFrame:

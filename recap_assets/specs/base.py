@@ -2,11 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Self, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
+
+from recap_assets.specs.fields import AnyMark, Content, Mark
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 """A name of the user's; it becomes part of asset keys and paths."""
@@ -32,13 +35,83 @@ class Spec(BaseModel):
         fields = type(self).model_fields
         return self.model_copy(update={name: fields[name].default for name in names})
 
-    def all_but(self, *names: str) -> Mapping[str, object]:
-        """The fields as JSON values but for these: what changes no result decides nothing."""
-        return self.model_dump(mode="json", exclude=set(names))
+    def decides(self, *elsewhere: str) -> Mapping[str, object]:
+        """The fields that decide a result, as JSON values; see `specs.fields`.
+
+        Of files and folders the content decides, which `contents` tells, and no field.
+
+        Args:
+            elsewhere: Fields that decide something else than what is asked about.
+        """
+        beside = {**_beside(self), **dict.fromkeys(elsewhere, True)}
+        return self.model_dump(mode="json", exclude=cast("dict[str, bool]", beside))
+
+    def decides_beyond_default(self, *names: str) -> Mapping[str, object]:
+        """Those of the fields that are not at their defaults: what was built without them stays."""
+        told = self.model_dump(mode="json", include=set(names), exclude_defaults=True)
+        return {name: value for name, value in told.items() if value != {}}
+
+    def contents(self) -> Mapping[str, Path]:
+        """The files and folders whose bytes decide, by the dotted name of their field."""
+        return dict(_contents_within("", self))
+
+    def public(self) -> dict[str, object]:
+        """For a card: what decides, what is short for it, and the last part of each place."""
+        kept = {field for field, mark in marks_of(type(self)).items() if mark is Mark.SHORTHAND}
+        beside = {name: out for name, out in _beside(self).items() if name not in kept}
+        told = self.model_dump(
+            mode="json", exclude=cast("dict[str, bool]", beside), exclude_none=True
+        )
+        return {
+            **told,
+            **{name: at.name for name, at in self.contents().items() if "." not in name},
+        }
 
     def canonical(self) -> str:
         """The spec as JSON with sorted keys: the same for any order, spacing or comments."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+
+
+@cache
+def marks_of(spec: type[Spec]) -> Mapping[str, AnyMark]:
+    """The mark of each field that has one."""
+    found: dict[str, AnyMark] = {}
+    for name, field in spec.model_fields.items():
+        found.update((name, one) for one in field.metadata if isinstance(one, Mark | Content))
+    return found
+
+
+def _beside(value: object) -> Mapping[str | int, object]:
+    """What of a value decides nothing, in the form of pydantic's `exclude`."""
+    found: dict[str | int, object] = {}
+    for name, part, mark in _parts(value):
+        if isinstance(mark, Mark) or (mark is not None and mark.place(part) is not None):
+            found[name] = True
+        elif inner := _beside(part):
+            found[name] = inner
+    return found
+
+
+def _contents_within(where: str, value: object) -> Iterator[tuple[str, Path]]:
+    for name, part, mark in _parts(value):
+        if isinstance(mark, Content) and (place := mark.place(part)) is not None:
+            yield f"{where}{name}", place
+        else:
+            yield from _contents_within(f"{where}{name}.", part)
+
+
+def _parts(value: object) -> Iterator[tuple[str | int, object, AnyMark | None]]:
+    """Fields, entries or elements, whatever the value has; fields with their marks."""
+    if isinstance(value, Spec):
+        marks = marks_of(type(value))
+        for name in type(value).model_fields:
+            yield name, getattr(value, name), marks.get(name)
+    elif isinstance(value, Mapping):
+        for name, part in cast("Mapping[str, object]", value).items():
+            yield name, part, None
+    elif isinstance(value, tuple | list):
+        for number, part in enumerate(cast("Sequence[object]", value)):
+            yield number, part, None
 
 
 @cache
@@ -55,12 +128,11 @@ def _wants_a_number(spec: type[Spec], field: str) -> bool:
 
 
 def deciding(
-    **parts: "Spec | Mapping[str, object] | str | float | bool | Sequence[str] | None",
+    **parts: object,
 ) -> str:
     """What decides a node's content as canonical JSON: what is at its default is said as well."""
     values = {
-        name: part.model_dump(mode="json") if isinstance(part, Spec) else part
-        for name, part in parts.items()
+        name: part.decides() if isinstance(part, Spec) else part for name, part in parts.items()
     }
     return json.dumps(values, sort_keys=True, separators=(",", ":"))
 

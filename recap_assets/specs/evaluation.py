@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from recap_assets.specs import datacomp
 from recap_assets.specs.base import Name, Spec
+from recap_assets.specs.fields import Address, Speed
 
 
 class EmbeddedTask(Spec):
@@ -24,7 +25,9 @@ class WebDatasetTask(Spec):
     """A set in CLIP_benchmark's webdataset layout: `test/N.tar`, `classnames.txt`, templates."""
 
     kind: Literal["webdataset"]
-    path: str = Field(description="The folder of the set: a local path or an fsspec URL.")
+    path: Annotated[str, Address] = Field(
+        description="The folder of the set: a local path or an fsspec URL."
+    )
     split: str = "test"
     metric: Literal["acc1", "acc5", "mean_per_class_recall", "mean_recall@1"] | None = Field(
         default=None, description="Main metric; by default acc1, or mean_recall@1 for retrieval."
@@ -37,7 +40,7 @@ Task = Annotated[EmbeddedTask | WebDatasetTask, Field(discriminator="kind")]
 class DataCompTasks(Spec):
     """DataComp's tasks, read where its download script put them."""
 
-    root: str = Field(
+    root: Annotated[str, Address] = Field(
         description="The folder with `wds_imagenet1k_test` and the rest: a local path or an fsspec "
         "URL."
     )
@@ -97,7 +100,7 @@ class Evaluation(Spec):
         description="Tasks whose main metric is averaged; by default all of them, or, where "
         "`datacomp` is given, DataComp's 38.",
     )
-    batch_size: int = Field(
+    batch_size: Annotated[int, Speed] = Field(
         default=128, gt=0, le=65_536, description="Rows of one forward pass; changes no result."
     )
     captions: CaptionMetrics | None = Field(
@@ -119,9 +122,8 @@ class Evaluation(Spec):
     @property
     def deciding_results(self) -> Mapping[str, object]:
         """What decides the results of a trained CLIP."""
-        beside = ("average", "batch_size", "captions")
         # Not said where it is not used: then what was built before it existed stays as it is.
-        return self.all_but(*beside, *([] if self.datacomp else ["datacomp"]))
+        return self.decides("average", "captions", *([] if self.datacomp else ["datacomp"]))
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

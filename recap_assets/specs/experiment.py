@@ -1,7 +1,7 @@
 """The experiment: one file that declares everything, checked as a whole."""
 
 from collections.abc import Iterable, Iterator
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -15,6 +15,7 @@ from recap_assets.specs.exports import (
     training_export,
     with_training_exports,
 )
+from recap_assets.specs.fields import Content
 from recap_assets.specs.image_scorers import EmbeddingHead, ImageScorer
 from recap_assets.specs.imports import RerankedSource
 from recap_assets.specs.left_out import captions_used, left_out_name, with_left_out
@@ -60,7 +61,7 @@ class Diversity(Spec):
         le=1_000_000,
         description="Captions of the equal-sized sample on which counts are exact.",
     )
-    nouns: str = Field(
+    nouns: Annotated[str, Content(names=("embedded",))] = Field(
         default="embedded",
         description="Lexicon of nouns, one a line; `embedded` is the embedded world's own.",
     )

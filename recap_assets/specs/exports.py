@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from recap_assets.specs.base import Name, Spec
+from recap_assets.specs.fields import Address
 from recap_assets.specs.mixes import Each, Mix
 
 ImageFormat = Literal["jpg", "png", "webp", "gif"]
@@ -20,7 +21,7 @@ word (`filter_no_caption_or_no_image` in its training/data.py)."""
 
 class _Export(Spec):
     mix: Name = Field(description="The mix that is written out.")
-    folder: str | None = Field(
+    folder: Annotated[str | None, Address] = Field(
         default=None,
         description="A folder or a bucket's URL; by default exports/<name> beside the experiment's "
         "other results.",

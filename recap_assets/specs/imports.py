@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import Field, field_validator, model_validator
 
 from recap_assets.specs.base import Spec
+from recap_assets.specs.fields import Address, Shorthand
 from recap_assets.specs.quotes import Quotes
 
 JoinKey = Literal["uid", "sha256", "url"]
@@ -53,12 +54,12 @@ class ImportSource(Spec):
     """Third-party captions joined to the pool by uid, sha256 or url."""
 
     kind: Literal["import"]
-    files: tuple[str, ...] = Field(
+    files: Annotated[tuple[str, ...], Address] = Field(
         min_length=1,
         description="Paths, globs or fsspec URLs of parquet, CSV, TSV or JSON-lines files, the "
         "text ones plain or .gz; where captions conflict, earlier files come first.",
     )
-    preset: Preset | None = Field(
+    preset: Annotated[Preset | None, Shorthand] = Field(
         default=None, description="A known drop, which fills in the columns below."
     )
     by: JoinKey = Field(default="uid", description="What of a sample the key names.")

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from recap_assets.specs.base import Name, Spec
+from recap_assets.specs.fields import LocalModel
 
 
 class SmallTower(Spec):
@@ -35,7 +36,7 @@ class OpenClipTower(Spec):
 
     kind: Literal["open_clip"]
     name: str = Field(description="open_clip's model name, such as ViT-B-32.")
-    pretrained: str | None = Field(
+    pretrained: Annotated[str | None, LocalModel] = Field(
         default=None, description="open_clip's tag, or a local checkpoint."
     )
 

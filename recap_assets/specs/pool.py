@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from recap_assets.specs.base import Spec
+from recap_assets.specs.fields import Address, Speed
 from recap_assets.specs.quotes import Quotes
 
 MOST_DRAWN_SHARDS = 10_000
@@ -54,8 +55,10 @@ class WebDatasetPool(Spec):
     """img2dataset or DataComp shards: `NNNNNNNN.tar` with image, `.txt` and `.json` members."""
 
     kind: Literal["webdataset"]
-    shards: str = Field(description="Folder or glob of the tars: a local path or an fsspec URL.")
-    metadata: str | None = Field(
+    shards: Annotated[str, Address] = Field(
+        description="Folder or glob of the tars: a local path or an fsspec URL."
+    )
+    metadata: Annotated[str | None, Address] = Field(
         default=None,
         description="Folder with DataComp's metadata parquet (and npz) files, joined by uid.",
     )
@@ -76,8 +79,12 @@ class FolderPool(Spec):
     """A plain folder of images with a CSV, JSON-lines or parquet table of texts."""
 
     kind: Literal["folder"]
-    images: str = Field(description="The folder that the image column is relative to.")
-    texts: str = Field(description="Table of texts: .csv, .tsv, .jsonl, .ndjson or .parquet.")
+    images: Annotated[str, Address] = Field(
+        description="The folder that the image column is relative to."
+    )
+    texts: Annotated[str, Address] = Field(
+        description="Table of texts: .csv, .tsv, .jsonl, .ndjson or .parquet."
+    )
     image_column: str = Field(
         default="image", description="Column with the image's path below `images`."
     )
@@ -107,16 +114,16 @@ class UrlPool(Spec):
     """A list of URLs that img2dataset fetches into shards; the defaults are DataComp's."""
 
     kind: Literal["urls"]
-    urls: str = Field(
+    urls: Annotated[str, Address] = Field(
         description="The list: a file, a folder or a glob of .parquet, .csv, .tsv or .jsonl files, "
         "such as DataComp's metadata folder; a local path or an fsspec URL."
     )
     quoting: Quotes = None
-    shards: str | None = Field(
+    shards: Annotated[str | None, Address] = Field(
         default=None,
         description="Local folder that the shards are written to; by default in the data folder.",
     )
-    metadata: str | None = Field(
+    metadata: Annotated[str | None, Address] = Field(
         default=None,
         description="Folder with DataComp's metadata parquet (and npz) files, joined by uid.",
     )
@@ -178,19 +185,19 @@ class UrlPool(Spec):
     shards_per_partition: int = Field(
         default=1, gt=0, le=1_000_000, description="Tar shards that form one partition."
     )
-    processes: int | None = Field(
+    processes: Annotated[int | None, Speed] = Field(
         default=None, gt=0, le=1_024, description="img2dataset's processes; by default one a core."
     )
-    threads: int = Field(
+    threads: Annotated[int, Speed] = Field(
         default=128, gt=0, le=4_096, description="Requests at once in each process."
     )
-    retries: int = Field(
+    retries: Annotated[int, Speed] = Field(
         default=2, ge=0, le=100, description="Further attempts at a URL that fails."
     )
-    timeout: float = Field(
+    timeout: Annotated[float, Speed] = Field(
         default=10, gt=0, le=3_600, description="Longest silence of a server, in seconds."
     )
-    deadline: float = Field(
+    deadline: Annotated[float, Speed] = Field(
         default=60,
         gt=0,
         le=86_400,
@@ -233,7 +240,9 @@ class WebDatasetCorpus(Spec):
     """Tar shards with an image and a `.txt` of one caption a line."""
 
     kind: Literal["webdataset"]
-    shards: str = Field(description="Folder or glob of the tars: a local path or an fsspec URL.")
+    shards: Annotated[str, Address] = Field(
+        description="Folder or glob of the tars: a local path or an fsspec URL."
+    )
     limits: ImageLimits = ImageLimits()
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from recap_assets.specs.base import Name, Spec
+from recap_assets.specs.fields import LocalDir, LocalModel, Speed
 from recap_assets.specs.sources import Device, Precision
 
 
@@ -13,7 +14,7 @@ class EmbeddedScorer(Spec):
 
     kind: Literal["embedded"]
     model: Name = Field(description="A model of kind clip in this experiment.")
-    batch_size: int = Field(
+    batch_size: Annotated[int, Speed] = Field(
         default=128, gt=0, le=65_536, description="Rows of one forward pass; changes no score."
     )
     device: Device = Field(default="auto", description="auto: a GPU where there is one.")
@@ -23,12 +24,14 @@ class OpenClipScorer(Spec):
     """A CLIP of open_clip by name and tag, or from a local checkpoint."""
 
     kind: Literal["open_clip"]
-    model: str = Field(description="open_clip's model name (ViT-L-14), or local-dir:FOLDER.")
-    pretrained: str | None = Field(
+    model: Annotated[str, LocalDir] = Field(
+        description="open_clip's model name (ViT-L-14), or local-dir:FOLDER."
+    )
+    pretrained: Annotated[str | None, LocalModel] = Field(
         default=None, description="open_clip's tag, or a local safetensors file."
     )
     precision: Precision = "float32"
-    batch_size: int = Field(
+    batch_size: Annotated[int, Speed] = Field(
         default=64, gt=0, le=65_536, description="Rows of one forward pass; changes no score."
     )
     device: Device = Field(default="auto", description="auto: a GPU where there is one.")

@@ -1,11 +1,12 @@
 """Captioners behind a server that speaks OpenAI's chat completions: vLLM, SGLang and others."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
 from recap_assets.specs.base import Spec
+from recap_assets.specs.fields import Address, Price, Secret, Speed
 from recap_assets.untrusted.nested import check_size
 
 _NOT_BY_A_SERVER = {
@@ -104,7 +105,7 @@ class OpenAISource(Spec):
 
     kind: Literal["openai"]
     model: str = Field(min_length=1, description="The model's name, as the server lists it.")
-    base_url: str = Field(
+    base_url: Annotated[str, Address] = Field(
         default="http://127.0.0.1:8000/v1",
         description="What comes before /chat/completions; changes no caption.",
     )
@@ -136,49 +137,37 @@ class OpenAISource(Spec):
         description="More fields of a request, such as {chat_template_kwargs: "
         "{enable_thinking: false}}.",
     )
-    concurrency: int = Field(
+    concurrency: Annotated[int, Speed] = Field(
         default=32,
         gt=0,
         le=4_096,
         description="Requests under way at once, for each partition that is being built; "
         "changes no caption.",
     )
-    timeout_seconds: float = Field(
+    timeout_seconds: Annotated[float, Speed] = Field(
         default=180, gt=0, le=86_400, description="Longest wait for one reply; changes no caption."
     )
-    max_attempts: int = Field(
+    max_attempts: Annotated[int, Speed] = Field(
         default=6,
         gt=0,
         le=100,
         description="Attempts at one request while the server is busy or away; changes no caption.",
     )
-    cache: bool = Field(
+    cache: Annotated[bool, Speed] = Field(
         default=True,
         description="Keep replies on the disk, so that nothing is paid for twice; changes no "
         "caption.",
     )
-    price_per_million_prompt_tokens: float | None = Field(
+    price_per_million_prompt_tokens: Annotated[float | None, Price] = Field(
         default=None, ge=0, le=1e9, description="In whatever currency; changes no caption."
     )
-    price_per_million_completion_tokens: float | None = Field(
+    price_per_million_completion_tokens: Annotated[float | None, Price] = Field(
         default=None, ge=0, le=1e9, description="In the same currency; changes no caption."
     )
-    api_key_env: str | None = Field(
+    api_key_env: Annotated[str | None, Secret] = Field(
         default=None,
         description="NAME of the environment variable that holds the key; never the key itself.",
     )
-
-    changes_no_caption: ClassVar[tuple[str, ...]] = (
-        "base_url",
-        "concurrency",
-        "timeout_seconds",
-        "max_attempts",
-        "cache",
-        "price_per_million_prompt_tokens",
-        "price_per_million_completion_tokens",
-        "api_key_env",
-    )
-    """Keys that decide where, how fast and at what price, and not what is asked."""
 
     @property
     def batch_size(self) -> int:

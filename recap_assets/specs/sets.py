@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
 from recap_assets.specs.base import Name, Spec
+from recap_assets.specs.fields import Content
 
 _RAW = "raw"  # experiment.RAW, which imports this module
 BUNDLED = "bundled"
@@ -20,7 +21,7 @@ class FastTextIdentifier(Spec):
     """fastText's lid.176, by which DataComp's basic, text-based and image-based filters go."""
 
     kind: Literal["fasttext"]
-    model: str = Field(
+    model: Annotated[str, Content(names=(BUNDLED,))] = Field(
         default=BUNDLED,
         description="Path of a fastText model: lid.176.bin as DataComp uses it, or lid.176.ftz, "
         "the same compressed, which is `bundled` with a library.",
@@ -59,7 +60,7 @@ class UidFile(Spec):
     """A named set of uids: DataComp's subset file (`.npy`, dtype u8,u8) or one hex uid a line."""
 
     kind: Literal["file"] = "file"
-    uids: str = Field(description="Path of the file.")
+    uids: Annotated[str, Content()] = Field(description="Path of the file.")
 
     @field_validator("uids")
     @classmethod
@@ -133,11 +134,11 @@ class TextBased(_TextRule):
 
     kind: Literal["text_based"]
     identifier: Name = Field(default="fasttext", description="Which tells the language.")
-    wordnet: str = Field(
+    wordnet: Annotated[str, Content()] = Field(
         description="Folder of WordNet 3.0's index.* and *.exc files: its `dict`, or NLTK's "
         "`corpora/wordnet`."
     )
-    synsets: str = Field(
+    synsets: Annotated[str, Content()] = Field(
         description="File of synset ids, one a line (n02084071): DataComp's "
         "imagenet21k_wordnet_ids.txt."
     )
@@ -163,7 +164,7 @@ class CaptionRule(_TextRule):
 class TargetEmbeddings(Spec):
     """Image embeddings in files, by the scorer's model."""
 
-    embeddings: str = Field(
+    embeddings: Annotated[str, Content()] = Field(
         description="A .npy of shape (images, dimension), an .npz, or a folder of them."
     )
     key: str | None = Field(default=None, description="The array in an .npz; null for its only.")
@@ -172,7 +173,9 @@ class TargetEmbeddings(Spec):
 class TargetImages(Spec):
     """Images in files, which the scorer embeds."""
 
-    images: str = Field(description="Folder of image files, subfolders included.")
+    images: Annotated[str, Content()] = Field(
+        description="Folder of image files, subfolders included."
+    )
 
 
 class TargetTask(Spec):
@@ -212,7 +215,7 @@ class ImageBased(Spec):
         default=1.0, gt=0, le=1, description="Share of the pool that k-means learns from."
     )
     seed: int = Field(default=0, description="Of k-means and of its sample.")
-    centroids: str | None = Field(
+    centroids: Annotated[str | None, Content()] = Field(
         default=None,
         description="A .npy of centroids, shape (clusters, dimension), instead of k-means.",
     )

@@ -9,12 +9,13 @@ from pydantic import Field, model_validator
 
 from recap_assets.specs.base import Name, Spec
 from recap_assets.specs.decoding import Decoding
+from recap_assets.specs.fields import LocalDir, LocalModel, Speed
 from recap_assets.specs.imports import ImportSource, RerankedSource
 from recap_assets.specs.servers import OpenAISource
 
-Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")]
+Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$"), Speed]
 Precision = Literal["float32", "bfloat16", "float16"]
-BatchSize = Annotated[int, Field(gt=0, le=65_536)] | Literal["auto"]
+BatchSize = Annotated[Annotated[int, Field(gt=0, le=65_536)] | Literal["auto"], Speed]
 
 AUTO_ROWS = 256
 """Largest batch that `batch_size: auto` tries."""
@@ -46,7 +47,7 @@ class EmbeddedSource(_Captioner):
 
     kind: Literal["embedded"]
     model: Name = Field(description="A model of kind captioner in this experiment.")
-    batch_size: int = Field(
+    batch_size: Annotated[int, Speed] = Field(
         default=64, gt=0, le=65_536, description="Images of one forward pass; changes no caption."
     )
 
@@ -58,7 +59,9 @@ class TransformersSource(_Captioner):
     """
 
     kind: Literal["transformers"]
-    model: str = Field(description="Hub id (Salesforce/blip2-opt-2.7b) or a local folder.")
+    model: Annotated[str, LocalModel] = Field(
+        description="Hub id (Salesforce/blip2-opt-2.7b) or a local folder."
+    )
     revision: str | None = Field(default=None, description="Commit of the hub repository; pin it.")
     precision: Precision = "float32"
     prompt: str | None = Field(
@@ -72,10 +75,12 @@ class TransformersSource(_Captioner):
         description="Captions of one forward pass; changes no caption. auto: as many as fit, tried "
         "once for a model and a device.",
     )
-    attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = Field(
+    attention: Annotated[Literal["auto", "eager", "sdpa", "flash_attention_2"], Speed] = Field(
         default="auto", description="How attention is computed; changes no caption but for ties."
     )
-    device_map: Literal["auto", "balanced", "balanced_low_0", "sequential"] | None = Field(
+    device_map: Annotated[
+        Literal["auto", "balanced", "balanced_low_0", "sequential"] | None, Speed
+    ] = Field(
         default=None,
         description="Spread the model over the devices of the machine; needs accelerate.",
     )
@@ -100,8 +105,10 @@ class OpenClipSource(_Captioner):
     """CoCa from open_clip."""
 
     kind: Literal["open_clip"]
-    model: str = Field(description="coca_ViT-L-14, coca_ViT-B-32, or local-dir:FOLDER.")
-    pretrained: str | None = Field(
+    model: Annotated[str, LocalDir] = Field(
+        description="coca_ViT-L-14, coca_ViT-B-32, or local-dir:FOLDER."
+    )
+    pretrained: Annotated[str | None, LocalModel] = Field(
         default=None, description="open_clip's tag, or a local safetensors file."
     )
     precision: Precision = "float32"

@@ -1,11 +1,11 @@
 """Training of the CLIP that judges each mix: the same budget for every mix, as in DataComp."""
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NamedTuple, cast
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from recap_assets.specs.base import Spec
+from recap_assets.specs.fields import Partitions, Shorthand, Speed
 from recap_assets.specs.models import OpenClipTower, Optimizer, SmallTower, Tower
 from recap_assets.specs.torchrun_options import check_torchrun_arguments
 
@@ -23,8 +23,8 @@ class InProcessTraining(Spec):
         default=28_000, gt=0, le=10**12, description="Pairs seen in all, the same for every mix."
     )
     batch_size: int = Field(default=128, gt=1, le=65_536, description="Pairs of one step.")
-    seeds: Seeds = (0, 1, 2)
-    checkpoint_every: int = Field(
+    seeds: Annotated[Seeds, Partitions] = (0, 1, 2)
+    checkpoint_every: Annotated[int, Speed] = Field(
         default=50_000,
         gt=0,
         le=10**12,
@@ -34,11 +34,6 @@ class InProcessTraining(Spec):
         default="in_process",
         description="torchrun hands exported shards to open_clip's own trainer; see `scale`.",
     )
-
-    @property
-    def decisive(self) -> Mapping[str, object]:
-        """What decides the trained model."""
-        return self.all_but("seeds", "checkpoint_every")
 
 
 class Recipe(NamedTuple):
@@ -70,7 +65,7 @@ class TorchrunTraining(Spec):
     """
 
     launcher: Literal["torchrun"]
-    scale: Literal["debug", "small", "medium", "large", "xlarge"] = Field(
+    scale: Annotated[Literal["debug", "small", "medium", "large", "xlarge"], Shorthand] = Field(
         description="DataComp's recipe: model, batch size, learning rate, samples seen, warm-up."
     )
     model: str = Field(
@@ -105,27 +100,27 @@ class TorchrunTraining(Spec):
     precision: Literal["amp", "amp_bf16", "bf16", "fp16", "fp32"] = Field(
         default="amp", description="open_clip's --precision; fp32 on a CPU."
     )
-    seeds: Seeds = (0,)
+    seeds: Annotated[Seeds, Partitions] = (0,)
     checkpoints: int = Field(
         default=5,
         gt=0,
         le=10_000,
         description="Checkpoints of a run; a killed run resumes from the last.",
     )
-    processes: Annotated[int, Field(le=4_096)] | Literal["auto"] = Field(
+    processes: Annotated[Annotated[int, Field(le=4_096)] | Literal["auto"], Speed] = Field(
         default="auto", description="Processes of one machine; auto: one for each GPU."
     )
-    workers: int = Field(
+    workers: Annotated[int, Speed] = Field(
         default=5,
         gt=0,
         le=256,
         description="Loader processes of each process, at most: the largest number that divides "
         "the batches of a checkpoint.",
     )
-    accumulation: int = Field(
+    accumulation: Annotated[int, Speed] = Field(
         default=1, gt=0, le=65_536, description="Forward passes of one step, where memory is short."
     )
-    torchrun_arguments: tuple[str, ...] = Field(
+    torchrun_arguments: Annotated[tuple[str, ...], Speed] = Field(
         default=("--standalone",),
         description="For several machines: --nnodes, --node-rank, --rdzv-endpoint and the like, "
         "by list; nothing that names a program or a file.",
@@ -150,13 +145,6 @@ class TorchrunTraining(Spec):
     def tower(self) -> OpenClipTower:
         """What is trained."""
         return OpenClipTower(kind="open_clip", name=self.model)
-
-    @property
-    def decisive(self) -> Mapping[str, object]:
-        """What decides the trained model."""
-        return self.all_but(
-            "seeds", "scale", "processes", "workers", "accumulation", "torchrun_arguments"
-        )
 
 
 def _launcher(value: Any) -> str:  # noqa: ANN401 - pydantic hands over raw input

@@ -128,6 +128,11 @@ class Workspace:
         return self.data / "report" / "index.html"
 
     @property
+    def contents(self) -> Path:
+        """Versions of models' and other files by their bytes; shared by all experiments."""
+        return self.data / "contents"
+
+    @property
     def batch_sizes(self) -> Path:
         """Batch sizes that were found to fit, by model and device; shared by all experiments."""
         return self.data / "batch_sizes.json"

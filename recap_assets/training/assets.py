@@ -15,6 +15,7 @@ from recap_assets.artefacts.training import (
 )
 from recap_assets.graph.content import StoredFiles, files_below
 from recap_assets.graph.node import Dependency, Node, Outcome, Place, Step
+from recap_assets.graph.outside import outside_of
 from recap_assets.graph.project import Setting
 from recap_assets.plots.rendering import chart_png
 from recap_assets.plots.training import training_curves
@@ -45,10 +46,11 @@ def _node(setting: Setting, mix: str) -> Node:
         dimension="seed",
         dependencies=(Dependency(TRAINING_PAIRS.key(mix), "all"), *shards),
         implementation=VERSION,
-        decides=deciding(training=training.decisive),
+        decides=deciding(training=training),
         compute=lambda step: train_on_mix(setting, mix, step),
         description=f"A CLIP trained on {mix}: {training.samples_seen:,} samples seen, whatever "
         "the mix's size; a partition for each seed.",
+        outside=outside_of(setting, training),
         content=_checkpoints(setting, mix),
         seconds=training.samples_seen * SECONDS_PER_SAMPLE,
         pool="gpu",

@@ -10,6 +10,7 @@ from recap_assets.artefacts.training import MODELS
 from recap_assets.artefacts.world import corpus_key
 from recap_assets.graph.content import StoredFiles, files_below
 from recap_assets.graph.node import Dependency, Node, Outcome, Step
+from recap_assets.graph.outside import Outside, both, outside_of
 from recap_assets.graph.project import Setting
 from recap_assets.plots.rendering import chart_png
 from recap_assets.plots.training import training_curves
@@ -52,10 +53,10 @@ def _node(setting: Setting, name: str, model: Model) -> Node:
         dimension="none",
         dependencies=tuple(reads),
         implementation=VERSION,
-        decides=deciding(model=model),
+        decides=deciding(model=model, **corpus.decides_beyond_default("limits")),
         compute=lambda step: train_model(setting, name, step),
         description=f"A {model.kind} trained here on the corpus {model.corpus}.",
-        outside=None if drawn else lambda _partition: _corpus_version(corpus),
+        outside=both(outside_of(setting, model), _corpus_outside(corpus)),
         content=StoredFiles(lambda _: folder, lambda _: files_below(folder)),
         seconds=model.samples_seen * SECONDS_PER_SAMPLE,
         pool="gpu",
@@ -63,11 +64,15 @@ def _node(setting: Setting, name: str, model: Model) -> Node:
     )
 
 
-def _corpus_version(corpus: Corpus) -> str:
+def _corpus_outside(corpus: Corpus) -> Outside | None:
     if isinstance(corpus, EmbeddedCorpus):
-        return ""
-    shards = list_shards(WebDatasetPool(kind="webdataset", shards=corpus.shards))
-    return fingerprint_of(*(f"{shard.name} {shard.version}" for shard in shards))
+        return None
+
+    def version(_partition: str) -> str:
+        shards = list_shards(WebDatasetPool(kind="webdataset", shards=corpus.shards))
+        return fingerprint_of(*(f"{shard.name} {shard.version}" for shard in shards))
+
+    return version
 
 
 def train_model(setting: Setting, name: str, step: Step) -> Outcome:

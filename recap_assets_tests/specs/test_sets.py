@@ -20,7 +20,7 @@ def test_the_defaults_are_datacomps_numbers():
     sets = tiny_experiment(sets={"basic": {"kind": "basic"}, "image": IMAGE}).sets
     basic, image = sets["basic"], sets["image"]
     assert isinstance(basic, BasicFilter)
-    assert basic.all_but("kind") == {
+    assert basic.decides("kind") == {
         "source": "raw", "identifier": "fasttext", "language": "en", "more_than_words": 2,
         "more_than_characters": 5, "min_side": 200, "max_aspect": 3.0,
     }  # fmt: skip

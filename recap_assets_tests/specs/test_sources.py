@@ -3,7 +3,6 @@
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from recap_assets.captions.assets import _what_decides
 from recap_assets.specs.sources import AUTO_ROWS, Source, images_at_once
 
 HUB = {"kind": "transformers", "model": "a/model"}
@@ -38,8 +37,8 @@ def test_what_does_not_fit_together_is_refused(fields, message):
 
 
 def test_what_changes_the_speed_decides_no_caption():
-    plain = _what_decides(source(**HUB))
+    plain = source(**HUB).decides()
     fast = {"batch_size": "auto", "attention": "sdpa", "device_map": "balanced"}
-    assert _what_decides(source(**HUB, **fast)) == plain
+    assert source(**HUB, **fast).decides() == plain
     for deciding in ({"quantization": "8bit"}, {"precision": "bfloat16"}, {"prompt": "a photo of"}):
-        assert _what_decides(source(**HUB, **deciding)) != plain
+        assert source(**HUB, **deciding).decides() != plain

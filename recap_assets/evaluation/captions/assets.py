@@ -30,6 +30,7 @@ from recap_assets.evaluation.zero_shot import Embeddings
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.loaded import loaded_captioner, loaded_scorer, released
 from recap_assets.graph.node import Dependency, Node, Rows, Step
+from recap_assets.graph.outside import both, outside_of
 from recap_assets.graph.project import Setting
 from recap_assets.scores import assets as scores
 from recap_assets.shards.images import decode
@@ -107,7 +108,12 @@ def _node(setting: Setting, name: str, spec: CaptionMetrics) -> Node:
         compute=lambda step: measure_source(setting, name, step),
         description=f"How well {name} describes images that people described: CIDEr, BLEU, ROUGE, "
         "CLIP-S, RefCLIP-S, and whether its caption finds the image again.",
-        outside=lambda _partition: fingerprint_of(*(set_version(setting, s) for s in spec.sets)),
+        outside=both(
+            outside_of(
+                setting, setting.experiment.sources[name], setting.experiment.scorers[scorer]
+            ),
+            lambda _partition: fingerprint_of(*(set_version(setting, s) for s in spec.sets)),
+        ),
         content=StoredRows(setting.workspace.tables, CAPTION_METRICS, {"source": name}),
         seconds=SECONDS,
         pool="gpu",

@@ -10,6 +10,7 @@ from recap_assets.artefacts.scores import IMAGE_EMBEDDINGS, IMAGE_SCORES
 from recap_assets.graph.checks import Check, Verdict
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Rows, Step
+from recap_assets.graph.outside import outside_of
 from recap_assets.graph.project import Setting
 from recap_assets.graph.shardwise import of_readable, over_images
 from recap_assets.specs.base import deciding
@@ -34,9 +35,10 @@ def _node(setting: Setting, name: str, spec: ImageScorer) -> Node:
         dimension="pool",
         dependencies=(Dependency(reads, "same"),),
         implementation=VERSION,
-        decides=deciding(scorer=spec.all_but("batch_size", "device")),
+        decides=deciding(scorer=spec),
         compute=lambda step: score_partition(setting, name, step),
         description=f"A score of every usable image by {name} ({spec.kind}), whatever its texts.",
+        outside=outside_of(setting, spec),
         content=StoredRows(setting.workspace.tables, IMAGE_SCORES, {"scorer": name}),
         seconds=SECONDS_PER_IMAGE * (10 if by_head else 1_000),
         pool="cpu" if by_head else "gpu",

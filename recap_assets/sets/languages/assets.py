@@ -1,8 +1,5 @@
 """The language of every text, once for each identifier and source that a set asks about."""
 
-from collections.abc import Mapping
-from pathlib import Path
-
 import polars as pl
 
 from recap_assets.artefacts.captions import first_texts, texts_key
@@ -13,9 +10,10 @@ from recap_assets.graph.content import StoredRows
 from recap_assets.graph.loaded import loaded_identifier
 from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.project import Setting
-from recap_assets.sets.languages.versions import identifier_version
+from recap_assets.sets.languages.versions import deciding_version, identifier_version
 from recap_assets.specs.base import deciding, fingerprint_of
-from recap_assets.specs.sets import Cld3Identifier, Identifier, text_rule
+from recap_assets.specs.sets import Identifier, text_rule
+from recap_assets.storage.folder_content import MISSING
 
 VERSION = 1
 STAGE = "sets"
@@ -39,10 +37,10 @@ def _node(setting: Setting, name: str, source: str) -> Node:
         dimension="pool",
         dependencies=(Dependency(texts_key(source), "same"),),
         implementation=VERSION,
-        decides=deciding(identifier=what_decides(identifier), source=source),
+        decides=deciding(identifier=identifier, source=source),
         compute=lambda step: identify_partition(setting, name, source, step),
         description=f"The language of every text of {source}, by {name}.",
-        outside=lambda _partition: told_version(identifier),
+        outside=lambda _partition: _outside_version(identifier),
         content=StoredRows(
             setting.workspace.tables, TEXT_LANGUAGES, {"identifier": name, "source": source}
         ),
@@ -51,20 +49,11 @@ def _node(setting: Setting, name: str, source: str) -> Node:
     )
 
 
-def what_decides(identifier: Identifier) -> Mapping[str, object]:
-    """What of an identifier decides languages; of a model's file its content does as well."""
-    if isinstance(identifier, Cld3Identifier):
-        return identifier.all_but()
-    # Which folder the file lies in decides nothing.
-    return {**identifier.all_but(), "model": Path(identifier.model).name}
-
-
-def told_version(identifier: Identifier) -> str:
-    """Hash of library and model; what is missing is told when computing, not when planning."""
+def _outside_version(identifier: Identifier) -> str:
     try:
-        return fingerprint_of(identifier_version(identifier))
+        return fingerprint_of(deciding_version(identifier))
     except ModelFileError:
-        return "unreadable"
+        return MISSING
 
 
 def identify_partition(setting: Setting, name: str, source: str, step: Step) -> Rows:

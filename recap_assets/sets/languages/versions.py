@@ -35,6 +35,18 @@ def identifier_version(spec: Identifier) -> str:
     return f"{version} {path.name} {_sha256(path, stamp.st_size, stamp.st_mtime_ns)}"
 
 
+def deciding_version(spec: Identifier) -> str:
+    """`identifier_version` without a file's own name, which decides nothing.
+
+    Raises:
+        ModelFileError: The library or the file is missing.
+    """
+    version = identifier_version(spec)
+    if isinstance(spec, Cld3Identifier) or spec.model == BUNDLED:
+        return version
+    return version.replace(f" {model_path(spec).name} ", " ")
+
+
 def model_path(spec: FastTextIdentifier) -> Path:
     """Where the model lies.
 

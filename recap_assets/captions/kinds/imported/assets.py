@@ -61,6 +61,10 @@ _REJECTED = {
 }
 
 
+_COLUMNS = ("key", "caption", "expected_text", "quoting")
+"""Fields that decide what is read of the files, and by that alone what is joined."""
+
+
 def nodes(setting: Setting) -> list[Node]:
     """Three nodes for each import."""
     made: list[Node] = []
@@ -113,8 +117,7 @@ def buckets_version(buckets: Iterator[tuple[str, str]]) -> str:
 
 
 def _files_node(setting: Setting, name: str, spec: ImportSource) -> Node:
-    fields = ("by", "key", "caption", "expected_text", "quoting")
-    columns = {field: getattr(spec, field) for field in fields}
+    columns = {field: getattr(spec, field) for field in ("by", *_COLUMNS)}
     return Node(
         key=IMPORTED_CAPTIONS.key(name),
         stage=STAGE,
@@ -214,7 +217,7 @@ def _shown(counts: Counts) -> pl.DataFrame:
 
 
 def _captions_node(setting: Setting, name: str, spec: ImportSource) -> Node:
-    rules = spec.all_but("files", "preset", "key", "caption", "expected_text", "quoting")
+    rules = spec.decides(*_COLUMNS)
     return Node(
         key=SYNTHETIC_CAPTIONS.key(name),
         stage=STAGE,

@@ -12,19 +12,18 @@ from recap_assets.artefacts.uids import uid_uniform
 from recap_assets.engines.errors import INSTALL_FILTERS, explain_loading
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Rows, Step
+from recap_assets.graph.outside import content_outside
 from recap_assets.graph.project import Setting
 from recap_assets.sets import facts as text_facts
 from recap_assets.sets.kinds.image_based.nearest import nearest_centroids
 from recap_assets.sets.kinds.image_based.targets import (
-    UNREADABLE,
     TargetError,
     target_dependencies,
     target_embeddings,
-    target_version,
+    target_outside,
     what_embeds,
 )
 from recap_assets.sets.rules import caption_requirements, reasons
-from recap_assets.shards.files import version_of
 from recap_assets.specs.base import deciding
 from recap_assets.specs.sets import ImageBased
 
@@ -53,10 +52,10 @@ def _centroids_node(setting: Setting, name: str, spec: ImageBased) -> Node:
         dimension="none",
         dependencies=_learns_from(spec) if path is None else (),
         implementation=VERSION,
-        decides=deciding(clusters=spec.all_but("target", "centroids") if path is None else "file"),
+        decides=deciding(clusters=spec.decides("target", "centroids") if path is None else "file"),
         compute=lambda step: cluster_pool(setting, name, step),
         description=f"Centroids for {name}: {told}.",
-        outside=None if path is None else lambda _partition: _file_version(path),
+        outside=None if path is None else content_outside(setting, path),
         content=StoredRows(setting.workspace.tables, CLUSTER_CENTROIDS, {"set": name}),
         seconds=SECONDS,
         kinds=("faiss", "deltalake"),
@@ -78,7 +77,7 @@ def cluster_pool(setting: Setting, name: str, step: Step) -> Rows:
         facts["learnt_from"] = len(vectors)
         centroids = _learnt(name, spec, vectors)
     else:
-        centroids = _given(Path(spec.centroids))
+        centroids = given_centroids(Path(spec.centroids))
         facts["clusters"] = len(centroids)
     rows = pl.DataFrame(
         {
@@ -118,7 +117,12 @@ def _learnt(name: str, spec: ImageBased, vectors: NDArray[np.float32]) -> NDArra
     return k_means(vectors, spec.clusters, iterations=spec.iterations, seed=spec.seed)
 
 
-def _given(path: Path) -> NDArray[np.float32]:
+def given_centroids(path: Path) -> NDArray[np.float32]:
+    """The centroids of a file, shape (clusters, dimension).
+
+    Raises:
+        TargetError: It holds no such array.
+    """
     try:
         array = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
@@ -128,10 +132,6 @@ def _given(path: Path) -> NDArray[np.float32]:
         msg = f"{path}: is {array.dtype} {array.shape}, not finite floats (clusters, dimension)"
         raise TargetError(msg)
     return array.astype(np.float32)
-
-
-def _file_version(path: Path) -> str:
-    return version_of({}, str(path), is_local=True) if path.is_file() else UNREADABLE
 
 
 def _targets_node(setting: Setting, name: str, spec: ImageBased) -> Node:
@@ -147,7 +147,7 @@ def _targets_node(setting: Setting, name: str, spec: ImageBased) -> Node:
         decides=deciding(embedded_by=what_embeds(setting, spec)),
         compute=lambda _step: place_targets(setting, name),
         description=f"The clusters of {name}: those nearest to one of its target images.",
-        outside=lambda _partition: target_version(setting, spec),
+        outside=target_outside(setting, spec),
         content=StoredRows(setting.workspace.tables, TARGET_CLUSTERS, {"set": name}),
         seconds=SECONDS,
         kinds=("numpy", "deltalake"),

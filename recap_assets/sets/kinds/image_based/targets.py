@@ -12,9 +12,9 @@ from recap_assets.artefacts.world import task_key
 from recap_assets.evalsets.sets import AssociationSet, load_set
 from recap_assets.graph.loaded import loaded_scorer
 from recap_assets.graph.node import Dependency
+from recap_assets.graph.outside import Outside, both, outside_of
 from recap_assets.graph.project import Setting
-from recap_assets.scores.assets import trained_by, what_decides
-from recap_assets.shards.files import version_of
+from recap_assets.scores.assets import trained_by
 from recap_assets.shards.image_headers import IMAGE_EXTENSIONS
 from recap_assets.shards.images import ImageRejected, decode
 from recap_assets.shards.manifest import list_shards
@@ -22,7 +22,7 @@ from recap_assets.shards.reading import DECODED_BYTES
 from recap_assets.specs.base import fingerprint_of
 from recap_assets.specs.evaluation import EmbeddedTask
 from recap_assets.specs.pool import ImageLimits, WebDatasetPool
-from recap_assets.specs.sets import ImageBased, TargetEmbeddings, TargetImages, TargetTask
+from recap_assets.specs.sets import ImageBased, Target, TargetEmbeddings, TargetImages, TargetTask
 from recap_assets.untrusted.arrays import Archive, read_header
 from recap_assets.untrusted.errors import RecapError
 from recap_assets.untrusted.files import check_regular
@@ -30,8 +30,6 @@ from recap_assets.untrusted.files import check_regular
 ROWS_AT_ONCE = 8_192
 IMAGES_AT_ONCE = 256
 LIMITS = ImageLimits()
-UNREADABLE = "unreadable"
-"""Version of files that are not there: computing says so in words, and planning goes on."""
 
 
 class TargetError(RecapError, ValueError):
@@ -54,24 +52,44 @@ def what_embeds(setting: Setting, spec: ImageBased) -> dict[str, object]:
     """What of the scorer decides the embeddings; nothing where they are given."""
     if isinstance(spec.target, TargetEmbeddings):
         return {"key": spec.target.key}
-    return dict(what_decides(setting.experiment.scorers[spec.scorer]))
+    return dict(setting.experiment.scorers[spec.scorer].decides())
 
 
-def target_version(setting: Setting, spec: ImageBased) -> str:
-    """Changes whenever the target's files may have changed; `unreadable` where there are none."""
+def target_outside(setting: Setting, spec: ImageBased) -> Outside | None:
+    """Version of the target's files, and of those that the scorer which embeds them is in."""
     target = spec.target
+    if isinstance(target, TargetEmbeddings):
+        return outside_of(setting, target)
+    embedded_by = outside_of(setting, setting.experiment.scorers[spec.scorer])
     if isinstance(target, TargetTask):
-        task = setting.experiment.evaluation.tasks[target.task]
-        if isinstance(task, EmbeddedTask):
-            return "drawn"
+        return both(embedded_by, _task_outside(setting, target.task))
+    return both(embedded_by, outside_of(setting, target))
+
+
+def _task_outside(setting: Setting, name: str) -> Outside | None:
+    task = setting.experiment.evaluation.tasks[name]
+    if isinstance(task, EmbeddedTask):
+        return None
+
+    def version(_partition: str) -> str:
         folder = f"{task.path.rstrip('/')}/{task.split}"
         shards = list_shards(WebDatasetPool(kind="webdataset", shards=folder))
         return fingerprint_of(*(f"{shard.name} {shard.version}" for shard in shards))
-    try:
-        files = _arrays(target) if isinstance(target, TargetEmbeddings) else _images(target)
-    except TargetError:
-        return UNREADABLE
-    return fingerprint_of(*(f"{path} {version_of({}, str(path), is_local=True)}" for path in files))
+
+    return version
+
+
+def check_given(target: Target) -> None:
+    """Find what is wrong with a target that lies in files, without embedding anything.
+
+    Raises:
+        TargetError: There is no file, or one is not what it should be.
+    """
+    if isinstance(target, TargetImages):
+        _images(target)
+    elif isinstance(target, TargetEmbeddings):
+        for path in _arrays(target):
+            _opened(path, target.key)
 
 
 def target_embeddings(

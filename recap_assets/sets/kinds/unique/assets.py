@@ -60,7 +60,7 @@ def _decisive(spec: Unique) -> dict[str, object]:
         "perceptual": ("cosine", "clusters", "seed"),
         "embedding": ("bits",),
     }
-    return dict(spec.all_but(*ignored[spec.by]))
+    return dict(spec.decides(*ignored[spec.by]))
 
 
 def find_duplicates(setting: Setting, name: str, spec: Unique, step: Step) -> Rows:

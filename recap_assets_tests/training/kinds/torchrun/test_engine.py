@@ -96,8 +96,8 @@ def test_the_recipe_of_each_scale(
 
 def test_what_changes_the_speed_only_decides_nothing() -> None:
     quick = training(workers=9, processes=8, accumulation=2, torchrun_arguments=["--nnodes=2"])
-    assert quick.decisive == training().decisive
-    assert training(batch_size=512).decisive != training().decisive
+    assert quick.decides() == training().decides()
+    assert training(batch_size=512).decides() != training().decides()
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,120 @@
+"""What `recap doctor` finds of files and folders: those that an experiment reads, and writes to."""
+
+import os
+import tempfile
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from recap_assets.exports.checksums import refuse_foreign
+from recap_assets.shards.files import PoolError
+from recap_assets.specs.experiment import Experiment
+from recap_assets.specs.image_scorers import EmbeddingHead
+from recap_assets.specs.pool import UrlPool, WebDatasetPool
+from recap_assets.specs.scorers import OpenClipScorer
+from recap_assets.specs.sets import ImageBased, Laion2b
+from recap_assets.storage.folders import Folder, FolderError
+from recap_assets.storage.locations import is_url
+
+Finding = tuple[bool | None, str]
+"""Whether it is in order, None where it is worth a look; and what was found."""
+
+
+def missing_contents(experiment: Experiment, told: Collection[str]) -> Iterator[Finding]:
+    """Files and folders that decide results and are not there.
+
+    Args:
+        experiment: The experiment.
+        told: Parts of it, such as `sources.blip2`, of which something wrong was told already.
+    """
+    for field, place in experiment.contents().items():
+        if ".".join(field.split(".")[:2]) in told or place.is_dir() or place.is_file():
+            continue
+        wrong = "is neither a file nor a folder" if place.exists() else "is not there"
+        yield False, f"{field}: {place} {wrong}. Correct the path, or put it there"
+
+
+def metadata(experiment: Experiment) -> Iterator[Finding]:
+    """The pool's metadata, and whether it has the columns that are asked of it."""
+    from recap_assets.shards.metadata import load_metadata
+
+    pool = experiment.pool
+    if not isinstance(pool, WebDatasetPool | UrlPool) or pool.metadata is None:
+        return
+    try:
+        files = load_metadata(pool.metadata).files
+    except (PoolError, OSError) as error:
+        yield False, str(error)
+        return
+    yield True, f"pool.metadata: {len(files)} files, {sum(file.n_rows for file in files):,} rows"
+    for field, column in _columns_asked(experiment):
+        if not any(column in file.columns for file in files):
+            yield False, f"{field}: no file of {pool.metadata} has a column {column!r}"
+
+
+def _columns_asked(experiment: Experiment) -> Iterator[tuple[str, str]]:
+    for name, scorer in experiment.scorers.items():
+        if isinstance(scorer, OpenClipScorer) and scorer.pool_scores:
+            yield f"scorers.{name}.pool_scores", scorer.pool_scores
+    for name, spec in experiment.sets.items():
+        if isinstance(spec, Laion2b) and spec.pool_scores:
+            yield f"sets.{name}.pool_scores", spec.pool_scores
+
+
+def arrays(experiment: Experiment) -> Iterator[Finding]:
+    """Centroids and target embeddings that are given in files."""
+    from recap_assets.sets.kinds.image_based.clusters import given_centroids
+    from recap_assets.sets.kinds.image_based.targets import TargetError, check_given
+
+    for name, spec in experiment.sets.items():
+        if not isinstance(spec, ImageBased):
+            continue
+        try:
+            check_given(spec.target)
+            if spec.centroids is not None:
+                given_centroids(Path(spec.centroids))
+        except TargetError as error:
+            yield False, f"sets.{name}: {error}"
+
+
+def image_scorers(experiment: Experiment) -> Iterator[Finding]:
+    """Heads that cannot be loaded; classifiers that are on this machine and cannot."""
+    from recap_assets.engines.errors import DeviceError, ModelFileError, NotFetchedError
+    from recap_assets.engines.model_folders.hub_files import offline
+    from recap_assets.scores.of_images.kinds.classifier.engine import load_image_classifier
+    from recap_assets.scores.of_images.kinds.head.engine import load_head
+
+    for name, spec in experiment.image_scorers.items():
+        is_head = isinstance(spec, EmbeddingHead)
+        what = spec.weights if is_head else spec.model
+        try:
+            with offline():
+                load_head(spec) if is_head else load_image_classifier(spec)
+        except NotFetchedError:
+            told = f"{what} is not on this machine, and doctor fetches nothing: the build will"
+            yield True, f"image_scorers.{name}: {told}"
+        except (ModelFileError, DeviceError) as error:
+            yield False, f"image_scorers.{name}: {error}"
+        else:
+            yield True, f"image_scorers.{name}: {what} loads"
+
+
+def export_folders(experiment: Experiment) -> Iterator[Finding]:
+    """Export folders that cannot be written to, or hold something else."""
+    for name, export in experiment.exports.items():
+        where = export.folder
+        if where is None or is_url(where):
+            continue
+        try:
+            refuse_foreign(Folder(where), {"experiment": experiment.name, "export": name})
+            with tempfile.NamedTemporaryFile(dir=_nearest(Path(where).absolute())):
+                pass
+        except FolderError as error:
+            yield False, f"exports.{name}.folder: {error}"
+        except OSError as error:
+            why = os.strerror(error.errno or 0)
+            yield False, f"exports.{name}.folder: {where} cannot be written to: {why}"
+
+
+def _nearest(path: Path) -> Path:
+    """The path itself or the first above it that is there."""
+    return next(one for one in (path, *path.parents) if one.exists())

@@ -1,0 +1,78 @@
+"""What partitions read from outside the graph: the content of the files that specs name."""
+
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+from recap_assets.graph.project import Setting
+from recap_assets.shards.metadata import PARQUET, metadata_version
+from recap_assets.specs.base import Spec, fingerprint_of
+from recap_assets.specs.pool import WebDatasetPool
+from recap_assets.storage.folder_content import content_version
+
+LOOK_SECONDS = 2
+"""How long a look at files holds: a plan asks for each partition. A version may so be older than
+what is read just after, and then the next plan builds once more; it is never newer."""
+
+Outside = Callable[[str], str]
+"""From a partition's key to the version of what it reads from outside the graph."""
+
+
+def outside_of(setting: Setting, *specs: Spec) -> Outside | None:
+    """Version of the files and folders that the specs name; None where they name none."""
+    if not any(spec.contents() for spec in specs):
+        return None
+    return lambda _partition: contents_version(setting, *specs)
+
+
+def content_outside(setting: Setting, place: Path) -> Outside:
+    """Version of one file or folder by its bytes."""
+    return lambda _partition: _version(setting, place)
+
+
+def metadata_outside(setting: Setting, endings: tuple[str, ...] = (PARQUET,)) -> Outside | None:
+    """Version of the pool's metadata, as far as a partition reads it; None for a pool without."""
+    pool = setting.pool
+    if not isinstance(pool, WebDatasetPool) or pool.metadata is None:
+        return None
+    folder = pool.metadata
+
+    def version(partition: str) -> str:
+        stems = tuple(shard.name for shard in setting.partitions[partition])
+        return _metadata(folder, stems, endings, _moment())
+
+    return version
+
+
+def both(*parts: Outside | None) -> Outside | None:
+    """One version for several parts; None where there is none."""
+    there = [part for part in parts if part is not None]
+    if len(there) < 2:
+        return there[0] if there else None
+    return lambda partition: fingerprint_of(*(part(partition) for part in there))
+
+
+def contents_version(setting: Setting, *specs: Spec) -> str:
+    """16 hex digits for the content of all files and folders that the specs name."""
+    places = [item for spec in specs for item in spec.contents().items()]
+    return fingerprint_of(*(f"{field} {_version(setting, place)}" for field, place in places))
+
+
+def _version(setting: Setting, place: Path) -> str:
+    kept = None if setting.is_read_only else setting.workspace.contents
+    return _looked(place, kept, _moment())
+
+
+def _moment() -> int:
+    return int(time.monotonic() / LOOK_SECONDS)
+
+
+@lru_cache(maxsize=256)
+def _metadata(folder: str, stems: tuple[str, ...], endings: tuple[str, ...], _look: int) -> str:
+    return metadata_version(folder, stems, endings)
+
+
+@lru_cache(maxsize=256)
+def _looked(place: Path, kept: Path | None, _look: int) -> str:
+    return content_version(place, kept)
