@@ -25,6 +25,21 @@ Observe = Callable[[Mapping[str, float]], None]
 
 
 @dataclass(frozen=True)
+class ForAll:
+    """Version of what all partitions of a node read from outside the graph.
+
+    Attributes:
+        version: Looks, and tells it.
+    """
+
+    version: Callable[[], str]
+
+    def __call__(self, _partition: str) -> str:
+        """The same for any partition."""
+        return self.version()
+
+
+@dataclass(frozen=True)
 class Dependency:
     """An edge: a node reads another one's partition of the same key, or all of its partitions."""
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
+from recap_assets.graph.node import ForAll
 from recap_assets.graph.project import Setting
 from recap_assets.shards.metadata import PARQUET, metadata_version
 from recap_assets.specs.base import Spec, fingerprint_of
@@ -12,8 +13,8 @@ from recap_assets.specs.pool import WebDatasetPool
 from recap_assets.storage.folder_content import content_version
 
 LOOK_SECONDS = 2
-"""How long a look at files holds: a plan asks for each partition. A version may so be older than
-what is read just after, and then the next plan builds once more; it is never newer."""
+"""How long a look at the metadata holds: a plan asks for each partition. A version may so be older
+than what is read just after, and then the next plan builds once more; it is never newer."""
 
 Outside = Callable[[str], str]
 """From a partition's key to the version of what it reads from outside the graph."""
@@ -23,12 +24,12 @@ def outside_of(setting: Setting, *specs: Spec) -> Outside | None:
     """Version of the files and folders that the specs name; None where they name none."""
     if not any(spec.contents() for spec in specs):
         return None
-    return lambda _partition: contents_version(setting, *specs)
+    return ForAll(lambda: contents_version(setting, *specs))
 
 
 def content_outside(setting: Setting, place: Path) -> Outside:
     """Version of one file or folder by its bytes."""
-    return lambda _partition: _version(setting, place)
+    return ForAll(lambda: _version(setting, place))
 
 
 def metadata_outside(setting: Setting, endings: tuple[str, ...] = (PARQUET,)) -> Outside | None:
@@ -50,7 +51,12 @@ def both(*parts: Outside | None) -> Outside | None:
     there = [part for part in parts if part is not None]
     if len(there) < 2:
         return there[0] if there else None
-    return lambda partition: fingerprint_of(*(part(partition) for part in there))
+
+    def version(partition: str) -> str:
+        return fingerprint_of(*(part(partition) for part in there))
+
+    is_one = all(isinstance(part, ForAll) for part in there)
+    return ForAll(lambda: version("")) if is_one else version
 
 
 def contents_version(setting: Setting, *specs: Spec) -> str:
@@ -61,7 +67,7 @@ def contents_version(setting: Setting, *specs: Spec) -> str:
 
 def _version(setting: Setting, place: Path) -> str:
     kept = None if setting.is_read_only else setting.workspace.contents
-    return _looked(place, kept, _moment())
+    return content_version(place, kept)
 
 
 def _moment() -> int:
@@ -71,8 +77,3 @@ def _moment() -> int:
 @lru_cache(maxsize=256)
 def _metadata(folder: str, stems: tuple[str, ...], endings: tuple[str, ...], _look: int) -> str:
     return metadata_version(folder, stems, endings)
-
-
-@lru_cache(maxsize=256)
-def _looked(place: Path, kept: Path | None, _look: int) -> str:
-    return content_version(place, kept)

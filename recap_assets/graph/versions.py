@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 
-from recap_assets.graph.node import Dependency, Graph, Node
+from recap_assets.graph.node import Dependency, ForAll, Graph, Node
 from recap_assets.graph.records import MISSING, OUTSIDE, Inputs, Record, Records
 
 
@@ -32,7 +32,7 @@ class VersionReader:
             dep.asset: self._version_of(node, dep) for dep in node.dependencies
         }
         if node.outside is not None:
-            readers[OUTSIDE] = node.outside
+            readers[OUTSIDE] = _looked_once(node.outside)
         names = tuple(sorted(readers))
         in_order = [readers[name] for name in names]
         return lambda partition: Inputs(names, tuple([read(partition) for read in in_order]))
@@ -70,6 +70,13 @@ class VersionReader:
             found = [self.latest(asset).get(key) for key in keys]
             self._folded[asset] = _folded(keys, found)
         return self._folded[asset]
+
+
+def _looked_once(outside: Callable[[str], str]) -> Callable[[str], str]:
+    if not isinstance(outside, ForAll):
+        return outside
+    version = outside.version()
+    return lambda _partition: version
 
 
 def _folded(keys: tuple[str, ...], found: list[Record | None]) -> str:

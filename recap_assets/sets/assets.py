@@ -31,7 +31,7 @@ from recap_assets.specs.sets import (
     Unique,
     text_rule,
 )
-from recap_assets.storage.folder_content import MISSING
+from recap_assets.storage.folder_content import UNREADABLE
 
 VERSION = 1
 STAGE = "sets"
@@ -110,7 +110,7 @@ def _wordnet_version(spec: TextBased) -> str:
         return files_hash([*wordnet_files(spec.wordnet), Path(spec.synsets)])
     except OSError:
         # Told in words when a partition is computed.
-        return MISSING
+        return UNREADABLE
 
 
 def filter_partition(setting: Setting, name: str, step: Step) -> Rows:

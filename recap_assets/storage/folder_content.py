@@ -14,7 +14,7 @@ from pathlib import Path
 from recap_assets.storage.content import VERSION_DIGITS
 from recap_assets.storage.files import write_atomically
 
-MISSING = "missing"
+UNREADABLE = "unreadable"
 """The version of what is not there: computing says so in words, and planning goes on."""
 
 
@@ -29,13 +29,13 @@ def content_version(place: Path, kept: Path | None = None) -> str:
         kept: The folder of what was found before; None keeps nothing.
 
     Returns:
-        MISSING where there is nothing that can be read.
+        UNREADABLE where there is nothing that can be read.
     """
     try:
         found = _files_of(place)
-        return _hashed(place, found, kept) if found else MISSING
+        return _hashed(place, found, kept) if found else UNREADABLE
     except OSError:
-        return MISSING
+        return UNREADABLE
 
 
 def _files_of(place: Path) -> Mapping[str, os.stat_result]:

@@ -9,7 +9,7 @@ from recap_assets.artefacts.previews import image_markdown
 from recap_assets.artefacts.training import MODELS
 from recap_assets.artefacts.world import corpus_key
 from recap_assets.graph.content import StoredFiles, files_below
-from recap_assets.graph.node import Dependency, Node, Outcome, Step
+from recap_assets.graph.node import Dependency, ForAll, Node, Outcome, Step
 from recap_assets.graph.outside import Outside, both, outside_of
 from recap_assets.graph.project import Setting
 from recap_assets.plots.rendering import chart_png
@@ -68,11 +68,11 @@ def _corpus_outside(corpus: Corpus) -> Outside | None:
     if isinstance(corpus, EmbeddedCorpus):
         return None
 
-    def version(_partition: str) -> str:
+    def version() -> str:
         shards = list_shards(WebDatasetPool(kind="webdataset", shards=corpus.shards))
         return fingerprint_of(*(f"{shard.name} {shard.version}" for shard in shards))
 
-    return version
+    return ForAll(version)
 
 
 def train_model(setting: Setting, name: str, step: Step) -> Outcome:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from recap_assets.storage import folder_content
-from recap_assets.storage.folder_content import MISSING, content_version
+from recap_assets.storage.folder_content import UNREADABLE, content_version
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_each_byte_and_each_name_counts(folder: Path, name: str) -> None:
     (folder / name).write_bytes(b"other.. "[:7])
     assert content_version(folder) != before
     (folder / name).unlink()
-    assert content_version(folder) not in ("", MISSING)
+    assert content_version(folder) not in ("", UNREADABLE)
 
 
 def test_the_name_of_a_file_alone_does_not_count(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_what_cannot_be_read_is_missing(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "empty").mkdir()
     for name in ("nowhere", "pipe", "empty"):
-        assert content_version(tmp_path / name) == MISSING
+        assert content_version(tmp_path / name) == UNREADABLE
 
 
 def test_what_was_hashed_is_not_read_again_until_it_changes(

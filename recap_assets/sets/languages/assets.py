@@ -13,7 +13,7 @@ from recap_assets.graph.project import Setting
 from recap_assets.sets.languages.versions import deciding_version, identifier_version
 from recap_assets.specs.base import deciding, fingerprint_of
 from recap_assets.specs.sets import Identifier, text_rule
-from recap_assets.storage.folder_content import MISSING
+from recap_assets.storage.folder_content import UNREADABLE
 
 VERSION = 1
 STAGE = "sets"
@@ -53,7 +53,7 @@ def _outside_version(identifier: Identifier) -> str:
     try:
         return fingerprint_of(deciding_version(identifier))
     except ModelFileError:
-        return MISSING
+        return UNREADABLE
 
 
 def identify_partition(setting: Setting, name: str, source: str, step: Step) -> Rows:

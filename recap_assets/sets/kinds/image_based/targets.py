@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from recap_assets.artefacts.world import task_key
 from recap_assets.evalsets.sets import AssociationSet, load_set
 from recap_assets.graph.loaded import loaded_scorer
-from recap_assets.graph.node import Dependency
+from recap_assets.graph.node import Dependency, ForAll
 from recap_assets.graph.outside import Outside, both, outside_of
 from recap_assets.graph.project import Setting
 from recap_assets.scores.assets import trained_by
@@ -71,12 +71,12 @@ def _task_outside(setting: Setting, name: str) -> Outside | None:
     if isinstance(task, EmbeddedTask):
         return None
 
-    def version(_partition: str) -> str:
+    def version() -> str:
         folder = f"{task.path.rstrip('/')}/{task.split}"
         shards = list_shards(WebDatasetPool(kind="webdataset", shards=folder))
         return fingerprint_of(*(f"{shard.name} {shard.version}" for shard in shards))
 
-    return version
+    return ForAll(version)
 
 
 def check_given(target: Target) -> None:
