@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recap_assets_tests.cli.conftest import Recap
+from recap_assets_tests.cli.running import Recap
 from recap_assets_tests.cli.test_doctor import wrong
 from recap_assets_tests.defs.shards import write_shard
 from recap_assets_tests.tiny import EXPERIMENT
