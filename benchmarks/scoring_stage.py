@@ -60,7 +60,8 @@ from recap_assets.specs.experiment import RAW
 from recap_assets.specs.loading import parse_experiment
 from recap_assets.specs.models import OpenClipTower, SmallTower
 from recap_assets.storage.workspace import Workspace
-from recap_assets.training.engine.trainees import OpenClipTrainee, SmallTrainee
+from recap_assets.training.engine.open_clip_trainee import OpenClipTrainee
+from recap_assets.training.engine.small_trainee import SmallTrainee
 from recap_assets.world.writing import write_pool
 
 TARGET = 0.8

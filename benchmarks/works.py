@@ -82,7 +82,7 @@ def score_vit(place: Place) -> Run:
     import scoring_stage
 
     from recap_assets.specs.models import OpenClipTower
-    from recap_assets.training.engine.trainees import OpenClipTrainee
+    from recap_assets.training.engine.open_clip_trainee import OpenClipTrainee
 
     def make(made: Path) -> None:
         spec = OpenClipTower(kind="open_clip", name=scoring_stage.MODEL)
@@ -134,7 +134,7 @@ def _drawn(place: Place) -> "Setting":
 
     from recap_assets.specs.models import SmallTower
     from recap_assets.training.engine.captioner import TrainedCaptionerModel
-    from recap_assets.training.engine.trainees import SmallTrainee
+    from recap_assets.training.engine.small_trainee import SmallTrainee
     from recap_assets.world.writing import write_pool
 
     def make(made: Path) -> None:

@@ -1,12 +1,14 @@
-"""CLIPs that the training asset saved, and the image size that a tower takes."""
+"""CLIPs that the training asset saved, and the image size that a tower takes.
+
+What is open_clip's is imported where it is needed: that takes longer than all else of a small
+model.
+"""
 
 from pathlib import Path
 
-from recap_assets.engines.model_folders.open_clip_configs import CONFIG
-from recap_assets.engines.open_clip.models import open_clip_config
+from recap_assets.engines.model_folders.configs import OPEN_CLIP_CONFIG
 from recap_assets.engines.protocols import Scorer
 from recap_assets.engines.small.loading import load_small_clip
-from recap_assets.scores.kinds.open_clip.engine import load_open_clip_scorer
 from recap_assets.specs.models import SmallTower, Tower
 from recap_assets.specs.scorers import OpenClipScorer
 
@@ -20,6 +22,8 @@ def image_side(tower: Tower) -> int:
     """
     if isinstance(tower, SmallTower):
         return tower.image_size
+    from recap_assets.engines.open_clip.models import open_clip_config  # noqa: PLC0415 - see above
+
     side = open_clip_config(tower.name)["vision_cfg"].get("image_size", 224)
     if not isinstance(side, int):
         msg = f"open_clip's {tower.name} takes images of {side}, which are not square"
@@ -33,7 +37,11 @@ def load_trained_clip(directory: Path, batch_size: int) -> Scorer:
     Raises:
         ModelFileError: A file of it is missing or damaged.
     """
-    if (directory / CONFIG).exists():
+    if (directory / OPEN_CLIP_CONFIG).exists():
+        from recap_assets.scores.kinds.open_clip.engine import (  # noqa: PLC0415 - see above
+            load_open_clip_scorer,
+        )
+
         model = f"local-dir:{directory}"
         return load_open_clip_scorer(
             OpenClipScorer(kind="open_clip", model=model, batch_size=batch_size)

@@ -14,6 +14,9 @@ from recap_assets.untrusted.showing import one_line
 MAX_CONFIG_BYTES = 16 * 2**20
 """Of one config: those with the labels of ImageNet-21k have 2 MiB."""
 
+OPEN_CLIP_CONFIG = "open_clip_config.json"
+"""The name of a config in open_clip's layout."""
+
 MAX_NUMBER = 1 << 24
 """No size of a model is larger: Llama 4 has 10,485,760 positions."""
 

@@ -14,11 +14,11 @@ from open_clip.model import CLIPTextCfg, CLIPVisionCfg
 from recap_assets.engines.model_folders.configs import (
     MAX_LAYERS,
     MAX_NUMBER,
+    OPEN_CLIP_CONFIG,
     read_config,
     refuse,
 )
 
-CONFIG = "open_clip_config.json"
 MAX_IMAGE_SIDE = 4_096
 MAX_CONTEXT = 8_192
 MAX_WIDTH = 1 << 16
@@ -83,7 +83,7 @@ def read_open_clip_config(folder: Path, n_tensors: int | None = None) -> OpenCli
         ModelFolderError: It is missing or damaged, or a key or value is none that open_clip's
             models have; naming file, key and value.
     """
-    path = folder / CONFIG
+    path = folder / OPEN_CLIP_CONFIG
     content = read_config(path)
     model = _mapping(path, content, "model_cfg")
     checker = _Checker(path, max(n_tensors or 0, MAX_LAYERS))

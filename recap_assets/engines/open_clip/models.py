@@ -18,9 +18,9 @@ from open_clip.factory import load_checkpoint
 from torch import nn
 
 from recap_assets.engines.errors import ModelFileError, NotFetchedError, explain_loading
+from recap_assets.engines.model_folders.configs import OPEN_CLIP_CONFIG
 from recap_assets.engines.model_folders.hub_files import fetched, is_offline
 from recap_assets.engines.model_folders.open_clip_configs import (
-    CONFIG,
     OpenClipConfig,
     read_open_clip_config,
 )
@@ -38,7 +38,7 @@ from recap_assets.specs.sources import Precision
 
 _LOCAL, _HUB = "local-dir:", "hf-hub:"
 _WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors")
-_FETCHED = (CONFIG, *_WEIGHTS, *TOKENIZER_FILES)
+_FETCHED = (OPEN_CLIP_CONFIG, *_WEIGHTS, *TOKENIZER_FILES)
 _PRECISIONS = {"float32": "fp32", "bfloat16": "pure_bf16", "float16": "pure_fp16"}
 _CONVERT = (
     "Only safetensors are read, because a pickle can run code. Convert it on a machine that you "
@@ -131,7 +131,7 @@ def _architecture(model: str, weights: Path) -> Iterator[str]:
     with staging(folder) as staged:
         config = read_open_clip_config(folder, held.n_tensors)
         _stage_text_model(config, staged)
-        write_json(staged / CONFIG, config.as_json)
+        write_json(staged / OPEN_CLIP_CONFIG, config.as_json)
         name = f"{_LOCAL}{staged}"
         check_skeleton(
             config.path,
@@ -155,7 +155,7 @@ def _stage_text_model(config: OpenClipConfig, staged: Path) -> None:
 def _folder_of(model: str) -> Path:
     if model.startswith(_LOCAL):
         return Path(model.removeprefix(_LOCAL))
-    return fetched(model.removeprefix(_HUB), None, (CONFIG, *TOKENIZER_FILES))
+    return fetched(model.removeprefix(_HUB), None, (OPEN_CLIP_CONFIG, *TOKENIZER_FILES))
 
 
 def input_dtype(precision: Precision) -> torch.dtype:
@@ -213,8 +213,8 @@ def _find_named(model: str, pretrained: str | None) -> _Checkpoint:
 
 def _weights_in(folder: Path) -> Path:
     """The one safetensors file of a folder; open_clip's own name goes first."""
-    if not (folder / CONFIG).is_file():
-        msg = f"cannot load {folder}: it has no {CONFIG}. {_advice(str(folder))}"
+    if not (folder / OPEN_CLIP_CONFIG).is_file():
+        msg = f"cannot load {folder}: it has no {OPEN_CLIP_CONFIG}. {_advice(str(folder))}"
         raise ModelFileError(msg)
     found = [folder / name for name in _WEIGHTS if (folder / name).is_file()]
     found = found or sorted(folder.glob("*.safetensors"))
@@ -234,5 +234,6 @@ def _advice(model: str) -> str:
     return (
         f"On a machine with network, download {model.removeprefix(_HUB)} "
         "(`hf download REPOSITORY --local-dir FOLDER`), then give `local-dir:FOLDER` with "
-        f"{CONFIG} and {_WEIGHTS[0]}, or the model's name with the safetensors file as pretrained."
+        f"{OPEN_CLIP_CONFIG} and {_WEIGHTS[0]}, or the model's name with the safetensors file as "
+        "pretrained."
     )

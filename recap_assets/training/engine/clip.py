@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import open_clip
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -16,9 +15,11 @@ from recap_assets.specs.models import Optimizer, Tower
 from recap_assets.training.engine.augmentation import brightness, rolled
 from recap_assets.training.engine.checkpoints import read_checkpoint, write_checkpoint
 from recap_assets.training.engine.draws import stream
+from recap_assets.training.engine.losses import contrastive_loss
 from recap_assets.training.engine.optimizers import ScheduledOptimizer
 from recap_assets.training.engine.pairs import PairOrder, TrainingPairs
-from recap_assets.training.engine.trainees import Trainee, make_trainee
+from recap_assets.training.engine.trainee import Trainee
+from recap_assets.training.engine.trainees import make_trainee
 
 CURVE_POINTS = 40
 MAX_LOGIT_SCALE = float(np.log(100.0))
@@ -170,7 +171,6 @@ class _ClipRun:
         self.optimizer = ScheduledOptimizer(self.module, optimizer, self.steps)
         self.order = PairOrder(pairs, seed)
         self.tokens = self.trainee.tokenize(pairs.texts)
-        self.loss = open_clip.ClipLoss()
         self.curve = Curve(self.steps, batch_size)
         self.identity = fingerprint_of(
             tower, optimizer, self.steps, batch_size, seed, tag_loss, pairs.content_hash()
@@ -182,7 +182,7 @@ class _ClipRun:
         self.module.train()
         images, tokens = self._batch(step)
         outputs = self.module.clip(images, tokens)
-        contrastive = self.loss(**outputs)
+        contrastive = contrastive_loss(**outputs)
         total = contrastive
         if self.module.tag_head is not None:
             total = total + self.tag_loss * self._tag_loss(outputs["image_features"], tokens)

@@ -22,7 +22,7 @@ from recap_assets.engines.trained import image_side
 from recap_assets.specs.training import TorchrunTraining
 from recap_assets.storage.files import write_atomically
 from recap_assets.training.engine.clip import CURVE_POINTS, CurvePoint
-from recap_assets.training.engine.trainees import OpenClipTrainee
+from recap_assets.training.engine.open_clip_trainee import OpenClipTrainee
 from recap_assets.untrusted.errors import RecapError
 
 RUN = "run"
