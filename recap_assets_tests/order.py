@@ -10,22 +10,24 @@ import pytest
 
 TESTS = Path(__file__).parent
 LONGEST_FIRST = (
-    "defs/test_end_to_end.py",
     "captions/kinds/transformers/test_families.py",
     "captions/kinds/transformers/test_beams.py",
+    "defs/test_end_to_end.py",
     "assembly/test_rebuild.py",
-    "assembly/test_pipeline.py",
     "captions/kinds/transformers/test_batching.py",
-    "evaluation/test_assets.py",
-    "pool/kinds/urls/test_fetching.py",
+    "captions/test_decoding.py",
     "defs/test_restoring.py",
     "defs/test_building.py",
+    "assembly/test_pipeline.py",
+    "pool/kinds/urls/test_fetching.py",
     "cli/test_reproducing.py",
+    "sets/test_assets.py",
     "captions/kinds/imported/test_assets.py",
     "captions/kinds/test_reranked.py",
+    "cli/test_read_only.py",
+    "evaluation/test_assets.py",
     "sets/test_filters_of_datacomp.py",
     "training/engine/test_clip.py",
-    "cli/test_read_only.py",
 )
 """By processor time, 20 seconds and more; `make test` prints the ten slowest tests."""
 
