@@ -23,11 +23,11 @@ from verdicts import machine, verdict
 from recap_assets.artefacts.captions import IMPORT_REPORTS, IMPORTED_CAPTIONS, SYNTHETIC_CAPTIONS
 from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.table import STATUS_OK
+from recap_assets.captions.kinds.imported import ImportSource
 from recap_assets.captions.kinds.imported import assets as imported
 from recap_assets.captions.kinds.imported.join import join_captions
 from recap_assets.graph.node import Step
 from recap_assets.graph.project import Setting
-from recap_assets.specs.imports import ImportSource
 from recap_assets.specs.loading import parse_experiment
 from recap_assets.storage.workspace import Workspace
 

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     import polars as pl
     from deltalake.transaction import AddAction
 
+    from recap_assets.captions.kind import Captioning
+    from recap_assets.captions.kinds.imported import ImportSource
     from recap_assets.graph.project import Setting
-    from recap_assets.specs.imports import ImportSource
-    from recap_assets.specs.sources import CaptionerSource
 
 RECAP = (sys.executable, "-c", "from recap_assets.cli.main import main; main()")
 PLAIN = "a photo of a dog, number {}, on a beach in the evening sun"
@@ -110,8 +110,8 @@ def caption_small(place: Place) -> Run:
 
     from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
     from recap_assets.captions import assets as captions
+    from recap_assets.captions.kinds.trained import EmbeddedSource
     from recap_assets.graph.node import Step
-    from recap_assets.specs.sources import EmbeddedSource
 
     content = {"kind": "embedded", "model": "captioner", "device": "cpu"}
     spec = EmbeddedSource.model_validate(content | {"decoding": {"max_tokens": 15, "seed": 1}})
@@ -120,9 +120,7 @@ def caption_small(place: Place) -> Run:
     return lambda: write(captions.nodes(setting), SYNTHETIC_CAPTIONS.key("a"), step)
 
 
-def _with_source(
-    setting: "Setting", name: str, spec: "CaptionerSource | ImportSource"
-) -> "Setting":
+def _with_source(setting: "Setting", name: str, spec: "Captioning | ImportSource") -> "Setting":
     experiment = setting.experiment.model_copy(update={"sources": {name: spec}})
     return replace(setting, experiment=experiment)
 
@@ -221,7 +219,7 @@ def join(place: Place) -> Run:
 def _drop(place: Place, ending: str, caption: str, n: int) -> "ImportSource":
     import polars as pl
 
-    from recap_assets.specs.imports import ImportSource
+    from recap_assets.captions.kinds.imported import ImportSource
 
     def make(made: Path) -> None:
         rows = pl.DataFrame(_uids(n).bin.encode("hex")).with_row_index("i")

@@ -4,8 +4,6 @@ from dataclasses import replace
 
 from recap_assets.assembly.leaving import leaving
 from recap_assets.captions import assets as captions
-from recap_assets.captions.kinds import reranked
-from recap_assets.captions.kinds.imported import assets as imported
 from recap_assets.diversity import assets as diversity
 from recap_assets.engines.threads import fixed_threads, machine_facts
 from recap_assets.evaluation import assets as evaluation
@@ -39,10 +37,8 @@ STAGES = (
     pool,
     models,
     captions,
-    imported,
     scores,
     image_scores,
-    reranked,
     diversity,
     languages,
     clusters,

@@ -3,7 +3,6 @@
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from functools import partial
 
 import polars as pl
@@ -18,22 +17,17 @@ from recap_assets.artefacts.table import (
     count_rejects,
     is_usable,
 )
-from recap_assets.artefacts.training import MODELS
+from recap_assets.captions.kind import Captioning, CaptionSource
+from recap_assets.captions.opened import opened
 from recap_assets.engines.protocols import Caption, Captioner, RemoteCaptioner
 from recap_assets.graph.checks import Check, Verdict
 from recap_assets.graph.content import StoredRows
-from recap_assets.graph.loaded import loaded_captioner, released
 from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.outside import outside_of
 from recap_assets.graph.project import Setting
 from recap_assets.graph.shardwise import ImageBatch, over_images
 from recap_assets.specs.base import deciding
-from recap_assets.specs.sources import (
-    CaptionerSource,
-    EmbeddedSource,
-    OpenAISource,
-    images_at_once,
-)
+from recap_assets.specs.kinds import KindError
 
 VERSION = 2
 STAGE = "captions"
@@ -45,15 +39,31 @@ _SCHEMA = SYNTHETIC_CAPTIONS.unsliced
 
 
 def nodes(setting: Setting) -> list[Node]:
-    """A node for each declared captioner."""
-    sources = setting.experiment.sources.items()
-    return [_node(setting, n, spec) for n, spec in sources if isinstance(spec, CaptionerSource)]
+    """The nodes of each declared source."""
+    found = sources_of(setting).items()
+    return [node for name, spec in found for node in spec.nodes(name, setting)]
 
 
-def _node(setting: Setting, name: str, spec: CaptionerSource) -> Node:
-    trained = (
-        [Dependency(MODELS.key(spec.model), "all")] if isinstance(spec, EmbeddedSource) else []
-    )
+def sources_of(setting: Setting) -> Mapping[str, CaptionSource]:
+    """The declared sources by name.
+
+    Raises:
+        KindError: A kind of another package is none.
+    """
+    found: dict[str, CaptionSource] = {}
+    for name, spec in setting.experiment.sources.items():
+        if not isinstance(spec, CaptionSource):
+            msg = (
+                f"sources.{name}: {type(spec).__name__} of {spec.distribution} is no CaptionSource"
+            )
+            raise KindError(msg)
+        found[name] = spec
+    return found
+
+
+def captioned(setting: Setting, name: str, spec: Captioning) -> Node:
+    """The asset of a source whose captions a model writes here."""
+    trained = [Dependency(key, "all") for key in spec.trained_by()]
     return Node(
         key=SYNTHETIC_CAPTIONS.key(name),
         stage=STAGE,
@@ -62,24 +72,23 @@ def _node(setting: Setting, name: str, spec: CaptionerSource) -> Node:
         implementation=VERSION,
         decides=deciding(captioner=spec),
         compute=lambda step: caption_partition(setting, spec, step),
-        description=f"Captions that {name} ({spec.kind}: {spec.model}) wrote for every usable "
+        description=f"Captions that {name} ({spec.word}: {spec.called}) wrote for every usable "
         "image; the same for an image whatever the batch, the shard or the order.",
         outside=outside_of(setting, spec),
         content=StoredRows(setting.workspace.tables, SYNTHETIC_CAPTIONS, {"source": name}),
         seconds=SECONDS_PER_IMAGE * spec.candidates * 1_000,
-        pool="cpu" if isinstance(spec, OpenAISource) else "gpu",
-        kinds=("openai" if isinstance(spec, OpenAISource) else "pytorch", "deltalake"),
+        pool="cpu" if spec.waits_for_a_server else "gpu",
+        kinds=(spec.framework, "deltalake"),
         checks=(captions_not_empty(setting, name),),
     )
 
 
-def caption_partition(setting: Setting, spec: CaptionerSource, step: Step) -> Rows:
+def caption_partition(setting: Setting, spec: Captioning, step: Step) -> Rows:
     """Caption one pool partition, shard by shard; what cannot be captioned has its reason."""
     images = setting.usable_images(step.partition)
-    captioner = loaded_captioner(setting, spec)
-    at_once = images_at_once(spec.batch_size)
-    with released(captioner):
-        rows = over_images(setting, step, images, at_once, _SCHEMA, partial(_captioned, captioner))
+    with opened(setting, spec) as captioner:
+        compute = partial(_captioned, captioner)
+        rows = over_images(setting, step, images, spec.at_once, _SCHEMA, compute)
     good = rows.filter(is_usable())
     return Rows(
         rows,
@@ -87,19 +96,10 @@ def caption_partition(setting: Setting, spec: CaptionerSource, step: Step) -> Ro
         facts={
             "tokens_per_caption": round(float(good["n_tokens"].mean() or 0), 2),  # type: ignore[arg-type]
             "truncated": int((rows["status"] == STATUS_TRUNCATED).sum()),
-            **_paid(spec, captioner),
+            **spec.spent(captioner),
         },
         markdown={"preview": preview_markdown(good.select("uid", "text", "log_probability"))},
     )
-
-
-def _paid(spec: CaptionerSource, captioner: Captioner) -> Mapping[str, int | float]:
-    """What a server was asked for this time, and what that cost; empty for other captioners."""
-    if not isinstance(captioner, RemoteCaptioner) or not isinstance(spec, OpenAISource):
-        return {}
-    usage = captioner.usage
-    cost = spec.cost_of(usage.prompt_tokens, usage.completion_tokens)
-    return {**asdict(usage), **({} if cost is None else {"cost": round(cost, 6)})}
 
 
 def _captioned(captioner: Captioner, batches: Iterable[ImageBatch]) -> Iterator[pl.DataFrame]:

@@ -7,13 +7,13 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 from recap_assets.cli import doctor_places
-from recap_assets.cli.doctor_places import Finding
 from recap_assets.cli.left_aside import left_aside
 from recap_assets.cli.output import echo
+from recap_assets.engines.trying import tried
 from recap_assets.shards.manifest import PoolError, survey
 from recap_assets.specs.evaluation import DataCompTasks, WebDatasetTask
 from recap_assets.specs.experiment import Experiment
-from recap_assets.specs.imports import ImportSource, RerankedSource
+from recap_assets.specs.findings import Finding
 from recap_assets.specs.loading import ExperimentError, load_experiment
 from recap_assets.specs.pool import (
     EmbeddedPool,
@@ -23,7 +23,6 @@ from recap_assets.specs.pool import (
     WebDatasetPool,
 )
 from recap_assets.specs.sets import TextBased, UidFile, text_rule
-from recap_assets.specs.sources import EmbeddedSource, OpenAISource, Source, TransformersSource
 from recap_assets.storage.object_store import prove_conditional_put
 from recap_assets.storage.tables import StorageError
 from recap_assets.storage.workspace import Workspace
@@ -158,85 +157,19 @@ def _datacomp_sets(datacomp: DataCompTasks) -> Finding:
 
 
 def _models(experiment: Experiment) -> Iterator[Finding]:
-    from recap_assets.graph.loading import load_captioner, load_scorer
+    from recap_assets.captions.kind import CaptionSource
+    from recap_assets.graph.loading import load_scorer
 
-    models = Workspace.from_environment(experiment.name).models
+    workspace = Workspace.from_environment(experiment.name)
     for name, source in experiment.sources.items():
-        if isinstance(source, ImportSource):
-            yield _imported(f"sources.{name}", source)
-        elif isinstance(source, RerankedSource):
-            continue
-        elif isinstance(source, EmbeddedSource):
-            yield True, f"sources.{name}: trained here as models/{source.model}"
-        elif isinstance(source, OpenAISource):
-            yield _served(f"sources.{name}", source)
-        else:
-            loader: Callable[[], object] = lambda spec=source: load_captioner(spec, models)  # noqa: E731
-            yield _loaded(f"sources.{name}", source.model, loader)
-            if _is_unpinned(source):
-                text = f"sources.{name}: {source.model} is loaded at whatever commit the hub has "
-                yield True, f"{text}that day; set its `revision`, or captions may change unnoticed"
+        if isinstance(source, CaptionSource):
+            yield from source.doctor(f"sources.{name}", workspace)
     for name, scorer in experiment.scorers.items():
         if scorer.kind == "embedded":
             yield True, f"scorers.{name}: trained here as models/{scorer.model}"
         else:
-            loader = lambda spec=scorer: load_scorer(spec, models)  # noqa: E731
-            yield _loaded(f"scorers.{name}", scorer.model, loader)
-
-
-def _served(where: str, source: OpenAISource) -> Finding:
-    from recap_assets.captions.kinds.openai.client import models_served
-    from recap_assets.engines.errors import CaptionServerError
-
-    try:
-        models = models_served(source)
-    except CaptionServerError as error:
-        return False, f"{where}: {error}"
-    if source.model not in models:
-        listed = ", ".join(models[:8]) or "none"
-        return False, f"{where}: {source.base_url} serves no {source.model}; it lists {listed}"
-    return True, f"{where}: {source.base_url} serves {source.model}"
-
-
-def _is_unpinned(source: Source) -> bool:
-    if not isinstance(source, TransformersSource) or Path(source.model).is_dir():
-        return False
-    return source.revision is None
-
-
-def _imported(where: str, source: ImportSource) -> Finding:
-    from recap_assets.captions.kinds.imported.files import (
-        CaptionFileError,
-        list_caption_files,
-        look_at,
-    )
-
-    try:
-        files = list_caption_files(source)
-        for file in files:
-            look_at(file, source)
-    except (CaptionFileError, OSError) as error:
-        return False, f"{where}: {error}"
-    n_bytes = sum(file.size for file in files)
-    return True, f"{where}: {len(files)} files of captions, {n_bytes / 2**20:,.1f} MiB"
-
-
-def _loaded(where: str, model: str, load: Callable[[], object]) -> Finding:
-    """Load a model that is on this machine; one that is not is left to the build to fetch."""
-    from recap_assets.engines.errors import DeviceError, ModelFileError, NotFetchedError
-    from recap_assets.engines.model_folders.hub_files import is_offline, offline
-
-    try:
-        with offline():
-            load()
-    except NotFetchedError as error:
-        if is_offline():
-            return False, f"{where}: {error}"
-        told = "is not on this machine, and doctor fetches nothing: the build will"
-        return True, f"{where}: {model} {told}"
-    except (ModelFileError, DeviceError) as error:
-        return False, f"{where}: {error}"
-    return True, f"{where}: {model} loads"
+            loader: Callable[[], object] = lambda spec=scorer: load_scorer(spec, workspace.models)  # noqa: E731
+            yield tried(f"scorers.{name}", scorer.model, loader)
 
 
 def _tried(where: str, model: str, load: Callable[[], object], refused: type[Exception]) -> Finding:

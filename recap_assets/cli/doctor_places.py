@@ -8,15 +8,13 @@ from pathlib import Path
 from recap_assets.exports.checksums import refuse_foreign
 from recap_assets.shards.files import PoolError
 from recap_assets.specs.experiment import Experiment
+from recap_assets.specs.findings import Finding
 from recap_assets.specs.image_scorers import EmbeddingHead
 from recap_assets.specs.pool import UrlPool, WebDatasetPool
 from recap_assets.specs.scorers import OpenClipScorer
 from recap_assets.specs.sets import ImageBased, Laion2b
 from recap_assets.storage.folders import Folder, FolderError
 from recap_assets.storage.locations import is_url
-
-Finding = tuple[bool | None, str]
-"""Whether it is in order, None where it is worth a look; and what was found."""
 
 
 def missing_contents(experiment: Experiment, told: Collection[str]) -> Iterator[Finding]:

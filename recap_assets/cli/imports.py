@@ -8,11 +8,11 @@ import polars as pl
 from rich.table import Table
 
 from recap_assets.artefacts.captions import IMPORT_REPORTS
+from recap_assets.captions.kinds.imported import ImportSource
 from recap_assets.captions.kinds.imported.assets import OF_FILES, OF_POOL
 from recap_assets.cli.output import echo
 from recap_assets.cli.terminal import console, plain
 from recap_assets.defs.session import Session
-from recap_assets.specs.imports import ImportSource
 
 _MEANINGS: Mapping[tuple[str, str], str] = {
     (OF_FILES, "files"): "files read",

@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 import click
 import httpx2
 
+from recap_assets.captions.kinds.openai import OpenAISource
 from recap_assets.captions.kinds.openai.client import is_local, key_of
 from recap_assets.cli.output import echo
 from recap_assets.specs.loading import load_experiment
-from recap_assets.specs.servers import OpenAISource
 
 LOOPBACK = "127.0.0.1"
 PORT = 8000

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -69,6 +70,25 @@ class Usage:
     cache_hits: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+
+
+class Places(Protocol):
+    """Where a captioner finds what the platform keeps for it."""
+
+    @property
+    def models(self) -> Path:
+        """Folder of the models trained here, one folder each."""
+        ...
+
+    @property
+    def replies(self) -> Path | None:
+        """File of what servers replied; None keeps none."""
+        ...
+
+    @property
+    def batch_sizes(self) -> Path | None:
+        """File of batch sizes that were found by trying; None keeps none."""
+        ...
 
 
 @runtime_checkable

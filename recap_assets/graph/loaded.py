@@ -1,53 +1,22 @@
 """Models loaded once in a process and kept for the partitions that follow."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
-from recap_assets.engines.protocols import (
-    Captioner,
-    LanguageIdentifier,
-    RemoteCaptioner,
-    Scorer,
-)
-from recap_assets.graph.loading import load_captioner, load_identifier, load_scorer
+from recap_assets.engines.protocols import LanguageIdentifier, Scorer
+from recap_assets.graph.loading import load_identifier, load_scorer
 from recap_assets.graph.outside import contents_version
 from recap_assets.graph.project import Setting
 from recap_assets.specs.base import Spec
 from recap_assets.specs.scorers import EmbeddedScorer
 from recap_assets.specs.scorers import Scorer as ScorerSpec
 from recap_assets.specs.sets import Identifier
-from recap_assets.specs.sources import CaptionerSource, EmbeddedSource, OpenAISource
-
-
-def loaded_captioner(setting: Setting, spec: CaptionerSource) -> Captioner:
-    """The captioner of a source; one at a time stays in memory.
-
-    One behind a server is opened anew, and closed by `released`.
-    """
-    if isinstance(spec, OpenAISource):
-        return load_captioner(spec, setting.workspace.models, setting.workspace.replies)
-    trained = setting.workspace.model(spec.model) if isinstance(spec, EmbeddedSource) else None
-    workspace = setting.workspace
-    stamp = _stamp(setting, spec, trained)
-    return _captioner(spec, workspace.models, workspace.batch_sizes, stamp)  # pyright: ignore[reportArgumentType] - specs are frozen, so hashable
-
-
-@contextmanager
-def released(captioner: Captioner) -> Iterator[None]:
-    """Close the captioner at the end of the block, if it is one behind a server."""
-    try:
-        yield
-    finally:
-        if isinstance(captioner, RemoteCaptioner):
-            captioner.close()
 
 
 def loaded_scorer(setting: Setting, spec: ScorerSpec) -> Scorer:
     """The model of a scorer; one at a time stays in memory."""
     trained = setting.workspace.model(spec.model) if isinstance(spec, EmbeddedScorer) else None
-    return _scorer(spec, setting.workspace.models, _stamp(setting, spec, trained))  # pyright: ignore[reportArgumentType] - specs are frozen, so hashable
+    return _scorer(spec, setting.workspace.models, stamp_of(setting, spec, trained))  # pyright: ignore[reportArgumentType] - specs are frozen, so hashable
 
 
 def loaded_identifier(spec: Identifier, version: str) -> LanguageIdentifier:
@@ -66,16 +35,12 @@ def _identifier(spec: Identifier, _version: str) -> LanguageIdentifier:
 
 
 @lru_cache(maxsize=1)
-def _captioner(spec: CaptionerSource, models: Path, batch_sizes: Path, _stamp: str) -> Captioner:
-    return load_captioner(spec, models, batch_sizes=batch_sizes)
-
-
-@lru_cache(maxsize=1)
 def _scorer(spec: ScorerSpec, models: Path, _stamp: str) -> Scorer:
     return load_scorer(spec, models)
 
 
-def _stamp(setting: Setting, spec: Spec, trained: Path | None) -> str:
+def stamp_of(setting: Setting, spec: Spec, trained: Path | None) -> str:
+    """What changes when the model of a spec does, wherever it comes from."""
     # A model that was trained anew, or replaced, in the same folder must not come from memory.
     changed = trained.stat().st_mtime_ns if trained is not None and trained.exists() else 0
     return f"{changed} {contents_version(setting, spec)}"

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Self, cast, get_args
+from typing import Annotated, ClassVar, Self, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
 
@@ -17,6 +17,12 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 
 class Spec(BaseModel):
     """A frozen piece of an experiment that refuses what it does not know."""
+
+    distribution: ClassVar[str | None] = None
+    """The distribution that gives a kind, which its registration says; None for our own."""
+
+    implementation: ClassVar[int] = 1
+    """Of another package's kind: raised by hand when it gives another result."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
@@ -44,7 +50,13 @@ class Spec(BaseModel):
             elsewhere: Fields that decide something else than what is asked about.
         """
         beside = {**_beside(self), **dict.fromkeys(elsewhere, True)}
-        return self.model_dump(mode="json", exclude=cast("dict[str, bool]", beside))
+        told = self.model_dump(mode="json", exclude=cast("dict[str, bool]", beside))
+        return {**told, **self._given_by()}
+
+    def _given_by(self) -> Mapping[str, object]:
+        if self.distribution is None:
+            return {}
+        return {"distribution": self.distribution, "implementation": self.implementation}
 
     def decides_beyond_default(self, *names: str) -> Mapping[str, object]:
         """Those of the fields that are not at their defaults: what was built without them stays."""

@@ -1,9 +1,9 @@
 """The experiment: one file that declares everything, checked as a whole."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from recap_assets.specs.automation import Automation
 from recap_assets.specs.base import Name, Spec, fingerprint_of
@@ -17,7 +17,6 @@ from recap_assets.specs.exports import (
 )
 from recap_assets.specs.fields import Content
 from recap_assets.specs.image_scorers import EmbeddingHead, ImageScorer
-from recap_assets.specs.imports import RerankedSource
 from recap_assets.specs.left_out import captions_used, left_out_name, with_left_out
 from recap_assets.specs.mixes import (
     AtLeast,
@@ -43,7 +42,7 @@ from recap_assets.specs.sets import (
     Unique,
     text_rule,
 )
-from recap_assets.specs.sources import EmbeddedSource, Source
+from recap_assets.specs.sources import Source, SourceSpec
 from recap_assets.specs.training import InProcessTraining, TorchrunTraining, Training
 from recap_assets.untrusted.nested import texts_of
 from recap_assets.untrusted.secrets import redacted
@@ -90,6 +89,9 @@ class Report(Spec):
 
 class Experiment(Spec):
     """One experiment: pool, caption sources, scorers, mixes, training, evaluation."""
+
+    # Built at the first check of a file: kinds may import what imports this.
+    model_config = ConfigDict(defer_build=True)
 
     name: Name = Field(
         description="Its results lie in the folder of this name under the data folder."
@@ -236,22 +238,19 @@ class Experiment(Spec):
 
     def _source_problems(self) -> Iterator[str]:
         for name, source in self.sources.items():
-            if isinstance(source, EmbeddedSource):
-                yield from self._wrong_kind(f"sources.{name}.model", source.model, TrainedCaptioner)
-                yield from self._guidance_problems(name, source)
-            elif isinstance(source, RerankedSource):
-                yield from _unknown(f"sources.{name}.source", source.source, self.sources)
-                yield from _unknown(f"sources.{name}.scorer", source.scorer, self.scorers)
+            where = f"sources.{name}"
+            yield from self._reference_of(where, source)
+            yield from (f"{where}.{problem}" for problem in source.problems(self.models))
         yield from self._circular_sources()
 
-    def _guidance_problems(self, name: str, source: EmbeddedSource) -> Iterator[str]:
-        model, scale = self.models.get(source.model), source.decoding.guidance_scale
-        if scale != 1 and isinstance(model, TrainedCaptioner) and not model.condition_dropout:
-            yield (
-                f"sources.{name}.decoding.guidance_scale: {scale} needs a captioner that also "
-                f"learned to write without an image; give models.{source.model} a "
-                "condition_dropout, such as 0.15"
-            )
+    def _reference_of(self, where: str, source: SourceSpec) -> Iterator[str]:
+        for one in source.refers():
+            known: Mapping[str, Spec] = getattr(self, one.section)
+            yield from _unknown(f"{where}.{one.field}", one.name, known)
+            found = known.get(one.name)
+            if one.kind is not None and found is not None and _kind_of(found) != one.kind:
+                fitting = [name for name, other in known.items() if _kind_of(other) == one.kind]
+                yield _of_another_kind(f"{where}.{one.field}", one.name, fitting)
 
     def _circular_models(self) -> Iterator[str]:
         for name in self.models:
@@ -267,21 +266,27 @@ class Experiment(Spec):
                 at = model.start_from
 
     def _circular_sources(self) -> Iterator[str]:
+        reads = {
+            name: [one for one in source.refers() if one.section == "sources"]
+            for name, source in self.sources.items()
+        }
         for name in self.sources:
             seen: set[str] = set()
-            at = name
-            while isinstance(source := self.sources.get(at), RerankedSource):
-                if at in seen:
-                    yield f"sources.{name}.source: the sources re-rank each other in a circle"
+            waiting = [one.name for one in reads[name]]
+            while waiting:
+                if (at := waiting.pop()) == name:
+                    field = reads[name][0].field
+                    yield f"sources.{name}.{field}: the sources re-rank each other in a circle"
                     break
-                seen.add(at)
-                at = source.source
+                if at not in seen:
+                    seen.add(at)
+                    waiting += [one.name for one in reads.get(at, [])]
 
     def _wrong_kind(self, where: str, name: str, kind: type[Spec]) -> Iterator[str]:
         yield from _unknown(where, name, self.models)
         if name in self.models and not isinstance(self.models[name], kind):
             fitting = [n for n, m in self.models.items() if isinstance(m, kind)]
-            yield f"{where}: {name!r} is of another kind; of the right kind are {_listed(fitting)}"
+            yield _of_another_kind(where, name, fitting)
 
     def _set_problems(self) -> Iterator[str]:
         for name, spec in self.sets.items():
@@ -363,6 +368,14 @@ def _needs_of(where: str, condition: Condition) -> Iterator[str]:
         if isinstance(part, TopFraction | TargetSize | AtLeast) and part.of is None:
             yield f"{where}.of: say which source's score is meant, since the rule uses several"
             return
+
+
+def _kind_of(spec: Spec) -> str:
+    return str(getattr(spec, "kind", ""))
+
+
+def _of_another_kind(where: str, name: str, fitting: Iterable[str]) -> str:
+    return f"{where}: {name!r} is of another kind; of the right kind are {_listed(fitting)}"
 
 
 def _unknown(where: str, name: str, known: Iterable[str]) -> Iterator[str]:

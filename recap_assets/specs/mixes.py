@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from recap_assets.specs.base import Name, Spec
-from recap_assets.specs.imports import MOST_CANDIDATES
+from recap_assets.specs.sources import MOST_CANDIDATES
 
 
 class TopFraction(Spec):

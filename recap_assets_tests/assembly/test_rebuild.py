@@ -99,7 +99,7 @@ def no_model_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
         msg = "a model was loaded"
         raise AssertionError(msg)
 
-    monkeypatch.setattr("recap_assets.captions.assets.loaded_captioner", refuse)
+    monkeypatch.setattr("recap_assets.captions.assets.opened", refuse)
     monkeypatch.setattr("recap_assets.scores.assets.loaded_scorer", refuse)
 
 

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from recap_assets.captions.kinds.open_clip import OpenClipSource
+from recap_assets.captions.kinds.transformers import TransformersSource
 from recap_assets.engines.decoding.sampling import TokenSampler
 from recap_assets.engines.errors import ModelFileError
 from recap_assets.engines.protocols import Caption
-from recap_assets.graph.loading import load_captioner
 from recap_assets.specs.decoding import Decoding
-from recap_assets.specs.sources import OpenClipSource, TransformersSource
+from recap_assets_tests.captions.opening import load_captioner
 
 KINDS = ["blip", "blip2", "coca"]
 

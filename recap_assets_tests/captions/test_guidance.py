@@ -6,12 +6,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from recap_assets.captions.kinds.open_clip import OpenClipSource
+from recap_assets.captions.kinds.transformers import TransformersSource
 from recap_assets.engines.decoding.guidance import guided, steps_of
 from recap_assets.engines.decoding.one_by_one import OneByOne
 from recap_assets.engines.errors import ModelFileError
-from recap_assets.graph.loading import load_captioner
 from recap_assets.specs.decoding import Decoding
-from recap_assets.specs.sources import OpenClipSource, TransformersSource
+from recap_assets_tests.captions.opening import load_captioner
 
 
 @pytest.fixture(params=["blip", "blip2", "coca"])

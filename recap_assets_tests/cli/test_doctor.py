@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from recap_assets.captions.kinds.transformers import TransformersSource
 from recap_assets_tests.cli.running import Recap
 from recap_assets_tests.defs.shards import write_shard
 from recap_assets_tests.storage.s3 import careless_server, environment
@@ -70,7 +71,7 @@ def test_a_model_that_is_not_there(
 def test_a_repository_without_a_pinned_commit_is_named(
     recap: Recap, written: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recap_assets.graph.loading.load_captioner", lambda *_: None)
+    monkeypatch.setattr(TransformersSource, "open", lambda *_: None)
     hub = {"kind": "transformers", "model": "some/captioner"}
     sources = {"a": hub, "b": {**hub, "revision": "0123abc"}}
     done = recap("--experiment", written(sources=sources), "doctor")

@@ -14,8 +14,8 @@ import httpx2
 import pytest
 from click import ClickException, UsageError
 
+from recap_assets.captions.kinds.openai import OpenAISource
 from recap_assets.cli.serving_captioner import Wanted, command_of, run_server, served
-from recap_assets.specs.servers import OpenAISource
 from recap_assets_tests.cli.running import REPOSITORY, Recap
 from recap_assets_tests.tiny import EXPERIMENT
 

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from recap_assets.artefacts.evaluation import CAPTION_METRICS, EVALUATION_IMAGES, EVALUATION_RESULTS
 from recap_assets.artefacts.report import LEADERBOARD
+from recap_assets.captions.opened import opened_captioner
 from recap_assets.engines.trained import load_trained_clip
 from recap_assets.evalsets.sets import RetrievalSet, load_set
 from recap_assets.evaluation.captions.assets import (
@@ -26,7 +27,6 @@ from recap_assets.evaluation.datacomp.root import MissingSetsError
 from recap_assets.evaluation.tasks import sets_of, sets_version
 from recap_assets.evaluation.zero_shot import evaluate
 from recap_assets.graph.building import compute_and_write
-from recap_assets.graph.loaded import loaded_captioner
 from recap_assets.graph.node import Step
 from recap_assets.graph.planner import plan
 from recap_assets.graph.project import Setting
@@ -238,7 +238,7 @@ def test_the_metrics_are_those_of_the_captions_that_the_captioner_writes(bench: 
     opened = load_set(folder.path, "test", decode)  # type: ignore[union-attr]
     assert isinstance(opened, RetrievalSet)
     [(images, references)] = opened.batches(100)
-    captioner = loaded_captioner(setting, setting.experiment.sources["a"])
+    captioner = opened_captioner(setting, setting.experiment.sources["a"])
     # Another batch than the stage's, in another order: a caption depends on neither.
     written = [captioner.caption([images[i]], [uid_of("own", i)])[0][0].text for i in range(9)]
     res = {i: [" ".join(caption_tokens(text))] for i, text in enumerate(written)}

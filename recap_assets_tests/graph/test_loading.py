@@ -5,10 +5,11 @@ import sys
 
 import pytest
 
+from recap_assets.captions.kinds.trained import EmbeddedSource
 from recap_assets.engines.errors import ModelFileError
-from recap_assets.graph.loading import load_captioner, load_scorer
+from recap_assets.graph.loading import load_scorer
 from recap_assets.specs.scorers import EmbeddedScorer
-from recap_assets.specs.sources import EmbeddedSource
+from recap_assets_tests.captions.opening import load_captioner
 
 
 def test_importing_it_does_not_import_torch():

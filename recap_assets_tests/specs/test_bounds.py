@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from recap_assets.captions.kinds.openai import OpenAISource
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.loading import ExperimentError, parse_experiment
 from recap_assets.specs.pool import EmbeddedPool
-from recap_assets.specs.servers import OpenAISource
 
 UNBOUNDED = {
     "seed",  # a name of a random stream, whatever its size

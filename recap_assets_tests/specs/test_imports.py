@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from recap_assets.specs.imports import PRESETS, ImportSource
+from recap_assets.captions.kinds.imported import PRESETS, ImportSource
 from recap_assets.specs.loading import ExperimentError
 from recap_assets_tests.tiny import EXPERIMENT, tiny_experiment
 

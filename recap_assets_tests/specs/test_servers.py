@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from recap_assets.captions.kinds.openai import OpenAISource
 from recap_assets.specs.loading import ExperimentError, parse_experiment
-from recap_assets.specs.servers import OpenAISource
 from recap_assets_tests.tiny import EXPERIMENT
 
 VLM = {"kind": "openai", "model": "Qwen/Qwen2.5-VL-3B-Instruct"}

@@ -16,6 +16,8 @@ from recap_assets.artefacts.table import USABLE
 from recap_assets.artefacts.training import MODELS
 from recap_assets.artefacts.world import task_key
 from recap_assets.captions import assets as captions
+from recap_assets.captions.kind import Captioning
+from recap_assets.captions.opened import opened
 from recap_assets.engines.protocols import Captioner, Scorer
 from recap_assets.evalsets.sets import EvaluationSetError, RetrievalSet
 from recap_assets.evaluation.captions.metrics import (
@@ -28,7 +30,7 @@ from recap_assets.evaluation.captions.tokens import caption_tokens
 from recap_assets.evaluation.tasks import open_set, set_of, set_version
 from recap_assets.evaluation.zero_shot import Embeddings
 from recap_assets.graph.content import StoredRows
-from recap_assets.graph.loaded import loaded_captioner, loaded_scorer, released
+from recap_assets.graph.loaded import loaded_scorer
 from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.outside import both, outside_of
 from recap_assets.graph.project import Setting
@@ -37,7 +39,6 @@ from recap_assets.shards.images import decode
 from recap_assets.specs.base import deciding, fingerprint_of
 from recap_assets.specs.evaluation import CaptionMetrics, EmbeddedTask
 from recap_assets.specs.pool import ImageLimits
-from recap_assets.specs.sources import CaptionerSource
 
 VERSION = 2
 STAGE = "evaluation"
@@ -56,10 +57,8 @@ def measured_sources(setting: Setting) -> tuple[str, ...]:
     """The sources that are measured: those with a captioner, where the experiment asks for it."""
     if setting.experiment.evaluation.captions is None:
         return ()
-    written_here = {node.key for node in captions.nodes(setting)}
-    return tuple(
-        name for name in setting.experiment.sources if SYNTHETIC_CAPTIONS.key(name) in written_here
-    )
+    sources = captions.sources_of(setting).items()
+    return tuple(name for name, spec in sources if isinstance(spec, Captioning))
 
 
 def skipped_sources(setting: Setting) -> dict[str, str]:
@@ -150,11 +149,10 @@ def _describe_all(
     setting: Setting, name: str, spec: CaptionMetrics, scorer: Scorer, step: Step
 ) -> dict[str, Described]:
     source = setting.experiment.sources[name]
-    assert isinstance(source, CaptionerSource), "others have no node"  # noqa: S101
+    assert isinstance(source, Captioning), "others have no node"  # noqa: S101
     source = source.model_copy(update={"candidates": 1})
     described: dict[str, Described] = {}
-    captioner = loaded_captioner(setting, source)
-    with released(captioner):
+    with opened(setting, source) as captioner:
         for task in spec.sets:
             described[task] = _describe(setting, task, captioner, scorer)
             step.progress(len(described) / len(spec.sets))

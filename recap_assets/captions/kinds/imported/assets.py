@@ -19,6 +19,7 @@ from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.previews import preview_markdown
 from recap_assets.artefacts.table import count_rejects, is_usable
 from recap_assets.captions import assets as captions
+from recap_assets.captions.kinds.imported import ImportSource
 from recap_assets.captions.kinds.imported.buckets import (
     WHOLE,
     Buckets,
@@ -44,7 +45,6 @@ from recap_assets.graph.content import StoredRows, held_rows
 from recap_assets.graph.node import Dependency, Look, Node, Outcome, Place, Rows, Step
 from recap_assets.graph.project import Setting
 from recap_assets.specs.base import deciding
-from recap_assets.specs.imports import ImportSource
 from recap_assets.storage.content import VERSION_DIGITS, slice_version
 from recap_assets.storage.tables import TableStore, Written
 
@@ -65,14 +65,13 @@ _COLUMNS = ("key", "caption", "expected_text", "quoting")
 """Fields that decide what is read of the files, and by that alone what is joined."""
 
 
-def nodes(setting: Setting) -> list[Node]:
-    """Three nodes for each import."""
-    made: list[Node] = []
-    for name, spec in setting.experiment.sources.items():
-        if isinstance(spec, ImportSource):
-            made += [_files_node(setting, name, spec), _captions_node(setting, name, spec)]
-            made.append(_report_node(setting, name, spec))
-    return made
+def nodes_of(setting: Setting, name: str, spec: ImportSource) -> list[Node]:
+    """The assets of an import: its rows, its captions, its report."""
+    return [
+        _files_node(setting, name, spec),
+        _captions_node(setting, name, spec),
+        _report_node(setting, name, spec),
+    ]
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from recap_assets.artefacts.table import SHA256_BYTES, UID_BYTES
+from recap_assets.captions.kinds.imported import CAPTION_FILE_ENDINGS, ImportSource
 from recap_assets.shards.files import PoolError, found_at, staged, version_of
 from recap_assets.shards.text_tables import NOTE, TextTable, Wanted, listed, path_of
-from recap_assets.specs.imports import CAPTION_FILE_ENDINGS, ImportSource
 from recap_assets.storage.places import matches, pattern_of, url_of
 from recap_assets.untrusted.cells import bounded
 from recap_assets.untrusted.damage import Damage, TruncatedError

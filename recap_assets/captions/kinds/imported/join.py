@@ -4,9 +4,10 @@ import polars as pl
 
 from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
 from recap_assets.artefacts.table import STATUS_EMPTY, STATUS_ERROR, STATUS_OK
+from recap_assets.captions.kinds.imported import ImportSource
 from recap_assets.captions.kinds.imported.buckets import Count, Counts, examples_of
 from recap_assets.shards.text_repair import texts_differ
-from recap_assets.specs.imports import MOST_CANDIDATES, ImportSource
+from recap_assets.specs.sources import MOST_CANDIDATES
 
 NOT_IN_IMPORT = "not_in_import"
 TEXT_MISMATCH = "text_mismatch"

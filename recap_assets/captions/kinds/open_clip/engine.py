@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from recap_assets.captions.kinds.open_clip import OpenClipSource
 from recap_assets.engines.batch_sizes import BatchSize, Load, device_name
 from recap_assets.engines.decoding.batching import BatchingCaptioner, FixedSizeReader
 from recap_assets.engines.devices import resolve_device
@@ -21,7 +22,7 @@ from recap_assets.engines.open_clip.models import (
 )
 from recap_assets.engines.open_clip.pixels import PixelTransform
 from recap_assets.engines.protocols import Captioner, Image
-from recap_assets.specs.sources import OpenClipSource, Precision
+from recap_assets.specs.sources import Precision
 
 
 @dataclass

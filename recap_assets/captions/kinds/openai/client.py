@@ -19,10 +19,10 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from recap_assets.captions.kinds.openai import OpenAISource
 from recap_assets.captions.kinds.openai.bodies import ReplyTooLargeError, read_body
 from recap_assets.engines.errors import CaptionServerError
 from recap_assets.engines.protocols import Usage
-from recap_assets.specs.servers import OpenAISource
 from recap_assets.untrusted.decoding import decode_text
 from recap_assets.untrusted.errors import UntrustedError
 from recap_assets.untrusted.json_text import parse_json

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from recap_assets.captions.kinds.openai import OpenAISource
 from recap_assets.captions.kinds.openai.cache import KeptReply, ReplyCache, key_of_request
 from recap_assets.captions.kinds.openai.client import (
     SERVER_FAILED,
@@ -24,7 +25,6 @@ from recap_assets.captions.kinds.openai.replies import caption_of
 from recap_assets.captions.kinds.openai.requests import request_body, small_jpeg
 from recap_assets.engines.errors import CaptionServerError
 from recap_assets.engines.protocols import Caption, Image, Usage
-from recap_assets.specs.servers import OpenAISource
 
 T = TypeVar("T")
 

@@ -8,8 +8,8 @@ import numpy as np
 import simplejpeg
 from PIL import Image as PillowImage
 
+from recap_assets.captions.kinds.openai import OpenAISource
 from recap_assets.engines.protocols import Image
-from recap_assets.specs.servers import OpenAISource
 
 _MAX_SIDE = 16_384
 """Pixels; a JPEG's side ends at 65,535."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
+from recap_assets.captions.kinds.openai import OpenAISource
 from recap_assets.graph.project import Setting
-from recap_assets.specs.sources import OpenAISource
 
 
 @dataclass(frozen=True)

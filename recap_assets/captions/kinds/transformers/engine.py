@@ -9,6 +9,7 @@ import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig
 from transformers.utils import logging
 
+from recap_assets.captions.kinds.transformers import TransformersSource
 from recap_assets.captions.kinds.transformers.blip import Blip
 from recap_assets.captions.kinds.transformers.chat import INSTRUCTION, Chat, NoRoomError, fix_prompt
 from recap_assets.captions.kinds.transformers.florence import Florence2
@@ -29,7 +30,6 @@ from recap_assets.engines.model_folders.skeletons import check_skeleton
 from recap_assets.engines.model_folders.staging import stage_model, staging
 from recap_assets.engines.model_folders.weights import read_weights, weight_files
 from recap_assets.engines.protocols import Captioner
-from recap_assets.specs.sources import TransformersSource
 
 _ADAPTERS = {"blip-2": Blip2, "instructblip": InstructBlip, "git": Git, "florence2": Florence2}
 

@@ -7,11 +7,11 @@ from typing import Any
 from transformers import AutoConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
+from recap_assets.captions.kinds.transformers import TransformersSource
 from recap_assets.engines.errors import ModelFileError
 from recap_assets.engines.model_folders.configs import read_config
 from recap_assets.engines.model_folders.hub_files import model_folder
 from recap_assets.engines.model_folders.staging import stage_config, staging
-from recap_assets.specs.sources import TransformersSource
 from recap_assets.untrusted.showing import one_line
 
 EXAMPLES = {

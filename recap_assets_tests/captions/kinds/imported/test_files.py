@@ -9,6 +9,7 @@ import fsspec
 import polars as pl
 import pytest
 
+from recap_assets.captions.kinds.imported import ImportSource
 from recap_assets.captions.kinds.imported.files import (
     CAPTION_ROWS,
     CaptionFileError,
@@ -20,7 +21,6 @@ from recap_assets.captions.kinds.imported.files import (
     read_captions,
     url_keys,
 )
-from recap_assets.specs.imports import ImportSource
 from recap_assets.untrusted import text_blocks
 from recap_assets_tests.shards.building import uid_of
 

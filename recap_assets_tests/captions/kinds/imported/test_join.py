@@ -1,8 +1,8 @@
 import polars as pl
 import pytest
 
+from recap_assets.captions.kinds.imported import ImportSource
 from recap_assets.captions.kinds.imported.join import CAPTION_COLUMNS, join_captions
-from recap_assets.specs.imports import ImportSource
 
 UIDS = [bytes([i]) * 16 for i in range(8)]
 FOUND = pl.Schema(

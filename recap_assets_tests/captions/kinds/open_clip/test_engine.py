@@ -8,10 +8,10 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from recap_assets.captions.kinds.open_clip import OpenClipSource
 from recap_assets.captions.kinds.open_clip.engine import load_coca_captioner
 from recap_assets.engines.errors import ModelFileError
 from recap_assets.specs.decoding import Decoding
-from recap_assets.specs.sources import OpenClipSource
 
 
 def source_of(model, **changes) -> OpenClipSource:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from recap_assets.captions.kinds.openai import OpenAISource
 from recap_assets.captions.kinds.openai.engine import ServerCaptioner, load_server_captioner
 from recap_assets.engines.protocols import Caption
-from recap_assets.specs.servers import OpenAISource
 from recap_assets_tests.chat_server import MODEL, ChatServer
 
 SHADES = tuple(range(5, 245, 12))

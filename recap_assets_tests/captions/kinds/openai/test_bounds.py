@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from recap_assets.captions.kinds.openai import OpenAISource
 from recap_assets.captions.kinds.openai import client as server_client
 from recap_assets.captions.kinds.openai.client import (
     LONGEST_ASKED_PAUSE,
@@ -19,7 +20,6 @@ from recap_assets.captions.kinds.openai.client import (
     models_served,
 )
 from recap_assets.engines.errors import CaptionServerError
-from recap_assets.specs.servers import OpenAISource
 from recap_assets_tests.captions.kinds.openai.asking import ask, opened
 from recap_assets_tests.chat_server import Answer, Start, captioned, refused, said
 

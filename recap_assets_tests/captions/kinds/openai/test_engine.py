@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recap_assets.captions.kinds.openai import OpenAISource
 from recap_assets.captions.kinds.openai.client import models_served
 from recap_assets.engines.errors import CaptionServerError
 from recap_assets.engines.protocols import RemoteCaptioner
-from recap_assets.specs.servers import OpenAISource
 from recap_assets_tests.captions.kinds.openai.asking import SHADES, ask, image, opened, uid
 from recap_assets_tests.chat_server import (
     MODEL,

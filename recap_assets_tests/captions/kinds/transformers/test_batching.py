@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from recap_assets.captions.kinds.transformers import TransformersSource
 from recap_assets.captions.kinds.transformers.engine import load_transformers_captioner
 from recap_assets.engines import batch_sizes
 from recap_assets.specs.decoding import Decoding
-from recap_assets.specs.sources import TransformersSource
 
 WHITE = np.full((32, 32, 3), 255, np.uint8)
 """Random weights give it finite logits; the hooks below tell it from the others."""

@@ -8,6 +8,8 @@ import pytest
 import torch
 from transformers import AutoModelForImageTextToText
 
+from recap_assets.captions.kinds.open_clip import OpenClipSource
+from recap_assets.captions.kinds.transformers import TransformersSource
 from recap_assets.engines.decoding.beams import search_beams
 from recap_assets.engines.decoding.captioner import NO_OTHER_BEAM, CaptionWriter
 from recap_assets.engines.decoding.guidance import steps_of
@@ -15,9 +17,8 @@ from recap_assets.engines.decoding.model import ReorderableState
 from recap_assets.engines.decoding.row_plans import RowPlan
 from recap_assets.engines.errors import ModelFileError
 from recap_assets.engines.row_counts import rounded
-from recap_assets.graph.loading import load_captioner
 from recap_assets.specs.decoding import Decoding
-from recap_assets.specs.sources import OpenClipSource, TransformersSource
+from recap_assets_tests.captions.opening import load_captioner
 
 KINDS = ["blip", "blip2", "coca"]
 PLAIN = {"strategy": "beams", "beams": 4, "min_tokens": 1, "max_tokens": 7}

@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
+from recap_assets.captions.kinds.transformers import TransformersSource
 from recap_assets.captions.kinds.transformers.engine import load_transformers_captioner
 from recap_assets.engines.errors import ModelFileError
 from recap_assets.specs.decoding import Decoding
-from recap_assets.specs.sources import TransformersSource
 
 FOLDERS = ["blip_folder", "blip2_folder"]
 

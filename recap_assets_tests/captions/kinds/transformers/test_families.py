@@ -9,12 +9,11 @@ import torch
 from PIL import Image as PilImage
 from transformers import AutoModelForImageTextToText, AutoProcessor, T5Gemma2Config
 
-from recap_assets.captions.kinds.transformers import chat
+from recap_assets.captions.kinds.transformers import TransformersSource, chat
 from recap_assets.captions.kinds.transformers import engine as loading
 from recap_assets.captions.kinds.transformers.engine import load_transformers_captioner
 from recap_assets.engines.errors import DeviceError, ModelFileError
 from recap_assets.specs.decoding import Decoding
-from recap_assets.specs.sources import TransformersSource
 
 CHATS = ["llava", "qwen2_vl", "qwen3_vl", "idefics3", "gemma3"]
 FAMILIES = ["blip2_t5", "instructblip", "instructblip_t5", "git", "florence2", *CHATS]

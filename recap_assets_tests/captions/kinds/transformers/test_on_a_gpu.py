@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from recap_assets.captions.kinds.transformers import TransformersSource
 from recap_assets.captions.kinds.transformers.engine import load_transformers_captioner
 from recap_assets.specs.decoding import Decoding
-from recap_assets.specs.sources import TransformersSource
 
 pytestmark = pytest.mark.gpu
 SAMPLED = Decoding(min_tokens=2, max_tokens=8, temperature=1.5)

@@ -6,25 +6,20 @@ from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
 from recap_assets.artefacts.previews import preview_markdown
 from recap_assets.artefacts.scores import CLIP_SCORES
 from recap_assets.artefacts.table import USABLE, count_rejects, is_usable
-from recap_assets.captions import assets as captions
+from recap_assets.captions.assets import captions_not_empty
+from recap_assets.captions.kinds.reranked import RerankedSource
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.project import Setting
 from recap_assets.specs.base import deciding
-from recap_assets.specs.imports import RerankedSource
 
 VERSION = 1
 STAGE = "scores"
 SECONDS = 0.3
 
 
-def nodes(setting: Setting) -> list[Node]:
-    """A node for each re-ranked source."""
-    sources = setting.experiment.sources.items()
-    return [_node(setting, n, spec) for n, spec in sources if isinstance(spec, RerankedSource)]
-
-
-def _node(setting: Setting, name: str, spec: RerankedSource) -> Node:
+def node_of(setting: Setting, name: str, spec: RerankedSource) -> Node:
+    """The asset of a re-ranked source."""
     reads = (SYNTHETIC_CAPTIONS.key(spec.source), CLIP_SCORES.key(spec.scorer, spec.source))
     return Node(
         key=SYNTHETIC_CAPTIONS.key(name),
@@ -39,7 +34,7 @@ def _node(setting: Setting, name: str, spec: RerankedSource) -> Node:
         content=StoredRows(setting.workspace.tables, SYNTHETIC_CAPTIONS, {"source": name}),
         seconds=SECONDS,
         kinds=("polars", "deltalake"),
-        checks=(captions.captions_not_empty(setting, name),),
+        checks=(captions_not_empty(setting, name),),
     )
 
 

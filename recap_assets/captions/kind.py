@@ -1,0 +1,112 @@
+"""What a kind of caption source is: a spec that can be opened, or that has nodes of its own.
+
+A kind's module is imported before the experiment is, so it imports no more than `specs`,
+`artefacts` and this; its engine and its nodes are imported by its methods.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from recap_assets.artefacts.training import MODELS
+from recap_assets.engines.protocols import Captioner, Places
+from recap_assets.specs.decoding import Decoding
+from recap_assets.specs.findings import Finding
+from recap_assets.specs.sources import MOST_CANDIDATES, Device, SourceSpec
+
+if TYPE_CHECKING:
+    from recap_assets.graph.node import Node
+    from recap_assets.graph.project import Setting
+
+
+class CaptionSource(SourceSpec):
+    """Whose captions a source has. Kinds give `nodes`; those below `Captioning` give `open`."""
+
+    def nodes(self, name: str, setting: "Setting") -> "list[Node]":
+        """The assets of a source of this name, `SYNTHETIC_CAPTIONS.key(name)` among them."""
+        raise NotImplementedError
+
+    def doctor(self, where: str, places: Places) -> Iterator[Finding]:  # noqa: ARG002 - of some kinds
+        """What stands between the source and a build; `where` is its name in the file."""
+        yield from ()
+
+
+class Captioning(CaptionSource):
+    """Captions that a model writes here, of one image after the other."""
+
+    waits_for_a_server: ClassVar[bool] = False
+    """Whether a server computes: it is opened for each partition, asked ahead, and needs no GPU."""
+
+    framework: ClassVar[str] = "pytorch"
+    """What the UI says that it is computed by."""
+
+    candidates: int = Field(
+        default=1, gt=0, le=MOST_CANDIDATES, description="Captions of each image."
+    )
+
+    def open(self, places: Places) -> Captioner:
+        """The captioner. It gives an image the same captions in any batch and order.
+
+        Raises:
+            ModelFileError: The model is missing, damaged or of another kind.
+            DeviceError: This machine has no such device.
+            CaptionServerError: A server's key is missing, or the file of replies cannot be used.
+        """
+        raise NotImplementedError
+
+    @property
+    def called(self) -> str:
+        """The model, for people."""
+        return self.word
+
+    @property
+    def at_once(self) -> int:
+        """Images that are handed over at once."""
+        return 64
+
+    @property
+    def trained_model(self) -> str | None:
+        """The model of this experiment that writes the captions; None for one from elsewhere."""
+        return None
+
+    def spent(self, captioner: Captioner) -> Mapping[str, int | float]:  # noqa: ARG002 - of servers
+        """What a partition took beside time, by name."""
+        return {}
+
+    def doctor(self, where: str, places: Places) -> Iterator[Finding]:
+        """Whether the model loads, if it is on this machine; one that is trained here can wait."""
+        from recap_assets.engines.trying import tried
+
+        if self.trained_model is not None:
+            yield True, f"{where}: trained here as models/{self.trained_model}"
+        else:
+            yield tried(where, self.called, lambda: self.open(places))
+
+    def nodes(self, name: str, setting: "Setting") -> "list[Node]":
+        """One asset."""
+        from recap_assets.captions.assets import captioned
+
+        return [captioned(setting, name, self)]
+
+    def trained_by(self) -> Iterator[str]:
+        """Keys of the models trained here."""
+        if self.trained_model is not None:
+            yield MODELS.key(self.trained_model)
+
+
+class DecodedHere(Captioning):
+    """Captions that the platform's own decoding writes."""
+
+    decoding: Decoding = Decoding()
+    device: Device = Field(default="auto", description="auto: a GPU where there is one.")
+
+    @model_validator(mode="after")
+    def _beams_suffice(self) -> Self:
+        if self.decoding.strategy == "beams" and self.candidates > self.decoding.beams:
+            msg = (
+                f"candidates {self.candidates} exceeds decoding.beams {self.decoding.beams}: the "
+                "candidates are the best beams"
+            )
+            raise ValueError(msg)
+        return self

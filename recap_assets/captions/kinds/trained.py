@@ -1,0 +1,61 @@
+"""A captioner that this experiment trains."""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from recap_assets.captions.kind import DecodedHere
+from recap_assets.engines.protocols import Captioner, Places
+from recap_assets.specs.base import Name, Spec
+from recap_assets.specs.fields import Speed
+from recap_assets.specs.models import TrainedCaptioner
+from recap_assets.specs.references import Reference
+
+
+class EmbeddedSource(DecodedHere):
+    """A captioner that the asset `models/<model>` trains."""
+
+    kind: Literal["embedded"]
+    model: Name = Field(description="A model of kind captioner in this experiment.")
+    batch_size: Annotated[int, Speed] = Field(
+        default=64, gt=0, le=65_536, description="Images of one forward pass; changes no caption."
+    )
+
+    def open(self, places: Places) -> Captioner:
+        """The captioner that was trained."""
+        from recap_assets.engines.small.loading import load_small_captioner
+
+        folder = places.models / self.model
+        return load_small_captioner(
+            folder, self.decoding, self.candidates, self.batch_size, self.device
+        )
+
+    @property
+    def called(self) -> str:
+        """The model's name."""
+        return self.model
+
+    @property
+    def at_once(self) -> int:
+        """Images that are handed over at once."""
+        return self.batch_size
+
+    @property
+    def trained_model(self) -> str | None:
+        """The model."""
+        return self.model
+
+    def refers(self) -> Iterator[Reference]:
+        """The model."""
+        yield Reference("model", self.model, "models", "captioner")
+
+    def problems(self, models: Mapping[str, Spec]) -> Iterator[str]:
+        """Guidance, which the model must have learned."""
+        model, scale = models.get(self.model), self.decoding.guidance_scale
+        if scale != 1 and isinstance(model, TrainedCaptioner) and not model.condition_dropout:
+            yield (
+                f"decoding.guidance_scale: {scale} needs a captioner that also "
+                f"learned to write without an image; give models.{self.model} a "
+                "condition_dropout, such as 0.15"
+            )

@@ -1,0 +1,22 @@
+"""Whether a model loads, for `recap doctor`."""
+
+from collections.abc import Callable
+
+from recap_assets.engines.errors import DeviceError, ModelFileError, NotFetchedError
+from recap_assets.engines.model_folders.hub_files import is_offline, offline
+from recap_assets.specs.findings import Finding
+
+
+def tried(where: str, model: str, load: Callable[[], object]) -> Finding:
+    """Load a model that is on this machine; one that is not is left to the build to fetch."""
+    try:
+        with offline():
+            load()
+    except NotFetchedError as error:
+        if is_offline():
+            return False, f"{where}: {error}"
+        told = "is not on this machine, and doctor fetches nothing: the build will"
+        return True, f"{where}: {model} {told}"
+    except (ModelFileError, DeviceError) as error:
+        return False, f"{where}: {error}"
+    return True, f"{where}: {model} loads"
