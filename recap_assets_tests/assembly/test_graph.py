@@ -6,6 +6,7 @@ from typing import get_args, get_type_hints
 
 from recap_assets.specs.base import Spec
 from recap_assets.specs.experiment import Experiment
+from recap_assets.specs.kinds import OneOf, kinds_of
 from recap_assets_tests.assembly.decisions import SNAPSHOT, decisions, every_kind
 from recap_assets_tests.assembly.picture import DRAWING, PAGE, picture
 
@@ -38,9 +39,12 @@ def _declared(spec: type[Spec]) -> set[type[Spec]]:
     waiting: list[object] = [spec]
     while waiting:
         one = waiting.pop()
+        if families := [part.family for part in get_args(one) if isinstance(part, OneOf)]:
+            waiting += [kind.spec for family in families for kind in kinds_of(family).values()]
+            continue
         if isinstance(one, type) and issubclass(one, Spec) and one not in found:
             found.add(one)
-            waiting += get_type_hints(one).values()
+            waiting += get_type_hints(one, include_extras=True).values()
         waiting += get_args(one)
     return found
 
