@@ -76,6 +76,7 @@ def _on_fixed_threads(node: Node) -> Node:
 
     def compute(step: Step) -> Rows | Outcome:
         with fixed_threads():
-            return replace(node.compute(step), machine=machine_facts())
+            found = node.compute(step)
+            return replace(found, machine={**found.machine, **machine_facts()})
 
     return replace(node, compute=compute)

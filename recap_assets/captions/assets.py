@@ -99,6 +99,7 @@ def caption_partition(setting: Setting, spec: Captioning, step: Step) -> Rows:
             **spec.spent(captioner),
         },
         markdown={"preview": preview_markdown(good.select("uid", "text", "log_probability"))},
+        machine=spec.given_by,
     )
 
 

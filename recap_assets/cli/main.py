@@ -10,6 +10,7 @@ import click
 
 from recap_assets.cli.chosen import Chosen
 from recap_assets.cli.export_command import export
+from recap_assets.cli.kinds_command import kinds
 from recap_assets.cli.output import echo, prepare, show
 from recap_assets.cli.serve_commands import serve_captioner, ui
 from recap_assets.specs.loading import OWN, default_experiment
@@ -361,7 +362,7 @@ def diff(chosen: Chosen, before: str, after: str, as_json: bool, rows: int) -> N
     print_difference(chosen.session(), before, after, as_json=as_json, n_samples=rows)
 
 
-for command in (export, serve_captioner, ui):
+for command in (export, kinds, serve_captioner, ui):
     recap.add_command(command)
 
 

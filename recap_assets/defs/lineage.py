@@ -18,6 +18,7 @@ from recap_assets.defs.events import EXPERIMENT, Account, Materialized
 from recap_assets.defs.records import DagsterRecords
 from recap_assets.graph.project import Setting
 from recap_assets.graph.records import Record
+from recap_assets.storage.kinds_used import keep_kinds
 
 _BATCH = 1_000
 
@@ -61,6 +62,12 @@ def copy_missing_events(
 def keep_experiment(setting: Setting) -> None:
     """Keep the experiment whole, where this version of it was never used before."""
     experiment = setting.experiment
+    given = {
+        f"sources.{source.word}": " ".join(source.given_by.values())
+        for source in experiment.sources.values()
+        if source.given_by
+    }
+    keep_kinds(setting.workspace.kinds_used, given)
     at = {"experiment": experiment.version}
     tables = setting.workspace.tables
     if not tables.has(EXPERIMENTS, at):

@@ -26,9 +26,16 @@ from recap_assets.defs.records import DagsterRecords
 from recap_assets.defs.restoring import restore_records
 from recap_assets.graph.node import Graph
 from recap_assets.graph.project import Setting
-from recap_assets.specs.loading import default_experiment, load_experiment
+from recap_assets.specs.experiment import Experiment
+from recap_assets.specs.loading import (
+    ExperimentError,
+    UnknownKindError,
+    default_experiment,
+    load_experiment,
+)
 from recap_assets.storage.errors import StorageError
 from recap_assets.storage.files import write_atomically
+from recap_assets.storage.kinds_used import kinds_used
 from recap_assets.storage.workspace import Workspace
 from recap_assets.untrusted.log_records import guard
 
@@ -65,7 +72,7 @@ class Session:
     def setting(self) -> Setting:
         """The experiment in its workspace."""
         guard()
-        experiment = load_experiment(self.path, self.settings)
+        experiment = _load(self.path, self.settings)
         if self.against is None:
             workspace = Workspace.from_environment(experiment.name)
             return Setting(experiment, workspace, is_read_only=not is_writable(workspace.root))
@@ -181,3 +188,16 @@ def _home(storage: Path) -> Path:
     if not own.exists():
         write_atomically(own, (Path(__file__).parent / DAGSTER_YAML).read_bytes())
     return storage
+
+
+def _load(path: Path, settings: tuple[str, ...]) -> Experiment:
+    try:
+        return load_experiment(path, settings)
+    except UnknownKindError as error:
+        known = kinds_used(Workspace.from_environment(error.experiment).kinds_used)
+        came = {f"{section}.{word}" for section, word in error.words} & known.keys()
+        if not came:
+            raise
+        told = "; ".join(f"{name} was last built with {known[name]}" for name in sorted(came))
+        msg = f"{error}\n{told}: install that again, or take the kind out of the file"
+        raise ExperimentError(msg) from error

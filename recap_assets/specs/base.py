@@ -21,6 +21,9 @@ class Spec(BaseModel):
     distribution: ClassVar[str | None] = None
     """The distribution that gives a kind, which its registration says; None for our own."""
 
+    distribution_version: ClassVar[str] = ""
+    """The distribution's version: part of the provenance, and not of what decides."""
+
     implementation: ClassVar[int] = 1
     """Of another package's kind: raised by hand when it gives another result."""
 
@@ -57,6 +60,13 @@ class Spec(BaseModel):
         if self.distribution is None:
             return {}
         return {"distribution": self.distribution, "implementation": self.implementation}
+
+    @property
+    def given_by(self) -> Mapping[str, str]:
+        """For the provenance: the distribution that gives the kind; empty for our own."""
+        if self.distribution is None:
+            return {}
+        return {"recap.kind": f"{self.distribution} {self.distribution_version}"}
 
     def decides_beyond_default(self, *names: str) -> Mapping[str, object]:
         """Those of the fields that are not at their defaults: what was built without them stays."""

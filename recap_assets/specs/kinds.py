@@ -92,6 +92,20 @@ def kinds_of(family: str) -> Mapping[str, Kind]:
     return {name: claims[0] for name, claims in found.items()}
 
 
+SECTIONS = {"sources": "captions"}
+"""The family of each section of an experiment whose kinds are registered."""
+
+
+def why_unknown(family: str, word: str) -> str:
+    """What to say of a word after `kind:` that no kind can be had for."""
+    kind = kind_named(family, word)
+    if kind is not None:
+        of = f"{kind.distribution} {kind.version}"
+        return f"the kind {word!r} is given by {of}, which cannot be imported: {kind.why}"
+    known = ", ".join(name for name, one in kinds_of(family).items() if one.spec is not None)
+    return f"no installed package gives a kind {word!r}; there are {known}"
+
+
 def kind_named(family: str, name: str) -> Kind | None:
     """The kind of this name; None where no installed distribution gives one."""
     return kinds_of(family).get(name)
@@ -127,7 +141,7 @@ def _loaded(family: str, point: metadata.EntryPoint) -> Kind:
         spec, why = None, one_line(f"{type(error).__name__}: {error}")
     if why or spec is None:
         return Kind(family, point.name, name, version, None, why)
-    spec.distribution = name
+    spec.distribution, spec.distribution_version = name, version
     return Kind(family, point.name, name, version, spec)
 
 

@@ -1,7 +1,7 @@
 """Reading an experiment file: YAML in, a checked `Experiment` out, errors a person can act on."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import TypeGuard
@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from recap_assets.specs.experiment import Experiment
+from recap_assets.specs.kinds import SECTIONS, why_unknown
 from recap_assets.specs.yaml_text import MAX_BYTES, MAX_DEPTH, parse_yaml, read_yaml
 from recap_assets.untrusted.errors import RecapError, UntrustedError
 from recap_assets.untrusted.files import read_bounded
@@ -26,6 +27,19 @@ MAX_LINE = 4_000
 
 class ExperimentError(RecapError, ValueError):
     """The experiment file cannot be used. The text says where, what and what is allowed."""
+
+
+class UnknownKindError(ExperimentError):
+    """The file names kinds that no installed package gives.
+
+    Attributes:
+        experiment: The experiment's name.
+        words: Section and word of each.
+    """
+
+    def __init__(self, text: str, experiment: str, words: Sequence[tuple[str, str]]) -> None:
+        super().__init__(text)
+        self.experiment, self.words = experiment, words
 
 
 def default_experiment() -> Path:
@@ -70,8 +84,18 @@ def parse_experiment(content: dict[str, object], where: str = "experiment") -> E
     try:
         return Experiment.model_validate(content)
     except ValidationError as error:
-        lines = [f"{where}: {line}" for line in _lines(content, error.errors())]
-        raise ExperimentError("\n".join(lines)) from error
+        told = "\n".join(f"{where}: {line}" for line in _lines(content, error.errors()))
+        if words := [word for detail in error.errors() if (word := _unknown_word(detail))]:
+            raise UnknownKindError(told, str(content.get("name", "")), words) from error
+        raise ExperimentError(told) from error
+
+
+def _unknown_word(detail: ErrorDetails) -> tuple[str, str] | None:
+    """Section and word of a kind that nobody gives, where that is what is wrong."""
+    section = str(next(iter(detail["loc"]), ""))
+    if detail["type"] != "union_tag_invalid" or section not in SECTIONS:
+        return None
+    return section, str(detail.get("ctx", {}).get("tag"))
 
 
 _WRONG_BRANCH = frozenset({"model_type", "float_type", "string_type", "dict_type", "missing"})
@@ -125,6 +149,9 @@ def _line(key_path: str, detail: ErrorDetails) -> str:
     message = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "extra_forbidden":
         message, value = f"unknown key{_suggestion(str(detail['loc'][-1]))}", ""
+    elif (unknown := _unknown_word(detail)) is not None:
+        section, word = unknown
+        message, value = why_unknown(SECTIONS[section], word), ""
     elif detail["type"] == "union_tag_not_found":
         message = "the key `kind` is missing"
     elif detail["type"] == "string_type" and isinstance(given, bool | int | float):

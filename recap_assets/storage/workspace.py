@@ -60,6 +60,11 @@ class Workspace:
         return self.root / "built_from.json"
 
     @property
+    def kinds_used(self) -> Path:
+        """From which distributions the kinds of other packages came."""
+        return self.root / "kinds_used.json"
+
+    @property
     def claims(self) -> Claims:
         """Claims on partitions that are being built."""
         return Claims(self.root / "claims")

@@ -17,7 +17,7 @@ from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.scores import CLIP_SCORES
 from recap_assets.artefacts.table import USABLE, is_usable
 from recap_assets.assembly.accounts import accounts
-from recap_assets.captions.kinds.reranked import best_candidates
+from recap_assets.captions.kinds.reranked.assets import best_candidates
 from recap_assets.graph.planner import plan
 from recap_assets.mixes.assets import trial
 from recap_assets.mixes.of_image import explain_image

@@ -1,0 +1,84 @@
+"""A captioner that pip installs: built by the command line, and missed when it is gone."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+import pytest
+import yaml
+from deltalake import DeltaTable
+
+from recap_assets_tests.faults.small import experiment, write_experiment
+
+pytestmark = pytest.mark.long(reason="a package that pip installs, and builds with it")
+
+PACKAGE = Path(__file__).with_name("package")
+REPOSITORY = Path(__file__).parents[2]
+SECONDS = 300
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package, installed from its folder."""
+    at = tmp_path_factory.mktemp("installed")
+    source = shutil.copytree(PACKAGE, at / "source")  # building writes beside it
+    words = ["install", "--quiet", "--no-deps", "--no-index", "--no-build-isolation"]
+    command = [sys.executable, "-m", "pip", *words, "--target", str(at / "site"), str(source)]
+    subprocess.run(command, check=True, timeout=SECONDS)  # noqa: S603 - fixed words
+    return at / "site"
+
+
+def run(folder: Path, site: Path | None, *words: str) -> tuple[int, str]:
+    """`recap` on the experiment of a folder: exit code, and all that it says."""
+    path = [str(REPOSITORY), *([str(site)] if site else [])]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(path),
+        "RECAP_DATA": str(folder / "data"),
+        "RECAP_EXPERIMENT": str(folder / "experiment.yaml"),
+    }
+    done = subprocess.run(  # noqa: S603 - fixed words
+        [sys.executable, "-m", "recap_assets.cli.main", *words],
+        capture_output=True, text=True, env=environment, cwd=folder, timeout=SECONDS, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout + done.stderr
+
+
+def write(folder: Path, **changes: object) -> Mapping[str, object]:
+    path = folder / "experiment.yaml"
+    if not path.exists():
+        write_experiment(folder, path)
+    (folder / "words.txt").write_text("dark grey bright")
+    source = {"kind": "shades", "words": str(folder / "words.txt"), **changes}
+    content = {**experiment(folder), "sources": {"shade": source}}
+    path.write_text(yaml.safe_dump(content))
+    return content
+
+
+def table(folder: Path, name: str) -> pl.DataFrame:
+    stored = DeltaTable(folder / "data" / "faults" / "tables" / name)
+    return pl.DataFrame(pl.from_arrow(stored.to_pyarrow_table()))
+
+
+def test_it_is_built_and_rebuilt_and_missed(site: Path, tmp_path: Path) -> None:
+    write(tmp_path)
+    build = ("build", "--yes", "--jobs", "1", "--select", "synthetic_captions/shade")
+    code, output = run(tmp_path, site, *build)
+    assert code == 0, output
+    texts = table(tmp_path, "synthetic_captions")["text"]
+    assert texts.str.contains(r"^a (dark|grey|bright) picture 0$").all()
+    lineage = table(tmp_path, "lineage").filter(asset="synthetic_captions/shade")
+    assert lineage["provenance"].str.contains("recap-shades 1.2", literal=True).all()
+
+    write(tmp_path, batch_size=2)
+    assert "synthetic_captions" not in run(tmp_path, site, "plan")[1].partition("reads what")[0]
+
+    code, output = run(tmp_path, None, "plan")
+    assert code == 2
+    assert "sources.shade: no installed package gives a kind 'shades'" in output
+    assert "sources.shades was last built with recap-shades 1.2: install that again" in output
+    assert "Traceback" not in output
