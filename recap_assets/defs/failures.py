@@ -4,12 +4,13 @@ import errno
 import io
 import logging
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-from recap_assets.defs.damaged_files import suspect_damage
+from recap_assets.defs.damaged_files import NO_TEXT, suspect_damage
 from recap_assets.storage.store_errors import in_words_of_store
 from recap_assets.untrusted.errors import RecapError
 from recap_assets.untrusted.showing import one_line
@@ -48,6 +49,9 @@ _DAMAGED = (
     "Dagster's records in {folder} are damaged ({error}): run again, and they are put aside and "
     "made anew from the table lineage"
 )
+_DAMAGE = ("malformed", "not a database", NO_TEXT)
+_NO_TABLE = "does not exist"
+_OS_ERROR = re.compile(r"\(os error (\d{1,4})\)")
 _OF_POSTGRES = (
     "PostgreSQL, which keeps Dagster's records, is out of reach ({error}): see that it runs and "
     f"that RECAP_POSTGRES_URL names it, {_KEPT}"
@@ -68,13 +72,26 @@ def _of_ours(error: BaseException) -> str | None:
 
 
 def _of_disk(error: BaseException) -> str | None:
-    if not isinstance(error, OSError) or error.errno not in _OF_ERRNO:
+    if not isinstance(error, OSError) or (number := _errno_of(error)) not in _OF_ERRNO:
         return None
     where = one_line(os.fspath(error.filename)) if isinstance(error.filename, str) else ""
-    text = _OF_ERRNO[error.errno]
+    text = _OF_ERRNO[number]
     if text == _READ_ONLY:
         return text.format(where=where or "the data folder")
     return text.format(where=f" (at {where})" if where else "")
+
+
+def _errno_of(error: OSError) -> int:
+    """Its number; libraries in Rust have it in their text alone."""
+    found = _OS_ERROR.search(str(error))
+    return error.errno or (int(found[1]) if found else 0)
+
+
+def _of_dagster(error: BaseException) -> str | None:
+    # Where a table went, Dagster says that one should migrate.
+    if type(error).__name__ != "DagsterInvalidInvocationError" or _NO_TABLE not in str(error):
+        return None
+    return _OF_SQLITE["no such table"].format(folder=os.environ.get(INSTANCE_VARIABLE, ""))
 
 
 def _of_postgres(error: BaseException) -> str | None:
@@ -95,18 +112,16 @@ def _of_sqlite(error: BaseException) -> str | None:
     if not isinstance(error, sqlite3.Error):
         return None
     folder = os.environ.get(INSTANCE_VARIABLE, "")
+    if any(part in str(error) for part in _DAMAGE):
+        suspect_damage(Path(folder))
+        return _DAMAGED.format(folder=folder, error=one_line(str(error), 200))
     for part, words in _OF_SQLITE.items():
         if part in str(error):
             return words.format(folder=folder)
-    if isinstance(error, sqlite3.OperationalError) or not isinstance(error, sqlite3.DatabaseError):
-        return None
-    if "malformed" not in str(error) and "not a database" not in str(error):
-        return None
-    suspect_damage(Path(folder))
-    return _DAMAGED.format(folder=folder, error=error)
+    return None
 
 
-_KNOWN = (_of_ours, _of_sqlite, _of_disk, _of_postgres, in_words_of_store)
+_KNOWN = (_of_ours, _of_sqlite, _of_disk, _of_dagster, _of_postgres, in_words_of_store)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -126,6 +141,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def shorten_retries() -> None:
     """Have each of Dagster's warnings of a lost database on one line; it prints three."""
     logging.getLogger().addFilter(_first_line)
+    # A signal that comes while a connection closes is raised; its traceback here says nothing more.
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
 
 
 def _first_line(record: logging.LogRecord) -> bool:

@@ -4,17 +4,21 @@ import errno
 import io
 import logging
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.errors import DagsterInvalidInvocationError
 from sqlalchemy.exc import OperationalError
 
-from recap_assets.defs.damaged_files import SUSPECT, put_aside_damaged
+from recap_assets.defs.damaged_files import EVENT_LOG, NO_TEXT, SUSPECT, put_aside_damaged
 from recap_assets.defs.failures import WithoutLoggerErrors, in_words, shorten_retries
 from recap_assets.defs.platform import definitions_of
 from recap_assets.defs.session import Session
 from recap_assets.storage.errors import StorageError
+
+TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +37,8 @@ def of_sqlite(text: str, kind: type[sqlite3.Error] = sqlite3.OperationalError) -
         (OSError(errno.ENOSPC, "x", "/data/a"), "no space is left on the disk (at /data/a): free"),
         (OSError(errno.EIO, "x"), "the disk answered with an error: look at the disk"),
         (OSError(errno.EMFILE, "x"), "too many files are open: raise the limit"),
+        (OSError("Too many open files (os error 24): a.parquet"), "too many files are open: raise"),
+        (DagsterInvalidInvocationError("the table, which currently does not exist"), "made anew"),
         (OSError(errno.EROFS, "x", "/data/a"), "/data/a cannot be written: it is read-only"),
         (of_sqlite("database or disk is full"), "no space is left for Dagster's records in /"),
         (of_sqlite("disk I/O error"), "full or failing: free some space"),
@@ -82,6 +88,7 @@ def test_a_retry_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_a_bug_stays_a_bug() -> None:
     assert in_words(KeyError("x")) is None
+    assert in_words(DagsterInvalidInvocationError("no such job")) is None
     assert in_words(OSError(errno.ENOENT, "x")) is None
     assert in_words(of_sqlite("near SELECT: syntax error")) is None
 
@@ -92,6 +99,49 @@ def test_damage_that_is_met_is_looked_for_by_the_next_one(instance_folder: Path)
     assert (instance_folder / SUSPECT).exists()
     assert list(put_aside_damaged(instance_folder)) == []
     assert not (instance_folder / SUSPECT).exists()
+
+
+@pytest.mark.parametrize("n_kept", [0, 5])
+def test_a_file_that_a_kill_left_half_made_is_made_anew(session: Session, n_kept: int) -> None:
+    new = session.open_instance()
+    new.delete_dynamic_partition("pool", "00000")
+    for key in new.get_dynamic_partitions("pool"):
+        new.delete_dynamic_partition("pool", key)
+    new.dispose()
+    log = session.storage / EVENT_LOG
+    with closing(sqlite3.connect(log)) as connection:
+        for (name,) in connection.execute(TABLES).fetchall()[n_kept:]:
+            connection.execute(f'DELETE FROM "{name}"')  # noqa: S608
+            connection.execute(f'DROP TABLE "{name}"')
+        connection.execute("DELETE FROM secondary_indexes") if n_kept else None
+        connection.commit()
+    with session.open_instance() as instance:
+        assert instance.get_dynamic_partitions("pool")
+    (aside,) = session.storage.glob("event_log.db.damaged-*")
+    assert aside.stat().st_size
+
+
+def test_a_file_of_an_older_dagster_with_rows_in_it_stays(session: Session) -> None:
+    session.open_instance().dispose()
+    with closing(sqlite3.connect(session.storage / EVENT_LOG)) as connection:
+        connection.execute("DROP TABLE concurrency_slots")
+        connection.commit()
+    assert list(put_aside_damaged(session.storage)) == []
+
+
+def test_a_text_that_is_none_is_damage_where_it_was_met(
+    session: Session,
+) -> None:
+    session.open_instance().dispose()
+    with closing(sqlite3.connect(session.storage / EVENT_LOG)) as connection:
+        values = "INSERT INTO dynamic_partitions (partitions_def_name, partition) VALUES "
+        connection.execute(values + "('x', CAST(x'ff' AS TEXT))")
+        connection.commit()
+    assert list(put_aside_damaged(session.storage)) == []
+    error = of_sqlite(f"{NO_TEXT} column 'x' with text 'y'")
+    assert "run again, and they are put aside" in str(in_words(error))
+    (told,) = put_aside_damaged(session.storage)
+    assert "a text of its table dynamic_partitions is no UTF-8" in told
 
 
 def test_dagsters_lines_about_its_log_are_not_shown() -> None:
