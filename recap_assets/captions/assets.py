@@ -41,7 +41,13 @@ _SCHEMA = SYNTHETIC_CAPTIONS.unsliced
 def nodes(setting: Setting) -> list[Node]:
     """The nodes of each declared source."""
     found = sources_of(setting).items()
-    return [node for name, spec in found for node in spec.nodes(name, setting)]
+    return [node for name, spec in found for node in _nodes_of(setting, name, spec)]
+
+
+def _nodes_of(setting: Setting, name: str, spec: CaptionSource) -> list[Node]:
+    if isinstance(spec, Captioning):
+        return [captioned(setting, name, spec)]
+    return spec.nodes(name, setting)
 
 
 def sources_of(setting: Setting) -> Mapping[str, CaptionSource]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class CaptionSource(SourceSpec):
-    """Whose captions a source has. Kinds give `nodes`; those below `Captioning` give `open`."""
+    """Whose captions a source has. Kinds give `nodes`, or `open` if they are below `Captioning`."""
 
     def nodes(self, name: str, setting: "Setting") -> "list[Node]":
         """The assets of a source of this name, `SYNTHETIC_CAPTIONS.key(name)` among them."""
@@ -82,12 +82,6 @@ class Captioning(CaptionSource):
             yield True, f"{where}: trained here as models/{self.trained_model}"
         else:
             yield tried(where, self.called, lambda: self.open(places))
-
-    def nodes(self, name: str, setting: "Setting") -> "list[Node]":
-        """One asset."""
-        from recap_assets.captions.assets import captioned
-
-        return [captioned(setting, name, self)]
 
     def trained_by(self) -> Iterator[str]:
         """Keys of the models trained here."""

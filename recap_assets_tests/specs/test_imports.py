@@ -2,7 +2,8 @@ from typing import Any
 
 import pytest
 
-from recap_assets.captions.kinds.imported import PRESETS, ImportSource
+from recap_assets.captions.kinds.imported import ImportSource
+from recap_assets.captions.kinds.imported.spec import PRESETS
 from recap_assets.specs.loading import ExperimentError
 from recap_assets_tests.tiny import EXPERIMENT, tiny_experiment
 

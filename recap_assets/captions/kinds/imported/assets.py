@@ -19,7 +19,6 @@ from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.previews import preview_markdown
 from recap_assets.artefacts.table import count_rejects, is_usable
 from recap_assets.captions import assets as captions
-from recap_assets.captions.kinds.imported import ImportSource
 from recap_assets.captions.kinds.imported.buckets import (
     WHOLE,
     Buckets,
@@ -35,6 +34,7 @@ from recap_assets.captions.kinds.imported.files import (
     read_captions,
 )
 from recap_assets.captions.kinds.imported.join import join_captions
+from recap_assets.captions.kinds.imported.spec import ImportSpec
 from recap_assets.captions.kinds.imported.waves import (
     buckets_of,
     by_bucket,
@@ -65,7 +65,7 @@ _COLUMNS = ("key", "caption", "expected_text", "quoting")
 """Fields that decide what is read of the files, and by that alone what is joined."""
 
 
-def nodes_of(setting: Setting, name: str, spec: ImportSource) -> list[Node]:
+def nodes_of(setting: Setting, name: str, spec: ImportSpec) -> list[Node]:
     """The assets of an import: its rows, its captions, its report."""
     return [
         _files_node(setting, name, spec),
@@ -115,7 +115,7 @@ def buckets_version(buckets: Iterator[tuple[str, str]]) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()[:VERSION_DIGITS]
 
 
-def _files_node(setting: Setting, name: str, spec: ImportSource) -> Node:
+def _files_node(setting: Setting, name: str, spec: ImportSpec) -> Node:
     columns = {field: getattr(spec, field) for field in ("by", *_COLUMNS)}
     return Node(
         key=IMPORTED_CAPTIONS.key(name),
@@ -134,7 +134,7 @@ def _files_node(setting: Setting, name: str, spec: ImportSource) -> Node:
     )
 
 
-def import_files(setting: Setting, name: str, spec: ImportSource, step: Step) -> Outcome:
+def import_files(setting: Setting, name: str, spec: ImportSpec, step: Step) -> Outcome:
     """Read all files once and keep their rows by key."""
     files = list_caption_files(spec)
     n_bytes = sum(file.size for file in files)
@@ -215,7 +215,7 @@ def _shown(counts: Counts) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=["what", "n", "such_as"], orient="row")
 
 
-def _captions_node(setting: Setting, name: str, spec: ImportSource) -> Node:
+def _captions_node(setting: Setting, name: str, spec: ImportSpec) -> Node:
     rules = spec.decides(*_COLUMNS)
     return Node(
         key=SYNTHETIC_CAPTIONS.key(name),
@@ -239,7 +239,7 @@ def _captions_node(setting: Setting, name: str, spec: ImportSource) -> Node:
     )
 
 
-def join_partition(setting: Setting, name: str, spec: ImportSource, step: Step) -> Rows:
+def join_partition(setting: Setting, name: str, spec: ImportSpec, step: Step) -> Rows:
     """Join the imported captions to the images of one pool partition."""
     images = (
         setting.workspace.tables.scan(RAW_POOL, partition=step.partition)
@@ -265,7 +265,7 @@ def _share(counts: Counts) -> float:
     return round(counts["matched"].n / max(counts["images"].n, 1), 4)
 
 
-def _report_node(setting: Setting, name: str, spec: ImportSource) -> Node:
+def _report_node(setting: Setting, name: str, spec: ImportSpec) -> Node:
     at = {"source": name, "partition": OF_POOL}
     return Node(
         key=IMPORT_REPORTS.key(name),
@@ -287,7 +287,7 @@ def _report_node(setting: Setting, name: str, spec: ImportSource) -> Node:
     )
 
 
-def report_import(setting: Setting, name: str, spec: ImportSource, step: Step) -> Rows:
+def report_import(setting: Setting, name: str, spec: ImportSpec, step: Step) -> Rows:
     """Add up the partitions' reports, and look for the keys that the pool does not have."""
     counts = _added_up(setting, name)
     counts |= _orphans(setting, name, spec, step)
@@ -307,7 +307,7 @@ def _added_up(setting: Setting, name: str) -> Counts:
     return {what: counts.get(what, Count()) for what in sorted({"images", "matched", *counts})}
 
 
-def _orphans(setting: Setting, name: str, spec: ImportSource, step: Step) -> Counts:
+def _orphans(setting: Setting, name: str, spec: ImportSpec, step: Step) -> Counts:
     """Keys of the files that no usable sample has: of rejected samples, and of none at all."""
     counts: Counts = {what: Count() for what in ("orphaned_keys", "keys_of_rejected_samples")}
     buckets = buckets_of(setting, name)
@@ -329,7 +329,7 @@ def _orphans(setting: Setting, name: str, spec: ImportSource, step: Step) -> Cou
 
 
 def _marked(
-    setting: Setting, name: str, spec: ImportSource, *, usable: bool
+    setting: Setting, name: str, spec: ImportSpec, *, usable: bool
 ) -> Mapping[str, NDArray[np.bool_]]:
     """For each bucket and key of it whether a sample of the pool has the key."""
     buckets = buckets_of(setting, name)

@@ -17,7 +17,7 @@ from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from recap_assets.artefacts.table import SHA256_BYTES, UID_BYTES
-from recap_assets.captions.kinds.imported import CAPTION_FILE_ENDINGS, ImportSource
+from recap_assets.captions.kinds.imported.spec import CAPTION_FILE_ENDINGS, ImportSpec
 from recap_assets.shards.files import PoolError, found_at, staged, version_of
 from recap_assets.shards.text_tables import NOTE, TextTable, Wanted, listed, path_of
 from recap_assets.storage.places import matches, pattern_of, url_of
@@ -72,7 +72,7 @@ class CaptionFile:
         return next(e for e in CAPTION_FILE_ENDINGS if self.name.lower().endswith(e))
 
 
-def list_caption_files(source: ImportSource) -> list[CaptionFile]:
+def list_caption_files(source: ImportSpec) -> list[CaptionFile]:
     """The files of a source: in the order written, those of a glob or folder by name.
 
     Raises:
@@ -91,7 +91,7 @@ def caption_files_version(files: Sequence[CaptionFile]) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()[:32]
 
 
-def read_captions(file: CaptionFile, source: ImportSource) -> Iterator[pl.DataFrame]:
+def read_captions(file: CaptionFile, source: ImportSpec) -> Iterator[pl.DataFrame]:
     """The rows of a file in its order, batch by batch; a list of captions gives a row for each.
 
     Yields:
@@ -105,7 +105,7 @@ def read_captions(file: CaptionFile, source: ImportSource) -> Iterator[pl.DataFr
     yield from _checked(file, source, None)
 
 
-def look_at(file: CaptionFile, source: ImportSource) -> None:
+def look_at(file: CaptionFile, source: ImportSpec) -> None:
     """Read the first rows of a file, and find what is wrong with it as a whole.
 
     Raises:
@@ -183,7 +183,7 @@ def _in_words(file: CaptionFile) -> Iterator[None]:
         raise CaptionFileError(msg) from error
 
 
-def _checked(file: CaptionFile, source: ImportSource, most: int | None) -> Iterator[pl.DataFrame]:
+def _checked(file: CaptionFile, source: ImportSpec, most: int | None) -> Iterator[pl.DataFrame]:
     n_rows = n_good = 0
     example = None
     wanted = {"key": Wanted(source.key, "key"), "text": Wanted(source.caption, "texts")}
@@ -218,7 +218,7 @@ def _damaged_rows(damage: Damage) -> pl.DataFrame:
     )
 
 
-def _caption_rows(rows: pl.DataFrame, source: ImportSource) -> pl.DataFrame:
+def _caption_rows(rows: pl.DataFrame, source: ImportSpec) -> pl.DataFrame:
     if source.expected_text is None:
         rows = rows.with_columns(expected_text=pl.lit(None, pl.String))
     texts = {role: clean_texts(rows[role]) for role in ("text", "expected_text")}
@@ -232,7 +232,7 @@ def _caption_rows(rows: pl.DataFrame, source: ImportSource) -> pl.DataFrame:
     return pl.DataFrame(columns, schema=CAPTION_ROWS)
 
 
-def _keys(column: pl.Series, source: ImportSource) -> pl.Series:
+def _keys(column: pl.Series, source: ImportSpec) -> pl.Series:
     if source.by == "url":
         return url_keys(clean_texts(column)).alias("key")
     size = UID_BYTES if source.by == "uid" else SHA256_BYTES
@@ -247,7 +247,7 @@ def _shown(column: pl.Series) -> pl.Series:
 
 
 def _wrong_keys(
-    file: CaptionFile, source: ImportSource, n_wrong: int, n_rows: int, example: str | None
+    file: CaptionFile, source: ImportSpec, n_wrong: int, n_rows: int, example: str | None
 ) -> str:
     digits = {"uid": 2 * UID_BYTES, "sha256": 2 * SHA256_BYTES}.get(source.by)
     wanted = "a url" if digits is None else f"{digits} hex digits"
@@ -258,7 +258,7 @@ def _wrong_keys(
     return f"{msg}; {_hint(example or '', source)}"
 
 
-def _hint(example: str, source: ImportSource) -> str:
+def _hint(example: str, source: ImportSpec) -> str:
     kinds = {2 * UID_BYTES: "uid", 2 * SHA256_BYTES: "sha256"}
     if _HEX.fullmatch(example) and (kind := kinds.get(len(example))):
         article = "a sha256 (64 hex digits)" if kind == "sha256" else "a uid (32 hex digits)"

@@ -4,8 +4,8 @@ import polars as pl
 
 from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
 from recap_assets.artefacts.table import STATUS_EMPTY, STATUS_ERROR, STATUS_OK
-from recap_assets.captions.kinds.imported import ImportSource
 from recap_assets.captions.kinds.imported.buckets import Count, Counts, examples_of
+from recap_assets.captions.kinds.imported.spec import ImportSpec
 from recap_assets.shards.text_repair import texts_differ
 from recap_assets.specs.sources import MOST_CANDIDATES
 
@@ -19,7 +19,7 @@ _UID = pl.col("uid").bin.encode("hex")
 
 
 def join_captions(
-    images: pl.DataFrame, found: pl.DataFrame, source: ImportSource
+    images: pl.DataFrame, found: pl.DataFrame, source: ImportSpec
 ) -> tuple[pl.DataFrame, Counts]:
     """A row for every image: its caption, or the reason why it has none.
 
@@ -53,7 +53,7 @@ def join_captions(
     return _conformed(rows).sort("uid", "candidate"), _counts(images, told, texts, missing)
 
 
-def _texts(told: pl.DataFrame, source: ImportSource) -> pl.DataFrame:
+def _texts(told: pl.DataFrame, source: ImportSpec) -> pl.DataFrame:
     """A row for each different caption of an image, numbered; those set aside come last."""
     differ = pl.col("differ").fill_null(value=False).all()
     texts = (
@@ -75,7 +75,7 @@ def _texts(told: pl.DataFrame, source: ImportSource) -> pl.DataFrame:
     )
 
 
-def _chosen(texts: pl.DataFrame, source: ImportSource) -> pl.DataFrame:
+def _chosen(texts: pl.DataFrame, source: ImportSpec) -> pl.DataFrame:
     most = MOST_CANDIDATES if source.conflicts == "candidates" else 1
     conflicts = (pl.col("n_good") > 1) & (source.conflicts == "reject")
     reason = (

@@ -17,9 +17,9 @@ import polars as pl
 from recap_assets.artefacts.captions import IMPORTED_CAPTIONS
 from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.table import is_usable
-from recap_assets.captions.kinds.imported import JoinKey
 from recap_assets.captions.kinds.imported.buckets import WHOLE
 from recap_assets.captions.kinds.imported.files import url_keys
+from recap_assets.captions.kinds.imported.spec import JoinKey
 from recap_assets.graph.project import Setting
 from recap_assets.storage.content import frame_version
 from recap_assets.storage.files import replaced_directory

@@ -1,44 +1,14 @@
 """CoCa of open_clip."""
 
-from typing import Annotated, Literal
-
-from pydantic import Field
-
-from recap_assets.captions.kind import DecodedHere
+from recap_assets.captions.kinds.open_clip.spec import OpenClipSpec
 from recap_assets.engines.protocols import Captioner, Places
-from recap_assets.specs.fields import LocalDir, LocalModel
-from recap_assets.specs.sources import BatchSize, Precision, images_at_once
 
 
-class OpenClipSource(DecodedHere):
+class OpenClipSource(OpenClipSpec):
     """CoCa from open_clip."""
-
-    kind: Literal["open_clip"]
-    model: Annotated[str, LocalDir] = Field(
-        description="coca_ViT-L-14, coca_ViT-B-32, or local-dir:FOLDER."
-    )
-    pretrained: Annotated[str | None, LocalModel] = Field(
-        default=None, description="open_clip's tag, or a local safetensors file."
-    )
-    precision: Precision = "float32"
-    batch_size: BatchSize = Field(
-        default=64,
-        description="Captions of one forward pass; changes no caption. auto: as many as fit, tried "
-        "once for a model and a device.",
-    )
 
     def open(self, places: Places) -> Captioner:
         """The captioner."""
         from recap_assets.captions.kinds.open_clip.engine import load_coca_captioner
 
         return load_coca_captioner(self, places.batch_sizes)
-
-    @property
-    def called(self) -> str:
-        """The model's name or folder."""
-        return self.model
-
-    @property
-    def at_once(self) -> int:
-        """Images that are handed over at once."""
-        return images_at_once(self.batch_size)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from recap_assets.captions.kinds.open_clip import OpenClipSource
+from recap_assets.captions.kinds.open_clip.spec import OpenClipSpec
 from recap_assets.engines.batch_sizes import BatchSize, Load, device_name
 from recap_assets.engines.decoding.batching import BatchingCaptioner, FixedSizeReader
 from recap_assets.engines.devices import resolve_device
@@ -101,7 +101,7 @@ class Coca:
         return output["logits"][:, -1].float()
 
 
-def load_coca_captioner(source: OpenClipSource, batch_sizes: Path | None = None) -> Captioner:
+def load_coca_captioner(source: OpenClipSpec, batch_sizes: Path | None = None) -> Captioner:
     """CoCa by name and tag, by name and safetensors file, or from `local-dir:FOLDER`.
 
     Args:

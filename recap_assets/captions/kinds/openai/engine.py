@@ -12,7 +12,6 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from recap_assets.captions.kinds.openai import OpenAISource
 from recap_assets.captions.kinds.openai.cache import KeptReply, ReplyCache, key_of_request
 from recap_assets.captions.kinds.openai.client import (
     SERVER_FAILED,
@@ -23,6 +22,7 @@ from recap_assets.captions.kinds.openai.client import (
 )
 from recap_assets.captions.kinds.openai.replies import caption_of
 from recap_assets.captions.kinds.openai.requests import request_body, small_jpeg
+from recap_assets.captions.kinds.openai.spec import OpenAISpec
 from recap_assets.engines.errors import CaptionServerError
 from recap_assets.engines.protocols import Caption, Image, Usage
 
@@ -50,7 +50,7 @@ class ServerCaptioner:
         CaptionServerError: The environment has no such key.
     """
 
-    def __init__(self, source: OpenAISource, cache: ReplyCache | None) -> None:
+    def __init__(self, source: OpenAISpec, cache: ReplyCache | None) -> None:
         self.usage = Usage()
         self._source, self._cache = source, cache
         self._client = ChatClient(source, self.usage)
@@ -202,7 +202,7 @@ def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
     return first
 
 
-def load_server_captioner(source: OpenAISource, replies: Path | None) -> ServerCaptioner:
+def load_server_captioner(source: OpenAISpec, replies: Path | None) -> ServerCaptioner:
     """A captioner behind a server; nothing is asked of it yet.
 
     Args:

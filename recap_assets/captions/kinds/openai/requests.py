@@ -8,7 +8,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image as PillowImage
 
-from recap_assets.captions.kinds.openai import OpenAISource
+from recap_assets.captions.kinds.openai.spec import OpenAISpec
 from recap_assets.engines.protocols import Image
 
 _MAX_SIDE = 16_384
@@ -54,7 +54,7 @@ def seed_of(seed: int, uid: bytes, candidate: int) -> int:
     return int.from_bytes(digest.digest(), "little") >> (64 - _SEED_BITS)
 
 
-def request_body(source: OpenAISource, jpeg: bytes, uid: bytes, candidate: int) -> bytes:
+def request_body(source: OpenAISpec, jpeg: bytes, uid: bytes, candidate: int) -> bytes:
     """One request as canonical JSON: equal bytes ask for the same, whatever the server's address.
 
     At temperature 0 no seed is sent, so that copies of an image ask for the same.
@@ -77,7 +77,7 @@ def request_body(source: OpenAISource, jpeg: bytes, uid: bytes, candidate: int) 
     return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def _messages(source: OpenAISource, jpeg: bytes) -> list[dict[str, object]]:
+def _messages(source: OpenAISpec, jpeg: bytes) -> list[dict[str, object]]:
     url = f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
     asked: list[dict[str, object]] = [
         {"type": "image_url", "image_url": {"url": url}},

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
-from recap_assets.captions.kinds.openai import OpenAISource
+from recap_assets.captions.kinds.openai.spec import OpenAISpec
 from recap_assets.graph.project import Setting
 
 
@@ -32,7 +32,7 @@ class Spending:
 def spending(setting: Setting) -> Iterator[Spending]:
     """For each source behind a server what its present captions took."""
     for name, spec in setting.experiment.sources.items():
-        if not isinstance(spec, OpenAISource):
+        if not isinstance(spec, OpenAISpec):
             continue
         counts = setting.workspace.tables.scan(SYNTHETIC_CAPTIONS, source=name).select(
             pl.len(),

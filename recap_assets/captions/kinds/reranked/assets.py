@@ -7,7 +7,7 @@ from recap_assets.artefacts.previews import preview_markdown
 from recap_assets.artefacts.scores import CLIP_SCORES
 from recap_assets.artefacts.table import USABLE, count_rejects, is_usable
 from recap_assets.captions.assets import captions_not_empty
-from recap_assets.captions.kinds.reranked import RerankedSource
+from recap_assets.captions.kinds.reranked.spec import RerankedSpec
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.project import Setting
@@ -18,7 +18,7 @@ STAGE = "scores"
 SECONDS = 0.3
 
 
-def node_of(setting: Setting, name: str, spec: RerankedSource) -> Node:
+def node_of(setting: Setting, name: str, spec: RerankedSpec) -> Node:
     """The asset of a re-ranked source."""
     reads = (SYNTHETIC_CAPTIONS.key(spec.source), CLIP_SCORES.key(spec.scorer, spec.source))
     return Node(
@@ -38,7 +38,7 @@ def node_of(setting: Setting, name: str, spec: RerankedSource) -> Node:
     )
 
 
-def rerank_partition(setting: Setting, spec: RerankedSource, step: Step) -> Rows:
+def rerank_partition(setting: Setting, spec: RerankedSpec, step: Step) -> Rows:
     """Keep the best candidates of one pool partition."""
     tables = setting.workspace.tables
     found = tables.read(SYNTHETIC_CAPTIONS, source=spec.source, partition=step.partition)

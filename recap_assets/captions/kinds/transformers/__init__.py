@@ -1,64 +1,17 @@
 """Captioners of transformers."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
-
-from recap_assets.captions.kind import DecodedHere
+from recap_assets.captions.kinds.transformers.spec import TransformersSpec
 from recap_assets.engines.protocols import Captioner, Places
-from recap_assets.specs.fields import LocalModel, Speed
 from recap_assets.specs.findings import Finding
-from recap_assets.specs.sources import BatchSize, Precision, images_at_once
 
 
-class TransformersSource(DecodedHere):
+class TransformersSource(TransformersSpec):
     """A captioner of transformers from the Hugging Face hub or a local folder; safetensors only.
 
     BLIP, BLIP-2, InstructBLIP, GIT, Florence-2, or a chat model that takes images.
     """
-
-    kind: Literal["transformers"]
-    model: Annotated[str, LocalModel] = Field(
-        description="Hub id (Salesforce/blip2-opt-2.7b) or a local folder."
-    )
-    revision: str | None = Field(default=None, description="Commit of the hub repository; pin it.")
-    precision: Precision = "float32"
-    prompt: str | None = Field(
-        default=None,
-        min_length=1,
-        description="BLIP, BLIP-2, GIT: what the caption continues. InstructBLIP, chat models: "
-        "the instruction. Florence-2: the task (<CAPTION>). Without one, each family's own.",
-    )
-    batch_size: BatchSize = Field(
-        default=64,
-        description="Captions of one forward pass; changes no caption. auto: as many as fit, tried "
-        "once for a model and a device.",
-    )
-    attention: Annotated[Literal["auto", "eager", "sdpa", "flash_attention_2"], Speed] = Field(
-        default="auto", description="How attention is computed; changes no caption but for ties."
-    )
-    device_map: Annotated[
-        Literal["auto", "balanced", "balanced_low_0", "sequential"] | None, Speed
-    ] = Field(
-        default=None,
-        description="Spread the model over the devices of the machine; needs accelerate.",
-    )
-    quantization: Literal["8bit", "4bit"] | None = Field(
-        default=None, description="Weights in 8 or 4 bits (nf4) by bitsandbytes; needs a GPU."
-    )
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> "TransformersSource":
-        if self.device_map is not None and self.device != "auto":
-            msg = (
-                f"device_map {self.device_map} chooses the devices: leave out device {self.device}"
-            )
-            raise ValueError(msg)
-        if self.attention == "flash_attention_2" and self.precision == "float32":
-            msg = "attention flash_attention_2 needs precision bfloat16 or float16"
-            raise ValueError(msg)
-        return self
 
     def open(self, places: Places) -> Captioner:
         """The captioner, of the family that its config names."""
@@ -75,13 +28,3 @@ class TransformersSource(DecodedHere):
         if self.revision is None and not self.contents():
             text = f"{where}: {self.model} is loaded at whatever commit the hub has that day; set "
             yield True, f"{text}its `revision`, or captions may change unnoticed"
-
-    @property
-    def called(self) -> str:
-        """The model's name or folder."""
-        return self.model
-
-    @property
-    def at_once(self) -> int:
-        """Images that are handed over at once."""
-        return images_at_once(self.batch_size)

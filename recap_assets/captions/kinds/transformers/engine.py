@@ -9,7 +9,6 @@ import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig
 from transformers.utils import logging
 
-from recap_assets.captions.kinds.transformers import TransformersSource
 from recap_assets.captions.kinds.transformers.blip import Blip
 from recap_assets.captions.kinds.transformers.chat import INSTRUCTION, Chat, NoRoomError, fix_prompt
 from recap_assets.captions.kinds.transformers.florence import Florence2
@@ -22,6 +21,7 @@ from recap_assets.captions.kinds.transformers.repository import (
     folder_of,
     library_config,
 )
+from recap_assets.captions.kinds.transformers.spec import TransformersSpec
 from recap_assets.engines.batch_sizes import BatchSize, Load, device_name
 from recap_assets.engines.decoding.batching import BatchingCaptioner, FixedSizeReader, Reader
 from recap_assets.engines.devices import dtype_of, resolve_device
@@ -35,7 +35,7 @@ _ADAPTERS = {"blip-2": Blip2, "instructblip": InstructBlip, "git": Git, "florenc
 
 
 def load_transformers_captioner(
-    source: TransformersSource, batch_sizes: Path | None = None
+    source: TransformersSpec, batch_sizes: Path | None = None
 ) -> Captioner:
     """A captioner of one of the families of `repository`.
 
@@ -66,7 +66,7 @@ def load_transformers_captioner(
 
 
 def _staged_reader(
-    source: TransformersSource, folder: Path, staged: Path, device: torch.device
+    source: TransformersSpec, folder: Path, staged: Path, device: torch.device
 ) -> Reader[Any, Any]:
     """The model's adapter, by way of a folder that holds what was checked of its own."""
     files = weight_files(folder)
@@ -90,7 +90,7 @@ def _staged_reader(
 
 
 def _reader(
-    source: TransformersSource,
+    source: TransformersSpec,
     config: Any,  # noqa: ANN401 - the library's own type
     model: Any,  # noqa: ANN401 - one of a hundred classes
     processor: Any,  # noqa: ANN401
@@ -107,7 +107,7 @@ def _reader(
 
 
 @torch.inference_mode()
-def _try(source: TransformersSource, reader: Reader[Any, Any]) -> None:
+def _try(source: TransformersSpec, reader: Reader[Any, Any]) -> None:
     """One grey image, up to the first token: what does not fit together fails here, by name."""
     try:
         prepared = reader.prepare(np.full((32, 32, 3), 128, np.uint8))
@@ -121,7 +121,7 @@ def _try(source: TransformersSource, reader: Reader[Any, Any]) -> None:
     model.start(model.encode(first))
 
 
-def _check_libraries(source: TransformersSource, device: torch.device) -> None:
+def _check_libraries(source: TransformersSpec, device: torch.device) -> None:
     """Libraries that only some options need."""
     needs = {
         "accelerate": source.device_map or source.quantization,
@@ -143,7 +143,7 @@ def _check_libraries(source: TransformersSource, device: torch.device) -> None:
 
 
 def _read_model(
-    source: TransformersSource,
+    source: TransformersSpec,
     staged: Path,
     config: Any,  # noqa: ANN401 - the library's own type
     device: torch.device,
@@ -173,7 +173,7 @@ def _read_model(
     return model if is_placed else model.to(device)
 
 
-def _attention(source: TransformersSource, config: Any, device: torch.device) -> dict[str, Any]:  # noqa: ANN401
+def _attention(source: TransformersSpec, config: Any, device: torch.device) -> dict[str, Any]:  # noqa: ANN401
     """How attention is computed: the library's choice, but for one query on a CPU.
 
     There the fused kernel gives a single query other bits in another batch.
@@ -188,7 +188,7 @@ def _attention(source: TransformersSource, config: Any, device: torch.device) ->
     return {}
 
 
-def _placement(source: TransformersSource, device: torch.device) -> dict[str, Any]:
+def _placement(source: TransformersSpec, device: torch.device) -> dict[str, Any]:
     """Which device holds what, where that is not simply one device; and the weights' bits."""
     placement: dict[str, Any] = {}
     if source.device_map or source.quantization:

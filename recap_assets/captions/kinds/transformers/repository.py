@@ -7,7 +7,7 @@ from typing import Any
 from transformers import AutoConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
-from recap_assets.captions.kinds.transformers import TransformersSource
+from recap_assets.captions.kinds.transformers.spec import TransformersSpec
 from recap_assets.engines.errors import ModelFileError
 from recap_assets.engines.model_folders.configs import read_config
 from recap_assets.engines.model_folders.hub_files import model_folder
@@ -41,7 +41,7 @@ OPTIONS: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
 """How every file of a model is read: from the folder at hand, and no code of it is ever run."""
 
 
-def advice(source: TransformersSource) -> str:
+def advice(source: TransformersSpec) -> str:
     """What to do where a model cannot be read."""
     return (
         f"On a machine with network: `hf download {source.model} --local-dir FOLDER`, then give "
@@ -50,7 +50,7 @@ def advice(source: TransformersSource) -> str:
     )
 
 
-def folder_of(source: TransformersSource) -> Path:
+def folder_of(source: TransformersSpec) -> Path:
     """Where the model's files lie, fetched if they are the hub's.
 
     Raises:
@@ -64,7 +64,7 @@ def folder_of(source: TransformersSource) -> Path:
     return model_folder(source.model, source.revision, lambda folder: check_kind(source, folder))
 
 
-def check_kind(source: TransformersSource, folder: Path) -> None:
+def check_kind(source: TransformersSpec, folder: Path) -> None:
     """Look that the model is of a family that can be decoded.
 
     Raises:
@@ -80,7 +80,7 @@ def check_kind(source: TransformersSource, folder: Path) -> None:
         library_config(source, staged)
 
 
-def library_config(source: TransformersSource, staged: Path) -> Any:  # noqa: ANN401 - the library's own type
+def library_config(source: TransformersSpec, staged: Path) -> Any:  # noqa: ANN401 - the library's own type
     """The config of a staged model as transformers reads it.
 
     Raises:

@@ -1,0 +1,68 @@
+"""Captioners of transformers: what a user writes."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from recap_assets.captions.kind import DecodedHere
+from recap_assets.specs.fields import LocalModel, Speed
+from recap_assets.specs.sources import BatchSize, Precision, images_at_once
+
+
+class TransformersSpec(DecodedHere):
+    """A captioner of transformers from the Hugging Face hub or a local folder; safetensors only.
+
+    BLIP, BLIP-2, InstructBLIP, GIT, Florence-2, or a chat model that takes images.
+    """
+
+    kind: Literal["transformers"]
+    model: Annotated[str, LocalModel] = Field(
+        description="Hub id (Salesforce/blip2-opt-2.7b) or a local folder."
+    )
+    revision: str | None = Field(default=None, description="Commit of the hub repository; pin it.")
+    precision: Precision = "float32"
+    prompt: str | None = Field(
+        default=None,
+        min_length=1,
+        description="BLIP, BLIP-2, GIT: what the caption continues. InstructBLIP, chat models: "
+        "the instruction. Florence-2: the task (<CAPTION>). Without one, each family's own.",
+    )
+    batch_size: BatchSize = Field(
+        default=64,
+        description="Captions of one forward pass; changes no caption. auto: as many as fit, tried "
+        "once for a model and a device.",
+    )
+    attention: Annotated[Literal["auto", "eager", "sdpa", "flash_attention_2"], Speed] = Field(
+        default="auto", description="How attention is computed; changes no caption but for ties."
+    )
+    device_map: Annotated[
+        Literal["auto", "balanced", "balanced_low_0", "sequential"] | None, Speed
+    ] = Field(
+        default=None,
+        description="Spread the model over the devices of the machine; needs accelerate.",
+    )
+    quantization: Literal["8bit", "4bit"] | None = Field(
+        default=None, description="Weights in 8 or 4 bits (nf4) by bitsandbytes; needs a GPU."
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "TransformersSpec":
+        if self.device_map is not None and self.device != "auto":
+            msg = (
+                f"device_map {self.device_map} chooses the devices: leave out device {self.device}"
+            )
+            raise ValueError(msg)
+        if self.attention == "flash_attention_2" and self.precision == "float32":
+            msg = "attention flash_attention_2 needs precision bfloat16 or float16"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def called(self) -> str:
+        """The model's name or folder."""
+        return self.model
+
+    @property
+    def at_once(self) -> int:
+        """Images that are handed over at once."""
+        return images_at_once(self.batch_size)
