@@ -17,7 +17,7 @@ from recap_assets.artefacts.table import (
     count_rejects,
     is_usable,
 )
-from recap_assets.captions.kind import Captioning, CaptionSource
+from recap_assets.captions.kind import Captioning, OwnAssets
 from recap_assets.captions.opened import opened
 from recap_assets.engines.protocols import Caption, Captioner, RemoteCaptioner
 from recap_assets.graph.checks import Check, Verdict
@@ -44,24 +44,23 @@ def nodes(setting: Setting) -> list[Node]:
     return [node for name, spec in found for node in _nodes_of(setting, name, spec)]
 
 
-def _nodes_of(setting: Setting, name: str, spec: CaptionSource) -> list[Node]:
+def _nodes_of(setting: Setting, name: str, spec: Captioning | OwnAssets) -> list[Node]:
     if isinstance(spec, Captioning):
         return [captioned(setting, name, spec)]
     return spec.nodes(name, setting)
 
 
-def sources_of(setting: Setting) -> Mapping[str, CaptionSource]:
+def sources_of(setting: Setting) -> Mapping[str, Captioning | OwnAssets]:
     """The declared sources by name.
 
     Raises:
         KindError: A kind of another package is none.
     """
-    found: dict[str, CaptionSource] = {}
+    found: dict[str, Captioning | OwnAssets] = {}
     for name, spec in setting.experiment.sources.items():
-        if not isinstance(spec, CaptionSource):
-            msg = (
-                f"sources.{name}: {type(spec).__name__} of {spec.distribution} is no CaptionSource"
-            )
+        if not isinstance(spec, Captioning | OwnAssets):
+            of = f"{type(spec).__name__} of {spec.distribution}"
+            msg = f"sources.{name}: {of} is no Captioning or OwnAssets"
             raise KindError(msg)
         found[name] = spec
     return found

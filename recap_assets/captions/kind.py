@@ -4,6 +4,7 @@ A kind's module is imported before the experiment is, so it imports no more than
 `artefacts` and this; its engine and its nodes are imported by its methods.
 """
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -21,15 +22,19 @@ if TYPE_CHECKING:
 
 
 class CaptionSource(SourceSpec):
-    """Whose captions a source has. Kinds give `nodes`, or `open` if they are below `Captioning`."""
-
-    def nodes(self, name: str, setting: "Setting") -> "list[Node]":
-        """The assets of a source of this name, `SYNTHETIC_CAPTIONS.key(name)` among them."""
-        raise NotImplementedError
+    """Whose captions a source has. A kind is below `Captioning` or `OwnAssets`."""
 
     def doctor(self, where: str, places: Places) -> Iterator[Finding]:  # noqa: ARG002 - of some kinds
         """What stands between the source and a build; `where` is its name in the file."""
         yield from ()
+
+
+class OwnAssets(CaptionSource):
+    """Captions that no model writes here: the kind says by which assets they come."""
+
+    @abstractmethod
+    def nodes(self, name: str, setting: "Setting") -> "list[Node]":
+        """The assets of a source of this name, `SYNTHETIC_CAPTIONS.key(name)` among them."""
 
 
 class Captioning(CaptionSource):
@@ -45,6 +50,7 @@ class Captioning(CaptionSource):
         default=1, gt=0, le=MOST_CANDIDATES, description="Captions of each image."
     )
 
+    @abstractmethod
     def open(self, places: Places) -> Captioner:
         """The captioner. It gives an image the same captions in any batch and order.
 
@@ -53,7 +59,6 @@ class Captioning(CaptionSource):
             DeviceError: This machine has no such device.
             CaptionServerError: A server's key is missing, or the file of replies cannot be used.
         """
-        raise NotImplementedError
 
     @property
     def called(self) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module, metadata
+from inspect import isabstract
 from typing import Annotated, Any, Union, get_args
 
 from pydantic import Field, GetCoreSchemaHandler
@@ -150,6 +151,8 @@ def _unfit(name: str, spec: object) -> str:
         return f"{spec!r} is no subclass of recap_assets.specs.base.Spec"
     if word_of(spec) != name:
         return f"its field `kind` is {word_of(spec)!r} and not {name!r}, as its entry point says"
+    if isabstract(spec):
+        return f"it does not give {', '.join(sorted(spec.__abstractmethods__))}"
     return ""
 
 

@@ -14,6 +14,12 @@ from recap_assets.specs.sources import Source
 from recap_assets_tests.captions.opening import Kept
 from recap_assets_tests.cli.running import recap_in
 
+UNFINISHED = """
+from typing import Literal
+from recap_assets.captions.kind import Captioning
+class Grey(Captioning):
+    kind: Literal["grey"]
+"""
 PACKAGE = Path(__file__).with_name("package")
 
 
@@ -93,6 +99,7 @@ def test_one_of_ours_cannot_be_claimed(tmp_path: Path, monkeypatch: pytest.Monke
         ("grey = recap_shades:Nothing", r"AttributeError: .*Nothing"),
         ("grey = recap_shades:ShadesSource", r"its field `kind` is 'shades' and not 'grey'"),
         ("grey = recap_shades:Shades", r"is no subclass of recap_assets\.specs\.base\.Spec"),
+        ("grey = unfinished_greys:Grey", r"it does not give open"),
         ("grey = antigravity_crash:X", r"RuntimeError: stop"),
     ],
 )
@@ -101,6 +108,7 @@ def test_a_broken_package_is_named_and_stops_nothing_else(
 ) -> None:
     monkeypatch.syspath_prepend(str(PACKAGE))
     (tmp_path / "antigravity_crash.py").write_text("raise RuntimeError('stop')")
+    (tmp_path / "unfinished_greys.py").write_text(UNFINISHED)
     install(tmp_path, monkeypatch, "recap-greys", point)
     with pytest.raises(ValidationError):
         parsed(kind="grey")

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field, field_validator, model_validator
 
-from recap_assets.captions.kind import CaptionSource
+from recap_assets.captions.kind import OwnAssets
 from recap_assets.specs.fields import Address, Shorthand
 from recap_assets.specs.quotes import Quotes
 
@@ -48,7 +48,7 @@ its authors advise to join by sha256.
 """
 
 
-class ImportSpec(CaptionSource):
+class ImportSpec(OwnAssets):
     """Third-party captions joined to the pool by uid, sha256 or url."""
 
     kind: Literal["import"]

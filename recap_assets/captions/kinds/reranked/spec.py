@@ -5,12 +5,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from recap_assets.captions.kind import CaptionSource
+from recap_assets.captions.kind import OwnAssets
 from recap_assets.specs.references import Reference
 from recap_assets.specs.sources import MOST_CANDIDATES
 
 
-class RerankedSpec(CaptionSource):
+class RerankedSpec(OwnAssets):
     """The best candidates of another source by a scorer, renumbered from 0.
 
     Several in a row make a cascade: LAION-COCO's 40 candidates, of which CLIP L/14 keeps 5 and
