@@ -62,12 +62,7 @@ def copy_missing_events(
 def keep_experiment(setting: Setting) -> None:
     """Keep the experiment whole, where this version of it was never used before."""
     experiment = setting.experiment
-    given = {
-        f"sources.{source.word}": " ".join(source.given_by.values())
-        for source in experiment.sources.values()
-        if source.given_by
-    }
-    keep_kinds(setting.workspace.kinds_used, given)
+    keep_kinds(setting.workspace.kinds_used, experiment.givers())
     at = {"experiment": experiment.version}
     tables = setting.workspace.tables
     if not tables.has(EXPERIMENTS, at):

@@ -195,7 +195,7 @@ def _load(path: Path, settings: tuple[str, ...]) -> Experiment:
         return load_experiment(path, settings)
     except UnknownKindError as error:
         known = kinds_used(Workspace.from_environment(error.experiment).kinds_used)
-        came = {f"{section}.{word}" for section, word in error.words} & known.keys()
+        came = {f"{family}.{word}" for family, word in error.words} & known.keys()
         if not came:
             raise
         told = "; ".join(f"{name} was last built with {known[name]}" for name in sorted(came))

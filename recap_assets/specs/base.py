@@ -3,13 +3,15 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Annotated, ClassVar, Self, cast, get_args
+from typing import Annotated, ClassVar, Literal, Self, cast, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
 
 from recap_assets.specs.fields import AnyMark, Content, Mark
+from recap_assets.specs.references import Reference
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 """A name of the user's; it becomes part of asset keys and paths."""
@@ -17,6 +19,9 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 
 class Spec(BaseModel):
     """A frozen piece of an experiment that refuses what it does not know."""
+
+    family: ClassVar[str] = ""
+    """What another package's class is a kind of, which its registration says."""
 
     distribution: ClassVar[str | None] = None
     """The distribution that gives a kind, which its registration says; None for our own."""
@@ -39,6 +44,16 @@ class Spec(BaseModel):
         slips = (n for n, v in values.items() if isinstance(v, bool) and _wants_a_number(cls, n))
         return values | {name: str(values[name]).lower() for name in slips}
 
+    @property
+    def word(self) -> str:
+        """Of a kind: the word that names it."""
+        return word_of(type(self))
+
+    def refers(self) -> Iterator[Reference]:
+        """The parts of the experiment that it names, those that its own parts name included."""
+        for name, part, _ in _parts(self):
+            yield from _references_within(str(name), part)
+
     def at_default(self, *names: str) -> Self:
         """A copy with these fields at their defaults: for what changes no result."""
         fields = type(self).model_fields
@@ -54,19 +69,18 @@ class Spec(BaseModel):
         """
         beside = {**_beside(self), **dict.fromkeys(elsewhere, True)}
         told = self.model_dump(mode="json", exclude=cast("dict[str, bool]", beside))
-        return {**told, **self._given_by()}
-
-    def _given_by(self) -> Mapping[str, object]:
-        if self.distribution is None:
-            return {}
-        return {"distribution": self.distribution, "implementation": self.implementation}
+        _name_givers(self, told)
+        return told
 
     @property
     def given_by(self) -> Mapping[str, str]:
-        """For the provenance: the distribution that gives the kind; empty for our own."""
-        if self.distribution is None:
-            return {}
-        return {"recap.kind": f"{self.distribution} {self.distribution_version}"}
+        """For the provenance: the distributions that give its kinds; empty for our own."""
+        givers = sorted(set(self.givers().values()))
+        return {"recap.kind": ", ".join(givers)} if givers else {}
+
+    def givers(self) -> Mapping[str, str]:
+        """Distribution and version of each kind of another package, by `family.word`."""
+        return dict(_givers_within(self))
 
     def decides_beyond_default(self, *names: str) -> Mapping[str, object]:
         """Those of the fields that are not at their defaults: what was built without them stays."""
@@ -95,12 +109,53 @@ class Spec(BaseModel):
 
 
 @cache
+def word_of(spec: type[Spec]) -> str:
+    """The word that names a kind: the one value of its `kind`, `to` or `launcher`.
+
+    Where it has no such field, the name of its first one, as in `{top: 0.3}`; "" without any.
+    """
+    for name in ("kind", "to", "launcher"):
+        field = spec.model_fields.get(name)
+        if field is not None and get_origin(field.annotation) is Literal:
+            words = get_args(field.annotation)
+            return str(words[0]) if len(words) == 1 else ""
+    return next(iter(spec.model_fields), "")
+
+
+@cache
 def marks_of(spec: type[Spec]) -> Mapping[str, AnyMark]:
     """The mark of each field that has one."""
     found: dict[str, AnyMark] = {}
     for name, field in spec.model_fields.items():
         found.update((name, one) for one in field.metadata if isinstance(one, Mark | Content))
     return found
+
+
+def _references_within(where: str, value: object) -> Iterator[Reference]:
+    if isinstance(value, Spec):
+        for one in value.refers():
+            yield replace(one, field=f"{where}.{one.field}")
+        return
+    for name, part, _ in _parts(value):
+        yield from _references_within(f"{where}.{name}", part)
+
+
+def _givers_within(value: object) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Spec) and value.distribution is not None:
+        yield f"{value.family}.{value.word}", f"{value.distribution} {value.distribution_version}"
+    for _, part, _ in _parts(value):
+        yield from _givers_within(part)
+
+
+def _name_givers(value: object, told: object) -> None:
+    """Say in a spec's JSON values which distribution gives each kind that is not ours."""
+    for name, part, _ in _parts(value):
+        if isinstance(told, dict) and name in told:
+            _name_givers(part, cast("dict[str | int, object]", told)[name])
+        elif isinstance(told, list) and isinstance(name, int):
+            _name_givers(part, cast("list[object]", told)[name])
+    if isinstance(value, Spec) and value.distribution is not None and isinstance(told, dict):
+        told["distribution"], told["implementation"] = value.distribution, value.implementation
 
 
 def _beside(value: object) -> Mapping[str | int, object]:

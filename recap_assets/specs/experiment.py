@@ -1,6 +1,6 @@
 """The experiment: one file that declares everything, checked as a whole."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
@@ -30,6 +30,7 @@ from recap_assets.specs.mixes import (
 )
 from recap_assets.specs.models import Model, TrainedCaptioner, TrainedClip
 from recap_assets.specs.pool import Corpus, Pool, UrlPool, WebDatasetPool
+from recap_assets.specs.references import Reference
 from recap_assets.specs.scorers import EmbeddedScorer, Scorer
 from recap_assets.specs.sets import (
     BUILT_IN_IDENTIFIERS,
@@ -42,10 +43,13 @@ from recap_assets.specs.sets import (
     Unique,
     text_rule,
 )
-from recap_assets.specs.sources import Source, SourceSpec
+from recap_assets.specs.sources import Source
 from recap_assets.specs.training import InProcessTraining, TorchrunTraining, Training
 from recap_assets.untrusted.nested import texts_of
 from recap_assets.untrusted.secrets import redacted
+
+PARTS = ("models", "sources", "scorers", "image_scorers", "languages", "sets", "mixes", "exports")
+"""The sections whose entries have names; what each refers to is checked."""
 
 RAW = "raw"
 """The pool's own alt-text: a caption source like any other, always there."""
@@ -194,6 +198,7 @@ class Experiment(Spec):
     def _names_resolve(self) -> Self:
         problems = [
             *self._reference_problems(),
+            *self._named_by_parts(),
             *self._set_problems(),
             *self._mix_problems(),
             *self._report_problems(),
@@ -239,18 +244,33 @@ class Experiment(Spec):
     def _source_problems(self) -> Iterator[str]:
         for name, source in self.sources.items():
             where = f"sources.{name}"
-            yield from self._reference_of(where, source)
             yield from (f"{where}.{problem}" for problem in source.problems(self.models))
         yield from self._circular_sources()
 
-    def _reference_of(self, where: str, source: SourceSpec) -> Iterator[str]:
-        for one in source.refers():
-            known: Mapping[str, Spec] = getattr(self, one.section)
-            yield from _unknown(f"{where}.{one.field}", one.name, known)
-            found = known.get(one.name)
-            if one.kind is not None and found is not None and _kind_of(found) != one.kind:
-                fitting = [name for name, other in known.items() if _kind_of(other) == one.kind]
-                yield _of_another_kind(f"{where}.{one.field}", one.name, fitting)
+    def _named_by_parts(self) -> Iterator[str]:
+        for where, part in self._parts():
+            for one in part.refers():
+                yield from self._reference_of(f"{where}.{one.field}", one)
+
+    def _parts(self) -> Iterator[tuple[str, Spec]]:
+        # What is wrong with a mix without a source is wrong with the whole mix.
+        for section in PARTS:
+            for name, part in getattr(self, section).items():
+                if section != "mixes" or name not in self.added_mixes:
+                    yield f"{section}.{name}", part
+
+    def _reference_of(self, where: str, one: Reference) -> Iterator[str]:
+        known: Collection[str] = getattr(self, one.section)
+        yield from _unknown(where, one.name, known)
+        if one.kind is not None and one.name in known:
+            words = {name: self._word_of(one.section, name) for name in known}
+            if words[one.name] != one.kind:
+                fitting = [name for name, word in words.items() if word == one.kind]
+                yield _of_another_kind(where, one.name, fitting)
+
+    def _word_of(self, section: str, name: str) -> str:
+        parts: Mapping[str, Spec] = getattr(self, section)
+        return parts[name].word
 
     def _circular_models(self) -> Iterator[str]:
         for name in self.models:
@@ -368,10 +388,6 @@ def _needs_of(where: str, condition: Condition) -> Iterator[str]:
         if isinstance(part, TopFraction | TargetSize | AtLeast) and part.of is None:
             yield f"{where}.of: say which source's score is meant, since the rule uses several"
             return
-
-
-def _kind_of(spec: Spec) -> str:
-    return str(getattr(spec, "kind", ""))
 
 
 def _of_another_kind(where: str, name: str, fitting: Iterable[str]) -> str:

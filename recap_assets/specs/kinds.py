@@ -10,21 +10,69 @@ imported stops the experiments that use its kind, and nothing else.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module, metadata
 from inspect import isabstract
-from typing import Annotated, Any, Union, get_args
+from typing import Annotated, Any, Union, cast
 
-from pydantic import Field, GetCoreSchemaHandler
-from pydantic_core import CoreSchema
+from pydantic import Discriminator, Field, GetCoreSchemaHandler, Tag
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from recap_assets.specs.base import Spec
+from recap_assets.specs.base import Spec, word_of
 from recap_assets.untrusted.errors import RecapError
 from recap_assets.untrusted.showing import one_line
 
 OURS = "recap-assets"
+UNKNOWN = "unknown_kind"
+"""Type of the validation error that says that nobody gives a kind; `family` and `words` with it."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """Kinds that stand at one place of an experiment.
+
+    Attributes:
+        called: One of them, for messages.
+        base: The class that every kind is below, as `module:class`.
+        field: The field whose one value is the kind's word; None where the word is the name of the
+            kind's first field, as in `{top: 0.3}`.
+        unsaid: The word that is meant where none is written, by a key that is; by "" for any.
+        example: What else may be written, for messages.
+    """
+
+    called: str
+    base: str = "recap_assets.specs.base:Spec"
+    field: str | None = "kind"
+    unsaid: tuple[tuple[str, str], ...] = ()
+    example: str = ""
+
+    def words_in(self, given: Mapping[str, object]) -> Sequence[str]:
+        """The word of a kind as it is written; several where it may be any of some keys."""
+        if self.field is None:
+            return [str(key) for key in given]
+        if self.field in given:
+            return [str(given[self.field])]
+        return [word for key, word in self.unsaid if not key or key in given][:1]
+
+
+FAMILIES: Mapping[str, Family] = {
+    "pools": Family("a pool"),
+    "corpora": Family("a corpus"),
+    "models": Family("a model"),
+    "captions": Family("a caption source", "recap_assets.captions.kind:CaptionSource"),
+    "scores": Family("a scorer"),
+    "image_scorers": Family("an image scorer"),
+    "languages": Family("a language identifier"),
+    "sets": Family("a set", unsaid=(("uids", "file"),), example="`{uids: file}`"),
+    "conditions": Family("a condition", field=None),
+    "uses": Family("a use", field=None, example="the name of a source"),
+    "exports": Family("an export", field="to"),
+    "launchers": Family("training", field="launcher", unsaid=(("", "in_process"),)),
+    "tasks": Family("an evaluation task"),
+}
+"""All that other packages can add to, by the name of their group of entry points."""
 
 BUILT_IN: Mapping[str, tuple[str, ...]] = {
     "captions": (
@@ -93,18 +141,25 @@ def kinds_of(family: str) -> Mapping[str, Kind]:
     return {name: claims[0] for name, claims in found.items()}
 
 
-SECTIONS = {"sources": "captions"}
-"""The family of each section of an experiment whose kinds are registered."""
+def why_unknown(family: str, *words: str) -> str:
+    """What to say where no kind can be had.
 
-
-def why_unknown(family: str, word: str) -> str:
-    """What to say of a word after `kind:` that no kind can be had for."""
-    kind = kind_named(family, word)
-    if kind is not None:
-        of = f"{kind.distribution} {kind.version}"
-        return f"the kind {word!r} is given by {of}, which cannot be imported: {kind.why}"
-    known = ", ".join(name for name, one in kinds_of(family).items() if one.spec is not None)
-    return f"no installed package gives a kind {word!r}; there are {known}"
+    Args:
+        family: What it was to be a kind of.
+        words: What was written; none where nothing was, several where any may be meant.
+    """
+    for word in words:
+        if (kind := kind_named(family, word)) is not None:
+            of = f"{kind.distribution} {kind.version}"
+            return f"the kind {word!r} is given by {of}, which cannot be imported: {kind.why}"
+    at, known = FAMILIES[family], ", ".join(_usable(family))
+    if at.field is None:
+        also = f"{at.example}, or " if at.example else ""
+        return f"{at.called} is {also}one of {known}"
+    if not words:
+        also = f"{at.called} is {at.example}, or " if at.example else ""
+        return f"{also}the key `{at.field}` is missing; there are {known}"
+    return f"no installed package gives a kind {words[0]!r}; there are {known}"
 
 
 def kind_named(family: str, name: str) -> Kind | None:
@@ -113,10 +168,18 @@ def kind_named(family: str, name: str) -> Kind | None:
 
 
 def _built_in(family: str) -> Iterator[Kind]:
-    for where in BUILT_IN[family]:
-        module, _, name = where.partition(":")
-        spec: type[Spec] = getattr(import_module(module), name)
+    for where in BUILT_IN.get(family, ()):
+        spec = _class_at(where)
         yield Kind(family, word_of(spec), OURS, _own_version(), spec)
+
+
+def _class_at(where: str) -> type[Spec]:
+    module, _, name = where.partition(":")
+    return cast("type[Spec]", getattr(import_module(module), name))
+
+
+def _usable(family: str) -> Mapping[str, type[Spec]]:
+    return {name: kind.spec for name, kind in kinds_of(family).items() if kind.spec is not None}
 
 
 def _own_version() -> str:
@@ -137,35 +200,31 @@ def _loaded(family: str, point: metadata.EntryPoint) -> Kind:
     name, version = (dist.name, dist.version) if dist is not None else ("unknown", "unknown")
     try:
         spec = point.load()
-        why = _unfit(point.name, spec)
+        why = _unfit(family, point.name, spec)
     except Exception as error:
         spec, why = None, one_line(f"{type(error).__name__}: {error}")
     if why or spec is None:
         return Kind(family, point.name, name, version, None, why)
-    spec.distribution, spec.distribution_version = name, version
+    spec.distribution, spec.distribution_version, spec.family = name, version, family
     return Kind(family, point.name, name, version, spec)
 
 
-def _unfit(name: str, spec: object) -> str:
-    if not (isinstance(spec, type) and issubclass(spec, Spec)):
-        return f"{spec!r} is no subclass of recap_assets.specs.base.Spec"
+def _unfit(family: str, name: str, spec: object) -> str:
+    base = FAMILIES[family].base
+    if not (isinstance(spec, type) and issubclass(spec, _class_at(base))):
+        return f"{spec!r} is no subclass of {base.replace(':', '.')}"
     if word_of(spec) != name:
-        return f"its field `kind` is {word_of(spec)!r} and not {name!r}, as its entry point says"
+        field = FAMILIES[family].field
+        of = f"its field `{field}`" if field else "its first field"
+        return f"{of} is {word_of(spec)!r} and not {name!r}, as its entry point says"
     if isabstract(spec):
         return f"it does not give {', '.join(sorted(spec.__abstractmethods__))}"
     return ""
 
 
-def word_of(spec: type[Spec]) -> str:
-    """The word after `kind:` that means this class; "" where it has none."""
-    field = spec.model_fields.get("kind")
-    words = get_args(field.annotation) if field is not None else ()
-    return str(words[0]) if len(words) == 1 else ""
-
-
 @dataclass(frozen=True)
 class OneOf:
-    """In a field's type: one of the kinds of a family, by the word after `kind:`."""
+    """In a field's type: one of the kinds of a family, by its word."""
 
     family: str
 
@@ -173,6 +232,32 @@ class OneOf:
         self, source: object, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
         """The schema of all kinds that can be imported."""
-        specs = [kind.spec for kind in kinds_of(self.family).values() if kind.spec is not None]
-        union: Any = Union[tuple(specs)]  # noqa: UP007 - of a list that is known only now
-        return handler.generate_schema(Annotated[union, Field(discriminator="kind")])
+        return core_schema.no_info_before_validator_function(
+            self._refuse_unknown, handler.generate_schema(self._union())
+        )
+
+    def _refuse_unknown(self, given: object) -> object:
+        if isinstance(given, dict) and self._word(cast("object", given)) is None:
+            words = FAMILIES[self.family].words_in(cast("dict[str, object]", given))
+            why = why_unknown(self.family, *words)
+            raise PydanticCustomError(
+                UNKNOWN, "{why}", {"why": why, "family": self.family, "words": words}
+            )
+        return cast("object", given)
+
+    def _union(self) -> Any:  # noqa: ANN401 - a type that is known only now
+        family, specs = FAMILIES[self.family], _usable(self.family)
+        if family.field is not None and not family.unsaid:
+            named: Any = Union[tuple(specs.values())]  # noqa: UP007
+            return Annotated[named, Field(discriminator=family.field)]
+        tagged: Any = Union[tuple(Annotated[spec, Tag(word)] for word, spec in specs.items())]  # noqa: UP007
+        return Annotated[tagged, Discriminator(self._word)]
+
+    def _word(self, given: object) -> str | None:
+        if isinstance(given, Spec):
+            return given.word
+        if not isinstance(given, dict):
+            return None
+        known = _usable(self.family)
+        written = FAMILIES[self.family].words_in(cast("dict[str, object]", given))
+        return next((word for word in known if word in written), None)

@@ -1,7 +1,7 @@
 """Reading an experiment file: YAML in, a checked `Experiment` out, errors a person can act on."""
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import TypeGuard
@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from recap_assets.specs.experiment import Experiment
-from recap_assets.specs.kinds import SECTIONS, why_unknown
+from recap_assets.specs.kinds import UNKNOWN
 from recap_assets.specs.yaml_text import MAX_BYTES, MAX_DEPTH, parse_yaml, read_yaml
 from recap_assets.untrusted.errors import RecapError, UntrustedError
 from recap_assets.untrusted.files import read_bounded
@@ -34,7 +34,7 @@ class UnknownKindError(ExperimentError):
 
     Attributes:
         experiment: The experiment's name.
-        words: Section and word of each.
+        words: Family and word of each.
     """
 
     def __init__(self, text: str, experiment: str, words: Sequence[tuple[str, str]]) -> None:
@@ -85,17 +85,16 @@ def parse_experiment(content: dict[str, object], where: str = "experiment") -> E
         return Experiment.model_validate(content)
     except ValidationError as error:
         told = "\n".join(f"{where}: {line}" for line in _lines(content, error.errors()))
-        if words := [word for detail in error.errors() if (word := _unknown_word(detail))]:
+        if words := [word for detail in error.errors() for word in _unknown_words(detail)]:
             raise UnknownKindError(told, str(content.get("name", "")), words) from error
         raise ExperimentError(told) from error
 
 
-def _unknown_word(detail: ErrorDetails) -> tuple[str, str] | None:
-    """Section and word of a kind that nobody gives, where that is what is wrong."""
-    section = str(next(iter(detail["loc"]), ""))
-    if detail["type"] != "union_tag_invalid" or section not in SECTIONS:
-        return None
-    return section, str(detail.get("ctx", {}).get("tag"))
+def _unknown_words(detail: ErrorDetails) -> Iterator[tuple[str, str]]:
+    """Family and word of a kind that nobody gives, where that is what is wrong."""
+    if detail["type"] == UNKNOWN:
+        told = detail.get("ctx", {})
+        yield from ((str(told["family"]), str(word)) for word in told["words"])
 
 
 _WRONG_BRANCH = frozenset({"model_type", "float_type", "string_type", "dict_type", "missing"})
@@ -149,9 +148,8 @@ def _line(key_path: str, detail: ErrorDetails) -> str:
     message = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "extra_forbidden":
         message, value = f"unknown key{_suggestion(str(detail['loc'][-1]))}", ""
-    elif (unknown := _unknown_word(detail)) is not None:
-        section, word = unknown
-        message, value = why_unknown(SECTIONS[section], word), ""
+    elif detail["type"] == UNKNOWN:
+        value = ""
     elif detail["type"] == "union_tag_not_found":
         message = "the key `kind` is missing"
     elif detail["type"] == "string_type" and isinstance(given, bool | int | float):

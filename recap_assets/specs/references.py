@@ -10,8 +10,9 @@ class Reference:
     Attributes:
         field: The field that has it.
         name: The name.
-        section: Where it must stand: `sources`, `scorers`, `models` and so on.
-        kind: The kind that it must be of; None for any.
+        section: Where it must stand, an attribute of `Experiment`: `scorers`, `models`, or
+            `source_names`, which has `raw` too.
+        kind: The word of the kind that it must be of; None for any.
     """
 
     field: str

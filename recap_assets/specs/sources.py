@@ -10,8 +10,7 @@ from pydantic import Field
 
 from recap_assets.specs.base import Spec
 from recap_assets.specs.fields import Speed
-from recap_assets.specs.kinds import OneOf, word_of
-from recap_assets.specs.references import Reference
+from recap_assets.specs.kinds import OneOf
 
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$"), Speed]
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -31,15 +30,6 @@ def images_at_once(batch_size: int | Literal["auto"]) -> int:
 
 class SourceSpec(Spec):
     """Where a source's captions come from; a kind is below `captions.kind.CaptionSource`."""
-
-    @property
-    def word(self) -> str:
-        """The word after `kind:`."""
-        return word_of(type(self))
-
-    def refers(self) -> Iterator[Reference]:
-        """The parts of the experiment that it names."""
-        yield from ()
 
     def problems(self, models: Mapping[str, Spec]) -> Iterator[str]:  # noqa: ARG002 - of some kinds
         """What does not fit the models of the experiment, beginning with the field."""

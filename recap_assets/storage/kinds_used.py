@@ -12,11 +12,11 @@ MAX_BYTES = 2**20
 
 
 def keep_kinds(path: Path, kinds: Mapping[str, str]) -> None:
-    """Keep what gave each kind (`sources.onnx`), beside what was kept before.
+    """Keep what gave each kind (`captions.onnx`), beside what was kept before.
 
     Args:
         path: The file.
-        kinds: Distribution and version by section and word; of our own kinds none.
+        kinds: Distribution and version by family and word; of our own kinds none.
     """
     before = kinds_used(path)
     if (now := {**before, **kinds}) != before:

@@ -98,7 +98,10 @@ def test_one_of_ours_cannot_be_claimed(tmp_path: Path, monkeypatch: pytest.Monke
         ("grey = recap_nowhere:Source", r"ModuleNotFoundError: No module named 'recap_nowhere'"),
         ("grey = recap_shades:Nothing", r"AttributeError: .*Nothing"),
         ("grey = recap_shades:ShadesSource", r"its field `kind` is 'shades' and not 'grey'"),
-        ("grey = recap_shades:Shades", r"is no subclass of recap_assets\.specs\.base\.Spec"),
+        (
+            "grey = recap_shades:Shades",
+            r"is no subclass of recap_assets\.captions\.kind\.CaptionSource",
+        ),
         ("grey = unfinished_greys:Grey", r"it does not give open"),
         ("grey = antigravity_crash:X", r"RuntimeError: stop"),
     ],
