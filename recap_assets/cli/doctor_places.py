@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from recap_assets.exports.checksums import refuse_foreign
+from recap_assets.exports.declared import as_kind
 from recap_assets.shards.files import PoolError
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.findings import Finding
@@ -97,8 +98,9 @@ def image_scorers(experiment: Experiment) -> Iterator[Finding]:
 
 
 def export_folders(experiment: Experiment) -> Iterator[Finding]:
-    """Export folders that cannot be written to, or hold something else."""
+    """Export folders that cannot be written to, or hold something else; what a kind lacks."""
     for name, export in experiment.exports.items():
+        yield from as_kind(f"exports.{name}", export).doctor(f"exports.{name}")
         where = export.folder
         if where is None or is_url(where):
             continue

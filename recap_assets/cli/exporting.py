@@ -1,35 +1,93 @@
 """`recap export`: a mix in the form that another tool reads, and whether one is whole."""
 
 import shlex
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import click
-from pydantic import ValidationError
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from recap_assets.artefacts.mixes import CURATED_MIXES
-from recap_assets.cli import terminal
-from recap_assets.cli.amounts import in_bytes, in_time
+from recap_assets.cli.chosen import Chosen
 from recap_assets.cli.output import echo
-from recap_assets.defs.session import Session
-from recap_assets.exports.cards import how_to_read
-from recap_assets.exports.checksums import check_folder
-from recap_assets.exports.once import Exported, export_once
-from recap_assets.exports.rows import LEFT_OUT_REASONS
-from recap_assets.exports.shard_list import read_shard_list
-from recap_assets.graph.planner import plan
-from recap_assets.specs.exports import EXPORT, Export
-from recap_assets.storage.folders import Folder, FolderError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from recap_assets.defs.session import Session
+    from recap_assets.exports.kind import ShardedExport, WholeExport
+    from recap_assets.exports.once import Exported
 
 QUIET_SECONDS = 10.0
 PROBLEMS_SHOWN = 20
+FAMILY = "exports"
 
 
-def run_export(session: Session, options: Mapping[str, object], *, replace: bool) -> int:
+class _ExportCommand(click.Command):
+    """The command with an option for each field of the kinds that are installed.
+
+    They are looked for when the command is asked for, so that the others start without them.
+    """
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """The options of all exports, then those of the kinds."""
+        from recap_assets.cli.kind_options import options_of, words_of
+
+        own = super().get_params(ctx)
+        to = click.Option(
+            ["--to"],
+            type=click.Choice(list(words_of(FAMILY))),
+            help="Form of the export; without it NAME is an export that the experiment declares.",
+        )
+        taken = ("mix", *(param.name or "" for param in own))
+        return [own[0], to, *own[1:-1], *options_of(FAMILY, taken), own[-1]]
+
+
+@click.command(cls=_ExportCommand)
+@click.argument("name", metavar="[MIX|EXPORT|FOLDER]")
+@click.option("--out", "folder", metavar="FOLDER", help="New folder, or a bucket's URL.")
+@click.option("--verify", is_flag=True, help="Hash the files of the export in FOLDER anew.")
+@click.option("--arguments", is_flag=True, help="Print open_clip's arguments for FOLDER.")
+@click.option("--replace", is_flag=True, help="Remove another export that is in the folder.")
+@click.pass_obj
+def export(
+    chosen: Chosen,
+    name: str,
+    verify: bool,  # noqa: FBT001
+    arguments: bool,  # noqa: FBT001
+    replace: bool,  # noqa: FBT001
+    **options: object,
+) -> None:
+    """Write a mix as shards or files that other tools read; run again, it goes on or updates.
+
+    `recap export MIX --to webdataset --out FOLDER` writes a mix as it is built now. `recap export
+    NAME` builds the export NAME of the experiment. Both are resumable. `recap export --verify
+    FOLDER` compares the files with their checksums.
+    """
+    if verify:
+        sys.exit(verify_folder(name))
+    if arguments:
+        print_arguments(name)
+        return
+    if options["to"] is None:
+        from recap_assets.cli.building import Asked, run_build
+
+        session = chosen.session()
+        require_declared(session, name)
+        sys.exit(run_build(session, 2, Asked(yes=True), (f"exports/{name}",)))
+    if options["folder"] is None:
+        msg = "say where it goes: --out FOLDER"
+        raise click.UsageError(msg)
+    sys.exit(run_export(chosen.session(), {"mix": name, **options}, replace=replace))
+
+
+def run_export(session: "Session", options: Mapping[str, object], *, replace: bool) -> int:
     """Export a mix to a folder; the options are the keys of an export in an experiment."""
+    from recap_assets.cli import terminal
+    from recap_assets.exports.once import export_once
+    from recap_assets.storage.folders import FolderError
+
     console = terminal.console()
     export = _checked(options)
     _warn_if_outdated(console, session, export.mix)
@@ -43,7 +101,7 @@ def run_export(session: Session, options: Mapping[str, object], *, replace: bool
     return 0
 
 
-def require_declared(session: Session, name: str) -> None:
+def require_declared(session: "Session", name: str) -> None:
     """Refuse a name that is no export of the experiment."""
     declared = session.setting.experiment.exports
     if name not in declared:
@@ -57,6 +115,10 @@ def require_declared(session: Session, name: str) -> None:
 
 def verify_folder(url: str) -> int:
     """Hash an export's files anew; the exit code is 1 where one differs from what was written."""
+    from recap_assets.cli import terminal
+    from recap_assets.exports.checksums import check_folder
+    from recap_assets.storage.folders import Folder, FolderError
+
     console = terminal.console()
     try:
         with _bar(console, "hashing") as told:
@@ -76,22 +138,40 @@ def verify_folder(url: str) -> int:
 
 def print_arguments(url: str) -> None:
     """Print open_clip's arguments for an export."""
+    from recap_assets.exports.shard_list import read_shard_list
+    from recap_assets.storage.folders import Folder, FolderError
+
     try:
         echo(shlex.join(read_shard_list(Folder(url)).open_clip_arguments()))
     except FolderError as error:
         raise click.ClickException(str(error)) from error
 
 
-def _checked(options: Mapping[str, object]) -> Export:
+def _checked(options: Mapping[str, object]) -> "ShardedExport | WholeExport":
+    from pydantic import ValidationError
+
+    from recap_assets.exports.declared import as_kind
+    from recap_assets.specs.exports import parse_export
+
     given = {name: value for name, value in options.items() if value is not None}
     try:
-        return EXPORT.validate_python(given)
+        return as_kind("--to", parse_export(given))
     except ValidationError as error:
-        problems = [f"--{str(e['loc'][-1]).replace('_', '-')}: {e['msg']}" for e in error.errors()]
+        found = [(_field_at(one["loc"]), one["msg"]) for one in error.errors()]
+        problems = [f"--{field.replace('_', '-')}: {told}" for field, told in found]
         raise click.UsageError("; ".join(problems)) from error
 
 
-def _warn_if_outdated(console: Console, session: Session, mix: str) -> None:
+def _field_at(place: tuple[int | str, ...]) -> str:
+    """The option of a place that pydantic names: behind the kind's word comes the field."""
+    names = [part for part in place if isinstance(part, str)]
+    return names[1] if len(names) > 1 else "to"
+
+
+def _warn_if_outdated(console: "Console", session: "Session", mix: str) -> None:
+    from recap_assets.artefacts.mixes import CURATED_MIXES
+    from recap_assets.graph.planner import plan
+
     if mix not in session.setting.experiment.mixes:
         return
     with session.open_instance() as instance:
@@ -106,8 +186,18 @@ def _warn_if_outdated(console: Console, session: Session, mix: str) -> None:
 
 
 @contextmanager
-def _bar(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
+def _bar(console: "Console", what: str) -> Iterator[Callable[[int, int], None]]:
     """A bar with the time left; where nobody watches, a line now and then."""
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    from recap_assets.cli.amounts import in_time
+
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -131,20 +221,24 @@ def _bar(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
         yield told
 
 
-def _print_done(console: Console, export: Export, done: Exported, seconds: float) -> None:
-    written = done.written
-    n_bytes = sum(file.size for file in written.files.values())
-    n = written.n_samples or sum(written.uids.values())
+def _print_done(
+    console: "Console", export: "ShardedExport | WholeExport", done: "Exported", seconds: float
+) -> None:
+    from recap_assets.cli.amounts import in_bytes, in_time
+
+    written, folder = done.written, str(done.folder)
+    held = written.holdings()
     console.print(
-        f"{n:,} samples in {len(written.shards) or len(written.uids):,} shards, "
-        f"{in_bytes(n_bytes)} in {in_time(seconds)}: {done.folder}",
+        f"{held.n_samples:,} samples in {len(written.shards) or len(written.counted):,} shards, "
+        f"{in_bytes(written.n_bytes)} in {in_time(seconds)}: {folder}",
         highlight=False,
         soft_wrap=True,
     )
+    meanings = export.reasons()
     for reason, count in sorted(written.left_out.items()):
-        console.print(f"left out {count:,}: {LEFT_OUT_REASONS[reason]}", highlight=False)
-    console.print(how_to_read(export, str(done.folder)), highlight=False, soft_wrap=True)
-    if export.to == "huggingface" and done.folder.is_local:
-        folder = shlex.quote(str(done.folder))
-        command = f"hf upload ORGANISATION/NAME {folder} --type dataset --exclude 'records/*'"
-        console.print(f"To publish it: {command}", highlight=False, soft_wrap=True)
+        meaning = meanings.get(reason, reason)
+        console.print(f"left out {count:,}: {meaning}", highlight=False, markup=False)
+    console.print(export.how_to_read(folder), highlight=False, markup=False, soft_wrap=True)
+    command = export.how_to_publish(folder) if done.folder.is_local else None
+    if command is not None:
+        console.print(f"To publish it: {command}", highlight=False, markup=False, soft_wrap=True)

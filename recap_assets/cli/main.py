@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from recap_assets.cli.chosen import Chosen
-from recap_assets.cli.export_command import export
+from recap_assets.cli.exporting import export
 from recap_assets.cli.kinds_command import kinds
 from recap_assets.cli.output import echo, prepare, show
 from recap_assets.cli.serve_commands import serve_captioner, ui

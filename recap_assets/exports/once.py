@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from recap_assets.exports.assets import counted_pairs, finish, write_subsets
 from recap_assets.exports.checksums import MARK, take_folder
-from recap_assets.exports.writing import Progress, Written, write_whole
+from recap_assets.exports.finishing import finish
+from recap_assets.exports.kind import ExportKind, ShardedExport, WholeExport
+from recap_assets.exports.reading import counted_pairs
+from recap_assets.exports.writing import write_whole
+from recap_assets.exports.written import Progress, Written
 from recap_assets.graph.project import Setting
-from recap_assets.specs.exports import Export, SubsetExport
 from recap_assets.storage.folders import Folder, FolderError
 
 
@@ -21,7 +23,7 @@ class Exported:
 
 def export_once(
     setting: Setting,
-    export: Export,
+    export: ShardedExport | WholeExport,
     *,
     replace: bool = False,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
@@ -51,17 +53,17 @@ def export_once(
     }
     with setting.workspace.claims.hold(f"export to {folder}"):
         _take(folder, identity, replace=replace)
-        if isinstance(export, SubsetExport):
-            total = len(setting.partitions)
-            written = write_subsets(setting, export, folder, _counting(total, progress))
+        if isinstance(export, WholeExport):
+            told = _counting(len(setting.partitions), progress)
+            written = export.write(setting, folder, told)
         else:
             written = write_whole(setting, export, folder, _counting(n_pairs, progress))
         finish(setting, export, folder, written)
     return Exported(folder, written)
 
 
-def _checked(setting: Setting, export: Export) -> int:
-    problems = list(setting.experiment.export_problems("export", export))
+def _checked(setting: Setting, export: ExportKind) -> int:
+    problems = list(setting.experiment.problems_of("export", export))
     if export.folder is None:
         problems.append("export.folder: say where it goes")
     if problems:

@@ -1,5 +1,6 @@
 """What an export reads of the tables, one pool partition at a time."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import polars as pl
@@ -9,11 +10,12 @@ from recap_assets.artefacts.mixes import CURATED_MIXES
 from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.scores import CLIP_SCORES
 from recap_assets.artefacts.table import is_usable
-from recap_assets.exports.rows import CAPTION, IMAGE_COLUMNS, ExportRows, export_rows
+from recap_assets.exports.kind import ShardedExport
+from recap_assets.exports.rows import IMAGE_COLUMNS, ExportRows, export_rows
+from recap_assets.exports.samples import CAPTION
 from recap_assets.graph.node import Dependency
 from recap_assets.graph.project import Setting
 from recap_assets.shards.reading import iterate_encoded
-from recap_assets.specs.exports import ShardedExport
 from recap_assets.storage.content import slice_version
 
 
@@ -38,6 +40,15 @@ def dependencies(setting: Setting, export: ShardedExport) -> tuple[Dependency, .
 def pairs_of(setting: Setting, mix: str, partition: str) -> pl.DataFrame:
     """The pairs of one partition of a mix."""
     return setting.workspace.tables.read(CURATED_MIXES, mix=mix, partition=partition)
+
+
+def counted_pairs(setting: Setting, mix: str) -> Counter[str]:
+    """Pairs of a mix as it is built, by source; empty where it was never built."""
+    tables = setting.workspace.tables
+    if tables.version(CURATED_MIXES) is None:
+        return Counter()
+    rows = tables.scan(CURATED_MIXES, mix=mix).group_by("source").len().collect()
+    return Counter(dict(rows.iter_rows()))
 
 
 def version_of(pairs: pl.DataFrame) -> str:

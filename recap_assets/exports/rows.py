@@ -4,34 +4,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-import numpy as np
 import polars as pl
 
-from recap_assets.artefacts.draws import uid_hashes
-from recap_assets.specs.exports import (
-    EXTENSIONS,
-    HuggingFaceExport,
-    ShardedExport,
-    TextToImageExport,
-    WebDatasetExport,
-)
+from recap_assets.exports.kind import ShardedExport
+from recap_assets.exports.samples import CAPTION
 
-CAPTION = pl.Struct(
-    {"source": pl.String, "candidate": pl.Int16, "text": pl.String, "score": pl.Float32}
-)
-PAIR = pl.Struct({**CAPTION.to_schema(), "weight": pl.Float32, "rule": pl.Int16})
 IMAGE_COLUMNS = (
     "uid", "key", "offset", "size", "sha256", "image_format", "width", "height", "original_width",
     "original_height", "url",
 )  # fmt: skip
-LEFT_OUT_REASONS: Mapping[str, str] = {
-    "unread_format": "the image's format is none of `formats`",
-    "too_small": "a side is shorter than min_side",
-    "too_elongated": "the sides' ratio is above max_aspect",
-    "low_score": "the score is below min_score, or there is none",
-    "image_changed": "the pool has other bytes there than when it was indexed",
-}
-"""Why a pair of the mix is not in an export."""
 
 
 @dataclass(frozen=True)
@@ -80,13 +61,12 @@ def export_rows(
     judged = located.with_columns(reason=_reason(export))
     counts = judged.drop_nulls("reason").group_by("reason").len().sort("reason")
     kept = judged.filter(pl.col("reason").is_null()).drop("reason")
-    if isinstance(export, WebDatasetExport) and export.positives == "json":
-        kept = _one_an_image(kept)
+    kept = export.gathered(kept)
     nested = captions.group_by("uid", maintain_order=True).agg(
         captions=pl.struct(*CAPTION.to_schema())
     )
     samples = kept.join(nested, on="uid", how="left")
-    return ExportRows(_ordered(samples, export), pairs.height, dict(counts.iter_rows()))
+    return ExportRows(export.ordered(samples), pairs.height, dict(counts.iter_rows()))
 
 
 def cuts(n: int, most: int) -> Sequence[tuple[int, int]]:
@@ -100,47 +80,5 @@ def cuts(n: int, most: int) -> Sequence[tuple[int, int]]:
 
 
 def _reason(export: ShardedExport) -> pl.Expr:
-    readable = [name for name, ending in EXTENSIONS.items() if ending in export.formats]
-    is_read = pl.col("image_format").is_in(readable)
-    if isinstance(export, HuggingFaceExport) and not export.images:
-        is_read = pl.lit(value=True)
-    reason = pl.when(~is_read).then(pl.lit("unread_format"))
-    if isinstance(export, TextToImageExport):
-        shorter, longer = (f("width", "height") for f in (pl.min_horizontal, pl.max_horizontal))
-        reason = reason.when(shorter < export.min_side).then(pl.lit("too_small"))
-        if export.max_aspect is not None:
-            reason = reason.when(longer > export.max_aspect * shorter).then(pl.lit("too_elongated"))
-        if export.min_score is not None:
-            enough = pl.col("score") >= export.min_score
-            reason = reason.when(~enough.fill_null(value=False)).then(pl.lit("low_score"))
-    return reason.otherwise(pl.lit(None, pl.String))
-
-
-def _one_an_image(rows: pl.DataFrame) -> pl.DataFrame:
-    """One sample an image: its text is that of the heaviest pair, of equal ones the first."""
-    first = pl.col("weight").arg_max()
-    others = [c for c in rows.columns if c not in ("uid", "k", "weight", *_OF_PAIR)]
-    return (
-        rows.group_by("uid", maintain_order=True)
-        .agg(
-            pl.lit(0, pl.Int32).first().alias("k"),
-            *(pl.col(name).get(first) for name in _OF_PAIR),
-            pl.struct(*PAIR.to_schema()).alias("pairs"),
-            pl.col("weight").sum(),
-            *(pl.col(name).first() for name in others),
-        )
-        .select(*rows.columns, "pairs")
-    )
-
-
-_OF_PAIR = ("text", "source", "candidate", "score", "rule")
-
-
-def _ordered(samples: pl.DataFrame, export: ShardedExport) -> pl.DataFrame:
-    if isinstance(export, WebDatasetExport) and export.shuffle is not None:
-        drawn = uid_hashes(export.shuffle, "export", samples["uid"])
-        # The k-th sample of an image gets a place of its own, apart from the others.
-        drawn ^= np.uint64(0x9E3779B97F4A7C15) * samples["k"].to_numpy().astype(np.uint64)
-        place = pl.Series("place", drawn)
-        return samples.with_columns(place).sort("place", "uid", "k").drop("place")
-    return samples.sort("shard", "offset", "key", "uid", "k")
+    words = [pl.when(one.holds).then(pl.lit(one.reason)) for one in export.refuses()]
+    return pl.coalesce(*words, pl.lit(None, pl.String))

@@ -5,8 +5,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+import polars as pl
 
 from recap_assets.specs.exports import EXTENSIONS
+
+CAPTION = pl.Struct(
+    {"source": pl.String, "candidate": pl.Int16, "text": pl.String, "score": pl.Float32}
+)
+PAIR = pl.Struct({**CAPTION.to_schema(), "weight": pl.Float32, "rule": pl.Int16})
 
 Row = Mapping[str, Any]
 """A row of `ExportRows.samples`, as a dict."""

@@ -18,6 +18,7 @@ Images = Callable[[pl.DataFrame], Iterable[tuple[pl.DataFrame, Sequence[bytes | 
 """Batches of rows with the encoded image of each, None where the pool has it no more."""
 
 IMAGE_CHANGED = "image_changed"
+NOBODY: Mapping[str, object] = {}
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,13 @@ class ShardRecord:
 
 
 def write_shard(
-    folder: Folder, form: Form, number: int, rows: pl.DataFrame, images: Images, below: str = ""
+    folder: Folder,
+    form: Form,
+    number: int,
+    rows: pl.DataFrame,
+    images: Images,
+    below: str = "",
+    by: Mapping[str, object] = NOBODY,
 ) -> tuple[ShardRecord, list[WrittenFile]]:
     """Write one shard, or find that it is there already with just these rows.
 
@@ -73,12 +80,13 @@ def write_shard(
         rows: Its samples, in their order.
         images: Where their bytes come from.
         below: The folder of shards below the export's folder.
+        by: What decides bytes beside the form: who gives it, where that is another package.
 
     Returns:
         Its record, and its files with the record's own.
     """
     record_name = joined(below, form.record_name(number))
-    plan = _plan_of(form, number, rows)
+    plan = _plan_of(form, number, rows, by)
     if (found := _finished(folder, record_name, plan)) is not None:
         content = found.as_json()
         own = WrittenFile(record_name, hashlib.sha256(content).hexdigest(), len(content))
@@ -107,9 +115,10 @@ def written_samples(rows: pl.DataFrame, record: ShardRecord) -> pl.DataFrame:
     return rows.filter(~keys.is_in(list(record.left_out)))
 
 
-def _plan_of(form: Form, number: int, rows: pl.DataFrame) -> str:
+def _plan_of(form: Form, number: int, rows: pl.DataFrame, by: Mapping[str, object]) -> str:
     order = rows.with_row_index("place")
-    said = json.dumps([VERSION, type(form).__name__, form.with_images, number])
+    beside = [part for part in (form.options, by) if part]
+    said = json.dumps([VERSION, type(form).__name__, form.with_images, number, *beside])
     return hashlib.sha256(f"{said} {frame_version(order)}".encode()).hexdigest()[:32]
 
 

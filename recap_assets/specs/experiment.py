@@ -10,14 +10,13 @@ from recap_assets.specs.base import Name, Spec, fingerprint_of
 from recap_assets.specs.evaluation import Evaluation
 from recap_assets.specs.exports import (
     Export,
-    SubsetExport,
+    ExportSpec,
     added_name,
     training_export,
     with_training_exports,
 )
 from recap_assets.specs.fields import Content
 from recap_assets.specs.image_scorers import EmbeddingHead, ImageScorer
-from recap_assets.specs.languages import Identifier, IdentifierSpec, always_there
 from recap_assets.specs.left_out import captions_used, left_out_name, with_left_out
 from recap_assets.specs.mixes import (
     AtLeast,
@@ -34,6 +33,8 @@ from recap_assets.specs.pool import Corpus, Pool, UrlPool, WebDatasetPool
 from recap_assets.specs.references import Reference
 from recap_assets.specs.scorers import EmbeddedScorer, Scorer
 from recap_assets.specs.sets import (
+    BUILT_IN_IDENTIFIERS,
+    Identifier,
     ImageBased,
     ImageScoreRule,
     Laion2b,
@@ -135,9 +136,9 @@ class Experiment(Spec):
         return (RAW, *self.sources)
 
     @property
-    def identifiers(self) -> Mapping[str, IdentifierSpec]:
-        """The language identifiers by name; a declared one replaces the one of its name."""
-        return {**always_there(), **self.languages}
+    def identifiers(self) -> dict[str, Identifier]:
+        """The language identifiers by name; a declared one replaces the built-in of its name."""
+        return {**BUILT_IN_IDENTIFIERS, **self.languages}
 
     @property
     def version(self) -> str:
@@ -170,8 +171,8 @@ class Experiment(Spec):
     @field_validator("exports")
     @classmethod
     def _exports_for_training(
-        cls, exports: dict[str, Export], info: ValidationInfo
-    ) -> dict[str, Export]:
+        cls, exports: dict[str, ExportSpec], info: ValidationInfo
+    ) -> dict[str, ExportSpec]:
         mixes, training = info.data.get("mixes", {}), info.data.get("training")
         return with_training_exports(exports, mixes) if _is_by_torchrun(training) else exports
 
@@ -248,8 +249,12 @@ class Experiment(Spec):
 
     def _named_by_parts(self) -> Iterator[str]:
         for where, part in self._parts():
-            for one in part.refers():
-                yield from self._reference_of(f"{where}.{one.field}", one)
+            yield from self.problems_of(where, part)
+
+    def problems_of(self, where: str, part: Spec) -> Iterator[str]:
+        """What a part names that this experiment does not have."""
+        for one in part.refers():
+            yield from self._reference_of(f"{where}.{one.field}", one)
 
     def _parts(self) -> Iterator[tuple[str, Spec]]:
         # What is wrong with a mix without a source is wrong with the whole mix.
@@ -363,18 +368,10 @@ class Experiment(Spec):
     def _export_problems(self) -> Iterator[str]:
         folders: dict[str, str] = {}
         for name, export in self.exports.items():
-            yield from self.export_problems(f"exports.{name}", export)
             if export.folder is not None:
                 first = folders.setdefault(export.folder.rstrip("/"), name)
                 if first != name:
                     yield f"exports.{name}.folder: exports.{first} goes to {export.folder} already"
-
-    def export_problems(self, where: str, export: Export) -> Iterator[str]:
-        """What an export names that this experiment does not have."""
-        yield from _unknown(f"{where}.mix", export.mix, self.mixes)
-        if not isinstance(export, SubsetExport) and export.captions != "all":
-            for source in export.captions:
-                yield from _unknown(f"{where}.captions", source, self.source_names)
 
 
 def _is_by_torchrun(training: object) -> bool:

@@ -7,8 +7,9 @@ import polars as pl
 
 from recap_assets.artefacts.mixes import CURATED_MIXES
 from recap_assets.artefacts.pool import RAW_POOL
-from recap_assets.exports.rows import CAPTION, IMAGE_COLUMNS
-from recap_assets.specs.exports import EXPORT
+from recap_assets.exports.rows import IMAGE_COLUMNS
+from recap_assets.exports.samples import CAPTION
+from recap_assets.specs.exports import parse_export
 
 HOSTILE = "../../etc/cron.d/x\n<script>`${IFS}`\u202e"
 
@@ -18,7 +19,7 @@ def uid_of(number: int) -> bytes:
 
 
 def sharded(to: str = "webdataset", **options: Any) -> Any:
-    return EXPORT.validate_python({"mix": "m", "to": to, **options})
+    return parse_export({"mix": "m", "to": to, **options})
 
 
 def pairs(*rows: dict[str, Any]) -> pl.DataFrame:

@@ -33,7 +33,7 @@ from recap_assets.exports.once import Exported, export_once
 from recap_assets.exports.shard_list import read_shard_list
 from recap_assets.graph.node import Step
 from recap_assets.graph.project import Setting
-from recap_assets.specs.exports import EXPORT
+from recap_assets.specs.exports import parse_export
 from recap_assets.specs.loading import ExperimentError
 from recap_assets.storage.folders import Folder, FolderError
 from recap_assets_tests.exports.exported_pools import (
@@ -78,7 +78,7 @@ def setting(pool: Path, tmp_path_factory: pytest.TempPathFactory) -> Setting:
 def exported(setting: Setting, folder: Path | str, mix: str, to: str, **options: Any) -> Exported:
     if to != "subset":
         options = {"samples_per_shard": 25, **options}
-    export = EXPORT.validate_python({"mix": mix, "to": to, "folder": str(folder), **options})
+    export = parse_export({"mix": mix, "to": to, "folder": str(folder), **options})
     return export_once(setting, export)
 
 
@@ -411,7 +411,7 @@ def test_another_export_is_replaced_only_when_that_is_asked_for(
     with pytest.raises(FolderError, match="another export"):
         exported(setting, tmp_path, "each", "webdataset")
     spec = {"mix": "each", "to": "subset", "folder": str(tmp_path)}
-    export_once(setting, EXPORT.validate_python(spec), replace=True)
+    export_once(setting, parse_export(spec), replace=True)
     assert not list(tmp_path.glob("*.tar"))
     assert check_folder(Folder(str(tmp_path))).problems == {}
 

@@ -10,7 +10,6 @@ from typing import Any
 import polars as pl
 import pytest
 
-from recap_assets.exports.forms import form_of
 from recap_assets.exports.rows import export_rows
 from recap_assets.exports.shards import ShardRecord, write_shard
 from recap_assets.storage.folders import Folder
@@ -49,7 +48,7 @@ def rows_of(export: Any) -> pl.DataFrame:
 
 def write(folder: Path, reads: Reads, to: str = "webdataset", **options: Any) -> ShardRecord:
     export = sharded(to, **options)
-    record, _ = write_shard(Folder(str(folder)), form_of(export), 0, rows_of(export), reads)
+    record, _ = write_shard(Folder(str(folder)), export.form(), 0, rows_of(export), reads)
     return record
 
 
@@ -144,10 +143,23 @@ def test_options_that_change_the_bytes_change_the_plan(tmp_path: Path) -> None:
         ("webdataset", {"positives": "json"}),
         ("huggingface", {}),
         ("huggingface", {"images": False}),
+        ("huggingface", {"rows_per_group": 2}),
         ("text_to_image", {}),
     ]
     plans = {
         write(tmp_path / str(i), Reads(), to, **options).plan
         for i, (to, options) in enumerate(asked)
     }
-    assert len(plans) == 6
+    assert len(plans) == len(asked)
+
+
+def test_another_packages_new_implementation_changes_the_plan(tmp_path: Path) -> None:
+    export = sharded()
+    rows, folder = rows_of(export), Folder(str(tmp_path))
+    given = [
+        {},
+        {"distribution": "d", "implementation": 1},
+        {"distribution": "d", "implementation": 2},
+    ]
+    plans = [write_shard(folder, export.form(), 0, rows, Reads(), by=by)[0].plan for by in given]
+    assert len(set(plans)) == len(given)

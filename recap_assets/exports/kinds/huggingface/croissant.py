@@ -3,9 +3,8 @@
 import json
 from collections.abc import Mapping
 
-from recap_assets.exports.cards import Curation, Holdings
-from recap_assets.exports.forms import hub_columns
-from recap_assets.specs.exports import HuggingFaceExport
+from recap_assets.exports.facts import Curation, Holdings
+from recap_assets.exports.kinds.huggingface.parquets import hub_columns
 
 FILES = "parquet-files"
 RECORDS = "samples"
@@ -42,13 +41,15 @@ _MEANINGS: Mapping[str, tuple[str, str]] = {
 }
 
 
-def croissant(export: HuggingFaceExport, held: Holdings, curation: Curation) -> bytes:
+def croissant(
+    held: Holdings, curation: Curation, *, with_images: bool, licence: str | None
+) -> bytes:
     """The file croissant.json (Croissant 1.0).
 
     The column `captions`, a list of structures, is in the card only: Croissant has no form for it
     that its own reader follows into parquet.
     """
-    columns = [name for name in hub_columns(with_images=export.images) if name in _MEANINGS]
+    columns = [name for name in hub_columns(with_images=with_images) if name in _MEANINGS]
     content: dict[str, object] = {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
@@ -77,8 +78,8 @@ def croissant(export: HuggingFaceExport, held: Holdings, curation: Curation) -> 
             }
         ],
     }
-    if export.license:
-        content["license"] = export.license
+    if licence:
+        content["license"] = licence
     return json.dumps(content, indent=1).encode()
 
 

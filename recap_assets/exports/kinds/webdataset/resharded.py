@@ -3,7 +3,9 @@
 import json
 from collections.abc import Sequence
 
-from recap_assets.exports.shards import ShardRecord
+from recap_assets.exports.runs import Run
+from recap_assets.exports.shards import ShardRecord, joined
+from recap_assets.storage.folders import Folder, WrittenFile
 
 SHARD_FORMAT = "{:08d}.tar"
 STATS_FORMAT = "{:08d}_stats.json"
@@ -44,3 +46,16 @@ def meta_json(records: Sequence[ShardRecord], n_planned: int, shard_size: int) -
         "cwd": "",
     }
     return json.dumps({name: str(value) for name, value in settings.items()} | done).encode()
+
+
+def write_beside(folder: Folder, run: Run, shard_size: int) -> list[WrittenFile]:
+    """Write these files beside the shards of one folder."""
+    names = {name: joined(run.below, name) for name in (SIZES, META, SAMPLE_IDS)}
+    with folder.writing(names[SAMPLE_IDS]) as file:
+        run.uids.write(file)
+    meta = meta_json(run.records, run.n_planned, shard_size)
+    return [
+        file.written(names[SAMPLE_IDS]),
+        folder.write(names[SIZES], sizes_json(run.records)),
+        folder.write(names[META], meta),
+    ]

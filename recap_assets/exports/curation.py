@@ -1,0 +1,70 @@
+"""What a card tells of how its mix came about, and of whom the captions are."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import PurePath
+
+from recap_assets.artefacts.mixes import THRESHOLDS
+from recap_assets.exports.facts import Curation
+from recap_assets.exports.kind import ExportKind, ShardedExport
+from recap_assets.exports.reading import sources_along
+from recap_assets.graph.project import Setting
+from recap_assets.specs.base import Spec
+from recap_assets.specs.experiment import RAW
+from recap_assets.specs.mixes import sources_read
+from recap_assets.storage.content import VERSION_DIGITS
+
+
+def curation_of(setting: Setting, export: ExportKind, versions: Mapping[str, str]) -> Curation:
+    """How the mix of an export came about."""
+    cutoffs = setting.workspace.tables.read(THRESHOLDS, mix=export.mix).sort("path")
+    text = "\n".join(f"{partition} {version}" for partition, version in sorted(versions.items()))
+    mix_version = hashlib.sha256(text.encode()).hexdigest()[:VERSION_DIGITS]
+    told = told_of(setting, export)
+    return Curation(
+        experiment=setting.experiment.name,
+        mix=export.mix,
+        rules=told["mix"],
+        cutoffs=cutoffs.to_dicts(),
+        sources=told["sources"],  # type: ignore[arg-type] - built so below
+        scorer=told["scorer"],
+        versions={f"curated_mixes/{export.mix}": mix_version},
+    )
+
+
+def told_of(setting: Setting, export: ExportKind) -> dict[str, Mapping[str, object]]:
+    """What the card tells of the experiment, in JSON values."""
+    experiment = setting.experiment
+    mix = experiment.mixes[export.mix]
+    scorer = experiment.scorer_of(mix)
+    names = list(sources_read(mix))
+    if isinstance(export, ShardedExport):
+        names += sources_along(setting, export)
+    sources = {n: _public(experiment.sources[n]) for n in dict.fromkeys(names) if n != RAW}
+    return {
+        "mix": mix.model_dump(mode="json", exclude_defaults=True),
+        "sources": sources,
+        "scorer": {scorer: _public(experiment.scorers[scorer])},
+    }
+
+
+_FIRST = (
+    "kind", "model", "revision", "pretrained", "precision", "quantization", "prompt", "system",
+    "decoding", "candidates", "max_pixels", "preset", "source", "scorer", "keep",
+)  # fmt: skip
+"""The order in which a card tells of captioners and scorers; what else they have comes after."""
+
+
+def _public(spec: Spec) -> Mapping[str, object]:
+    values = spec.public()
+    names = [*(name for name in _FIRST if name in values), *sorted(values.keys() - set(_FIRST))]
+    # A server may list a model by its path, too.
+    return {name: _without_place(values[name]) for name in names}
+
+
+def _without_place(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    head, colon, path = value.rpartition("local-dir:")
+    is_path = path.startswith(("/", "~", "./", "../")) or bool(colon)
+    return f"{head}{colon}{PurePath(path).name}" if is_path else value

@@ -1,1 +1,0 @@
-"""A folder or a file for each kind of language identifier."""
