@@ -22,7 +22,7 @@ from recap_assets.specs.pool import (
     WebDatasetCorpus,
     WebDatasetPool,
 )
-from recap_assets.specs.sets import TextBased, UidFile, text_rule
+from recap_assets.specs.sets import TextBased, UidFile
 from recap_assets.storage.object_store import prove_conditional_put
 from recap_assets.storage.tables import StorageError
 from recap_assets.storage.workspace import Workspace
@@ -182,18 +182,16 @@ def _tried(where: str, model: str, load: Callable[[], object], refused: type[Exc
 
 def _sets(experiment: Experiment) -> Iterator[Finding]:
     from recap_assets.artefacts.uids import read_subset
-    from recap_assets.engines.errors import ModelFileError
-    from recap_assets.graph.loading import load_identifier
     from recap_assets.sets.kinds.text_based.wordnet import load_synsets, load_wordnet
+    from recap_assets.sets.languages import assets as languages
 
-    rules = [text_rule(spec) for spec in experiment.sets.values()]
-    for name in dict.fromkeys(rule.identifier for rule in rules if rule and rule.language):
-        spec = experiment.identifiers[name]
-        loader: Callable[[], object] = lambda spec=spec: load_identifier(spec)  # noqa: E731
-        yield _tried(f"languages.{name}", spec.kind, loader, ModelFileError)
+    workspace = Workspace.from_environment(experiment.name)
+    for name in dict.fromkeys(name for name, _ in languages.asked(experiment)):
+        identifier = languages.identifier_of(experiment, name)
+        yield from identifier.doctor(f"languages.{name}", workspace)
     for name, spec in experiment.sets.items():
         if isinstance(spec, UidFile):
-            loader = lambda spec=spec: read_subset(spec.uids)  # noqa: E731
+            loader: Callable[[], object] = lambda spec=spec: read_subset(spec.uids)  # noqa: E731
             yield _tried(f"sets.{name}", spec.uids, loader, ValueError)
         elif isinstance(spec, TextBased):
             loader = lambda spec=spec: (load_wordnet(spec.wordnet), load_synsets(spec.synsets))  # noqa: E731

@@ -3,35 +3,19 @@
 from functools import lru_cache
 from pathlib import Path
 
-from recap_assets.engines.protocols import LanguageIdentifier, Scorer
-from recap_assets.graph.loading import load_identifier, load_scorer
+from recap_assets.engines.protocols import Scorer
+from recap_assets.graph.loading import load_scorer
 from recap_assets.graph.outside import contents_version
 from recap_assets.graph.project import Setting
 from recap_assets.specs.base import Spec
 from recap_assets.specs.scorers import EmbeddedScorer
 from recap_assets.specs.scorers import Scorer as ScorerSpec
-from recap_assets.specs.sets import Identifier
 
 
 def loaded_scorer(setting: Setting, spec: ScorerSpec) -> Scorer:
     """The model of a scorer; one at a time stays in memory."""
     trained = setting.workspace.model(spec.model) if isinstance(spec, EmbeddedScorer) else None
     return _scorer(spec, setting.workspace.models, stamp_of(setting, spec, trained))  # pyright: ignore[reportArgumentType] - specs are frozen, so hashable
-
-
-def loaded_identifier(spec: Identifier, version: str) -> LanguageIdentifier:
-    """A language identifier; the last two stay in memory.
-
-    Args:
-        spec: The identifier.
-        version: As `identifier_version` tells it: a replaced file is not served from memory.
-    """
-    return _identifier(spec, version)  # pyright: ignore[reportArgumentType] - specs are frozen, so hashable
-
-
-@lru_cache(maxsize=2)
-def _identifier(spec: Identifier, _version: str) -> LanguageIdentifier:
-    return load_identifier(spec)
 
 
 @lru_cache(maxsize=1)

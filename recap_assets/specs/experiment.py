@@ -17,6 +17,7 @@ from recap_assets.specs.exports import (
 )
 from recap_assets.specs.fields import Content
 from recap_assets.specs.image_scorers import EmbeddingHead, ImageScorer
+from recap_assets.specs.languages import Identifier, IdentifierSpec, always_there
 from recap_assets.specs.left_out import captions_used, left_out_name, with_left_out
 from recap_assets.specs.mixes import (
     AtLeast,
@@ -33,8 +34,6 @@ from recap_assets.specs.pool import Corpus, Pool, UrlPool, WebDatasetPool
 from recap_assets.specs.references import Reference
 from recap_assets.specs.scorers import EmbeddedScorer, Scorer
 from recap_assets.specs.sets import (
-    BUILT_IN_IDENTIFIERS,
-    Identifier,
     ImageBased,
     ImageScoreRule,
     Laion2b,
@@ -136,9 +135,9 @@ class Experiment(Spec):
         return (RAW, *self.sources)
 
     @property
-    def identifiers(self) -> dict[str, Identifier]:
-        """The language identifiers by name; a declared one replaces the built-in of its name."""
-        return {**BUILT_IN_IDENTIFIERS, **self.languages}
+    def identifiers(self) -> Mapping[str, IdentifierSpec]:
+        """The language identifiers by name; a declared one replaces the one of its name."""
+        return {**always_there(), **self.languages}
 
     @property
     def version(self) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module, metadata
 from inspect import isabstract
-from typing import Annotated, Any, Union, cast
+from typing import Annotated, Any, TypeVar, Union, cast
 
 from pydantic import Discriminator, Field, GetCoreSchemaHandler, Tag
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -23,6 +23,8 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from recap_assets.specs.base import Spec, word_of
 from recap_assets.untrusted.errors import RecapError
 from recap_assets.untrusted.showing import one_line
+
+T = TypeVar("T", bound=Spec)
 
 OURS = "recap-assets"
 UNKNOWN = "unknown_kind"
@@ -64,7 +66,7 @@ FAMILIES: Mapping[str, Family] = {
     "captions": Family("a caption source", "recap_assets.captions.kind:CaptionSource"),
     "scores": Family("a scorer"),
     "image_scorers": Family("an image scorer"),
-    "languages": Family("a language identifier"),
+    "languages": Family("a language identifier", "recap_assets.sets.languages.kind:IdentifierKind"),
     "sets": Family("a set", unsaid=(("uids", "file"),), example="`{uids: file}`"),
     "conditions": Family("a condition", field=None),
     "uses": Family("a use", field=None, example="the name of a source"),
@@ -88,6 +90,10 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = {
         "recap_assets.exports.kinds.webdataset:WebDatasetExport",
         "recap_assets.exports.kinds.huggingface:HuggingFaceExport",
         "recap_assets.exports.kinds.text_to_image:TextToImageExport",
+    ),
+    "languages": (
+        "recap_assets.sets.languages.kinds.fasttext:FastTextIdentifier",
+        "recap_assets.sets.languages.kinds.cld3:Cld3Identifier",
     ),
 }
 """One line a kind, in the order in which messages and the schema name them."""
@@ -171,6 +177,19 @@ def why_unknown(family: str, *words: str) -> str:
 def kind_named(family: str, name: str) -> Kind | None:
     """The kind of this name; None where no installed distribution gives one."""
     return kinds_of(family).get(name)
+
+
+def fitting(where: str, spec: Spec, base: type[T]) -> T:
+    """A part of an experiment as what it must be.
+
+    Raises:
+        KindError: It is something else, which only another package's kind can be.
+    """
+    if isinstance(spec, base):
+        return spec
+    of = f"{type(spec).__name__} of {spec.distribution or OURS}"
+    msg = f"{where}: {of} is no {base.__name__}"
+    raise KindError(msg)
 
 
 def _built_in(family: str) -> Iterator[Kind]:

@@ -12,48 +12,8 @@ from recap_assets.specs.base import Name, Spec
 from recap_assets.specs.fields import Content
 
 _RAW = "raw"  # experiment.RAW, which imports this module
-BUNDLED = "bundled"
 
 LanguageCode = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z]+)?$")]
-
-
-class FastTextIdentifier(Spec):
-    """fastText's lid.176, by which DataComp's basic, text-based and image-based filters go."""
-
-    kind: Literal["fasttext"]
-    model: Annotated[str, Content(names=(BUNDLED,))] = Field(
-        default=BUNDLED,
-        description="Path of a fastText model: lid.176.bin as DataComp uses it, or lid.176.ftz, "
-        "the same compressed, which is `bundled` with a library.",
-    )
-
-    @field_validator("model")
-    @classmethod
-    def _known_format(cls, value: str) -> str:
-        if value != BUNDLED and not value.endswith((".bin", ".ftz")):
-            msg = f"a fastText model is a .bin or .ftz file, or `{BUNDLED}`"
-            raise ValueError(msg)
-        return value
-
-
-class Cld3Identifier(Spec):
-    """Google's CLD3 (gcld3), by which LAION and DataComp's laion2b filter go."""
-
-    kind: Literal["cld3"]
-    min_bytes: int = Field(
-        default=0, ge=0, le=2**20, description="Shorter texts have no language, in bytes."
-    )
-    max_bytes: int = Field(
-        default=1000, gt=0, le=2**20, description="Bytes of a text that are looked at."
-    )
-
-
-Identifier = Annotated[FastTextIdentifier | Cld3Identifier, Field(discriminator="kind")]
-
-BUILT_IN_IDENTIFIERS: dict[str, Identifier] = {
-    "fasttext": FastTextIdentifier(kind="fasttext"),
-    "cld3": Cld3Identifier(kind="cld3"),
-}
 
 
 class UidFile(Spec):

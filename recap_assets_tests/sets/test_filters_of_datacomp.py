@@ -15,8 +15,7 @@ import pytest
 from recap_assets.artefacts.mixes import CURATED_MIXES, THRESHOLDS
 from recap_assets.artefacts.uids import write_subset
 from recap_assets.sets.assets import members_of
-from recap_assets.sets.languages.versions import model_path
-from recap_assets.specs.sets import FastTextIdentifier
+from recap_assets.sets.languages.kinds.fasttext import FastTextIdentifier
 from recap_assets_tests.sets import datacomp
 from recap_assets_tests.sets.kinds.text_based.wordnet_files import WordNetFiles, write_wordnet
 from recap_assets_tests.tiny import Bench, tiny_experiment
@@ -25,7 +24,7 @@ CLUSTERS, DIMENSION = 24, 16
 B32 = "clip_b32_similarity_score"
 L14 = "clip_l14_similarity_score"
 NOUNS = ("dog", "child", "beach", "chart", "map", "bicycle", "man", "wolf", "posse", "mountain")
-FASTTEXT = model_path(FastTextIdentifier(kind="fasttext"))
+FASTTEXT = FastTextIdentifier(kind="fasttext").path()
 
 
 def with_scores_and_embeddings(source: Path, folder: Path) -> None:

@@ -1,18 +1,22 @@
 """The language of every text, once for each identifier and source that a set asks about."""
 
+from functools import lru_cache
+
 import polars as pl
 
 from recap_assets.artefacts.captions import first_texts, texts_key
 from recap_assets.artefacts.previews import preview_markdown
 from recap_assets.artefacts.sets import TEXT_LANGUAGES
 from recap_assets.engines.errors import ModelFileError
+from recap_assets.engines.protocols import LanguageIdentifier
 from recap_assets.graph.content import StoredRows
-from recap_assets.graph.loaded import loaded_identifier
 from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.project import Setting
-from recap_assets.sets.languages.versions import deciding_version, identifier_version
+from recap_assets.sets.languages.kind import IdentifierKind
 from recap_assets.specs.base import deciding, fingerprint_of
-from recap_assets.specs.sets import Identifier, text_rule
+from recap_assets.specs.experiment import Experiment
+from recap_assets.specs.kinds import fitting
+from recap_assets.specs.sets import text_rule
 from recap_assets.storage.folder_content import UNREADABLE
 
 VERSION = 1
@@ -24,13 +28,22 @@ LANGUAGES_SHOWN = 12
 
 def nodes(setting: Setting) -> list[Node]:
     """The languages that the sets of the experiment ask for."""
-    rules = [text_rule(spec) for spec in setting.experiment.sets.values()]
-    asked = dict.fromkeys((r.identifier, r.source) for r in rules if r and r.language)
-    return [_node(setting, identifier, source) for identifier, source in asked]
+    return [_node(setting, name, source) for name, source in asked(setting.experiment)]
+
+
+def asked(experiment: Experiment) -> list[tuple[str, str]]:
+    """The identifier and the source of each language that a set asks for, each once."""
+    rules = [text_rule(spec) for spec in experiment.sets.values()]
+    return list(dict.fromkeys((r.identifier, r.source) for r in rules if r and r.language))
+
+
+def identifier_of(experiment: Experiment, name: str) -> IdentifierKind:
+    """The identifier of a name, declared or always there."""
+    return fitting(f"languages.{name}", experiment.identifiers[name], IdentifierKind)
 
 
 def _node(setting: Setting, name: str, source: str) -> Node:
-    identifier = setting.experiment.identifiers[name]
+    identifier = identifier_of(setting.experiment, name)
     return Node(
         key=TEXT_LANGUAGES.key(name, source),
         stage=STAGE,
@@ -49,18 +62,18 @@ def _node(setting: Setting, name: str, source: str) -> Node:
     )
 
 
-def _outside_version(identifier: Identifier) -> str:
+def _outside_version(identifier: IdentifierKind) -> str:
     try:
-        return fingerprint_of(deciding_version(identifier))
+        return fingerprint_of(identifier.deciding_version())
     except ModelFileError:
         return UNREADABLE
 
 
 def identify_partition(setting: Setting, name: str, source: str, step: Step) -> Rows:
     """Tell the languages of one pool partition."""
-    spec = setting.experiment.identifiers[name]
-    version = identifier_version(spec)
-    identifier = loaded_identifier(spec, version)
+    spec = identifier_of(setting.experiment, name)
+    version = spec.version()
+    identifier = _opened(spec, version)  # pyright: ignore[reportArgumentType] - frozen, so hashable
     texts = first_texts(setting.workspace.tables, source, step.partition).sort("uid")
     found: list[tuple[str, float]] = []
     for part in texts.iter_slices(TEXTS_AT_ONCE):
@@ -77,4 +90,11 @@ def identify_partition(setting: Setting, name: str, source: str, step: Step) -> 
         rows,
         facts={"identified_by": version},
         markdown={"languages": preview_markdown(counts, rows=LANGUAGES_SHOWN)},
+        machine=spec.given_by,
     )
+
+
+@lru_cache(maxsize=2)
+def _opened(spec: IdentifierKind, _version: str) -> LanguageIdentifier:
+    # The last two stay in memory; by the version, since a file may have been replaced.
+    return spec.open()

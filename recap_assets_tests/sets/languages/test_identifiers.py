@@ -6,9 +6,8 @@ import struct
 import pytest
 
 from recap_assets.engines.errors import ModelFileError
-from recap_assets.graph.loading import load_identifier
-from recap_assets.sets.languages.versions import identifier_version, model_path
-from recap_assets.specs.sets import Cld3Identifier, FastTextIdentifier
+from recap_assets.sets.languages.kinds.cld3 import Cld3Identifier
+from recap_assets.sets.languages.kinds.fasttext import FastTextIdentifier
 
 BUNDLED = FastTextIdentifier(kind="fasttext")
 CLD3 = Cld3Identifier(kind="cld3")
@@ -23,59 +22,54 @@ TEXTS = {
 
 @pytest.mark.parametrize("spec", [BUNDLED, CLD3], ids=["fasttext", "cld3"])
 def test_languages_are_told(spec):
-    found = load_identifier(spec).identify(list(TEXTS))
+    found = spec.open().identify(list(TEXTS))
     assert [language for language, _ in found] == list(TEXTS.values())
     assert all(0 < probability <= 1.0001 for _, probability in found)
 
 
 @pytest.mark.parametrize("spec", [BUNDLED, CLD3], ids=["fasttext", "cld3"])
 def test_line_breaks_are_spaces_and_neighbours_do_not_matter(spec):
-    identifier = load_identifier(spec)
+    identifier = spec.open()
     one, two = "a photo\nof a dog", "a photo of a dog"
     assert identifier.identify([one]) == identifier.identify([two])
     assert identifier.identify([*TEXTS, one, ""])[-2:-1] == identifier.identify([two])
 
 
 def test_the_bundled_model_is_fasttexts_own():
-    version = identifier_version(BUNDLED)
+    version = BUNDLED.version()
     assert version.startswith("fasttext-predict ")
     assert version.endswith(f" lid.176.ftz {LID_176_FTZ}")
-    assert identifier_version(CLD3).startswith("cld3-py ")
+    assert CLD3.version().startswith("cld3-py ")
 
 
 def test_a_named_model_is_the_same_as_the_bundled_one_by_content(tmp_path):
-    shutil.copy(model_path(BUNDLED), tmp_path / "lid.176.ftz")
+    shutil.copy(BUNDLED.path(), tmp_path / "lid.176.ftz")
     named = FastTextIdentifier(kind="fasttext", model=str(tmp_path / "lid.176.ftz"))
-    assert identifier_version(named) == identifier_version(BUNDLED)
-    assert load_identifier(named).identify(list(TEXTS)) == load_identifier(BUNDLED).identify(
-        list(TEXTS)
-    )
+    assert named.version() == BUNDLED.version()
+    assert named.open().identify(list(TEXTS)) == BUNDLED.open().identify(list(TEXTS))
     (tmp_path / "lid.176.ftz").write_bytes(b"another")
-    assert identifier_version(named) != identifier_version(BUNDLED)
+    assert named.version() != BUNDLED.version()
 
 
 def test_what_is_no_model_is_told_and_a_pickle_is_not_opened(tmp_path):
     path = tmp_path / "lid.bin"
     named = FastTextIdentifier(kind="fasttext", model=str(path))
     with pytest.raises(ModelFileError, match=r"lid\.bin is no readable fastText model: No such"):
-        identifier_version(named)
+        named.version()
     with pytest.raises(ModelFileError, match=r"cannot load .*lid\.bin"):
-        load_identifier(named)
+        named.open()
     path.write_bytes(pickle.dumps({"a": 1}))
     with pytest.raises(ModelFileError, match=r"cannot load .*lid\.bin.* or `bundled`"):
-        load_identifier(named)
+        named.open()
 
 
 def test_a_missing_library_is_told_with_what_installs_it(monkeypatch):
-    monkeypatch.setattr("recap_assets.sets.languages.versions.util.find_spec", lambda _: None)
+    monkeypatch.setattr("recap_assets.sets.languages.kinds.fasttext.util.find_spec", lambda _: None)
     with pytest.raises(ModelFileError, match=r"pip install 'recap-assets\[filters\]'"):
-        model_path(BUNDLED)
+        BUNDLED.path()
     monkeypatch.setitem(__import__("sys").modules, "gcld3", None)
-    monkeypatch.delitem(
-        __import__("sys").modules, "recap_assets.sets.languages.cld3", raising=False
-    )
     with pytest.raises(ModelFileError, match=r"CLD3.*recap-assets\[filters\]"):
-        load_identifier(CLD3)
+        CLD3.open()
 
 
 def fast_text(vocabulary: int, rows: int) -> bytes:
@@ -89,14 +83,14 @@ def test_a_model_that_claims_gigabytes_is_ended_where_it_is_tried(tmp_path, monk
     named = FastTextIdentifier(kind="fasttext", model=str(path))
     path.write_bytes(fast_text(2**31 - 1, 2**30) + b"a\0" * 50)
     with pytest.raises(ModelFileError, match=r"lid\.bin: (it takes more than 256 MiB|the process)"):
-        load_identifier(named)
+        named.open()
     os.truncate(path, 2**31 + 1)
     with pytest.raises(
         ModelFileError, match="it has 2,147,483,649 bytes, a model of languages has"
     ):
-        load_identifier(named)
-    monkeypatch.setattr("recap_assets.sets.languages.fast_text.SECONDS", 1.0)
+        named.open()
+    monkeypatch.setattr("recap_assets.sets.languages.kinds.fasttext.engine.SECONDS", 1.0)
     endless = struct.pack("<13id", 793712314, 12, -5, 5, 5, 1, 5, 5, 1, 3, -1, 0, 0, 1e-4)
     path.write_bytes(endless + struct.pack("<3i2q", -1, -1, -1, -1, -1) + b"x" * 100)
     with pytest.raises(ModelFileError, match=r"lid\.bin: it was not done in 1 seconds"):
-        load_identifier(named)
+        named.open()

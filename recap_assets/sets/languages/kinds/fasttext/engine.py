@@ -8,8 +8,6 @@ import fasttext  # pyright: ignore[reportMissingTypeStubs]
 
 from recap_assets.engines.errors import ModelFileError, ModelFolderError, explain_loading
 from recap_assets.engines.model_folders.children import run_child
-from recap_assets.sets.languages.versions import model_path
-from recap_assets.specs.sets import FastTextIdentifier
 from recap_assets.untrusted.errors import UntrustedError
 from recap_assets.untrusted.files import check_regular
 
@@ -39,13 +37,12 @@ class FastText:
         return next(iter(labels)).removeprefix(_PREFIX), float(next(iter(probabilities)))
 
 
-def load_fast_text(spec: FastTextIdentifier) -> FastText:
-    """The model that a spec names.
+def load_fast_text(path: Path) -> FastText:
+    """The model of a file.
 
     Raises:
         ModelFileError: The file is missing or no fastText model, or one that does not classify.
     """
-    path = model_path(spec)
     with explain_loading(str(path), _ADVICE):
         stat = path.stat()
         _try(path, stat.st_size, stat.st_mtime_ns)

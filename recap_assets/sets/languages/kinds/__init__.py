@@ -1,0 +1,1 @@
+"""A folder or a file for each kind of language identifier."""
