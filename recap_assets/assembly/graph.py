@@ -19,9 +19,6 @@ from recap_assets.report import assets as report
 from recap_assets.scores import assets as scores
 from recap_assets.scores.of_images import assets as image_scores
 from recap_assets.sets import assets as sets
-from recap_assets.sets.kinds.image_based import clusters
-from recap_assets.sets.kinds.unique import assets as duplicates
-from recap_assets.sets.languages import assets as languages
 from recap_assets.training import assets as training
 from recap_assets.training import models
 from recap_assets.training import seen as training_pairs
@@ -40,9 +37,6 @@ STAGES = (
     scores,
     image_scores,
     diversity,
-    languages,
-    clusters,
-    duplicates,
     sets,
     mixes,
     training_pairs,

@@ -22,7 +22,6 @@ from recap_assets.specs.pool import (
     WebDatasetCorpus,
     WebDatasetPool,
 )
-from recap_assets.specs.sets import TextBased, UidFile
 from recap_assets.storage.object_store import prove_conditional_put
 from recap_assets.storage.tables import StorageError
 from recap_assets.storage.workspace import Workspace
@@ -172,17 +171,8 @@ def _models(experiment: Experiment) -> Iterator[Finding]:
             yield tried(f"scorers.{name}", scorer.model, loader)
 
 
-def _tried(where: str, model: str, load: Callable[[], object], refused: type[Exception]) -> Finding:
-    try:
-        load()
-    except refused as error:
-        return False, f"{where}: {error}"
-    return True, f"{where}: {model} loads"
-
-
 def _sets(experiment: Experiment) -> Iterator[Finding]:
-    from recap_assets.artefacts.uids import read_subset
-    from recap_assets.sets.kinds.text_based.wordnet import load_synsets, load_wordnet
+    from recap_assets.sets.kind import SetKind
     from recap_assets.sets.languages import assets as languages
 
     workspace = Workspace.from_environment(experiment.name)
@@ -190,12 +180,8 @@ def _sets(experiment: Experiment) -> Iterator[Finding]:
         identifier = languages.identifier_of(experiment, name)
         yield from identifier.doctor(f"languages.{name}", workspace)
     for name, spec in experiment.sets.items():
-        if isinstance(spec, UidFile):
-            loader: Callable[[], object] = lambda spec=spec: read_subset(spec.uids)  # noqa: E731
-            yield _tried(f"sets.{name}", spec.uids, loader, ValueError)
-        elif isinstance(spec, TextBased):
-            loader = lambda spec=spec: (load_wordnet(spec.wordnet), load_synsets(spec.synsets))  # noqa: E731
-            yield _tried(f"sets.{name}", spec.wordnet, loader, ValueError)
+        if isinstance(spec, SetKind):
+            yield from spec.doctor(f"sets.{name}", workspace)
 
 
 def _storage(experiment: Experiment) -> Iterator[Finding]:
@@ -240,7 +226,6 @@ _CHECKS: Sequence[Callable[[Experiment], Iterator[Finding]]] = (
     _models,
     doctor_places.image_scorers,
     _sets,
-    doctor_places.arrays,
     doctor_places.export_folders,
     _storage,
     _tables,

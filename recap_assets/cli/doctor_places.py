@@ -13,7 +13,6 @@ from recap_assets.specs.findings import Finding
 from recap_assets.specs.image_scorers import EmbeddingHead
 from recap_assets.specs.pool import UrlPool, WebDatasetPool
 from recap_assets.specs.scorers import OpenClipScorer
-from recap_assets.specs.sets import ImageBased, Laion2b
 from recap_assets.storage.folders import Folder, FolderError
 from recap_assets.storage.locations import is_url
 
@@ -55,24 +54,8 @@ def _columns_asked(experiment: Experiment) -> Iterator[tuple[str, str]]:
         if isinstance(scorer, OpenClipScorer) and scorer.pool_scores:
             yield f"scorers.{name}.pool_scores", scorer.pool_scores
     for name, spec in experiment.sets.items():
-        if isinstance(spec, Laion2b) and spec.pool_scores:
-            yield f"sets.{name}.pool_scores", spec.pool_scores
-
-
-def arrays(experiment: Experiment) -> Iterator[Finding]:
-    """Centroids and target embeddings that are given in files."""
-    from recap_assets.sets.kinds.image_based.clusters import given_centroids
-    from recap_assets.sets.kinds.image_based.targets import TargetError, check_given
-
-    for name, spec in experiment.sets.items():
-        if not isinstance(spec, ImageBased):
-            continue
-        try:
-            check_given(spec.target)
-            if spec.centroids is not None:
-                given_centroids(Path(spec.centroids))
-        except TargetError as error:
-            yield False, f"sets.{name}: {error}"
+        for field, column in spec.metadata_columns():
+            yield f"sets.{name}.{field}", column
 
 
 def image_scorers(experiment: Experiment) -> Iterator[Finding]:

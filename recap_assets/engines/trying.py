@@ -1,4 +1,4 @@
-"""Whether a model loads, for `recap doctor`."""
+"""Whether a model or a file can be loaded, for `recap doctor`."""
 
 from collections.abc import Callable
 
@@ -20,3 +20,14 @@ def tried(where: str, model: str, load: Callable[[], object]) -> Finding:
     except (ModelFileError, DeviceError) as error:
         return False, f"{where}: {error}"
     return True, f"{where}: {model} loads"
+
+
+def readable(
+    where: str, what: str, load: Callable[[], object], refused: type[Exception]
+) -> Finding:
+    """Load what lies in files; `refused` is what it raises where that is wrong."""
+    try:
+        load()
+    except refused as error:
+        return False, f"{where}: {error}"
+    return True, f"{where}: {what} loads"

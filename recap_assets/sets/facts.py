@@ -1,72 +1,106 @@
-"""What the filters know of the texts of a pool partition."""
+"""What sets know of the samples of a pool partition, a row for every usable one.
+
+- `uid`;
+- `width`, `height`: of the original image, in pixels;
+- with a text rule: `text`, null where there is none; `language`; and as far as a requirement
+  asks for them `n_characters`, `n_words`, `n_tokens` of the text.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import polars as pl
 
-from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS, first_texts
+from recap_assets.artefacts.captions import first_candidates, first_texts, texts_key
 from recap_assets.artefacts.pool import RAW_POOL
+from recap_assets.artefacts.scores import CLIP_SCORES
 from recap_assets.artefacts.sets import TEXT_LANGUAGES
 from recap_assets.artefacts.table import is_usable
 from recap_assets.graph.node import Dependency
 from recap_assets.graph.project import Setting
-from recap_assets.sets.kinds.text_based.wordnet import load_synsets, load_wordnet, names_a_synset
-from recap_assets.sets.texts import n_tokens, n_words
-from recap_assets.specs.experiment import RAW
-from recap_assets.specs.sets import BasicFilter, CaptionRule, Laion2b, TextBased
+from recap_assets.sets.rules import Requirement
+from recap_assets.sets.text_rule import TextRule
+from recap_assets.sets.texts import n_characters, n_tokens, n_words
 
-TextRule = BasicFilter | Laion2b | TextBased | CaptionRule
+COUNTS: Mapping[str, Callable[[Iterable[str]], list[int]]] = {
+    "n_characters": n_characters,
+    "n_words": n_words,
+    "n_tokens": n_tokens,
+}
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Which samples facts are about.
+
+    Attributes:
+        setting: The experiment in its workspace.
+        name: Of the set that asks.
+        partition: Of the pool.
+        uid: The one image that is asked about; None for all.
+    """
+
+    setting: Setting
+    name: str
+    partition: str
+    uid: bytes | None = None
 
 
 def dependencies_of(rule: TextRule | None) -> tuple[Dependency, ...]:
-    """What the facts about texts are read from, for the same partition."""
-    if rule is None:
-        return (Dependency(RAW_POOL.key(), "same"),)
-    texts = [] if rule.source == RAW else [SYNTHETIC_CAPTIONS.key(rule.source)]
-    told = [TEXT_LANGUAGES.key(rule.identifier, rule.source)] if rule.language else []
-    return tuple(Dependency(key, "same") for key in (RAW_POOL.key(), *texts, *told))
+    """What the facts are read from, for the same partition."""
+    keys = [RAW_POOL.key()]
+    if rule is not None:
+        keys += [texts_key(rule.source)]
+        keys += [TEXT_LANGUAGES.key(rule.identifier, rule.source)] if rule.language else []
+    return tuple(Dependency(key, "same") for key in dict.fromkeys(keys))
 
 
 def facts_of(
-    setting: Setting, rule: TextRule | None, partition: str, uid: bytes | None = None
+    samples: Samples, rule: TextRule | None, requirements: Sequence[Requirement]
 ) -> pl.DataFrame:
-    """The facts that `filtering.rules` speaks of, for every usable sample, but score and cluster.
-
-    With `uid`, of one image.
-    """
-    rows = _samples(setting, partition, uid)
+    """The facts of the samples, as far as the requirements ask for them."""
+    rows = _sides(samples)
     if rule is None:
         return rows
-    texts = first_texts(setting.workspace.tables, rule.source, partition, uid)
-    facts = rows.join(_counted(texts, rule), on="uid", how="left", maintain_order="left")
+    tables = samples.setting.workspace.tables
+    texts = first_texts(tables, rule.source, samples.partition, samples.uid)
+    asked = {name for one in requirements for name in one.holds.meta.root_names()}
+    facts = _joined(rows, _counted(texts, asked))
     if not rule.language:
         return facts.with_columns(language=pl.lit(None, pl.String))
-    told = setting.workspace.tables.scan(
-        TEXT_LANGUAGES, identifier=rule.identifier, source=rule.source, partition=partition
+    told = tables.scan(
+        TEXT_LANGUAGES,
+        identifier=rule.identifier,
+        source=rule.source,
+        partition=samples.partition,
     )
-    found = told.select("uid", "language").collect()
-    return facts.join(found, on="uid", how="left", maintain_order="left")
+    return _joined(facts, told.select("uid", "language").collect())
 
 
-def _samples(setting: Setting, partition: str, uid: bytes | None) -> pl.DataFrame:
-    rows = setting.workspace.tables.scan(RAW_POOL, partition=partition).filter(is_usable())
-    if uid is not None:
-        rows = rows.filter(pl.col("uid") == pl.lit(uid))
+def with_scores(facts: pl.DataFrame, samples: Samples, scorer: str, source: str) -> pl.DataFrame:
+    """The facts with `score`, a scorer's of the source's first candidate; null without one."""
+    stored = samples.setting.workspace.tables.scan(
+        CLIP_SCORES, scorer=scorer, source=source, partition=samples.partition
+    )
+    found = first_candidates(stored.select("uid", "candidate", "score").collect())
+    return _joined(facts, found.select("uid", "score"))
+
+
+def _joined(facts: pl.DataFrame, more: pl.DataFrame) -> pl.DataFrame:
+    return facts.join(more, on="uid", how="left", maintain_order="left")
+
+
+def _sides(samples: Samples) -> pl.DataFrame:
+    stored = samples.setting.workspace.tables.scan(RAW_POOL, partition=samples.partition)
+    rows = stored.filter(is_usable())
+    if samples.uid is not None:
+        rows = rows.filter(pl.col("uid") == pl.lit(samples.uid))
     # A pool without sizes from before it was resized is judged by those that it has.
     sides = {side: pl.coalesce(f"original_{side}", side) for side in ("width", "height")}
     return rows.select("uid", **sides).collect()
 
 
-def _counted(texts: pl.DataFrame, rule: TextRule) -> pl.DataFrame:
+def _counted(texts: pl.DataFrame, asked: Collection[str]) -> pl.DataFrame:
     listed = texts["text"].to_list()
-    columns: dict[str, pl.Series | pl.Expr] = {"n_characters": pl.col("text").str.len_chars()}
-    match rule:
-        case BasicFilter():
-            columns["n_words"] = pl.Series(n_words(listed), dtype=pl.Int64)
-        case CaptionRule():
-            columns["n_tokens"] = pl.Series(n_tokens(listed), dtype=pl.Int64)
-        case TextBased():
-            wordnet, synsets = load_wordnet(rule.wordnet), load_synsets(rule.synsets)
-            named = names_a_synset(listed, wordnet, synsets, rule.endings)
-            columns["names_entity"] = pl.Series(named, dtype=pl.Boolean)
-        case Laion2b():
-            pass
-    return texts.with_columns(**columns)
+    counts = {name: count(listed) for name, count in COUNTS.items() if name in asked}
+    return texts.with_columns(**{n: pl.Series(c, dtype=pl.Int64) for n, c in counts.items()})

@@ -6,6 +6,11 @@ from collections.abc import Iterable
 _SEPARATORS = re.compile(r"[ \r\t\v\f\0]+")
 
 
+def n_characters(texts: Iterable[str]) -> list[int]:
+    """Characters of each text."""
+    return [len(text) for text in texts]
+
+
 def n_words(texts: Iterable[str]) -> list[int]:
     """Words of each text: parts between white space, as Python's `str.split` takes it."""
     return [len(text.split()) for text in texts]

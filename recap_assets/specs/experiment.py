@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_v
 
 from recap_assets.specs.automation import Automation
 from recap_assets.specs.base import Name, Spec, fingerprint_of
-from recap_assets.specs.evaluation import Evaluation
+from recap_assets.specs.evaluation import Evaluation, Task
 from recap_assets.specs.exports import (
     Export,
     ExportSpec,
@@ -33,15 +33,7 @@ from recap_assets.specs.models import Model, TrainedCaptioner, TrainedClip
 from recap_assets.specs.pool import Corpus, Pool, UrlPool, WebDatasetPool
 from recap_assets.specs.references import Reference
 from recap_assets.specs.scorers import EmbeddedScorer, Scorer
-from recap_assets.specs.sets import (
-    ImageBased,
-    ImageScoreRule,
-    Laion2b,
-    TargetTask,
-    UidSet,
-    Unique,
-    text_rule,
-)
+from recap_assets.specs.sets import UidSet
 from recap_assets.specs.sources import Source
 from recap_assets.specs.training import InProcessTraining, TorchrunTraining, Training
 from recap_assets.untrusted.nested import texts_of
@@ -133,6 +125,11 @@ class Experiment(Spec):
     def source_names(self) -> tuple[str, ...]:
         """`raw` and the declared sources."""
         return (RAW, *self.sources)
+
+    @property
+    def tasks(self) -> Mapping[str, Task]:
+        """The evaluation tasks by name."""
+        return self.evaluation.tasks
 
     @property
     def identifiers(self) -> Mapping[str, IdentifierSpec]:
@@ -313,20 +310,10 @@ class Experiment(Spec):
 
     def _set_problems(self) -> Iterator[str]:
         for name, spec in self.sets.items():
-            where = f"sets.{name}"
-            if rule := text_rule(spec):
-                at = f"{where}.captions" if isinstance(spec, ImageBased) else where
-                yield from _unknown(f"{at}.source", rule.source, self.source_names)
-                yield from _unknown(f"{at}.identifier", rule.identifier, self.identifiers)
-            if isinstance(spec, ImageBased | Laion2b | Unique) and spec.scorer is not None:
-                yield from _unknown(f"{where}.scorer", spec.scorer, self.scorers)
-            if isinstance(spec, ImageScoreRule):
-                yield from _unknown(f"{where}.scorer", spec.scorer, self.image_scorers)
-            if isinstance(spec, Laion2b) and spec.pool_scores and not self._has_metadata:
-                yield f"{where}.pool_scores: `pool.metadata`, which would hold them, is not set"
-            if isinstance(spec, ImageBased) and isinstance(spec.target, TargetTask):
-                known = self.evaluation.tasks
-                yield from _unknown(f"{where}.target.task", spec.target.task, known)
+            for field, _ in spec.metadata_columns():
+                if not self._has_metadata:
+                    where = f"sets.{name}.{field}"
+                    yield f"{where}: `pool.metadata`, which would hold them, is not set"
 
     @property
     def _has_metadata(self) -> bool:

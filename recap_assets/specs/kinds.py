@@ -67,7 +67,13 @@ FAMILIES: Mapping[str, Family] = {
     "scores": Family("a scorer"),
     "image_scorers": Family("an image scorer"),
     "languages": Family("a language identifier", "recap_assets.sets.languages.kind:IdentifierKind"),
-    "sets": Family("a set", unsaid=(("uids", "file"),), example="`{uids: file}`"),
+    "sets": Family(
+        "a set",
+        "recap_assets.sets.kind:SetKind",
+        unsaid=(("uids", "file"),),
+        example="`{uids: file}`",
+    ),
+    "targets": Family("a target", "recap_assets.sets.kinds.image_based.targets:Target", field=None),
     "conditions": Family("a condition", field=None),
     "uses": Family("a use", field=None, example="the name of a source"),
     "exports": Family("an export", "recap_assets.exports.kind:ExportKind", "to"),
@@ -94,6 +100,21 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = {
     "languages": (
         "recap_assets.sets.languages.kinds.fasttext:FastTextIdentifier",
         "recap_assets.sets.languages.kinds.cld3:Cld3Identifier",
+    ),
+    "sets": (
+        "recap_assets.sets.kinds.file:UidFile",
+        "recap_assets.sets.kinds.no_filter:NoFilter",
+        "recap_assets.sets.kinds.basic:BasicFilter",
+        "recap_assets.sets.kinds.laion2b:Laion2b",
+        "recap_assets.sets.kinds.text_based:TextBased",
+        "recap_assets.sets.kinds.image_based:ImageBased",
+        "recap_assets.sets.kinds.unique:Unique",
+        "recap_assets.sets.kinds.image_score:ImageScoreRule",
+    ),
+    "targets": (
+        "recap_assets.sets.kinds.image_based.target_embeddings:TargetEmbeddings",
+        "recap_assets.sets.kinds.image_based.target_images:TargetImages",
+        "recap_assets.sets.kinds.image_based.target_task:TargetTask",
     ),
 }
 """One line a kind, in the order in which messages and the schema name them."""

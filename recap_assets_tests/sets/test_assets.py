@@ -259,7 +259,7 @@ def test_a_target_of_images_is_embedded_by_the_scorer(
     bench = world.bench({"image": image_set(world, target={"images": str(folder.parent)})})
     bench.build(*STAGES)
     assert numbers_of(bench, "image") == {number for number in range(24) if number % 3 == 1}
-    found = place_targets(bench.setting, "image")
+    found = place_targets(bench.setting, "image", bench.setting.experiment.sets["image"])
     assert found.rejected == {"image_unreadable": 1}
     assert found.facts == {"target_images": 2, "of_clusters": 3}
 

@@ -4,8 +4,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recap_assets.sets.rules import failures, reasons, requirements_of
-from recap_assets.specs.sets import BasicFilter, ImageBased, Laion2b, NoFilter, TextBased
+from recap_assets.sets.kinds.basic import BasicFilter
+from recap_assets.sets.kinds.image_based import ImageBased
+from recap_assets.sets.kinds.laion2b import Laion2b
+from recap_assets.sets.kinds.no_filter import NoFilter
+from recap_assets.sets.kinds.text_based import TextBased
+from recap_assets.sets.rules import failures, reasons
 
 BASIC = BasicFilter(kind="basic")
 FACTS: dict[str, Any] = {
@@ -42,35 +46,33 @@ def facts(*rows: dict[str, Any]) -> pl.DataFrame:
 )  # fmt: skip
 def test_the_basic_filter_and_its_reasons(row, reason, words):
     found = facts(row)
-    assert reasons(requirements_of(BASIC), found).to_list() == [reason]
+    assert reasons(BASIC.requirements(), found).to_list() == [reason]
     if words is not None:
-        assert failures(requirements_of(BASIC), found) == words
+        assert failures(BASIC.requirements(), found) == words
 
 
 def test_any_language_is_a_rule_as_well():
     spec = BasicFilter(kind="basic", language=None)
-    assert reasons(requirements_of(spec), facts({"language": None})).to_list() == [None]
+    assert reasons(spec.requirements(), facts({"language": None})).to_list() == [None]
 
 
 def test_no_filter_asks_nothing_of_any_row():
-    assert (
-        reasons(requirements_of(NoFilter(kind="no_filter")), facts({}, {})).to_list() == [None] * 2
-    )
+    assert reasons(NoFilter(kind="no_filter").requirements(), facts({}, {})).to_list() == [None] * 2
 
 
 def test_a_score_is_compared_as_float32():
     spec = Laion2b(kind="laion2b", scorer="clip")
     at = np.float32(0.28)
     rows = facts({"score": at}, {"score": np.nextafter(at, np.float32(0))}, {"score": None})
-    assert reasons(requirements_of(spec), rows).to_list() == [None, "low_score", "low_score"]
-    assert failures(requirements_of(spec), rows[2:]) == ["it has no score"]
-    assert failures(requirements_of(spec), rows[1:2]) == ["score 0.28000 < 0.28"]
+    assert reasons(spec.requirements(), rows).to_list() == [None, "low_score", "low_score"]
+    assert failures(spec.requirements(), rows[2:]) == ["it has no score"]
+    assert failures(spec.requirements(), rows[1:2]) == ["score 0.28000 < 0.28"]
 
 
 def test_a_text_has_to_name_an_entity():
     spec = TextBased(kind="text_based", wordnet="w", synsets="s")
     rows = facts({"names_entity": True}, {"names_entity": False})
-    assert reasons(requirements_of(spec), rows).to_list() == [None, "no_entity"]
+    assert reasons(spec.requirements(), rows).to_list() == [None, "no_entity"]
 
 
 def test_an_image_has_to_be_in_a_target_cluster():
@@ -79,9 +81,9 @@ def test_an_image_has_to_be_in_a_target_cluster():
         {"kind": "image_based", "scorer": "c", "target": target, "captions": None}
     )
     rows = pl.DataFrame({"cluster": [3, 4, None], "in_target": [True, False, None]})
-    wanted = requirements_of(spec)
+    wanted = spec.requirements()
     assert reasons(wanted, rows).to_list() == [None, "other_cluster", "no_embedding"]
     assert failures(wanted, rows[1:2]) == ["its cluster 4 is that of no target image"]
     full = ImageBased.model_validate({"kind": "image_based", "scorer": "c", "target": target})
     tokens = facts({"n_tokens": 1, "cluster": 3, "in_target": True})
-    assert reasons(requirements_of(full), tokens).to_list() == ["too_few_tokens"]
+    assert reasons(full.requirements(), tokens).to_list() == ["too_few_tokens"]

@@ -1,8 +1,11 @@
 import pytest
 
+from recap_assets.sets.kinds.basic import BasicFilter
+from recap_assets.sets.kinds.file import UidFile
+from recap_assets.sets.kinds.image_based import ImageBased
+from recap_assets.sets.kinds.image_based.target_task import TargetTask
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.loading import SHIPPED, ExperimentError, load_experiment
-from recap_assets.specs.sets import BasicFilter, ImageBased, TargetTask, UidFile
 from recap_assets_tests.tiny import tiny_experiment
 
 IMAGE = {"kind": "image_based", "scorer": "clip", "target": {"task": "coarse"}}
@@ -53,8 +56,10 @@ def test_a_declared_identifier_replaces_the_one_of_its_name():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"sets": {"a": {"kind": "basics"}}}, r"sets\.a: a set is .*a `kind` of file, no_filter"),
-        ({"sets": {"a": {}}}, r"sets\.a: a set is `\{uids: file\}` or has a `kind`"),
+        ({"sets": {"a": {"kind": "basics"}}},
+         r"sets\.a: no installed package gives a kind 'basics'; there are file, no_filter"),
+        ({"sets": {"a": {}}},
+         r"sets\.a: a set is `\{uids: file\}`, or the key `kind` is missing; there are file"),
         ({"sets": {"a": {"uids": "x.csv"}}}, r"sets\.a\.uids: .*\.npy"),
         ({"sets": {"a": {"kind": "basic", "words": 2}}}, r"sets\.a\.words: unknown key"),
         ({"sets": {"a": {"kind": "basic", "source": "b"}}}, r"sets\.a\.source: there is no 'b'"),
@@ -67,7 +72,8 @@ def test_a_declared_identifier_replaces_the_one_of_its_name():
         ({"sets": {"a": {"kind": "laion2b", "pool_scores": "x", "source": "a"}}},
          r"those of the raw text, not of 'a'"),
         ({"sets": {"a": {**IMAGE, "target": {"task": "x"}}}}, r"sets\.a\.target\.task: there is"),
-        ({"sets": {"a": {**IMAGE, "target": {"uids": "x"}}}}, r"a target names its `embeddings`"),
+        ({"sets": {"a": {**IMAGE, "target": {"uids": "x"}}}},
+         r"sets\.a\.target: a target is one of embeddings, images, task"),
         ({"sets": {"a": {**IMAGE, "centroids": "c.pt"}}}, r"a pickle \(\.pt\) is not opened"),
         ({"sets": {"a": {**IMAGE, "captions": {"source": "x"}}}},
          r"sets\.a\.captions\.source: there is no 'x'"),

@@ -12,11 +12,11 @@ from recap_assets.engines.protocols import LanguageIdentifier
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.project import Setting
+from recap_assets.sets.kind import ComputedSet
 from recap_assets.sets.languages.kind import IdentifierKind
 from recap_assets.specs.base import deciding, fingerprint_of
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.kinds import fitting
-from recap_assets.specs.sets import text_rule
 from recap_assets.storage.folder_content import UNREADABLE
 
 VERSION = 1
@@ -33,7 +33,7 @@ def nodes(setting: Setting) -> list[Node]:
 
 def asked(experiment: Experiment) -> list[tuple[str, str]]:
     """The identifier and the source of each language that a set asks for, each once."""
-    rules = [text_rule(spec) for spec in experiment.sets.values()]
+    rules = [spec.texts for spec in experiment.sets.values() if isinstance(spec, ComputedSet)]
     return list(dict.fromkeys((r.identifier, r.source) for r in rules if r and r.language))
 
 

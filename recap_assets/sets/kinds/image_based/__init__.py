@@ -1,1 +1,79 @@
-"""DataComp's image_based: clusters that target images fall into."""
+"""DataComp's image_based."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+
+from recap_assets.artefacts.scores import IMAGE_EMBEDDINGS
+from recap_assets.artefacts.sets import CLUSTER_CENTROIDS, TARGET_CLUSTERS
+from recap_assets.engines.protocols import Places
+from recap_assets.graph.node import Dependency, Node
+from recap_assets.graph.outside import Outside
+from recap_assets.graph.project import Setting
+from recap_assets.sets.facts import Samples
+from recap_assets.sets.kinds.image_based import clusters
+from recap_assets.sets.kinds.image_based.spec import ImageBasedSpec
+from recap_assets.sets.kinds.image_based.targets import TargetError
+from recap_assets.sets.rules import Requirement, reasons
+from recap_assets.specs.findings import Finding
+
+
+class ImageBased(ImageBasedSpec):
+    """DataComp's image_based: in a cluster that an image of the target set is nearest to."""
+
+    decided_elsewhere = ("target", "clusters", "iterations", "sample", "seed", "centroids")
+
+    def requirements(self) -> tuple[Requirement, ...]:
+        """The text, and the cluster."""
+        return (
+            *self.of_captions(),
+            Requirement(
+                "no_embedding",
+                pl.col("cluster").is_not_null(),
+                lambda _: "its image has no embedding",
+            ),
+            Requirement(
+                "other_cluster",
+                pl.col("in_target"),
+                lambda row: f"its cluster {row['cluster']} is that of no target image",
+            ),
+        )
+
+    def reads(self, name: str) -> Iterator[Dependency]:
+        """The embeddings, the centroids, and which of them the target is near to."""
+        yield Dependency(IMAGE_EMBEDDINGS.key(self.scorer), "same")
+        yield Dependency(CLUSTER_CENTROIDS.key(name), "all")
+        yield Dependency(TARGET_CLUSTERS.key(name), "all")
+
+    def facts(self, known: pl.DataFrame, samples: Samples) -> pl.DataFrame:
+        """With `cluster`, the nearest centroid, and `in_target`; null without an embedding."""
+        embeddings = clusters.embeddings_of(
+            samples.setting, self.scorer, samples.partition, samples.uid
+        )
+        if samples.uid is None:
+            # Where the text is not as asked, the cluster need not be known.
+            fits = reasons(self.of_captions(), known).is_null()
+            embeddings = embeddings.join(known.filter(fits), on="uid", how="semi")
+        return clusters.with_clusters(samples.setting, samples.name, known, embeddings)
+
+    def is_ready(self, name: str, setting: Setting) -> bool:
+        """Whether there are centroids."""
+        return setting.workspace.tables.has(CLUSTER_CENTROIDS, {"set": name})
+
+    def nodes(self, name: str, setting: Setting) -> list[Node]:
+        """The centroids, and which of them the target is near to."""
+        return clusters.nodes_of(setting, name, self)
+
+    def outside(self, setting: Setting) -> Outside | None:  # noqa: ARG002 - of all kinds
+        """Nothing: its files are read for the centroids and the target's clusters."""
+        return None
+
+    def doctor(self, where: str, places: Places) -> Iterator[Finding]:  # noqa: ARG002 - of all kinds
+        """Centroids and a target that are given in files and cannot be used."""
+        try:
+            self.target.check()
+            if self.centroids is not None:
+                clusters.given_centroids(Path(self.centroids))
+        except TargetError as error:
+            yield False, f"{where}: {error}"

@@ -14,34 +14,24 @@ from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.outside import content_outside
 from recap_assets.graph.project import Setting
-from recap_assets.sets import facts as text_facts
+from recap_assets.sets.facts import Samples, dependencies_of, facts_of
 from recap_assets.sets.kinds.image_based.nearest import nearest_centroids
-from recap_assets.sets.kinds.image_based.targets import (
-    TargetError,
-    target_dependencies,
-    target_embeddings,
-    target_outside,
-    what_embeds,
-)
-from recap_assets.sets.rules import caption_requirements, reasons
+from recap_assets.sets.kinds.image_based.spec import ImageBasedSpec
+from recap_assets.sets.kinds.image_based.targets import TargetError
+from recap_assets.sets.rules import reasons
 from recap_assets.specs.base import deciding
-from recap_assets.specs.sets import ImageBased
 
 VERSION = 1
 STAGE = "sets"
 SECONDS = 5.0
 
 
-def nodes(setting: Setting) -> list[Node]:
-    """Centroids and target clusters of each image-based set."""
-    made = []
-    for name, spec in setting.experiment.sets.items():
-        if isinstance(spec, ImageBased):
-            made += [_centroids_node(setting, name, spec), _targets_node(setting, name, spec)]
-    return made
+def nodes_of(setting: Setting, name: str, spec: ImageBasedSpec) -> list[Node]:
+    """Centroids and target clusters of an image-based set."""
+    return [_centroids_node(setting, name, spec), _targets_node(setting, name, spec)]
 
 
-def _centroids_node(setting: Setting, name: str, spec: ImageBased) -> Node:
+def _centroids_node(setting: Setting, name: str, spec: ImageBasedSpec) -> Node:
     path = None if spec.centroids is None else Path(spec.centroids)
     told = (
         f"{spec.clusters:,} clusters of the pool's images by k-means" if path is None else path.name
@@ -53,7 +43,7 @@ def _centroids_node(setting: Setting, name: str, spec: ImageBased) -> Node:
         dependencies=_learns_from(spec) if path is None else (),
         implementation=VERSION,
         decides=deciding(clusters=spec.decides("target", "centroids") if path is None else "file"),
-        compute=lambda step: cluster_pool(setting, name, step),
+        compute=lambda step: cluster_pool(setting, name, spec, step),
         description=f"Centroids for {name}: {told}.",
         outside=None if path is None else content_outside(setting, path),
         content=StoredRows(setting.workspace.tables, CLUSTER_CENTROIDS, {"set": name}),
@@ -62,18 +52,17 @@ def _centroids_node(setting: Setting, name: str, spec: ImageBased) -> Node:
     )
 
 
-def _learns_from(spec: ImageBased) -> tuple[Dependency, ...]:
+def _learns_from(spec: ImageBasedSpec) -> tuple[Dependency, ...]:
     read = [IMAGE_EMBEDDINGS.key(spec.scorer)]
-    read += [one.asset for one in text_facts.dependencies_of(spec.captions)]
+    read += [one.asset for one in dependencies_of(spec.captions)]
     return tuple(Dependency(key, "all") for key in read)
 
 
-def cluster_pool(setting: Setting, name: str, step: Step) -> Rows:
+def cluster_pool(setting: Setting, name: str, spec: ImageBasedSpec, step: Step) -> Rows:
     """Cluster a seeded sample of the pool's embeddings, or take the centroids of a file."""
-    spec = _spec(setting, name)
     facts: dict[str, str | int] = {"clusters": spec.clusters}
     if spec.centroids is None:
-        vectors = _sampled(setting, spec, step)
+        vectors = _sampled(setting, name, spec, step)
         facts["learnt_from"] = len(vectors)
         centroids = _learnt(name, spec, vectors)
     else:
@@ -88,13 +77,13 @@ def cluster_pool(setting: Setting, name: str, step: Step) -> Rows:
     return Rows(rows, facts=facts)
 
 
-def _sampled(setting: Setting, spec: ImageBased, step: Step) -> NDArray[np.float32]:
+def _sampled(setting: Setting, name: str, spec: ImageBasedSpec, step: Step) -> NDArray[np.float32]:
     """Embeddings of the sampled images whose text is as asked, in the order of their uids."""
     parts = [pl.DataFrame(schema={"uid": pl.Binary, "embedding": pl.Binary})]
-    partitions = list(setting.partitions)
+    partitions, asked = list(setting.partitions), spec.of_captions()
     for i, partition in enumerate(partitions):
-        facts = text_facts.facts_of(setting, spec.captions, partition)
-        fitting = facts.filter(reasons(caption_requirements(spec.captions), facts).is_null())
+        facts = facts_of(Samples(setting, name, partition), spec.captions, asked)
+        fitting = facts.filter(reasons(asked, facts).is_null())
         drawn = uid_uniform(spec.seed, fitting["uid"], "clusters") < spec.sample
         rows = embeddings_of(setting, spec.scorer, partition)
         parts.append(
@@ -105,7 +94,7 @@ def _sampled(setting: Setting, spec: ImageBased, step: Step) -> NDArray[np.float
     return vectors_of(pl.concat(parts).sort("uid")["embedding"])
 
 
-def _learnt(name: str, spec: ImageBased, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+def _learnt(name: str, spec: ImageBasedSpec, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     if len(vectors) < spec.clusters:
         msg = (
             f"sets.{name}.clusters: {len(vectors):,} images cannot make {spec.clusters:,} "
@@ -134,33 +123,32 @@ def given_centroids(path: Path) -> NDArray[np.float32]:
     return array.astype(np.float32)
 
 
-def _targets_node(setting: Setting, name: str, spec: ImageBased) -> Node:
+def _targets_node(setting: Setting, name: str, spec: ImageBasedSpec) -> Node:
     return Node(
         key=TARGET_CLUSTERS.key(name),
         stage=STAGE,
         dimension="none",
         dependencies=(
             Dependency(CLUSTER_CENTROIDS.key(name), "all"),
-            *target_dependencies(setting, spec),
+            *spec.target.reads(setting, spec.scorer),
         ),
         implementation=VERSION,
-        decides=deciding(embedded_by=what_embeds(setting, spec)),
-        compute=lambda _step: place_targets(setting, name),
+        decides=deciding(embedded_by=spec.target.embedded_by(setting, spec.scorer)),
+        compute=lambda _step: place_targets(setting, name, spec),
         description=f"The clusters of {name}: those nearest to one of its target images.",
-        outside=target_outside(setting, spec),
+        outside=spec.target.outside(setting, spec.scorer),
         content=StoredRows(setting.workspace.tables, TARGET_CLUSTERS, {"set": name}),
         seconds=SECONDS,
         kinds=("numpy", "deltalake"),
     )
 
 
-def place_targets(setting: Setting, name: str) -> Rows:
+def place_targets(setting: Setting, name: str, spec: ImageBasedSpec) -> Rows:
     """Count the target images that each centroid is the nearest of."""
-    spec = _spec(setting, name)
     centroids = centroids_of(setting, name)
     counts = np.zeros(len(centroids), np.int64)
     n_unreadable = 0
-    for vectors, unreadable in target_embeddings(setting, spec):
+    for vectors, unreadable in spec.target.embedded(setting, spec.scorer):
         n_unreadable += unreadable
         counts += np.bincount(clusters_of(vectors, centroids, name), minlength=len(counts))
     if not counts.any():
@@ -225,9 +213,3 @@ def with_clusters(
     rows = found.select("uid", cluster=pl.Series(placed))
     rows = rows.with_columns(in_target=pl.col("cluster").is_in(targets.implode()))
     return facts.join(rows, on="uid", how="left", maintain_order="left")
-
-
-def _spec(setting: Setting, name: str) -> ImageBased:
-    spec = setting.experiment.sets[name]
-    assert isinstance(spec, ImageBased)  # noqa: S101 - of the node's own set
-    return spec

@@ -1,1 +1,43 @@
-"""One sample of each group that shows the same image."""
+"""Sets without near duplicates."""
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from recap_assets.artefacts.sets import DUPLICATES
+from recap_assets.graph.node import Dependency, Node
+from recap_assets.graph.project import Setting
+from recap_assets.sets.facts import Samples
+from recap_assets.sets.kinds.unique.spec import UniqueSpec
+from recap_assets.sets.rules import Requirement
+
+
+class Unique(UniqueSpec):
+    """One sample of each group that shows the same image."""
+
+    decided_elsewhere = ("by", "bits", "cosine", "clusters", "seed", "keep")
+
+    def requirements(self) -> tuple[Requirement, ...]:
+        """That it is the one that is kept."""
+        kept = Requirement(
+            "duplicate",
+            pl.col("kept").is_null() | (pl.col("kept") == pl.col("uid")),
+            lambda row: f"its image is that of {row['kept'].hex()}, which is kept",
+        )
+        return (kept,)
+
+    def reads(self, name: str) -> Iterator[Dependency]:
+        """The duplicates."""
+        yield Dependency(DUPLICATES.key(name), "all")
+
+    def facts(self, known: pl.DataFrame, samples: Samples) -> pl.DataFrame:
+        """With `kept`: the sample that stands for all that share its image; null for one alone."""
+        tables = samples.setting.workspace.tables
+        found = tables.read(DUPLICATES, set=samples.name).select("uid", "kept")
+        return known.join(found, on="uid", how="left", maintain_order="left")
+
+    def nodes(self, name: str, setting: Setting) -> list[Node]:
+        """The duplicates."""
+        from recap_assets.sets.kinds.unique.assets import node_of
+
+        return [node_of(setting, name, self)]

@@ -14,8 +14,8 @@ from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.project import Setting
 from recap_assets.sets.kinds.image_based.nearest import nearest_centroids
 from recap_assets.sets.kinds.unique.groups import duplicates, groups_of
+from recap_assets.sets.kinds.unique.spec import UniqueSpec
 from recap_assets.specs.base import deciding
-from recap_assets.specs.sets import Unique
 
 VERSION = 1
 STAGE = "sets"
@@ -25,13 +25,8 @@ ITERATIONS = 20
 _COLUMN = {"sha256": "sha256", "perceptual": "perceptual_hash"}
 
 
-def nodes(setting: Setting) -> list[Node]:
-    """A node for each set of unique images."""
-    sets = setting.experiment.sets.items()
-    return [_node(setting, name, spec) for name, spec in sets if isinstance(spec, Unique)]
-
-
-def _node(setting: Setting, name: str, spec: Unique) -> Node:
+def node_of(setting: Setting, name: str, spec: UniqueSpec) -> Node:
+    """The asset that holds the duplicates of a set of unique images."""
     read = (
         [RAW_POOL.key()]
         if spec.scorer is None
@@ -53,7 +48,7 @@ def _node(setting: Setting, name: str, spec: Unique) -> Node:
     )
 
 
-def _decisive(spec: Unique) -> dict[str, object]:
+def _decisive(spec: UniqueSpec) -> dict[str, object]:
     # What another kind of comparison asks for decides nothing.
     ignored = {
         "sha256": ("bits", "cosine", "clusters", "seed"),
@@ -63,7 +58,7 @@ def _decisive(spec: Unique) -> dict[str, object]:
     return dict(spec.decides(*ignored[spec.by]))
 
 
-def find_duplicates(setting: Setting, name: str, spec: Unique, step: Step) -> Rows:
+def find_duplicates(setting: Setting, name: str, spec: UniqueSpec, step: Step) -> Rows:
     """Compare all usable images of the pool."""
     samples = _samples(setting, spec)
     step.progress(0.2)
@@ -79,7 +74,7 @@ def find_duplicates(setting: Setting, name: str, spec: Unique, step: Step) -> Ro
     return Rows(rows, facts=facts)
 
 
-def _samples(setting: Setting, spec: Unique) -> pl.DataFrame:
+def _samples(setting: Setting, spec: UniqueSpec) -> pl.DataFrame:
     """Usable samples in the order of uid: uid, rank, and what they are compared by as `key`."""
     sides = [pl.coalesce(f"original_{side}", side).cast(pl.Int64) for side in ("width", "height")]
     rank = sides[0] * sides[1] if spec.keep == "largest" else pl.lit(0, pl.Int64)
@@ -94,7 +89,7 @@ def _samples(setting: Setting, spec: Unique) -> pl.DataFrame:
     return samples.drop_nulls("key").sort("uid").collect()
 
 
-def _groups(name: str, spec: Unique, samples: pl.DataFrame) -> NDArray[np.int64]:
+def _groups(name: str, spec: UniqueSpec, samples: pl.DataFrame) -> NDArray[np.int64]:
     """A number for each sample's group. Equal keys are of one group without being compared."""
     keys = samples["key"].unique(maintain_order=True)
     number = pl.DataFrame({"key": keys, "number": np.arange(len(keys))})
@@ -112,7 +107,7 @@ def _groups(name: str, spec: Unique, samples: pl.DataFrame) -> NDArray[np.int64]
     return groups_of(len(keys), _alike(spec, vectors))[numbers.to_numpy()]
 
 
-def _alike(spec: Unique, vectors: NDArray[np.float32]) -> NDArray[np.int64]:
+def _alike(spec: UniqueSpec, vectors: NDArray[np.float32]) -> NDArray[np.int64]:
     from recap_assets.engines.clustering import k_means
     from recap_assets.engines.neighbours import embedding_pairs
 

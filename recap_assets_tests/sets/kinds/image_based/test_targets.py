@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from recap_assets.sets.kinds.image_based import targets as target_images
-from recap_assets.sets.kinds.image_based.targets import TargetError, _image_batches, _opened
+from recap_assets.sets.kinds.image_based import target_images
+from recap_assets.sets.kinds.image_based.target_embeddings import _opened
+from recap_assets.sets.kinds.image_based.target_images import _image_batches
+from recap_assets.sets.kinds.image_based.targets import TargetError
 
 
 @pytest.mark.parametrize("key", [None, "b"])
