@@ -47,6 +47,8 @@ def failures(requirements: Sequence[Requirement], facts: pl.DataFrame) -> list[s
         requirements: Of the set.
         facts: One row.
     """
+    if not requirements:
+        return []
     row = facts.row(0, named=True)
     held = facts.select(
         one.holds.fill_null(value=False).alias(str(i)) for i, one in enumerate(requirements)

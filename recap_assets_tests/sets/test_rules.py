@@ -57,6 +57,7 @@ def test_any_language_is_a_rule_as_well():
 
 
 def test_no_filter_asks_nothing_of_any_row():
+    assert failures((), facts({})) == []
     assert reasons(NoFilter(kind="no_filter").requirements(), facts({}, {})).to_list() == [None] * 2
 
 

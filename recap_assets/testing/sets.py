@@ -1,0 +1,130 @@
+"""Contracts of sets: subclass one of them in a module of tests.
+
+A set that keeps its contract has the same members in any shards, and tells of all others why::
+
+    class TestShortTexts(ComputedSetContract):
+        spec = ShortTexts(kind="short_texts", words=12)
+
+The pool that it is tried on is that of `recap_assets.testing.stored_pool`: it may name the scorer
+`clip`, the image scorer `aesthetic` and the source `raw`.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from recap_assets.artefacts.sets import UID_SETS
+from recap_assets.graph.building import compute_and_write
+from recap_assets.graph.node import Node, Step
+from recap_assets.graph.project import Setting
+from recap_assets.sets import assets
+from recap_assets.sets.kind import ComputedSet, GivenSet
+from recap_assets.specs.base import Spec, marks_of
+from recap_assets.specs.fields import Mark
+from recap_assets.testing.stored_pool import SAMPLES, stored_pool, uid_of
+
+NAME = "tried"
+IN_ORDER = [list(range(8)), list(range(8, SAMPLES))]
+SHUFFLED = np.array_split(np.random.default_rng(5).permutation(SAMPLES), 3)
+REASON = re.compile(r"[a-z][a-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class Built:
+    """A set that was built.
+
+    Attributes:
+        setting: The experiment in its workspace.
+        members: Numbers of the samples.
+        reasons: How many others there are by reason.
+    """
+
+    setting: Setting
+    members: frozenset[int]
+    reasons: Mapping[str, int]
+
+
+def built(folder: Path, spec: ComputedSet, parts: Sequence[Sequence[int]]) -> Built:
+    """The set on a pool of these samples, with all that it reads."""
+    setting = stored_pool(folder, parts, sets={NAME: spec})
+    (own,) = [node for node in assets.nodes(setting) if node.key == UID_SETS.key(NAME)]
+    reasons: dict[str, int] = {}
+    for node in (*spec.nodes(NAME, setting), own):
+        for reason, n in _computed(setting, node).items():
+            reasons[reason] = reasons.get(reason, 0) + n * (node is own)
+    numbers = {uid_of(number): number for number in range(SAMPLES)}
+    members = frozenset(numbers[uid] for uid in assets.members_of(setting, NAME))
+    return Built(setting, members, reasons)
+
+
+def _computed(setting: Setting, node: Node) -> Mapping[str, int]:
+    reasons: dict[str, int] = {}
+    for partition in setting.partitions if node.dimension == "pool" else ("",):
+        outcome = compute_and_write(node, Step(partition, asset=node.key))
+        for reason, n in outcome.rejected.items():
+            reasons[reason] = reasons.get(reason, 0) + n
+    return reasons
+
+
+class ComputedSetContract:
+    """What must hold of every kind below `ComputedSet`; its tests need `spec` alone."""
+
+    spec: ComputedSet
+
+    def test_each_sample_is_a_member_or_has_a_reason(self, tmp_path: Path) -> None:
+        """Nothing is lost, and a reason is a word that can be counted."""
+        found = built(tmp_path, self.spec, IN_ORDER)
+        assert len(found.members) + sum(found.reasons.values()) == SAMPLES
+        assert all(REASON.fullmatch(reason) for reason in found.reasons)
+
+    def test_members_are_the_same_in_any_shards_and_order(self, tmp_path: Path) -> None:
+        """No sample depends on those that lie beside it, and nothing is drawn without a seed."""
+        one = built(tmp_path / "one", self.spec, IN_ORDER)
+        other = built(tmp_path / "other", self.spec, [part.tolist() for part in SHUFFLED])
+        assert one.members == other.members
+        assert one.reasons == other.reasons
+
+    def test_of_an_image_alone_the_answer_is_the_same_with_the_reason_in_words(
+        self, tmp_path: Path
+    ) -> None:
+        """As `recap mix explain` asks."""
+        found = built(tmp_path, self.spec, IN_ORDER)
+        for partition, part in zip(found.setting.partitions, IN_ORDER, strict=True):
+            for number in part:
+                told = assets.why_not(found.setting, NAME, partition, uid_of(number))
+                assert all(one.strip() for one in told)
+                assert bool(told) == (number not in found.members)
+
+    def test_a_partition_without_a_sample_has_no_member(self, tmp_path: Path) -> None:
+        """The smallest pool builds."""
+        found = built(tmp_path, self.spec, [[], list(range(SAMPLES))])
+        empty, _ = found.setting.partitions
+        assert not len(assets.members_of(found.setting, NAME, empty))
+
+    def test_what_decides_is_what_has_no_mark(self) -> None:
+        """Speed, places, secrets and prices are in no version."""
+        _check_marks(self.spec)
+
+
+class GivenSetContract:
+    """What must hold of every kind below `GivenSet`; its tests need `spec` alone."""
+
+    spec: GivenSet
+
+    def test_members_are_uids_and_stay_the_same(self) -> None:
+        """16 bytes each."""
+        members = self.spec.members()
+        assert all(isinstance(uid, bytes) and len(uid) == 16 for uid in members)
+        assert members.equals(self.spec.members())
+
+    def test_what_decides_is_what_has_no_mark(self) -> None:
+        """Speed, places, secrets and prices are in no version."""
+        _check_marks(self.spec)
+
+
+def _check_marks(spec: Spec) -> None:
+    marked = {name for name, mark in marks_of(type(spec)).items() if isinstance(mark, Mark)}
+    assert not marked & spec.decides().keys()

@@ -1,0 +1,141 @@
+"""The public contracts of sets, kept by every kind of ours and not by broken ones."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+import pytest
+
+from recap_assets.sets.facts import Samples
+from recap_assets.sets.kind import ComputedSet, GivenSet
+from recap_assets.sets.rules import Requirement
+from recap_assets.specs.kinds import kinds_of
+from recap_assets.testing.sets import ComputedSetContract, GivenSetContract
+from recap_assets.testing.stored_pool import uid_of, vector_of
+from recap_assets_tests.sets.kinds.text_based.wordnet_files import write_wordnet
+
+Given = dict[str, Any]
+
+
+def image_based(folder: Path) -> Given:
+    np.save(folder / "targets.npy", vector_of(1)[None])
+    target = {"embeddings": str(folder / "targets.npy")}
+    return {"scorer": "clip", "target": target, "clusters": 3, "sample": 0.9}
+
+
+def text_based(folder: Path) -> Given:
+    files = write_wordnet(folder / "wordnet")
+    (folder / "synsets.txt").write_text(f"n{files.synset('n', 'dog'):08d}")
+    return {"wordnet": str(files.folder), "synsets": str(folder / "synsets.txt")}
+
+
+KINDS: dict[str, list[Callable[[Path], Given]]] = {
+    "no_filter": [lambda _: {}],
+    "basic": [lambda _: {}, lambda _: {"language": None, "min_side": 350}],
+    "laion2b": [lambda _: {"scorer": "clip", "threshold": 0.2}],
+    "text_based": [text_based],
+    "image_based": [image_based, lambda folder: {**image_based(folder), "captions": None}],
+    "unique": [
+        lambda _: {"by": "sha256"},
+        lambda _: {"by": "perceptual", "keep": "first"},
+        lambda _: {"by": "embedding", "scorer": "clip", "cosine": 0.9999},
+    ],
+    "image_score": [lambda _: {"scorer": "aesthetic", "at_least": 2, "at_most": 7}],
+}
+"""What a user may write of each kind."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "write"), [(kind, write) for kind, several in KINDS.items() for write in several]
+)
+class TestComputed(ComputedSetContract):
+    @pytest.fixture(autouse=True)
+    def given(
+        self, kind: str, write: Callable[[Path], Given], tmp_path_factory: pytest.TempPathFactory
+    ) -> None:
+        spec = kinds_of("sets")[kind].spec
+        assert spec is not None
+        fields = write(tmp_path_factory.mktemp("given"))
+        self.spec = spec.model_validate({"kind": kind, **fields})  # type: ignore[assignment]
+
+
+class TestFile(GivenSetContract):
+    @pytest.fixture(autouse=True)
+    def given(self, tmp_path: Path) -> None:
+        path = tmp_path / "some.txt"
+        path.write_text("".join(f"{uid_of(number).hex()}\n" for number in (3, 1)))
+        spec = kinds_of("sets")["file"].spec
+        assert spec is not None
+        self.spec = spec.model_validate({"uids": str(path)})  # type: ignore[assignment]
+
+
+def test_each_kind_is_held() -> None:
+    ours = {name: kind.spec for name, kind in kinds_of("sets").items() if kind.is_ours}
+    given = {name for name, spec in ours.items() if spec and issubclass(spec, GivenSet)}
+    assert given == {"file"}
+    assert ours.keys() - given == KINDS.keys()
+
+
+class Broken(ComputedSet):
+    """Images that are wider than most of those beside them."""
+
+    kind: Literal["broken"]
+
+    def requirements(self) -> tuple[Requirement, ...]:
+        wide = pl.col("width") >= pl.col("width").mean()
+        return (Requirement("narrow", wide, lambda _: "it is narrow"),)
+
+
+class Wide(Broken):
+    def requirements(self) -> tuple[Requirement, ...]:
+        return (Requirement("narrow", pl.col("width") > 400, lambda _: "it is narrow"),)
+
+
+class Silent(Wide):
+    """Says nothing of an image that it does not take."""
+
+    def requirements(self) -> tuple[Requirement, ...]:
+        return (Requirement("narrow", pl.col("width") > 400, lambda _: " "),)
+
+
+class Losing(Wide):
+    """Has no row of some samples."""
+
+    def facts(self, known: pl.DataFrame, samples: Samples) -> pl.DataFrame:  # noqa: ARG002
+        return known.filter(pl.col("width") > 350)
+
+
+class Wordy(Wide):
+    """Gives sentences for reasons."""
+
+    def requirements(self) -> tuple[Requirement, ...]:
+        return (Requirement("It is narrow.", pl.col("width") > 400, lambda _: "it is narrow"),)
+
+
+def broken(kind: type[Broken]) -> ComputedSetContract:
+    contract = ComputedSetContract()
+    contract.spec = kind(kind="broken")
+    return contract
+
+
+@pytest.mark.parametrize(
+    ("kind", "test"),
+    [
+        (Broken, "test_members_are_the_same_in_any_shards_and_order"),
+        (
+            Broken,
+            "test_of_an_image_alone_the_answer_is_the_same_with_the_reason_in_words",
+        ),
+        (Silent, "test_of_an_image_alone_the_answer_is_the_same_with_the_reason_in_words"),
+        (Losing, "test_each_sample_is_a_member_or_has_a_reason"),
+        (Wordy, "test_each_sample_is_a_member_or_has_a_reason"),
+    ],
+)
+def test_the_contract_fails_for_what_does_not_keep_it(
+    kind: type[Broken], test: str, tmp_path: Path
+) -> None:
+    getattr(broken(Wide), test)(tmp_path / "good")
+    with pytest.raises(AssertionError):
+        getattr(broken(kind), test)(tmp_path / "broken")
