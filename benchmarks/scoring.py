@@ -20,7 +20,7 @@ from torch import Tensor
 from verdicts import machine, verdict
 
 from recap_assets.engines.open_clip.pixels import PixelTransform
-from recap_assets.scores.kinds.open_clip.engine import ClipScorer
+from recap_assets.engines.open_clip.scorer import ClipScorer
 
 TARGET = 0.8
 MODEL = "ViT-B-32"

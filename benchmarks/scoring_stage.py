@@ -42,6 +42,7 @@ from recap_assets.artefacts.captions import texts_of
 from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.scores import CLIP_SCORES, IMAGE_EMBEDDINGS
 from recap_assets.engines.open_clip.pixels import PixelTransform
+from recap_assets.engines.open_clip.scorer import ClipScorer
 from recap_assets.engines.open_clip.text_tower import bucket_of, text_encoder_of
 from recap_assets.engines.small.files import read_tokenizer
 from recap_assets.engines.small.images import to_square
@@ -49,12 +50,11 @@ from recap_assets.engines.small.inference import fold_batch_norm
 from recap_assets.engines.small.loading import read_small_clip
 from recap_assets.engines.small.tokenizer import encode
 from recap_assets.engines.small.towers import pixels_to_input
-from recap_assets.graph.loaded import loaded_scorer
 from recap_assets.graph.node import Step
 from recap_assets.graph.project import Setting
 from recap_assets.pool import assets as indexing
 from recap_assets.scores import assets as scores
-from recap_assets.scores.kinds.open_clip.engine import ClipScorer
+from recap_assets.scores.opened import embedder_of, embedding_scorer
 from recap_assets.shards.reading import iterate_images
 from recap_assets.specs.experiment import RAW
 from recap_assets.specs.loading import parse_experiment
@@ -170,7 +170,7 @@ def open_clip_sides(root: Path, n: int) -> Sides:
     setting = open_setting(root, root / "photographs", spec)
     stage(setting)
     check(setting, n)
-    scorer = loaded_scorer(setting, setting.experiment.scorers[SCORER])
+    scorer = embedder_of(setting, SCORER)
     assert isinstance(scorer, ClipScorer)
     model, batch = scorer.model, scorer.batch_size
     pixels = PixelTransform(model.visual.preprocess_cfg)(decoded(setting))
@@ -203,7 +203,7 @@ def embedded_sides(root: Path, n: int) -> Sides:
     model = read_small_clip(folder)
     folded = copy.deepcopy(model)
     fold_batch_norm(folded.visual)
-    batch = setting.experiment.scorers[SCORER].batch_size
+    batch = embedding_scorer(setting, SCORER).at_once
     squares = to_square(decoded(setting), tower.image_size)
     pixels = pixels_to_input(torch.from_numpy(squares))
     tokens = torch.from_numpy(encode(read_tokenizer(folder), texts, tower.context_length)).long()

@@ -9,7 +9,6 @@ from pathlib import Path
 from recap_assets.cli import doctor_places
 from recap_assets.cli.left_aside import left_aside
 from recap_assets.cli.output import echo
-from recap_assets.engines.trying import tried
 from recap_assets.shards.manifest import PoolError, survey
 from recap_assets.specs.evaluation import DataCompTasks, WebDatasetTask
 from recap_assets.specs.experiment import Experiment
@@ -157,18 +156,15 @@ def _datacomp_sets(datacomp: DataCompTasks) -> Finding:
 
 def _models(experiment: Experiment) -> Iterator[Finding]:
     from recap_assets.captions.kind import CaptionSource
-    from recap_assets.graph.loading import load_scorer
+    from recap_assets.scores.kind import Scoring
 
     workspace = Workspace.from_environment(experiment.name)
     for name, source in experiment.sources.items():
         if isinstance(source, CaptionSource):
             yield from source.doctor(f"sources.{name}", workspace)
     for name, scorer in experiment.scorers.items():
-        if scorer.kind == "embedded":
-            yield True, f"scorers.{name}: trained here as models/{scorer.model}"
-        else:
-            loader: Callable[[], object] = lambda spec=scorer: load_scorer(spec, workspace.models)  # noqa: E731
-            yield tried(f"scorers.{name}", scorer.model, loader)
+        if isinstance(scorer, Scoring):
+            yield from scorer.doctor(f"scorers.{name}", workspace)
 
 
 def _sets(experiment: Experiment) -> Iterator[Finding]:

@@ -12,7 +12,6 @@ from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.findings import Finding
 from recap_assets.specs.image_scorers import EmbeddingHead
 from recap_assets.specs.pool import UrlPool, WebDatasetPool
-from recap_assets.specs.scorers import OpenClipScorer
 from recap_assets.storage.folders import Folder, FolderError
 from recap_assets.storage.locations import is_url
 
@@ -51,8 +50,9 @@ def metadata(experiment: Experiment) -> Iterator[Finding]:
 
 def _columns_asked(experiment: Experiment) -> Iterator[tuple[str, str]]:
     for name, scorer in experiment.scorers.items():
-        if isinstance(scorer, OpenClipScorer) and scorer.pool_scores:
-            yield f"scorers.{name}.pool_scores", scorer.pool_scores
+        yield from (
+            (f"scorers.{name}.{field}", column) for field, column in scorer.metadata_columns()
+        )
     for name, spec in experiment.sets.items():
         for field, column in spec.metadata_columns():
             yield f"sets.{name}.{field}", column

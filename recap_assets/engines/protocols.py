@@ -120,6 +120,21 @@ class Scorer(Protocol):
         ...
 
 
+class PairScorer(Protocol):
+    """Scores an image and a text together; the same for a pair whatever the others."""
+
+    def score(self, images: Sequence[Image], texts: Sequence[str]) -> NDArray[np.float32]:
+        """A score for each image and the text at its place, shape (n,); higher fits better.
+
+        The texts of one image come one after the other, each beside the same array, so that it can
+        be encoded once.
+
+        Returns:
+            Numbers in [-1, 1]; NaN where no score can be had.
+        """
+        ...
+
+
 class LanguageIdentifier(Protocol):
     """Tells the language of a text; the same whatever the other texts."""
 

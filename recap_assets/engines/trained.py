@@ -10,7 +10,6 @@ from recap_assets.engines.model_folders.configs import OPEN_CLIP_CONFIG
 from recap_assets.engines.protocols import Scorer
 from recap_assets.engines.small.loading import load_small_clip
 from recap_assets.specs.models import SmallTower, Tower
-from recap_assets.specs.scorers import OpenClipScorer
 
 
 def image_side(tower: Tower) -> int:
@@ -38,12 +37,9 @@ def load_trained_clip(directory: Path, batch_size: int) -> Scorer:
         ModelFileError: A file of it is missing or damaged.
     """
     if (directory / OPEN_CLIP_CONFIG).exists():
-        from recap_assets.scores.kinds.open_clip.engine import (  # noqa: PLC0415 - see above
+        from recap_assets.engines.open_clip.scorer import (  # noqa: PLC0415 - see above
             load_open_clip_scorer,
         )
 
-        model = f"local-dir:{directory}"
-        return load_open_clip_scorer(
-            OpenClipScorer(kind="open_clip", model=model, batch_size=batch_size)
-        )
+        return load_open_clip_scorer(f"local-dir:{directory}", batch_size=batch_size)
     return load_small_clip(directory, batch_size)

@@ -1,30 +1,65 @@
-"""Models loaded once in a process and kept for the partitions that follow."""
+"""What kinds open, such as models, kept in a process for the partitions that follow."""
 
-from functools import lru_cache
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping
 from pathlib import Path
+from typing import Protocol, TypeVar, cast
 
-from recap_assets.engines.protocols import Scorer
-from recap_assets.graph.loading import load_scorer
+from recap_assets.engines.protocols import Places
 from recap_assets.graph.outside import contents_version
 from recap_assets.graph.project import Setting
-from recap_assets.specs.base import Spec
-from recap_assets.specs.scorers import EmbeddedScorer
-from recap_assets.specs.scorers import Scorer as ScorerSpec
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
-def loaded_scorer(setting: Setting, spec: ScorerSpec) -> Scorer:
-    """The model of a scorer; one at a time stays in memory."""
-    trained = setting.workspace.model(spec.model) if isinstance(spec, EmbeddedScorer) else None
-    return _scorer(spec, setting.workspace.models, stamp_of(setting, spec, trained))  # pyright: ignore[reportArgumentType] - specs are frozen, so hashable
+class Openable(Protocol[T_co]):
+    """A kind that is opened: a spec."""
+
+    @property
+    def trained_model(self) -> str | None:
+        """The model of this experiment that it opens; None for one from elsewhere."""
+        ...
+
+    def open(self, places: Places) -> T_co:
+        """Whatever the kind gives."""
+        ...
+
+    def canonical(self) -> str:
+        """The spec as JSON."""
+        ...
+
+    def contents(self) -> Mapping[str, Path]:
+        """The files and folders whose bytes decide."""
+        ...
 
 
-@lru_cache(maxsize=1)
-def _scorer(spec: ScorerSpec, models: Path, _stamp: str) -> Scorer:
-    return load_scorer(spec, models)
+class KeptOpen:
+    """The last of what was opened.
+
+    Args:
+        most: How many stay in memory. The oldest is given up before another one is opened.
+    """
+
+    def __init__(self, most: int = 1) -> None:
+        self._most = most
+        self._kept: OrderedDict[Hashable, object] = OrderedDict()
+
+    def opened(self, setting: Setting, spec: Openable[T]) -> T:
+        """What the spec opens, from memory if nothing that it is opened from has changed."""
+        key = (type(spec), spec.canonical(), setting.workspace, _stamp_of(setting, spec))
+        if key not in self._kept:
+            while len(self._kept) >= self._most:
+                self._kept.popitem(last=False)
+            self._kept[key] = spec.open(setting.workspace)
+        self._kept.move_to_end(key)
+        return cast("T", self._kept[key])
 
 
-def stamp_of(setting: Setting, spec: Spec, trained: Path | None) -> str:
+def _stamp_of(setting: Setting, spec: Openable[object]) -> str:
     """What changes when the model of a spec does, wherever it comes from."""
     # A model that was trained anew, or replaced, in the same folder must not come from memory.
+    name = spec.trained_model
+    trained = setting.workspace.model(name) if name is not None else None
     changed = trained.stat().st_mtime_ns if trained is not None and trained.exists() else 0
     return f"{changed} {contents_version(setting, spec)}"

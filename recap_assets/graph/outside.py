@@ -1,9 +1,10 @@
 """What partitions read from outside the graph: the content of the files that specs name."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Protocol
 
 from recap_assets.graph.node import ForAll
 from recap_assets.graph.project import Setting
@@ -59,7 +60,15 @@ def both(*parts: Outside | None) -> Outside | None:
     return ForAll(lambda: version("")) if is_one else version
 
 
-def contents_version(setting: Setting, *specs: Spec) -> str:
+class HasContents(Protocol):
+    """A spec, or what has files and folders as one does."""
+
+    def contents(self) -> Mapping[str, Path]:
+        """The files and folders whose bytes decide."""
+        ...
+
+
+def contents_version(setting: Setting, *specs: HasContents) -> str:
     """16 hex digits for the content of all files and folders that the specs name."""
     places = [item for spec in specs for item in spec.contents().items()]
     return fingerprint_of(*(f"{field} {_version(setting, place)}" for field, place in places))

@@ -1,6 +1,7 @@
-"""Image embeddings once for each scorer, and the score of every caption of every source."""
+"""Image embeddings once for each scorer that has them, and the score of every caption."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -17,21 +18,20 @@ from recap_assets.artefacts.scores import (
     best_scores,
     vectors_of,
 )
-from recap_assets.artefacts.training import MODELS
 from recap_assets.engines.protocols import Scorer
 from recap_assets.graph.checks import Check, Verdict
 from recap_assets.graph.content import StoredRows
-from recap_assets.graph.loaded import loaded_scorer
 from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.outside import Outside, both, metadata_outside, outside_of
 from recap_assets.graph.project import Setting
 from recap_assets.graph.shardwise import of_readable, over_images
+from recap_assets.scores.kind import ByEmbeddings, ByPairs
+from recap_assets.scores.opened import embedder_of, embedding_scorer, scorers_of
+from recap_assets.scores.pairs import score_pairs
 from recap_assets.shards.metadata import EMBEDDINGS, metadata_embeddings, metadata_scores
 from recap_assets.specs.base import deciding
 from recap_assets.specs.experiment import RAW
 from recap_assets.specs.pool import WebDatasetPool
-from recap_assets.specs.scorers import EmbeddedScorer, OpenClipScorer
-from recap_assets.specs.scorers import Scorer as ScorerSpec
 
 VERSION = 2
 STAGE = "scores"
@@ -40,21 +40,21 @@ TEXTS_AT_ONCE = 8_192
 
 
 def nodes(setting: Setting) -> list[Node]:
-    """Embeddings for each scorer, scores for each scorer and source."""
-    made = []
-    for scorer, spec in setting.experiment.scorers.items():
-        made.append(_embeddings_node(setting, scorer, spec))
-        sources = setting.experiment.source_names
-        made += [_scores_node(setting, scorer, spec, source) for source in sources]
+    """Embeddings for each scorer that embeds, scores for each scorer and source."""
+    made: list[Node] = []
+    for name, spec in scorers_of(setting).items():
+        if isinstance(spec, ByEmbeddings):
+            made.append(_embeddings_node(setting, name, spec))
+        made += [_scores_node(setting, name, spec, s) for s in setting.experiment.source_names]
     return made
 
 
-def _embeddings_node(setting: Setting, name: str, spec: ScorerSpec) -> Node:
+def _embeddings_node(setting: Setting, name: str, spec: ByEmbeddings) -> Node:
     return Node(
         key=IMAGE_EMBEDDINGS.key(name),
         stage=STAGE,
         dimension="pool",
-        dependencies=(Dependency(RAW_POOL.key(), "same"), *trained_by(spec)),
+        dependencies=(Dependency(RAW_POOL.key(), "same"), *_trained_by(spec)),
         implementation=VERSION,
         decides=deciding(scorer=spec),
         compute=lambda step: embed_partition(setting, name, step),
@@ -62,23 +62,26 @@ def _embeddings_node(setting: Setting, name: str, spec: ScorerSpec) -> Node:
         outside=both(outside_of(setting, spec), _given_embeddings(setting, spec)),
         content=StoredRows(setting.workspace.tables, IMAGE_EMBEDDINGS, {"scorer": name}),
         seconds=SECONDS_PER_IMAGE * 1_000,
-        pool="gpu",
-        kinds=("pytorch", "deltalake"),
+        pool=_lane(spec),
+        kinds=(spec.framework, "deltalake"),
     )
 
 
-def _scores_node(setting: Setting, name: str, spec: ScorerSpec, source: str) -> Node:
-    texts = texts_key(source)
-    reads = dict.fromkeys([texts, IMAGE_EMBEDDINGS.key(name)])
+def _scores_node(setting: Setting, name: str, spec: ByEmbeddings | ByPairs, source: str) -> Node:
+    embeds = isinstance(spec, ByEmbeddings)
+    reads = dict.fromkeys(
+        [texts_key(source), IMAGE_EMBEDDINGS.key(name) if embeds else RAW_POOL.key()]
+    )
+    how = "Cosine" if embeds else "Score"
     return Node(
         key=CLIP_SCORES.key(name, source),
         stage=STAGE,
         dimension="pool",
-        dependencies=(*(Dependency(key, "same") for key in reads), *trained_by(spec)),
+        dependencies=(*(Dependency(key, "same") for key in reads), *_trained_by(spec)),
         implementation=VERSION,
         decides=deciding(scorer=spec, source=source),
         compute=lambda step: score_partition(setting, name, source, step),
-        description=f"Cosine of image and caption for every caption of {source}, by {name}.",
+        description=f"{how} of image and caption for every caption of {source}, by {name}.",
         outside=both(outside_of(setting, spec), _given_scores(setting, spec, source)),
         content=StoredRows(
             setting.workspace.tables,
@@ -86,43 +89,45 @@ def _scores_node(setting: Setting, name: str, spec: ScorerSpec, source: str) -> 
             {"scorer": name, "source": source},
             beside=(SCORE_HISTOGRAMS,),
         ),
-        seconds=SECONDS_PER_IMAGE * 500,
-        pool="gpu",
-        kinds=("pytorch", "deltalake"),
-        checks=(_scores_finite(setting, name, source),),
+        seconds=SECONDS_PER_IMAGE * (500 if embeds else 1_000),
+        pool=_lane(spec),
+        kinds=(spec.framework, "deltalake"),
+        checks=(_scores_in_range(setting, name, source, embeds=embeds),),
     )
 
 
-def trained_by(spec: ScorerSpec) -> tuple[Dependency, ...]:
-    """What the scorer's model is trained by here; nothing for one that comes from elsewhere."""
-    return (Dependency(MODELS.key(spec.model), "all"),) if isinstance(spec, EmbeddedScorer) else ()
+def _lane(spec: ByEmbeddings | ByPairs) -> Literal["gpu", "cpu"]:
+    return "gpu" if spec.on_gpu else "cpu"
 
 
-def _given_embeddings(setting: Setting, spec: ScorerSpec) -> Outside | None:
-    is_given = isinstance(spec, OpenClipScorer) and spec.pool_embeddings
-    return metadata_outside(setting, EMBEDDINGS) if is_given else None
+def _trained_by(spec: ByEmbeddings | ByPairs) -> tuple[Dependency, ...]:
+    return tuple(Dependency(key, "all") for key in spec.trained_by())
 
 
-def _given_scores(setting: Setting, spec: ScorerSpec, source: str) -> Outside | None:
-    is_given = isinstance(spec, OpenClipScorer) and spec.pool_scores and source == RAW
-    return metadata_outside(setting) if is_given else None
+def _given_embeddings(setting: Setting, spec: ByEmbeddings) -> Outside | None:
+    return metadata_outside(setting, EMBEDDINGS) if spec.given_embeddings else None
+
+
+def _given_scores(setting: Setting, spec: ByEmbeddings | ByPairs, source: str) -> Outside | None:
+    return metadata_outside(setting) if spec.given_scores and source == RAW else None
 
 
 def embed_partition(setting: Setting, name: str, step: Step) -> Rows:
     """Embed the images of one pool partition, shard by shard."""
-    spec = setting.experiment.scorers[name]
+    spec = embedding_scorer(setting, name)
     images = setting.usable_images(step.partition)
-    if isinstance(spec, OpenClipScorer) and spec.pool_embeddings:
-        rows = _pool_embeddings(setting, images, spec.pool_embeddings)
+    if spec.given_embeddings:
+        rows = _pool_embeddings(setting, images, spec.given_embeddings)
     else:
-        scorer = loaded_scorer(setting, spec)
+        scorer = embedder_of(setting, name)
         embed = of_readable(
             "embedding", pl.Binary, lambda images: _packed(scorer.embed_images(images))
         )
         schema = IMAGE_EMBEDDINGS.unsliced
-        rows = over_images(setting, step, images, spec.batch_size, schema, embed)
+        rows = over_images(setting, step, images, spec.at_once, schema, embed)
     missing = images.height - rows.height
-    return Rows(rows, rejected={"image_unreadable": missing} if missing else {})
+    rejected = {"image_unreadable": missing} if missing else {}
+    return Rows(rows, rejected=rejected, machine=spec.given_by)
 
 
 def _packed(vectors: NDArray[np.float32]) -> list[bytes]:
@@ -154,27 +159,36 @@ def metadata_folder(setting: Setting) -> str:
 
 def score_partition(setting: Setting, name: str, source: str, step: Step) -> Rows:
     """Score every caption of one source in one pool partition."""
-    spec = setting.experiment.scorers[name]
+    spec = scorers_of(setting)[name]
     texts = texts_of(setting.workspace.tables, source, step.partition)
-    if isinstance(spec, OpenClipScorer) and spec.pool_scores and source == RAW:
-        values = metadata_scores(metadata_folder(setting), spec.pool_scores, texts["uid"])
-        rows = texts.drop("text").with_columns(score=pl.Series(values, dtype=pl.Float32))
+    rejected: Mapping[str, int] = {}
+    if spec.given_scores and source == RAW:
+        rows = _pool_scores(setting, texts, spec.given_scores)
+    elif isinstance(spec, ByPairs):
+        rows, rejected = score_pairs(setting, spec, texts, step)
     else:
         embeddings = setting.workspace.tables.read(
             IMAGE_EMBEDDINGS, scorer=name, partition=step.partition
         )
-        rows = score_texts(loaded_scorer(setting, spec), texts, embeddings, step)
+        rows = score_texts(embedder_of(setting, name), texts, embeddings, step)
     histogram = score_histogram(best_scores(rows))
     mean = rows["score"].mean()
     return Rows(
         rows,
         (histogram,),
+        rejected=rejected,
         facts={"mean_score": round(float(mean), 4) if mean is not None else "none"},  # type: ignore[arg-type]
         markdown={
             "best_and_worst": preview_markdown(best_and_worst(rows, texts)),
             "histogram": histogram_markdown(histogram),
         },
+        machine=spec.given_by,
     )
+
+
+def _pool_scores(setting: Setting, texts: pl.DataFrame, column: str) -> pl.DataFrame:
+    values = metadata_scores(metadata_folder(setting), column, texts["uid"])
+    return texts.drop("text").with_columns(score=pl.Series(values, dtype=pl.Float32))
 
 
 def score_texts(
@@ -210,7 +224,7 @@ def best_and_worst(rows: pl.DataFrame, texts: pl.DataFrame, n: int = 4) -> pl.Da
     return ranked if ranked.height <= 2 * n else pl.concat([ranked.head(n), ranked.tail(n)])
 
 
-def _scores_finite(setting: Setting, scorer: str, source: str) -> Check:
+def _scores_in_range(setting: Setting, scorer: str, source: str, *, embeds: bool) -> Check:
     def judge(partitions: Sequence[str]) -> Verdict:
         rows = setting.workspace.tables.scan(CLIP_SCORES, scorer=scorer, source=source)
         score = pl.col("score")
@@ -223,4 +237,5 @@ def _scores_finite(setting: Setting, scorer: str, source: str) -> Check:
         )
         return Verdict(figures["outside"] == 0, figures)
 
-    return Check("scores_are_cosines", "Every score is finite and between -1 and 1.", judge)
+    name = "scores_are_cosines" if embeds else "scores_are_in_range"
+    return Check(name, "Every score is finite and between -1 and 1.", judge)

@@ -29,6 +29,9 @@ class Spec(BaseModel):
     distribution_version: ClassVar[str] = ""
     """The distribution's version: part of the provenance, and not of what decides."""
 
+    gives: ClassVar[frozenset[str]] = frozenset()
+    """Of a kind: what not all of its family give, in words that a `Reference` asks for."""
+
     implementation: ClassVar[int] = 1
     """Of another package's kind: raised by hand when it gives another result."""
 

@@ -31,8 +31,8 @@ from recap_assets.specs.mixes import (
 )
 from recap_assets.specs.models import Model, TrainedCaptioner, TrainedClip
 from recap_assets.specs.pool import Corpus, Pool, UrlPool, WebDatasetPool
-from recap_assets.specs.references import Reference
-from recap_assets.specs.scorers import EmbeddedScorer, Scorer
+from recap_assets.specs.references import EMBEDDINGS, Reference
+from recap_assets.specs.scorers import Scorer
 from recap_assets.specs.sets import UidSet
 from recap_assets.specs.sources import Source
 from recap_assets.specs.training import InProcessTraining, TorchrunTraining, Training
@@ -216,9 +216,6 @@ class Experiment(Spec):
                     yield from self._wrong_kind(where, model.start_from, TrainedCaptioner)
         yield from self._circular_models()
         yield from self._source_problems()
-        for name, scorer in self.scorers.items():
-            if isinstance(scorer, EmbeddedScorer):
-                yield from self._wrong_kind(f"scorers.{name}.model", scorer.model, TrainedClip)
         yield from self._image_scorer_problems()
         yield from self._evaluation_problems()
 
@@ -228,14 +225,16 @@ class Experiment(Spec):
         if captions := self.evaluation.captions:
             for name in captions.sets:
                 yield from _unknown("evaluation.captions.sets", name, self.evaluation.task_names)
-            if captions.scorer:
-                where = "evaluation.captions.scorer"
-                yield from _unknown(where, captions.scorer, self.scorers)
+            # By default the first.
+            scorer = captions.scorer or next(iter(self.scorers))
+            one = Reference("scorer", scorer, "scorers", gives=EMBEDDINGS)
+            yield from self._reference_of("evaluation.captions.scorer", one)
 
     def _image_scorer_problems(self) -> Iterator[str]:
         for name, head in self.image_scorers.items():
             if isinstance(head, EmbeddingHead):
-                yield from _unknown(f"image_scorers.{name}.scorer", head.scorer, self.scorers)
+                one = Reference("scorer", head.scorer, "scorers", gives=EMBEDDINGS)
+                yield from self._reference_of(f"image_scorers.{name}.scorer", one)
 
     def _source_problems(self) -> Iterator[str]:
         for name, source in self.sources.items():
@@ -267,6 +266,18 @@ class Experiment(Spec):
             if words[one.name] != one.kind:
                 fitting = [name for name, word in words.items() if word == one.kind]
                 yield _of_another_kind(where, one.name, fitting)
+        if one.gives is not None and one.name in known:
+            yield from self._lacks(where, one, one.gives)
+
+    def _lacks(self, where: str, one: Reference, what: str) -> Iterator[str]:
+        parts: Mapping[str, Spec] = getattr(self, one.section)
+        if what not in parts[one.name].gives:
+            kind = parts[one.name].word
+            fitting = [name for name, part in parts.items() if what in part.gives]
+            yield (
+                f"{where}: {one.section}.{one.name} is of the kind {kind}, which has no {what}; "
+                f"of those that have are {_listed(fitting)}"
+            )
 
     def _word_of(self, section: str, name: str) -> str:
         parts: Mapping[str, Spec] = getattr(self, section)

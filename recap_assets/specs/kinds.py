@@ -64,7 +64,7 @@ FAMILIES: Mapping[str, Family] = {
     "corpora": Family("a corpus"),
     "models": Family("a model"),
     "captions": Family("a caption source", "recap_assets.captions.kind:CaptionSource"),
-    "scores": Family("a scorer"),
+    "scores": Family("a scorer", "recap_assets.scores.kind:Scoring"),
     "image_scorers": Family("an image scorer"),
     "languages": Family("a language identifier", "recap_assets.sets.languages.kind:IdentifierKind"),
     "sets": Family(
@@ -115,6 +115,10 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = {
         "recap_assets.sets.kinds.image_based.target_embeddings:TargetEmbeddings",
         "recap_assets.sets.kinds.image_based.target_images:TargetImages",
         "recap_assets.sets.kinds.image_based.target_task:TargetTask",
+    ),
+    "scores": (
+        "recap_assets.scores.kinds.trained:EmbeddedScorer",
+        "recap_assets.scores.kinds.open_clip:OpenClipScorer",
     ),
 }
 """One line a kind, in the order in which messages and the schema name them."""

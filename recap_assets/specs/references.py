@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+EMBEDDINGS = "embeddings"
+"""What a scorer gives that embeds images and texts."""
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -13,9 +16,11 @@ class Reference:
         section: Where it must stand, an attribute of `Experiment`: `scorers`, `models`, or
             `source_names`, which has `raw` too.
         kind: The word of the kind that it must be of; None for any.
+        gives: What its kind must give, one of `Spec.gives`; None where any will do.
     """
 
     field: str
     name: str
     section: str
     kind: str | None = None
+    gives: str | None = None

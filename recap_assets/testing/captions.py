@@ -7,33 +7,14 @@ A captioner that keeps it can be built in any batch, order and shard::
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from recap_assets.captions.kind import Captioning
 from recap_assets.engines.protocols import Caption, Captioner, Image
-from recap_assets.specs.base import marks_of
-from recap_assets.specs.fields import Mark
+from recap_assets.testing.inputs import Nothing, marked_but_deciding, some_images
 
 STATUSES = ("ok", "truncated", "empty", "refused", "degenerate", "error")
-SIDES = ((64, 64), (40, 90), (120, 33), (1, 1), (64, 64), (200, 200))
-
-
-@dataclass(frozen=True)
-class Nothing:
-    """What the platform keeps for a captioner, where it keeps nothing."""
-
-    models: Path = Path("nowhere")
-    replies: Path | None = None
-    batch_sizes: Path | None = None
-
-
-def some_images(seed: int = 0) -> list[Image]:
-    """Images of several sides, random dots, shape (height, width, 3)."""
-    generator = np.random.default_rng(seed)
-    return [generator.integers(0, 256, (*side, 3), np.uint8) for side in SIDES]
 
 
 def uids_of(images: Sequence[Image]) -> list[bytes]:
@@ -97,9 +78,7 @@ class CaptioningContract:
 
     def test_what_decides_is_what_has_no_mark(self) -> None:
         """Speed, places, secrets and prices are in no version."""
-        marks = marks_of(type(self.source))
-        marked = {name for name, mark in marks.items() if isinstance(mark, Mark)}
-        assert not marked & self.source.decides().keys()
+        assert not marked_but_deciding(self.source)
 
 
 def _usable(captions: Sequence[Caption]) -> bool:

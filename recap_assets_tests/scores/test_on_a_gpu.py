@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from recap_assets.scores.kinds.open_clip.engine import load_open_clip_scorer
 from recap_assets_tests.scores.test_open_clip import (  # noqa: F401 - fixtures
     TEXTS,
     clip_folder,
     images,
-    spec_of,
+    opened,
 )
 
 pytestmark = pytest.mark.gpu
@@ -19,9 +18,7 @@ pytestmark = pytest.mark.gpu
 def load(clip_folder, monkeypatch):  # noqa: F811 - the fixture
     """Loads the scorer, whose convolutions keep the bits of float32."""
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
-    return lambda device, **changes: load_open_clip_scorer(
-        spec_of(clip_folder, device=device, **changes)
-    )
+    return lambda device, **changes: opened(clip_folder, device=device, **changes)
 
 
 def test_embeddings_are_those_of_the_cpu(load, images):  # noqa: F811 - the fixture

@@ -13,9 +13,8 @@ from safetensors.torch import load_file, save_file
 from recap_assets.engines.errors import DeviceError, ModelFileError
 from recap_assets.engines.open_clip.pixels import PixelTransform
 from recap_assets.engines.open_clip.text_tower import CausalTextEncoder, bucket_of, text_encoder_of
-from recap_assets.graph.loading import load_scorer
-from recap_assets.scores.kinds.open_clip.engine import load_open_clip_scorer
-from recap_assets.specs.scorers import OpenClipScorer
+from recap_assets.scores.kinds.open_clip import OpenClipScorer
+from recap_assets.testing.inputs import Nothing
 
 TEXTS = [
     "a photo of a dog",
@@ -62,9 +61,13 @@ def spec_of(folder, **changes) -> OpenClipScorer:
     return OpenClipScorer(kind="open_clip", **options)
 
 
+def opened(folder, **changes):
+    return spec_of(folder, **changes).open(Nothing())
+
+
 @pytest.fixture(scope="session")
 def scorer(clip_folder):
-    return load_open_clip_scorer(spec_of(clip_folder))
+    return opened(clip_folder)
 
 
 @pytest.fixture(scope="session")
@@ -127,10 +130,7 @@ def test_texts_are_computed_at_their_own_length(scorer, original):
 @pytest.mark.bits
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
 def test_embeddings_do_not_depend_on_batch_or_order(clip_folder, images, precision):
-    scorers = [
-        load_open_clip_scorer(spec_of(clip_folder, batch_size=n, precision=precision))
-        for n in (64, 1, 3)
-    ]
+    scorers = [opened(clip_folder, batch_size=n, precision=precision) for n in (64, 1, 3)]
     whole_images, whole_texts = scorers[0].embed_images(images), scorers[0].embed_texts(TEXTS)
     for one in scorers:
         order = [5, 2, 3, 0, 1, 4]
@@ -143,13 +143,13 @@ def test_embeddings_do_not_depend_on_batch_or_order(clip_folder, images, precisi
 
 @pytest.mark.parametrize(("precision", "error"), [("bfloat16", 0.05), ("float16", 0.01)])
 def test_half_precision_is_near(clip_folder, scorer, images, precision, error):
-    half = load_open_clip_scorer(spec_of(clip_folder, precision=precision))
+    half = opened(clip_folder, precision=precision)
     np.testing.assert_allclose(half.embed_images(images), scorer.embed_images(images), atol=error)
     np.testing.assert_allclose(half.embed_texts(TEXTS), scorer.embed_texts(TEXTS), atol=error)
 
 
 def test_a_batch_that_is_too_large_is_halved(clip_folder, scorer, images):
-    small = load_open_clip_scorer(spec_of(clip_folder, batch_size=64))
+    small = opened(clip_folder, batch_size=64)
     sizes = []
 
     def with_room_for_sixteen(_module, args):
@@ -169,7 +169,7 @@ def test_a_batch_that_is_too_large_is_halved(clip_folder, scorer, images):
 
 
 def test_a_row_that_does_not_fit_alone_is_raised(clip_folder, images):
-    small = load_open_clip_scorer(spec_of(clip_folder, batch_size=4))
+    small = opened(clip_folder, batch_size=4)
 
     def without_memory(_module, _args):
         msg = "CUDA out of memory"
@@ -195,7 +195,7 @@ def test_a_text_tower_that_reads_all_positions_is_left_alone(clip_folder, tmp_pa
     torch.manual_seed(1)
     model = open_clip.create_model(f"local-dir:{tmp_path}").eval()
     save_file(model.state_dict(), tmp_path / "open_clip_model.safetensors")
-    scorer = load_open_clip_scorer(spec_of(tmp_path))
+    scorer = opened(tmp_path)
     with torch.inference_mode():
         tokens = open_clip.get_tokenizer(f"local-dir:{tmp_path}")(TEXTS)
         expected = model.encode_text(tokens, normalize=True).numpy()
@@ -208,7 +208,7 @@ def test_a_name_with_a_file(clip_folder, scorer, images, tmp_path):
     (tmp_path / "clip_tiny.json").write_text(json.dumps(document["model_cfg"]))
     open_clip.add_model_config(tmp_path)
     file = clip_folder / "open_clip_model.safetensors"
-    named = load_scorer(spec_of("", model="clip_tiny", pretrained=str(file)), tmp_path)
+    named = opened("", model="clip_tiny", pretrained=str(file))
     assert np.array_equal(named.embed_texts(TEXTS), scorer.embed_texts(TEXTS))
     assert not np.array_equal(named.embed_images(images), scorer.embed_images(images))
 
@@ -222,7 +222,7 @@ def test_a_tag_sets_activation_and_normalisation(monkeypatch, tmp_path):
     tag = {"file": str(file), "quick_gelu": True, "mean": (0.1, 0.2, 0.3), "std": (1.0, 1.0, 1.0)}
     monkeypatch.setattr(open_clip, "get_pretrained_cfg", lambda *_: tag)
     monkeypatch.setattr(open_clip, "list_pretrained_tags_by_model", lambda *_: ["mine"])
-    scorer = load_open_clip_scorer(spec_of("", model="clip_tagged", pretrained="mine"))
+    scorer = opened("", model="clip_tagged", pretrained="mine")
     gelu = scorer.model.visual.transformer.resblocks[0].mlp.gelu
     assert type(gelu).__name__ == "QuickGELU"
     pixels = scorer._pixels([np.zeros((16, 16, 3), np.uint8)])
@@ -239,19 +239,19 @@ def write_tiny_config(folder: Path) -> Path:
 
 def test_weights_must_be_named():
     with pytest.raises(ModelFileError, match=r"ViT-B-32 needs weights.*openai"):
-        load_open_clip_scorer(spec_of("", model="ViT-B-32"))
+        opened("", model="ViT-B-32")
 
 
 def test_a_folder_takes_no_other_weights(clip_folder):
     with pytest.raises(ModelFileError, match="leave pretrained"):
-        load_open_clip_scorer(spec_of(clip_folder, pretrained="openai"))
+        opened(clip_folder, pretrained="openai")
 
 
 def test_no_network(monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(ModelFileError, match=r"ViT-B-32 \(laion2b_s34b_b79k\).*network"):
-        load_open_clip_scorer(spec_of("", model="ViT-B-32", pretrained="laion2b_s34b_b79k"))
+        opened("", model="ViT-B-32", pretrained="laion2b_s34b_b79k")
 
 
 @pytest.mark.parametrize("damage", ["truncated", "other shapes", "garbled config"])
@@ -268,9 +268,9 @@ def test_damaged_files(clip_folder, tmp_path, damage):
         config[:-20] if damage == "garbled config" else config
     )
     with pytest.raises(ModelFileError, match="cannot load local-dir:"):
-        load_open_clip_scorer(spec_of(tmp_path))
+        opened(tmp_path)
 
 
 def test_a_device_that_is_not_there(clip_folder):
     with pytest.raises(DeviceError, match="device cuda:3 is not on this machine; it has"):
-        load_open_clip_scorer(spec_of(clip_folder, device="cuda:3"))
+        opened(clip_folder, device="cuda:3")

@@ -249,7 +249,7 @@ def test_a_target_of_images_is_embedded_by_the_scorer(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "recap_assets.sets.kinds.image_based.targets.loaded_scorer", lambda *_: FirstPixels()
+        "recap_assets.sets.kinds.image_based.targets.embedder_of", lambda *_: FirstPixels()
     )
     folder = world.folder / "images" / "class"
     folder.mkdir(parents=True)

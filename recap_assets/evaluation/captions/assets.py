@@ -30,11 +30,11 @@ from recap_assets.evaluation.captions.tokens import caption_tokens
 from recap_assets.evaluation.tasks import open_set, set_of, set_version
 from recap_assets.evaluation.zero_shot import Embeddings
 from recap_assets.graph.content import StoredRows
-from recap_assets.graph.loaded import loaded_scorer
 from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.outside import both, outside_of
 from recap_assets.graph.project import Setting
 from recap_assets.scores import assets as scores
+from recap_assets.scores.opened import embedder_of
 from recap_assets.shards.images import decode
 from recap_assets.specs.base import deciding, fingerprint_of
 from recap_assets.specs.evaluation import CaptionMetrics, EmbeddedTask
@@ -135,7 +135,7 @@ def measure_source(setting: Setting, name: str, step: Step) -> Rows:
     spec = setting.experiment.evaluation.captions
     assert spec is not None, "the node is there because they are asked for"  # noqa: S101
     scorer_name = scorer_of(setting, spec)
-    scorer = loaded_scorer(setting, setting.experiment.scorers[scorer_name])
+    scorer = embedder_of(setting, scorer_name)
     described = _describe_all(setting, name, spec, scorer, step)
     rows = [row for task, one in described.items() for row in _rows(task, one, scorer, scorer_name)]
     frame = pl.DataFrame(rows, schema=CAPTION_METRICS.unsliced, orient="row")

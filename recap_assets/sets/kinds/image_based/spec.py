@@ -12,7 +12,7 @@ from recap_assets.sets.text_rule import TextRule
 from recap_assets.specs.base import Name
 from recap_assets.specs.fields import Content
 from recap_assets.specs.kinds import OneOf
-from recap_assets.specs.references import Reference
+from recap_assets.specs.references import EMBEDDINGS, Reference
 
 
 class CaptionRule(TextRule):
@@ -68,7 +68,7 @@ class ImageBasedSpec(ComputedSet):
     def refers(self) -> Iterator[Reference]:
         """The scorer, and what the rule of captions and the target name."""
         yield from super().refers()
-        yield Reference("scorer", self.scorer, "scorers")
+        yield Reference("scorer", self.scorer, "scorers", gives=EMBEDDINGS)
 
     @property
     def texts(self) -> TextRule | None:

@@ -7,11 +7,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from recap_assets.graph.loaded import loaded_scorer
 from recap_assets.graph.node import Dependency
 from recap_assets.graph.outside import Outside, both, outside_of
 from recap_assets.graph.project import Setting
-from recap_assets.scores.assets import trained_by
+from recap_assets.scores.opened import embedder_of, embedding_scorer
 from recap_assets.specs.base import Spec
 from recap_assets.untrusted.errors import RecapError
 
@@ -77,14 +76,15 @@ class ImagesTarget(Target):
     def embedded(self, setting: Setting, scorer: str) -> Iterator[Embedded]:
         """As the scorer embeds them."""
         batches = self.batches(setting)
-        opened = loaded_scorer(setting, setting.experiment.scorers[scorer])
+        opened = embedder_of(setting, scorer)
         for images, n_unreadable in batches:
             vectors = np.empty((0, opened.embedding_dim), np.float32)
             yield opened.embed_images(images) if images else vectors, n_unreadable
 
     def reads(self, setting: Setting, scorer: str) -> tuple[Dependency, ...]:
         """What trains the scorer."""
-        return trained_by(setting.experiment.scorers[scorer])
+        trained = embedding_scorer(setting, scorer).trained_by()
+        return tuple(Dependency(key, "all") for key in trained)
 
     def embedded_by(self, setting: Setting, scorer: str) -> Mapping[str, object]:
         """The scorer, and fields of the target that change its images."""

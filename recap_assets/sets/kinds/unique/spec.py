@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from recap_assets.sets.kind import ComputedSet
 from recap_assets.specs.base import Name
-from recap_assets.specs.references import Reference
+from recap_assets.specs.references import EMBEDDINGS, Reference
 
 
 class UniqueSpec(ComputedSet):
@@ -50,4 +50,4 @@ class UniqueSpec(ComputedSet):
     def refers(self) -> Iterator[Reference]:
         """The scorer."""
         if self.scorer is not None:
-            yield Reference("scorer", self.scorer, "scorers")
+            yield Reference("scorer", self.scorer, "scorers", gives=EMBEDDINGS)

@@ -20,9 +20,8 @@ from recap_assets.engines.open_clip.models import (
 )
 from recap_assets.engines.open_clip.pixels import PixelTransform
 from recap_assets.engines.open_clip.text_tower import TextEncoder, bucket_of, text_encoder_of
-from recap_assets.engines.protocols import Image, Scorer
+from recap_assets.engines.protocols import Image
 from recap_assets.engines.row_counts import EvenPasses, example_pixels, example_tokens
-from recap_assets.specs.scorers import OpenClipScorer
 from recap_assets.specs.sources import Precision
 
 
@@ -129,17 +128,27 @@ def _parts(n: int, size: int) -> Iterator[slice]:
     return (slice(first, min(first + size, n)) for first in range(0, n, size))
 
 
-def load_open_clip_scorer(scorer: OpenClipScorer) -> Scorer:
+def load_open_clip_scorer(
+    name: str,
+    pretrained: str | None = None,
+    *,
+    precision: Precision = "float32",
+    batch_size: int = 64,
+    device: str = "auto",
+) -> ClipScorer:
     """A CLIP by name and tag, by name and safetensors file, or from `local-dir:FOLDER`.
 
     Args:
-        scorer: Model, weights, precision, batch size and device.
+        name: open_clip's model name, or `local-dir:FOLDER`.
+        pretrained: open_clip's tag, or a safetensors file; None for a folder.
+        precision: What the model computes in.
+        batch_size: Rows of one forward pass.
+        device: As in `resolve_device`.
 
     Raises:
         ModelFileError: The model is missing, damaged, pickled, or does not fit its config.
         DeviceError: This machine has no such device.
     """
-    device = resolve_device(scorer.device)
-    model = load_open_clip_model(scorer.model, scorer.pretrained, scorer.precision, device)
-    tokenizer = load_open_clip_tokenizer(scorer.model)
-    return ClipScorer(model, tokenizer, scorer.precision, scorer.batch_size, device)
+    place = resolve_device(device)
+    model = load_open_clip_model(name, pretrained, precision, place)
+    return ClipScorer(model, load_open_clip_tokenizer(name), precision, batch_size, place)

@@ -1,0 +1,78 @@
+"""CLIPs of open_clip."""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from recap_assets.engines.protocols import Places, Scorer
+from recap_assets.scores.kind import ByEmbeddings
+from recap_assets.specs.fields import LocalDir, LocalModel, Speed
+from recap_assets.specs.sources import Device, Precision
+
+
+class OpenClipScorer(ByEmbeddings):
+    """A CLIP of open_clip by name and tag, or from a local checkpoint."""
+
+    kind: Literal["open_clip"]
+    model: Annotated[str, LocalDir] = Field(
+        description="open_clip's model name (ViT-L-14), or local-dir:FOLDER."
+    )
+    pretrained: Annotated[str | None, LocalModel] = Field(
+        default=None, description="open_clip's tag, or a local safetensors file."
+    )
+    precision: Precision = "float32"
+    batch_size: Annotated[int, Speed] = Field(
+        default=64, gt=0, le=65_536, description="Rows of one forward pass; changes no score."
+    )
+    device: Device = Field(default="auto", description="auto: a GPU where there is one.")
+    pool_scores: str | None = Field(
+        default=None,
+        description="Column of the pool's metadata that holds the raw text's score "
+        "(clip_l14_similarity_score); used instead of computing it.",
+    )
+    pool_embeddings: str | None = Field(
+        default=None,
+        description="Key of the metadata's npz files that holds image embeddings (l14_img); "
+        "used instead of computing them.",
+    )
+
+    def open(self, places: Places) -> Scorer:  # noqa: ARG002 - of all kinds
+        """The CLIP."""
+        from recap_assets.engines.model_folders.children import children_ready
+
+        with children_ready(1):
+            from recap_assets.engines.open_clip.scorer import load_open_clip_scorer
+
+            return load_open_clip_scorer(
+                self.model,
+                self.pretrained,
+                precision=self.precision,
+                batch_size=self.batch_size,
+                device=self.device,
+            )
+
+    @property
+    def called(self) -> str:
+        """The model's name or folder."""
+        return self.model
+
+    @property
+    def at_once(self) -> int:
+        """Images that are handed over at once."""
+        return self.batch_size
+
+    @property
+    def given_scores(self) -> str | None:
+        """The column."""
+        return self.pool_scores
+
+    @property
+    def given_embeddings(self) -> str | None:
+        """The key."""
+        return self.pool_embeddings
+
+    def metadata_columns(self) -> Iterator[tuple[str, str]]:
+        """The column of scores."""
+        if self.pool_scores:
+            yield "pool_scores", self.pool_scores

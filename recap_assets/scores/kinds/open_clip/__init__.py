@@ -1,1 +1,0 @@
-"""CLIP of open_clip."""
