@@ -22,7 +22,7 @@ from recap_assets.mixes.selection import select
 from recap_assets.mixes.trial import Part, try_mixes
 from recap_assets.sets import assets as sets
 from recap_assets.specs.base import deciding, fingerprint_of
-from recap_assets.specs.mixes import InSet, Mix, conditions_within, sources_read
+from recap_assets.specs.mixes import Mix, sets_read, sources_read
 from recap_assets.storage.content import frame_version
 
 VERSION = 2
@@ -108,7 +108,7 @@ def _mix_node(setting: Setting, name: str, mix: Mix) -> Node:
             Dependency(CLIP_SCORES.key(scorer, source), "same"),
         ]
     computed = sets.computed_sets(setting)
-    named = sets_named(mix)
+    named = sets_read(mix)
     files = [one for one in named if one not in computed]
     reads += [Dependency(UID_SETS.key(one), "same") for one in named if one in computed]
     return Node(
@@ -180,13 +180,7 @@ def _with_scores(texts: pl.DataFrame, scored: pl.DataFrame) -> pl.DataFrame:
 
 def sets_of(setting: Setting, mix: Mix, partition: str) -> Mapping[str, pl.Series]:
     """The named sets of uids that the mix reads: of computed ones, the members in the partition."""
-    return {name: sets.members_of(setting, name, partition) for name in sets_named(mix)}
-
-
-def sets_named(mix: Mix) -> list[str]:
-    """The sets that the mix's conditions name, in order of appearance."""
-    conditions = [part for rule in mix.rules for part in conditions_within(rule.where)]
-    return list(dict.fromkeys(part.in_set for part in conditions if isinstance(part, InSet)))
+    return {name: sets.members_of(setting, name, partition) for name in sets_read(mix)}
 
 
 def _files_version(setting: Setting, names: Sequence[str]) -> str:
@@ -198,7 +192,7 @@ def trial(setting: Setting) -> pl.DataFrame:
     """What every mix would hold, counted from the score tables; nothing is written."""
     experiment = setting.experiment
 
-    named = dict.fromkeys(one for mix in experiment.mixes.values() for one in sets_named(mix))
+    named = dict.fromkeys(one for mix in experiment.mixes.values() for one in sets_read(mix))
 
     def parts() -> Iterator[Part]:
         for partition in setting.partitions:

@@ -55,7 +55,7 @@ def _several(
         place=pl.int_range(pl.len()).over("uid"), n=pl.col("has").sum().over("uid")
     )
     most = int(placed["n"].max() or 1)  # type: ignore[arg-type] - counts are whole numbers
-    found = most if depth == "all" else min(depth, most)
+    found = within(depth, most)
     frame = _named(placed.filter(pl.col("place") == 0), ["shard", *values, "n"], source)
     for place in range(1, max(found, 1)):
         further = placed.filter((pl.col("place") == place) & pl.col("has"))
@@ -74,3 +74,16 @@ def _named(rows: pl.DataFrame, values: list[str], source: str, ending: str = "")
 
 def _counted(source: str) -> pl.Expr:
     return pl.col(f"has.{source}").cast(pl.UInt32).alias(f"n.{source}")
+
+
+def within(depth: Depth, there: int) -> int:
+    """How many candidates are used of so many."""
+    return there if depth == "all" else min(depth, there)
+
+
+def n_used(depth: Depth, source: str) -> pl.Expr:
+    """How many candidates of a source are used of an image that has any."""
+    if depth == 1:
+        return pl.lit(1)
+    there = pl.col(f"n.{source}").clip(1)
+    return there if depth == "all" else pl.min_horizontal(there, pl.lit(depth))

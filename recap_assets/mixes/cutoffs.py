@@ -1,13 +1,12 @@
 """The cut-offs of a mix: which it asks for, and what each comes to on a pool."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import polars as pl
 
 from recap_assets.artefacts.mixes import THRESHOLDS
-from recap_assets.mixes.conditions import parts_of, required, tested_by
 from recap_assets.mixes.score_view import ScoreView
 from recap_assets.mixes.thresholds import (
     Cut,
@@ -16,16 +15,7 @@ from recap_assets.mixes.thresholds import (
     cut_at_value,
     rank_of_fraction,
 )
-from recap_assets.specs.mixes import (
-    AtLeast,
-    Condition,
-    Either,
-    Every,
-    Mix,
-    TargetSize,
-    TopFraction,
-    Without,
-)
+from recap_assets.specs.mixes import Mix
 
 THRESHOLD_SCHEMA = pl.Schema({n: t for n, t in THRESHOLDS.schema.items() if n != "mix"})
 
@@ -48,9 +38,10 @@ def cutoffs_needed(mix: Mix, scorer: str) -> list[CutoffRequest]:
         ValueError: If a condition does not say which of several used sources it means.
     """
     return [
-        request
-        for i, rule in enumerate(mix.rules)
-        for request in _requests(rule.where, f"rules.{i}.where", tested_by(rule), scorer)
+        CutoffRequest(one.path, one.kind, one.requested, scorer, one.source)
+        for number, rule in enumerate(mix.rules)
+        if rule.where is not None
+        for one in rule.where.needs(rule.place(number))
     ]
 
 
@@ -89,25 +80,3 @@ def _cut(request: CutoffRequest, view: ScoreView) -> Cut:
     else:
         rank = min(int(request.requested), view.population) - 1
     return cut_at_rank(view.histogram, view.fetch, rank)
-
-
-def _requests(
-    condition: Condition | None, path: str, source: str | None, scorer: str
-) -> Iterator[CutoffRequest]:
-    match condition:
-        case TopFraction():
-            ranked = required(condition.of or source, path)
-            yield CutoffRequest(f"{path}.top", "quantile", condition.top, scorer, ranked)
-        case TargetSize():
-            ranked = required(condition.of or source, path)
-            yield CutoffRequest(f"{path}.best", "size", condition.best, scorer, ranked)
-        case AtLeast(at_least=float() as value):
-            tested = required(condition.of or source, path)
-            yield CutoffRequest(f"{path}.at_least", "absolute", value, scorer, tested)
-        case AtLeast(at_least=TopFraction() | TargetSize() as cutoff):
-            yield from _requests(cutoff, f"{path}.at_least", condition.of or source, scorer)
-        case Every() | Either() | Without():
-            for part, part_path in parts_of(condition, path):
-                yield from _requests(part, part_path, source, scorer)
-        case _:
-            return

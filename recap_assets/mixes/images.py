@@ -6,11 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from recap_assets.mixes.candidates import Depth, ranked_candidates
-from recap_assets.specs.mixes import (
-    Mix,
-    sources_read,
-    sources_used,
-)
+from recap_assets.specs.mixes import Mix, sources_read
 
 
 @dataclass(frozen=True)
@@ -49,6 +45,10 @@ class Images:
             return cls(_with_shard(frame.insert_column(0, uids)), has_texts, depths)
         return cls(_with_shard(_side_by_side(parts)), has_texts, depths)
 
+    def text(self, name: str) -> pl.Expr:
+        """The text of a source's best candidate, `X`, or of a further one, `X.1`; null without."""
+        return pl.col(f"text.{name}") if self.has_texts else pl.lit(None, dtype=pl.String)
+
 
 def _depths_needed(mixes: Iterable[Mix]) -> dict[str, Depth]:
     """For each source that the mixes read, how many of its candidates any rule uses."""
@@ -57,7 +57,7 @@ def _depths_needed(mixes: Iterable[Mix]) -> dict[str, Depth]:
         for source in sources_read(mix):
             depths.setdefault(source, 1)
         for rule in mix.rules:
-            for source in sources_used(rule.use):
+            for source in rule.use.sources:
                 depths[source] = _deeper(depths[source], rule.candidates)
     return depths
 

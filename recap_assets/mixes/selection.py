@@ -27,23 +27,11 @@ import polars as pl
 
 from recap_assets.artefacts.mixes import CURATED_MIXES
 from recap_assets.artefacts.uids import is_within
-from recap_assets.mixes.conditions import Clause, clause_of, tested_by
+from recap_assets.mixes.clauses import Clause, clause_of
+from recap_assets.mixes.conditions.kind import Known
 from recap_assets.mixes.images import Images
-from recap_assets.mixes.uses import (
-    alternatives,
-    candidates_within,
-    choice_of,
-    has_text,
-    pairs_of_source,
-)
-from recap_assets.specs.mixes import (
-    BestOf,
-    Each,
-    Join,
-    Mix,
-    RandomOf,
-    Rule,
-)
+from recap_assets.mixes.uses.kind import Use, use_of
+from recap_assets.specs.mixes import Mix, Rule
 from recap_assets.storage.sorting import sort_rows
 
 PAIR_SCHEMA = pl.Schema(
@@ -126,9 +114,13 @@ def decide(
         )
     frame = frame.with_columns(
         pl.any_horizontal(names).alias("accepted"),
-        *(ruling.choice.alias(f"choice.{i}") for i, ruling in enumerate(rulings)),
+        *(
+            ruling.choice.alias(f"choice.{i}")
+            for i, ruling in enumerate(rulings)
+            if ruling.choice is not None
+        ),
     )
-    pairs = [pair for i, rule in enumerate(mix.rules) for pair in _pairs(rule, i, images)]
+    pairs = [pair for i, ruling in enumerate(rulings) for pair in _pairs(ruling, i, images)]
     return Decision(frame, tuple(pairs))
 
 
@@ -138,16 +130,17 @@ class Ruling:
 
     Attributes:
         rule: As the mix writes it.
-        usable: Whether its `use` has a text.
+        use: What it uses.
+        usable: Whether an image has the texts for that.
         where: Its condition; None where there is none.
-        choice: Number of the alternative that the image takes, as `alternatives` orders them; null
-            where `use` is no choice.
+        choice: Number of the alternative that the image takes; None where the use is no choice.
     """
 
     rule: Rule
+    use: Use
     usable: pl.Expr
     where: Clause | None
-    choice: pl.Expr
+    choice: pl.Expr | None
 
     @property
     def accepts(self) -> pl.Expr:
@@ -162,59 +155,29 @@ def rulings_of(
 
     Arguments and errors as for `select`.
     """
-    values = dict(thresholds.select("path", "value").iter_rows())
-    return tuple(
-        Ruling(
-            rule,
-            has_text(rule.use),
-            None
-            if rule.where is None
-            else clause_of(rule.where, f"rules.{i}.where", tested_by(rule), values, sets),
-            choice_of(rule.use, uids),
+    known = Known(dict(thresholds.select("path", "value").iter_rows()), sets)
+    return tuple(_ruling(rule, number, uids, known) for number, rule in enumerate(mix.rules))
+
+
+def _ruling(rule: Rule, number: int, uids: pl.Series, known: Known) -> Ruling:
+    use, where = use_of(rule), rule.where
+    clause = None if where is None else clause_of(where, rule.place(number), known)
+    return Ruling(rule, use, use.usable(), clause, use.choice(uids))
+
+
+def _pairs(ruling: Ruling, number: int, images: Images) -> Iterator[Pairs]:
+    rule, accepts = ruling.rule, pl.col(f"accepts.{number}")
+    choice = None if ruling.choice is None else pl.col(f"choice.{number}")
+    for taken in ruling.use.taken(images, rule.candidates, choice):
+        yield Pairs(
+            where=accepts if taken.where is None else accepts & taken.where,
+            source=taken.source,
+            candidate=taken.candidate,
+            text=taken.text,
+            score=taken.score,
+            weight=pl.lit(rule.weight * taken.share) / taken.n_pairs,
+            rule=number,
         )
-        for i, rule in enumerate(mix.rules)
-    )
-
-
-def _pairs(rule: Rule, number: int, images: Images) -> Iterator[Pairs]:
-    accepts = pl.col(f"accepts.{number}")
-    if isinstance(rule.use, Join):
-        yield _joined(rule.use, accepts, rule.weight, number, has_texts=images.has_texts)
-        return
-    for i, source in enumerate(alternatives(rule.use)):
-        where, weight = accepts, rule.weight
-        if isinstance(rule.use, BestOf | RandomOf):
-            where = accepts & (pl.col(f"choice.{number}") == i)
-        elif isinstance(rule.use, Each):
-            where, weight = accepts & pl.col(f"has.{source}"), weight * rule.use.each[source]
-        n_pairs = pairs_of_source(rule, source)
-        for rank in range(candidates_within(rule, images.depths[source])):
-            name = f"{source}.{rank}" if rank else source
-            yield Pairs(
-                where=where & pl.col(f"has.{name}") if rank else where,
-                source=source,
-                candidate=pl.col(f"candidate.{name}"),
-                text=pl.col(f"text.{name}") if images.has_texts else pl.lit(None, dtype=pl.String),
-                score=pl.col(f"score.{name}"),
-                weight=pl.lit(weight) / n_pairs,
-                rule=number,
-            )
-
-
-def _joined(use: Join, where: pl.Expr, weight: float, number: int, *, has_texts: bool) -> Pairs:
-    texts = [pl.col(f"text.{source}") for source in use.join]
-    scores = [pl.col(f"score.{source}").cast(pl.Float64) for source in use.join]
-    return Pairs(
-        where=where,
-        source="+".join(use.join),
-        candidate=pl.col(f"candidate.{use.join[0]}"),
-        text=pl.concat_str(texts, separator=use.separator)
-        if has_texts
-        else pl.lit(None, dtype=pl.String),
-        score=pl.mean_horizontal(scores, ignore_nulls=False),
-        weight=pl.lit(weight),
-        rule=number,
-    )
 
 
 def _emit(decision: Decision, pairs: Pairs) -> pl.DataFrame:

@@ -137,7 +137,7 @@ def marks_of(spec: type[Spec]) -> Mapping[str, AnyMark]:
 def _references_within(where: str, value: object) -> Iterator[Reference]:
     if isinstance(value, Spec):
         for one in value.refers():
-            yield replace(one, field=f"{where}.{one.field}")
+            yield replace(one, field=f"{where}.{one.field}".removesuffix("."))
         return
     for name, part, _ in _parts(value):
         yield from _references_within(f"{where}.{name}", part)

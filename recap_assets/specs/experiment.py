@@ -19,16 +19,7 @@ from recap_assets.specs.fields import Content
 from recap_assets.specs.image_scorers import EmbeddingHead, ImageScorer
 from recap_assets.specs.languages import Identifier, IdentifierSpec, always_there
 from recap_assets.specs.left_out import captions_used, left_out_name, with_left_out
-from recap_assets.specs.mixes import (
-    AtLeast,
-    Condition,
-    InSet,
-    Mix,
-    TargetSize,
-    TopFraction,
-    conditions_within,
-    sources_used,
-)
+from recap_assets.specs.mixes import Mix
 from recap_assets.specs.models import Model, TrainedCaptioner, TrainedClip
 from recap_assets.specs.pool import Corpus, Pool, UrlPool, WebDatasetPool
 from recap_assets.specs.references import EMBEDDINGS, Reference
@@ -332,27 +323,12 @@ class Experiment(Spec):
         return isinstance(pool, WebDatasetPool | UrlPool) and pool.metadata is not None
 
     def _mix_problems(self) -> Iterator[str]:
-        # What is wrong with a mix without a source is wrong with the whole mix.
-        written = {k: mix for k, mix in self.mixes.items() if k not in self.added_mixes}
-        for name, mix in written.items():
-            if mix.scorer:
-                yield from _unknown(f"mixes.{name}.scorer", mix.scorer, self.scorers)
-            elif len(self.scorers) > 1:
+        for name, mix in self.mixes.items():
+            if name in self.added_mixes:
+                continue
+            if mix.scorer is None and len(self.scorers) > 1:
                 yield f"mixes.{name}.scorer: name one of {_listed(self.scorers)}"
-            for i, rule in enumerate(mix.rules):
-                where = f"mixes.{name}.rules.{i}"
-                for source in sources_used(rule.use):
-                    yield from _unknown(f"{where}.use", source, self.source_names)
-                yield from self._condition_problems(f"{where}.where", rule.where)
-                if rule.where is not None and not isinstance(rule.use, str):
-                    yield from _needs_of(f"{where}.where", rule.where)
-
-    def _condition_problems(self, where: str, condition: Condition | None) -> Iterator[str]:
-        for part in conditions_within(condition):
-            if isinstance(part, InSet):
-                yield from _unknown(f"{where}.in_set", part.in_set, self.sets)
-            elif isinstance(part, TopFraction | TargetSize | AtLeast) and part.of:
-                yield from _unknown(f"{where}.of", part.of, self.source_names)
+            yield from (f"mixes.{name}.{problem}" for problem in mix.problems())
 
     def _report_problems(self) -> Iterator[str]:
         report = self.report
@@ -373,14 +349,6 @@ class Experiment(Spec):
 
 def _is_by_torchrun(training: object) -> bool:
     return isinstance(training, TorchrunTraining)
-
-
-def _needs_of(where: str, condition: Condition) -> Iterator[str]:
-    # Only the outer `of` matters for what is tested; a nested cut-off without one inherits it.
-    for part in conditions_within(condition):
-        if isinstance(part, TopFraction | TargetSize | AtLeast) and part.of is None:
-            yield f"{where}.of: say which source's score is meant, since the rule uses several"
-            return
 
 
 def _of_another_kind(where: str, name: str, fitting: Iterable[str]) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module, metadata
 from inspect import isabstract
-from typing import Annotated, Any, TypeVar, Union, cast
+from typing import Annotated, Any, LiteralString, TypeVar, Union, cast
 
 from pydantic import Discriminator, Field, GetCoreSchemaHandler, Tag
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -29,6 +29,9 @@ T = TypeVar("T", bound=Spec)
 OURS = "recap-assets"
 UNKNOWN = "unknown_kind"
 """Type of the validation error that says that nobody gives a kind; `family` and `words` with it."""
+
+NO_KIND = "no_kind"
+"""Type of the one that says that what is written can name none, as where a number is."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,10 @@ FAMILIES: Mapping[str, Family] = {
         example="`{uids: file}`",
     ),
     "targets": Family("a target", "recap_assets.sets.kinds.image_based.targets:Target", field=None),
-    "conditions": Family("a condition", field=None),
-    "uses": Family("a use", field=None, example="the name of a source"),
+    "conditions": Family("a condition", "recap_assets.mixes.conditions.kind:Condition", None),
+    "uses": Family(
+        "a use", "recap_assets.mixes.uses.kind:Use", None, example="the name of a source"
+    ),
     "exports": Family("an export", "recap_assets.exports.kind:ExportKind", "to"),
     "launchers": Family("training", field="launcher", unsaid=(("", "in_process"),)),
     "tasks": Family("an evaluation task"),
@@ -119,6 +124,22 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = {
     "scores": (
         "recap_assets.scores.kinds.trained:EmbeddedScorer",
         "recap_assets.scores.kinds.open_clip:OpenClipScorer",
+    ),
+    "conditions": (
+        "recap_assets.mixes.conditions.kinds.top:TopFraction",
+        "recap_assets.mixes.conditions.kinds.best:TargetSize",
+        "recap_assets.mixes.conditions.kinds.at_least:AtLeast",
+        "recap_assets.mixes.conditions.kinds.in_set:InSet",
+        "recap_assets.mixes.conditions.kinds.combined:Every",
+        "recap_assets.mixes.conditions.kinds.combined:Either",
+        "recap_assets.mixes.conditions.kinds.combined:Without",
+    ),
+    "uses": (
+        "recap_assets.mixes.uses.kinds.source:SourceUse",
+        "recap_assets.mixes.uses.kinds.best_of:BestOf",
+        "recap_assets.mixes.uses.kinds.random_of:RandomOf",
+        "recap_assets.mixes.uses.kinds.join:Join",
+        "recap_assets.mixes.uses.kinds.each:Each",
     ),
 }
 """One line a kind, in the order in which messages and the schema name them."""
@@ -178,18 +199,20 @@ def kinds_of(family: str) -> Mapping[str, Kind]:
     return {name: claims[0] for name, claims in found.items()}
 
 
-def why_unknown(family: str, *words: str) -> str:
+def why_unknown(family: str, *words: str, below: type[Spec] = Spec) -> str:
     """What to say where no kind can be had.
 
     Args:
         family: What it was to be a kind of.
         words: What was written; none where nothing was, several where any may be meant.
+        below: What it must be besides.
     """
     for word in words:
-        if (kind := kind_named(family, word)) is not None:
+        kind = kind_named(family, word)
+        if kind is not None and kind.spec is None:
             of = f"{kind.distribution} {kind.version}"
             return f"the kind {word!r} is given by {of}, which cannot be imported: {kind.why}"
-    at, known = FAMILIES[family], ", ".join(_usable(family))
+    at, known = FAMILIES[family], ", ".join(_usable(family, below))
     if at.field is None:
         also = f"{at.example}, or " if at.example else ""
         return f"{at.called} is {also}one of {known}"
@@ -228,8 +251,9 @@ def _class_at(where: str) -> type[Spec]:
     return cast("type[Spec]", getattr(import_module(module), name))
 
 
-def _usable(family: str) -> Mapping[str, type[Spec]]:
-    return {name: kind.spec for name, kind in kinds_of(family).items() if kind.spec is not None}
+def _usable(family: str, below: type[Spec] = Spec) -> Mapping[str, type[Spec]]:
+    found = {name: kind.spec for name, kind in kinds_of(family).items()}
+    return {name: spec for name, spec in found.items() if spec and issubclass(spec, below)}
 
 
 def _own_version() -> str:
@@ -274,9 +298,15 @@ def _unfit(family: str, name: str, spec: object) -> str:
 
 @dataclass(frozen=True)
 class OneOf:
-    """In a field's type: one of the kinds of a family, by its word."""
+    """In a field's type: one of the kinds of a family, by its word.
+
+    Attributes:
+        family: The family.
+        below: Only those below this class.
+    """
 
     family: str
+    below: type[Spec] = Spec
 
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler
@@ -289,14 +319,19 @@ class OneOf:
     def _refuse_unknown(self, given: object) -> object:
         if isinstance(given, dict) and self._word(cast("object", given)) is None:
             words = FAMILIES[self.family].words_in(cast("dict[str, object]", given))
-            why = why_unknown(self.family, *words)
-            raise PydanticCustomError(
-                UNKNOWN, "{why}", {"why": why, "family": self.family, "words": words}
-            )
+            raise self._refusal(UNKNOWN, words)
+        if not isinstance(given, dict | Spec) and FAMILIES[self.family].field is None:
+            raise self._refusal(NO_KIND, ())
         return cast("object", given)
 
+    def _refusal(self, type_: LiteralString, words: Sequence[str]) -> PydanticCustomError:
+        why = why_unknown(self.family, *words, below=self.below)
+        return PydanticCustomError(
+            type_, "{why}", {"why": why, "family": self.family, "words": words}
+        )
+
     def _union(self) -> Any:  # noqa: ANN401 - a type that is known only now
-        family, specs = FAMILIES[self.family], _usable(self.family)
+        family, specs = FAMILIES[self.family], _usable(self.family, self.below)
         if family.field is not None and not family.unsaid:
             named: Any = Union[tuple(specs.values())]  # noqa: UP007
             return Annotated[named, Field(discriminator=family.field)]
@@ -308,6 +343,6 @@ class OneOf:
             return given.word
         if not isinstance(given, dict):
             return None
-        known = _usable(self.family)
+        known = _usable(self.family, self.below)
         written = FAMILIES[self.family].words_in(cast("dict[str, object]", given))
         return next((word for word in known if word in written), None)

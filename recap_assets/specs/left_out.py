@@ -4,7 +4,8 @@ Taking a source out of a mix takes its captions out of what is trained on, and n
 
 - A rule that uses the source alone goes; its images go on to the rules after it.
 - `best_of`, `random_of`, `join` and `each` go on with the sources that remain, and a single one is
-  used as it is. Weights and the shares of a draw stay as written.
+  used as it is. Weights and the shares of a draw stay as written. A use of another package says
+  itself what is left of it.
 - Conditions stay, those on the source's score too: they say which images are taken, and a caption
   has a score whether or not it is trained on.
 """
@@ -14,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pydantic import TypeAdapter, ValidationError
 
 from recap_assets.specs.base import Name
-from recap_assets.specs.mixes import BestOf, Each, Join, Mix, RandomOf, Rule, Use, sources_used
+from recap_assets.specs.mixes import Mix, Rule
 
 _A_NAME: TypeAdapter[str] = TypeAdapter(Name)
 
@@ -26,7 +27,7 @@ def left_out_name(mix: str, source: str) -> str:
 
 def captions_used(mix: Mix) -> tuple[str, ...]:
     """The sources whose captions the mix trains on, in order of appearance."""
-    return tuple(dict.fromkeys(name for rule in mix.rules for name in sources_used(rule.use)))
+    return tuple(dict.fromkeys(name for rule in mix.rules for name in rule.use.sources))
 
 
 def with_left_out(mixes: Mapping[str, Mix]) -> dict[str, Mix]:
@@ -76,25 +77,9 @@ def _refuse_bad_name(mix: str, added: str) -> None:
 
 
 def _rules_without(rule: Rule, source: str) -> Iterator[Rule]:
-    use = _use_without(rule.use, source)
+    use = rule.use.without(source)
     if use is not None:
-        # The weight of one pair of `each` is the rule's times its own.
-        own = rule.use.each[use] if isinstance(rule.use, Each) and isinstance(use, str) else 1.0
+        # A pair keeps the weight that it has: of one pair of `each`, the rule's times its own.
+        only = use.sources[0] if len(use.sources) == 1 else None
+        own = 1.0 if only is None else rule.use.share(only) / use.share(only)
         yield rule.model_copy(update={"use": use, "weight": rule.weight * own})
-
-
-def _use_without(use: Use, source: str) -> Use | None:
-    kept = tuple(name for name in sources_used(use) if name != source)
-    if len(kept) < 2:
-        return kept[0] if kept else None
-    match use:
-        case BestOf():
-            return BestOf(best_of=kept)
-        case Join():
-            return Join(join=kept, separator=use.separator)
-        case RandomOf():
-            return RandomOf(random_of={n: use.random_of[n] for n in kept}, seed=use.seed)
-        case Each():
-            return Each(each={name: use.each[name] for name in kept})
-        case str():
-            return use

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from recap_assets.specs.experiment import Experiment
-from recap_assets.specs.kinds import UNKNOWN
+from recap_assets.specs.kinds import NO_KIND, UNKNOWN
 from recap_assets.specs.yaml_text import MAX_BYTES, MAX_DEPTH, parse_yaml, read_yaml
 from recap_assets.untrusted.errors import RecapError, UntrustedError
 from recap_assets.untrusted.files import read_bounded
@@ -97,7 +97,9 @@ def _unknown_words(detail: ErrorDetails) -> Iterator[tuple[str, str]]:
         yield from ((str(told["family"]), str(word)) for word in told["words"])
 
 
-_WRONG_BRANCH = frozenset({"model_type", "float_type", "string_type", "dict_type", "missing"})
+_WRONG_BRANCH = frozenset(
+    {"model_type", "float_type", "string_type", "dict_type", "missing", NO_KIND}
+)
 """What the branches of a union say that the value was not meant for."""
 
 

@@ -13,129 +13,23 @@ the first rule that accepts it. The strategies of the paper are a few lines each
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from recap_assets.specs.base import Name, Spec
+from recap_assets.specs.conditions import AnyCondition, Place
+from recap_assets.specs.references import Reference
 from recap_assets.specs.sources import MOST_CANDIDATES
-
-
-class TopFraction(Spec):
-    """Own-quantile: the best `top` of the pool by this source's score (DataComp's tie rule)."""
-
-    top: float = Field(
-        gt=0, le=1, description="Share of the scored pool, in (0, 1]; 1.0 keeps all."
-    )
-    of: Name | None = Field(
-        default=None, description="The source whose score ranks; by default the used one."
-    )
-
-
-class TargetSize(Spec):
-    """The best `best` samples by this source's score, with all ties of the last one."""
-
-    best: int = Field(gt=0, le=10**15, description="Samples to keep.")
-    of: Name | None = Field(
-        default=None, description="The source whose score ranks; by default the used one."
-    )
-
-
-Cutoff = Annotated[float, Field(ge=-1, le=1)]
-
-
-class AtLeast(Spec):
-    """Score at or above a cut-off: a number, or the cut-off of another source (transferred)."""
-
-    at_least: Cutoff | TopFraction | TargetSize = Field(
-        description="A cosine in [-1, 1], or {top: 0.3, of: raw} for that source's realised "
-        "cut-off."
-    )
-    of: Name | None = Field(
-        default=None, description="The source that is tested; by default the used one."
-    )
-
-
-class InSet(Spec):
-    """Membership in a named set of uids (DataComp's image-based filter is one)."""
-
-    in_set: Name = Field(description="A name under `sets`.")
-
-
-class Every(Spec):
-    """Intersection: all of the conditions."""
-
-    all: tuple["Condition", ...] = Field(min_length=1)
-
-
-class Either(Spec):
-    """Union: at least one of the conditions."""
-
-    any: tuple["Condition", ...] = Field(min_length=1)
-
-
-class Without(Spec):
-    """Difference: where the condition does not hold."""
-
-    without: "Condition"
-
-
-def _condition_tag(value: Any) -> str | None:  # noqa: ANN401 - pydantic hands over whatever was written
-    keys = ("top", "best", "at_least", "in_set", "all", "any", "without")
-    for key in keys:
-        if key in value if isinstance(value, dict) else hasattr(value, key):
-            return key
-    return None
-
-
-Condition = Annotated[
-    Annotated[TopFraction, Tag("top")]
-    | Annotated[TargetSize, Tag("best")]
-    | Annotated[AtLeast, Tag("at_least")]
-    | Annotated[InSet, Tag("in_set")]
-    | Annotated[Every, Tag("all")]
-    | Annotated[Either, Tag("any")]
-    | Annotated[Without, Tag("without")],
-    Discriminator(
-        _condition_tag,
-        custom_error_type="condition",
-        custom_error_message="a condition is one of top, best, at_least, in_set, all, any, without",
-    ),
-]
-
-
-class BestOf(Spec):
-    """Per image, the caption with the highest score; ties go to the source named first."""
-
-    best_of: tuple[Name, ...] = Field(min_length=2)
-
-
-class RandomOf(Spec):
-    """Per image, one source drawn by (seed, uid) with the given weights."""
-
-    random_of: dict[Name, Annotated[float, Field(gt=0)]] = Field(min_length=2)
-    seed: int = 0
-
-
-class Join(Spec):
-    """Per image, the captions of several sources joined into one text; its score is their mean."""
-
-    join: tuple[Name, ...] = Field(min_length=2)
-    separator: str = " "
-
-
-class Each(Spec):
-    """Per image, one pair for every source; training draws one by weight at each sight."""
-
-    each: dict[Name, Annotated[float, Field(gt=0)]] = Field(min_length=2)
-
-
-Use = Name | BestOf | RandomOf | Join | Each
+from recap_assets.specs.uses import AnyUse
 
 
 class Rule(Spec):
     """Use this caption where the condition holds (everywhere if there is none)."""
 
-    use: Use
-    where: Condition | None = None
+    # Built with the experiment, as all that has kinds inside.
+    model_config = ConfigDict(defer_build=True)
+
+    use: AnyUse
+    where: AnyCondition | None = None
     candidates: Annotated[int, Field(gt=0, le=MOST_CANDIDATES)] | Literal["all"] = Field(
         default=1,
         description="How many of the best candidates of the used source give a pair each; the "
@@ -146,11 +40,16 @@ class Rule(Spec):
     )
 
     @model_validator(mode="after")
-    def _joined_texts_have_no_candidates(self) -> "Rule":
-        if isinstance(self.use, Join) and self.candidates != 1:
-            msg = "candidates: `join` makes one text of the best candidate of each source"
+    def _candidates_fit_the_use(self) -> "Rule":
+        if self.use.why_one_candidate and self.candidates != 1:
+            msg = f"candidates: {self.use.why_one_candidate}"
             raise ValueError(msg)
         return self
+
+    def place(self, number: int) -> Place:
+        """Where its condition stands, in a mix of which it is this rule, from 0."""
+        sources = self.use.sources
+        return Place(f"rules.{number}.where", sources[0] if len(sources) == 1 else None)
 
 
 class RandomSubset(Spec):
@@ -162,6 +61,8 @@ class RandomSubset(Spec):
 
 class Mix(Spec):
     """A curated training set: an image takes the first rule that accepts it, or all."""
+
+    model_config = ConfigDict(defer_build=True)
 
     rules: tuple[Rule, ...] = Field(min_length=1)
     scorer: Name | None = Field(
@@ -185,48 +86,43 @@ class Mix(Spec):
     def _bare_list_of_rules(cls, value: Any) -> Any:  # noqa: ANN401 - pydantic hands over raw input
         return {"rules": cast("object", value)} if isinstance(value, list | tuple) else value
 
+    @property
+    def weights(self) -> frozenset[float]:
+        """The weights that its images may have, as it is written; candidates share theirs."""
+        rules = [(rule.weight, rule.use) for rule in self.rules]
+        return frozenset(weight * use.share(one) for weight, use in rules for one in use.sources)
 
-def sources_used(use: Use) -> tuple[str, ...]:
-    """The caption sources that a rule's `use` reads."""
-    match use:
-        case str():
-            return (use,)
-        case BestOf():
-            return use.best_of
-        case RandomOf():
-            return tuple(use.random_of)
-        case Join():
-            return use.join
-        case Each():
-            return tuple(use.each)
+    @property
+    def gives_several(self) -> bool:
+        """Whether an image may give several pairs, several candidates of one source aside."""
+        return self.combine == "all" or any(rule.use.gives_several for rule in self.rules)
 
+    def refers(self) -> Iterator[Reference]:
+        """The scorer, and what uses and conditions name."""
+        if self.scorer is not None:
+            yield Reference("scorer", self.scorer, "scorers")
+        yield from super().refers()
 
-def conditions_within(condition: Condition | None) -> Iterator[Condition]:
-    """The condition and all conditions inside it, outermost first, cut-offs' own included."""
-    if condition is None:
-        return
-    yield condition
-    match condition:
-        case Every():
-            inner = condition.all
-        case Either():
-            inner = condition.any
-        case Without():
-            inner = (condition.without,)
-        case AtLeast(at_least=TopFraction() | TargetSize() as cutoff):
-            inner = (cutoff,)
-        case _:
-            inner = ()
-    for part in inner:
-        yield from conditions_within(part)
+    def problems(self) -> Iterator[str]:
+        """Conditions that do not say which source they mean, by their place."""
+        for number, rule in enumerate(self.rules):
+            if rule.where is not None:
+                try:
+                    list(rule.where.needs(rule.place(number)))
+                except ValueError as error:
+                    yield str(error)
 
 
 def sources_read(mix: Mix) -> tuple[str, ...]:
     """Every source whose captions or scores decide this mix, in order of appearance."""
-    names: dict[str, None] = {}
-    for rule in mix.rules:
-        names |= dict.fromkeys(sources_used(rule.use))
-        for part in conditions_within(rule.where):
-            if (of := getattr(part, "of", None)) is not None:
-                names[of] = None
-    return tuple(names)
+    return _named(mix, "source_names")
+
+
+def sets_read(mix: Mix) -> tuple[str, ...]:
+    """Every set whose members decide this mix, in order of appearance."""
+    return _named(mix, "sets")
+
+
+def _named(mix: Mix, section: str) -> tuple[str, ...]:
+    names = (one.name for rule in mix.rules for one in rule.refers() if one.section == section)
+    return tuple(dict.fromkeys(names))

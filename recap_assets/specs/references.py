@@ -11,7 +11,7 @@ class Reference:
     """One name.
 
     Attributes:
-        field: The field that has it.
+        field: The field that has it; "" where the part itself is written as the name.
         name: The name.
         section: Where it must stand, an attribute of `Experiment`: `scorers`, `models`, or
             `source_names`, which has `raw` too.

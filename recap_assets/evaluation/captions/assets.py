@@ -250,7 +250,7 @@ def mixes_of_one_source(setting: Setting) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, mix in setting.experiment.mixes.items():
         if len(mix.rules) == 1 and mix.rules[0].where is None and mix.within is None:
-            use = mix.rules[0].use
-            if isinstance(use, str):
-                found.setdefault(use, name)
+            source = mix.rules[0].use.plain_source
+            if source is not None:
+                found.setdefault(source, name)
     return found

@@ -1,6 +1,6 @@
 """Tar shards as DataComp's resharder writes them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import polars as pl
@@ -12,7 +12,7 @@ from recap_assets.exports.kinds.webdataset.resharded import write_beside
 from recap_assets.exports.kinds.webdataset.samples import one_an_image, shuffled
 from recap_assets.exports.kinds.webdataset.tars import Tars
 from recap_assets.exports.runs import Run
-from recap_assets.specs.mixes import Each, Mix
+from recap_assets.specs.mixes import Mix
 from recap_assets.storage.folders import Folder, WrittenFile
 
 
@@ -78,18 +78,9 @@ class WebDatasetExport(ShardedExport):
 
     def in_groups(self, mix: Mix) -> bool:
         """Whether samples may have different weights, as the mix is written."""
-        weights = set(_weights(mix))
-        several = mix.combine == "all" or any(isinstance(rule.use, Each) for rule in mix.rules)
-        summed = self.positives == "json" and several
-        return self.by_weight and (len(weights) > 1 or summed)
+        summed = self.positives == "json" and mix.gives_several
+        return self.by_weight and (len(mix.weights) > 1 or summed)
 
     def beside_shards(self, folder: Folder, run: Run) -> Sequence[WrittenFile]:
         """What DataComp's resharder leaves beside its tars."""
         return write_beside(folder, run, self.samples_per_shard)
-
-
-def _weights(mix: Mix) -> Iterator[float]:
-    for rule in mix.rules:
-        shares = rule.use.each.values() if isinstance(rule.use, Each) else (1.0,)
-        for share in shares:
-            yield rule.weight * share

@@ -1,0 +1,1 @@
+"""Conditions of rules: on which images a rule is asked at all."""

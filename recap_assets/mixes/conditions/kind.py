@@ -1,0 +1,64 @@
+"""What a kind of condition is: an expression that is true, false or unknown, and its sentence.
+
+The smallest one::
+
+    class ScoredAtAll(Condition):
+        has_score: Name
+
+        def refers(self):
+            yield Reference("has_score", self.has_score, "source_names")
+
+        def holds(self, at, known, parts):
+            return pl.col(f"score.{self.has_score}").is_not_null()
+
+        def words(self, at, holds, image):
+            return f"{self.has_score} has a score: {answer(holds)}"
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from recap_assets.mixes.one_image import OneImage
+from recap_assets.specs.conditions import ConditionSpec, Place
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known when images are decided.
+
+    Attributes:
+        values: Cut-offs by their paths.
+        sets: Members of the named sets.
+    """
+
+    values: Mapping[str, float]
+    sets: Mapping[str, pl.Series]
+
+
+class Condition(ConditionSpec):
+    """A condition of a rule; see `specs.conditions` for what else it may say."""
+
+    @abstractmethod
+    def holds(self, at: Place, known: Known, parts: Sequence[pl.Expr]) -> pl.Expr:
+        """Whether it holds: an expression over `Images.frame`.
+
+        Args:
+            at: Where it stands.
+            known: The cut-offs that it needs, and the members of the sets that it names.
+            parts: The same of the conditions that it is made of, in the order of `inside`.
+
+        Returns:
+            True, false, or null where a missing score or text leaves it open; null is not
+            accepted, by its contrary neither. It looks at one image alone.
+
+        Raises:
+            KeyError: A cut-off or a set is not known.
+            ValueError: It does not say which of several used sources it means.
+        """
+
+    @abstractmethod
+    def words(self, at: Place, holds: bool | None, image: OneImage) -> str:  # noqa: FBT001
+        """What was compared with what on one image, and how that came out."""

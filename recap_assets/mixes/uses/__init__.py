@@ -1,0 +1,1 @@
+"""Uses: which captions a rule takes of the images that it accepts."""

@@ -1,0 +1,116 @@
+"""What a kind of use is: which captions of an accepted image a rule takes, and why."""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from recap_assets.mixes.candidates import Depth, n_used, within
+from recap_assets.mixes.images import Images
+from recap_assets.mixes.one_image import OneImage
+from recap_assets.mixes.words import joined
+from recap_assets.specs.kinds import fitting
+from recap_assets.specs.mixes import Rule
+from recap_assets.specs.uses import UseSpec
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Captions that a use takes, as expressions over `Images.frame`.
+
+    Attributes:
+        source: What the pairs name as their source.
+        candidate: Number of the caption.
+        text: The caption.
+        score: Its score.
+        where: Of which accepted images; None for all.
+        share: What the rule's weight is multiplied by.
+        n_pairs: Pairs of an image that share that weight evenly.
+    """
+
+    source: str
+    candidate: pl.Expr
+    text: pl.Expr
+    score: pl.Expr
+    where: pl.Expr | None = None
+    share: float = 1.0
+    n_pairs: pl.Expr = field(default_factory=lambda: pl.lit(1))
+
+
+class Use(UseSpec):
+    """A use of a rule; see `specs.uses` for what else it may say.
+
+    By default a use takes the best captions as they are: of the alternative that `choice` names,
+    or of each source that has one.
+    """
+
+    @property
+    def alternatives(self) -> tuple[str, ...]:
+        """The sources, in the order in which `choice` numbers them."""
+        return self.sources
+
+    def usable(self) -> pl.Expr:
+        """Whether an image has the texts that it needs: an expression over `Images.frame`."""
+        return pl.any_horizontal(f"has.{source}" for source in self.sources)
+
+    def choice(self, uids: pl.Series) -> pl.Expr | None:  # noqa: ARG002 - of some kinds
+        """The number of the alternative that an image takes, where it takes one of several.
+
+        Args:
+            uids: Of the images, in the order of `Images.frame`; chance is a function of them.
+        """
+        return None
+
+    def taken(self, images: Images, depth: Depth, choice: pl.Expr | None) -> Iterator[Taken]:
+        """The captions that it takes of the images that its rule accepts.
+
+        Args:
+            images: What stands beside each other there.
+            depth: How many candidates of a source the rule uses.
+            choice: What `choice` returned, by now a column.
+        """
+        for number, source in enumerate(self.alternatives):
+            where = None if choice is None else choice == number
+            if where is None and len(self.alternatives) > 1:
+                where = pl.col(f"has.{source}")
+            for rank in range(within(depth, images.depths[source])):
+                yield self._caption(images, depth, source, rank, where)
+
+    def _caption(
+        self, images: Images, depth: Depth, source: str, rank: int, where: pl.Expr | None
+    ) -> Taken:
+        name = f"{source}.{rank}" if rank else source
+        asked = [] if where is None else [where]
+        # A use takes only images that have the best caption, and some have no further one.
+        asked += [pl.col(f"has.{name}")] if rank else []
+        return Taken(
+            source=source,
+            candidate=pl.col(f"candidate.{name}"),
+            text=images.text(name),
+            score=pl.col(f"score.{name}"),
+            where=pl.all_horizontal(asked) if asked else None,
+            share=self.share(source),
+            n_pairs=n_used(depth, source),
+        )
+
+    @abstractmethod
+    def words(self, image: OneImage, chosen: int | None, weight: float) -> str:
+        """Which captions it takes of one image that has the texts, and why.
+
+        Args:
+            image: The image.
+            chosen: What `choice` came to.
+            weight: The rule's.
+        """
+
+    def why_unusable(self, image: OneImage) -> str:  # noqa: ARG002 - of some kinds
+        """Why it takes nothing of an image that has not the texts."""
+        if len(self.sources) == 1:
+            return f"{self.sources[0]} has no text"
+        return f"none of {joined(self.sources)} has text"
+
+
+def use_of(rule: Rule) -> Use:
+    """The rule's use, as what can take captions."""
+    return fitting("use", rule.use, Use)

@@ -1,0 +1,63 @@
+"""The best caption of several sources."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import polars as pl
+from pydantic import Field
+
+from recap_assets.mixes.one_image import OneImage
+from recap_assets.mixes.uses.kind import Use
+from recap_assets.mixes.words import joined, told_apart
+from recap_assets.specs.base import Name
+from recap_assets.specs.uses import UseSpec
+
+
+class BestOf(Use):
+    """Per image, the caption with the highest score; ties go to the source named first."""
+
+    best_of: tuple[Name, ...] = Field(min_length=2)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The sources."""
+        return self.best_of
+
+    def keeping(self, sources: Sequence[str]) -> UseSpec:
+        """The best of these."""
+        return BestOf(best_of=tuple(sources))
+
+    def choice(self, uids: pl.Series) -> pl.Expr:  # noqa: ARG002 - no chance is in it
+        """The first that has the highest score of those with a text; a missing score ranks last."""
+        scores = [
+            pl.when(f"has.{name}").then(pl.col(f"score.{name}").fill_null(-np.inf))
+            for name in self.best_of
+        ]
+        best = pl.max_horizontal(scores)
+        return pl.coalesce(pl.when(score == best).then(pl.lit(i)) for i, score in enumerate(scores))
+
+    def words(self, image: OneImage, chosen: int | None, weight: float) -> str:  # noqa: ARG002
+        """Whom the best one beats."""
+        assert chosen is not None  # noqa: S101 - a text is there, so one was chosen
+        best, listed = self.best_of[chosen], f"best_of [{', '.join(self.best_of)}]"
+        others = [name for name in self.best_of if name != best and image.has_text(name)]
+        if not others:
+            return f"{listed}: {image.scored(best)} is the only one with a text"
+        if image.score(best) is None:
+            return f"{listed}: none has a score, and {best} is named before {joined(others)}"
+        return f"{listed}: {' '.join(_beaten(image, best, others))}"
+
+
+def _beaten(image: OneImage, best: str, others: Sequence[str]) -> Iterator[str]:
+    scores = {name: score for name in (best, *others) if (score := image.score(name)) is not None}
+    shown = dict(zip(scores, told_apart(*scores.values()), strict=True))
+    yield image.named(best, shown[best])
+    told: list[str] = []
+    for name in others:
+        if name not in scores:
+            told.append(f"beats {name}, which has no score")
+        elif scores[name] == scores[best]:
+            told.append(f"ties with {image.named(name, shown[name])} and is named first")
+        else:
+            told.append(f"beats {image.named(name, shown[name])}")
+    yield ", ".join(told)

@@ -1,0 +1,66 @@
+"""A caption of several sources by chance."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from pydantic import Field
+
+from recap_assets.artefacts.uids import uid_uniform
+from recap_assets.mixes.one_image import OneImage
+from recap_assets.mixes.uses.kind import Use
+from recap_assets.mixes.words import told_apart
+from recap_assets.specs.base import Name
+from recap_assets.specs.uses import UseSpec
+
+
+class RandomOf(Use):
+    """Per image, one source drawn by (seed, uid) with the given weights."""
+
+    random_of: dict[Name, Annotated[float, Field(gt=0)]] = Field(min_length=2)
+    seed: int = 0
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The sources."""
+        return tuple(self.random_of)
+
+    @property
+    def alternatives(self) -> tuple[str, ...]:
+        """The sources by name: a mapping in the file has no order, and a draw must not have one."""
+        return tuple(sorted(self.random_of))
+
+    def keeping(self, sources: Sequence[str]) -> UseSpec:
+        """A draw among these."""
+        return RandomOf(random_of={name: self.random_of[name] for name in sources}, seed=self.seed)
+
+    def choice(self, uids: pl.Series) -> pl.Expr:
+        """The one that the draw falls on, of those that have a text."""
+        names = self.alternatives
+        weights = [pl.col(f"has.{name}") * self.random_of[name] for name in names]
+        at = pl.lit(pl.Series(self._draw(uids))) * pl.sum_horizontal(weights)
+        # The last one that begins at or before the drawn point: rounding leaves no gap.
+        return pl.coalesce(
+            pl.when(
+                pl.col(f"has.{names[i]}") & (at >= pl.sum_horizontal(pl.lit(0.0), *weights[:i]))
+            ).then(pl.lit(i))
+            for i in reversed(range(len(names)))
+        )
+
+    def words(self, image: OneImage, chosen: int | None, weight: float) -> str:  # noqa: ARG002
+        """Where the draw fell."""
+        assert chosen is not None  # noqa: S101 - a text is there, so one was chosen
+        present = [name for name in self.alternatives if image.has_text(name)]
+        ends = [0.0]
+        for name in present:
+            ends.append(ends[-1] + self.random_of[name])
+        at, *_ = told_apart(float(self._draw(image.uids)[0]) * ends[-1], *ends)
+        spans = [f"{name} {ends[i]:g} to {ends[i + 1]:g}" for i, name in enumerate(present)]
+        taken = image.scored(self.alternatives[chosen])
+        return f"random_of (seed {self.seed}): {at} falls among {', '.join(spans)}: {taken}"
+
+    def _draw(self, uids: pl.Series) -> npt.NDArray[np.float64]:
+        """One number in [0, 1) for each uid: how far along the sources' weights the draw falls."""
+        return uid_uniform(self.seed, uids, "source")

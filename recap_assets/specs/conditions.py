@@ -1,0 +1,91 @@
+"""Conditions: what all kinds of them have, as far as the experiment and the graph ask for it.
+
+How one is decided and explained is said by a kind below `mixes.conditions.kind.Condition`.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import ConfigDict
+
+from recap_assets.specs.base import Spec
+from recap_assets.specs.kinds import OneOf
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a condition stands in a mix.
+
+    Attributes:
+        path: From the mix on, such as `rules.0.where.all.1`.
+        used: The source that a condition means where it names none: the one that the rule uses,
+            where that is but one.
+    """
+
+    path: str
+    used: str | None
+
+    def below(self, field: str) -> "Place":
+        """The place of a part of the condition."""
+        return Place(f"{self.path}.{field}", self.used)
+
+    def source(self, named: str | None) -> str:
+        """The source that is meant: the named one, or the used one.
+
+        Raises:
+            ValueError: None is named, and the rule uses several.
+        """
+        source = named or self.used
+        if source is None:
+            msg = f"{self.path}.of: say which source's score is meant, since the rule uses several"
+            raise ValueError(msg)
+        return source
+
+
+@dataclass(frozen=True)
+class Cutoff:
+    """A score that is found over the whole pool before any image is decided.
+
+    Attributes:
+        path: Where it stands in the mix, unlike that of any other; it names the cut-off.
+        kind: `absolute`: a score. `quantile`: of the best share. `size`: of the best so many.
+        requested: That score, share or number.
+        source: Whose scores are ranked or tested.
+    """
+
+    path: str
+    kind: Literal["absolute", "quantile", "size"]
+    requested: float
+    source: str
+
+
+class ConditionSpec(Spec):
+    """What a user writes of a condition.
+
+    A kind names the sources whose scores it reads, and the sets whose members, by `refers()`
+    (sections `source_names` and `sets`): those, and the sources that the rule uses, are there when
+    it is decided.
+    """
+
+    # Built with the experiment: conditions hold conditions of kinds that are imported by then.
+    model_config = ConfigDict(defer_build=True)
+
+    reads_texts: ClassVar[bool] = False
+    """Whether it looks at the captions, and not only at their scores."""
+
+    def inside(self) -> Mapping[str, "ConditionSpec"]:
+        """The conditions that it is made of, by their paths below its own, as `all.0`."""
+        return {}
+
+    def needs(self, at: Place) -> Iterator[Cutoff]:
+        """The cut-offs that must be known before it can be decided, those of its parts included.
+
+        Raises:
+            ValueError: It does not say which of several used sources it means.
+        """
+        for field, part in self.inside().items():
+            yield from part.needs(at.below(field))
+
+
+AnyCondition = Annotated[ConditionSpec, OneOf("conditions")]

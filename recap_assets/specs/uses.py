@@ -1,0 +1,78 @@
+"""Uses: what all kinds of them have, as far as the experiment and the graph ask for it.
+
+Which captions one takes, and why, is said by a kind below `mixes.uses.kind.Use`.
+"""
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import Annotated, ClassVar
+
+from pydantic import BeforeValidator, ConfigDict, TypeAdapter
+
+from recap_assets.specs.base import Spec
+from recap_assets.specs.kinds import OneOf
+from recap_assets.specs.references import Reference
+
+
+class UseSpec(Spec):
+    """What a user writes of a use."""
+
+    # Built with the experiment, as all that has kinds inside.
+    model_config = ConfigDict(defer_build=True)
+
+    gives_several: ClassVar[bool] = False
+    """Whether an image may give several pairs, several candidates of one source aside."""
+
+    why_one_candidate: ClassVar[str] = ""
+    """Why a rule with it has no `candidates`; "" where it may have them."""
+
+    @property
+    @abstractmethod
+    def sources(self) -> tuple[str, ...]:
+        """The sources whose captions it may take, as they are written."""
+
+    @abstractmethod
+    def keeping(self, sources: Sequence[str]) -> "UseSpec":
+        """The same with these two or more of its sources; weights and seeds stay as they are."""
+
+    @property
+    def plain_source(self) -> str | None:
+        """The source whose captions it takes whatever they are; None for any other use."""
+        return None
+
+    def share(self, source: str) -> float:  # noqa: ARG002 - of some kinds
+        """What the rule's weight is multiplied by for a pair of this source."""
+        return 1.0
+
+    def refers(self) -> Iterator[Reference]:
+        """The sources."""
+        for source in self.sources:
+            yield Reference(self.word, source, "source_names")
+
+    def without(self, source: str) -> "UseSpec | None":
+        """What is left of it without the captions of a source; None where nothing is."""
+        kept = [name for name in self.sources if name != source]
+        if len(kept) == len(self.sources):
+            return self
+        if len(kept) > 1:
+            return self.keeping(kept)
+        return use_of_source(kept[0]) if kept else None
+
+
+def use_of_source(name: str) -> UseSpec:
+    """The use that a source's name stands for."""
+    return _adapter().validate_python(name)
+
+
+def _by_name(given: object) -> object:
+    return {"source": given} if isinstance(given, str | int | float) else given
+
+
+AnyUse = Annotated[UseSpec, OneOf("uses"), BeforeValidator(_by_name)]
+"""A source's name is short for `{source: name}`."""
+
+
+@cache
+def _adapter() -> TypeAdapter[UseSpec]:
+    return TypeAdapter(AnyUse)
