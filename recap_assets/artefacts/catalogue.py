@@ -1,4 +1,6 @@
-"""All tables: what docs/tables.md is generated from."""
+"""All tables: what docs/tables.md is generated from, and those of other packages' kinds."""
+
+from collections.abc import Iterator, Mapping
 
 from recap_assets.artefacts.captions import IMPORT_REPORTS, IMPORTED_CAPTIONS, SYNTHETIC_CAPTIONS
 from recap_assets.artefacts.diversity import DIVERSITY_STATISTICS, DIVERSITY_SUMMARY
@@ -22,6 +24,7 @@ from recap_assets.artefacts.sets import (
 )
 from recap_assets.artefacts.table import Table
 from recap_assets.artefacts.training import TRAINING_CURVES, TRAINING_PAIRS
+from recap_assets.specs.kinds import FAMILIES, Kind, KindError, kinds_of
 
 TABLES = {
     table.name: table
@@ -54,6 +57,30 @@ TABLES = {
         EXPERIMENTS,
     )
 }
+
+
+def all_tables() -> Mapping[str, Table]:
+    """Our tables, and those that installed kinds of other packages say that they fill.
+
+    Raises:
+        KindError: A kind names a table as one of ours is named, or one of another package.
+    """
+    found = dict(TABLES)
+    for kind, table in _of_others():
+        if found.setdefault(table.name, table) != table:
+            msg = (
+                f"{kind.family}: {kind.name!r} of {kind.distribution} {kind.version} has a table "
+                f"{table.name!r}, which there is already. Its author must name it otherwise"
+            )
+            raise KindError(msg)
+    return found
+
+
+def _of_others() -> Iterator[tuple[Kind, Table]]:
+    for family in FAMILIES:
+        for kind in kinds_of(family).values():
+            tables: tuple[Table, ...] = () if kind.is_ours else getattr(kind.spec, "tables", ())
+            yield from ((kind, table) for table in tables)
 
 
 def _written(table: Table) -> str:

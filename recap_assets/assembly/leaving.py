@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
-from recap_assets.artefacts.catalogue import TABLES
+from recap_assets.artefacts.catalogue import all_tables
 from recap_assets.artefacts.exports import EXPORTS
 from recap_assets.artefacts.lineage import EXPERIMENTS
 from recap_assets.artefacts.pool import DOWNLOADED_SHARDS
@@ -39,7 +39,7 @@ def leaving(setting: Setting, graph: Graph) -> list[Leaving]:
 def _slices(setting: Setting, graph: Graph) -> Iterator[Leaving]:
     wanted = _wanted_slices(graph)
     look = TablesLook(setting.workspace.tables)
-    for table in TABLES.values():
+    for table in all_tables().values():
         if table.append_only or table is EXPERIMENTS or not table.slices:
             continue
         of_table = wanted.get(table.name, {})

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from recap_assets.artefacts.catalogue import TABLES
+from recap_assets.artefacts.catalogue import all_tables
 from recap_assets.assembly.cleaning import (
     Leftover,
     leftovers,
@@ -53,7 +53,7 @@ def run_gc(session: Session, ages: Ages, *, ask: bool, dry_run: bool) -> int:
     pins = pinned_versions(workspace.receipts)
     keep_days = ages.keep_days
     keep = timedelta(days=keep_days)
-    collected = collect(workspace.tables, TABLES.values(), pins, dry_run=True, keep=keep)
+    collected = collect(workspace.tables, all_tables().values(), pins, dry_run=True, keep=keep)
     left = _leftovers(session)
     replies = old_replies(workspace, ages.replies_days)
     _print_pins(console, pins)
@@ -63,7 +63,7 @@ def run_gc(session: Session, ages: Ages, *, ask: bool, dry_run: bool) -> int:
     if ask and not _agreed():
         console.print("Nothing was removed.")
         return _refused(console, collected)
-    collected = collect(workspace.tables, TABLES.values(), pins, dry_run=False, keep=keep)
+    collected = collect(workspace.tables, all_tables().values(), pins, dry_run=False, keep=keep)
     remove(left)
     remove_old_replies(workspace, ages.replies_days)
     _print_all(console, collected, [*left, *replies], keep_days=keep_days, title="Gone")

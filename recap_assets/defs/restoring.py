@@ -25,7 +25,7 @@ from dagster._core.storage.runs.schema import InstanceInfo
 from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
 from dagster._serdes import serialize_value
 
-from recap_assets.artefacts.catalogue import TABLES
+from recap_assets.artefacts.catalogue import all_tables
 from recap_assets.artefacts.lineage import LINEAGE
 from recap_assets.defs.events import Account, materialization
 from recap_assets.defs.lineage import storage_id
@@ -219,7 +219,7 @@ class Holdings:
     @cached_property
     def _commits(self) -> Mapping[str, list["_Commit"]]:
         found: dict[str, list[_Commit]] = {}
-        for table in TABLES.values():
+        for table in all_tables().values():
             for commit in commits(self._tables, table):
                 asset = commit.facts.get("recap.asset", "")
                 found.setdefault(asset, []).append(_Commit(table.name, commit))

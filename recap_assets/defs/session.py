@@ -16,7 +16,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from recap_assets.artefacts.catalogue import TABLES
+from recap_assets.artefacts.catalogue import all_tables
 from recap_assets.assembly.graph import build_graph
 from recap_assets.defs.assets import POOL_PARTITIONS
 from recap_assets.defs.damaged_files import put_aside_damaged
@@ -158,7 +158,7 @@ class Session:
 
     def create_tables(self) -> None:
         """Make the tables before several processes write to them."""
-        for table in TABLES.values():
+        for table in all_tables().values():
             self.setting.workspace.tables.create(table)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from recap_assets.artefacts.catalogue import TABLES
+from recap_assets.artefacts.catalogue import all_tables
 from recap_assets.graph.node import Graph
 from recap_assets.lineage.origin import Ancestor, Origin, combined_version
 from recap_assets.lineage.rows import Receipt
@@ -166,7 +166,8 @@ def _dataset_facets(
         ),
         "version": dataset_version_dataset.DatasetVersionDatasetFacet(version),
     }
-    known = [TABLES[name] for name in tables if name in TABLES]
+    described = all_tables()
+    known = [described[name] for name in tables if name in described]
     if known:
         facets["schema"] = schema_dataset.SchemaDatasetFacet(
             [

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import ConfigDict, Field, field_validator
 
 from recap_assets.sets.kind import ComputedSet
 from recap_assets.sets.kinds.image_based.targets import Target
@@ -36,6 +36,9 @@ class CaptionRule(TextRule):
 
 class ImageBasedSpec(ComputedSet):
     """DataComp's image_based: in a cluster that an image of the target set is nearest to."""
+
+    # Kinds of targets may be in a package that imports this module.
+    model_config = ConfigDict(defer_build=True)
 
     kind: Literal["image_based"]
     scorer: Name = Field(description="Whose image embeddings are clustered.")

@@ -1,0 +1,36 @@
+"""Packages that are there without pip: what it would leave, in a folder of a test."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from recap_assets.sets.kinds.image_based import ImageBased
+from recap_assets.specs.experiment import Experiment
+from recap_assets.specs.kinds import kinds_of
+
+
+def install(
+    site: Path,
+    patch: pytest.MonkeyPatch,
+    name: str,
+    points: Mapping[str, Mapping[str, str]],
+    version: str = "1.2",
+) -> None:
+    """What pip leaves of a distribution whose code is elsewhere; its points by family and word."""
+    info = site / f"{name.replace('-', '_')}-{version}.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    lines: list[str] = []
+    for family, words in points.items():
+        lines += [f"[recap.{family}]", *(f"{word} = {where}" for word, where in words.items())]
+    (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
+    patch.syspath_prepend(str(site))
+    look_again()
+
+
+def look_again() -> None:
+    """Find the kinds that there are now; a process of its own does so once."""
+    kinds_of.cache_clear()
+    for spec in (ImageBased, Experiment):
+        spec.model_rebuild(force=True)
