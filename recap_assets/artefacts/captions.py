@@ -77,9 +77,9 @@ IMPORT_REPORTS = Table(
         "source": SOURCE,
         "partition": Column(
             pl.String,
-            "Pool partition; `files`: what the files alone tell; `pool`: the whole pool.",
+            "Pool partition; `files`: what the files alone say; `pool`: the whole pool.",
         ),
-        "what": Column(pl.String, "What was counted; `recap imports` says each in words."),
+        "what": Column(pl.String, "What was counted; `recap imports` spells each out."),
         "n": Column(pl.Int64, "How many."),
         "examples": Column(
             pl.List(

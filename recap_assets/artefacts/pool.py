@@ -31,7 +31,7 @@ RAW_POOL = Table(
         "original_sha256": Column(
             pl.Binary,
             "Of the image as it was downloaded, before img2dataset resized it, as the json or the "
-            "metadata tells; 32 bytes.",
+            "metadata says; 32 bytes.",
             nullable=True,
         ),
         "perceptual_hash": Column(pl.Int64, "64-bit DCT hash of the image.", nullable=True),

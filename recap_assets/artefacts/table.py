@@ -17,7 +17,7 @@ STATUS_DEGENERATE = "degenerate"
 STATUS_ERROR = "error"
 
 USABLE = (STATUS_OK, STATUS_TRUNCATED)
-"""What goes on. A truncated caption does: the paper cuts captions at 40 tokens and keeps them."""
+"""What is used further; the paper cuts captions at 40 tokens and keeps them."""
 
 UID_BYTES = 16
 SHA256_BYTES = 32
@@ -110,7 +110,7 @@ class Tables(Protocol):
 
 
 def is_usable() -> pl.Expr:
-    """Whether a row of the pool or of the captions goes on, by its column `status`."""
+    """Whether a row of the pool or of the captions is used further, by its column `status`."""
     return pl.col("status").is_in(USABLE)
 
 

@@ -17,7 +17,7 @@ from recap_assets.shards.folder_names import FolderFiles
 from recap_assets.specs.pool import FolderPool, UrlPool
 
 NEAR_NAMES = 100
-"""Missing images that are looked for under a name in other letters."""
+"""Missing images that are searched for under a name in other letters."""
 
 
 @dataclass(frozen=True)

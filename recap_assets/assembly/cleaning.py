@@ -53,8 +53,8 @@ def leftovers(
     """Everything of one workspace that nothing needs any more, by kind and path.
 
     Args:
-        workspace: The workspace; its tables and Dagster's storage are not looked at.
-        resumable: Fingerprints whose finished shards the next build goes on from.
+        workspace: The workspace; its tables and Dagster's storage are not read.
+        resumable: Fingerprints whose finished shards the next build continues from.
         untouched: What anything was written to for less long than this is left alone.
     """
     limit = time.time() - untouched.total_seconds()
@@ -77,7 +77,7 @@ def leftovers(
 
 
 def old_replies(workspace: Workspace, days: int | None) -> list[Leftover]:
-    """What captioning servers replied so many days ago or longer; None: nothing is that old."""
+    """Replies of captioning servers that are this number of days old; None: none is."""
     if days is None or not workspace.replies.exists():
         return []
     with ReplyCache(workspace.replies) as kept:

@@ -64,7 +64,7 @@ def build_graph(setting: Setting) -> Graph:
 
 
 def _on_fixed_threads(node: Node) -> Node:
-    """The node, and where it computes with torch: by the machine's threads, and told with it."""
+    """The node, and where it computes with torch: by the machine's threads, which are recorded."""
     if TORCH not in node.kinds:
         return node
 

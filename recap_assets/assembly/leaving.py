@@ -29,7 +29,7 @@ Leading = tuple[str, ...]
 def leaving(setting: Setting, graph: Graph) -> list[Leaving]:
     """Slices and files of what the experiment does not have any more.
 
-    What left is told from the storage and not from any memory, so nothing is left behind by a
+    What left is read from the storage and not from any memory, so nothing is left behind by a
     crash or an edit that nobody saw.
     """
     found = [*_slices(setting, graph), *_folders(setting, graph)]

@@ -67,7 +67,7 @@ class Captioning(CaptionSource):
 
     @property
     def at_once(self) -> int:
-        """Images that are handed over at once."""
+        """Images that are passed at once."""
         return 64
 
     @property

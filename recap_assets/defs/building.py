@@ -59,12 +59,12 @@ MAX_GOES = 4
 by a neighbour that turns out to have the same samples."""
 
 News = tuple[str, str, float]
-"""Asset, partition and its done fraction, as a worker tells it."""
+"""Asset, partition and its done fraction, as a worker reports it."""
 
 
 @dataclass(frozen=True)
 class Failures:
-    """What went wrong in a run, in words.
+    """What went wrong in a run.
 
     Attributes:
         whole: Of the run as a whole; None where it ran.
@@ -234,7 +234,7 @@ class Build:
             current = self.plan()
         ready = {(entry.asset, entry.partition) for entry in current.ready}
         for one in finished:
-            # A run goes on past a failed step: what it did not bring up to date is what failed.
+            # A run continues past a failed step: what it did not bring up to date is what failed.
             again = one.batch.keys & ready
             self._n_built.update(one.batch.keys)
             # Someone else may have changed what it reads while it was built: once more, then.
@@ -361,8 +361,10 @@ def _failures(result: dg.ExecuteInProcessResult, assets: Sequence[str]) -> Failu
 
 
 def _told(failure: StepFailureData) -> str:
-    told = failure.user_failure_data
-    return told.description if told and told.description else _in_words(failure.error)
+    explained = failure.user_failure_data
+    return (
+        explained.description if explained and explained.description else _in_words(failure.error)
+    )
 
 
 def _blocks(found: dg.AssetCheckEvaluation) -> bool:

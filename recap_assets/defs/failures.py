@@ -38,16 +38,16 @@ _OF_SQLITE = {
     "disk I/O error": "Dagster's records in {folder} could not be read or written, since the disk "
     f"is full or failing: free some space, {_KEPT}",
     "unable to open": "Dagster's records in {folder} cannot be opened: the folder is read-only or "
-    f"gone, the disk is full, or too many files are open (ulimit -n); mend that, {_KEPT}",
+    f"gone, the disk is full, or too many files are open (ulimit -n); fix that, {_KEPT}",
     "readonly database": "Dagster's records in {folder} cannot be written: they are read-only",
     "no such table": "Dagster's records in {folder} went while they were in use: run again, and "
-    "they are made anew from the table lineage",
+    "they are recreated from the table lineage",
     "is locked": "Dagster's records in {folder} are locked by another process: end it, or wait, "
     f"{_KEPT}",
 }
 _DAMAGED = (
     "Dagster's records in {folder} are damaged ({error}): run again, and they are put aside and "
-    "made anew from the table lineage"
+    "recreated from the table lineage"
 )
 _DAMAGE = ("malformed", "not a database", NO_TEXT)
 _NO_TABLE = "does not exist"
@@ -63,8 +63,8 @@ def in_words(error: BaseException) -> str | None:
 
     Damage that is met is remembered, so that the next one who opens the records looks for it.
     """
-    told = (words(one) for one in _causes(error) for words in _KNOWN)
-    return next(filter(None, told), None)
+    explanations = (words(one) for one in _causes(error) for words in _KNOWN)
+    return next(filter(None, explanations), None)
 
 
 def _of_ours(error: BaseException) -> str | None:
@@ -154,7 +154,7 @@ def _first_line(record: logging.LogRecord) -> bool:
 class WithoutLoggerErrors(io.TextIOBase):
     """A stream without Dagster's lines about events that could not be written.
 
-    The error is raised as well, and said once in words.
+    The error is raised as well, and explained once.
     """
 
     def __init__(self, stream: TextIO) -> None:

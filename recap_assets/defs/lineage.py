@@ -105,7 +105,7 @@ def _row(asset: str, owner: str, event: Materialized) -> dict[str, object]:
 
 
 def told_of(record: Record, account: Account) -> dict[str, object]:
-    """The columns of LINEAGE that a record and an account tell."""
+    """The columns of LINEAGE that a record and an account hold."""
     return {
         "reused": account.reused,
         "data_version": record.data_version,

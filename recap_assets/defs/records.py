@@ -46,7 +46,7 @@ _CACHE_SCHEMA = pl.Schema(
 
 
 class DagsterRecords:
-    """The last record of every partition, as the instance's events tell.
+    """The last record of every partition, as the instance's events record.
 
     Args:
         instance: Dagster's instance.
@@ -83,7 +83,7 @@ class DagsterRecords:
         last = entry.last_materialization_storage_id if entry else None
         cursor = self._cursors.get(asset, 0)
         if last is None or last < cursor:
-            # The asset was wiped, or the whole instance is another one than the file tells of.
+            # The asset was wiped, or the whole instance is another one than the file describes.
             self._records.pop(asset, None)
             cursor = 0
         if last is not None and last > cursor:

@@ -1,8 +1,8 @@
-"""Dagster's records made anew from the table `lineage`, where its files are gone or were damaged.
+"""Dagster's records recreated from the table `lineage`, where its files are gone or were damaged.
 
 Each event gets the number that it had, and the storage the id that it had, so that the lineage
-goes on as if nothing had happened. An event is made only where the storage still holds what it
-tells of: what was written after the last copy into the lineage is computed once more.
+continues as if nothing had happened. An event is made only where the storage still holds what it
+describes: what was written after the last copy into the lineage is computed once more.
 """
 
 import re
@@ -45,11 +45,11 @@ LOG_LEVEL = 20
 
 @dataclass(frozen=True)
 class Restored:
-    """What was made anew.
+    """What was recreated.
 
     Attributes:
-        n_events: Partitions whose record was made anew.
-        n_left_out: Partitions whose content is another than the lineage tells of.
+        n_events: Partitions whose record was recreated.
+        n_left_out: Partitions whose content is another than the lineage describes.
     """
 
     n_events: int
@@ -59,7 +59,7 @@ class Restored:
 def restore_records(
     setting: Setting, instance: dg.DagsterInstance, graph: Callable[[], Graph]
 ) -> Restored | None:
-    """Make the events of all that the lineage tells of, where the event log has none of them.
+    """Make the events of all that the lineage describes, where the event log has none of them.
 
     An event log is compared with the lineage once, when it is opened for the first time.
 
@@ -138,7 +138,7 @@ def _keep_numbers(connection: sqlalchemy.Connection, last: int, made: Iterable[i
     if last in set(made):
         return
     entry = EventLogEntry(
-        error_info=None, level=LOG_LEVEL, user_message="Records made anew.", run_id="",
+        error_info=None, level=LOG_LEVEL, user_message="Records recreated.", run_id="",
         timestamp=datetime.now(UTC).timestamp(),
     )  # fmt: skip
     values = {"id": last, "run_id": "", "event": serialize_value(entry)}
@@ -194,7 +194,7 @@ def _account(receipt: Receipt) -> Account:
 
 
 class Holdings:
-    """Whether the storage still holds what a receipt tells of.
+    """Whether the storage still holds what a receipt describes.
 
     A later build may have written, and died before its receipt was copied.
     """

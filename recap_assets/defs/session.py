@@ -106,7 +106,7 @@ class Session:
         root = self.setting.workspace.root
         if not is_writable(root):
             msg = (
-                f"{root} is read-only, or not yours: what is there can be looked at, but nothing "
+                f"{root} is read-only, or not yours: what is there can be read, but nothing "
                 "can be built. Make it writable, or name another data folder with --data"
             )
             raise StorageError(msg)
@@ -148,8 +148,8 @@ class Session:
         rest = f"; {done.n_left_out:,} were written later, and are built again"
         name = self.setting.experiment.name
         say(
-            f"Dagster's records of {name} were gone: {done.n_events:,} were made "
-            f"anew from the table lineage{rest if done.n_left_out else ''}"
+            f"Dagster's records of {name} were gone: {done.n_events:,} were "
+            f"recreated from the table lineage{rest if done.n_left_out else ''}"
         )
 
     def records(self, instance: dg.DagsterInstance) -> DagsterRecords:
@@ -198,6 +198,6 @@ def _load(path: Path, settings: tuple[str, ...]) -> Experiment:
         came = {f"{family}.{word}" for family, word in error.words} & known.keys()
         if not came:
             raise
-        told = "; ".join(f"{name} was last built with {known[name]}" for name in sorted(came))
-        msg = f"{error}\n{told}: install that again, or take the kind out of the file"
+        givers = "; ".join(f"{name} was last built with {known[name]}" for name in sorted(came))
+        msg = f"{error}\n{givers}: install that again, or take the kind out of the file"
         raise ExperimentError(msg) from error

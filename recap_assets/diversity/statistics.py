@@ -80,7 +80,7 @@ def summarise(
 
     Returns:
         The table `diversity_summary`, a row a source. The sample has `diversity.sample` captions,
-        or as many as the smallest source that has any; a source without captions gets zeros.
+        or the number of the smallest source that has any; a source without captions gets zeros.
     """
     sizes = statistics.group_by("source").agg(pl.col("n_captions").sum())
     smallest = sizes.filter(pl.col("n_captions") > 0)["n_captions"].min()

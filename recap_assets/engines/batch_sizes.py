@@ -85,14 +85,14 @@ class BatchSize:
         """Find the largest size that fits, or on a CPU the one that more rows do not better.
 
         Args:
-            attempt: Computes so many rows of the longest kind.
+            attempt: Computes this number of rows of the longest kind.
             device: Where.
 
         Raises:
             DeviceError: Not even one row fits.
         """
         self.keep(largest_batch(attempt, device))
-        assert self.rows is not None  # noqa: S101 - told to the type checker
+        assert self.rows is not None  # noqa: S101 - for the type checker
         return self.rows
 
     def halve(self) -> None:

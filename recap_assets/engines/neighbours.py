@@ -19,12 +19,12 @@ _Index = Any
 def hash_pairs(hashes: NDArray[np.int64], distance: int) -> NDArray[np.int64]:
     """Pairs of hashes that differ in at most `distance` bits; exact.
 
-    Four hash tables over 16 bits each are searched with so many flipped bits that, by the
+    Four hash tables over 16 bits each are searched with enough flipped bits that, by the
     pigeonhole principle, no pair is missed (multi-index hashing; Norouzi et al. 2012).
 
     Args:
         hashes: 64-bit hashes, shape (n,).
-        distance: In bits, 0 to 15; a search looks at four times C(16, distance // 4) and fewer
+        distance: In bits, 0 to 15; a search compares four times C(16, distance // 4) and fewer
             buckets, so larger distances take much longer.
 
     Returns:

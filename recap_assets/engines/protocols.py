@@ -29,7 +29,7 @@ class Caption:
         text: As decoded, without special tokens, white space stripped.
         status: What became of it.
         log_probability: Sum over its tokens under the model (temperature 1), natural log; None
-            where the model does not tell.
+            where the model does not say.
         n_tokens: Tokens written, without the end mark; None where nobody counted.
         reason: Why it is set aside: one of a few words, for counting.
         n_prompt_tokens: Tokens of the request, as a server counted them.
@@ -55,7 +55,7 @@ class Captioner(Protocol):
 
 @dataclass
 class Usage:
-    """What a captioner behind a server asked and was told, since it was opened.
+    """What a captioner behind a server asked and was answered, since it was opened.
 
     Attributes:
         requests: Attempts sent.

@@ -25,7 +25,7 @@ rows as a remainder, with bits that larger batches do not have.
 Probe = Callable[[Tensor], Iterable[Tensor]]
 """Computes rows together, and gives parts of the result, each with as many rows.
 
-It is told numbers below the largest of `UNITS`, int64: rows of one number are equal rows.
+It is given numbers below the largest of `UNITS`, int64: rows of one number are equal rows.
 """
 
 

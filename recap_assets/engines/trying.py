@@ -15,8 +15,8 @@ def tried(where: str, model: str, load: Callable[[], object]) -> Finding:
     except NotFetchedError as error:
         if is_offline():
             return False, f"{where}: {error}"
-        told = "is not on this machine, and doctor fetches nothing: the build will"
-        return True, f"{where}: {model} {told}"
+        why = "is not on this machine, and doctor fetches nothing: the build will"
+        return True, f"{where}: {model} {why}"
     except (ModelFileError, DeviceError) as error:
         return False, f"{where}: {error}"
     return True, f"{where}: {model} loads"

@@ -8,7 +8,7 @@ The folder of a set, a local path or any fsspec URL, holds::
     test/nshards.txt                        number of shards
     test/0.tar, test/1.tar, ...             KEY.jpg|png|webp with KEY.cls, or KEY.txt for retrieval
 
-Sets of DataComp that are judged by groups have a KEY.npy as well, a vector of numbers. Those of
+Sets of DataComp that are evaluated by groups have a KEY.npy as well, a vector of numbers. Those of
 faces have no label: prompts and classes begin with `race:`, `gender:`, `age:` or `toxic:`.
 """
 
@@ -40,7 +40,7 @@ __all__ = [
 ]  # fmt: skip
 
 OBJECTIVES = ("race", "gender", "age", "toxic")
-"""What is told of a face, in the order of DataComp's predictions."""
+"""What is said of a face, in the order of DataComp's predictions."""
 
 _WHOLE = re.compile(r"\s*[-+]?[0-9]{1,18}\s*")
 
@@ -123,7 +123,7 @@ class ClassificationSet:
 
 @dataclass(frozen=True)
 class FacesSet:
-    """Faces with age, gender and race; several things are told of each.
+    """Faces with age, gender and race; several things are said of each.
 
     Attributes:
         path: The folder, as it was given.
@@ -202,7 +202,7 @@ def load_set(
             retrieval and WinoGAViL, Arrow or parquet files as the `datasets` library leaves them.
         split: The subfolder with the shards, usually `test`.
         decode: Bytes of an image to RGB.
-        protocol: `standard` is told by the folder: classification or retrieval.
+        protocol: `standard` is decided by the folder: classification or retrieval.
 
     Raises:
         EvaluationSetError: A missing or unusable file, a number of shards that does not fit, or

@@ -62,8 +62,8 @@ def build_partition(
         force: Compute though it is up to date.
         interrupted: When the last build of the partition began, where that one did not come to its
             end: its content may then be another than one recorded before.
-        progress: To be told how far it is.
-        observe: To be told figures on the way.
+        progress: Called with how far it is.
+        observe: Called with figures on the way.
 
     Raises:
         UpstreamMissingError: Something that it reads was never built.

@@ -66,13 +66,13 @@ class StoredRows:
         return found
 
     def _of(
-        self, table: Table, told: Callable[[Table, tuple[str, ...]], Collection[str]]
+        self, table: Table, values_of: Callable[[Table, tuple[str, ...]], Collection[str]]
     ) -> Collection[str]:
         values = tuple(self.at[column] for column in table.slices if column in self.at)
         if len(values) == len(table.slices):
             *leading, last = values or ("",)
-            return {""} if last in told(table, tuple(leading)) else frozenset()
-        return told(table, values)
+            return {""} if last in values_of(table, tuple(leading)) else frozenset()
+        return values_of(table, values)
 
     def places(self, partition: str) -> tuple[Place, ...]:
         """The partition's slice of each table."""

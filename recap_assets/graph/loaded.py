@@ -58,7 +58,7 @@ class KeptOpen:
 
 def _stamp_of(setting: Setting, spec: Openable[object]) -> str:
     """What changes when the model of a spec does, wherever it comes from."""
-    # A model that was trained anew, or replaced, in the same folder must not come from memory.
+    # A model that was trained again, or replaced, in the same folder must not come from memory.
     name = spec.trained_model
     trained = setting.workspace.model(name) if name is not None else None
     changed = trained.stat().st_mtime_ns if trained is not None and trained.exists() else 0

@@ -29,7 +29,7 @@ class ForAll:
     """Version of what all partitions of a node read from outside the graph.
 
     Attributes:
-        version: Looks, and tells it.
+        version: Looks, and gives it.
     """
 
     version: Callable[[], str]
@@ -127,7 +127,7 @@ class Content(Protocol):
         ...
 
     def data_version(self, partition: str, table_versions: Mapping[str, int]) -> str | None:
-        """The data version, computed anew from what is stored.
+        """The data version, computed again from what is stored.
 
         Args:
             partition: The partition's key.
@@ -149,8 +149,8 @@ class Step:
         fingerprint: Hash of the code version and of all inputs' versions.
         known_version: Data version that the partition holds by the records, if any.
         commit: Facts to keep in the Delta log.
-        progress: To be told how far the partition is.
-        observe: To be told figures of a long step on the way (loss, samples a second).
+        progress: Called with how far the partition is.
+        observe: Called with figures of a long step on the way (loss, samples a second).
         asset: The node's key.
         once_written: To be added to: what is done when the partition is written, and only then.
     """
@@ -176,11 +176,11 @@ class Node:
         dependencies: What it reads.
         implementation: Version of the code, raised by hand when it gives another result.
         decides: All that decides the content beside the code and what is read, as `deciding` gives
-            it; a change is told from it in words.
+            it; a change is explained from it.
         compute: Computes one partition: rows for the platform to write, or an outcome where it
             wrote files itself.
         description: What a user needs to know of it.
-        content: Where its partitions lie; None: nowhere that could be looked at.
+        content: Where its partitions are; None: nowhere that could be checked.
         outside: Version of what a partition reads from outside the graph (shards in a bucket).
         seconds: A guess of one partition's time, for the first plan, before there is a history.
         pool: The concurrency pool that a computation takes a place in.
@@ -207,7 +207,7 @@ class Node:
 
     @cached_property
     def code_version(self) -> str:
-        """Hash of the implementation's version and of what decides the content."""
+        """Hash of the implementation's version and of the settings that decide the content."""
         return hashlib.sha256(f"{self.implementation}\n{self.decides}".encode()).hexdigest()[:16]
 
     @property
@@ -220,7 +220,7 @@ class Node:
         return () if self.content is None else self.content.places(partition)
 
     def stored_version(self, partition: str, table_versions: Mapping[str, int]) -> str | None:
-        """The partition's data version, computed anew from what is stored; see `Content`."""
+        """The partition's data version, computed again from what is stored; see `Content`."""
         if self.content is None:
             return None
         return self.content.data_version(partition, table_versions)
@@ -233,7 +233,7 @@ class Leaving:
     Attributes:
         asset: The key it had.
         partitions: The partitions' keys; one empty key where it had none.
-        reason: What left, in words.
+        reason: What left, for people.
         remove: Deletes them; their lineage stays.
     """
 
@@ -249,7 +249,7 @@ class Graph:
     Args:
         nodes: The nodes, in any order.
         partitions: Keys of a dimension's partitions.
-        look: Begins a look at the storage; without it nothing is looked for.
+        look: Begins a look at the storage; without it nothing is checked.
         leaving: What the storage holds of things that left the experiment.
         unfinished: Names (`asset[partition]`) of what a build was interrupted at, with the time
             when it began: what the storage holds may be newer than a record of before then.

@@ -24,7 +24,7 @@ class OutOfDate(NamedTuple):
         partition: The partition's key; empty for a node without partitions.
         state: `ready`; `blocked` by something upstream that is out of date itself; `leaving` where
             the storage holds it and the experiment has it no more.
-        reason: Why, in words.
+        reason: Why, for people.
     """
 
     asset: str
@@ -158,7 +158,7 @@ class _Judge:
         return node.content.present(self._look)
 
 
-def _blocked(node: Node, partition: str, waits: Sequence[str], was_built: bool) -> OutOfDate:  # noqa: FBT001 - told by position, once a partition
+def _blocked(node: Node, partition: str, waits: Sequence[str], was_built: bool) -> OutOfDate:  # noqa: FBT001 - passed by position, once a partition
     never = "" if was_built else "never built; "
     return OutOfDate(
         node.key, partition, "blocked", f"{never}upstream will change: {', '.join(waits)}"

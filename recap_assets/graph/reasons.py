@@ -1,4 +1,4 @@
-"""Why a partition is out of date, in words that name what was edited."""
+"""Why a partition is out of date, naming what was edited."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ TEXT_SHOWN = 60
 
 
 class Reasons:
-    """Says in words why partitions are out of date."""
+    """Says why partitions are out of date."""
 
     def __init__(self, graph: Graph, records: Records, reader: VersionReader) -> None:
         self._graph = graph

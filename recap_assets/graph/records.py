@@ -50,7 +50,7 @@ class Record:
         code_version: Of the node, when it was built.
         inputs: Version of each input, when it was read.
         n_rows: Rows written.
-        event_id: The event that told of it, in the order of events.
+        event_id: The event that recorded it, in the order of events.
         seconds: What computing it took, when it was computed last.
         n_bytes: Bytes that were written then.
         gpu_seconds: The part of `seconds` that a GPU was held.
@@ -100,7 +100,7 @@ class Records(Protocol):
         ...
 
     def implementation(self, asset: str, record: Record) -> Implementation | None:
-        """What the code version of a record stood for; None where no event tells."""
+        """What the code version of a record stood for; None where no event says."""
         ...
 
     def facts(self, asset: str, data_version: str) -> Mapping[str, str | float]:

@@ -10,7 +10,7 @@ STAGE = "stage:"
 
 
 class SelectionError(RecapError, ValueError):
-    """A pattern chooses nothing; the text names it and what there is."""
+    """A pattern chooses nothing; the text names it and what can be chosen."""
 
 
 def select_assets(graph: Graph, patterns: Iterable[str]) -> frozenset[str]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 PRODUCER = f"urn:recap-assets:{metadata.version('recap-assets')}"
 SOURCE = "urn:recap-assets:source"
-"""Stands where the code has no address of its own; the commit tells which code it was."""
+"""Stands where the code has no address of its own; the commit says which code it was."""
 
 
 class ExtraMissingError(RecapError, RuntimeError):

@@ -58,7 +58,7 @@ class State:
 
     @cached_property
     def facts(self) -> Mapping[str, str]:
-        """What the materializations told: sums of counts, ranges of figures, distinct words."""
+        """What the materializations reported: sums of counts, ranges of figures, distinct words."""
         values: dict[str, list[str | int | float]] = {}
         for text in self.rows["facts"]:
             for name, value in json.loads(text).items():

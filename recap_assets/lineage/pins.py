@@ -193,8 +193,8 @@ def write_experiment(pinned: Pinned, path: Path) -> None:
 def reached_outside(pinned: Pinned) -> list[str]:
     """What a rebuild would read or ask beyond its own folder: places, servers, names of keys."""
     shards = {posixpath.dirname(shard.url) for shard in pinned.shards}
-    told = [f"pool: {one_line(place, 300)}" for place in sorted(shards)]
-    return told + list(_places(experiment_to_rebuild(pinned), ""))
+    places = [f"pool: {one_line(place, 300)}" for place in sorted(shards)]
+    return places + list(_places(experiment_to_rebuild(pinned), ""))
 
 
 def _places(value: object, key: str) -> Iterator[str]:

@@ -25,7 +25,7 @@ JSON_COLUMNS = (
 """Columns that hold JSON, `decides` aside, which is kept as text."""
 
 KEY = ["partition", "instance", "event_id"]
-"""Columns that tell one receipt of an asset from the others."""
+"""Columns that distinguish one receipt of an asset from the others."""
 
 Reach = Literal["same", "all"]
 
@@ -104,7 +104,7 @@ class Receipts:
         return cls.from_frame(scan().filter(pl.col("asset").is_in(sorted(wanted))).collect())
 
     def of(self, asset: str) -> pl.DataFrame:
-        """The asset's receipts by partition and event, each told by the event that computed it.
+        """The asset's receipts by partition and event, each with the event that computed it.
 
         A result that was reused was computed by an earlier event: commit, libraries, time and
         inputs are that event's, while `event_id` stays that of the receipt.
@@ -138,7 +138,7 @@ def _ancestors(edges: Iterator[tuple[str, str]], asset: str) -> set[str]:
 
 
 def _with_writers(rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows with a column `written_by`, and what that event tells in place of their own."""
+    """The rows with a column `written_by`, and what that event says in place of their own."""
     written = pl.when(~pl.col("reused")).then(pl.col("event_id"))
     same = ("instance", "partition", "data_version", "code_version")
     ordered = _in_order(rows).with_columns(
@@ -147,11 +147,12 @@ def _with_writers(rows: pl.DataFrame) -> pl.DataFrame:
     if not ordered["reused"].any():
         return ordered
     own = ordered.select(*KEY, "written_by", "reused", "order", now="table_versions")
-    told = ordered.filter(pl.col("event_id") == pl.col("written_by"))
+    described = ordered.filter(pl.col("event_id") == pl.col("written_by"))
     readable = pl.when(pl.col("now") == "{}").then("table_versions").otherwise("now")
     return (
         own.join(
-            told.drop("event_id", "reused", "order"), on=["partition", "instance", "written_by"]
+            described.drop("event_id", "reused", "order"),
+            on=["partition", "instance", "written_by"],
         )
         .with_columns(table_versions=readable)
         .select(ordered.columns)

@@ -20,7 +20,7 @@ CHANGED_SINCE = (
     "the recorded Delta version is whole, but the table was changed since by something other than "
     "a build; restore the slice, or remove it and build again"
 )
-REBUILT = "it was built anew since, and files hold the last build only; `recap reproduce` rebuilds"
+REBUILT = "it was rebuilt since, and files hold the last build only; `recap reproduce` rebuilds"
 GONE = "it cannot be read: {error}. `recap pin` before `recap gc` keeps versions readable"
 WHY_NOT = (
     "inputs, code, libraries and device are the same: the computation itself does not repeat here"
@@ -51,7 +51,7 @@ class Verification:
     """What verifying an origin found.
 
     Attributes:
-        n_checked: Partitions whose hash was computed anew.
+        n_checked: Partitions whose hash was computed again.
         unchecked: Assets whose hash could not be, and why.
         differences: Partitions with another hash.
     """
@@ -68,7 +68,7 @@ def verify(
     *,
     present: bool,
 ) -> Verification:
-    """Compute the hash of everything in a tree anew, at the Delta versions that were recorded.
+    """Compute the hash of everything in a tree again, at the Delta versions that were recorded.
 
     Args:
         origin: The tree.
@@ -103,7 +103,7 @@ class Stored:
     is_last: bool
 
     def check(self, result: Verification, *, now_too: bool) -> None:
-        """Hash it at the recorded Delta versions, and as it is now; tell the result."""
+        """Hash it at the recorded Delta versions, and as it is now; report the result."""
         in_tables = bool(self.table_versions and self.node.places(self.partition))
         meaning = EDITED if self.is_last or in_tables else REBUILT
         found = self._hash(result, self.table_versions, meaning)
@@ -137,7 +137,7 @@ class Comparison:
         partition: Its key.
         recorded: Data version by the receipt.
         found: Data version of the rebuild; None where there is none.
-        cause: Why they differ, as far as receipts tell; empty where they are equal.
+        cause: Why they differ, as far as receipts show; empty where they are equal.
     """
 
     asset: str

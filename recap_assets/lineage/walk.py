@@ -35,7 +35,7 @@ def lineage_of(
         partition: Only this partition of it; by default all.
         at: The state as of this event or time; by default the last.
         members: Partitions that the asset has; those that left since are not shown.
-        beyond_whole: Whether to go on to all partitions of what was read whole (scores, by a
+        beyond_whole: Whether to continue to all partitions of what was read whole (scores, by a
             threshold). Without it one partition is traced alone, however large the pool.
 
     Raises:

@@ -21,7 +21,7 @@ VERSION_SHOWN = 12
 MODEL_KEYS = ("model", "backbone", "start_from", "pretrained", "revision", "adapter")
 
 Line = tuple[str, str]
-"""What a line tells, and what it says; neither is escaped for any medium."""
+"""A line's label, and what it says; neither is escaped for any medium."""
 
 
 def headline(ancestor: Ancestor) -> str:
@@ -38,7 +38,7 @@ def state_lines(state: State, above: Receipt | None = None) -> Iterator[Line]:
 
     Args:
         state: The partitions.
-        above: A receipt that was told before; commit and libraries are told only where they differ.
+        above: A receipt shown before; commit and libraries are shown only where they differ.
     """
     newest = state.newest
     yield "built", _built(state)
@@ -47,8 +47,8 @@ def state_lines(state: State, above: Receipt | None = None) -> Iterator[Line]:
         yield "model", _listed(models)
     if seeds := {k: v for k, v in spec.items() if k.rpartition(".")[2] == "seed"}:
         yield "seed", _listed(seeds)
-    told = models.keys() | seeds.keys()
-    if rest := {name: value for name, value in spec.items() if name not in told}:
+    shown = models.keys() | seeds.keys()
+    if rest := {name: value for name, value in spec.items() if name not in shown}:
         yield "spec", _listed(rest)
     if state.facts:
         yield "realised", _listed(state.facts)
@@ -86,7 +86,7 @@ def _built(state: State) -> str:
 
 def _ends(times: pl.Series) -> tuple[datetime, datetime]:
     first, last = times.min(), times.max()
-    assert isinstance(first, datetime)  # noqa: S101 - told to the type checker
+    assert isinstance(first, datetime)  # noqa: S101 - for the type checker
     assert isinstance(last, datetime)  # noqa: S101
     return first, last
 
@@ -152,7 +152,7 @@ def _runs(state: State) -> str:
 
 
 def told_once(origin: Origin) -> Iterator[tuple[int, Ancestor, bool]]:
-    """The tree, depth first: depth, asset, and whether it was told before."""
+    """The tree, depth first: depth, asset, and whether it was shown before."""
     seen: set[str] = set()
 
     def visit(name: str, depth: int) -> Iterator[tuple[int, Ancestor, bool]]:
@@ -209,11 +209,11 @@ def lineage_markdown(origin: Origin) -> str:
             continue
         known = None if depth == 0 else above
         for state in ancestor.states[:1]:
-            told = dict(state_lines(state, known))
+            lines = dict(state_lines(state, known))
             lines += [
-                f"{pad}  - {label}: {_escaped(told[label])}"
+                f"{pad}  - {label}: {_escaped(lines[label])}"
                 for label in ("model", "seed", "spec", "realised", "read", "tables", "by")
-                if label in told
+                if label in lines
             ]
         if len(ancestor.states) > 1:
             lines.append(f"{pad}  - and {len(ancestor.states) - 1} other states")

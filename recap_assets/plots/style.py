@@ -60,7 +60,7 @@ def by_kind() -> alt.Color:
 
 
 def kind_shape() -> alt.Shape:
-    """The shape of a field `kind`, for those who do not tell the colours apart."""
+    """The shape of a field `kind`, for those who do not distinguish the colours."""
     scale = alt.Scale(domain=list(KIND_COLOURS), range=["square", "circle", "diamond"])
     return alt.Shape("kind:N", scale=scale, title=None)
 

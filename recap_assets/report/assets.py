@@ -31,7 +31,7 @@ from recap_assets.graph.project import Setting
 from recap_assets.mixes.diversity import unique_trigrams_of_mixes
 from recap_assets.plots.mixes import SOURCE_SHARES, leaderboard_chart
 from recap_assets.plots.rendering import chart_png
-from recap_assets.report.findings import SCORE_MEANS, Evidence, judge
+from recap_assets.report.findings import SCORE_MEANS, Evidence, evaluate
 from recap_assets.report.leaderboard import leaderboard
 from recap_assets.report.left_out import LEFT_OUT
 from recap_assets.report.page import (
@@ -195,7 +195,7 @@ def write_report(setting: Setting, step: Step) -> Outcome:
 
 
 def claims_of(setting: Setting) -> list[ClaimRow]:
-    """The paper's claims, judged by this run."""
+    """The paper's claims, evaluated by this run."""
     experiment = setting.experiment
     evidence = Evidence(
         results=current_results(setting),
@@ -207,7 +207,7 @@ def claims_of(setting: Setting) -> list[ClaimRow]:
     )
     return [
         ClaimRow(claim.name, claim.statement, claim.verdict, claim.figure, claim.note)
-        for claim in judge(experiment.report, evidence)
+        for claim in evaluate(experiment.report, evidence)
     ]
 
 
@@ -315,7 +315,7 @@ def _run_facts(setting: Setting) -> RunFacts:
 
 
 def machine() -> str:
-    """Processor and cores, in words."""
+    """Processor and cores, for people."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -375,13 +375,15 @@ def _examples(setting: Setting) -> Iterator[Example]:
     for batch, images in batches:
         for uid, image in zip(batch["uid"], images, strict=True):
             if image is not None:
-                told = captions.filter(pl.col("uid") == uid).select("source", "text", "score")
-                shown = tuple(ExampleCaption(*row) for row in told.iter_rows())
+                captions_of_it = captions.filter(pl.col("uid") == uid).select(
+                    "source", "text", "score"
+                )
+                shown = tuple(ExampleCaption(*row) for row in captions_of_it.iter_rows())
                 yield Example(thumbnail(image), shown)
 
 
 def thumbnail(image: NDArray[np.uint8]) -> bytes:
-    """A small JPEG; what the page shows is encoded anew, never the pool's own bytes."""
+    """A small JPEG; what the page shows is encoded again, never the pool's own bytes."""
     small = Image.fromarray(image)
     small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
     buffer = io.BytesIO()

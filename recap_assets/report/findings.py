@@ -1,4 +1,4 @@
-"""The paper's claims, each judged by the run's own numbers (paper.md, sections 3 to 5).
+"""The paper's claims, each evaluated by the run's own numbers (paper.md, sections 3 to 5).
 
 The bar is the same for every comparison of trained models: the difference is taken seed by seed,
 and its mean over the seeds must exceed its standard deviation (n - 1). One seed has no deviation,
@@ -47,7 +47,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the claims are judged by.
+    """What the claims are evaluated by.
 
     Attributes:
         results: EVALUATION_RESULTS.
@@ -66,8 +66,8 @@ class Evidence:
     embedded_world: bool = False
 
 
-def judge(report: Report, evidence: Evidence) -> list[Claim]:
-    """Judge every claim; what cannot be judged is said to be not measured, with the reason.
+def evaluate(report: Report, evidence: Evidence) -> list[Claim]:
+    """Evaluate every claim; what cannot be evaluated is said to be not measured, with the reason.
 
     Args:
         report: Which mixes play which part.

@@ -72,7 +72,7 @@ class RunFacts:
         seeds: Training seeds.
         created: When the report was made, with a time zone.
         commit: Commit of the code, or empty.
-        machine: Processor, cores, accelerator, in words.
+        machine: Processor, cores, accelerator.
         details: Further facts, name and value.
     """
 

@@ -61,7 +61,7 @@ class Runs:
         return max(measured, key=self.mean, default=None)
 
     def missing(self, mixes: dict[str, str | None]) -> str | None:
-        """What is not there, in words; None where all are."""
+        """What is not there, as a sentence; None where all are."""
         if nameless := unnamed(mixes):
             return nameless
         absent = [mix for mix in mixes.values() if mix is not None and mix not in self._values]
@@ -88,7 +88,7 @@ class Runs:
 
 
 def unnamed(names: dict[str, str | None]) -> str | None:
-    """Which parts no mix plays, in words; None where each has one."""
+    """Which parts no mix plays, as a sentence; None where each has one."""
     absent = [part for part, name in names.items() if name is None]
     return f"the report names no measured {', '.join(absent)}" if absent else None
 

@@ -48,7 +48,7 @@ def replaced_directory(path: Path, *, listed: bool = False) -> Iterator[Path]:
     Args:
         path: The directory.
         listed: Whether to keep a list of its files and their lengths beside it, so that
-            `directory_is_whole` can tell if one is lost.
+            `directory_is_whole` notices if one is lost.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
@@ -75,7 +75,7 @@ def directory_is_whole(path: Path) -> bool | None:
     """Whether the files that a directory was put in place with are there, as long as then.
 
     Returns:
-        None where nothing tells: it was written without a list, or the list cannot be read.
+        None where nothing says so: it was written without a list, or the list cannot be read.
     """
     try:
         listed = json.loads(read_bounded(_listing_of(path), MAX_LISTING_BYTES))

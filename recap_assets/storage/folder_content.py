@@ -15,13 +15,13 @@ from recap_assets.storage.content import VERSION_DIGITS
 from recap_assets.storage.files import write_atomically
 
 UNREADABLE = "unreadable"
-"""The version of what is not there: computing says so in words, and planning goes on."""
+"""The version of what is not there: computing reports it, and planning continues."""
 
 
 def content_version(place: Path, kept: Path | None = None) -> str:
     """32 hex digits for the bytes of a file, or for the names and bytes of a folder's files.
 
-    Where the file or folder lies, and what a file alone is called, changes nothing. Hidden files
+    Where the file or folder is, and what a file alone is called, changes nothing. Hidden files
     of a folder do not count, nor what is no regular file.
 
     Args:
@@ -59,7 +59,7 @@ def _hashed(place: Path, files: Mapping[str, os.stat_result], kept: Path | None)
     version = _version(place, files)
     # One that changed while it was read has another name from now on.
     if known is not None and _files_of(place) == files:
-        with suppress(OSError):  # it saves time alone, and a full disk is told by what is built
+        with suppress(OSError):  # it saves time alone, and a full disk is reported by what is built
             write_atomically(known, version.encode())
     return version
 

@@ -140,7 +140,7 @@ class Folder:
             return None
 
     def hashed(self, name: str) -> WrittenFile | None:
-        """Hash a file's bytes anew; None where there is no such file.
+        """Hash a file's bytes again; None where there is no such file.
 
         Raises:
             FolderError: It is a pipe or a device, whose bytes may never come or never end.

@@ -1,4 +1,4 @@
-"""What was committed to a table, as its Delta log tells."""
+"""What was committed to a table, as its Delta log records."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -17,11 +17,11 @@ from recap_assets.untrusted.showing import one_line
 
 _MEANT_OTHERWISE = re.compile(r"[\x00-\x1f\x7f=?\[\]\\^|\ud800-\udfff]|%[0-9A-Fa-f]{2}")
 """Delta's writer reads `%20` as a space, a backslash as a slash and refuses brackets, `^`, `|` and
-control characters; polars takes what stands before a `=` for a column; SQLite's URL ends at `?`."""
+control characters; polars takes what is before a `=` for a column; SQLite's URL ends at `?`."""
 
 
 def is_url(root: str) -> bool:
-    """Whether tables lie in an object store, and not in a folder of this machine."""
+    """Whether tables are in an object store, and not in a folder of this machine."""
     return "://" in root
 
 
@@ -40,7 +40,7 @@ def refuse_unusable(root: str) -> None:
         return
     folder = one_line(root.encode(errors="backslashreplace").decode())
     msg = (
-        f"tables cannot lie in {folder}: the libraries that write and read them take {found[0]!a} "
+        f"tables cannot be in {folder}: the libraries that write and read them take {found[0]!a} "
         "in its name for something else. Name another data folder with --data or RECAP_DATA"
     )
     raise StorageError(msg)

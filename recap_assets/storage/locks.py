@@ -37,13 +37,13 @@ class Claims:
     ) -> Iterator[float | None]:
         """Hold the claim on a name for the length of the block; wait while another holds it.
 
-        Where the last one who held the claim did not come to its end, killed or by an error, the
-        block is told when that one began, in seconds since 1970. The name counts as unfinished
-        until a block comes to its end, or fails by what a user can mend before it changed anything.
+        Where the last holder of the claim did not finish, killed or by an error, the block is
+        given the time when that one began, in seconds since 1970. The name counts as unfinished
+        until a block finishes, or fails by what a user can fix before it changed anything.
 
         Args:
             name: What is claimed.
-            on_wait: Told once who holds it, where it has to be waited for.
+            on_wait: Called once with the holder, where it has to be waited for.
         """
         path = self.folder / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}{SUFFIX}"
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -133,15 +133,15 @@ def _read(file: int) -> _Holder | None:
 
 
 def _lock(file: int, on_wait: Callable[[str], None]) -> None:
-    told = False
+    was_reported = False
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if not told:
+            if not was_reported:
                 holder = _read(file)
                 on_wait(f"process {holder.process if holder else 'unknown'}")
-                told = True
+                was_reported = True
             time.sleep(POLL_SECONDS)
         else:
             return

@@ -13,7 +13,7 @@ LOG = "_delta_log"
 SHOWN = 300
 
 LogEnd = tuple[int, ...]
-"""What tells one file of a log's last entry from another."""
+"""What distinguishes one file of a log's last entry from another."""
 
 
 def entry_file(folder: str, version: int) -> Path:
@@ -35,8 +35,8 @@ def end_of_log(folder: str, version: int) -> LogEnd | None:
     """What the entry of a version looks like on disk, while it is the last and not empty.
 
     Equal ends of two moments mean that the table has had no commit in between: entries have
-    consecutive numbers, and a table that was made anew has other files. None where another entry
-    follows it, and in an object store, which would be asked over the network.
+    consecutive numbers, and a table that was created again has other files. None where another
+    entry follows it, and in an object store, which would be asked over the network.
     """
     if is_url(folder) or entry_file(folder, version + 1).exists():
         return None
@@ -57,7 +57,7 @@ def damaged_entry(folder: str) -> Path | None:
 
 
 def put_aside(damaged: Path) -> Path:
-    """Rename an entry, so that the table stands where it stood before; where it lies now."""
+    """Rename an entry, so that the table is where it was before; its place now."""
     aside = damaged.with_name(f"{damaged.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S}")
     return damaged.rename(aside)
 

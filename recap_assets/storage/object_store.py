@@ -1,4 +1,4 @@
-"""What an object store must be able to do before tables may lie on it."""
+"""What an object store must be able to do before tables may be on it."""
 
 import os
 import uuid
@@ -119,5 +119,5 @@ def _in_words(what: str, passed: int | None = None) -> Iterator[None]:
         meaning = MEANINGS.get(code, str(error))
         raise StorageError(f"a key cannot be {what}: {meaning} (HTTP {status})") from error
     except (BotoCoreError, ValueError) as error:
-        msg = f"a key cannot be {what}: {error}; look at the AWS_* variables"
+        msg = f"a key cannot be {what}: {error}; check the AWS_* variables"
         raise StorageError(msg) from error

@@ -1,4 +1,4 @@
-"""Where something lies: a path that is there is that path, whatever letters it has.
+"""Where something is: a path that is there is that path, whatever letters it has.
 
 fsspec takes `::` in a path for a chain of file systems and `file:` for a protocol, and globs give
 `[`, `?` and `*` a meaning. A folder may have such a name all the same.
@@ -23,7 +23,7 @@ class PlaceError(RecapError, ValueError):
 
 
 _NO_PLACE = (ValueError, ImportError, TypeError, LookupError, NotImplementedError)
-"""What file systems raise where an address is none of theirs, or lacks what they must be told."""
+"""What file systems raise where an address is none of theirs, or lacks what they need."""
 
 _GLOB = re.compile(r"[*?\[]")
 

@@ -84,9 +84,9 @@ def collect(
 
     Args:
         store: The tables' store.
-        tables: The tables to look at; those that do not exist are passed over.
+        tables: The tables to clean; those that do not exist are passed over.
         pinned: Versions that must stay readable, by table name; the current one always does.
-        dry_run: Only tell what would go.
+        dry_run: Only report what would be deleted.
         keep: How long a replaced file and an orphan stay; not shorter than `GUARD`.
 
     Returns:

@@ -27,8 +27,8 @@ MEANINGS = {
     "NotImplemented": "the store does not take `If-None-Match`, by which writers agree on who "
     "comes first",
 }
-"""What the codes of S3's errors mean, as far as a user can mend it."""
-AGAIN = "look at it and at the network, and run again: what was finished is kept"
+"""What the codes of S3's errors mean, as far as a user can fix it."""
+AGAIN = "check it and the network, and run again: what was finished is kept"
 
 T = TypeVar("T")
 
@@ -43,7 +43,7 @@ def in_words_of_store(error: BaseException) -> str | None:
     if (store := _STORE.search(text)) is None:
         return None
     if (code := _CODE.search(text)) and code[1] in MEANINGS:
-        return f"{MEANINGS[code[1]]}; look at the AWS_* variables and at the bucket's rules"
+        return f"{MEANINGS[code[1]]}; check the AWS_* variables and the bucket's rules"
     where = f"the object store ({store[1]})"
     if (status := _STATUS.search(text)) is not None:
         said = f" ({code[1]})" if code else ""

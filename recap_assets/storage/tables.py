@@ -93,7 +93,7 @@ class TableStore:
         self._listed: dict[str, tuple[ListedFiles, LogEnd | None]] = {}
 
     def uri(self, table: Table) -> str:
-        """Where the table lies; plain polars and DuckDB open it by this path."""
+        """Where the table is; plain polars and DuckDB open it by this path."""
         return f"{self.root}/{table.name}"
 
     def scan(self, table: Table, version: int | None = None, **at: str | int) -> pl.LazyFrame:
@@ -106,7 +106,7 @@ class TableStore:
 
         Raises:
             StorageError: The Delta log has no such version any more. That a file of the version
-                was vacuumed shows only when the frame is collected; `read` says it in words.
+                was vacuumed shows only when the frame is collected; `read` says so.
         """
         if (delta := self.open(table, version)) is None:
             return table.empty().lazy()
@@ -226,7 +226,7 @@ class TableStore:
         """Add rows to an append-only table, in one transaction; no rows, no commit.
 
         Appends never collide with one another. One whose acknowledgement was lost (a broken
-        connection to an object store) may be repeated, so readers tell rows apart by their keys.
+        connection to an object store) may be repeated, so readers distinguish rows by their keys.
 
         Args:
             table: An append-only table.
@@ -301,7 +301,7 @@ class TableStore:
         )
 
         def commit() -> int:
-            # After the write the handle stands at its own commit, whoever committed meanwhile.
+            # After the write the handle is at its own commit, whoever committed meanwhile.
             about_to_change()
             delta = self._create(table)
             if at is None:
@@ -415,7 +415,7 @@ class TableStore:
         msg = (
             f"table {table.name}: {damaged}, the last entry of its log, is damaged or empty, as a "
             f"power cut leaves it. Remove the folder {self.uri(table)} and build again: what the "
-            "table held is built anew"
+            "table held is built again"
         )
         raise StorageError(msg)
 

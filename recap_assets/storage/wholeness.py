@@ -1,4 +1,4 @@
-"""A cheap look at whether files are there and as long as they were written."""
+"""A cheap check of whether files are there and as long as they were written."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -69,7 +69,7 @@ class ListedFiles:
         """The files that are gone, or of another length than the log says.
 
         Args:
-            folder: Where the table lies on this machine.
+            folder: Where the table is on this machine.
             at: Values of slice columns, to look at these slices only.
         """
         wanted = [pl.col(column) == str(value) for column, value in (at or {}).items()]

@@ -1,4 +1,4 @@
-"""Where the results of one experiment lie."""
+"""Where the results of one experiment are."""
 
 import os
 from dataclasses import dataclass

@@ -29,7 +29,7 @@ class CaptioningContract:
     places: object = Nothing()
 
     def opened(self) -> Captioner:
-        """The captioner, opened anew."""
+        """The captioner, opened again."""
         return self.source.open(self.places)  # type: ignore[arg-type]
 
     def test_each_image_has_its_candidates_in_order(self) -> None:

@@ -1,1 +1,1 @@
-"""What comes from outside is read and shown through here: within bounds, or refused in words."""
+"""What comes from outside is read and shown here: within bounds, or refused with a reason."""

@@ -1,7 +1,7 @@
 # pyright: standard
 """Arrow's stream format from outside, row by row in memory that is bounded before it is taken.
 
-What a message says of itself (its length, its rows, what its buffers unpack to) is looked at in all
+What a message says of itself (its length, its rows, what its buffers unpack to) is checked in all
 of a file before the library allocates anything for it; what its offsets point to, batch by batch
 before a value is read.
 
@@ -25,7 +25,7 @@ MAX_DESCRIPTION_BYTES = 16 * 2**20
 """Of the description at a message's head."""
 
 MAX_BODY_BYTES = 2**30
-"""Of the values of a batch as they lie; `datasets` writes some hundred rows a batch."""
+"""Of the values of a batch as they are stored; `datasets` writes some hundred rows a batch."""
 
 MAX_UNPACKED_BYTES = 256 * 2**20
 """Of the values of a compressed batch; larger ones by MAX_EXPANSION."""
@@ -162,12 +162,12 @@ def _message(file: IO[bytes], at: int, size: int) -> _Message | None:
         raise _damaged(f"a description claims {n_bytes:,} bytes")
     file.seek(at + start)
     data = file.read(n_bytes)
-    told = _Table(data, struct.unpack("<I", data[:4].ljust(4, b"\xff"))[0])
-    header, body_at = told.table(_HEADER), at + start + n_bytes
-    body_bytes = told.number(_BODY_LENGTH, "<q")
+    table = _Table(data, struct.unpack("<I", data[:4].ljust(4, b"\xff"))[0])
+    header, body_at = table.table(_HEADER), at + start + n_bytes
+    body_bytes = table.number(_BODY_LENGTH, "<q")
     if header is None or not 0 <= body_bytes <= size - body_at:
         raise _damaged(f"it is cut off, or a batch claims {body_bytes:,} bytes")
-    return _Message(told.number(_HEADER_KIND, "<B"), header, body_at, body_bytes)
+    return _Message(table.number(_HEADER_KIND, "<B"), header, body_at, body_bytes)
 
 
 def _check_batch(file: IO[bytes], message: _Message) -> None:
@@ -190,7 +190,7 @@ def _unpacked(file: IO[bytes], message: _Message, offset: int, length: int) -> i
     if length == 0:
         return 0
     if offset < 0 or not 0 <= length <= message.body_bytes - offset:
-        raise _damaged("a buffer lies outside its message")
+        raise _damaged("a buffer is outside its message")
     file.seek(message.body_at + offset)
     (unpacked,) = struct.unpack("<q", file.read(8).ljust(8, b"\xff"))
     if unpacked < -1:
@@ -221,7 +221,7 @@ def _is_read(kind: pa.DataType) -> bool:
 
 
 def _damaged(why: str) -> UntrustedError:
-    words = one_line((why.strip().splitlines() or ["no reason told"])[0], 200)
+    words = one_line((why.strip().splitlines() or ["no reason given"])[0], 200)
     return UntrustedError(f"it is no Arrow stream as `datasets` writes it, or damaged ({words})")
 
 

@@ -118,7 +118,7 @@ def _with_rest(rest: Lines, source: Iterator[Lines]) -> Iterator[Lines]:
 
 
 class _Reader:
-    """Reads one file; `_carried` is the begin of a row that goes on in the next lines."""
+    """Reads one file; `_carried` is the beginning of a row that continues on the next lines."""
 
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
@@ -223,7 +223,7 @@ class _Reader:
     def _check_rows_in_fields(self, lines: Lines, data: bytes, at: Places) -> None:
         """Refuse a line in a quoted field that is a row of the table itself.
 
-        It tells that the quote at the begin of the field was a character: read on, the rows after
+        It means that the quote at the begin of the field was a character: read on, the rows after
         it would become part of one text.
         """
         for start in at.tolist():

@@ -1,10 +1,10 @@
-"""What a user can mend."""
+"""Errors that a user can fix."""
 
 from typing import ClassVar
 
 
 class RecapError(Exception):
-    """Something cannot go on, and a person can mend it: the text says what, where and how.
+    """Something cannot continue, and a person can fix it: the text says what, where and how.
 
     Every door (command line, Dagster, doctor) shows the text alone, without a traceback.
 

@@ -21,7 +21,7 @@ def check_regular(path: Path) -> None:
 
     Raises:
         UntrustedError: It is a folder, pipe, socket or device.
-        OSError: It is not there or may not be looked at.
+        OSError: It is not there or may not be read.
     """
     mode = path.stat().st_mode
     if not stat.S_ISREG(mode):

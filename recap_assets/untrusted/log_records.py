@@ -43,7 +43,7 @@ class _CleanRecords:
 def _clean_message(record: logging.LogRecord) -> None:
     try:
         said = record.getMessage()
-    except Exception:  # a wrong format is told by logging itself
+    except Exception:  # a wrong format is reported by logging itself
         return
     shown = safe_text(said)
     if shown == said:

@@ -1,4 +1,4 @@
-"""Nested values from outside: how much they are when written out, told before they are."""
+"""Nested values from outside: how long they are when written out, counted before they are."""
 
 from collections.abc import Iterator, Mapping
 from typing import cast

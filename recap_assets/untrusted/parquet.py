@@ -51,7 +51,7 @@ class ParquetLimits:
         page_bytes: Of a page, unpacked; a file with a larger one is refused.
         nested_bytes: Of a column with lists in one row group, unpacked; likewise.
         nested_values: Values inside lists in one row group; likewise.
-        rows: At most so many rows a batch.
+        rows: Most rows of a batch.
     """
 
     cell_bytes: int = 64 * 2**10
@@ -325,7 +325,7 @@ def _lengths(values: pa.Array) -> pa.Array | None:
 def _gathered(
     frames: Iterator[tuple[pl.DataFrame, bool]], rows: int, n_bytes: int
 ) -> Iterator[pl.DataFrame]:
-    """Neighbours that are whole row groups as one frame, of at most so many rows and bytes."""
+    """Neighbours that are whole row groups as one frame, within a number of rows and bytes."""
     held: list[pl.DataFrame] = []
     height = size = 0
     for frame, is_whole in frames:

@@ -1,5 +1,5 @@
 # pyright: standard
-"""What the pages of a Parquet file may unpack to, told from their headers before any is unpacked.
+"""What the pages of a Parquet file may unpack to, read from their headers before any is unpacked.
 
 A dictionary lets a few bytes stand for gigabytes, compression for thousands of times their size,
 and the numbers in a file's footer are only what its writer says. So the pages' own headers are
@@ -153,7 +153,7 @@ def _longest_value(file: IO[bytes], page: _Page, compression: str) -> int:
 
 
 def _unpacked(data: bytes, size: int, compression: str) -> bytes:
-    """Nothing for damaged data, of which the decoder tells."""
+    """Nothing for damaged data, which the decoder reports."""
     if compression == "UNCOMPRESSED":
         return data
     try:

@@ -91,7 +91,7 @@ def quoted_rows(
 def _fields(
     data: bytes, at: int, line: int, delimiter: bytes, *, is_last: bool
 ) -> tuple[list[bytes], int] | None:
-    """The fields of the row that begins `at`, and its end; None where it goes on after `data`."""
+    """The fields of the row that begins `at`, and its end; None where it continues after `data`."""
     quoted, _, plain = _patterns(delimiter)
     start = at
     fields: list[bytes] = []

@@ -1,6 +1,6 @@
 """The one redactor: what must not be shown is cut out of every text on its way out.
 
-Two things are cut out: the secrets that this process was told of (`learn`), in every form in which
+Two things are cut out: the secrets that this process was given (`learn`), in every form in which
 they may come back, and what has the form of a secret whoever it belongs to.
 """
 
@@ -68,8 +68,8 @@ _pattern: tuple[re.Pattern[str], re.Pattern[bytes]] | None = None
 def learn(*secrets: str | None) -> None:
     """Never show these from now on, in this process."""
     global _pattern  # noqa: PLW0603 - a secret is one for the whole process
-    told = {secret.strip() for secret in secrets if secret}
-    new = {secret for secret in told if len(secret) >= SHORTEST} - _known
+    given = {secret.strip() for secret in secrets if secret}
+    new = {secret for secret in given if len(secret) >= SHORTEST} - _known
     if new:
         with _lock:
             _known.update(new)

@@ -14,8 +14,8 @@ def one_line(words: str, limit: int = MAX_SHOWN) -> str:
     Control characters, such as those that begin an escape sequence or turn the direction of
     writing, are shown by their code. What is longer than `limit` characters is cut and says so.
     """
-    told = redacted(words[: 2 * limit])  # before the cut, which may part a secret
-    cut = told if len(words) <= limit else f"{told[:limit]}… ({len(words):,} characters)"
+    shown = redacted(words[: 2 * limit])  # before the cut, which may part a secret
+    cut = shown if len(words) <= limit else f"{shown[:limit]}… ({len(words):,} characters)"
     return " ".join(cleaned(cut).split())
 
 

@@ -1,5 +1,5 @@
 # pyright: standard
-"""Where the fields of delimited text lie, found by looking at all bytes of a block at once."""
+"""Where the fields of delimited text are, found by looking at all bytes of a block at once."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -65,7 +65,7 @@ class Marks:
     Attributes:
         places: Of all of them.
         is_quote: Which are quotes.
-        is_inside: Which lie between an odd quote and the next, these two aside.
+        is_inside: Which are between an odd quote and the next, these two aside.
     """
 
     buffer: Bytes
@@ -137,11 +137,11 @@ def without_quotes(buffer: Bytes, starts: Places, ends: Places) -> tuple[Places,
 
 
 def bytes_between(buffer: Bytes, starts: Places, ends: Places) -> pl.Series:
-    """Binary values that lie in the buffer one after another, without copying them."""
+    """Binary values that are in the buffer one after another, without copying them."""
     n = len(starts)
     if not n:
         return pl.Series(dtype=pl.Binary)
-    # Every second value is what lies between two fields.
+    # Every second value is what is between two fields.
     offsets = np.empty(2 * n, np.int64)
     offsets[0::2], offsets[1::2] = starts, ends
     pair = [None, pa.py_buffer(offsets), pa.py_buffer(buffer)]

@@ -119,7 +119,7 @@ def _clean_noun(rng: Random, thing: Thing, fine_names: Sequence[float], *, plura
 
 
 def raw_text(rng: Random, scene: Scene, world: World) -> tuple[RawKind, str]:
-    """Alt-text as found on the web, and what kind it is: the kind is for judging scorers only.
+    """Alt-text as found on the web, and what kind it is: the kind is for evaluating scorers only.
 
     `rich` is accurate; `partial` names one thing or the background only, or a wrong colour;
     `nondescript` says nothing; `wrong` is the text of another scene; `boilerplate` is of the page.

@@ -41,7 +41,7 @@ class PoolSample:
         scene: What was drawn: ground truth.
         image: JPEG.
         text: The raw alt-text.
-        kind: What kind of text it is: ground truth, for judging scorers only.
+        kind: What kind of text it is: ground truth, for evaluating scorers only.
     """
 
     uid: bytes

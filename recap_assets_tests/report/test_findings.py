@@ -10,7 +10,7 @@ from recap_assets.report.findings import (
     SCORE_MEANS,
     Claim,
     Evidence,
-    judge,
+    evaluate,
 )
 from recap_assets.specs.experiment import Report
 
@@ -74,12 +74,12 @@ def evidence(**changes: Any) -> Evidence:
 
 
 def claim(name: str, report: Report = REPORT, **changes: Any) -> Claim:
-    [found] = [c for c in judge(report, evidence(**changes)) if c.name == name]
+    [found] = [c for c in evaluate(report, evidence(**changes)) if c.name == name]
     return found
 
 
-def test_every_claim_is_judged_and_the_paper_reproduces_on_its_own_numbers():
-    verdicts = {c.name: c.verdict for c in judge(REPORT, evidence())}
+def test_every_claim_is_evaluated_and_the_paper_reproduces_on_its_own_numbers():
+    verdicts = {c.name: c.verdict for c in evaluate(REPORT, evidence())}
 
     assert verdicts == {
         "average": "reproduced",
@@ -144,7 +144,7 @@ def test_a_mix_without_results_is_named(name: str):
 
 
 def test_a_report_that_names_nothing_measures_nothing():
-    found = {c.name: c for c in judge(Report(), evidence())}
+    found = {c.name: c for c in evaluate(Report(), evidence())}
 
     assert {found[n].verdict for n in ("average", "retrieval", "fine classification")} == {
         "not measured"

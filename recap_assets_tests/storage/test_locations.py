@@ -39,11 +39,11 @@ def test_a_folder_that_cannot_be_used_is_refused_with_its_character(
     tmp_path: Path, name: str, shown: str
 ) -> None:
     store = TableStore(str(tmp_path / name / "tables"))
-    with pytest.raises(StorageError, match=r"cannot lie in .*Name another data folder") as error:
+    with pytest.raises(StorageError, match=r"cannot be in .*Name another data folder") as error:
         store.create(RAW_POOL)
     assert f"take {shown!a} in its name" in str(error.value)
     assert not (tmp_path / name).exists()
-    with pytest.raises(StorageError, match="cannot lie in"):
+    with pytest.raises(StorageError, match="cannot be in"):
         Workspace(tmp_path / name, "x").refuse_unusable()
 
 

@@ -38,7 +38,7 @@ class EmbeddedSource(DecodedHere):
 
     @property
     def at_once(self) -> int:
-        """Images that are handed over at once."""
+        """Images that are passed at once."""
         return self.batch_size
 
     @property

@@ -60,7 +60,7 @@ class AttemptsLeft(dg.AutomationCondition[dg.AssetKey]):
 
     A partition that keeps failing would be launched at every tick otherwise. The counts are this
     condition's cursor, which Dagster keeps over restarts; whatever changes the fingerprint, an edit
-    or new content upstream, starts the count anew. It must come last: it takes every candidate for
+    or new content upstream, restarts the count. It must come last: it takes every candidate for
     launched.
     """
 
@@ -99,7 +99,7 @@ class AttemptsLeft(dg.AutomationCondition[dg.AssetKey]):
             else:
                 context.log.warning(
                     f"{asset}[{partition}] was launched {count[1]} times and is out of date still: "
-                    "see its last run; what changes it, or a run by hand, starts the count anew"
+                    "see its last run; what changes it, or a run by hand, restarts the count"
                 )
         cursor = json.dumps(counts, separators=(",", ":")) if counts else None
         return dg.AutomationResult(context, _subset(context, launched), cursor=cursor)

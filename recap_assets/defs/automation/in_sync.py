@@ -1,9 +1,9 @@
 """The check `in_sync`: staleness and its cause, on every asset of the UI's graph.
 
-Its verdict is that of the planner. A sensor tells it when it changed. A run tells it of its own
-assets in one step at its end: Dagster wants a result of each check that a run includes, and takes
-all checks of its assets in. One check of all assets costs a run one step, where a check in each
-asset's own body would make a plan for each step.
+Its verdict is that of the planner. A sensor reports it when it changed. A run reports that of
+its own assets in one step at its end: Dagster wants a result of each check that a run includes, and
+takes all checks of its assets in. One check of all assets costs a run one step, where a check in
+each asset's own body would make a plan for each step.
 """
 
 from collections import Counter
@@ -114,7 +114,7 @@ def verdicts(outlook: Outlook, assets: Collection[str]) -> dict[str, Verdict]:
 
 
 def in_sync_check(watch: Watch, graph: Graph) -> dg.AssetChecksDefinition:
-    """The check on every asset, which a run judges for its own assets when it has built them."""
+    """The check on every asset, which a run evaluates for its own assets when it has built them."""
     specs = [
         dg.AssetCheckSpec(IN_SYNC, asset=asset_key(asset), description="Nothing is out of date.")
         for asset in graph.nodes
@@ -206,7 +206,7 @@ def _told(evaluation: dg.AssetCheckEvaluation) -> tuple[object, ...]:
 
 
 def _is_open(instance: dg.DagsterInstance, run_id: str) -> bool:
-    """Whether a run that is to judge the check goes on: it would overwrite what is told now."""
+    """Whether a run that will evaluate the check is under way: it would overwrite this report."""
     run = instance.get_run_by_id(run_id)
     return run is not None and not run.is_finished
 

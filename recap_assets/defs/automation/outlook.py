@@ -54,9 +54,9 @@ class Outlook:
 class Watch:
     """Looks at an experiment whose file may be edited at any time.
 
-    A code location that goes on running keeps the definitions that it loaded, while each run
-    loads them anew. Looking at the file as it is now makes both agree without a reload; only assets
-    that are new to the file need one.
+    A code location that keeps running keeps the definitions that it loaded, while each run
+    loads them again. Reading the file as it is now makes both agree without a reload; only
+    assets that are new to the file need one.
     """
 
     def __init__(self, session: Session) -> None:
@@ -66,7 +66,7 @@ class Watch:
         self._lock = Lock()
 
     def session(self) -> Session:
-        """The session, opened anew where its file was edited.
+        """The session, opened again where its file was edited.
 
         Raises:
             ExperimentError: The file cannot be used as it is now, or names another experiment.
@@ -78,7 +78,7 @@ class Watch:
             if now != was:
                 msg = (
                     f"{session.path}: name: was {was!r} when the code location was loaded and is "
-                    f"{now!r} now; results and runs of another name lie elsewhere: start anew"
+                    f"{now!r} now; results and runs of another name are elsewhere: start again"
                 )
                 raise ExperimentError(msg)
             self._session, self._content = session, content

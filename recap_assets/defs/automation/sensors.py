@@ -80,14 +80,14 @@ def new_shards_sensor(watch: Watch, automation: Automation) -> dg.SensorDefiniti
 
 
 def in_sync_sensor(watch: Watch, automation: Automation) -> dg.SensorDefinition:
-    """The sensor that tells the UI what is out of date, and why."""
+    """The sensor that shows the UI what is out of date, and why."""
 
     @dg.sensor(
         name="in_sync",
         default_status=_status(automation),
         minimum_interval_seconds=automation.interval_seconds,
-        description="Judges the check `in_sync` of every asset, and tells what changed: what is "
-        "out of date, and why. Starts no run.",
+        description="Evaluates the check `in_sync` of every asset, and reports what changed: what "
+        "is out of date, and why. Starts no run.",
     )
     def in_sync(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         outlook = watch.look(context.instance)

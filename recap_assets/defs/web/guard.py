@@ -23,7 +23,7 @@ _REFUSED_POLICY = 1008
 
 
 class Guard:
-    """ASGI middleware that answers 403, in words, to what another page sends.
+    """ASGI middleware that answers 403, with a reason, to what another page sends.
 
     Args:
         app: What is guarded.

@@ -148,7 +148,7 @@ class BatchingCaptioner(Generic[P, S]):
             return None
 
     def _batches(self, rows: Sequence[_Row[P]]) -> Iterator[list[_Row[P]]]:
-        """Rows of equal length, as many as the size says by the time they are asked for."""
+        """Rows of equal length, by the size that is current when they are asked for."""
         by_length: dict[int, list[_Row[P]]] = {}
         for row in rows:
             by_length.setdefault(self.reader.length(row.prepared), []).append(row)

@@ -96,8 +96,8 @@ class _Rows:
 
         Args:
             state: The model's.
-            parents: Shape (images that go on, beams): which beam of its image each one extends.
-            going: Shape (images,): which images go on.
+            parents: Shape (images that continue, beams): which beam of its image each one extends.
+            going: Shape (images,): which images continue.
         """
         self.slots = self.slots[going]
         sources = self._blocks() + parents
@@ -133,14 +133,14 @@ class _Search:
         self.groups = [_Group(n_images, decoding, eos) for _ in range(decoding.beam_groups)]
 
     def advance(self, log_probs: Logits, position: int) -> tuple[Bools, Ints, Ints]:
-        """Extend the beams of the images that go on by one token.
+        """Extend the beams of the images that continue by one token.
 
         Args:
             log_probs: Shape (images * beams, vocabulary), image-major, then by group.
             position: Tokens written so far.
 
         Returns:
-            Which of the images go on, and for each the beams that its beams extend and their
+            Which of the images continue, and for each the beams that its beams extend and their
             tokens, both of shape (images, beams).
         """
         shape = len(self.images), len(self.groups), self.groups[0].size, -1
@@ -267,7 +267,7 @@ class _Group:
         self.decoding = decoding
         self.eos = list(eos)
         self.size = decoding.beams // decoding.beam_groups
-        # So many that as many as there are beams do not end, whatever ends.
+        # Enough that the number of beams do not end, whatever ends.
         self.n_offers = max(2, 1 + len(eos)) * self.size
         self.open = np.ones(n_images, bool)
         self.running = _Beams.none(n_images, self.size, decoding.max_tokens)
@@ -278,7 +278,7 @@ class _Group:
         """Extend the beams of `images`; `log_probs` has shape (images, beams, vocabulary).
 
         Returns:
-            Parents and tokens of the beams that go on, both of shape (images, beams).
+            Parents and tokens of the beams that continue, both of shape (images, beams).
         """
         offers = self._offers(log_probs, images, position)
         self._end(offers, images, position)

@@ -85,7 +85,7 @@ _INVISIBLE = "\ufeff\u200b\u2060\u200e\u200f\0"
 
 _MOST_PER_TURN = 200
 _LEAST_LOOPED = 20
-"""Characters of the longest unit that is looked for, and of the shortest loop that counts."""
+"""Characters of the longest unit that is searched for, and of the shortest loop that counts."""
 
 MAX_SAID = 2**20
 """Characters that are read; the bound on tokens, thinking included, is far below."""
@@ -192,7 +192,7 @@ def _times(unit: int) -> int:
 
 
 def _is_loop(codes: NDArray[np.uint32], unit: int, *, is_cut: bool) -> bool:
-    """Whether a unit of so many characters is said over and over.
+    """Whether a unit of this number of characters is said over and over.
 
     Args:
         codes: Characters of the text.

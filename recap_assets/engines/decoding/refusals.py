@@ -68,7 +68,7 @@ def refusal_of(text: str) -> str | None:
 
     Returns:
         `declined`, `no_image_seen` or None. The rule knows English and some twenty languages more;
-        what it cannot tell is taken as a caption, and scoring judges it.
+        what it cannot decide is taken as a caption, and is scored.
     """
     beginning = text[: 2 * _BEGINNING].translate(_APOSTROPHES).lower().lstrip(_DECORATION)
     beginning = " ".join(beginning[:_BEGINNING].split())

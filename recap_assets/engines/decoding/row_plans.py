@@ -21,7 +21,7 @@ class RowPlan:
     Attributes:
         start: Of the pass that reads the images.
         steps: Of the first steps.
-        fewer: Of later ones: told how many rows are still wanted and how many there are now, how
+        fewer: Of later ones: given how many rows are still wanted and how many there are now, how
             many are to be computed. Never more than there are.
     """
 

@@ -72,7 +72,7 @@ def write_rows(
 
 
 def fewer_rows(plan: RowPlan, wanted: int, now: int) -> int:
-    """Rows to go on with, where `wanted` of the rows that there are now are not finished."""
+    """Rows to continue with, where `wanted` of the rows that there are now are not finished."""
     if rounded(wanted) > COMPACT_BELOW * now:
         return now
     kept = plan.fewer(wanted, now)
@@ -90,7 +90,7 @@ class _Batch:
         self.at = self.captions
 
     def add(self, ids: Tensor, log_probs: Tensor, position: int, eos: list[int]) -> Tensor:
-        """Put one token behind each open caption; the tokens of those that go on."""
+        """Put one token behind each open caption; the tokens of those that continue."""
         self.totals[self.captions.cpu()] += log_probs.cpu().double()
         alive = ~torch.isin(ids, torch.tensor(eos, device=ids.device))
         self.captions, self.at, ids = self.captions[alive], self.at[alive], ids[alive]

@@ -28,7 +28,7 @@ def main() -> None:
 
 
 def _bound_memory(n_bytes: int) -> None:
-    """At most so many bytes more than now; where the system has no such bound, time bounds it."""
+    """Allow this many bytes more than now; where the system has no such bound, time bounds it."""
     try:
         import resource  # noqa: PLC0415 - there is none on Windows
 

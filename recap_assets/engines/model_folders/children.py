@@ -32,7 +32,7 @@ def run_child(
         memory: Bytes that it may take beside its libraries.
 
     Raises:
-        UntrustedError: It took too long or too much, died, or raised; in words.
+        UntrustedError: It took too long or too much, died, or raised; with what it said.
     """
     given = json.dumps({"module": module, "task": task, "memory": memory, "seconds": seconds})
     late = f"it was not done in {seconds:g} seconds of computing"

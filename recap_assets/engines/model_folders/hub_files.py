@@ -1,4 +1,4 @@
-"""Where a model's files lie on this machine; those of the hub are fetched by name."""
+"""Where a model's files are on this machine; those of the hub are fetched by name."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

@@ -133,7 +133,7 @@ class _Checker:
             return next(filter(None, (self._plain(key, part) for part in parts)), None)
         if isinstance(value, int):
             most = self.most_layers if key == "layers" else _LIMITS.get(key, MAX_WIDTH)
-            return None if 0 <= value <= most else f"it must lie from 0 to {most:,}"
+            return None if 0 <= value <= most else f"it must be from 0 to {most:,}"
         if isinstance(value, float):
             return None if math.isfinite(value) and abs(value) <= MAX_WIDTH else "it is too large"
         if key in _WORDS:

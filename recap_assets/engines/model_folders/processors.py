@@ -76,4 +76,4 @@ def _check(path: Path, content: Mapping[str, Any], place: _Place) -> None:
             continue
         for number in cast("list[object]", value) if isinstance(value, list) else [value]:
             if isinstance(number, int | float) and not 0 <= number <= most:
-                raise refuse(path, name, number, f"it must lie from 0 to {most:,}")
+                raise refuse(path, name, number, f"it must be from 0 to {most:,}")

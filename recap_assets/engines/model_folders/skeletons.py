@@ -25,7 +25,7 @@ PACKED = 8
 """Weights in one number of a quantized file, at the most."""
 
 TIED = 2
-"""A matrix that is used twice may lie in the file once."""
+"""A matrix that is used twice may be in the file once."""
 
 PARTS, FEW_PARTS = 100, 20_000
 """Modules, weights and buffers of a model, for a tensor in its files and beside that: each takes a
@@ -40,12 +40,12 @@ def check_skeleton(
     Args:
         config: The config's path, for the error.
         build: Makes the model.
-        weights: What lies on disk.
+        weights: What is on disk.
         is_packed: Whether the weights on disk hold several in one number.
 
     Raises:
-        ModelFolderError: It has more weights than lie on disk, keeps more beside them than
-            `MAX_BUFFERS`, or is made of more parts than so many tensors could fill.
+        ModelFolderError: It has more weights than are on disk, keeps more beside them than
+            `MAX_BUFFERS`, or is made of more parts than its tensors could fill.
     """
     with torch.device("meta"), _at_most(PARTS * weights.n_tensors + FEW_PARTS, config):
         model = build()
@@ -55,7 +55,7 @@ def check_skeleton(
     if n_weights > on_disk + SLACK or n_kept > weights.n_elements + MAX_BUFFERS:
         msg = (
             f"{config}: it claims a model of {n_weights:,} weights (and {n_kept:,} numbers beside "
-            f"them), and {weights.n_elements:,} lie in its files. Config and weights are not of "
+            f"them), and {weights.n_elements:,} are in its files. Config and weights are not of "
             "one model: download both again"
         )
         raise ModelFolderError(msg)

@@ -1,7 +1,7 @@
 """The folder that a library reads in a model folder's place.
 
-Configs are written anew from what was checked; vocabularies and weights are linked to; templates
-are copied within a bound. Whatever else lies in the model's folder (code, adapters, kernels,
+Configs are written again from what was checked; vocabularies and weights are linked to; templates
+are copied within a bound. Whatever else is in the model's folder (code, adapters, kernels,
 pickles, further templates) is not there.
 """
 

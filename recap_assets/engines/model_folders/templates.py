@@ -22,7 +22,7 @@ def render_template(
         model: What the experiment calls the model, for the error.
         template: Jinja, as the model brings it.
         messages: Of a conversation, in JSON values.
-        options: What else the template is told.
+        options: What else the template is given.
 
     Raises:
         ModelFileError: It loops, fills memory, is no template, or reaches for what it may not.
@@ -40,7 +40,7 @@ def render_template(
 
 
 def literal(prompt: str) -> str:
-    """A template that gives this text whatever it is told."""
+    """A template that gives this text whatever it is given."""
     quoted = "".join(c if c.isalnum() or c in " .,:;<>|_-/" else _escaped(c) for c in prompt)
     return f'{{{{ "{quoted}" }}}}'
 

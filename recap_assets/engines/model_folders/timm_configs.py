@@ -55,8 +55,8 @@ def _inner(value: object) -> object:
 
 
 def _prepared(value: object) -> object:
-    told = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
-    return {key: inner for key, inner in told.items() if key in _PREPARATION}
+    given = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+    return {key: inner for key, inner in given.items() if key in _PREPARATION}
 
 
 def _keys(content: Mapping[str, Any], where: str) -> Iterator[tuple[str, object]]:
@@ -92,16 +92,16 @@ def _is_plain(value: object) -> bool:
 def _preparation(value: object) -> str | None:
     if not isinstance(value, dict | None):
         return "it must be a mapping"
-    told = cast("dict[str, object]", value or {})
+    given = cast("dict[str, object]", value or {})
     for name in _SIDES:
-        sides = told.get(name)
+        sides = given.get(name)
         numbers = cast("list[object]", sides) if isinstance(sides, list) else [sides]
         if any(isinstance(one, int | float) and not 0 < one <= MAX_SIDE for one in numbers):
-            return f"its {name} must lie from 1 to {MAX_SIDE:,}"
+            return f"its {name} must be from 1 to {MAX_SIDE:,}"
     for name in ("crop_pct", "test_crop_pct"):
-        crop = told.get(name)
+        crop = given.get(name)
         if isinstance(crop, int | float) and not CROPS[0] <= crop <= CROPS[1]:
-            return f"its {name} must lie from {CROPS[0]} to {CROPS[1]:g}"
+            return f"its {name} must be from {CROPS[0]} to {CROPS[1]:g}"
     return None
 
 

@@ -1,4 +1,4 @@
-"""`tokenizer.json`: its patterns looked at, and the whole tried out where it can be ended.
+"""`tokenizer.json`: its patterns checked, and the whole tried in a process that can be ended.
 
 A pattern may take for ever on a text made for it, a normalizer may make a gigabyte of a letter,
 and a number of a token may ask for a table of four thousand million. The library is Rust, so

@@ -115,8 +115,8 @@ def _header(path: Path, size: int) -> dict[str, dict[str, Any]]:
 
 
 def _elements(name: str, tensor: object) -> int:
-    told = cast("dict[str, Any]", tensor) if isinstance(tensor, dict) else {}
-    shape, bits, offsets = told.get("shape"), _BITS.get(str(told.get("dtype"))), _offsets(told)
+    given = cast("dict[str, Any]", tensor) if isinstance(tensor, dict) else {}
+    shape, bits, offsets = given.get("shape"), _BITS.get(str(given.get("dtype"))), _offsets(given)
     if not isinstance(shape, list) or bits is None or offsets is None:
         msg = f"tensor {name[:80]!r} has no shape, type and place"
         raise UntrustedError(msg)
@@ -131,8 +131,8 @@ def _elements(name: str, tensor: object) -> int:
     return n_elements
 
 
-def _offsets(told: dict[str, Any]) -> tuple[int, int] | None:
-    found = told.get("data_offsets")
+def _offsets(given: dict[str, Any]) -> tuple[int, int] | None:
+    found = given.get("data_offsets")
     if not isinstance(found, list) or len(found) != 2:
         return None
     start, end = found
@@ -148,5 +148,5 @@ def _check_extent(header: dict[str, dict[str, Any]], size: int) -> None:
         raise UntrustedError(msg)
     # Of tensors that share bytes a small file could have a thousand times its own size.
     if any(start < before for (_, before), (start, _) in pairwise(places)):
-        msg = "two of its tensors lie in the same bytes"
+        msg = "two of its tensors share bytes"
         raise UntrustedError(msg)

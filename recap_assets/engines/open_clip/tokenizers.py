@@ -14,7 +14,7 @@ import regex
 from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH, HFTokenizer
 
 MAX_CHARACTERS = 1 << 16
-"""Of a text, what lies beyond them is not looked at: a context of 77 tokens is full long before."""
+"""Of a text, what is beyond them is not read: a context of 77 tokens is full long before."""
 
 CHARACTERS_PER_TOKEN = 64
 """More than the longest token of any vocabulary for language."""
@@ -27,7 +27,7 @@ class BoundedTokenizer(open_clip.SimpleTokenizer):
     """CLIP's tokenizer, which stops where the context is full."""
 
     def encode(self, text: str) -> list[int]:
-        """Ids of a text without marks: all, or as many as fill the context."""
+        """Ids of a text without marks: all, or those that fill the context."""
         room = self.context_length or DEFAULT_CONTEXT_LENGTH
         longest = min(room * CHARACTERS_PER_TOKEN, MAX_WORD_BYTES)
         if len(self.cache) > MAX_CACHED_WORDS:

@@ -12,7 +12,7 @@ from recap_assets.engines.protocols import Image
 def to_square(images: Sequence[Image], size: int) -> NDArray[np.uint8]:
     """All images at `size` x `size`, whole and stretched where they are not square.
 
-    Stretching keeps what stands at the edges, which captions name. Bilinear with antialiasing; an
+    Stretching keeps what is at the edges, which captions name. Bilinear with antialiasing; an
     image of that size already is copied as it is.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Byte-pair tokenizer trained on the texts at hand; lower case, any bytes representable."""
+"""Byte-pair tokenizer trained on the given texts; lower case, any bytes representable."""
 
 from collections.abc import Iterable, Sequence
 

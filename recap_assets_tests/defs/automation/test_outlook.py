@@ -56,5 +56,5 @@ def test_a_file_that_cannot_be_used_says_so_until_it_can(watch: Watch, opened: O
 
 def test_another_name_asks_for_a_fresh_start(watch: Watch, opened: Opened) -> None:
     opened(name="other")
-    with pytest.raises(ExperimentError, match=r"was 'tiny'.*is 'other' now.*start anew"):
+    with pytest.raises(ExperimentError, match=r"was 'tiny'.*is 'other' now.*start again"):
         watch.session()

@@ -102,7 +102,7 @@ def test_of_a_generation_config_only_the_marks_are_taken(folder: Path, tmp_path:
                 "processor_class": "Qwen3VLProcessor",
                 "image_processor": {"patch_size": 4, "size": {"shortest_edge": 2**21}},
             },
-            "image_processor.size.shortest_edge is 2097152: it must lie from 0 to 1,048,576",
+            "image_processor.size.shortest_edge is 2097152: it must be from 0 to 1,048,576",
         ),
         ("config.json", {"\x1b[2J_layers": 10**9}, r"\\x1b\[2J_layers is 1000000000"),
     ],
@@ -140,8 +140,8 @@ WRAPPED = {"model_type": "timm_wrapper", "architecture": "vit_tiny_patch16_224"}
         ({"model_args": {"act_layer": "os.system"}}, "must be numbers and short words"),
         ({"model_args": {"depths": [2, 10**9]}}, "depths is 1000000000"),
         ({"model_args": ["resnet18"]}, "it must be a mapping"),
-        ({"pretrained_cfg": {"input_size": [3, 10**6, 10**6]}}, "its input_size must lie from 1"),
-        ({"pretrained_cfg": {"crop_pct": 1e-6}}, "its crop_pct must lie from 0.25 to 4"),
+        ({"pretrained_cfg": {"input_size": [3, 10**6, 10**6]}}, "its input_size must be from 1"),
+        ({"pretrained_cfg": {"crop_pct": 1e-6}}, "its crop_pct must be from 0.25 to 4"),
     ],
 )
 @pytest.mark.parametrize("place", ["top", "vision_config"])

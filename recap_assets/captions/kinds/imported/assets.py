@@ -76,7 +76,7 @@ def nodes_of(setting: Setting, name: str, spec: ImportSpec) -> list[Node]:
 
 @dataclass(frozen=True)
 class StoredBuckets:
-    """Content in all the buckets of an import, as many as its size needed."""
+    """Content in all the buckets of an import; their number depends on its size."""
 
     tables: TableStore
     source: str
@@ -126,7 +126,7 @@ def _files_node(setting: Setting, name: str, spec: ImportSpec) -> Node:
         decides=deciding(columns=columns),
         compute=lambda step: import_files(setting, name, spec, step),
         description=f"The rows of the files that {name} imports, by {spec.by}; whether the pool "
-        f"has them is told by {IMPORT_REPORTS.key(name)}.",
+        f"has them is in {IMPORT_REPORTS.key(name)}.",
         outside=lambda _partition: caption_files_version(list_caption_files(spec)),
         content=StoredBuckets(setting.workspace.tables, name),
         seconds=SECONDS,
@@ -210,8 +210,8 @@ def _shown(counts: Counts) -> pl.DataFrame:
     rows = []
     for what, count in counts.items():
         first = count.examples[0] if count.examples else None
-        told = [str(value) for value in (first or {}).values() if value is not None]
-        rows.append((what, count.n, " / ".join(told)))
+        examples = [str(value) for value in (first or {}).values() if value is not None]
+        rows.append((what, count.n, " / ".join(examples)))
     return pl.DataFrame(rows, schema=["what", "n", "such_as"], orient="row")
 
 

@@ -97,7 +97,7 @@ class Buckets:
     """Rows on their way from the files to the table, on disk.
 
     Attributes:
-        counts: What the files alone tell, as far as they were read.
+        counts: What the files alone say, as far as they were read.
     """
 
     def __init__(self, folder: Path, digits: int) -> None:
@@ -189,7 +189,7 @@ def settle(rows: pl.DataFrame) -> pl.DataFrame:
 
     Returns:
         `key`, `number`, `text`, `expected_text`, `n` as in IMPORTED_CAPTIONS, by key and number.
-        Numbers tell the order within a key only, so that the order of other rows changes nothing.
+        Numbers give the order within a key only, so that the order of other rows changes nothing.
         Rows without a caption are left out where the key has one.
     """
     repeated = pl.col("key").is_duplicated()

@@ -203,16 +203,16 @@ def _checked(file: CaptionFile, source: ImportSpec, most: int | None) -> Iterato
             example = example or next(iter(rows["key_text"].drop_nulls()), None)
             # Told from the first batch on: nobody wants to wait for a column of the wrong kind.
             if 2 * n_good < n_rows:
-                told = _wrong_keys(file, source, n_rows - n_good, n_rows, example)
-                raise CaptionFileError(told)
+                msg = _wrong_keys(file, source, n_rows - n_good, n_rows, example)
+                raise CaptionFileError(msg)
             yield pl.concat([rows, _damaged_rows(batch.damage)]) if batch.damage.n else rows
 
 
 def _damaged_rows(damage: Damage) -> pl.DataFrame:
     words = [*damage.examples, *[None] * (damage.n - len(damage.examples))]
-    told = pl.DataFrame({"key_text": words}, schema={"key_text": pl.String})
+    keys = pl.DataFrame({"key_text": words}, schema={"key_text": pl.String})
     columns = {"key_text": pl.col("key_text"), NOTE: pl.lit(DAMAGED)}
-    return told.select(
+    return keys.select(
         columns.get(name, pl.lit(None)).cast(dtype).alias(name)
         for name, dtype in CAPTION_ROWS.items()
     )

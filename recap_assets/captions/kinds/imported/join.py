@@ -36,12 +36,14 @@ def join_captions(
         `images`, `matched`, `missing`, `empty`, `repeated_rows`, `conflicting`, `texts_compared`,
         `text_mismatches`.
     """
-    told = found.join(images.select("uid", raw_text="text"), on="uid", how="inner")
-    told = told.with_columns(differ=texts_differ(told["expected_text"], told["raw_text"]))
-    texts = _texts(told, source)
+    matched = found.join(images.select("uid", raw_text="text"), on="uid", how="inner")
+    matched = matched.with_columns(
+        differ=texts_differ(matched["expected_text"], matched["raw_text"])
+    )
+    texts = _texts(matched, source)
     named = images.select("shard", "uid")
-    without_text = told.select("uid").unique().join(texts, on="uid", how="anti")
-    missing = named.join(told, on="uid", how="anti")
+    without_text = matched.select("uid").unique().join(texts, on="uid", how="anti")
+    missing = named.join(matched, on="uid", how="anti")
     rows = pl.concat(
         [
             _chosen(texts, source).join(named, on="uid", how="left"),
@@ -50,14 +52,14 @@ def join_captions(
         ],
         how="diagonal",
     )
-    return _conformed(rows).sort("uid", "candidate"), _counts(images, told, texts, missing)
+    return _conformed(rows).sort("uid", "candidate"), _counts(images, matched, texts, missing)
 
 
-def _texts(told: pl.DataFrame, source: ImportSpec) -> pl.DataFrame:
+def _texts(matched: pl.DataFrame, source: ImportSpec) -> pl.DataFrame:
     """A row for each different caption of an image, numbered; those set aside come last."""
     differ = pl.col("differ").fill_null(value=False).all()
     texts = (
-        told.drop_nulls("text")
+        matched.drop_nulls("text")
         .sort("uid", "number")
         .group_by("uid", "text", maintain_order=True)
         .agg(
@@ -104,7 +106,7 @@ def _lost(images: pl.DataFrame, status: str, reason: str) -> pl.DataFrame:
 
 
 def _conformed(rows: pl.DataFrame) -> pl.DataFrame:
-    # Nobody counted tokens or probabilities, or told.
+    # Nobody counted tokens or gave probabilities.
     schema = {name: SYNTHETIC_CAPTIONS.schema[name] for name in CAPTION_COLUMNS}
     return rows.select(
         (pl.col(name) if name in rows.columns else pl.lit(None)).cast(dtype).alias(name)
@@ -113,7 +115,7 @@ def _conformed(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _counts(
-    images: pl.DataFrame, told: pl.DataFrame, texts: pl.DataFrame, missing: pl.DataFrame
+    images: pl.DataFrame, matched: pl.DataFrame, texts: pl.DataFrame, missing: pl.DataFrame
 ) -> Counts:
     several = texts.filter(pl.col("n_texts") > 1)
     conflicts = several.group_by("uid", maintain_order=True).agg(
@@ -124,7 +126,7 @@ def _counts(
     columns = {"caption": "text", "raw_text": "raw_text"}
     without = images.join(missing.select("uid"), on="uid", how="semi").sort("uid")
     n_matched = images.height - missing.height
-    repeated = told.select(pl.col("n").sum() - pl.len()).item() if told.height else 0
+    repeated = matched.select(pl.col("n").sum() - pl.len()).item() if matched.height else 0
     return {
         "images": Count(images.height),
         "matched": Count(n_matched),

@@ -1,7 +1,7 @@
 """The imported rows of a pool partition, without reading the whole import for each.
 
 Keys are hashes, so the rows of one partition lie all over the import. The first partition that
-asks has the import read once, for itself and for the partitions after it, as many as fit in
+asks has the import read once, for itself and for the partitions after it, up to what fits in
 memory; what was found lies in the scratch folder until each of them has taken its part.
 """
 
@@ -25,7 +25,7 @@ from recap_assets.storage.content import frame_version
 from recap_assets.storage.files import replaced_directory
 
 WAVE_KEYS = 30_000_000
-"""Keys of the pool that are looked for at once; a few GiB of memory."""
+"""Keys of the pool that are searched for at once; a few GiB of memory."""
 ROW_GROUP = 16_384
 
 _MANIFEST = "partitions.json"

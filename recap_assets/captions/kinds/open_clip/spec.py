@@ -22,8 +22,8 @@ class OpenClipSpec(DecodedHere):
     precision: Precision = "float32"
     batch_size: BatchSize = Field(
         default=64,
-        description="Captions of one forward pass; changes no caption. auto: as many as fit, tried "
-        "once for a model and a device.",
+        description="Captions of one forward pass; changes no caption. auto: the most that fit, "
+        "tried once for a model and a device.",
     )
 
     @property
@@ -33,5 +33,5 @@ class OpenClipSpec(DecodedHere):
 
     @property
     def at_once(self) -> int:
-        """Images that are handed over at once."""
+        """Images that are passed at once."""
         return images_at_once(self.batch_size)

@@ -1,4 +1,4 @@
-"""The body of a server's reply: so many bytes at most, packed and unpacked, and no secret in it."""
+"""The body of a server's reply: bounded in bytes, packed and unpacked, and no secret in it."""
 
 import json
 import re
@@ -54,7 +54,7 @@ def without_secrets(content: bytes) -> bytes:
 
 
 def _unpacker(encoding: str) -> Callable[[bytes, int], bytes]:
-    """What unpacks pieces of a body one after another, to so many bytes at most."""
+    """What unpacks pieces of a body one after another, within a number of bytes."""
     match encoding.strip().lower():
         case "" | "identity":
             return lambda piece, _most: piece

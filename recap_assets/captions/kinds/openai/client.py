@@ -193,7 +193,7 @@ class ChatClient:
         return _Attempt(said, pause)
 
     def _hold_all(self, seconds: float | None) -> None:
-        # Whoever is told to wait makes all others wait, who would be told the same.
+        # One request that must wait makes all others wait, which would be answered the same.
         self._held_until = max(self._held_until, time.monotonic() + (seconds or 0.0))
 
     async def _wait_while_held(self) -> None:
@@ -292,14 +292,14 @@ def said_in(content: bytes) -> str:
     """What a server says is wrong, on one line of about 300 characters, fit to be shown."""
     text = decode_text(content[:MAX_ERROR_BYTES]).text or repr(content[:_SAID_CHARACTERS])
     try:
-        told = parse_json(content[:MAX_ERROR_BYTES], MAX_ERROR_BYTES)
+        said = parse_json(content[:MAX_ERROR_BYTES], MAX_ERROR_BYTES)
     except UntrustedError:
-        told = None
+        said = None
     for name in ("error", "message", "detail"):
-        if isinstance(told, dict) and told.get(name):
-            told = told[name]
-    if told is not None:
-        text = told if isinstance(told, str) else json.dumps(told)
+        if isinstance(said, dict) and said.get(name):
+            said = said[name]
+    if said is not None:
+        text = said if isinstance(said, str) else json.dumps(said)
     return one_line(text, _SAID_CHARACTERS) or "nothing"
 
 
@@ -324,8 +324,8 @@ def asked_pause(retry_after: str) -> float | None:
 
 
 def _in_words(error: Exception) -> str:
-    told = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return one_line(told, _SAID_CHARACTERS)
+    said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return one_line(said, _SAID_CHARACTERS)
 
 
 def _advice(response: httpx2.Response) -> str:

@@ -84,7 +84,7 @@ def _judged_text(
     is_cut = is_cut or len(text) > MAX_CHARACTERS
     text = text[:MAX_CHARACTERS].rstrip()
     if reason := refusal_of(text):
-        # The rule may err, so what it read is kept to be looked at.
+        # The rule may err, so what it read is kept for inspection.
         return text, "refused", reason
     if reason := damage_of(text, is_cut=is_cut):
         return text, "degenerate", reason
@@ -115,7 +115,7 @@ def _within(n: int | None, most: int) -> int | None:
 
 
 def _tokens_of(reply: object) -> tuple[int | None, int | None]:
-    """Prompt and completion tokens as the server counted them; None where it does not tell."""
+    """Prompt and completion tokens as the server counted them; None where it does not say."""
     usage = _mapping(reply).get("usage")
     counts = [_mapping(usage).get(name) for name in ("prompt_tokens", "completion_tokens")]
     prompt, completion = (n if type(n) is int and n >= 0 else None for n in counts)

@@ -15,7 +15,7 @@ _MAX_SIDE = 16_384
 """Pixels; a JPEG's side ends at 65,535."""
 
 _SEED_BITS = 31
-"""Every server takes a seed of so many bits; some take no more."""
+"""Every server takes a seed of this number of bits; some take no more."""
 
 
 def small_jpeg(image: Image, max_pixels: int, quality: int) -> bytes:

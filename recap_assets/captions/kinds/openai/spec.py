@@ -53,7 +53,7 @@ class ServerDecoding(Spec):
     """Sampling as a server offers it.
 
     What is not given is not sent, and a server may then take it from the model's own
-    generation_config.json; `recap serve-captioner` tells vLLM not to.
+    generation_config.json; `recap serve-captioner` instructs vLLM not to.
     """
 
     temperature: float = Field(
@@ -180,11 +180,11 @@ class OpenAISpec(Captioning):
 
     @property
     def at_once(self) -> int:
-        """Images that are handed over at once; the next are on their way meanwhile."""
+        """Images that are passed at once; the next are on their way meanwhile."""
         return max(8, self.concurrency // self.candidates)
 
     def cost_of(self, n_prompt_tokens: int, n_completion_tokens: int) -> float | None:
-        """What so many tokens cost, in the currency of the prices; None where none is given."""
+        """What these tokens cost, in the currency of the prices; None where none is given."""
         of_prompt = self.price_per_million_prompt_tokens
         of_completion = self.price_per_million_completion_tokens
         if of_prompt is None or of_completion is None:

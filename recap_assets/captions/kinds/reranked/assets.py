@@ -61,7 +61,7 @@ def rerank_partition(setting: Setting, spec: RerankedSpec, step: Step) -> Rows:
 
 
 def best_candidates(found: pl.DataFrame, scored: pl.DataFrame, keep: int) -> pl.DataFrame:
-    """The best usable candidates of each image, numbered anew from 0.
+    """The best usable candidates of each image, renumbered from 0.
 
     An unscored caption ranks last, ties go to the lower number: as a mix chooses among candidates.
     An image without a usable caption keeps the row that says why; of several the first.

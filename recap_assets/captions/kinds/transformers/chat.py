@@ -59,7 +59,7 @@ def fix_prompt(processor: Any, model: str, instruction: str) -> None:  # noqa: A
     content = [{"type": "image", "image": "<Image>"}, {"type": "text", "text": instruction}]
     marks = getattr(processor.tokenizer, "special_tokens_map", {})
     options: dict[str, Any] = {name: _plain(mark) for name, mark in marks.items()}
-    # Some models think aloud unless told otherwise, and that is no caption.
+    # Some models think aloud unless instructed otherwise, and that is no caption.
     if "enable_thinking" in str(template):
         options["enable_thinking"] = False
     messages = [{"role": "user", "content": content}]

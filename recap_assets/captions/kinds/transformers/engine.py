@@ -112,7 +112,7 @@ def _try(source: TransformersSpec, reader: Reader[Any, Any]) -> None:
     try:
         prepared = reader.prepare(np.full((32, 32, 3), 128, np.uint8))
     except NoRoomError:
-        return  # which is told of every image
+        return  # which is reported for every image
     model = reader.batch([prepared])
     if strange := [end for end in model.eos if not 0 <= end < model.vocabulary]:
         msg = f"{source.model} ends a text with token {strange[0]}; it has {model.vocabulary:,}"

@@ -1,4 +1,4 @@
-"""Language models that go on from embedded tokens, with their key-value caches."""
+"""Language models that continue from embedded tokens, with their key-value caches."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

@@ -38,7 +38,7 @@ weights for the class in transformers."""
 
 
 OPTIONS: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
-"""How every file of a model is read: from the folder at hand, and no code of it is ever run."""
+"""How every file of a model is read: from the folder here, and no code of it is ever run."""
 
 
 def advice(source: TransformersSpec) -> str:
@@ -95,7 +95,7 @@ def library_config(source: TransformersSpec, staged: Path) -> Any:  # noqa: ANN4
 
 
 def known() -> str:
-    """The families that can be loaded, in words."""
+    """The families that can be loaded, for messages."""
     own = ", ".join(f"{kind} ({example})" for kind, example in EXAMPLES.items())
     return f"kind transformers takes {own} and chat models of type {', '.join(sorted(CHAT_TYPES))}"
 

@@ -29,8 +29,8 @@ class TransformersSpec(DecodedHere):
     )
     batch_size: BatchSize = Field(
         default=64,
-        description="Captions of one forward pass; changes no caption. auto: as many as fit, tried "
-        "once for a model and a device.",
+        description="Captions of one forward pass; changes no caption. auto: the most that fit, "
+        "tried once for a model and a device.",
     )
     attention: Annotated[Literal["auto", "eager", "sdpa", "flash_attention_2"], Speed] = Field(
         default="auto", description="How attention is computed; changes no caption but for ties."
@@ -64,5 +64,5 @@ class TransformersSpec(DecodedHere):
 
     @property
     def at_once(self) -> int:
-        """Images that are handed over at once."""
+        """Images that are passed at once."""
         return images_at_once(self.batch_size)
