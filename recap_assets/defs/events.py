@@ -137,8 +137,8 @@ def materialization(
         metadata["lineage"] = dg.MetadataValue.md(redacted(origin))
     for table, version in account.table_versions.items():
         metadata[f"delta_version/{table}"] = dg.MetadataValue.int(version)
-    built = {**vars(account), "decides": json.loads(account.decides)}
-    metadata[BUILT] = dg.MetadataValue.json(built)
+    shown = {**vars(account), "decides": json.loads(account.decides)}
+    metadata[BUILT] = dg.MetadataValue.json(shown)
     return dg.AssetMaterialization(
         key, partition=partition or None, metadata=metadata, tags=_tags(built, experiment)
     )

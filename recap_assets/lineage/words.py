@@ -209,11 +209,11 @@ def lineage_markdown(origin: Origin) -> str:
             continue
         known = None if depth == 0 else above
         for state in ancestor.states[:1]:
-            lines = dict(state_lines(state, known))
+            said = dict(state_lines(state, known))
             lines += [
-                f"{pad}  - {label}: {_escaped(lines[label])}"
+                f"{pad}  - {label}: {_escaped(said[label])}"
                 for label in ("model", "seed", "spec", "realised", "read", "tables", "by")
-                if label in lines
+                if label in said
             ]
         if len(ancestor.states) > 1:
             lines.append(f"{pad}  - and {len(ancestor.states) - 1} other states")

@@ -53,7 +53,7 @@ def tensor(**changes: Any) -> dict[str, Any]:
         (tensor(shape=[10**40]), "has the shape"),
         (tensor(shape=[10**12]), "has 8 bytes"),
         (tensor(shape=[200], data_offsets=[0, 800]), "tensors end at byte"),
-        (tensor() | {"y": tensor()["x"]}, "two of its tensors lie in the same bytes"),
+        (tensor() | {"y": tensor()["x"]}, "two of its tensors share bytes"),
     ],
 )
 def test_a_header_that_does_not_fit_its_file_is_refused(
