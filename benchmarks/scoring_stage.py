@@ -56,9 +56,9 @@ from recap_assets.pool import assets as indexing
 from recap_assets.scores import assets as scores
 from recap_assets.scores.opened import embedder_of, embedding_scorer
 from recap_assets.shards.reading import iterate_images
-from recap_assets.specs.experiment import RAW
 from recap_assets.specs.loading import parse_experiment
 from recap_assets.specs.models import OpenClipTower, SmallTower
+from recap_assets.specs.sources import RAW
 from recap_assets.storage.workspace import Workspace
 from recap_assets.training.engine.open_clip_trainee import OpenClipTrainee
 from recap_assets.training.engine.small_trainee import SmallTrainee

@@ -15,7 +15,7 @@ from recap_assets.artefacts.table import (
     Tables,
     is_usable,
 )
-from recap_assets.specs.experiment import RAW
+from recap_assets.specs.sources import RAW
 
 SYNTHETIC_CAPTIONS = Table(
     "synthetic_captions",

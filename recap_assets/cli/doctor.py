@@ -168,12 +168,13 @@ def _models(experiment: Experiment) -> Iterator[Finding]:
 
 
 def _sets(experiment: Experiment) -> Iterator[Finding]:
+    from recap_assets.sets.assets import languages_asked
     from recap_assets.sets.kind import SetKind
-    from recap_assets.sets.languages import assets as languages
+    from recap_assets.sets.languages.assets import identifier_of
 
     workspace = Workspace.from_environment(experiment.name)
-    for name in dict.fromkeys(name for name, _ in languages.asked(experiment)):
-        identifier = languages.identifier_of(experiment, name)
+    for name in dict.fromkeys(name for name, _ in languages_asked(experiment)):
+        identifier = identifier_of(experiment, name)
         yield from identifier.doctor(f"languages.{name}", workspace)
     for name, spec in experiment.sets.items():
         if isinstance(spec, SetKind):

@@ -10,8 +10,8 @@ from recap_assets.exports.kind import ExportKind, ShardedExport
 from recap_assets.exports.reading import sources_along
 from recap_assets.graph.project import Setting
 from recap_assets.specs.base import Spec
-from recap_assets.specs.experiment import RAW
 from recap_assets.specs.mixes import sources_read
+from recap_assets.specs.sources import RAW
 from recap_assets.storage.content import VERSION_DIGITS
 
 

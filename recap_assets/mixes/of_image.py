@@ -17,8 +17,8 @@ from recap_assets.mixes.cutoffs import cutoffs_needed
 from recap_assets.mixes.explanation import EvaluatedClause, Explanation, explain
 from recap_assets.mixes.selection import PAIR_SCHEMA
 from recap_assets.sets.assets import computed_sets, why_not
-from recap_assets.specs.experiment import RAW
 from recap_assets.specs.mixes import Mix
+from recap_assets.specs.sources import RAW
 from recap_assets.untrusted.errors import RecapError
 
 SHORTEST_PREFIX = 6

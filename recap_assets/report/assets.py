@@ -47,8 +47,8 @@ from recap_assets.report.page import (
 from recap_assets.report.pairing import left_out
 from recap_assets.shards.reading import iterate_images
 from recap_assets.specs.base import deciding, fingerprint_of
-from recap_assets.specs.experiment import RAW
 from recap_assets.specs.pool import EmbeddedCorpus, EmbeddedPool
+from recap_assets.specs.sources import RAW
 from recap_assets.storage.files import write_atomically
 
 VERSION = 1

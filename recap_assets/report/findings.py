@@ -13,7 +13,8 @@ import polars as pl
 
 from recap_assets.report.leaderboard import averages_by_seed
 from recap_assets.report.pairing import Difference, Runs, unnamed
-from recap_assets.specs.experiment import RAW, Report
+from recap_assets.specs.experiment import Report
+from recap_assets.specs.sources import RAW
 
 RETRIEVAL_FACTOR = 1.5
 

@@ -30,8 +30,8 @@ from recap_assets.scores.opened import embedder_of, embedding_scorer, scorers_of
 from recap_assets.scores.pairs import score_pairs
 from recap_assets.shards.metadata import EMBEDDINGS, metadata_embeddings, metadata_scores
 from recap_assets.specs.base import deciding
-from recap_assets.specs.experiment import RAW
 from recap_assets.specs.pool import WebDatasetPool
+from recap_assets.specs.sources import RAW
 
 VERSION = 2
 STAGE = "scores"

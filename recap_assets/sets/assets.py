@@ -13,6 +13,7 @@ from recap_assets.sets.kind import ComputedSet, GivenSet
 from recap_assets.sets.languages import assets as languages
 from recap_assets.sets.rules import failures, reasons
 from recap_assets.specs.base import deciding
+from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.kinds import fitting
 
 VERSION = 1
@@ -31,7 +32,14 @@ def nodes(setting: Setting) -> list[Node]:
     found = computed_sets(setting)
     own = [node for name, spec in found.items() for node in spec.nodes(name, setting)]
     sets = [_node(setting, name, spec) for name, spec in found.items()]
-    return [*languages.nodes(setting), *own, *sets]
+    told = languages.nodes(setting, languages_asked(setting.experiment))
+    return [*told, *own, *sets]
+
+
+def languages_asked(experiment: Experiment) -> list[tuple[str, str]]:
+    """The identifier and the source of each language that a set asks for, each once."""
+    rules = [spec.texts for spec in experiment.sets.values() if isinstance(spec, ComputedSet)]
+    return list(dict.fromkeys((r.identifier, r.source) for r in rules if r and r.language))
 
 
 def _node(setting: Setting, name: str, spec: ComputedSet) -> Node:

@@ -8,8 +8,8 @@ from pydantic import Field
 
 from recap_assets.sets.rules import NO_TEXT, Requirement
 from recap_assets.specs.base import Name, Spec
-from recap_assets.specs.experiment import RAW
 from recap_assets.specs.references import Reference
+from recap_assets.specs.sources import RAW
 
 LanguageCode = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z]+)?$")]
 

@@ -25,16 +25,13 @@ from recap_assets.specs.pool import Corpus, Pool, UrlPool, WebDatasetPool
 from recap_assets.specs.references import EMBEDDINGS, Reference
 from recap_assets.specs.scorers import Scorer
 from recap_assets.specs.sets import UidSet
-from recap_assets.specs.sources import Source
+from recap_assets.specs.sources import RAW, Source
 from recap_assets.specs.training import InProcessTraining, TorchrunTraining, Training
 from recap_assets.untrusted.nested import texts_of
 from recap_assets.untrusted.secrets import redacted
 
 PARTS = ("models", "sources", "scorers", "image_scorers", "languages", "sets", "mixes", "exports")
 """The sections whose entries have names; what each refers to is checked."""
-
-RAW = "raw"
-"""The pool's own alt-text: a caption source like any other, always there."""
 
 
 class Diversity(Spec):

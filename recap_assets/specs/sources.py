@@ -12,6 +12,9 @@ from recap_assets.specs.base import Spec
 from recap_assets.specs.fields import Speed
 from recap_assets.specs.kinds import OneOf
 
+RAW = "raw"
+"""The pool's own alt-text: a caption source like any other, always there."""
+
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$"), Speed]
 Precision = Literal["float32", "bfloat16", "float16"]
 BatchSize = Annotated[Annotated[int, Field(gt=0, le=65_536)] | Literal["auto"], Speed]

@@ -18,8 +18,8 @@ from recap_assets.artefacts.table import Table
 from recap_assets.graph.project import Setting
 from recap_assets.shards.manifest import Shard, partition_key
 from recap_assets.specs.base import Spec
-from recap_assets.specs.experiment import RAW
 from recap_assets.specs.loading import parse_experiment
+from recap_assets.specs.sources import RAW
 from recap_assets.storage.workspace import Workspace
 
 SAMPLES = 15

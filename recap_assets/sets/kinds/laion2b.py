@@ -16,8 +16,8 @@ from recap_assets.sets.kind import TextSet
 from recap_assets.sets.rules import Requirement, Row
 from recap_assets.shards.metadata import metadata_scores
 from recap_assets.specs.base import Name
-from recap_assets.specs.experiment import RAW
 from recap_assets.specs.references import Reference
+from recap_assets.specs.sources import RAW
 
 
 class Laion2b(TextSet):

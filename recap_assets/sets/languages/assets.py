@@ -1,5 +1,6 @@
 """The language of every text, once for each identifier and source that a set asks about."""
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 import polars as pl
@@ -12,7 +13,6 @@ from recap_assets.engines.protocols import LanguageIdentifier
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.project import Setting
-from recap_assets.sets.kind import ComputedSet
 from recap_assets.sets.languages.kind import IdentifierKind
 from recap_assets.specs.base import deciding, fingerprint_of
 from recap_assets.specs.experiment import Experiment
@@ -26,15 +26,9 @@ TEXTS_AT_ONCE = 10_000
 LANGUAGES_SHOWN = 12
 
 
-def nodes(setting: Setting) -> list[Node]:
-    """The languages that the sets of the experiment ask for."""
-    return [_node(setting, name, source) for name, source in asked(setting.experiment)]
-
-
-def asked(experiment: Experiment) -> list[tuple[str, str]]:
-    """The identifier and the source of each language that a set asks for, each once."""
-    rules = [spec.texts for spec in experiment.sets.values() if isinstance(spec, ComputedSet)]
-    return list(dict.fromkeys((r.identifier, r.source) for r in rules if r and r.language))
+def nodes(setting: Setting, asked: Iterable[tuple[str, str]]) -> list[Node]:
+    """The languages that are asked for: by which identifier, of the texts of which source."""
+    return [_node(setting, name, source) for name, source in asked]
 
 
 def identifier_of(experiment: Experiment, name: str) -> IdentifierKind:
