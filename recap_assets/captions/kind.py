@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from recap_assets.artefacts.training import MODELS
+from recap_assets.engines.opening import Opens
 from recap_assets.engines.protocols import Captioner, Places
 from recap_assets.specs.decoding import Decoding
 from recap_assets.specs.findings import Finding
@@ -37,14 +37,11 @@ class OwnAssets(CaptionSource):
         """The assets of a source of this name, `SYNTHETIC_CAPTIONS.key(name)` among them."""
 
 
-class Captioning(CaptionSource):
+class Captioning(Opens, CaptionSource):
     """Captions that a model writes here, of one image after the other."""
 
     waits_for_a_server: ClassVar[bool] = False
     """Whether a server computes: it is opened for each partition, asked ahead, and needs no GPU."""
-
-    framework: ClassVar[str] = "pytorch"
-    """What the UI says that it is computed by."""
 
     candidates: int = Field(
         default=1, gt=0, le=MOST_CANDIDATES, description="Captions of each image."
@@ -61,37 +58,13 @@ class Captioning(CaptionSource):
         """
 
     @property
-    def called(self) -> str:
-        """The model, for people."""
-        return self.word
-
-    @property
     def at_once(self) -> int:
         """Images that are passed at once."""
         return 64
 
-    @property
-    def trained_model(self) -> str | None:
-        """The model of this experiment that writes the captions; None for one from elsewhere."""
-        return None
-
     def spent(self, captioner: Captioner) -> Mapping[str, int | float]:  # noqa: ARG002 - of servers
         """What a partition took beside time, by name."""
         return {}
-
-    def doctor(self, where: str, places: Places) -> Iterator[Finding]:
-        """Whether the model loads, if it is on this machine; one that is trained here can wait."""
-        from recap_assets.engines.trying import tried
-
-        if self.trained_model is not None:
-            yield True, f"{where}: trained here as models/{self.trained_model}"
-        else:
-            yield tried(where, self.called, lambda: self.open(places))
-
-    def trained_by(self) -> Iterator[str]:
-        """Keys of the models trained here."""
-        if self.trained_model is not None:
-            yield MODELS.key(self.trained_model)
 
 
 class DecodedHere(Captioning):

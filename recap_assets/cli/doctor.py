@@ -155,16 +155,13 @@ def _datacomp_sets(datacomp: DataCompTasks) -> Finding:
 
 
 def _models(experiment: Experiment) -> Iterator[Finding]:
-    from recap_assets.captions.kind import CaptionSource
-    from recap_assets.scores.kind import Scoring
+    from recap_assets.engines.protocols import Examinable
 
     workspace = Workspace.from_environment(experiment.name)
-    for name, source in experiment.sources.items():
-        if isinstance(source, CaptionSource):
-            yield from source.doctor(f"sources.{name}", workspace)
-    for name, scorer in experiment.scorers.items():
-        if isinstance(scorer, Scoring):
-            yield from scorer.doctor(f"scorers.{name}", workspace)
+    for section in ("sources", "scorers", "image_scorers"):
+        for name, spec in getattr(experiment, section).items():
+            if isinstance(spec, Examinable):
+                yield from spec.doctor(f"{section}.{name}", workspace)
 
 
 def _sets(experiment: Experiment) -> Iterator[Finding]:
@@ -221,7 +218,6 @@ _CHECKS: Sequence[Callable[[Experiment], Iterator[Finding]]] = (
     _corpora,
     _evaluation_sets,
     _models,
-    doctor_places.image_scorers,
     _sets,
     doctor_places.export_folders,
     _storage,

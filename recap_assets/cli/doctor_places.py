@@ -10,7 +10,6 @@ from recap_assets.exports.declared import as_kind
 from recap_assets.shards.files import PoolError
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.findings import Finding
-from recap_assets.specs.image_scorers import EmbeddingHead
 from recap_assets.specs.pool import UrlPool, WebDatasetPool
 from recap_assets.storage.folders import Folder, FolderError
 from recap_assets.storage.locations import is_url
@@ -56,28 +55,6 @@ def _columns_asked(experiment: Experiment) -> Iterator[tuple[str, str]]:
     for name, spec in experiment.sets.items():
         for field, column in spec.metadata_columns():
             yield f"sets.{name}.{field}", column
-
-
-def image_scorers(experiment: Experiment) -> Iterator[Finding]:
-    """Heads that cannot be loaded; classifiers that are on this machine and cannot."""
-    from recap_assets.engines.errors import DeviceError, ModelFileError, NotFetchedError
-    from recap_assets.engines.model_folders.hub_files import offline
-    from recap_assets.scores.of_images.kinds.classifier.engine import load_image_classifier
-    from recap_assets.scores.of_images.kinds.head.engine import load_head
-
-    for name, spec in experiment.image_scorers.items():
-        is_head = isinstance(spec, EmbeddingHead)
-        what = spec.weights if is_head else spec.model
-        try:
-            with offline():
-                load_head(spec) if is_head else load_image_classifier(spec)
-        except NotFetchedError:
-            told = f"{what} is not on this machine, and doctor fetches nothing: the build will"
-            yield True, f"image_scorers.{name}: {told}"
-        except (ModelFileError, DeviceError) as error:
-            yield False, f"image_scorers.{name}: {error}"
-        else:
-            yield True, f"image_scorers.{name}: {what} loads"
 
 
 def export_folders(experiment: Experiment) -> Iterator[Finding]:

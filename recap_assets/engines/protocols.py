@@ -1,6 +1,6 @@
 """What a captioner and a scorer are. No torch here: stages and tests import it freely."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +8,8 @@ from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from recap_assets.specs.findings import Finding
 
 BATCH_MULTIPLE = 8
 """Batches are padded to a multiple of this many rows: kernels take odd numbers row by row."""
@@ -92,6 +94,15 @@ class Places(Protocol):
 
 
 @runtime_checkable
+class Examinable(Protocol):
+    """A kind that says what stands between it and a build."""
+
+    def doctor(self, where: str, places: Places) -> Iterator[Finding]:
+        """What is in order and what is not; `where` is its name in the file."""
+        ...
+
+
+@runtime_checkable
 class RemoteCaptioner(Captioner, Protocol):
     """A captioner behind a server: several batches may be under way, and it is closed after use."""
 
@@ -131,6 +142,26 @@ class PairScorer(Protocol):
 
         Returns:
             Numbers in [-1, 1]; NaN where no score can be had.
+        """
+        ...
+
+
+class ImageScorer(Protocol):
+    """Scores images, whatever their texts; the same for an image whatever the others."""
+
+    def score(self, images: Sequence[Image]) -> NDArray[np.float32]:
+        """A score for each image, shape (n,), on its own scale; NaN where there is none."""
+        ...
+
+
+class VectorScorer(Protocol):
+    """Scores images by their embeddings; the same for an embedding whatever the others."""
+
+    def score(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+        """A score for each embedding, shape (n,), on its own scale; NaN where there is none.
+
+        Args:
+            embeddings: Shape (n, dimension), of unit length but for rounding to float16.
         """
         ...
 

@@ -5,38 +5,23 @@ A kind's module is imported before the experiment is, so it imports no more than
 """
 
 from abc import abstractmethod
-from collections.abc import Iterator
 from typing import ClassVar
 
-from recap_assets.artefacts.training import MODELS
+from recap_assets.engines.opening import Opens
 from recap_assets.engines.protocols import PairScorer, Places, Scorer
-from recap_assets.specs.findings import Finding
 from recap_assets.specs.references import EMBEDDINGS
 from recap_assets.specs.scorers import ScorerSpec
 
 
-class Scoring(ScorerSpec):
+class Scoring(Opens, ScorerSpec):
     """A scorer of image and text. A kind is below `ByEmbeddings` or `ByPairs`."""
-
-    framework: ClassVar[str] = "pytorch"
-    """What the UI says that it is computed by."""
 
     on_gpu: ClassVar[bool] = True
     """Whether it waits for its turn on the GPU; one that a server computes does not."""
 
     @abstractmethod
     def open(self, places: Places) -> Scorer | PairScorer:
-        """The model. It gives a text and an image the same score beside any others.
-
-        Raises:
-            ModelFileError: The model is missing, damaged or of another kind.
-            DeviceError: This machine has no such device.
-        """
-
-    @property
-    def called(self) -> str:
-        """The model, for people."""
-        return self.word
+        """The model. It gives a text and an image the same score beside any others."""
 
     @property
     def at_once(self) -> int:
@@ -44,28 +29,9 @@ class Scoring(ScorerSpec):
         return 64
 
     @property
-    def trained_model(self) -> str | None:
-        """The model of this experiment that scores; None for one from elsewhere."""
-        return None
-
-    @property
     def given_scores(self) -> str | None:
         """The column of the pool's metadata that has the raw texts' scores; None computes them."""
         return None
-
-    def doctor(self, where: str, places: Places) -> Iterator[Finding]:
-        """Whether the model loads, if it is on this machine; one that is trained here can wait."""
-        from recap_assets.engines.trying import tried
-
-        if self.trained_model is not None:
-            yield True, f"{where}: trained here as models/{self.trained_model}"
-        else:
-            yield tried(where, self.called, lambda: self.open(places))
-
-    def trained_by(self) -> Iterator[str]:
-        """Keys of the models trained here."""
-        if self.trained_model is not None:
-            yield MODELS.key(self.trained_model)
 
 
 class ByEmbeddings(Scoring):

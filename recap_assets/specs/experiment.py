@@ -16,7 +16,7 @@ from recap_assets.specs.exports import (
     with_training_exports,
 )
 from recap_assets.specs.fields import Content
-from recap_assets.specs.image_scorers import EmbeddingHead, ImageScorer
+from recap_assets.specs.image_scorers import ImageScorer
 from recap_assets.specs.languages import Identifier, IdentifierSpec, always_there
 from recap_assets.specs.left_out import captions_used, left_out_name, with_left_out
 from recap_assets.specs.mixes import Mix
@@ -204,7 +204,6 @@ class Experiment(Spec):
                     yield from self._wrong_kind(where, model.start_from, TrainedCaptioner)
         yield from self._circular_models()
         yield from self._source_problems()
-        yield from self._image_scorer_problems()
         yield from self._evaluation_problems()
 
     def _evaluation_problems(self) -> Iterator[str]:
@@ -217,12 +216,6 @@ class Experiment(Spec):
             scorer = captions.scorer or next(iter(self.scorers))
             one = Reference("scorer", scorer, "scorers", gives=EMBEDDINGS)
             yield from self._reference_of("evaluation.captions.scorer", one)
-
-    def _image_scorer_problems(self) -> Iterator[str]:
-        for name, head in self.image_scorers.items():
-            if isinstance(head, EmbeddingHead):
-                one = Reference("scorer", head.scorer, "scorers", gives=EMBEDDINGS)
-                yield from self._reference_of(f"image_scorers.{name}.scorer", one)
 
     def _source_problems(self) -> Iterator[str]:
         for name, source in self.sources.items():

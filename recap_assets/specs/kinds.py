@@ -68,7 +68,7 @@ FAMILIES: Mapping[str, Family] = {
     "models": Family("a model"),
     "captions": Family("a caption source", "recap_assets.captions.kind:CaptionSource"),
     "scores": Family("a scorer", "recap_assets.scores.kind:Scoring"),
-    "image_scorers": Family("an image scorer"),
+    "image_scorers": Family("an image scorer", "recap_assets.scores.of_images.kind:ImageScoring"),
     "languages": Family("a language identifier", "recap_assets.sets.languages.kind:IdentifierKind"),
     "sets": Family(
         "a set",
@@ -124,6 +124,10 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = {
     "scores": (
         "recap_assets.scores.kinds.trained:EmbeddedScorer",
         "recap_assets.scores.kinds.open_clip:OpenClipScorer",
+    ),
+    "image_scorers": (
+        "recap_assets.scores.of_images.kinds.head:EmbeddingHead",
+        "recap_assets.scores.of_images.kinds.classifier:ImageClassifier",
     ),
     "conditions": (
         "recap_assets.mixes.conditions.kinds.top:TopFraction",

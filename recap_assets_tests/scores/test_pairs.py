@@ -59,7 +59,7 @@ def expected(bench: Bench, source: str, salt: bytes = b"a") -> dict[tuple[bytes,
         texts = texts_of(setting.workspace.tables, source, partition)
         rows = setting.usable_images(partition)
         for batch, images in iterate_images(rows, setting.shards, setting.pool, batch_size=64):
-            by_uid = dict(zip(batch["uid"], images, strict=True))
+            by_uid = {u: i for u, i in zip(batch["uid"], images, strict=True) if i is not None}
             for _, uid, candidate, text in texts.filter(
                 pl.col("uid").is_in(batch["uid"].implode()) & pl.col("text").is_not_null()
             ).iter_rows():

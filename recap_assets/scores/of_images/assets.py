@@ -1,90 +1,107 @@
-"""Scores of the image alone, by heads over cached embeddings or by classifiers."""
+"""Scores of the image alone, by its embedding or by its pixels."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-import numpy as np
 import polars as pl
 
 from recap_assets.artefacts.pool import RAW_POOL
-from recap_assets.artefacts.scores import IMAGE_EMBEDDINGS, IMAGE_SCORES
+from recap_assets.artefacts.scores import IMAGE_EMBEDDINGS, IMAGE_SCORES, vectors_of
 from recap_assets.graph.checks import Check, Verdict
 from recap_assets.graph.content import StoredRows
+from recap_assets.graph.loaded import KeptOpen
 from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.outside import outside_of
 from recap_assets.graph.project import Setting
 from recap_assets.graph.shardwise import of_readable, over_images
+from recap_assets.scores.of_images.kind import OfEmbeddings, OfImages
 from recap_assets.specs.base import deciding
-from recap_assets.specs.image_scorers import EmbeddingHead, ImageClassifier, ImageScorer
+from recap_assets.specs.kinds import KindError
 
 VERSION = 2
 STAGE = "scores"
 SECONDS_PER_IMAGE = 0.001
+_KEPT = KeptOpen()
 
 
 def nodes(setting: Setting) -> list[Node]:
     """A node for each scorer of images."""
-    return [_node(setting, *item) for item in setting.experiment.image_scorers.items()]
+    return [_node(setting, *item) for item in image_scorers_of(setting).items()]
 
 
-def _node(setting: Setting, name: str, spec: ImageScorer) -> Node:
-    by_head = isinstance(spec, EmbeddingHead)
-    reads = IMAGE_EMBEDDINGS.key(spec.scorer) if by_head else RAW_POOL.key()
+def image_scorers_of(setting: Setting) -> Mapping[str, OfImages | OfEmbeddings]:
+    """The scorers of images by name.
+
+    Raises:
+        KindError: A kind of another package is none.
+    """
+    found: dict[str, OfImages | OfEmbeddings] = {}
+    for name, spec in setting.experiment.image_scorers.items():
+        if not isinstance(spec, OfImages | OfEmbeddings):
+            of = f"{type(spec).__name__} of {spec.distribution}"
+            msg = f"image_scorers.{name}: {of} is neither OfImages nor OfEmbeddings"
+            raise KindError(msg)
+        found[name] = spec
+    return found
+
+
+def _node(setting: Setting, name: str, spec: OfImages | OfEmbeddings) -> Node:
+    looks = isinstance(spec, OfImages)
+    reads = RAW_POOL.key() if looks else IMAGE_EMBEDDINGS.key(spec.embedded_by)
+    trained = (Dependency(key, "all") for key in spec.trained_by())
     return Node(
         key=IMAGE_SCORES.key(name),
         stage=STAGE,
         dimension="pool",
-        dependencies=(Dependency(reads, "same"),),
+        dependencies=(Dependency(reads, "same"), *trained),
         implementation=VERSION,
         decides=deciding(scorer=spec),
         compute=lambda step: score_partition(setting, name, step),
-        description=f"A score of every usable image by {name} ({spec.kind}), whatever its texts.",
+        description=f"A score of every usable image by {name} ({spec.word}), whatever its texts.",
         outside=outside_of(setting, spec),
         content=StoredRows(setting.workspace.tables, IMAGE_SCORES, {"scorer": name}),
-        seconds=SECONDS_PER_IMAGE * (10 if by_head else 1_000),
-        pool="cpu" if by_head else "gpu",
-        kinds=("pytorch", "deltalake"),
+        seconds=SECONDS_PER_IMAGE * (1_000 if looks else 10),
+        pool="gpu" if spec.on_gpu else "cpu",
+        kinds=(spec.framework, "deltalake"),
         checks=(_scores_finite(setting, name),),
     )
 
 
 def score_partition(setting: Setting, name: str, step: Step) -> Rows:
-    """Score the images of one pool partition."""
-    spec = setting.experiment.image_scorers[name]
+    """Score the images of one pool partition; those without a score are left out and counted."""
+    spec = image_scorers_of(setting)[name]
     images = setting.usable_images(step.partition)
-    if isinstance(spec, EmbeddingHead):
-        rows = _by_head(setting, spec, step)
+    if isinstance(spec, OfImages):
+        found = _of_images(setting, spec, images, step)
     else:
-        rows = _by_classifier(setting, spec, images, step)
-    unscored = images.height - rows.height
+        found = _of_embeddings(setting, spec, step)
+    rows = found.filter(pl.col("score").is_not_nan())
+    lost = {
+        "image_unreadable": images.height - found.height,
+        "not_scored": found.height - rows.height,
+    }
     mean = rows["score"].mean()
     return Rows(
         rows,
-        rejected={"image_unreadable": unscored} if unscored else {},
+        rejected={reason: n for reason, n in lost.items() if n},
         facts={"mean_score": round(float(mean), 4) if mean is not None else "none"},  # type: ignore[arg-type]
+        machine=spec.given_by,
     )
 
 
-def _by_head(setting: Setting, spec: EmbeddingHead, step: Step) -> pl.DataFrame:
-    from recap_assets.scores.of_images.kinds.head.engine import load_head
-
-    head = load_head(spec)
+def _of_embeddings(setting: Setting, spec: OfEmbeddings, step: Step) -> pl.DataFrame:
+    scorer = _KEPT.opened(setting, spec)
     rows = setting.workspace.tables.read(
-        IMAGE_EMBEDDINGS, scorer=spec.scorer, partition=step.partition
+        IMAGE_EMBEDDINGS, scorer=spec.embedded_by, partition=step.partition
     )
     if rows.is_empty():
         return IMAGE_SCORES.unsliced.to_frame()
-    packed = b"".join(rows["embedding"])
-    vectors = np.frombuffer(packed, dtype="<f2").reshape(rows.height, -1).astype(np.float32)
-    return rows.select("shard", "uid").with_columns(score=pl.Series(head.score(vectors)))
+    scores = pl.Series("score", scorer.score(vectors_of(rows["embedding"])), pl.Float32)
+    return rows.select("shard", "uid").with_columns(scores)
 
 
-def _by_classifier(
-    setting: Setting, spec: ImageClassifier, images: pl.DataFrame, step: Step
-) -> pl.DataFrame:
-    from recap_assets.scores.of_images.kinds.classifier.engine import load_image_classifier
-
-    score = of_readable("score", pl.Float32, load_image_classifier(spec).score)
-    return over_images(setting, step, images, spec.batch_size, IMAGE_SCORES.unsliced, score)
+def _of_images(setting: Setting, spec: OfImages, images: pl.DataFrame, step: Step) -> pl.DataFrame:
+    score = of_readable("score", pl.Float32, _KEPT.opened(setting, spec).score)
+    return over_images(setting, step, images, spec.at_once, IMAGE_SCORES.unsliced, score)
 
 
 def _scores_finite(setting: Setting, name: str) -> Check:

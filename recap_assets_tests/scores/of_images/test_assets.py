@@ -10,12 +10,16 @@ from safetensors.numpy import save_file
 from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.scores import IMAGE_EMBEDDINGS, IMAGE_SCORES
 from recap_assets.artefacts.table import is_usable
+from recap_assets.graph.node import Step
+from recap_assets.scores.of_images.assets import score_partition
+from recap_assets.scores.of_images.kinds.classifier import ImageClassifier
 from recap_assets.sets.assets import members_of, why_not
 from recap_assets.specs.loading import ExperimentError
 from recap_assets_tests.scores.of_images.test_classifier import save_classifier
 from recap_assets_tests.tiny import Bench, tiny_experiment
 
 LIMIT = 0.5
+LIMIT_OF_LIGHT = 128
 
 
 def test_images_are_scored_once_whatever_their_texts(tmp_path: Path) -> None:
@@ -73,3 +77,45 @@ def test_a_head_over_a_scorer_that_is_not_there() -> None:
     head = {"kind": "embedding_head", "scorer": "clp", "weights": "head.safetensors"}
     with pytest.raises(ExperimentError, match=r"image_scorers\.aesthetic\.scorer.*clp"):
         tiny_experiment(image_scorers={"aesthetic": head})
+
+
+def test_an_image_without_a_score_is_left_out_and_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Picky:
+        def score(self, images: list[np.ndarray]) -> np.ndarray:
+            means = np.array([image.mean() for image in images], np.float32)
+            return np.where(means > LIMIT_OF_LIGHT, means, np.nan).astype(np.float32)
+
+    spec = {"kind": "image_classifier", "model": str(tmp_path), "label": "nsfw"}
+    bench = Bench(tmp_path / "data", tiny_experiment(image_scorers={"light": spec}))
+    bench.build("world", "pool")
+    monkeypatch.setattr(ImageClassifier, "open", lambda *_: Picky())
+    for partition in bench.setting.partitions:
+        found = score_partition(bench.setting, "light", Step(partition))
+        n_images = bench.setting.usable_images(partition).height
+        assert found.frame["score"].is_between(LIMIT_OF_LIGHT, 255).all()
+        assert found.rejected == {"not_scored": n_images - found.frame.height}
+        assert 0 < found.frame.height < n_images
+
+
+def test_a_classifier_is_loaded_once_for_all_partitions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+
+    class Zero:
+        def score(self, images: list[np.ndarray]) -> np.ndarray:
+            return np.zeros(len(images), np.float32)
+
+    def open_one(self: ImageClassifier, _places: object) -> Zero:
+        opened.append(self.model)
+        return Zero()
+
+    monkeypatch.setattr(ImageClassifier, "open", open_one)
+    (tmp_path / "model").mkdir()
+    spec = {"kind": "image_classifier", "model": str(tmp_path / "model"), "label": "nsfw"}
+    bench = Bench(tmp_path / "data", tiny_experiment(image_scorers={"light": spec}))
+    built = bench.build("world", "pool", "scores")
+    assert sum(asset == "image_scores/light" for asset, _ in built) == 3
+    assert opened == [str(tmp_path / "model")]

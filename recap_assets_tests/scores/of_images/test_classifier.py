@@ -9,8 +9,8 @@ import torch
 from transformers import AutoImageProcessor, ViTConfig, ViTForImageClassification, ViTImageProcessor
 
 from recap_assets.engines.errors import ModelFileError
+from recap_assets.scores.of_images.kinds.classifier import ImageClassifier
 from recap_assets.scores.of_images.kinds.classifier.engine import load_image_classifier
-from recap_assets.specs.image_scorers import ImageClassifier
 
 
 def save_classifier(folder: Path) -> Path:

@@ -9,8 +9,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from recap_assets.engines.errors import ModelFileError
+from recap_assets.scores.of_images.kinds.head import EmbeddingHead
 from recap_assets.scores.of_images.kinds.head.engine import load_head
-from recap_assets.specs.image_scorers import EmbeddingHead
 
 
 def spec(path: Path, **options: object) -> EmbeddingHead:

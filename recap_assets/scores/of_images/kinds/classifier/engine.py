@@ -18,7 +18,7 @@ from recap_assets.engines.model_folders.staging import stage_model, staging
 from recap_assets.engines.model_folders.weights import read_weights, weight_files
 from recap_assets.engines.protocols import Image
 from recap_assets.engines.row_counts import EvenPasses, example_pixels
-from recap_assets.specs.image_scorers import ImageClassifier
+from recap_assets.scores.of_images.kinds.classifier.spec import ImageClassifierSpec
 from recap_assets.untrusted.showing import listed
 
 
@@ -38,7 +38,7 @@ class LabelProbability:
         model: Any,  # noqa: ANN401 - one of many classes of transformers
         processor: Any,  # noqa: ANN401
         number: int,
-        spec: ImageClassifier,
+        spec: ImageClassifierSpec,
         device: torch.device,
     ) -> None:
         self._model, self._processor, self._number = model, processor, number
@@ -73,7 +73,7 @@ class LabelProbability:
         return probabilities[:, self._number].cpu()
 
 
-def load_image_classifier(spec: ImageClassifier) -> LabelProbability:
+def load_image_classifier(spec: ImageClassifierSpec) -> LabelProbability:
     """A classifier from the hub or a folder; safetensors only, no code of the repository's.
 
     Raises:
@@ -92,7 +92,7 @@ def load_image_classifier(spec: ImageClassifier) -> LabelProbability:
     return LabelProbability(model.eval().to(device), processor, number, spec, device)
 
 
-def _number_of(spec: ImageClassifier, labels: Mapping[int, object], n_labels: int) -> int:
+def _number_of(spec: ImageClassifierSpec, labels: Mapping[int, object], n_labels: int) -> int:
     """The number of the label among the model's; `label2id` of its config may say otherwise."""
     found = [number for number, label in labels.items() if str(label) == spec.label]
     if len(found) == 1 and 0 <= found[0] < n_labels:
@@ -103,7 +103,7 @@ def _number_of(spec: ImageClassifier, labels: Mapping[int, object], n_labels: in
     raise ModelFileError(msg)
 
 
-def _staged(spec: ImageClassifier, folder: Path, staged: Path) -> tuple[Any, Any, Any]:
+def _staged(spec: ImageClassifierSpec, folder: Path, staged: Path) -> tuple[Any, Any, Any]:
     """Model, report of loading and processor, from what was checked of the folder."""
     files = weight_files(folder)
     weights = read_weights(files)

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 
 from recap_assets.engines.errors import ModelFileError, ModelFolderError
 from recap_assets.engines.model_folders.weights import read_weights
-from recap_assets.specs.image_scorers import EmbeddingHead
+from recap_assets.scores.of_images.kinds.head.spec import EmbeddingHeadSpec
 
 MAX_NUMBERS = 1 << 26
 """Of a head in all; LAION's largest has a million."""
@@ -25,7 +25,7 @@ class Head:
     """Layers, each a matrix of shape (out, in) and a bias of shape (out,)."""
 
     layers: tuple[Layer, ...]
-    spec: EmbeddingHead
+    spec: EmbeddingHeadSpec
 
     def score(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
         """One number for each embedding.
@@ -59,7 +59,7 @@ class Head:
         return scores.astype(np.float32)
 
 
-def load_head(spec: EmbeddingHead) -> Head:
+def load_head(spec: EmbeddingHeadSpec) -> Head:
     """Read a head and check that its layers fit each other.
 
     Raises:
@@ -101,7 +101,7 @@ def _bias(tensors: dict[str, NDArray[np.generic]], weight: str) -> NDArray[np.fl
     return np.zeros(rows) if bias is None else bias.astype(np.float64).reshape(-1)
 
 
-def _check(spec: EmbeddingHead, layers: tuple[Layer, ...]) -> None:
+def _check(spec: EmbeddingHeadSpec, layers: tuple[Layer, ...]) -> None:
     shapes = [weight.shape for weight, _ in layers]
     fits = all(len(s) == 2 for s in shapes) and all(
         bias.shape == weight.shape[:1] for weight, bias in layers

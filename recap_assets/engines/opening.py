@@ -1,0 +1,50 @@
+"""What all kinds share that are opened: a model, from this experiment or from elsewhere."""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import ClassVar
+
+from recap_assets.artefacts.training import MODELS
+from recap_assets.engines.protocols import Places
+from recap_assets.specs.base import Spec
+from recap_assets.specs.findings import Finding
+
+
+class Opens(Spec):
+    """A kind with a model. `called` and `trained_model` are its own to say."""
+
+    framework: ClassVar[str] = "pytorch"
+    """What the UI says that it is computed by."""
+
+    @abstractmethod
+    def open(self, places: Places) -> object:
+        """The model.
+
+        Raises:
+            ModelFileError: It is missing, damaged or of another kind.
+            DeviceError: This machine has no such device.
+        """
+
+    @property
+    def called(self) -> str:
+        """The model, for people."""
+        return self.word
+
+    @property
+    def trained_model(self) -> str | None:
+        """The model of this experiment that is opened; None for one from elsewhere."""
+        return None
+
+    def trained_by(self) -> Iterator[str]:
+        """Keys of the models trained here."""
+        if self.trained_model is not None:
+            yield MODELS.key(self.trained_model)
+
+    def doctor(self, where: str, places: Places) -> Iterator[Finding]:
+        """Whether the model loads, if it is on this machine; one that is trained here can wait."""
+        from recap_assets.engines.trying import tried  # noqa: PLC0415 - what it takes to load one
+
+        if self.trained_model is not None:
+            yield True, f"{where}: trained here as models/{self.trained_model}"
+        else:
+            yield tried(where, self.called, lambda: self.open(places))
