@@ -278,7 +278,7 @@ def _loaded(family: str, point: metadata.EntryPoint) -> Kind:
     name, version = (dist.name, dist.version) if dist is not None else ("unknown", "unknown")
     try:
         spec = point.load()
-        why = _unfit(family, point.name, spec)
+        why = unfit(family, point.name, spec)
     except Exception as error:
         spec, why = None, one_line(f"{type(error).__name__}: {error}")
     if why or spec is None:
@@ -287,7 +287,8 @@ def _loaded(family: str, point: metadata.EntryPoint) -> Kind:
     return Kind(family, point.name, name, version, spec)
 
 
-def _unfit(family: str, name: str, spec: object) -> str:
+def unfit(family: str, name: str, spec: object) -> str:
+    """Why a class cannot be the kind of this name; "" where it can."""
     base = FAMILIES[family].base
     if not (isinstance(spec, type) and issubclass(spec, _class_at(base))):
         return f"{spec!r} is no subclass of {base.replace(':', '.')}"
