@@ -1,6 +1,6 @@
 """Cut-offs and curated mixes: which caption of which image is trained on."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import polars as pl
 
@@ -158,8 +158,14 @@ def candidates_of(
     With `uid`, those of one image.
     """
     scorer = setting.experiment.scorer_of(mix)
+    return _with_texts(setting, scorer, sources_read(mix), partition, uid)
+
+
+def _with_texts(
+    setting: Setting, scorer: str, sources: Iterable[str], partition: str, uid: bytes | None = None
+) -> pl.DataFrame:
     frames = []
-    for source in sources_read(mix):
+    for source in sources:
         texts = texts_of(setting.workspace.tables, source, partition, uid)
         scored = setting.workspace.tables.read(
             CLIP_SCORES, scorer=scorer, source=source, partition=partition
@@ -197,7 +203,7 @@ def trial(setting: Setting) -> pl.DataFrame:
     def parts() -> Iterator[Part]:
         for partition in setting.partitions:
             candidates = {
-                scorer: _scored_candidates(setting, scorer, partition)
+                scorer: _counted_candidates(setting, scorer, partition)
                 for scorer in experiment.scorers
             }
             members = {name: sets.members_of(setting, name, partition) for name in named}
@@ -209,7 +215,13 @@ def trial(setting: Setting) -> pl.DataFrame:
     return try_mixes(experiment, view, parts())
 
 
-def _scored_candidates(setting: Setting, scorer: str, partition: str) -> pl.DataFrame:
+def _counted_candidates(setting: Setting, scorer: str, partition: str) -> pl.DataFrame:
+    """Candidates of all mixes of a scorer, with their texts only where one of them looks there."""
+    every = setting.experiment.mixes.values()
+    mixes = [mix for mix in every if setting.experiment.scorer_of(mix) == scorer]
+    if any(mix.reads_texts for mix in mixes):
+        sources = dict.fromkeys(source for mix in mixes for source in sources_read(mix))
+        return _with_texts(setting, scorer, sources, partition)
     rows = setting.workspace.tables.scan(CLIP_SCORES, scorer=scorer, partition=partition)
     return rows.select("uid", "shard", "source", "candidate", "score").collect()
 

@@ -35,7 +35,8 @@ class Part:
 
     Attributes:
         candidates: By scorer, as `select` takes them. Without a column `text`, which saves most of
-            the reading, a caption counts as there where it has a score.
+            the reading, a caption counts as there where it has a score; a mix that looks at the
+            captions needs it.
         sets: Binary uids by name, for `in_set`; those of this part suffice.
     """
 

@@ -78,6 +78,11 @@ class ConditionSpec(Spec):
         """The conditions that it is made of, by their paths below its own, as `all.0`."""
         return {}
 
+    @property
+    def needs_texts(self) -> bool:
+        """Whether it, or a condition that it is made of, looks at the captions."""
+        return self.reads_texts or any(part.needs_texts for part in self.inside().values())
+
     def needs(self, at: Place) -> Iterator[Cutoff]:
         """The cut-offs that must be known before it can be decided, those of its parts included.
 

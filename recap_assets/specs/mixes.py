@@ -87,6 +87,14 @@ class Mix(Spec):
         return {"rules": cast("object", value)} if isinstance(value, list | tuple) else value
 
     @property
+    def reads_texts(self) -> bool:
+        """Whether it takes the captions themselves to say which are taken."""
+        return any(
+            rule.use.reads_texts or (rule.where is not None and rule.where.needs_texts)
+            for rule in self.rules
+        )
+
+    @property
     def weights(self) -> frozenset[float]:
         """The weights that its images may have, as it is written; candidates share theirs."""
         rules = [(rule.weight, rule.use) for rule in self.rules]

@@ -24,6 +24,9 @@ class UseSpec(Spec):
     gives_several: ClassVar[bool] = False
     """Whether an image may give several pairs, several candidates of one source aside."""
 
+    reads_texts: ClassVar[bool] = False
+    """Whether its choice looks at the captions, and not only at their scores."""
+
     why_one_candidate: ClassVar[str] = ""
     """Why a rule with it has no `candidates`; "" where it may have them."""
 
