@@ -79,6 +79,7 @@ def realise_cutoffs(setting: Setting, name: str) -> Rows:
         rows,
         facts={row["path"]: round(row["value"], 5) for row in rows.iter_rows(named=True)},
         markdown={"thresholds": preview_markdown(rows)},
+        machine=mix.given_by,
     )
 
 
@@ -141,6 +142,7 @@ def select_pairs(setting: Setting, name: str, step: Step) -> Rows:
         rows,
         facts={f"pairs/{source}": n for source, n in counts.iter_rows()},
         markdown={"preview": preview_markdown(rows.select("uid", "source", "text", "score"))},
+        machine=mix.given_by,
     )
 
 

@@ -137,8 +137,8 @@ def _key_path(content: object, loc: tuple[str | int, ...]) -> tuple[str, ...]:
             at = at[str(part)]
         elif _is_list(at) and isinstance(part, int) and part < len(at):
             at = at[part]
-        elif not (_is_mapping(at) and i == len(loc) - 1):
-            continue
+        elif not (_is_mapping(at) and i == len(loc) - 1) or part == loc[i - 1]:
+            continue  # a branch, such as `without` before the field of that name
         kept.append(str(part))
     return tuple(kept)
 

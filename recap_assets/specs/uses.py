@@ -65,7 +65,7 @@ class UseSpec(Spec):
 
 def use_of_source(name: str) -> UseSpec:
     """The use that a source's name stands for."""
-    return _adapter().validate_python(name)
+    return read_use().validate_python(name)
 
 
 def _by_name(given: object) -> object:
@@ -77,5 +77,6 @@ AnyUse = Annotated[UseSpec, OneOf("uses"), BeforeValidator(_by_name)]
 
 
 @cache
-def _adapter() -> TypeAdapter[UseSpec]:
+def read_use() -> TypeAdapter[UseSpec]:
+    """What reads a use of any kind."""
     return TypeAdapter(AnyUse)

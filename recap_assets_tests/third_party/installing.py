@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from recap_assets.sets.kinds.image_based import ImageBased
+from recap_assets.specs import uses
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.kinds import kinds_of
+from recap_assets.specs.mixes import Mix, Rule
 
 
 def install(
@@ -32,5 +34,14 @@ def install(
 def look_again() -> None:
     """Find the kinds that there are now; a process of its own does so once."""
     kinds_of.cache_clear()
-    for spec in (ImageBased, Experiment):
+    uses.read_use.cache_clear()
+    conditions = [kind.spec for kind in kinds_of("conditions").values() if kind.spec is not None]
+    specs = [*conditions, ImageBased, Rule, Mix, Experiment]
+    for spec in specs:
+        # All at first: what one is built with would else hold what another was built with.
+        for name in ("core_schema", "validator", "serializer"):
+            if f"__pydantic_{name}__" in vars(spec):
+                delattr(spec, f"__pydantic_{name}__")
+        spec.__pydantic_complete__ = False
+    for spec in specs:
         spec.model_rebuild(force=True)

@@ -54,7 +54,9 @@ def write(folder: Path, **changes: object) -> Mapping[str, object]:
         write_experiment(folder, path)
     (folder / "words.txt").write_text("dark grey bright")
     source = {"kind": "shades", "words": str(folder / "words.txt"), **changes}
+    mixes = {"wordy": [{"use": "raw", "where": {"without": {"words_at_least": 6}}}]}
     content = {**experiment(folder), "sources": {"shade": source}}
+    content["mixes"] = {**content["mixes"], **mixes}
     path.write_text(yaml.safe_dump(content))
     return content
 
@@ -66,13 +68,16 @@ def table(folder: Path, name: str) -> pl.DataFrame:
 
 def test_it_is_built_and_rebuilt_and_missed(site: Path, tmp_path: Path) -> None:
     write(tmp_path)
-    build = ("build", "--yes", "--jobs", "1", "--select", "synthetic_captions/shade")
-    code, output = run(tmp_path, site, *build)
+    select = ("--select", "synthetic_captions/shade", "--select", "curated_mixes/wordy")
+    code, output = run(tmp_path, site, "build", "--yes", "--jobs", "1", *select)
     assert code == 0, output
     texts = table(tmp_path, "synthetic_captions")["text"]
     assert texts.str.contains(r"^a (dark|grey|bright) picture 0$").all()
-    lineage = table(tmp_path, "lineage").filter(asset="synthetic_captions/shade")
-    assert lineage["provenance"].str.contains("recap-shades 1.2", literal=True).all()
+    assert set(table(tmp_path, "curated_mixes")["mix"]) == {"wordy"}
+    lineage = table(tmp_path, "lineage")
+    for asset in ("synthetic_captions/shade", "curated_mixes/wordy"):
+        provenance = lineage.filter(asset=asset)["provenance"]
+        assert provenance.str.contains("recap-shades 1.2", literal=True).all()
 
     write(tmp_path, batch_size=2)
     assert "synthetic_captions" not in run(tmp_path, site, "plan")[1].partition("reads what")[0]
@@ -80,5 +85,8 @@ def test_it_is_built_and_rebuilt_and_missed(site: Path, tmp_path: Path) -> None:
     code, output = run(tmp_path, None, "plan")
     assert code == 2
     assert "sources.shade: no installed package gives a kind 'shades'" in output
-    assert "sources.shades was last built with recap-shades 1.2: install that again" in output
+    assert "mixes.wordy.0.where.without: a condition is one of top, best" in output
+    for word in ("captions.shades", "conditions.words_at_least"):
+        assert f"{word} was last built with recap-shades 1.2" in output
+    assert "install that again" in output
     assert "Traceback" not in output
