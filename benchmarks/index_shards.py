@@ -22,11 +22,11 @@ import numpy as np
 from PIL import Image
 from verdicts import machine, verdict
 
+from recap_assets.pool.kinds.webdataset import WebDatasetPool
 from recap_assets.shards.files import LocalFile
 from recap_assets.shards.indexing import index_shard
 from recap_assets.shards.manifest import assign, list_shards
 from recap_assets.shards.tar_index import group_members, index_tar
-from recap_assets.specs.pool import WebDatasetPool
 
 TARGET = 2.0
 TARGET_GROWTH = 1.1

@@ -5,6 +5,9 @@ from recap_assets.artefacts.table import Files
 EMBEDDED_WORLD = Files("embedded_world")
 POOL_KEY = EMBEDDED_WORLD.key("pool")
 
+POOL_FOLDER = "pool"
+"""Of the drawn shards, below the folder of the world."""
+
 
 def corpus_key(name: str) -> str:
     """Key of a corpus's asset."""

@@ -14,7 +14,6 @@ from recap_assets.graph.node import Graph, Node, Outcome, Rows, Step
 from recap_assets.graph.project import Setting
 from recap_assets.mixes import assets as mixes
 from recap_assets.pool import assets as pool
-from recap_assets.pool.kinds.urls import assets as download
 from recap_assets.report import assets as report
 from recap_assets.scores import assets as scores
 from recap_assets.scores.of_images import assets as image_scores
@@ -22,6 +21,7 @@ from recap_assets.sets import assets as sets
 from recap_assets.training import assets as training
 from recap_assets.training import models
 from recap_assets.training import seen as training_pairs
+from recap_assets.training.corpora import assets as corpora
 from recap_assets.training.kinds.torchrun import shards as training_shards
 from recap_assets.world import assets as world
 
@@ -30,8 +30,8 @@ TORCH = "pytorch"
 
 STAGES = (
     world,
-    download,
     pool,
+    corpora,
     models,
     captions,
     scores,

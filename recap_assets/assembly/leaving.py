@@ -2,23 +2,20 @@
 
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping
-from functools import partial
 from pathlib import Path
 
 from recap_assets.artefacts.catalogue import all_tables
 from recap_assets.artefacts.exports import EXPORTS
 from recap_assets.artefacts.lineage import EXPERIMENTS
-from recap_assets.artefacts.pool import DOWNLOADED_SHARDS
 from recap_assets.artefacts.scores import SCORE_HISTOGRAMS
 from recap_assets.artefacts.table import Table
 from recap_assets.artefacts.training import MODELS, TRAINED_CLIP, TRAINING_CURVES
-from recap_assets.artefacts.world import POOL_KEY, corpus_key, task_key
+from recap_assets.artefacts.world import corpus_key, task_key
 from recap_assets.graph.content import TablesLook
 from recap_assets.graph.node import Graph, Leaving, Place
-from recap_assets.graph.project import WORLD_POOL, Setting
-from recap_assets.pool.kinds.urls.shards import delete_shard
-from recap_assets.shards.manifest import partition_key
-from recap_assets.specs.pool import EmbeddedPool, UrlPool
+from recap_assets.graph.project import Setting
+from recap_assets.pool.kind import PoolKind
+from recap_assets.specs.kinds import kinds_of
 
 _ASSET_OF_TABLE = {SCORE_HISTOGRAMS.name: "clip_scores", TRAINING_CURVES.name: "trained_clip"}
 """Where the rows of a table are beside the asset of another name."""
@@ -139,8 +136,7 @@ def _folders(setting: Setting, graph: Graph) -> Iterator[Leaving]:
                 reason = f"{folder.name}: the experiment has it no more"
                 yield Leaving(asset, ("",), reason, _deleter(folder))
     yield from _seeds(setting)
-    yield from _drawn_shards(setting)
-    yield from _downloaded_shards(setting)
+    yield from _shards(setting)
 
 
 def _seeds(setting: Setting) -> Iterator[Leaving]:
@@ -152,29 +148,11 @@ def _seeds(setting: Setting) -> Iterator[Leaving]:
                 yield Leaving(TRAINED_CLIP.key(mix), (folder.name,), reason, _deleter(folder))
 
 
-def _drawn_shards(setting: Setting) -> Iterator[Leaving]:
-    is_drawn = isinstance(setting.experiment.pool, EmbeddedPool)
-    wanted = {shard.name for shard in setting.shards.values()} if is_drawn else set[str]()
-    for path in sorted((setting.workspace.world / WORLD_POOL).glob("*.tar")):
-        if path.stem not in wanted:
-            key = partition_key(int(path.stem), setting.pool.shards_per_partition)
-            reason = f"shard {path.stem}: the pool has it no more"
-            yield Leaving(POOL_KEY, (key,), reason, path.unlink)
-
-
-def _downloaded_shards(setting: Setting) -> Iterator[Leaving]:
-    """Shards of which the list has no row any more; those of a pool that is no list are left."""
-    pool = setting.experiment.pool
-    if not isinstance(pool, UrlPool) or setting.is_frozen:
-        return
-    folder = setting.downloaded
-    for path in sorted(folder.glob("[0-9]" * 8 + ".tar")):
-        if (number := int(path.stem)) not in setting.shards:
-            key = partition_key(number, pool.shards_per_partition)
-            reason = f"shard {path.stem}: the list has it no more"
-            yield Leaving(
-                DOWNLOADED_SHARDS.key(), (key,), reason, partial(delete_shard, folder, number)
-            )
+def _shards(setting: Setting) -> Iterator[Leaving]:
+    """What a kind of pool wrote and the experiment has no more, whatever its pool is now."""
+    for kind in kinds_of("pools").values():
+        if kind.spec is not None and issubclass(kind.spec, PoolKind):
+            yield from kind.spec.gone(setting)
 
 
 def _visible(parent: Path) -> list[Path]:

@@ -20,8 +20,7 @@ from recap_assets.defs.building import Build, Finished, State
 from recap_assets.defs.session import Session
 from recap_assets.graph.planner import Plan
 from recap_assets.graph.selection import select_assets
-from recap_assets.shards.text_places import places_of_texts
-from recap_assets.specs.pool import WebDatasetPool
+from recap_assets.pool.assets import pool_of
 
 QUIET_SECONDS = 10.0
 
@@ -139,8 +138,8 @@ def _print_accounts(console: Console, session: Session) -> None:
 
 def print_seen_instead(console: Console, session: Session) -> None:
     """Where the texts may be, of a pool most of whose samples have none."""
-    pool, shards = session.setting.pool, session.setting.shards
-    if isinstance(pool, WebDatasetPool) and (told := places_of_texts(pool, list(shards.values()))):
+    shards = list(session.setting.shards.values())
+    if told := pool_of(session.setting).where_texts_may_be(shards):
         console.print(terminal.plain(f"  {told}"), soft_wrap=True)
 
 

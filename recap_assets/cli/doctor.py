@@ -7,20 +7,11 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 from recap_assets.cli import doctor_places
-from recap_assets.cli.left_aside import left_aside
 from recap_assets.cli.output import echo
-from recap_assets.shards.manifest import PoolError, survey
 from recap_assets.specs.evaluation import DataCompTasks, WebDatasetTask
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.findings import Finding
 from recap_assets.specs.loading import ExperimentError, load_experiment
-from recap_assets.specs.pool import (
-    EmbeddedPool,
-    FolderPool,
-    UrlPool,
-    WebDatasetCorpus,
-    WebDatasetPool,
-)
 from recap_assets.storage.object_store import prove_conditional_put
 from recap_assets.storage.tables import StorageError
 from recap_assets.storage.workspace import Workspace
@@ -60,69 +51,18 @@ def _findings(experiment: Experiment, told: Collection[str]) -> Iterator[Finding
 
 
 def _pool(experiment: Experiment) -> Iterator[Finding]:
-    if isinstance(experiment.pool, EmbeddedPool):
-        yield True, f"pool: {experiment.pool.samples:,} samples are drawn by the program"
-        return
-    if isinstance(experiment.pool, UrlPool):
-        yield from _list_of_urls(experiment.pool)
-        return
-    yield from _listed("pool", experiment.pool)
-    if isinstance(experiment.pool, WebDatasetPool):
-        yield from _texts(experiment.pool)
+    from recap_assets.pool.kind import PoolKind
 
-
-def _texts(pool: WebDatasetPool) -> Iterator[Finding]:
-    """Where the texts may be, if most of the first samples have none."""
-    from recap_assets.shards.text_places import places_of_texts
-
-    try:
-        told = places_of_texts(pool, survey(pool).shards)
-    except (PoolError, OSError, ValueError):
-        return  # said by the listing, or by the build in its place
-    if told:
-        yield True, told
-
-
-def _list_of_urls(pool: UrlPool) -> Iterator[Finding]:
-    from recap_assets.pool.kinds.urls.lists import list_files, read_list
-    from recap_assets.pool.kinds.urls.tool import find_python
-
-    try:
-        files = list_files(pool.urls)
-        rows = read_list(files[0], pool)
-    except (PoolError, OSError, ValueError) as error:
-        yield False, f"pool: {error}"
-    else:
-        refused = rows["refused"].drop_nulls().value_counts(sort=True).iter_rows()
-        words = ", ".join(f"{n:,} {reason}" for reason, n in refused) or "none refused"
-        is_of_use = rows["refused"].null_count() > 0
-        yield (
-            is_of_use,
-            f"pool: {len(files)} files; {files[0].name} has {rows.height:,} rows, {words}",
-        )
-    try:
-        yield True, f"pool: img2dataset's environment is {find_python().parent.parent}"
-    except PoolError as error:
-        yield False, f"pool: {error}"
-
-
-def _listed(where: str, pool: WebDatasetPool | FolderPool) -> Iterator[Finding]:
-    try:
-        listing = survey(pool)
-    except (PoolError, OSError, ValueError) as error:
-        yield False, f"{where}: {error}"
-        return
-    n_bytes = sum(shard.size for shard in listing.shards)
-    yield True, f"{where}: {len(listing.shards)} shards, {n_bytes / 2**20:,.1f} MiB"
-    for sentence in left_aside(listing.skipped):
-        yield None, f"{where}: {sentence}"
+    if isinstance(experiment.pool, PoolKind):
+        yield from experiment.pool.doctor("pool")
 
 
 def _corpora(experiment: Experiment) -> Iterator[Finding]:
+    from recap_assets.training.corpora.kind import CorpusKind
+
     for name, corpus in experiment.corpora.items():
-        if isinstance(corpus, WebDatasetCorpus):
-            as_pool = WebDatasetPool(kind="webdataset", shards=corpus.shards)
-            yield from _listed(f"corpora.{name}", as_pool)
+        if isinstance(corpus, CorpusKind):
+            yield from corpus.doctor(f"corpora.{name}")
 
 
 def _evaluation_sets(experiment: Experiment) -> Iterator[Finding]:

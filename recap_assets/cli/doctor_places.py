@@ -10,7 +10,6 @@ from recap_assets.exports.declared import as_kind
 from recap_assets.shards.files import PoolError
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.findings import Finding
-from recap_assets.specs.pool import UrlPool, WebDatasetPool
 from recap_assets.storage.folders import Folder, FolderError
 from recap_assets.storage.locations import is_url
 
@@ -33,18 +32,18 @@ def metadata(experiment: Experiment) -> Iterator[Finding]:
     """The pool's metadata, and whether it has the columns that are asked of it."""
     from recap_assets.shards.metadata import load_metadata
 
-    pool = experiment.pool
-    if not isinstance(pool, WebDatasetPool | UrlPool) or pool.metadata is None:
+    folder = experiment.pool.metadata_folder
+    if folder is None:
         return
     try:
-        files = load_metadata(pool.metadata).files
+        files = load_metadata(folder).files
     except (PoolError, OSError) as error:
         yield False, str(error)
         return
     yield True, f"pool.metadata: {len(files)} files, {sum(file.n_rows for file in files):,} rows"
     for field, column in _columns_asked(experiment):
         if not any(column in file.columns for file in files):
-            yield False, f"{field}: no file of {pool.metadata} has a column {column!r}"
+            yield False, f"{field}: no file of {folder} has a column {column!r}"
 
 
 def _columns_asked(experiment: Experiment) -> Iterator[tuple[str, str]]:

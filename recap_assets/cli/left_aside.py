@@ -1,18 +1,15 @@
 """What of a pool is not read, said wherever people look."""
 
-from collections.abc import Iterable, Iterator
-
 import polars as pl
 from rich.console import Console
 
 from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.table import is_usable
-from recap_assets.assembly.accounts import Account
+from recap_assets.graph.account import Account
 from recap_assets.graph.project import Setting
-from recap_assets.shards.manifest import SkippedFile
+from recap_assets.pool.listing import left_aside
 from recap_assets.untrusted.showing import one_line
 
-SHOWN = 3
 REMEDIES = {
     "damaged_row": "rows of `pool.texts` have too few or too many fields, or are no JSON",
     "bad_uid": "a uid is 32 hex digits or a UUID; drop it from the json to take one of the image",
@@ -21,18 +18,6 @@ REMEDIES = {
     "truncated_tar": "the tar is cut off: download it again",
     "missing_image": "a sample needs a .jpg, .jpeg, .png, .webp or .gif beside its text",
 }
-
-
-def left_aside(files: Iterable[SkippedFile]) -> Iterator[str]:
-    """A sentence for each reason: how many files, which, why."""
-    reasons: dict[str, list[SkippedFile]] = {}
-    for file in files:
-        reasons.setdefault(file.reason, []).append(file)
-    for reason, alike in reasons.items():
-        names = ", ".join(one_line(file.name, 200) for file in alike[:SHOWN])
-        more = f" and {len(alike) - SHOWN:,} more" if len(alike) > SHOWN else ""
-        listed = "set aside" if alike[0].is_listed else "left aside"
-        yield f"{len(alike):,} {listed}: {names}{more} ({one_line(reason)})"
 
 
 def print_left_aside(console: Console, setting: Setting) -> None:

@@ -27,7 +27,6 @@ from recap_assets.lineage.rows import LineageError
 from recap_assets.lineage.verification import Comparison, compare
 from recap_assets.lineage.walk import lineage_of
 from recap_assets.lineage.words import printable
-from recap_assets.specs.pool import EmbeddedPool
 from recap_assets.storage.files import write_atomically
 from recap_assets.storage.workspace import DATA_VARIABLE, TABLES_VARIABLE
 
@@ -101,9 +100,7 @@ def _prepared(pinned: Pinned, folder: Path) -> Session:
     workspace = again.setting.workspace
     os.environ[HOME_VARIABLE] = str(workspace.instance)
     write_atomically(workspace.instance / "dagster.yaml", OWN_INSTANCE)
-    if not workspace.manifest.exists() and not isinstance(
-        again.setting.experiment.pool, EmbeddedPool
-    ):
+    if not workspace.manifest.exists() and not again.setting.pool.is_drawn:
         again.setting.freeze(pinned.shards)
     again.export()
     return again

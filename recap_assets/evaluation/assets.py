@@ -18,7 +18,7 @@ from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.project import Setting
 from recap_assets.shards.images import HASH_SIDE, decode, matches_within, perceptual_hash
 from recap_assets.specs.base import deciding
-from recap_assets.specs.pool import EmbeddedPool, ImageLimits
+from recap_assets.specs.pool import ImageLimits
 
 VERSION = 2
 STAGE = "evaluation"
@@ -90,7 +90,7 @@ def _matches(setting: Setting, rows: pl.DataFrame) -> list[int]:
 
 def same_image_bits(setting: Setting) -> int:
     """How far apart hashes of one image may be; drawn scenes differ by less than photographs."""
-    return 0 if isinstance(setting.experiment.pool, EmbeddedPool) else SAME_IMAGE_BITS
+    return 0 if setting.experiment.pool.is_drawn else SAME_IMAGE_BITS
 
 
 def _no_leak(setting: Setting) -> Check:

@@ -20,11 +20,10 @@ from recap_assets.evaluation.datacomp.root import (
 from recap_assets.graph.node import Dependency
 from recap_assets.graph.project import Setting
 from recap_assets.shards.files import version_of
-from recap_assets.shards.manifest import list_shards
+from recap_assets.shards.manifest import survey_tars
 from recap_assets.specs.base import fingerprint_of
 from recap_assets.specs.datacomp import TASKS, Protocol
 from recap_assets.specs.evaluation import DataCompTasks, EmbeddedTask
-from recap_assets.specs.pool import WebDatasetPool
 from recap_assets.storage import places
 
 SET_TEXTS = ("dataset_type.txt", "classnames.txt", "zeroshot_classification_templates.txt")
@@ -158,7 +157,7 @@ def _shard_versions(one: TaskSet) -> list[str]:
     texts = [name for name in SET_TEXTS if folder.has(name)]
     told = [f"{one.name} {name} {_file_version(folder, name)}" for name in texts]
     shards = f"{one.path.rstrip('/')}/{one.split}"
-    listed = list_shards(WebDatasetPool(kind="webdataset", shards=shards))
+    listed = survey_tars(shards).shards
     return told + [f"{one.name} {shard.name} {shard.version}" for shard in listed]
 
 

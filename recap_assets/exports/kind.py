@@ -131,12 +131,6 @@ class ShardedExport(ExportKind):
         default=10_000, gt=0, le=10_000_000, description="Most samples of one shard."
     )
 
-    @property
-    def implemented_by(self) -> Mapping[str, object]:
-        """Of a kind of another package what decides the bytes of its shards beside their form."""
-        told = self.decides()
-        return {name: told[name] for name in ("distribution", "implementation") if name in told}
-
     @abstractmethod
     def form(self) -> Form:
         """How a shard is written."""

@@ -10,7 +10,6 @@ from recap_assets.graph.node import ForAll
 from recap_assets.graph.project import Setting
 from recap_assets.shards.metadata import PARQUET, metadata_version
 from recap_assets.specs.base import Spec, fingerprint_of
-from recap_assets.specs.pool import WebDatasetPool
 from recap_assets.storage.folder_content import content_version
 
 LOOK_SECONDS = 2
@@ -35,10 +34,9 @@ def content_outside(setting: Setting, place: Path) -> Outside:
 
 def metadata_outside(setting: Setting, endings: tuple[str, ...] = (PARQUET,)) -> Outside | None:
     """Version of the pool's metadata, as far as a partition reads it; None for a pool without."""
-    pool = setting.pool
-    if not isinstance(pool, WebDatasetPool) or pool.metadata is None:
+    folder = setting.pool.metadata_folder
+    if folder is None:
         return None
-    folder = pool.metadata
 
     def version(partition: str) -> str:
         stems = tuple(shard.name for shard in setting.partitions[partition])

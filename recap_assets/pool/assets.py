@@ -7,20 +7,20 @@ from functools import partial
 
 import polars as pl
 
-from recap_assets.artefacts.pool import DOWNLOADED_SHARDS, RAW_POOL
+from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.previews import preview_markdown
 from recap_assets.artefacts.table import STATUS_REJECTED, count_rejects, is_usable
-from recap_assets.artefacts.world import POOL_KEY
 from recap_assets.graph.checks import Check, Verdict
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.outside import both, metadata_outside
 from recap_assets.graph.project import Setting
 from recap_assets.pool import repeats
+from recap_assets.pool.kind import PoolKind
 from recap_assets.shards.indexing import index_shard
 from recap_assets.shards.metadata import load_metadata
 from recap_assets.specs.base import deciding
-from recap_assets.specs.pool import EmbeddedPool, UrlPool, WebDatasetPool
+from recap_assets.specs.kinds import KindError
 
 VERSION = 3
 STAGE = "pool"
@@ -28,17 +28,18 @@ SECONDS_PER_SHARD = 3.0
 
 
 def nodes(setting: Setting) -> list[Node]:
-    """The raw pool's node."""
-    made_by = _made_by(setting)
-    pool = setting.pool
+    """What writes the shards, where an asset does, and the raw pool."""
+    pool = pool_of(setting)
+    made_by = pool.made_by
     return [
+        *pool.nodes(setting),
         Node(
             key=RAW_POOL.key(),
             stage=STAGE,
             dimension="pool",
             dependencies=(Dependency(made_by, "same"),) if made_by else (),
             implementation=VERSION,
-            decides=deciding(limits=pool.limits, **pool.decides_beyond_default("text_field")),
+            decides=deciding(**pool.deciding_rows()),
             compute=lambda step: index_partition(setting, step),
             description="Every sample of the pool: uid, text, place in its shard, sizes, hashes; "
             "what cannot be used is kept with its reason.",
@@ -50,24 +51,27 @@ def nodes(setting: Setting) -> list[Node]:
             seconds=SECONDS_PER_SHARD * pool.shards_per_partition,
             kinds=("polars", "deltalake"),
             checks=_checks(setting),
-        )
+        ),
     ]
 
 
-def _made_by(setting: Setting) -> str | None:
-    """The asset that writes the shards; None where they come from outside."""
+def pool_of(setting: Setting) -> PoolKind:
+    """The pool, as what the platform asks of a kind.
+
+    Raises:
+        KindError: A kind of another package is none.
+    """
     pool = setting.experiment.pool
-    if isinstance(pool, UrlPool):
-        return DOWNLOADED_SHARDS.key()
-    return POOL_KEY if isinstance(pool, EmbeddedPool) else None
+    if not isinstance(pool, PoolKind):
+        msg = f"pool: {type(pool).__name__} of {pool.distribution} is no PoolKind"
+        raise KindError(msg)
+    return pool
 
 
 def index_partition(setting: Setting, step: Step) -> Rows:
     """Index the shards of one pool partition."""
     pool = setting.pool
-    metadata = None
-    if isinstance(pool, WebDatasetPool) and pool.metadata:
-        metadata = load_metadata(pool.metadata)
+    metadata = load_metadata(pool.metadata_folder) if pool.metadata_folder else None
     shards = setting.partitions[step.partition]
     frames = []
     for i, shard in enumerate(shards):
@@ -83,6 +87,7 @@ def index_partition(setting: Setting, step: Step) -> Rows:
         rejected=count_rejects(rows),
         facts=_facts(setting, rows),
         markdown={"preview": preview_markdown(_preview(rows))},
+        machine=pool.given_by,
     )
 
 
@@ -94,8 +99,8 @@ def _facts(setting: Setting, rows: pl.DataFrame) -> dict[str, str | int | float]
 
 
 def _may_repeat(setting: Setting) -> bool:
-    """Whether uids may repeat: those of the embedded world and of a list are told apart before."""
-    return _made_by(setting) is None
+    """Whether uids may repeat: those of shards that an asset writes are told apart before."""
+    return setting.pool.made_by is None
 
 
 def reject_repeated_uids(

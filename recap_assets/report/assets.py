@@ -47,7 +47,6 @@ from recap_assets.report.page import (
 from recap_assets.report.pairing import left_out
 from recap_assets.shards.reading import iterate_images
 from recap_assets.specs.base import deciding, fingerprint_of
-from recap_assets.specs.pool import EmbeddedCorpus, EmbeddedPool
 from recap_assets.specs.sources import RAW
 from recap_assets.storage.files import write_atomically
 
@@ -55,17 +54,6 @@ VERSION = 1
 STAGE = "report"
 SECONDS = 3.0
 THUMBNAIL_SIDE = 224
-
-EMBEDDED_NOTES = (
-    "The pool is the embedded world: images that the program draws. It shows the direction of the "
-    "paper's findings on a small scale, and nothing about their size on web data.",
-    "The retrieval references are written in the grammar that the captioners learnt. This inflates "
-    "the factor by which synthetic captions win on retrieval.",
-)
-NARROW_NOTE = (
-    "A captioner of the narrow style is trained to name common classes coarsely. That its captions "
-    "are the worse ones to train on is built into the world."
-)
 
 
 def nodes(setting: Setting) -> list[Node]:
@@ -203,7 +191,7 @@ def claims_of(setting: Setting) -> list[ClaimRow]:
         diversity=setting.workspace.tables.read(DIVERSITY_SUMMARY),
         scores=score_means(setting),
         references=caption_metrics.reference_metrics(setting),
-        embedded_world=isinstance(experiment.pool, EmbeddedPool),
+        embedded_world=experiment.pool.holds_by_design,
     )
     return [
         ClaimRow(claim.name, claim.statement, claim.verdict, claim.figure, claim.note)
@@ -267,11 +255,11 @@ def _left_out(setting: Setting) -> pl.DataFrame:
 
 
 def _notes(setting: Setting) -> tuple[str, ...]:
-    experiment = setting.experiment
-    if not isinstance(experiment.pool, EmbeddedPool):
+    pool = setting.experiment.pool
+    if not pool.notes:
         return ()
-    styles = {c.style for c in experiment.corpora.values() if isinstance(c, EmbeddedCorpus)}
-    return (*EMBEDDED_NOTES, NARROW_NOTE) if "narrow" in styles else EMBEDDED_NOTES
+    of_corpora = (note for corpus in setting.experiment.corpora.values() for note in corpus.notes)
+    return tuple(dict.fromkeys([*pool.notes, *of_corpora]))
 
 
 def with_sweep_names(setting: Setting, board: pl.DataFrame) -> pl.DataFrame:
@@ -300,7 +288,7 @@ def _run_facts(setting: Setting) -> RunFacts:
     )
     return RunFacts(
         experiment=experiment.name,
-        pool=f"{experiment.pool.kind}, {len(setting.shards)} shards",
+        pool=f"{experiment.pool.word}, {len(setting.shards)} shards",
         n_pool=counts[0],
         n_usable=counts[1],
         seeds=experiment.training.seeds,

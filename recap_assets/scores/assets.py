@@ -30,7 +30,6 @@ from recap_assets.scores.opened import embedder_of, embedding_scorer, scorers_of
 from recap_assets.scores.pairs import score_pairs
 from recap_assets.shards.metadata import EMBEDDINGS, metadata_embeddings, metadata_scores
 from recap_assets.specs.base import deciding
-from recap_assets.specs.pool import WebDatasetPool
 from recap_assets.specs.sources import RAW
 
 VERSION = 2
@@ -150,11 +149,11 @@ def metadata_folder(setting: Setting) -> str:
     Raises:
         ValueError: The pool has none.
     """
-    pool_spec = setting.pool
-    if not isinstance(pool_spec, WebDatasetPool) or pool_spec.metadata is None:
+    folder = setting.pool.metadata_folder
+    if folder is None:
         msg = "the scorer uses the pool's own scores or embeddings, but `pool.metadata` is not set"
         raise ValueError(msg)
-    return pool_spec.metadata
+    return folder
 
 
 def score_partition(setting: Setting, name: str, source: str, step: Step) -> Rows:

@@ -1,35 +1,25 @@
 """Which shards a pool has, and the numbers that they keep for life."""
 
-import hashlib
 import os
 import posixpath
 import re
 import time
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import cast
+from typing import Protocol
 
-import polars as pl
 from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
-from recap_assets.shards.files import PoolError, found_at, staged, version_of
-from recap_assets.shards.folder_names import by_same_name, same_name
-from recap_assets.shards.text_tables import TextTable, Wanted, listed, path_of
-from recap_assets.specs.pool import FolderPool, WebDatasetPool
+from recap_assets.shards.files import PoolError, found_at, version_of
 from recap_assets.storage.places import matches, pattern_of, url_of
-from recap_assets.untrusted.errors import UntrustedError
 
 __all__ = [
-    "Listing", "PoolError", "Shard", "ShardFile", "SkippedFile", "assign", "folder_rows",
-    "list_shards", "partition_key", "survey", "survey_tars", "with_unfinished",
+    "Listing", "PoolError", "Shard", "ShardFile", "SkippedFile", "assign", "list_shards",
+    "partition_key", "survey", "survey_tars", "with_unfinished",
 ]  # fmt: skip
-
-TABLE_ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
-_FOLDER_ROWS = pl.Schema({"image": pl.String, "text": pl.String, "uid": pl.String})
-_DAMAGED = "is_damaged"
 
 _TEMPORARY = re.compile(r"(^|/)[._~]|\.(tmp|temp|part|partial|incomplete|crdownload)(\.|$)|~$")
 _UNFINISHED = "half-written"
@@ -109,9 +99,15 @@ class Listing:
     skipped: list[SkippedFile]
 
 
-def list_shards(
-    pool: WebDatasetPool | FolderPool, before: Iterable[ShardFile] = ()
-) -> list[ShardFile]:
+class Surveyed(Protocol):
+    """What has shards that can be listed."""
+
+    def survey(self) -> Listing:
+        """List the shards, and what looks like one and is left aside."""
+        ...
+
+
+def list_shards(pool: Surveyed, before: Iterable[ShardFile] = ()) -> list[ShardFile]:
     """The pool's shards, sorted by name. `survey` also tells which files were left aside.
 
     Args:
@@ -131,8 +127,17 @@ def with_unfinished(listing: Listing, before: Iterable[ShardFile]) -> list[Shard
     return sorted([*listing.shards, *kept], key=lambda shard: shard.name)
 
 
-def survey(pool: WebDatasetPool | FolderPool) -> Listing:
+def survey(pool: Surveyed) -> Listing:
     """List the shards, and what looks like one and is left aside.
+
+    Raises:
+        PoolError: Where there is no folder, no shard or no table of texts.
+    """
+    return pool.survey()
+
+
+def survey_tars(where: str) -> Listing:
+    """List the tars of a folder or glob, and what looks like one and is left aside.
 
     That is what is half-written, empty, temporary, compressed, a link or of another ending, and
     folders with tars in them.
@@ -143,16 +148,8 @@ def survey(pool: WebDatasetPool | FolderPool) -> Listing:
     end; after that it is taken as it is, damaged. An object store shows no object before it is
     complete. What is no tar at all, such as a page in place of one, is listed and named.
 
-    Raises:
-        PoolError: Where there is no folder, no shard or no table of texts.
-    """
-    if isinstance(pool, FolderPool):
-        return Listing(_virtual_shards(pool), [])
-    return survey_tars(pool.shards)
-
-
-def survey_tars(where: str) -> Listing:
-    """List the tars of a folder or glob: a local path or an fsspec URL. See `survey`.
+    Args:
+        where: A local path or an fsspec URL.
 
     Raises:
         PoolError: Where there is no folder or no shard.
@@ -205,25 +202,6 @@ def assign(files: Sequence[ShardFile], known: Sequence[Shard]) -> list[Shard]:
 def partition_key(shard_number: int, shards_per_partition: int) -> str:
     """The partition of a shard: five digits or more, so that text order is number order."""
     return f"{shard_number // shards_per_partition:05d}"
-
-
-def folder_rows(pool: FolderPool, shard_name: str) -> pl.DataFrame:
-    """The rows of one virtual shard: columns image, text and uid, all String; uid null if unset.
-
-    Raises:
-        PoolError: Where the table cannot be read or lacks a column.
-    """
-    return told_rows(pool, shard_name).select(_FOLDER_ROWS.names())
-
-
-def told_rows(pool: FolderPool, shard_name: str) -> pl.DataFrame:
-    """`folder_rows` with a column is_damaged: true of a row that cannot be read.
-
-    Raises:
-        PoolError: Where the table cannot be read or lacks a column.
-    """
-    index = int(shard_name.rpartition("-")[2])
-    return _texts(pool).slice(index * pool.samples_per_shard, pool.samples_per_shard)
 
 
 def _why_not(
@@ -314,89 +292,3 @@ def _no_shards(where: str, absolute: str, skipped: list[SkippedFile]) -> str:
 def _in_full(where: str, absolute: str) -> str:
     """A relative path as it is taken from the folder of the file or of the call."""
     return "" if where.rstrip("/") == absolute.rstrip("/") or "://" in where else f" ({absolute})"
-
-
-def _virtual_shards(pool: FolderPool) -> list[ShardFile]:
-    rows = _texts(pool)
-    if rows.is_empty():
-        msg = f"pool.texts: {pool.texts} has no rows. Give a table with a row for each image"
-        raise PoolError(msg)
-    marks, sizes = _image_marks(pool)
-    others = by_same_name(marks)
-    shards: list[ShardFile] = []
-    for index, part in enumerate(rows.iter_slices(pool.samples_per_shard)):
-        told = part.select(_FOLDER_ROWS.names()).write_csv(include_header=False)
-        digest = hashlib.sha256(told.encode())
-        images = [_found(image, marks, others) for image in part["image"]]
-        digest.update(repr([marks.get(image) for image in images]).encode())
-        size = sum(sizes.get(image, 0) for image in images)
-        shards.append(ShardFile(f"rows-{index:08d}", pool.texts, size, digest.hexdigest()[:16]))
-    return shards
-
-
-def _found(image: str | None, names: Container[str], others: Mapping[str, str]) -> str:
-    """The file of the folder that a row means, as FolderFiles opens it."""
-    name = posixpath.normpath(image) if image else ""
-    return name if name in names else others.get(same_name(name), name)
-
-
-def _image_marks(pool: FolderPool) -> tuple[dict[str, str], dict[str, int]]:
-    """Version and size of every file below the folder, by path below it."""
-    fs, root = found_at(pool.images)
-    if not fs.isdir(root):
-        msg = f"pool.images: there is no folder {pool.images}. Give the folder of the images"
-        raise PoolError(msg)
-    is_local = isinstance(fs, LocalFileSystem)
-    marks: dict[str, str] = {}
-    sizes: dict[str, int] = {}
-    for path, info in cast(dict[str, dict], fs.find(root, detail=True)).items():
-        name = posixpath.relpath(path, root)
-        marks[name] = version_of(info, path, is_local=is_local)
-        sizes[name] = int(info["size"])
-    return marks, sizes
-
-
-def _texts(pool: FolderPool) -> pl.DataFrame:
-    """As in `told_rows`; rows that cannot be read come last, with null in the other columns."""
-    ending = next((e for e in TABLE_ENDINGS if pool.texts.lower().endswith(e)), None)
-    if ending is None:
-        shown = posixpath.splitext(pool.texts)[1]
-        msg = f"pool.texts: {pool.texts} ends in {shown!r}; use {', '.join(TABLE_ENDINGS)}"
-        raise PoolError(msg)
-    try:
-        with staged(pool.texts) as path:
-            return _rows_of(pool, TextTable(path, ending, pool.quoting))
-    except FileNotFoundError as error:
-        msg = (
-            f"pool.texts: there is no file {pool.texts}. Give the table with an image and a text "
-            "a row"
-        )
-        raise PoolError(msg) from error
-    except (UntrustedError, OSError) as error:
-        msg = f"pool.texts: {pool.texts} cannot be read as {ending}: {error}"
-        raise PoolError(msg) from error
-
-
-def _rows_of(pool: FolderPool, table: TextTable) -> pl.DataFrame:
-    wanted = {"image": Wanted(pool.image_column, "image"), "text": Wanted(pool.text_column)}
-    if pool.uid_column:
-        wanted["uid"] = Wanted(pool.uid_column)
-    there = table.columns()
-    for meaning, one in wanted.items():
-        if path_of(one.column, there) is None:
-            msg = (
-                f"pool.{meaning}_column: {pool.texts} has no column {one.column!r}; it has "
-                f"{listed(there)}"
-            )
-            raise PoolError(msg)
-    parts = [pl.DataFrame(schema=_FOLDER_ROWS)]
-    n_damaged = 0
-    for batch in table.read(wanted):
-        rows = batch.frame if pool.uid_column else batch.frame.with_columns(uid=pl.lit(None))
-        parts.append(rows.select(pl.col(n).cast(t) for n, t in _FOLDER_ROWS.items()))
-        n_damaged += batch.damage.n
-    damaged = pl.Series("image", [None], dtype=pl.String).new_from_index(0, n_damaged).to_frame()
-    read = pl.concat(parts).with_columns(pl.lit(value=False).alias(_DAMAGED))
-    return pl.concat(
-        [read, damaged.with_columns(pl.lit(value=True).alias(_DAMAGED))], how="diagonal"
-    )

@@ -3,7 +3,6 @@
 import hashlib
 import queue
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Generic, NamedTuple, TypeVar
@@ -12,25 +11,19 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from recap_assets.shards.files import RangeFile, open_range_file
-from recap_assets.shards.folder_names import FolderFiles
+from recap_assets.shards.files import open_range_file
 from recap_assets.shards.image_headers import IMAGE_EXTENSIONS
 from recap_assets.shards.images import ImageRejected, decode
-from recap_assets.shards.indexing import MAX_TEXT_BYTES, clean_text
-from recap_assets.shards.manifest import Shard, survey_tars
+from recap_assets.shards.manifest import Shard
+from recap_assets.shards.pools import ImagePlace, ReadablePool
+from recap_assets.shards.sample_texts import MAX_TEXT_BYTES, clean_text
 from recap_assets.shards.tar_index import group_members, index_tar
-from recap_assets.specs.pool import (
-    FolderPool,
-    ImageLimits,
-    WebDatasetCorpus,
-    WebDatasetPool,
-)
+from recap_assets.specs.pool import ImageLimits
 from recap_assets.untrusted.decoding import decode_text
 
 Image = NDArray[np.uint8]
 T = TypeVar("T")
 
-MAX_OPEN_SHARDS = 64
 ENCODED_ROWS = 256
 ENCODED_BYTES = 64 * 2**20
 DECODED_BYTES = 192 * 2**20
@@ -49,7 +42,7 @@ class CorpusSample(NamedTuple):
 
 
 class ImageReader:
-    """Reads and decodes the images of given rows; holds at most 64 shards open.
+    """Reads and decodes the images of given rows.
 
     With `strict`, a shard that cannot be opened or read is an error and not a lack of images.
     """
@@ -57,15 +50,13 @@ class ImageReader:
     def __init__(
         self,
         shards: Mapping[int, Shard],
-        pool: WebDatasetPool | FolderPool,
+        pool: ReadablePool,
         min_side: int | None = None,
         *,
         strict: bool = False,
     ) -> None:
-        self._shards, self._pool, self._min_side = shards, pool, min_side
-        self._strict = strict
-        self._open: OrderedDict[int, RangeFile] = OrderedDict()
-        self._files = FolderFiles(pool.images) if isinstance(pool, FolderPool) else None
+        self._pool, self._min_side = pool, min_side
+        self._images = pool.open_images(shards, strict=strict)
 
     def read(self, rows: pl.DataFrame) -> list[Image | None]:
         """Decoded images in the order of the rows.
@@ -110,55 +101,22 @@ class ImageReader:
         ]
 
     def close(self) -> None:
-        """Close the shards."""
-        while self._open:
-            self._open.popitem()[1].close()
+        """Close what is open."""
+        self._images.close()
 
     def _bytes(self, rows: pl.DataFrame) -> list[bytes | None]:
         found: list[bytes | None] = [None] * rows.height
         limit = self._pool.limits.max_bytes
-        places: dict[int, list[tuple[int, str, int, int]]] = {}
+        places: dict[int, list[tuple[int, ImagePlace]]] = {}
         columns = rows.select("shard", "key", "offset", "size").iter_rows()
         for at, (shard, key, offset, size) in enumerate(columns):
             if offset is not None and size is not None and 0 < size <= limit:
-                places.setdefault(shard, []).append((at, key, offset, size))
+                places.setdefault(shard, []).append((at, ImagePlace(key, offset, size)))
         for shard, wanted in places.items():
-            for (at, *_), data in zip(wanted, self._fetch(shard, wanted), strict=True):
+            contents = self._images.fetch(shard, [place for _, place in wanted])
+            for (at, _), data in zip(wanted, contents, strict=True):
                 found[at] = data
         return found
-
-    def _fetch(self, shard: int, wanted: list[tuple[int, str, int, int]]) -> list[bytes | None]:
-        if isinstance(self._pool, FolderPool):
-            return [self._whole_file(key) for _, key, _, _ in wanted]
-        try:
-            file = self._shard_file(shard)
-            return file.read_many([(offset, size) for _, _, offset, size in wanted])
-        except (OSError, KeyError):
-            if self._strict:
-                raise
-            return [None] * len(wanted)
-
-    def _shard_file(self, number: int) -> RangeFile:
-        if number in self._open:
-            self._open.move_to_end(number)
-            return self._open[number]
-        if len(self._open) >= MAX_OPEN_SHARDS:
-            self._open.popitem(last=False)[1].close()
-        self._open[number] = open_range_file(self._shards[number].url)
-        return self._open[number]
-
-    def _whole_file(self, path: str) -> bytes | None:
-        assert self._files is not None  # noqa: S101 - only a folder's images are whole files
-        try:
-            file = self._files.open(path)
-        except (OSError, ValueError) as error:
-            if self._strict and not isinstance(error, FileNotFoundError | ValueError):
-                raise
-            return None
-        try:
-            return file.read(0, file.size) if file.size <= self._pool.limits.max_bytes else None
-        finally:
-            file.close()
 
     def _decoded(self, data: bytes) -> Image | None:
         try:
@@ -170,7 +128,7 @@ class ImageReader:
 def iterate_images(
     rows: pl.DataFrame,
     shards: Mapping[int, Shard],
-    pool: WebDatasetPool | FolderPool,
+    pool: ReadablePool,
     *,
     batch_size: int,
     min_side: int | None = None,
@@ -206,7 +164,7 @@ def iterate_images(
 def iterate_encoded(
     rows: pl.DataFrame,
     shards: Mapping[int, Shard],
-    pool: WebDatasetPool | FolderPool,
+    pool: ReadablePool,
     *,
     ahead: int = 2,
 ) -> Iterator[tuple[pl.DataFrame, list[bytes | None]]]:
@@ -253,7 +211,7 @@ def _by_size(sizes: Sequence[int | None], n_rows: int) -> Iterator[tuple[int, in
 
 
 def iterate_corpus(
-    corpus: WebDatasetCorpus | Sequence[str],
+    tars: Sequence[str],
     limits: ImageLimits | None = None,
     *,
     min_side: int | None = None,
@@ -262,21 +220,15 @@ def iterate_corpus(
     """Images with their captions from tars of an image and a `.txt` with a caption a line.
 
     Args:
-        corpus: The spec, or the tars' paths or URLs.
-        limits: Bounds on an image; those of the spec where not given.
+        tars: Their paths or URLs.
+        limits: Bounds on an image.
         min_side: Where given, images may come reduced, but no side below this if it was not.
         on_reject: Told key and reason (one of IMAGE_REASONS, missing_image, missing_text,
             text_not_utf8) of each sample that is left out.
-
-    Raises:
-        PoolError: Where the spec's folder holds no shard.
     """
     reject = on_reject or (lambda _key, _reason: None)
-    if isinstance(corpus, WebDatasetCorpus):
-        limits = limits or corpus.limits
-        corpus = [shard.url for shard in survey_tars(corpus.shards).shards]
     limits = limits or ImageLimits.model_validate({})
-    for url in corpus:
+    for url in tars:
         for key, members in iterate_members(url, ("txt", *IMAGE_EXTENSIONS), limits.max_bytes):
             data = next((members[e] for e in IMAGE_EXTENSIONS if e in members), None)
             captions, why_none = _lines(members.get("txt", b""))

@@ -8,6 +8,9 @@ from recap_assets.untrusted.decoding import cut_utf8, decode_text, is_blank
 MAX_TEXT_BYTES = 64 * 2**10
 """Longer texts are cut here, wherever they come from: no caption, but possibly an attack."""
 
+MAX_JSON_BYTES = 2**20
+"""Of a sample's json; a longer one is not read."""
+
 MEMBER = "txt"
 FIELDS = ("caption", "text")
 """Where the text is looked for unless `text_field` names another place."""

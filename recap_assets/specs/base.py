@@ -76,6 +76,13 @@ class Spec(BaseModel):
         return told
 
     @property
+    def implemented_by(self) -> Mapping[str, object]:
+        """Of a kind of another package what decides beside its fields; empty for our own."""
+        if self.distribution is None:
+            return {}
+        return {"distribution": self.distribution, "implementation": self.implementation}
+
+    @property
     def given_by(self) -> Mapping[str, str]:
         """For the provenance: the distributions that give its kinds; empty for our own."""
         givers = sorted(set(self.givers().values()))
@@ -158,7 +165,7 @@ def _name_givers(value: object, told: object) -> None:
         elif isinstance(told, list) and isinstance(name, int):
             _name_givers(part, cast("list[object]", told)[name])
     if isinstance(value, Spec) and value.distribution is not None and isinstance(told, dict):
-        told["distribution"], told["implementation"] = value.distribution, value.implementation
+        cast("dict[str, object]", told).update(value.implemented_by)
 
 
 def _beside(value: object) -> Mapping[str | int, object]:

@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_v
 
 from recap_assets.specs.automation import Automation
 from recap_assets.specs.base import Name, Spec, fingerprint_of
+from recap_assets.specs.corpora import Corpus
 from recap_assets.specs.evaluation import Evaluation, Task
 from recap_assets.specs.exports import (
     Export,
@@ -21,7 +22,7 @@ from recap_assets.specs.languages import Identifier, IdentifierSpec, always_ther
 from recap_assets.specs.left_out import captions_used, left_out_name, with_left_out
 from recap_assets.specs.mixes import Mix
 from recap_assets.specs.models import Model, TrainedCaptioner, TrainedClip
-from recap_assets.specs.pool import Corpus, Pool, UrlPool, WebDatasetPool
+from recap_assets.specs.pool import Pool
 from recap_assets.specs.references import EMBEDDINGS, Reference
 from recap_assets.specs.scorers import Scorer
 from recap_assets.specs.sets import UidSet
@@ -30,7 +31,17 @@ from recap_assets.specs.training import InProcessTraining, TorchrunTraining, Tra
 from recap_assets.untrusted.nested import texts_of
 from recap_assets.untrusted.secrets import redacted
 
-PARTS = ("models", "sources", "scorers", "image_scorers", "languages", "sets", "mixes", "exports")
+PARTS = (
+    "corpora",
+    "models",
+    "sources",
+    "scorers",
+    "image_scorers",
+    "languages",
+    "sets",
+    "mixes",
+    "exports",
+)
 """The sections whose entries have names; what each refers to is checked."""
 
 
@@ -233,6 +244,7 @@ class Experiment(Spec):
             yield from self._reference_of(f"{where}.{one.field}", one)
 
     def _parts(self) -> Iterator[tuple[str, Spec]]:
+        yield "pool", self.pool
         # What is wrong with a mix without a source is wrong with the whole mix.
         for section in PARTS:
             for name, part in getattr(self, section).items():
@@ -309,8 +321,7 @@ class Experiment(Spec):
 
     @property
     def _has_metadata(self) -> bool:
-        pool = self.pool
-        return isinstance(pool, WebDatasetPool | UrlPool) and pool.metadata is not None
+        return self.pool.metadata_folder is not None
 
     def _mix_problems(self) -> Iterator[str]:
         for name, mix in self.mixes.items():

@@ -63,8 +63,8 @@ class Family:
 
 
 FAMILIES: Mapping[str, Family] = {
-    "pools": Family("a pool"),
-    "corpora": Family("a corpus"),
+    "pools": Family("a pool", "recap_assets.pool.kind:PoolKind"),
+    "corpora": Family("a corpus", "recap_assets.training.corpora.kind:CorpusKind"),
     "models": Family("a model"),
     "captions": Family("a caption source", "recap_assets.captions.kind:CaptionSource"),
     "scores": Family("a scorer", "recap_assets.scores.kind:Scoring"),
@@ -88,6 +88,16 @@ FAMILIES: Mapping[str, Family] = {
 """All that other packages can add to, by the name of their group of entry points."""
 
 BUILT_IN: Mapping[str, tuple[str, ...]] = {
+    "pools": (
+        "recap_assets.pool.kinds.embedded:EmbeddedPool",
+        "recap_assets.pool.kinds.webdataset:WebDatasetPool",
+        "recap_assets.pool.kinds.folder:FolderPool",
+        "recap_assets.pool.kinds.urls:UrlPool",
+    ),
+    "corpora": (
+        "recap_assets.training.corpora.kinds.embedded:EmbeddedCorpus",
+        "recap_assets.training.corpora.kinds.webdataset:WebDatasetCorpus",
+    ),
     "captions": (
         "recap_assets.captions.kinds.trained:EmbeddedSource",
         "recap_assets.captions.kinds.transformers:TransformersSource",

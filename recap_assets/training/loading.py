@@ -11,8 +11,8 @@ from recap_assets.artefacts.mixes import CURATED_MIXES
 from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.table import is_usable
 from recap_assets.graph.project import Setting
-from recap_assets.shards.reading import iterate_corpus, iterate_images
-from recap_assets.specs.pool import EmbeddedCorpus, WebDatasetCorpus
+from recap_assets.shards.reading import iterate_images
+from recap_assets.training.corpora.assets import corpus_of
 
 if TYPE_CHECKING:
     from recap_assets.training.engine.clip import CurvePoint
@@ -26,14 +26,10 @@ def corpus_pairs(setting: Setting, name: str, side: int) -> "TrainingPairs":
     from recap_assets.engines.small.images import to_square
     from recap_assets.training.engine.pairs import TrainingPairs
 
-    corpus = setting.experiment.corpora[name]
-    if isinstance(corpus, EmbeddedCorpus):
-        folder = setting.workspace.world / "corpora" / name
-        corpus = WebDatasetCorpus(kind="webdataset", shards=str(folder))
     images: list[NDArray[np.uint8]] = []
     index: list[int] = []
     texts: list[str] = []
-    for _key, image, captions in iterate_corpus(corpus):
+    for _key, image, captions in corpus_of(setting, name).read(name, setting):
         index.extend([len(images)] * len(captions))
         texts.extend(captions)
         images.append(to_square([image], side)[0])

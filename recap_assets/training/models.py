@@ -7,19 +7,18 @@ import polars as pl
 
 from recap_assets.artefacts.previews import image_markdown
 from recap_assets.artefacts.training import MODELS
-from recap_assets.artefacts.world import corpus_key
 from recap_assets.graph.content import StoredFiles, files_below
 from recap_assets.graph.node import Dependency, ForAll, Node, Outcome, Step
 from recap_assets.graph.outside import Outside, both, outside_of
 from recap_assets.graph.project import Setting
 from recap_assets.plots.rendering import chart_png
 from recap_assets.plots.training import training_curves
-from recap_assets.shards.manifest import list_shards
-from recap_assets.specs.base import deciding, fingerprint_of
+from recap_assets.specs.base import deciding
 from recap_assets.specs.models import Model, TrainedCaptioner
-from recap_assets.specs.pool import Corpus, EmbeddedCorpus, WebDatasetPool
 from recap_assets.storage.content import files_version
 from recap_assets.storage.files import replaced_directory
+from recap_assets.training.corpora.assets import corpus_of
+from recap_assets.training.corpora.kind import CorpusKind
 from recap_assets.training.loading import corpus_pairs, curve_frame
 
 if TYPE_CHECKING:
@@ -37,9 +36,9 @@ def nodes(setting: Setting) -> list[Node]:
 
 
 def _node(setting: Setting, name: str, model: Model) -> Node:
-    corpus = setting.experiment.corpora[model.corpus]
-    drawn = isinstance(corpus, EmbeddedCorpus)
-    reads = [Dependency(corpus_key(model.corpus), "all")] if drawn else []
+    corpus = corpus_of(setting, model.corpus)
+    made_by = corpus.made_by(model.corpus)
+    reads = [] if made_by is None else [Dependency(made_by, "all")]
     if isinstance(model, TrainedCaptioner):
         reads += [
             Dependency(MODELS.key(other), "all")
@@ -53,10 +52,10 @@ def _node(setting: Setting, name: str, model: Model) -> Node:
         dimension="none",
         dependencies=tuple(reads),
         implementation=VERSION,
-        decides=deciding(model=model, **corpus.decides_beyond_default("limits")),
+        decides=deciding(model=model, **corpus.decides_models()),
         compute=lambda step: train_model(setting, name, step),
         description=f"A {model.kind} trained here on the corpus {model.corpus}.",
-        outside=both(outside_of(setting, model), _corpus_outside(corpus)),
+        outside=both(outside_of(setting, model), _corpus_outside(corpus, made_by)),
         content=StoredFiles(lambda _: folder, lambda _: files_below(folder)),
         seconds=model.samples_seen * SECONDS_PER_SAMPLE,
         pool="gpu",
@@ -64,15 +63,8 @@ def _node(setting: Setting, name: str, model: Model) -> Node:
     )
 
 
-def _corpus_outside(corpus: Corpus) -> Outside | None:
-    if isinstance(corpus, EmbeddedCorpus):
-        return None
-
-    def version() -> str:
-        shards = list_shards(WebDatasetPool(kind="webdataset", shards=corpus.shards))
-        return fingerprint_of(*(f"{shard.name} {shard.version}" for shard in shards))
-
-    return ForAll(version)
+def _corpus_outside(corpus: CorpusKind, made_by: str | None) -> Outside | None:
+    return None if made_by is not None else ForAll(lambda: corpus.version() or "")
 
 
 def train_model(setting: Setting, name: str, step: Step) -> Outcome:

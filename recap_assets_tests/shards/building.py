@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from recap_assets.pool.kinds.webdataset import WebDatasetPool
 from recap_assets.shards.manifest import Shard
-from recap_assets.specs.pool import ImageLimits, WebDatasetPool
+from recap_assets.specs.pool import ImageLimits
 
 LIMITS = ImageLimits()
 

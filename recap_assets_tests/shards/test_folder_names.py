@@ -6,12 +6,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from recap_assets.pool.kinds.folder import FolderPool
 from recap_assets.shards.files import OutsideFolderError
 from recap_assets.shards.folder_names import FolderFiles
 from recap_assets.shards.indexing import index_shard
 from recap_assets.shards.manifest import assign, list_shards
 from recap_assets.shards.reading import ImageReader
-from recap_assets.specs.pool import FolderPool
 from recap_assets_tests.shards.building import jpeg
 
 COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "café.jpg") for form in ("NFC", "NFD"))

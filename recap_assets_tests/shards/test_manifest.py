@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recap_assets.pool.kinds.folder import FolderPool
+from recap_assets.pool.kinds.folder.table import folder_rows
 from recap_assets.shards.manifest import (
     PoolError,
     ShardFile,
     assign,
-    folder_rows,
     list_shards,
     partition_key,
     survey,
     survey_tars,
 )
-from recap_assets.specs.pool import FolderPool
 from recap_assets_tests.shards.building import jpeg, pool_at, sample, tar_of
 
 

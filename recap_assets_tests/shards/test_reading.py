@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recap_assets.pool.kinds.folder import FolderPool
+from recap_assets.pool.kinds.webdataset import WebDatasetPool
 from recap_assets.shards import reading
 from recap_assets.shards.files import merge_ranges, open_range_file
 from recap_assets.shards.images import decode
@@ -21,7 +23,7 @@ from recap_assets.shards.reading import (
     iterate_images,
     iterate_members,
 )
-from recap_assets.specs.pool import FolderPool, WebDatasetCorpus, WebDatasetPool
+from recap_assets.training.corpora.kinds.webdataset import WebDatasetCorpus
 from recap_assets_tests.shards.building import LIMITS, jpeg, pool_at, sample, shard_at, tar_of
 
 
@@ -100,14 +102,14 @@ def test_a_folder_pool_is_read_by_path_and_never_outside(tmp_path):
 
 
 def test_open_shards_are_bounded(tmp_path, monkeypatch):
-    monkeypatch.setattr("recap_assets.shards.reading.MAX_OPEN_SHARDS", 2)
+    monkeypatch.setattr("recap_assets.shards.tar_images.MAX_OPEN_SHARDS", 2)
     pool, rows, shards = built(str(tmp_path), shards=4)
     reader = ImageReader(shards, pool)
     for part in (rows, rows[::-1]):
         assert all(image is not None for image in reader.read(part))
-    assert len(reader._open) == 2
+    assert len(reader._images._open) == 2
     reader.close()
-    assert not reader._open
+    assert not reader._images._open
 
 
 def test_min_side_reduces(tmp_path):
@@ -173,9 +175,9 @@ def test_ranges_beyond_the_end_give_none(tmp_path, url):
     opened.close()
 
 
-def corpus_at(folder: Path, members: list[tuple[str, bytes]]) -> WebDatasetCorpus:
+def corpus_at(folder: Path, members: list[tuple[str, bytes]]) -> list[str]:
     (folder / "0.tar").write_bytes(tar_of(members))
-    return WebDatasetCorpus(kind="webdataset", shards=str(folder))
+    return [str(folder / "0.tar")]
 
 
 def test_a_corpus_gives_a_caption_a_line(tmp_path):
@@ -189,8 +191,8 @@ def test_a_corpus_gives_a_caption_a_line(tmp_path):
     assert [(s.key, s.captions) for s in found] == [("b", ["one", "two"]), ("a", ["three"])]
     assert np.array_equal(found[0].image, decode(jpeg(1), LIMITS))
     assert rejected == [("c", "missing_text"), ("d", "missing_image"), ("e", "unknown_format")]
-    by_url = [s.key for s in iterate_corpus([str(tmp_path / "0.tar")])]
-    assert by_url == ["b", "a"]
+    declared = WebDatasetCorpus(kind="webdataset", shards=str(tmp_path))
+    assert [s.key for s in declared.read("corpus", None)] == ["b", "a"]
 
 
 def test_samples_are_read_across_windows(tmp_path):
@@ -204,10 +206,8 @@ def test_samples_are_read_across_windows(tmp_path):
 
 
 def test_the_real_corpus_has_five_captions_an_image(shared_data):
-    corpus = WebDatasetCorpus(
-        kind="webdataset", shards=str(shared_data / "caption_corpus/flickr8k")
-    )
-    found = [len(s.captions) for s in iterate_corpus(corpus, min_side=32)]
+    tars = sorted(str(path) for path in (shared_data / "caption_corpus/flickr8k").glob("*.tar"))
+    found = [len(s.captions) for s in iterate_corpus(tars, min_side=32)]
     assert found == [5] * 500
 
 

@@ -6,9 +6,9 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from recap_assets.captions.kinds.openai import OpenAISource
+from recap_assets.pool.kinds.embedded import EmbeddedPool
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.loading import ExperimentError, parse_experiment
-from recap_assets.specs.pool import EmbeddedPool
 
 UNBOUNDED = {
     "seed",  # a name of a random stream, whatever its size

@@ -55,7 +55,11 @@ def test_every_shipped_experiment_loads(name: str) -> None:
             "{use: raw, where: {top: 0.3, of: b}}",
             "there is no 'b'; known are coca, raw",
         ),
-        ("kind: embedded, samples", "kind: embeded, samples", "'embedded', 'webdataset', 'folder'"),
+        (
+            "kind: embedded, samples",
+            "kind: embeded, samples",
+            "'embeded'; there are embedded, webdataset, folder",
+        ),
         ("model: ViT-B-32}", "model: ViT-B-32, presision: x}", "did you mean 'precision'?"),
         ("sources:", "sources:\n  raw: {kind: open_clip, model: x}", "cannot be declared"),
         ("name: tiny", "name: tiny\nname: other", "the key 'name' is there twice"),

@@ -4,22 +4,25 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 
 from recap_assets.artefacts.pool import DOWNLOAD_FAILURES, DOWNLOADED_SHARDS
+from recap_assets.graph.account import Account
 from recap_assets.graph.checks import Check, Verdict
 from recap_assets.graph.content import StoredFiles
-from recap_assets.graph.node import Node, Outcome, Place, Step
+from recap_assets.graph.node import Leaving, Node, Outcome, Place, Step
 from recap_assets.graph.project import Setting
 from recap_assets.pool.kinds.urls import shards
 from recap_assets.pool.kinds.urls.fetching import Fetched, fetch
-from recap_assets.pool.kinds.urls.plan import read_rows
+from recap_assets.pool.kinds.urls.plan import read_rows, shards_folder
+from recap_assets.pool.kinds.urls.spec import UrlSpec
+from recap_assets.shards.manifest import partition_key
 from recap_assets.specs.base import deciding
-from recap_assets.specs.pool import UrlPool
 from recap_assets.storage.content import files_version
 
 VERSION = 1
@@ -28,32 +31,26 @@ SECONDS_PER_ROW = 0.01
 ENOUGH_ALIVE = 0.5
 
 
-def nodes(setting: Setting) -> list[Node]:
-    """The node of a pool that is a list of URLs; none for other pools."""
-    pool = setting.experiment.pool
-    if not isinstance(pool, UrlPool):
-        return []
-
-    return [
-        Node(
-            key=DOWNLOADED_SHARDS.key(),
-            stage=STAGE,
-            dimension="pool",
-            dependencies=(),
-            implementation=VERSION,
-            decides=deciding(settings=shards.deciding_of(pool), attempt=pool.attempt),
-            compute=lambda step: download_partition(setting, pool, step),
-            description="Images fetched from the list of URLs by img2dataset, resized, in tar "
-            "shards; what gave no image is in the table download_failures with its reason. "
-            "Materializing a partition again tries only what failed.",
-            # What of the list the partition fetches.
-            outside=lambda partition: _rows_version(setting, partition),
-            content=_content(setting),
-            seconds=SECONDS_PER_ROW * pool.samples_per_shard * pool.shards_per_partition,
-            kinds=("img2dataset", "webdataset"),
-            checks=(_mostly_alive(setting),),
-        )
-    ]
+def node_of(setting: Setting, pool: UrlSpec) -> Node:
+    """The asset that fetches the shards."""
+    return Node(
+        key=DOWNLOADED_SHARDS.key(),
+        stage=STAGE,
+        dimension="pool",
+        dependencies=(),
+        implementation=VERSION,
+        decides=deciding(settings=shards.deciding_of(pool), attempt=pool.attempt),
+        compute=lambda step: download_partition(setting, pool, step),
+        description="Images fetched from the list of URLs by img2dataset, resized, in tar "
+        "shards; what gave no image is in the table download_failures with its reason. "
+        "Materializing a partition again tries only what failed.",
+        # What of the list the partition fetches.
+        outside=lambda partition: _rows_version(setting, partition),
+        content=_content(setting),
+        seconds=SECONDS_PER_ROW * pool.samples_per_shard * pool.shards_per_partition,
+        kinds=("img2dataset", "webdataset"),
+        checks=(_mostly_alive(setting),),
+    )
 
 
 def _content(setting: Setting) -> StoredFiles:
@@ -65,7 +62,7 @@ def _content(setting: Setting) -> StoredFiles:
     )
 
 
-def download_partition(setting: Setting, pool: UrlPool, step: Step) -> Outcome:
+def download_partition(setting: Setting, pool: UrlSpec, step: Step) -> Outcome:
     """Fetch what the partition lacks, and write its shards and the table of failures."""
     # A frozen pool's shards lie where they were fetched to.
     folder = _tars(setting, step.partition)[0].parent
@@ -95,10 +92,10 @@ def download_partition(setting: Setting, pool: UrlPool, step: Step) -> Outcome:
 
 
 def _bring_up_to_date(
-    setting: Setting, pool: UrlPool, numbers: Sequence[int], step: Step
+    setting: Setting, pool: UrlSpec, numbers: Sequence[int], step: Step
 ) -> Fetched:
     """Fetch what the shards lack, and write those that are not as they should be."""
-    folder = setting.downloaded
+    folder = shards_folder(setting.workspace, pool)
     if pool.shards is not None:
         shards.own_folder(folder, str(setting.workspace.downloads))
     wanted: dict[int, pl.DataFrame] = {}
@@ -194,3 +191,31 @@ def _mostly_alive(setting: Setting) -> Check:
         mostly_alive,
         blocking=False,
     )
+
+
+def account_of(setting: Setting) -> Account:
+    """Every row of the list that was fetched so far."""
+    counts: Counter[str] = Counter()
+    n_fetched, seconds = 0, 0.0
+    for shard in setting.shards.values():
+        found = shards.statistics_of(Path(shard.url).parent, shard.number)
+        counts.update(found.counts)
+        n_fetched += found.n_fetched
+        seconds += found.seconds
+    n_all = counts.total()
+    n_good = counts.pop(shards.SUCCESS, 0)
+    speed = n_fetched / seconds if seconds else None
+    return Account(DOWNLOADED_SHARDS.key(), n_all, n_good, 0, dict(sorted(counts.items())), speed)
+
+
+def gone(setting: Setting, pool: UrlSpec) -> Iterator[Leaving]:
+    """Shards of which the list has no row any more."""
+    if setting.is_frozen:
+        return
+    folder = shards_folder(setting.workspace, pool)
+    for path in sorted(folder.glob("[0-9]" * 8 + ".tar")):
+        if (number := int(path.stem)) not in setting.shards:
+            key = partition_key(number, pool.shards_per_partition)
+            reason = f"shard {path.stem}: the list has it no more"
+            remove = partial(shards.delete_shard, folder, number)
+            yield Leaving(DOWNLOADED_SHARDS.key(), (key,), reason, remove)

@@ -15,9 +15,9 @@ from pathlib import Path
 import polars as pl
 
 from recap_assets.pool.kinds.urls.reasons import NO_NETWORK, OPTED_OUT, reason_of
+from recap_assets.pool.kinds.urls.spec import UrlSpec
 from recap_assets.pool.kinds.urls.tool import find_python, quiet
 from recap_assets.shards.files import PoolError
-from recap_assets.specs.pool import UrlPool
 
 PROCESS = Path(__file__).with_name("img2dataset_process.py")
 ROWS_PER_CHUNK = 1_000
@@ -60,7 +60,7 @@ class Fetched:
 
 
 def fetch(
-    rows: pl.DataFrame, pool: UrlPool, work: Path, progress: Callable[[float], None]
+    rows: pl.DataFrame, pool: UrlSpec, work: Path, progress: Callable[[float], None]
 ) -> Fetched:
     """Fetch rows of the list. What an earlier, killed call with the same rows finished is kept.
 
@@ -117,7 +117,7 @@ def _whole(stats: Path) -> bool:
         return False
 
 
-def _write_list(rows: pl.DataFrame, pool: UrlPool, work: Path, n_chunks: int) -> Path:
+def _write_list(rows: pl.DataFrame, pool: UrlSpec, work: Path, n_chunks: int) -> Path:
     """Write what img2dataset reads, the list and its options; the options' path."""
     columns = {"url": pl.col("url"), "uid": pl.col("uid").bin.encode("hex")}
     is_blurred = rows["boxes"].null_count() < rows.height
@@ -141,7 +141,7 @@ def _write_list(rows: pl.DataFrame, pool: UrlPool, work: Path, n_chunks: int) ->
     return path
 
 
-def _options(pool: UrlPool, work: Path, n_processes: int, *, is_blurred: bool) -> dict[str, object]:
+def _options(pool: UrlSpec, work: Path, n_processes: int, *, is_blurred: bool) -> dict[str, object]:
     check = pool.verify_hash
     options: dict[str, object] = {
         "url_list": str(work / "list.parquet"),
@@ -171,12 +171,12 @@ def _options(pool: UrlPool, work: Path, n_processes: int, *, is_blurred: bool) -
     return options
 
 
-def _algorithm(pool: UrlPool) -> str:
+def _algorithm(pool: UrlSpec) -> str:
     return pool.verify_hash.algorithm if pool.verify_hash else "sha256"
 
 
 def _run(
-    command: list[str], pool: UrlPool, work: Path, n_chunks: int, progress: Callable[[float], None]
+    command: list[str], pool: UrlSpec, work: Path, n_chunks: int, progress: Callable[[float], None]
 ) -> None:
     """Run img2dataset to its end, and end it where it hangs."""
     patience = _patience(pool)
@@ -200,14 +200,14 @@ def _run(
         raise DownloadError(msg)
 
 
-def _patience(pool: UrlPool) -> float:
+def _patience(pool: UrlSpec) -> float:
     """Seconds in which a part is done even if every one of its requests takes its longest."""
     rounds = math.ceil(ROWS_PER_CHUNK / pool.threads) * (pool.retries + 1)
     return 300 + rounds * (pool.deadline + pool.timeout)
 
 
 @contextmanager
-def _started(command: list[str], pool: UrlPool, work: Path) -> Iterator[subprocess.Popen[bytes]]:
+def _started(command: list[str], pool: UrlSpec, work: Path) -> Iterator[subprocess.Popen[bytes]]:
     """The process in a group of its own, which has ended when the block has."""
     environment = {**quiet(), "OPENCV_IO_MAX_IMAGE_PIXELS": str(pool.limits.max_pixels)}
     with (work / "log.txt").open("wb") as log:
@@ -232,7 +232,7 @@ def _log_end(work: Path) -> str:
     return " / ".join(line.strip() for line in text.splitlines()[-6:] if line.strip()) or "none"
 
 
-def _outcomes(rows: pl.DataFrame, out: Path, pool: UrlPool) -> pl.DataFrame:
+def _outcomes(rows: pl.DataFrame, out: Path, pool: UrlSpec) -> pl.DataFrame:
     """An outcome for each row; what img2dataset does not mention gets a reason of its own."""
     found = [_read_part(out / f"{name}.parquet", pool) for name in finished(out)]
     told = pl.concat(found)
@@ -244,7 +244,7 @@ def _outcomes(rows: pl.DataFrame, out: Path, pool: UrlPool) -> pl.DataFrame:
     return pl.concat([told, missing], how="diagonal")
 
 
-def _read_part(path: Path, pool: UrlPool) -> pl.DataFrame:
+def _read_part(path: Path, pool: UrlSpec) -> pl.DataFrame:
     table = pl.read_parquet(path)
     exif = pl.col("exif") if "exif" in table.columns else pl.lit(None)
     frame = table.select(

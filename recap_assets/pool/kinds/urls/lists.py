@@ -10,9 +10,9 @@ import polars as pl
 from fsspec.implementations.local import LocalFileSystem
 
 from recap_assets.artefacts.table import UID_BYTES
+from recap_assets.pool.kinds.urls.spec import UrlSpec
 from recap_assets.shards.files import PoolError, found_at, staged, version_of
 from recap_assets.shards.text_tables import NOTE, TextTable, Wanted, listed, path_of
-from recap_assets.specs.pool import UrlPool
 from recap_assets.storage.places import matches, pattern_of, url_of
 from recap_assets.untrusted.cells import REENCODED, UNDECODABLE, decoded
 from recap_assets.untrusted.errors import UntrustedError
@@ -112,7 +112,7 @@ def list_files(urls: str) -> list[ListFile]:
     return sorted(files, key=lambda file: file.name)
 
 
-def read_list(file: ListFile, pool: UrlPool) -> pl.DataFrame:
+def read_list(file: ListFile, pool: UrlSpec) -> pl.DataFrame:
     """The rows of one file.
 
     Returns:
@@ -129,7 +129,7 @@ def read_list(file: ListFile, pool: UrlPool) -> pl.DataFrame:
         raise PoolError(msg) from error
 
 
-def _rows(table: TextTable, file: ListFile, pool: UrlPool) -> pl.DataFrame:
+def _rows(table: TextTable, file: ListFile, pool: UrlSpec) -> pl.DataFrame:
     """The rows with the columns `_GIVEN`."""
     wanted = _wanted(table.columns(), file, pool)
     parts: list[pl.DataFrame] = []
@@ -154,7 +154,7 @@ def _below(info: dict, folder: str) -> str:
     return posixpath.relpath(info["name"], folder)
 
 
-def _wanted(columns: list[str], file: ListFile, pool: UrlPool) -> dict[str, Wanted]:
+def _wanted(columns: list[str], file: ListFile, pool: UrlSpec) -> dict[str, Wanted]:
     """The columns of a file that are used, by role.
 
     Raises:
@@ -180,7 +180,7 @@ def _wanted(columns: list[str], file: ListFile, pool: UrlPool) -> dict[str, Want
     return wanted
 
 
-def _conformed(frame: pl.DataFrame, file: ListFile, pool: UrlPool) -> pl.DataFrame:
+def _conformed(frame: pl.DataFrame, file: ListFile, pool: UrlSpec) -> pl.DataFrame:
     rows = frame.with_columns(pl.lit(None).alias(n) for n in _GIVEN if n not in frame.columns)
     # A uid is made from URL and caption for good: no encoding is guessed for it.
     is_foreign = pl.col(NOTE).is_in([REENCODED, UNDECODABLE])
@@ -200,7 +200,7 @@ def _conformed(frame: pl.DataFrame, file: ListFile, pool: UrlPool) -> pl.DataFra
     return rows.select(pl.col(name).cast(dtype) for name, dtype in _GIVEN.items())
 
 
-def _boxes(column: pl.Series, file: ListFile, pool: UrlPool) -> tuple[pl.Series, pl.Series]:
+def _boxes(column: pl.Series, file: ListFile, pool: UrlSpec) -> tuple[pl.Series, pl.Series]:
     """The boxes, and which of them cannot be read: what is to be blurred is not told then."""
     none = pl.Series([False]).new_from_index(0, len(column))
     if isinstance(column.dtype, pl.List | pl.Array | pl.Null):
@@ -231,7 +231,7 @@ def _boxes_of(text: str | None) -> list[list[float]] | None:
         return None
 
 
-def _no_boxes(column: pl.Series, file: ListFile, pool: UrlPool) -> str:
+def _no_boxes(column: pl.Series, file: ListFile, pool: UrlSpec) -> str:
     return (
         f"pool.bbox_column: {file.url} has {column.dtype} in {pool.bbox_column!r}; give lists of "
         "boxes, or JSON of them, or set bbox_column to null to blur nothing"

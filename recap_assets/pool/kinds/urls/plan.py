@@ -14,11 +14,12 @@ from pathlib import Path
 import polars as pl
 
 from recap_assets.pool.kinds.urls.lists import ROWS, ListFile, list_files, read_list
+from recap_assets.pool.kinds.urls.spec import UrlSpec
 from recap_assets.shards.manifest import Shard
 from recap_assets.specs.base import fingerprint_of
-from recap_assets.specs.pool import UrlPool
 from recap_assets.storage.content import frame_version
 from recap_assets.storage.files import write_atomically
+from recap_assets.storage.workspace import Workspace
 
 FORMAT = 1
 _READING = (
@@ -65,6 +66,11 @@ class Plan:
         }
 
 
+def shards_folder(workspace: Workspace, pool: UrlSpec) -> Path:
+    """Folder of the shards that are fetched."""
+    return Path(pool.shards).absolute() if pool.shards else workspace.downloads / "shards"
+
+
 def shard_name(number: int) -> str:
     """Eight digits, as img2dataset names DataComp's shards."""
     return f"{number:08d}"
@@ -84,7 +90,7 @@ def read_rows(folder: Path, number: int) -> pl.DataFrame:
     return pl.read_parquet(_rows_path(folder, number)).cast(ROWS)
 
 
-def make_plan(pool: UrlPool, folder: Path) -> Plan:
+def make_plan(pool: UrlSpec, folder: Path) -> Plan:
     """Look at the list, and bring the plan in line with it. Files that did not change are not read.
 
     Args:
@@ -119,7 +125,7 @@ def make_plan(pool: UrlPool, folder: Path) -> Plan:
 
 def _planned(
     file: ListFile,
-    pool: UrlPool,
+    pool: UrlSpec,
     folder: Path,
     numbers: tuple[int, ...],
     next_number: int,

@@ -21,10 +21,10 @@ import polars as pl
 
 from recap_assets.pool.kinds.urls.fetching import OUTCOME
 from recap_assets.pool.kinds.urls.plan import shard_name
+from recap_assets.pool.kinds.urls.spec import UrlSpec
 from recap_assets.shards.files import LocalFile, PoolError
 from recap_assets.shards.tar_index import Member, group_members, index_tar
 from recap_assets.specs.base import fingerprint_of
-from recap_assets.specs.pool import UrlPool
 from recap_assets.storage.files import write_atomically
 
 SUCCESS = "success"
@@ -66,7 +66,7 @@ class Summary:
     failures: pl.DataFrame
 
 
-def requests_of(rows: pl.DataFrame, pool: UrlPool) -> pl.Series:
+def requests_of(rows: pl.DataFrame, pool: UrlSpec) -> pl.Series:
     """Hash of all that decides an image, for each row: where it is equal, what there is is kept."""
     settings = fingerprint_of(json.dumps(deciding_of(pool), sort_keys=True))
     asked = rows.select("url", "boxes", "expected_hash").iter_rows()
@@ -74,7 +74,7 @@ def requests_of(rows: pl.DataFrame, pool: UrlPool) -> pl.Series:
     return pl.Series("request", digests, dtype=pl.String)
 
 
-def deciding_of(pool: UrlPool) -> Mapping[str, object]:
+def deciding_of(pool: UrlSpec) -> Mapping[str, object]:
     """The settings that decide an image's bytes, or whether it may be had."""
     names = (
         "verify_hash", "image_size", "resize_mode", "resize_only_if_bigger", "encode_format",
@@ -159,7 +159,7 @@ def write_shard(
     number: int,
     rows: pl.DataFrame,
     outcomes: pl.DataFrame,
-    pool: UrlPool,
+    pool: UrlSpec,
     effort: Effort,
 ) -> None:
     """Write a shard anew, all of its files or none; one that would be the same is left alone.
@@ -294,7 +294,7 @@ def _stats(table: pl.DataFrame, effort: Effort) -> dict[str, object]:
     }
 
 
-def _write_tar(path: Path, table: pl.DataFrame, pool: UrlPool) -> list[bytes]:
+def _write_tar(path: Path, table: pl.DataFrame, pool: UrlSpec) -> list[bytes]:
     """Write the samples, streaming; the uids of those whose image could not be found."""
     lost: list[bytes] = []
     good = table.filter(pl.col("status") == SUCCESS)
@@ -331,7 +331,7 @@ class _Images:
         return file.read(member.offset, member.size) if member else None
 
 
-def _members(row: Row, image: bytes, pool: UrlPool) -> Iterator[tuple[str, bytes]]:
+def _members(row: Row, image: bytes, pool: UrlSpec) -> Iterator[tuple[str, bytes]]:
     uid = row["uid"]
     assert isinstance(uid, bytes)  # noqa: S101 - told to the type checker
     key = uid.hex()

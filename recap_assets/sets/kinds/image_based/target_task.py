@@ -12,10 +12,10 @@ from recap_assets.graph.outside import Outside
 from recap_assets.graph.project import Setting
 from recap_assets.sets.kinds.image_based.targets import Batch, ImagesTarget, TargetError
 from recap_assets.shards.images import decode
-from recap_assets.shards.manifest import list_shards
+from recap_assets.shards.manifest import survey_tars
 from recap_assets.specs.base import Name, fingerprint_of
 from recap_assets.specs.evaluation import EmbeddedTask
-from recap_assets.specs.pool import ImageLimits, WebDatasetPool
+from recap_assets.specs.pool import ImageLimits
 from recap_assets.specs.references import Reference
 
 IMAGES_AT_ONCE = 256
@@ -47,7 +47,7 @@ class TargetTask(ImagesTarget):
 
         def version() -> str:
             folder = f"{task.path.rstrip('/')}/{task.split}"
-            shards = list_shards(WebDatasetPool(kind="webdataset", shards=folder))
+            shards = survey_tars(folder).shards
             return fingerprint_of(*(f"{shard.name} {shard.version}" for shard in shards))
 
         return ForAll(version)

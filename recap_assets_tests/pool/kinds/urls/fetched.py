@@ -5,9 +5,9 @@ from pathlib import Path
 
 import polars as pl
 
+from recap_assets.pool.kinds.urls import UrlPool
 from recap_assets.pool.kinds.urls.fetching import fetch
 from recap_assets.pool.kinds.urls.lists import ROWS
-from recap_assets.specs.pool import UrlPool
 from recap_assets_tests.shards.building import uid_of
 
 QUICK: Mapping[str, object] = {

@@ -130,7 +130,7 @@ def test_the_list_becomes_a_pool_and_what_is_dead_has_a_reason(pool: Pool, web: 
 
 def test_shards_have_datacomps_layout_and_keep_the_uids(pool: Pool) -> None:
     bench, _ = pool.built()
-    folder = bench.setting.downloaded
+    folder = bench.setting.workspace.downloads / "shards"
     names = [f"{n:08d}{e}" for n in range(3) for e in (".parquet", ".tar", "_stats.json")]
     assert sorted(path.name for path in folder.glob("[!.]*")) == sorted(names)
     stats = [json.loads((folder / f"{n:08d}_stats.json").read_text()) for n in range(3)]
@@ -167,14 +167,14 @@ def test_a_shard_without_rows_leaves(pool: Pool) -> None:
     assert found.keys() == {"downloaded_shards", "raw_pool", "download_failures"}
     for one in found.values():
         one.remove()
-    assert not shards.tar_path(bench.setting.downloaded, 2).exists()
+    assert not shards.tar_path(bench.setting.workspace.downloads / "shards", 2).exists()
     assert uids(raw_pool(bench)) == {uid_of(seed) for seed in range(1, 7)}
 
 
 def test_failed_urls_are_tried_again_where_it_is_asked_for(pool: Pool, web: Web) -> None:
     web.pages["gone/13"] = jpeg(13)
     assert pool.built()[1] == []
-    untouched = shards.tar_path(pool.bench().setting.downloaded, 0)
+    untouched = shards.tar_path(pool.bench().setting.workspace.downloads / "shards", 0)
     before = untouched.stat().st_mtime_ns
     bench, computed = pool.built(attempt=2)
     assert web.asked == {"gone/13": 1}
@@ -194,7 +194,7 @@ def test_another_size_fetches_everything_again(pool: Pool, web: Web) -> None:
 @pytest.mark.parametrize("what", ["no statistics", "no tar", "a shorter tar"])
 def test_a_lost_or_half_written_shard_is_made_again(pool: Pool, web: Web, what: str) -> None:
     bench, _ = pool.built()
-    folder = bench.setting.downloaded
+    folder = bench.setting.workspace.downloads / "shards"
     version = bench.memory.latest("downloaded_shards")["00000"].data_version
     whole = (folder / "00000000.tar").read_bytes()
     (folder / "00000000.tar").write_bytes(whole[:3000])
@@ -212,7 +212,7 @@ def test_a_lost_or_half_written_shard_is_made_again(pool: Pool, web: Web, what: 
 
 def test_a_replacement_that_was_interrupted_is_gone_on_with(pool: Pool) -> None:
     bench, _ = pool.built()
-    folder = bench.setting.downloaded
+    folder = bench.setting.workspace.downloads / "shards"
     old = {e: (folder / f"00000000{e}").read_bytes() for e in (".tar", ".parquet", "_stats.json")}
     # All new files were written, and one of them renamed.
     (folder / ".00000000.parquet.new").write_bytes(old[".parquet"])

@@ -4,9 +4,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from recap_assets.pool.kinds.urls import UrlPool
 from recap_assets.pool.kinds.urls.lists import ROWS, list_files, read_list
 from recap_assets.shards.files import PoolError
-from recap_assets.specs.pool import UrlPool
 from recap_assets_tests.shards.building import uid_of
 
 TEXT = 'a "quoted" text,\nover two lines, mit Umläuten 猫'

@@ -6,8 +6,8 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recap_assets.pool.kinds.urls import UrlPool
 from recap_assets.pool.kinds.urls.plan import Plan, make_plan, read_plan, read_rows
-from recap_assets.specs.pool import UrlPool
 from recap_assets_tests.shards.building import uid_of
 
 

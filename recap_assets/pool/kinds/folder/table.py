@@ -1,0 +1,130 @@
+"""The table of a folder of images: its rows in shards that nobody wrote."""
+
+import hashlib
+import posixpath
+from collections.abc import Container, Mapping
+from typing import cast
+
+import polars as pl
+from fsspec.implementations.local import LocalFileSystem
+
+from recap_assets.pool.kinds.folder.spec import FolderSpec
+from recap_assets.shards.files import PoolError, found_at, staged, version_of
+from recap_assets.shards.folder_names import by_same_name, same_name
+from recap_assets.shards.manifest import ShardFile
+from recap_assets.shards.text_tables import TextTable, Wanted, listed, path_of
+from recap_assets.untrusted.errors import UntrustedError
+
+TABLE_ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+_FOLDER_ROWS = pl.Schema({"image": pl.String, "text": pl.String, "uid": pl.String})
+_DAMAGED = "is_damaged"
+
+
+def folder_rows(pool: FolderSpec, shard_name: str) -> pl.DataFrame:
+    """The rows of one virtual shard: columns image, text and uid, all String; uid null if unset.
+
+    Raises:
+        PoolError: Where the table cannot be read or lacks a column.
+    """
+    return told_rows(pool, shard_name).select(_FOLDER_ROWS.names())
+
+
+def told_rows(pool: FolderSpec, shard_name: str) -> pl.DataFrame:
+    """`folder_rows` with a column is_damaged: true of a row that cannot be read.
+
+    Raises:
+        PoolError: Where the table cannot be read or lacks a column.
+    """
+    index = int(shard_name.rpartition("-")[2])
+    return _texts(pool).slice(index * pool.samples_per_shard, pool.samples_per_shard)
+
+
+def virtual_shards(pool: FolderSpec) -> list[ShardFile]:
+    """The rows of the table in shards of `samples_per_shard`.
+
+    Raises:
+        PoolError: The table cannot be used, or has no rows, or there is no folder.
+    """
+    rows = _texts(pool)
+    if rows.is_empty():
+        msg = f"pool.texts: {pool.texts} has no rows. Give a table with a row for each image"
+        raise PoolError(msg)
+    marks, sizes = _image_marks(pool)
+    others = by_same_name(marks)
+    shards: list[ShardFile] = []
+    for index, part in enumerate(rows.iter_slices(pool.samples_per_shard)):
+        told = part.select(_FOLDER_ROWS.names()).write_csv(include_header=False)
+        digest = hashlib.sha256(told.encode())
+        images = [_found(image, marks, others) for image in part["image"]]
+        digest.update(repr([marks.get(image) for image in images]).encode())
+        size = sum(sizes.get(image, 0) for image in images)
+        shards.append(ShardFile(f"rows-{index:08d}", pool.texts, size, digest.hexdigest()[:16]))
+    return shards
+
+
+def _found(image: str | None, names: Container[str], others: Mapping[str, str]) -> str:
+    """The file of the folder that a row means, as FolderFiles opens it."""
+    name = posixpath.normpath(image) if image else ""
+    return name if name in names else others.get(same_name(name), name)
+
+
+def _image_marks(pool: FolderSpec) -> tuple[dict[str, str], dict[str, int]]:
+    """Version and size of every file below the folder, by path below it."""
+    fs, root = found_at(pool.images)
+    if not fs.isdir(root):
+        msg = f"pool.images: there is no folder {pool.images}. Give the folder of the images"
+        raise PoolError(msg)
+    is_local = isinstance(fs, LocalFileSystem)
+    marks: dict[str, str] = {}
+    sizes: dict[str, int] = {}
+    for path, info in cast(dict[str, dict], fs.find(root, detail=True)).items():
+        name = posixpath.relpath(path, root)
+        marks[name] = version_of(info, path, is_local=is_local)
+        sizes[name] = int(info["size"])
+    return marks, sizes
+
+
+def _texts(pool: FolderSpec) -> pl.DataFrame:
+    """As in `told_rows`; rows that cannot be read come last, with null in the other columns."""
+    ending = next((e for e in TABLE_ENDINGS if pool.texts.lower().endswith(e)), None)
+    if ending is None:
+        shown = posixpath.splitext(pool.texts)[1]
+        msg = f"pool.texts: {pool.texts} ends in {shown!r}; use {', '.join(TABLE_ENDINGS)}"
+        raise PoolError(msg)
+    try:
+        with staged(pool.texts) as path:
+            return _rows_of(pool, TextTable(path, ending, pool.quoting))
+    except FileNotFoundError as error:
+        msg = (
+            f"pool.texts: there is no file {pool.texts}. Give the table with an image and a text "
+            "a row"
+        )
+        raise PoolError(msg) from error
+    except (UntrustedError, OSError) as error:
+        msg = f"pool.texts: {pool.texts} cannot be read as {ending}: {error}"
+        raise PoolError(msg) from error
+
+
+def _rows_of(pool: FolderSpec, table: TextTable) -> pl.DataFrame:
+    wanted = {"image": Wanted(pool.image_column, "image"), "text": Wanted(pool.text_column)}
+    if pool.uid_column:
+        wanted["uid"] = Wanted(pool.uid_column)
+    there = table.columns()
+    for meaning, one in wanted.items():
+        if path_of(one.column, there) is None:
+            msg = (
+                f"pool.{meaning}_column: {pool.texts} has no column {one.column!r}; it has "
+                f"{listed(there)}"
+            )
+            raise PoolError(msg)
+    parts = [pl.DataFrame(schema=_FOLDER_ROWS)]
+    n_damaged = 0
+    for batch in table.read(wanted):
+        rows = batch.frame if pool.uid_column else batch.frame.with_columns(uid=pl.lit(None))
+        parts.append(rows.select(pl.col(n).cast(t) for n, t in _FOLDER_ROWS.items()))
+        n_damaged += batch.damage.n
+    damaged = pl.Series("image", [None], dtype=pl.String).new_from_index(0, n_damaged).to_frame()
+    read = pl.concat(parts).with_columns(pl.lit(value=False).alias(_DAMAGED))
+    return pl.concat(
+        [read, damaged.with_columns(pl.lit(value=True).alias(_DAMAGED))], how="diagonal"
+    )

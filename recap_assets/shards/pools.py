@@ -1,0 +1,142 @@
+"""A pool as its readers see it: which shards it has, what is in one, where its images lie."""
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from recap_assets.shards import manifest_file
+from recap_assets.shards.manifest import Listing, Shard, SkippedFile, assign
+from recap_assets.shards.sample_rows import SampleRow
+from recap_assets.specs.pool import PoolSpec
+from recap_assets.storage.workspace import Workspace
+
+
+class Project(Protocol):
+    """What a pool is told of the experiment that it is in."""
+
+    @property
+    def workspace(self) -> Workspace:
+        """Where the experiment's results lie."""
+        ...
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether nothing may be written there."""
+        ...
+
+
+class ImagePlace(NamedTuple):
+    """Where the index says that an image lies.
+
+    Attributes:
+        key: The sample's key.
+        offset: First byte in the shard; 0 where the image is a file of its own.
+        size: Bytes.
+    """
+
+    key: str
+    offset: int
+    size: int
+
+
+class EncodedImages(Protocol):
+    """The images of a pool's shards as they are encoded, while they are read."""
+
+    def fetch(self, shard: int, places: Sequence[ImagePlace]) -> Sequence[bytes | None]:
+        """The bytes at each place of one shard; None where they cannot be had.
+
+        Raises:
+            OSError: Where it was opened as strict, and the shard is gone or cannot be read.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close what is open."""
+        ...
+
+
+class ReadablePool(PoolSpec):
+    """Image-text pairs in numbered shards."""
+
+    @property
+    def made_by(self) -> str | None:
+        """Key of the asset that writes the shards; None where they come from outside.
+
+        Shards that an asset writes are known before they are there, and no uid is in two of them.
+        """
+        return None
+
+    @abstractmethod
+    def known_shards(self, project: Project) -> Mapping[int, Shard]:
+        """The shards by number, as of the last `scan`; a shard keeps its number for life.
+
+        Raises:
+            PoolError: There are none, or they cannot be listed.
+        """
+
+    def scan(self, project: Project) -> None:
+        """Look which shards there are now, and keep the list.
+
+        Raises:
+            PoolError: There are none, or they cannot be listed.
+        """
+
+    def left_aside(self, project: Project) -> Sequence[SkippedFile]:  # noqa: ARG002 - of some kinds
+        """The files that look like shards and are none, as of the last `scan`."""
+        return ()
+
+    @abstractmethod
+    def index(self, shard: Shard, uids: Mapping[str, bytes]) -> Iterable[SampleRow]:
+        """A row for every sample of a shard, the bad ones included, each with its reason.
+
+        Args:
+            shard: The shard.
+            uids: By a sample's key the uid that the metadata gives it, where there is any.
+
+        Raises:
+            OSError: The shard is gone or cannot be read.
+            PoolError: It cannot be read as what it should be.
+        """
+
+    @abstractmethod
+    def open_images(self, shards: Mapping[int, Shard], *, strict: bool) -> EncodedImages:
+        """The images of these shards.
+
+        Args:
+            shards: The shards by number.
+            strict: Whether a shard that cannot be read is an error, and not a lack of images.
+        """
+
+    def deciding_rows(self) -> Mapping[str, object]:
+        """What decides the rows of a shard beside the shard itself, by name, in JSON values."""
+        return {"pool": self.decides("shards_per_partition")}
+
+
+class ListedPool(ReadablePool):
+    """A pool whose shards come from outside: they are listed, and get numbers as they come."""
+
+    @abstractmethod
+    def survey(self) -> Listing:
+        """The shards as they lie there now, and the files left aside.
+
+        Raises:
+            PoolError: There is no shard.
+        """
+
+    def known_shards(self, project: Project) -> Mapping[int, Shard]:
+        """As of the last `scan`; of a workspace that may not be written to as of now."""
+        path = project.workspace.manifest
+        if project.is_read_only:
+            known = manifest_file.known(path)
+            return {shard.number: shard for shard in assign(self.survey().shards, known)}
+        if not path.exists():
+            self.scan(project)
+        return manifest_file.read(path)
+
+    def scan(self, project: Project) -> None:
+        """List the shards; known ones keep their numbers, and a receipt's stay as they are."""
+        manifest_file.update(project.workspace.manifest, self.survey())
+
+    def left_aside(self, project: Project) -> Sequence[SkippedFile]:
+        """What the listing passed over."""
+        return manifest_file.left_aside(project.workspace.manifest)

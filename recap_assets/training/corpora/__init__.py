@@ -1,0 +1,1 @@
+"""Corpora that the platform's own models learn from."""
