@@ -45,7 +45,7 @@ class Task:
     environment: Mapping[str, str] = field(default_factory=dict)
     log: str = os.devnull
     anew: bool = False
-    limit: float = 120.0
+    limit: float = 400.0
     harm: str = ""
     folder: str = ""
 
