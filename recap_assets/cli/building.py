@@ -77,7 +77,7 @@ def _agreed(console: Console, first: Plan) -> bool:
     try:
         answer = console.input(question, markup=False)
     except EOFError:
-        console.print("no answer\nNothing was done: `--yes` goes on without asking.")
+        console.print("no answer\nNothing was done: `--yes` continues without asking.")
         return False
     if answer.strip().lower() not in {"y", "yes"}:
         console.print("Nothing was done.")
@@ -108,10 +108,10 @@ def _run(console: Console, session: Session, build: Build) -> int:
 
 def _print_unusable(console: Console, session: Session) -> int:
     """Say that nothing of the pool can be used, and why; the exit code is 1 then."""
-    told = [nothing_usable(session.setting, account) for account in accounts(session.setting)]
-    for text in filter(None, told):
+    problems = [nothing_usable(session.setting, account) for account in accounts(session.setting)]
+    for text in filter(None, problems):
         console.print(Text.assemble(("wrong", "red"), f" {text}"), soft_wrap=True)
-    return 1 if any(told) else 0
+    return 1 if any(problems) else 0
 
 
 def _print_accounts(console: Console, session: Session) -> None:
@@ -139,8 +139,8 @@ def _print_accounts(console: Console, session: Session) -> None:
 def print_seen_instead(console: Console, session: Session) -> None:
     """Where the texts may be, of a pool most of whose samples have none."""
     shards = list(session.setting.shards.values())
-    if told := pool_of(session.setting).where_texts_may_be(shards):
-        console.print(terminal.plain(f"  {told}"), soft_wrap=True)
+    if note := pool_of(session.setting).where_texts_may_be(shards):
+        console.print(terminal.plain(f"  {note}"), soft_wrap=True)
 
 
 def print_failures(console: Console, failed: Mapping[str, str]) -> None:
@@ -149,8 +149,8 @@ def print_failures(console: Console, failed: Mapping[str, str]) -> None:
     for name, error in sorted(failed.items()):
         names.setdefault(error, []).append(name)
     for error, alike in names.items():
-        told = alike[0] if len(alike) == 1 else f"{len(alike)} partitions, {_listed(alike)}"
-        console.print(Text.assemble(("failed", "red"), f" {told}: {error}"))
+        where = alike[0] if len(alike) == 1 else f"{len(alike)} partitions, {_listed(alike)}"
+        console.print(Text.assemble(("failed", "red"), f" {where}: {error}"))
     console.print(f"{len(failed)} failed; the rest is kept. Mend the cause and run again.")
 
 

@@ -50,7 +50,7 @@ def print_difference(
         n_samples: Sample images of each change.
 
     Raises:
-        click.ClickException: There is no such mix or version; the text says what there is.
+        click.ClickException: There is no such mix or version; the text lists those that exist.
     """
     setting = session.setting
     try:

@@ -1,4 +1,4 @@
-"""`recap doctor`: what stands between this experiment and a build, in words."""
+"""`recap doctor`: what stands between this experiment and a build."""
 
 import os
 import shutil
@@ -29,13 +29,13 @@ def run_doctor(path: Path, settings: tuple[str, ...]) -> int:
         return 1
     echo(f"ok     {path}: experiment {experiment.name!r} is well formed")
     n_wrong = n_notes = 0
-    told: set[str] = set()
-    for good, text in _findings(experiment, told):
+    reported: set[str] = set()
+    for good, text in _findings(experiment, reported):
         echo(f"{_MARKS[good]} {text}")
         n_wrong += good is False
         n_notes += good is None
         if good is False:
-            told.add(text.partition(":")[0])
+            reported.add(text.partition(":")[0])
     if n_wrong or n_notes:
         echo(f"{n_wrong} found wrong" + (f", {n_notes} worth a look." if n_notes else "."))
     else:
@@ -43,11 +43,11 @@ def run_doctor(path: Path, settings: tuple[str, ...]) -> int:
     return 1 if n_wrong else 0
 
 
-def _findings(experiment: Experiment, told: Collection[str]) -> Iterator[Finding]:
+def _findings(experiment: Experiment, reported: Collection[str]) -> Iterator[Finding]:
     for check in _CHECKS:
         yield from check(experiment)
     # After what says more of the same file.
-    yield from doctor_places.missing_contents(experiment, told)
+    yield from doctor_places.missing_contents(experiment, reported)
 
 
 def _pool(experiment: Experiment) -> Iterator[Finding]:

@@ -14,15 +14,15 @@ from recap_assets.storage.folders import Folder, FolderError
 from recap_assets.storage.locations import is_url
 
 
-def missing_contents(experiment: Experiment, told: Collection[str]) -> Iterator[Finding]:
+def missing_contents(experiment: Experiment, reported: Collection[str]) -> Iterator[Finding]:
     """Files and folders that decide results and are not there.
 
     Args:
         experiment: The experiment.
-        told: Parts of it, such as `sources.blip2`, of which something wrong was told already.
+        reported: Parts of it, such as `sources.blip2`, which something wrong was reported of.
     """
     for field, place in experiment.contents().items():
-        if ".".join(field.split(".")[:2]) in told or place.is_dir() or place.is_file():
+        if ".".join(field.split(".")[:2]) in reported or place.is_dir() or place.is_file():
             continue
         wrong = "is neither a file nor a folder" if place.exists() else "is not there"
         yield False, f"{field}: {place} {wrong}. Correct the path, or put it there"

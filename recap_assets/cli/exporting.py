@@ -27,7 +27,7 @@ FAMILY = "exports"
 class _ExportCommand(click.Command):
     """The command with an option for each field of the kinds that are installed.
 
-    They are looked for when the command is asked for, so that the others start without them.
+    They are searched for when the command is asked for, so that the others start without them.
     """
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
@@ -47,7 +47,7 @@ class _ExportCommand(click.Command):
 @click.command(cls=_ExportCommand)
 @click.argument("name", metavar="[MIX|EXPORT|FOLDER]")
 @click.option("--out", "folder", metavar="FOLDER", help="New folder, or a bucket's URL.")
-@click.option("--verify", is_flag=True, help="Hash the files of the export in FOLDER anew.")
+@click.option("--verify", is_flag=True, help="Hash the files of the export in FOLDER again.")
 @click.option("--arguments", is_flag=True, help="Print open_clip's arguments for FOLDER.")
 @click.option("--replace", is_flag=True, help="Remove another export that is in the folder.")
 @click.pass_obj
@@ -59,7 +59,7 @@ def export(
     replace: bool,  # noqa: FBT001
     **options: object,
 ) -> None:
-    """Write a mix as shards or files that other tools read; run again, it goes on or updates.
+    """Write a mix as shards or files that other tools read; run again, it continues or updates.
 
     `recap export MIX --to webdataset --out FOLDER` writes a mix as it is built now. `recap export
     NAME` builds the export NAME of the experiment. Both are resumable. `recap export --verify
@@ -93,8 +93,8 @@ def run_export(session: "Session", options: Mapping[str, object], *, replace: bo
     _warn_if_outdated(console, session, export.mix)
     started = time.monotonic()
     try:
-        with _bar(console, f"exporting {export.mix}") as told:
-            done = export_once(session.setting, export, replace=replace, progress=told)
+        with _bar(console, f"exporting {export.mix}") as advance:
+            done = export_once(session.setting, export, replace=replace, progress=advance)
     except (FolderError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     _print_done(console, export, done, time.monotonic() - started)
@@ -114,15 +114,15 @@ def require_declared(session: "Session", name: str) -> None:
 
 
 def verify_folder(url: str) -> int:
-    """Hash an export's files anew; the exit code is 1 where one differs from what was written."""
+    """Hash an export's files again; the exit code is 1 where one differs from what was written."""
     from recap_assets.cli import terminal
     from recap_assets.exports.checksums import check_folder
     from recap_assets.storage.folders import Folder, FolderError
 
     console = terminal.console()
     try:
-        with _bar(console, "hashing") as told:
-            found = check_folder(Folder(url), lambda share: told(round(1000 * share), 1000))
+        with _bar(console, "hashing") as advance:
+            found = check_folder(Folder(url), lambda share: advance(round(1000 * share), 1000))
     except (FolderError, FileNotFoundError) as error:
         raise click.ClickException(str(error)) from error
     for name, problem in list(found.problems.items())[:PROBLEMS_SHOWN]:
@@ -158,7 +158,7 @@ def _checked(options: Mapping[str, object]) -> "ShardedExport | WholeExport":
         return as_kind("--to", parse_export(given))
     except ValidationError as error:
         found = [(_field_at(one["loc"]), one["msg"]) for one in error.errors()]
-        problems = [f"--{field.replace('_', '-')}: {told}" for field, told in found]
+        problems = [f"--{field.replace('_', '-')}: {problem}" for field, problem in found]
         raise click.UsageError("; ".join(problems)) from error
 
 
@@ -209,7 +209,7 @@ def _bar(console: "Console", what: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=1)
 
-        def told(done: int, total: int) -> None:
+        def advance(done: int, total: int) -> None:
             nonlocal last
             bar.update(task, completed=done, total=total)
             now = time.monotonic()
@@ -218,7 +218,7 @@ def _bar(console: "Console", what: str) -> Iterator[Callable[[int, int], None]]:
                 console.print(f"{what}: {done:,} of {total:,}, ETA {left}", highlight=False)
                 last = now
 
-        yield told
+        yield advance
 
 
 def _print_done(

@@ -39,7 +39,7 @@ _MEANINGS: Mapping[tuple[str, str], str] = {
     (OF_POOL, "orphaned_keys"): "keys that no sample of the pool has",
     (OF_POOL, "keys_of_rejected_samples"): "keys of samples that the pool set aside",
 }
-"""Every count of a report, in the order in which it is told."""
+"""Every count of a report, in the order in which it is shown."""
 
 
 def print_imports(session: Session, name: str | None, *, as_json: bool) -> None:
@@ -91,5 +91,5 @@ def _table(source: str, found: pl.DataFrame) -> Table:
 def _example(examples: list[Mapping[str, str | None]]) -> str:
     first = examples[0] if examples else {}
     named = {"caption": "caption", "expected_text": "expected", "raw_text": "the pool has"}
-    told = [f"{words} {first[role]!r}" for role, words in named.items() if first.get(role)]
-    return ": ".join(filter(None, [first.get("key"), ", ".join(told)]))
+    named_fields = [f"{words} {first[role]!r}" for role, words in named.items() if first.get(role)]
+    return ": ".join(filter(None, [first.get("key"), ", ".join(named_fields)]))

@@ -38,15 +38,15 @@ def _option(name: str, kinds: Mapping[str, type[Spec]], *, of_all: bool) -> clic
     spec = next(iter(kinds.values()))
     field = spec.model_fields[name]
     flag, said = f"--{name.replace('_', '-')}", field.description or ""
-    told = said if of_all else f"{', '.join(kinds)}: {said}"
+    text = said if of_all else f"{', '.join(kinds)}: {said}"
     types = _types(field.annotation)
     if bool in types:
         flags: Flags = getattr(spec, "flags", {})
         off = flags.get(name, f"no-{flag[2:]}")
-        return click.Option([f"{flag}/--{off}"], default=None, help=told)
+        return click.Option([f"{flag}/--{off}"], default=None, help=text)
     if (as_type := _as_type(types)) is None:
         return None
-    return click.Option([flag], type=as_type, help=told)
+    return click.Option([flag], type=as_type, help=text)
 
 
 def _as_type(types: Collection[Any]) -> click.ParamType | None:
@@ -61,7 +61,7 @@ def _as_type(types: Collection[Any]) -> click.ParamType | None:
 
 
 def _types(annotation: Any) -> list[Any]:  # noqa: ANN401 - any type
-    """What a value may be, without None; what pydantic is told of each aside."""
+    """What a value may be, without None; what pydantic is given about each aside."""
     if hasattr(annotation, "__metadata__"):
         return _types(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):

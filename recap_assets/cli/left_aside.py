@@ -27,7 +27,7 @@ def print_left_aside(console: Console, setting: Setting) -> None:
 
 
 def nothing_usable(setting: Setting, account: Account) -> str | None:
-    """Why a pool that was indexed has no sample to go on with; None where it has, or is none."""
+    """Why a pool that was indexed has no sample to continue with; None where it has, or is none."""
     if account.what != RAW_POOL.key() or account.n_usable or not setting.partitions:
         return None
     if not account.n_all:

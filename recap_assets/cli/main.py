@@ -118,7 +118,7 @@ def plan(
 @click.option("--json", "as_json", is_flag=True, help="An object for each asset.")
 @click.pass_obj
 def status(chosen: Chosen, as_json: bool) -> None:  # noqa: FBT001 - click's flags
-    """Show what there is: partitions, rows, what was set aside and why, when it was built."""
+    """Show each asset: partitions, rows, what was set aside and why, when it was built."""
     from recap_assets.cli.status import print_status
 
     print_status(chosen.session(), as_json=as_json)
@@ -180,7 +180,7 @@ def pin(chosen: Chosen, asset: str, name: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="An object with every difference.")
 @click.pass_obj
 def verify(chosen: Chosen, asset: str, as_json: bool) -> None:  # noqa: FBT001 - click's flags
-    """Hash the asset and all that it came from anew, and report any difference."""
+    """Hash the asset and all that it came from again, and report any difference."""
     from recap_assets.cli.verifying import run_verification
 
     sys.exit(run_verification(chosen.session(), asset, as_json=as_json))
@@ -222,7 +222,7 @@ def init(path: Path, stdout: bool) -> None:  # noqa: FBT001 - click's flags
 @recap.command()
 @click.pass_obj
 def doctor(chosen: Chosen) -> None:
-    """Check the file, its paths, its models and the storage, and say in words what is wrong."""
+    """Check the file, its paths, its models and the storage, and say what is wrong."""
     from recap_assets.cli.doctor import run_doctor
 
     sys.exit(run_doctor(chosen.path, chosen.settings))
@@ -367,7 +367,7 @@ for command in (export, kinds, serve_captioner, ui):
 
 
 def main() -> None:
-    """Run the command line; what a user can mend is said in words, without a traceback."""
+    """Run the command line; what a user can fix is explained, without a traceback."""
     prepare()
     try:
         recap(standalone_mode=False)
@@ -375,7 +375,7 @@ def main() -> None:
         show(error)
         sys.exit(error.exit_code)
     except click.Abort:
-        echo("Stopped. What was finished is kept; run again to go on.", err=True)
+        echo("Stopped. What was finished is kept; run again to continue.", err=True)
         sys.exit(130)
     except RecapError as error:
         echo(f"Error: {error}", err=True)

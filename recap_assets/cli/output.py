@@ -31,9 +31,9 @@ def echo(words: str, *, err: bool = False, nl: bool = True) -> None:
 
 def show(error: click.ClickException) -> None:
     """Say on the error output what click has to say."""
-    told = io.StringIO()
-    error.show(file=told)
-    echo(told.getvalue(), err=True, nl=False)
+    shown = io.StringIO()
+    error.show(file=shown)
+    echo(shown.getvalue(), err=True, nl=False)
 
 
 def _show_crash(

@@ -36,9 +36,9 @@ def serve_captioner(  # noqa: PLR0913, PLR0917 - click's options
     vllm: str,
     more: tuple[str, ...],
 ) -> None:
-    """Start vLLM's server for a captioner, and tell when it is ready; Ctrl-C stops it.
+    """Start vLLM's server for a captioner, and say when it is ready; Ctrl-C stops it.
 
-    What follows `--` is handed on to `vllm serve`, such as `-- --max-model-len 4096`.
+    What follows `--` is passed on to `vllm serve`, such as `-- --max-model-len 4096`.
     """
     from recap_assets.cli.serving_captioner import Wanted, run_server, served
 

@@ -91,13 +91,13 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _watch(processes: Sequence[subprocess.Popen[bytes]], host: str, port: int) -> int:
-    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(host, host)  # noqa: S104 - told, not bound
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(host, host)  # noqa: S104 - shown, not bound
     url = f"http://{shown}:{port}"
-    told = False
+    was_shown = False
     while all(process.poll() is None for process in processes):
-        if not told and _answers(url):
+        if not was_shown and _answers(url):
             echo(f"Dagster's UI of this experiment: {url} (Ctrl-C ends it)")
-            told = True
+            was_shown = True
         time.sleep(LOOK_SECONDS)
     echo("Error: the web server or the daemon ended; what it said is above.", err=True)
     return 1

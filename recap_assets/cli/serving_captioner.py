@@ -47,7 +47,7 @@ class Wanted:
         revision: Commit of the model's repository.
         gpus: GPUs in all.
         gpus_per_copy: GPUs that one copy of the model is split over.
-        more: Words handed on to `vllm serve`.
+        more: Words passed on to `vllm serve`.
     """
 
     source: OpenAISource
@@ -141,7 +141,7 @@ def run_server(wanted: Wanted, vllm: str) -> int:
 
 @contextmanager
 def _interrupted_by_signals() -> Iterator[None]:
-    # The server must end with us, however we are told to, in the background too.
+    # The server must end with us, however we are stopped, in the background too.
     signals = (signal.SIGINT, signal.SIGTERM)
     before = [signal.signal(one, signal.default_int_handler) for one in signals]
     try:
@@ -158,7 +158,7 @@ def _environment(source: OpenAISource) -> dict[str, str]:
 
 def _wait_until_ready(process: "subprocess.Popen[bytes]", wanted: Wanted) -> bool:
     host, port = wanted.address
-    asked = LOOPBACK if host == "0.0.0.0" else host  # noqa: S104 - told by the user
+    asked = LOOPBACK if host == "0.0.0.0" else host  # noqa: S104 - given by the user
     deadline = time.monotonic() + READY_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         if _is_healthy(f"http://{asked}:{port}/health"):

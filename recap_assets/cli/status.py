@@ -1,4 +1,4 @@
-"""`recap status`: what there is."""
+"""`recap status`: the state of each asset."""
 
 import json
 from collections import Counter
@@ -20,7 +20,7 @@ from recap_assets.graph.records import Record, RememberedRecords
 
 
 def print_status(session: Session, *, as_json: bool) -> None:
-    """Print what there is of each asset."""
+    """Print the state of each asset."""
     stored = session.records(session.open_instance())
     stored.look(session.graph.nodes)
     records = RememberedRecords(stored)
@@ -34,11 +34,11 @@ def print_status(session: Session, *, as_json: bool) -> None:
     spent = {f"synthetic_captions/{one.source}": one for one in spending(session.setting)}
     notes = text_notes(session.setting)
     if as_json:
-        told: dict[str, dict[str, object]] = {
+        added: dict[str, dict[str, object]] = {
             asset: asdict(one) for asset, one in spent.items() if one.captions
         }
-        told[RAW_POOL.name] = {"texts": dict(notes)}
-        echo(json.dumps([row | told.get(str(row["asset"]), {}) for row in rows], indent=2))
+        added[RAW_POOL.name] = {"texts": dict(notes)}
+        echo(json.dumps([row | added.get(str(row["asset"]), {}) for row in rows], indent=2))
         return
     console().print(_status_table(rows))
     if notes:
@@ -81,7 +81,7 @@ def _status_table(rows: list[dict[str, object]]) -> Table:
         table.add_column(name, justify="right" if is_number else "left", overflow="fold")
     for row in rows:
         rejected = row["rejected"]
-        assert isinstance(rejected, dict)  # noqa: S101 - told to the type checker
+        assert isinstance(rejected, dict)  # noqa: S101 - for the type checker
         table.add_row(
             str(row["asset"]),
             f"{row['built']}/{row['partitions']}",

@@ -137,16 +137,16 @@ def _pool_json(partition: PoolPartition) -> dict[str, object]:
 
 
 def tree_of(origin: Origin, shards: Sequence[PoolPartition]) -> Tree:
-    """The tree for the terminal: each asset is told once, and referred to after that."""
-    told: set[str] = set()
+    """The tree for the terminal: each asset is shown once, and referred to after that."""
+    shown: set[str] = set()
     above = origin.root.states[0].newest
 
     def branch(ancestor: Ancestor) -> Tree:
         title = Text(printable(ancestor.asset), "bold")
-        if ancestor.asset in told:
+        if ancestor.asset in shown:
             return Tree(title.append("  see above", "not bold dim"))
-        is_root = not told
-        told.add(ancestor.asset)
+        is_root = not shown
+        shown.add(ancestor.asset)
         tree = Tree(title.append(f"  {headline(ancestor)}", "not bold"))
         _add_states(tree, ancestor, None if is_root else above)
         for dependency in ancestor.reads:
@@ -183,8 +183,8 @@ def _add_shards(tree: Tree, partitions: Sequence[PoolPartition]) -> None:
     shards = [shard for partition in partitions for shard in partition.shards]
     if shards:
         size = sum(shard.size for shard in shards)
-        told = f"{size:,} bytes by the manifest now" if size else "written by the program"
-        branch = tree.add(Text(f"{len(shards):,} shards, {told}"))
+        where = f"{size:,} bytes by the manifest now" if size else "written by the program"
+        branch = tree.add(Text(f"{len(shards):,} shards, {where}"))
         for shard in shards[:SHARDS_SHOWN]:
             text = f"{shard.name}, {shard.size:,} bytes, version {shard.version}: {shard.url}"
             branch.add(Text(printable(text if size else shard.url)))

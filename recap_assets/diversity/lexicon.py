@@ -64,7 +64,7 @@ def lexicon_hash(nouns: Collection[str]) -> str:
 def noun_of(word: str, nouns: Collection[str]) -> str | None:
     """The noun that a lower-case word is a form of; None if it is none.
 
-    The word as it stands goes first (`glasses` stays, if the lexicon has it), then its possible
+    The word as it is goes first (`glasses` stays, if the lexicon has it), then its possible
     singulars by English endings; irregular plurals other than -men have to be in the lexicon.
     """
     word = word.removesuffix("'s").removesuffix("\u2019s")

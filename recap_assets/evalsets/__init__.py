@@ -1,1 +1,1 @@
-"""Evaluation sets as they lie in files."""
+"""Evaluation sets as they are in files."""

@@ -152,7 +152,7 @@ class FacesSet:
 
 @dataclass(frozen=True)
 class Captioned:
-    """An image with its captions: where it lies, its bytes, the captions of people."""
+    """An image with its captions: where it is, its bytes, the captions of people."""
 
     where: str
     image: bytes

@@ -49,7 +49,7 @@ class HasImage(Protocol):
 
     @property
     def where(self) -> str:
-        """Where it lies, for messages."""
+        """Where it is, for messages."""
         ...
 
     @property
@@ -94,7 +94,7 @@ class SetFolder:
     Attributes:
         path: As it was given, for messages.
         root: The same in `files`.
-        files: Where it lies.
+        files: Where it is.
     """
 
     path: str

@@ -75,7 +75,7 @@ def _padded(values: pl.Series) -> list[float]:
 def _point_labels(
     points: pl.DataFrame, x_range: Sequence[float], y_range: Sequence[float]
 ) -> list[alt.Chart]:
-    """The mixes' names beside their points, each on the first side where nothing stands."""
+    """The mixes' names beside their points, each on the first side where nothing is."""
     width, height = 0.85 * WIDE, 300.0  # of the plot inside its axes and legend, roughly
     xs = [(v - x_range[0]) / (x_range[1] - x_range[0]) * width for v in points["unique_trigrams"]]
     ys = [(y_range[1] - v) / (y_range[1] - y_range[0]) * height for v in points["mean_score"]]

@@ -1,1 +1,1 @@
-"""Image-text pairs as they lie in files: shards, folders, images, metadata."""
+"""Image-text pairs as they are in files: shards, folders, images, metadata."""

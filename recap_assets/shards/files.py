@@ -148,7 +148,7 @@ def version_of(info: dict, path: str, *, is_local: bool) -> str:
 
 
 def merge_ranges(ranges: Sequence[Range], gap: int) -> list[tuple[Range, list[int]]]:
-    """Join ranges that lie within `gap` bytes of each other, up to 8 MiB.
+    """Join ranges that are within `gap` bytes of each other, up to 8 MiB.
 
     Returns:
         Each joined range with the positions in `ranges` of those it covers, by ascending offset.

@@ -1,6 +1,6 @@
 """What the header of an image from a stranger says, before anything is decoded.
 
-Everything here walks bytes that lie in memory, forwards only and a bounded number of steps, so that
+Everything here walks bytes in memory, forwards only and a bounded number of steps, so that
 no offset in a file can lead it in circles.
 """
 
@@ -34,7 +34,7 @@ UNREAD_EXTENSIONS: dict[str, ImageReason] = {
     "jpx": "unread_format: jp2", "jxl": "unread_format: jxl", "svg": "unread_format: svg",
     "tif": "unread_format: tiff", "tiff": "unread_format: tiff",
 }  # fmt: skip
-"""Endings of images that are not read, and the reason where their content does not tell more."""
+"""Endings of images that are not read, and the reason where their content does not say more."""
 
 MAX_SEGMENTS = 10_000
 """Segments or chunks of a file that are walked in search of its orientation."""

@@ -1,6 +1,6 @@
 """Decoding images that come from strangers, and recognising the same picture again.
 
-Every image is judged by its header before a pixel is decoded, so that a file of a few kilobytes
+Every image is checked by its header before a pixel is decoded, so that a file of a few kilobytes
 cannot claim gigabytes. JPEG goes through simplejpeg, the other formats through Pillow.
 """
 
@@ -70,7 +70,7 @@ def decode(data: bytes, limits: ImageLimits, min_side: int | None = None) -> NDA
     """Decode to RGB, shape (height, width, 3). The first frame of an animation; alpha over white.
 
     Pixels are turned as the EXIF orientation says, as browsers show them: img2dataset leaves pixels
-    and tag alone where it does not encode anew. An image of more than MAX_DECODED_PIXELS comes
+    and tag alone where it does not encode again. An image of more than MAX_DECODED_PIXELS comes
     reduced to at most that.
 
     Args:

@@ -1,7 +1,7 @@
 """One row for every sample of a shard, the bad ones included, each with its reason.
 
 Everything that later stages need of an image without decoding it again is found here, in one pass
-over the shard: where its bytes lie, their sha256, format, size and perceptual hash.
+over the shard: where its bytes are, their sha256, format, size and perceptual hash.
 """
 
 from collections.abc import Iterable

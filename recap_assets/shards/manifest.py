@@ -46,7 +46,7 @@ _COMPRESSED = (".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz", ".tar.lz4")
 
 @dataclass(frozen=True)
 class ShardFile:
-    """A shard as it lies there now.
+    """A shard as it is there now.
 
     Attributes:
         name: The tar's path below the pool's folder, without `.tar`; for a folder pool `rows-N`.
@@ -74,7 +74,7 @@ class SkippedFile:
 
     Attributes:
         name: Its path below the pool's folder.
-        reason: Why, in words: a few that are alike for files alike, a colon, more of it.
+        reason: Why: a few words that are alike for files alike, a colon, more of it.
         is_unfinished: Whether it is a shard that is being written, and will be read when it is
             complete.
         is_listed: Whether it is among the shards all the same, in one row that is set aside.
@@ -108,10 +108,10 @@ class Surveyed(Protocol):
 
 
 def list_shards(pool: Surveyed, before: Iterable[ShardFile] = ()) -> list[ShardFile]:
-    """The pool's shards, sorted by name. `survey` also tells which files were left aside.
+    """The pool's shards, sorted by name. `survey` also says which files were left aside.
 
     Args:
-        pool: Where they lie.
+        pool: Where they are.
         before: The shards at the last look: one that is being written over is listed as it was.
 
     Raises:
@@ -183,7 +183,7 @@ def assign(files: Sequence[ShardFile], known: Sequence[Shard]) -> list[Shard]:
     """Number the shards: known names keep theirs, new names follow the highest number known.
 
     Args:
-        files: The shards as they lie there now.
+        files: The shards as they are there now.
         known: Every shard that ever had a number, removed ones included: their numbers stay free.
 
     Returns:

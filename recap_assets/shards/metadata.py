@@ -29,7 +29,7 @@ from recap_assets.untrusted.showing import one_line
 from recap_assets.untrusted.uid_forms import UID_WANTED, uids_of
 
 LIMITS = ParquetLimits(cell_bytes=MAX_TEXT_BYTES + 8)
-"""A longer text stays longer than what a sample may have, so that its cut is told."""
+"""A longer text stays longer than what a sample may have, so that its cut is noted."""
 
 
 PARQUET, NPZ = ".parquet", ".npz"
@@ -231,7 +231,7 @@ def _refuse_outside(folder: str, column: str, found: pl.DataFrame) -> None:
 
 
 def metadata_embeddings(folder: str, key: str, uids: pl.Series) -> NDArray[np.float32]:
-    """Embeddings from the npz files that lie beside the parquet files, row by row.
+    """Embeddings from the npz files beside the parquet files, row by row.
 
     Args:
         folder: The metadata folder.
@@ -378,7 +378,7 @@ def _archive(url: str) -> Iterator[Archive]:
         with fs.open(path, "rb") as handle:
             yield Archive(cast(IO[bytes], handle))
     except FileNotFoundError as error:
-        msg = f"{url} is missing: the embeddings lie beside each parquet file, with its stem"
+        msg = f"{url} is missing: the embeddings are beside each parquet file, with its stem"
         raise PoolError(msg) from error
     except UntrustedError as error:
         msg = f"{url}: {one_line(str(error))}"

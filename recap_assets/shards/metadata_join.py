@@ -22,7 +22,7 @@ def joined_with_metadata(
     """Fill gaps from the metadata, and set aside what has only one side of the pair.
 
     Args:
-        frame: Rows of one shard: columns of RAW_POOL as far as the shard tells them.
+        frame: Rows of one shard: columns of RAW_POOL as far as the shard has them.
         metadata: What is joined, by uid.
         stem: Name of the shard, as a file of the metadata would carry it.
         number: Number of the shard.

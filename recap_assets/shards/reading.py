@@ -89,7 +89,7 @@ class ImageReader:
             yield rows[start:], images
 
     def read_encoded(self, rows: pl.DataFrame) -> list[bytes | None]:
-        """The images' bytes as they lie there, in the order of the rows; else as `read`.
+        """The images' bytes as they are there, in the order of the rows; else as `read`.
 
         Raises:
             OSError: With `strict`, where a shard is gone or cannot be read.
@@ -168,7 +168,7 @@ def iterate_encoded(
     *,
     ahead: int = 2,
 ) -> Iterator[tuple[pl.DataFrame, list[bytes | None]]]:
-    """Batches of rows with their images' bytes as they lie in the pool, read ahead, not decoded.
+    """Batches of rows with their images' bytes as they are in the pool, read ahead, not decoded.
 
     Memory: `ahead` + 2 batches of at most 64 MiB, or of one image where that is longer.
 

@@ -1,4 +1,4 @@
-"""The text of a sample: where in its members it lies, how it is decoded, and what to tell of it."""
+"""The text of a sample: where in its members it is, how it is decoded, and what to note."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -13,7 +13,7 @@ MAX_JSON_BYTES = 2**20
 
 MEMBER = "txt"
 FIELDS = ("caption", "text")
-"""Where the text is looked for unless `text_field` names another place."""
+"""Where the text is searched for unless `text_field` names another place."""
 
 
 class FoundText(NamedTuple):
@@ -31,7 +31,7 @@ class FoundText(NamedTuple):
 NO_TEXT = FoundText(None)
 
 TEXT_NOTES: Mapping[str, str] = {
-    "text_not_utf8": "no text, since its bytes are in no encoding that can be told",
+    "text_not_utf8": "no text, since its bytes are in no encoding that can be recognised",
     "text_no_string": "no text, since the json's field holds neither a string nor a list of them",
     "text_is_link": "no text, since its member is a link and has no bytes of its own",
     "text_cut": "cut at 64 kB",
@@ -52,7 +52,7 @@ def clean_text(text: str | None) -> str | None:
 
 
 def cleaned_text(text: str | None, note: str | None = None) -> FoundText:
-    """As `clean_text`, with what to tell: `note`, or that it was cut."""
+    """As `clean_text`, with what to note: `note`, or that it was cut."""
     if text is None:
         return NO_TEXT
     if not text.isascii():
@@ -86,7 +86,7 @@ def text_of_fields(content: Mapping[str, object], fields: tuple[str, ...]) -> Fo
 
 
 def note_of(encoding: str | None) -> str | None:
-    """What to tell of a text in this encoding, one of those that `decode_text` names."""
+    """What to note about a text in this encoding, one of those that `decode_text` names."""
     if encoding in {None, "utf-8"}:
         return None
     return f"text_from_{str(encoding).replace('-', '_').removesuffix('_le').removesuffix('_be')}"

@@ -1,7 +1,7 @@
 """An index of a tar from its headers alone: name, offset and size of every member.
 
 Python's tarfile and the readers built on it stop at, or quietly mangle, what damaged shards hold:
-a cut end, duplicate names, samples whose members do not lie together. Here the readable part is
+a cut end, duplicate names, samples whose members are not together. Here the readable part is
 kept and the damage named. Nothing is ever extracted. Formats: ustar, pax, GNU.
 """
 
@@ -86,7 +86,7 @@ def split_name(name: str) -> tuple[str, str] | None:
 
 
 def group_members(members: Iterable[Member], without_data: Iterable[str] = ()) -> list[Sample]:
-    """Samples in the order of their first members, wherever in the tar the others lie.
+    """Samples in the order of their first members, wherever in the tar the others are.
 
     The n-th member with one (key, extension) belongs to the sample with repeat n - 1. Names split
     at the first dot, as webdataset has it, but for images that are no sample that way: of

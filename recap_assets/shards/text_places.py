@@ -1,4 +1,4 @@
-"""Where the texts of a pool may lie, told from its first samples."""
+"""Where the texts of a pool may be, as found from its first samples."""
 
 from collections import Counter
 from collections.abc import Sequence

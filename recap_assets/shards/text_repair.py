@@ -1,4 +1,4 @@
-r"""One form of a text that went through several hands, to tell whether two texts are the same.
+r"""One form of a text that went through several programs, to decide whether two texts are the same.
 
 Third-party drops carry their own copy of the raw text, and it went through another decoder:
 Recap-DataComp-1B has the bytes of `®` written out as `\xc2\xae`, others have them as `Â®`.

@@ -1,8 +1,8 @@
-"""Tables of texts as people hand them over: parquet, delimited text and JSON lines, in one way.
+"""Tables of texts as people provide them: parquet, delimited text and JSON lines, in one way.
 
 Imported captions, lists of URLs and the tables of folder pools are all read here, in blocks: a
-table may have a billion rows. What cannot be read is a fault of its row where rows can be told
-apart, counted with the number of its line, and of the table where half of its rows are so.
+table may have a billion rows. What cannot be read is a fault of its row where the rows are
+distinct, counted with the number of its line, and of the table where half of its rows are so.
 """
 
 import json
@@ -81,7 +81,7 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class TextTable:
-    """One table at hand.
+    """One table on this machine.
 
     Attributes:
         path: Where it is.
@@ -193,7 +193,7 @@ class TextTable:
 
 
 def path_of(name: str, there: Sequence[str]) -> tuple[str, ...] | None:
-    """Where a column lies: itself, or a column and the fields in it; None where there is none."""
+    """Where a column is: itself, or a column and the fields in it; None where there is none."""
     if name in there:
         return (name,)
     parts = name.split(".")
@@ -281,9 +281,9 @@ def _of_objects(objects: Objects, wanted: Mapping[str, Wanted], there: Sequence[
         except UntrustedError as error:
             damage = damage.and_row(f"line {number:,}: {error}")
             continue
-        mended = [_mended(cell) for cell in cells]
-        notes.append(MENDED if mended != cells else None)
-        rows.append(mended)
+        repaired = [_repaired(cell) for cell in cells]
+        notes.append(MENDED if repaired != cells else None)
+        rows.append(repaired)
     columns = [_series(role, [row[at] for row in rows]) for at, role in enumerate(wanted)]
     return Batch(_noted(columns, wanted, notes), damage)
 
@@ -340,11 +340,11 @@ def _cell(row: Object, path: tuple[str, ...], wanted: Wanted) -> object:
         raise UntrustedError(msg) from error
 
 
-def _mended(cell: object) -> object:
+def _repaired(cell: object) -> object:
     if isinstance(cell, str):
         return without_halves(cell)
     if isinstance(cell, list):
-        return [_mended(one) for one in cast(list[object], cell)]
+        return [_repaired(one) for one in cast(list[object], cell)]
     return cell
 
 
@@ -392,7 +392,7 @@ def _exploded(frame: pl.DataFrame, wanted: Mapping[str, Wanted]) -> pl.DataFrame
 
 
 def _gravest(notes: Sequence[pl.Series], height: int) -> pl.Series:
-    """Of several notes on a row the gravest: a text that is lost, before one that is mended."""
+    """Of several notes on a row the gravest: a text that is lost, before one that is repaired."""
     found = pl.Series(NOTE, [None], dtype=pl.String).new_from_index(0, height)
     for one in notes:
         if one.null_count() < height:

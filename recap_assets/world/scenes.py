@@ -128,7 +128,7 @@ class Thing:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One picture: its things, where they are and how the first stands to the second.
+    """One picture: its things, where they are and how the first is placed to the second.
 
     Attributes:
         arrangement: `one` thing, `two` of different classes, or `many` (3 to 5) of one class,

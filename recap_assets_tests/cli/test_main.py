@@ -43,8 +43,8 @@ def test_a_missing_experiment_is_told_in_words(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("raised", "code", "words"),
     [
-        (KeyboardInterrupt(), 130, "run again to go on"),
-        (click.Abort(), 130, "run again to go on"),
+        (KeyboardInterrupt(), 130, "run again to continue"),
+        (click.Abort(), 130, "run again to continue"),
         (StorageError("table x: no space left on the disk"), 2, "no space left"),
         (click.ClickException("there are no scores yet"), 1, "there are no scores yet"),
     ],

@@ -175,7 +175,7 @@ def test_what_left_the_experiment_goes_after_a_yes_and_its_lineage_stays(
         f"Build 0 partitions, and remove {len(left)} that left the experiment? [y/N]"
         in asked.stdout
     )
-    assert "`--yes` goes on without asking" in asked.stdout
+    assert "`--yes` continues without asking" in asked.stdout
     assert planned(recap, experiment) == left
     assert (
         "their lineage is kept" in recap("-e", experiment, "build", "--yes", "--jobs", "1").stdout

@@ -48,7 +48,7 @@ def test_an_interrupt_while_workers_start_is_told_in_words_and_the_next_build_go
     assert driver.returncode == 130, output
     assert "Traceback" not in output
     assert "KeyboardInterrupt" not in output
-    told = "Stopped. What was finished is kept; run again to go on."
+    told = "Stopped. What was finished is kept; run again to continue."
     assert [line for line in output.splitlines() if line][-1] == told
     build.check_tables()
     build.check_instance()

@@ -16,7 +16,7 @@ from recap_assets.untrusted.errors import UntrustedError
 from recap_assets.untrusted.json_text import parse_json
 
 MAX_PROGRESS_BYTES = 16 * 2**20
-"""Of what a checkpoint tells beside its tensors; a curve has about 40 points."""
+"""Of what a checkpoint says beside its tensors; a curve has about 40 points."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -74,6 +74,6 @@ def read_checkpoint(path: Path, run: str) -> tuple[dict[str, Tensor], dict[str, 
 def _progress(text: str) -> dict[str, Any]:
     found = parse_json(text.encode(), MAX_PROGRESS_BYTES)
     if not isinstance(found, dict):
-        msg = "it tells no progress"
+        msg = "it has no progress"
         raise UntrustedError(msg)
     return cast("dict[str, Any]", found)

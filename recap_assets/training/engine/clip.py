@@ -27,7 +27,7 @@ MAX_LOGIT_SCALE = float(np.log(100.0))
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """Where a training run stood.
+    """Where a training run was.
 
     Attributes:
         step: Steps done.
@@ -118,7 +118,7 @@ def train_clip(  # noqa: PLR0913 - a run has that many settings, keyword-only bu
         tag_loss: Weight of the loss that predicts a text's tokens from the image; small towers
             only.
         checkpoint: A file that holds the run's state. Where it exists and belongs to this very
-            run, training goes on from it, to the same final weights on one device; a damaged one
+            run, training continues from it, to the same final weights on one device; a damaged one
             is set aside. The caller deletes it after saving the model.
         checkpoint_every: Pairs seen between checkpoints.
         on_progress: Called after each step with the pairs seen and the loss.
@@ -216,7 +216,7 @@ class _ClipRun:
         return bce / tags.sum().clamp(min=1)
 
     def resume(self, checkpoint: Path) -> int:
-        """Take over a checkpoint of this run; the step to go on with."""
+        """Take over a checkpoint of this run; the step to continue with."""
         found = read_checkpoint(checkpoint, self.identity)
         if found is None:
             return 0

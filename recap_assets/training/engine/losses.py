@@ -13,7 +13,7 @@ def contrastive_loss(
 ) -> Tensor:
     """The mean of both directions' cross-entropy, in nats; the numbers of open_clip's ClipLoss.
 
-    It stands here since importing open_clip takes longer than training a small model.
+    It is here since importing open_clip takes longer than training a small model.
 
     Args:
         image_features: Unit vectors, shape (n, dimension).

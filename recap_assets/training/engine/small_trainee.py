@@ -17,7 +17,7 @@ from recap_assets.training.engine.trainee import check_side
 
 
 class SmallTrainee:
-    """The small towers, with a tokenizer learnt from the texts at hand."""
+    """The small towers, with a tokenizer learnt from the given texts."""
 
     augment = True
 
