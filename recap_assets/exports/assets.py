@@ -125,7 +125,7 @@ def build_shards(setting: Setting, name: str, export: ShardedExport, step: Step)
     n_pairs = reading.pairs_of(setting, export.mix, step.partition).height
     progress = _of_total(step, n_pairs)
     written = write_partition(setting, export, folder, step.partition, progress)
-    tidy(folder, written.files, step.partition)
+    tidy(folder, type(export), written.files, step.partition)
     folder.write(partition_record(step.partition), written.as_json())
     return Outcome(
         files_digest(written.files.values()),

@@ -33,16 +33,19 @@ def finish(
     if (mark := folder.hashed(MARK)) is not None:
         own.append(mark)
     written.add_files(*own)
-    tidy(folder, written.files)
+    tidy(folder, type(export), written.files)
     own.append(folder.write(CHECKSUMS, checksums_of(written.files.values())))
     return tuple(own)
 
 
-def tidy(folder: Folder, keep: Collection[str], partition: str | None = None) -> None:
+def tidy(
+    folder: Folder, kind: type[ExportKind], keep: Collection[str], partition: str | None = None
+) -> None:
     """Remove what earlier exports and killed ones left: in the whole folder, or of one partition.
 
     Args:
         folder: The export's folder.
+        kind: What is exported there now; another kind may have been before.
         keep: Paths that stay.
         partition: The partition whose folders are looked at.
     """
@@ -50,15 +53,16 @@ def tidy(folder: Folder, keep: Collection[str], partition: str | None = None) ->
     if partition is not None:
         groups = [name for name in folder.top_names() if name.startswith("weight_")]
         below = [partition, *(f"{group}/{partition}" for group in groups)]
-    is_ours = _ours()
+    is_ours = _ours(kind)
     names = [name for place in below for name in folder.names(place) if name not in keep]
     folder.remove(name for name in names if is_ours.fullmatch(name) or name.endswith(PARTIAL))
 
 
-def _ours() -> re.Pattern[str]:
+def _ours(own: type[ExportKind]) -> re.Pattern[str]:
     """Paths that an export of any kind writes: what is called otherwise is nobody's to remove."""
     specs = [kind.spec for kind in kinds_of("exports").values()]
-    kinds = [spec for spec in specs if spec is not None and issubclass(spec, ExportKind)]
+    others = [spec for spec in specs if spec is not None and issubclass(spec, ExportKind)]
+    kinds = dict.fromkeys([own, *others])
     beside = [name for kind in kinds for name in kind.beside]
     files = "|".join(f"(?:{pattern})" for kind in kinds for pattern in kind.file_patterns)
     in_shards = rf"(?:weight_[0-9.e+-]+/)?(?:\d{{5,}}/)?(?:{files})"

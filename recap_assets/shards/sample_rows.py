@@ -50,7 +50,7 @@ class SampleRow:
 def examine(
     row: SampleRow, file: RangeFile, limits: ImageLimits, named: ImageReason | None = None
 ) -> None:
-    """Find everything that the image's bytes tell; a repeated or oversized one is not read.
+    """Take all that an image in a file tells; a repeated or oversized one is not read.
 
     The row has `offset` and `size`, which are those of the image in `file`. `named` is the reason
     where the ending is that of a format that is not read; the bytes tell more.
@@ -60,7 +60,13 @@ def examine(
     if row.size > limits.max_bytes:
         row.reject("too_large")
         return
-    data = file.read(row.offset, row.size)
+    take_image(row, file.read(row.offset, row.size), limits, named)
+
+
+def take_image(
+    row: SampleRow, data: bytes, limits: ImageLimits, named: ImageReason | None = None
+) -> None:
+    """Take all that the bytes of an image tell; what is wrong with it is the row's reason."""
     if data:
         row.sha256 = hashlib.sha256(data).digest()
     try:
