@@ -1,4 +1,4 @@
-"""A captioner that pip installs: built by the command line, and missed when it is gone."""
+"""A captioner, a condition and an export that pip installs: built, verified, and missed."""
 
 import os
 import shutil
@@ -57,6 +57,7 @@ def write(folder: Path, **changes: object) -> Mapping[str, object]:
     mixes = {"wordy": [{"use": "raw", "where": {"without": {"words_at_least": 6}}}]}
     content = {**experiment(folder), "sources": {"shade": source}}
     content["mixes"] = {**content["mixes"], **mixes}
+    content["exports"] = {"told": {"mix": "wordy", "to": "lines"}}
     path.write_text(yaml.safe_dump(content))
     return content
 
@@ -68,16 +69,24 @@ def table(folder: Path, name: str) -> pl.DataFrame:
 
 def test_it_is_built_and_rebuilt_and_missed(site: Path, tmp_path: Path) -> None:
     write(tmp_path)
-    select = ("--select", "synthetic_captions/shade", "--select", "curated_mixes/wordy")
+    select = ("--select", "synthetic_captions/shade", "--select", "exports/told")
     code, output = run(tmp_path, site, "build", "--yes", "--jobs", "1", *select)
     assert code == 0, output
     texts = table(tmp_path, "synthetic_captions")["text"]
     assert texts.str.contains(r"^a (dark|grey|bright) picture 0$").all()
     assert set(table(tmp_path, "curated_mixes")["mix"]) == {"wordy"}
     lineage = table(tmp_path, "lineage")
-    for asset in ("synthetic_captions/shade", "curated_mixes/wordy"):
+    for asset in ("synthetic_captions/shade", "curated_mixes/wordy", "exports/told"):
         provenance = lineage.filter(asset=asset)["provenance"]
         assert provenance.str.contains("recap-shades 1.2", literal=True).all()
+
+    assert run(tmp_path, site, "verify", "exports/told")[0] == 0
+    out = str(tmp_path / "out")
+    words = ("export", "wordy", "--to", "lines", "--prompt", "so: ", "--out", out)
+    code, output = run(tmp_path, site, *words)
+    assert (code, "read_ndjson" in output) == (0, True), output
+    assert pl.read_ndjson(f"{out}/*.jsonl")["text"].str.starts_with("so: ").all()
+    assert run(tmp_path, site, "export", "--verify", out)[0] == 0
 
     write(tmp_path, batch_size=2)
     assert "synthetic_captions" not in run(tmp_path, site, "plan")[1].partition("reads what")[0]
@@ -86,7 +95,8 @@ def test_it_is_built_and_rebuilt_and_missed(site: Path, tmp_path: Path) -> None:
     assert code == 2
     assert "sources.shade: no installed package gives a kind 'shades'" in output
     assert "mixes.wordy.0.where.without: a condition is one of top, best" in output
-    for word in ("captions.shades", "conditions.words_at_least"):
+    assert "exports.told: no installed package gives a kind 'lines'" in output
+    for word in ("captions.shades", "conditions.words_at_least", "exports.lines"):
         assert f"{word} was last built with recap-shades 1.2" in output
     assert "install that again" in output
     assert "Traceback" not in output
