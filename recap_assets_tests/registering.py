@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from recap_assets.specs.evaluation import Evaluation
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.kinds import kinds_of
 
@@ -37,4 +38,5 @@ def registered(site: Path, family: str, *points: str) -> Iterator[None]:
 
 def _look_again() -> None:
     kinds_of.cache_clear()
-    Experiment.model_rebuild(force=True)
+    for spec in (Evaluation, Experiment):
+        spec.model_rebuild(force=True)

@@ -23,13 +23,11 @@ from recap_assets.training import models
 from recap_assets.training import seen as training_pairs
 from recap_assets.training.corpora import assets as corpora
 from recap_assets.training.kinds.torchrun import shards as training_shards
-from recap_assets.world import assets as world
 
 TORCH = "pytorch"
 """The kind of the nodes that compute with torch."""
 
 STAGES = (
-    world,
     pool,
     corpora,
     models,

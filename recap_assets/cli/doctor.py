@@ -8,7 +8,7 @@ from pathlib import Path
 
 from recap_assets.cli import doctor_places
 from recap_assets.cli.output import echo
-from recap_assets.specs.evaluation import DataCompTasks, WebDatasetTask
+from recap_assets.specs.evaluation import DataCompTasks
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.findings import Finding
 from recap_assets.specs.loading import ExperimentError, load_experiment
@@ -66,21 +66,14 @@ def _corpora(experiment: Experiment) -> Iterator[Finding]:
 
 
 def _evaluation_sets(experiment: Experiment) -> Iterator[Finding]:
-    from recap_assets.evalsets.sets import load_set
-    from recap_assets.shards.images import decode
-    from recap_assets.specs.pool import ImageLimits
+    from recap_assets.engines.protocols import Examinable
 
     if experiment.evaluation.datacomp:
         yield _datacomp_sets(experiment.evaluation.datacomp)
-    for name, task in experiment.evaluation.tasks.items():
-        if not isinstance(task, WebDatasetTask):
-            continue
-        try:
-            load_set(task.path, task.split, lambda data: decode(data, ImageLimits()))
-        except (OSError, ValueError) as error:
-            yield False, f"evaluation.tasks.{name}: {error}"
-        else:
-            yield True, f"evaluation.tasks.{name}: {task.path}"
+    workspace = Workspace.from_environment(experiment.name)
+    for name, task in experiment.tasks.items():
+        if isinstance(task, Examinable):
+            yield from task.doctor(f"evaluation.tasks.{name}", workspace)
 
 
 def _datacomp_sets(datacomp: DataCompTasks) -> Finding:

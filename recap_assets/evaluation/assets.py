@@ -10,7 +10,8 @@ from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.previews import preview_markdown
 from recap_assets.artefacts.table import is_usable
 from recap_assets.artefacts.training import TRAINED_CLIP
-from recap_assets.evaluation.tasks import dependencies, open_set, sets_of, sets_version
+from recap_assets.evaluation import tasks
+from recap_assets.evaluation.tasks import dependencies, sets_of, sets_version
 from recap_assets.evaluation.zero_shot import evaluate
 from recap_assets.graph.checks import Check, Verdict
 from recap_assets.graph.content import StoredRows
@@ -33,8 +34,9 @@ _decode_for_hash = partial(decode, limits=LIMITS, min_side=HASH_SIDE)
 
 
 def nodes(setting: Setting) -> list[Node]:
-    """The evaluation images, and the results of each mix."""
-    return [_images_node(setting), *(_results_node(setting, m) for m in setting.experiment.mixes)]
+    """The sets that are made here, the evaluation images, and the results of each mix."""
+    results = [_results_node(setting, mix) for mix in setting.experiment.mixes]
+    return [*tasks.nodes(setting), _images_node(setting), *results]
 
 
 def _images_node(setting: Setting) -> Node:
@@ -62,7 +64,7 @@ def hash_images(setting: Setting, step: Step) -> Rows:
     for one in sets:
         hashes = [
             perceptual_hash(image)
-            for images in open_set(one, _decode_for_hash).images(256)
+            for images in one.open(_decode_for_hash).images(256)
             for image in images
         ]
         frames.append(
@@ -143,7 +145,7 @@ def evaluate_mix(setting: Setting, mix: str, step: Step) -> Rows:
     sets = sets_of(setting)
     for number, one in enumerate(sets, 1):
         results = evaluate(
-            embedder, open_set(one, _decode), batch_size=evaluation.batch_size, metric=one.metric
+            embedder, one.open(_decode), batch_size=evaluation.batch_size, metric=one.metric
         )
         rows += [(one.name, r.metric, r.value, r.is_main, r.n_samples) for r in results]
         step.progress(number / len(sets))

@@ -1,15 +1,12 @@
-"""The evaluation sets of an experiment: where each lies, how it is read, what version it has."""
+"""The evaluation sets of an experiment, declared and DataComp's, and what version each has."""
 
 import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
-from fsspec.implementations.local import LocalFileSystem
-
-from recap_assets.artefacts.world import task_key
-from recap_assets.evalsets.rows import row_files
+from recap_assets.evalsets.kind import Task, tasks_of
 from recap_assets.evalsets.sets import Decode, EvaluationSet, load_set
-from recap_assets.evalsets.webdatasets import SetFolder
 from recap_assets.evaluation.datacomp.root import (
     SPLIT,
     Located,
@@ -17,17 +14,13 @@ from recap_assets.evaluation.datacomp.root import (
     how_to_get,
     locate,
 )
-from recap_assets.graph.node import Dependency
+from recap_assets.evaluation.kind import MadeHere
+from recap_assets.evaluation.versions import set_versions
+from recap_assets.graph.node import Dependency, Node
 from recap_assets.graph.project import Setting
-from recap_assets.shards.files import version_of
-from recap_assets.shards.manifest import survey_tars
 from recap_assets.specs.base import fingerprint_of
-from recap_assets.specs.datacomp import TASKS, Protocol
-from recap_assets.specs.evaluation import DataCompTasks, EmbeddedTask
-from recap_assets.storage import places
-
-SET_TEXTS = ("dataset_type.txt", "classnames.txt", "zeroshot_classification_templates.txt")
-"""Files of a set beside its shards that decide a result."""
+from recap_assets.specs.datacomp import TASKS
+from recap_assets.specs.evaluation import DataCompTasks
 
 LOOK_SECONDS = 10
 """How long a look at DataComp's forty folders holds: a plan asks for each mix and seed."""
@@ -39,17 +32,20 @@ class TaskSet:
 
     Attributes:
         name: The task.
-        path: Its folder, a local path or an fsspec URL.
-        split: The subfolder with the shards.
-        protocol: How it is evaluated.
-        metric: The main metric; None for the protocol's own.
+        open: Opens the set; see `evalsets.kind.Task.open`.
+        metric: The main metric; None for the set's own.
     """
 
     name: str
-    path: str
-    split: str = SPLIT
-    protocol: Protocol = "standard"
+    open: Callable[[Decode], EvaluationSet]
     metric: str | None = None
+
+
+def nodes(setting: Setting) -> list[Node]:
+    """The assets that make sets."""
+    tasks = tasks_of(setting.experiment.tasks).items()
+    made = [(name, task) for name, task in tasks if isinstance(task, MadeHere)]
+    return [node for name, task in made for node in task.nodes(name, setting)]
 
 
 def sets_of(setting: Setting) -> list[TaskSet]:
@@ -60,7 +56,8 @@ def sets_of(setting: Setting) -> list[TaskSet]:
             which are there will do; or none is there.
     """
     datacomp = setting.experiment.evaluation.datacomp
-    return _declared_sets(setting) + (_datacomp_sets(datacomp) if datacomp else [])
+    declared = [_declared(setting, name) for name in setting.experiment.tasks]
+    return declared + (_datacomp_sets(datacomp) if datacomp else [])
 
 
 def set_of(setting: Setting, name: str) -> TaskSet:
@@ -71,7 +68,7 @@ def set_of(setting: Setting, name: str) -> TaskSet:
     """
     evaluation = setting.experiment.evaluation
     if evaluation.datacomp is None or name in evaluation.tasks:
-        return next(one for one in _declared_sets(setting) if one.name == name)
+        return _declared(setting, name)
     return _datacomp_sets(evaluation.datacomp.model_copy(update={"tasks": (name,)}))[0]
 
 
@@ -80,25 +77,19 @@ def located(datacomp: DataCompTasks) -> Located:
     return locate(datacomp.root, datacomp.names)
 
 
-def open_set(one: TaskSet, decode: Decode) -> EvaluationSet:
-    """Open a task's set; see `load_set`."""
-    return load_set(one.path, one.split, decode, one.protocol)
-
-
-def dependencies(setting: Setting) -> tuple[Dependency, ...]:
-    """Edges to the sets that the embedded world draws."""
-    tasks = setting.experiment.evaluation.tasks
-    drawn = [name for name, task in tasks.items() if isinstance(task, EmbeddedTask)]
-    return tuple(Dependency(task_key(name), "all") for name in drawn)
+def dependencies(setting: Setting, names: Iterable[str] | None = None) -> tuple[Dependency, ...]:
+    """Edges to the assets that make sets: those of some tasks, or of all."""
+    tasks = tasks_of(setting.experiment.tasks)
+    chosen = [name for name in (tasks if names is None else names) if name in tasks]
+    return tuple(Dependency(k, "all") for name in chosen for k in tasks[name].made_by(name))
 
 
 def sets_version(setting: Setting) -> str:
     """What changes when a set that lies outside changes, or one of DataComp's comes or goes."""
     evaluation = setting.experiment.evaluation
     versions: list[str] = []
-    for name, task in evaluation.tasks.items():
-        if not isinstance(task, EmbeddedTask):
-            versions += _shard_versions(TaskSet(name, task.path, task.split))
+    for name, task in tasks_of(evaluation.tasks).items():
+        versions += task.versions(name)
     if evaluation.datacomp:
         look = int(time.monotonic() / LOOK_SECONDS)
         versions += _datacomp_versions(evaluation.datacomp, look)  # pyright: ignore[reportArgumentType] - frozen, so hashable
@@ -106,34 +97,38 @@ def sets_version(setting: Setting) -> str:
 
 
 def set_version(setting: Setting, name: str) -> str:
-    """What changes when one task's set changes; nothing where the embedded world draws it."""
-    if isinstance(setting.experiment.evaluation.tasks.get(name), EmbeddedTask):
-        return name
-    try:
-        one = set_of(setting, name)
-    except MissingSetsError:
-        return f"{name} missing"
-    return fingerprint_of(*_shard_versions(one))
+    """What changes when one task's set changes; nothing where an asset makes it."""
+    task = tasks_of(setting.experiment.tasks).get(name)
+    if task is None:
+        return _datacomp_version(setting, name)
+    return name if list(task.made_by(name)) else fingerprint_of(*task.versions(name))
 
 
-def _declared_sets(setting: Setting) -> list[TaskSet]:
-    found: list[TaskSet] = []
-    for name, task in setting.experiment.evaluation.tasks.items():
-        if isinstance(task, EmbeddedTask):
-            found.append(TaskSet(name, str(setting.workspace.world / "evaluation" / name)))
-        else:
-            found.append(TaskSet(name, task.path, task.split, metric=task.metric))
-    return found
+def _datacomp_version(setting: Setting, name: str) -> str:
+    datacomp = setting.experiment.evaluation.datacomp
+    folder = locate(datacomp.root, [name]).folders.get(name) if datacomp else None
+    return fingerprint_of(*_versions(name, folder)) if folder else f"{name} missing"
+
+
+def _declared(setting: Setting, name: str) -> TaskSet:
+    task: Task = tasks_of(setting.experiment.tasks)[name]
+    return TaskSet(name, partial(task.open, setting.task_folder(name)), task.main_metric)
 
 
 def _datacomp_sets(datacomp: DataCompTasks) -> list[TaskSet]:
     there = located(datacomp)
     if there.missing and (datacomp.tasks != "available" or not there.folders):
         raise MissingSetsError(how_to_get(datacomp.root, there.missing))
-    return [
-        TaskSet(name, path, SPLIT, TASKS[name].protocol, TASKS[name].main_metric)
-        for name, path in there.folders.items()
-    ]
+    return [_of_datacomp(name, path) for name, path in there.folders.items()]
+
+
+def _of_datacomp(name: str, path: str) -> TaskSet:
+    task = TASKS[name]
+
+    def opened(decode: Decode) -> EvaluationSet:
+        return load_set(path, SPLIT, decode, task.protocol)
+
+    return TaskSet(name, opened, task.main_metric)
 
 
 @lru_cache(maxsize=8)
@@ -141,27 +136,9 @@ def _datacomp_versions(datacomp: DataCompTasks, _look: int) -> tuple[str, ...]:
     there = located(datacomp)
     found = [f"{name} missing" for name in there.missing]
     for name, path in there.folders.items():
-        found += _shard_versions(TaskSet(name, path, protocol=TASKS[name].protocol))
+        found += _versions(name, path)
     return tuple(found)
 
 
-def _shard_versions(one: TaskSet) -> list[str]:
-    folder = SetFolder.of(one.path)
-    if one.protocol in ("retrieval", "winogavil") and (files := row_files(folder, one.split)):
-        fs, _ = places.located(one.path)
-        is_local = isinstance(fs, LocalFileSystem)
-        return [
-            f"{one.name} {path} {version_of(fs.info(path), path, is_local=is_local)}"
-            for path in files
-        ]
-    texts = [name for name in SET_TEXTS if folder.has(name)]
-    told = [f"{one.name} {name} {_file_version(folder, name)}" for name in texts]
-    shards = f"{one.path.rstrip('/')}/{one.split}"
-    listed = survey_tars(shards).shards
-    return told + [f"{one.name} {shard.name} {shard.version}" for shard in listed]
-
-
-def _file_version(folder: SetFolder, name: str) -> str:
-    fs, root = places.located(folder.path)
-    path = f"{root.rstrip('/')}/{name}"
-    return version_of(fs.info(path), path, is_local=isinstance(fs, LocalFileSystem))
+def _versions(name: str, path: str) -> Iterator[str]:
+    return set_versions(name, path, SPLIT, TASKS[name].protocol)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import polars as pl
 
@@ -43,6 +44,10 @@ class Setting:
             msg = f"pool: {type(pool).__name__} of {pool.distribution} is no ReadablePool"
             raise KindError(msg)
         return pool
+
+    def task_folder(self, name: str) -> Path:
+        """Where an asset puts the evaluation set that it makes for a task."""
+        return self.workspace.world / "evaluation" / name
 
     @property
     def is_frozen(self) -> bool:

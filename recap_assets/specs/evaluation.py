@@ -3,38 +3,19 @@
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from recap_assets.specs import datacomp
 from recap_assets.specs.base import Name, Spec
 from recap_assets.specs.fields import Address, Speed
+from recap_assets.specs.kinds import OneOf
 
 
-class EmbeddedTask(Spec):
-    """A held-out set that the embedded world writes for itself."""
-
-    kind: Literal["embedded"]
-    task: Literal[
-        "fine", "tail", "coarse", "colour", "texture", "scene", "count", "fine_among_many",
-        "fine_shifted", "retrieval",
-    ]  # fmt: skip
-    samples: int = Field(default=600, gt=0, le=1_000_000, description="Images of the set.")
+class TaskSpec(Spec):
+    """A set that CLIPs are measured on; a kind is below `evalsets.kind.Task`."""
 
 
-class WebDatasetTask(Spec):
-    """A set in CLIP_benchmark's webdataset layout: `test/N.tar`, `classnames.txt`, templates."""
-
-    kind: Literal["webdataset"]
-    path: Annotated[str, Address] = Field(
-        description="The folder of the set: a local path or an fsspec URL."
-    )
-    split: str = "test"
-    metric: Literal["acc1", "acc5", "mean_per_class_recall", "mean_recall@1"] | None = Field(
-        default=None, description="Main metric; by default acc1, or mean_recall@1 for retrieval."
-    )
-
-
-Task = Annotated[EmbeddedTask | WebDatasetTask, Field(discriminator="kind")]
+Task = Annotated[TaskSpec, OneOf("tasks")]
 
 
 class DataCompTasks(Spec):
@@ -90,6 +71,9 @@ class CaptionMetrics(Spec):
 
 class Evaluation(Spec):
     """What every trained CLIP is measured on, and every captioner."""
+
+    # Built at the first check of a file: kinds are imported then, and no sooner.
+    model_config = ConfigDict(defer_build=True)
 
     tasks: dict[Name, Task] = Field(default={}, description="Sets by a name of yours.")
     datacomp: DataCompTasks | None = Field(

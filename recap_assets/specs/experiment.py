@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_v
 from recap_assets.specs.automation import Automation
 from recap_assets.specs.base import Name, Spec, fingerprint_of
 from recap_assets.specs.corpora import Corpus
-from recap_assets.specs.evaluation import Evaluation, Task
+from recap_assets.specs.evaluation import Evaluation, TaskSpec
 from recap_assets.specs.exports import (
     Export,
     ExportSpec,
@@ -126,7 +126,7 @@ class Experiment(Spec):
         return (RAW, *self.sources)
 
     @property
-    def tasks(self) -> Mapping[str, Task]:
+    def tasks(self) -> Mapping[str, TaskSpec]:
         """The evaluation tasks by name."""
         return self.evaluation.tasks
 

@@ -83,7 +83,7 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "exports": Family("an export", "recap_assets.exports.kind:ExportKind", "to"),
     "launchers": Family("training", field="launcher", unsaid=(("", "in_process"),)),
-    "tasks": Family("an evaluation task"),
+    "tasks": Family("an evaluation task", "recap_assets.evalsets.kind:Task"),
 }
 """All that other packages can add to, by the name of their group of entry points."""
 
@@ -138,6 +138,10 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = {
     "image_scorers": (
         "recap_assets.scores.of_images.kinds.head:EmbeddingHead",
         "recap_assets.scores.of_images.kinds.classifier:ImageClassifier",
+    ),
+    "tasks": (
+        "recap_assets.evaluation.kinds.embedded:EmbeddedTask",
+        "recap_assets.evaluation.kinds.webdataset:WebDatasetTask",
     ),
     "conditions": (
         "recap_assets.mixes.conditions.kinds.top:TopFraction",

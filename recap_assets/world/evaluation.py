@@ -205,4 +205,4 @@ TASKS: dict[str, HeldOut] = {
     ),
     "retrieval": HeldOut("retrieval", _retrieval),
 }
-"""The tasks by name, as in `specs.evaluation.EmbeddedTask`."""
+"""The tasks by name, as in `evaluation.kinds.embedded`."""

@@ -284,7 +284,7 @@ def test_the_real_evaluation_is_what_the_stage_writes(bench: Bench) -> None:
     setting = bench.setting
     embedder = load_trained_clip(setting.workspace.checkpoint("raw", 0), 8)
     one = next(s for s in sets_of(setting) if s.name == "fmow")
-    opened = load_set(one.path, one.split, decode, one.protocol)
+    opened = one.open(decode)
     ours = {m.metric: m.value for m in evaluate(embedder, opened, batch_size=5)}
     rows = setting.workspace.tables.read(EVALUATION_RESULTS).filter(pl.col("task") == "fmow")
     assert dict(rows.select("metric", "value").rows()) == pytest.approx(ours)

@@ -32,6 +32,15 @@ def test_no_kind_imports_torch_before_it_is_used():
     assert done.returncode == 0, done.stderr
 
 
+def test_no_kind_is_imported_before_a_file_is_checked():
+    code = (
+        "import sys, recap_assets.cli.main, recap_assets.specs.loading; "
+        "sys.exit(', '.join(name for name in sys.modules if '.kinds.' in name) or None)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)  # noqa: S603 - our own interpreter
+    assert done.returncode == 0, done.stderr
+
+
 def test_embedded_models_are_looked_for_in_the_folder_of_models(tmp_path):
     source = EmbeddedSource(kind="embedded", model="captioner_a")
     with pytest.raises(ModelFileError, match=str(tmp_path / "captioner_a")):

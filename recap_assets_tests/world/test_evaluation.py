@@ -4,7 +4,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from recap_assets.specs.evaluation import EmbeddedTask
+from recap_assets.evaluation.kinds.embedded import EmbeddedTask
 from recap_assets.world.evaluation import TASKS
 from recap_assets.world.scenes import FINE, draw_scene, stream, world_of
 from recap_assets.world.texts import clean_caption, name_probabilities

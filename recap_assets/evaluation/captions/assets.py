@@ -14,7 +14,6 @@ from recap_assets.artefacts.previews import preview_markdown
 from recap_assets.artefacts.scores import IMAGE_EMBEDDINGS
 from recap_assets.artefacts.table import USABLE
 from recap_assets.artefacts.training import MODELS
-from recap_assets.artefacts.world import task_key
 from recap_assets.captions import assets as captions
 from recap_assets.captions.kind import Captioning
 from recap_assets.captions.opened import opened
@@ -27,17 +26,17 @@ from recap_assets.evaluation.captions.metrics import (
     text_metrics,
 )
 from recap_assets.evaluation.captions.tokens import caption_tokens
-from recap_assets.evaluation.tasks import open_set, set_of, set_version
+from recap_assets.evaluation.tasks import dependencies, set_of, set_version
 from recap_assets.evaluation.zero_shot import Embeddings
 from recap_assets.graph.content import StoredRows
-from recap_assets.graph.node import Dependency, Node, Rows, Step
+from recap_assets.graph.node import Node, Rows, Step
 from recap_assets.graph.outside import both, outside_of
 from recap_assets.graph.project import Setting
 from recap_assets.scores import assets as scores
 from recap_assets.scores.opened import embedder_of
 from recap_assets.shards.images import decode
 from recap_assets.specs.base import deciding, fingerprint_of
-from recap_assets.specs.evaluation import CaptionMetrics, EmbeddedTask
+from recap_assets.specs.evaluation import CaptionMetrics
 from recap_assets.specs.pool import ImageLimits
 
 VERSION = 2
@@ -84,8 +83,6 @@ def _node(setting: Setting, name: str, spec: CaptionMetrics) -> Node:
     writer = next(n for n in captions.nodes(setting) if n.key == SYNTHETIC_CAPTIONS.key(name))
     scorer = scorer_of(setting, spec)
     judge = next(n for n in scores.nodes(setting) if n.key == IMAGE_EMBEDDINGS.key(scorer))
-    tasks = setting.experiment.evaluation.tasks
-    drawn = [one for one in spec.sets if isinstance(tasks.get(one), EmbeddedTask)]
     trained = {
         dependency.asset: dependency
         for dependency in (*writer.dependencies, *judge.dependencies)
@@ -97,7 +94,7 @@ def _node(setting: Setting, name: str, spec: CaptionMetrics) -> Node:
         dimension="none",
         dependencies=(
             *trained.values(),
-            *(Dependency(task_key(one), "all") for one in drawn),
+            *dependencies(setting, spec.sets),
         ),
         implementation=VERSION,
         # What decides the source's captions of the pool and the scorer's embeddings decides these.
@@ -175,7 +172,7 @@ def _describe(setting: Setting, task: str, captioner: Captioner, scorer: Scorer)
 
 
 def _reference_set(setting: Setting, task: str) -> RetrievalSet:
-    opened = open_set(set_of(setting, task), _decode)
+    opened = set_of(setting, task).open(_decode)
     if not isinstance(opened, RetrievalSet):
         msg = f"evaluation.captions.sets: {task} has no captions of people: {opened.path}"
         raise EvaluationSetError(msg)

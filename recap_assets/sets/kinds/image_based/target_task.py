@@ -5,16 +5,14 @@ from functools import partial
 
 from pydantic import Field
 
-from recap_assets.artefacts.world import task_key
-from recap_assets.evalsets.sets import AssociationSet, load_set
+from recap_assets.evalsets.kind import Task, tasks_of
+from recap_assets.evalsets.sets import AssociationSet
 from recap_assets.graph.node import Dependency, ForAll
 from recap_assets.graph.outside import Outside
 from recap_assets.graph.project import Setting
 from recap_assets.sets.kinds.image_based.targets import Batch, ImagesTarget, TargetError
 from recap_assets.shards.images import decode
-from recap_assets.shards.manifest import survey_tars
-from recap_assets.specs.base import Name, fingerprint_of
-from recap_assets.specs.evaluation import EmbeddedTask
+from recap_assets.specs.base import Name
 from recap_assets.specs.pool import ImageLimits
 from recap_assets.specs.references import Reference
 
@@ -34,34 +32,24 @@ class TargetTask(ImagesTarget):
         yield Reference("task", self.task, "tasks")
 
     def reads(self, setting: Setting, scorer: str) -> tuple[Dependency, ...]:
-        """What trains the scorer, and a task that is drawn."""
-        task = setting.experiment.tasks[self.task]
-        drawn = (Dependency(task_key(self.task), "all"),) if isinstance(task, EmbeddedTask) else ()
-        return (*super().reads(setting, scorer), *drawn)
+        """What trains the scorer, and what makes a set that is made here."""
+        made = (Dependency(key, "all") for key in self._task(setting).made_by(self.task))
+        return (*super().reads(setting, scorer), *made)
 
     def images_outside(self, setting: Setting) -> Outside | None:
-        """Version of the task's files, where it is not drawn."""
-        task = setting.experiment.tasks[self.task]
-        if isinstance(task, EmbeddedTask):
-            return None
-
-        def version() -> str:
-            folder = f"{task.path.rstrip('/')}/{task.split}"
-            shards = survey_tars(folder).shards
-            return fingerprint_of(*(f"{shard.name} {shard.version}" for shard in shards))
-
-        return ForAll(version)
+        """Version of the task's files, where no asset makes them."""
+        task = self._task(setting)
+        return None if list(task.made_by(self.task)) else ForAll(task.images_version)
 
     def batches(self, setting: Setting) -> Iterator[tuple[Batch, int]]:
         """The task's images."""
-        task = setting.experiment.tasks[self.task]
-        drawn = isinstance(task, EmbeddedTask)
-        folder = str(setting.workspace.world / "evaluation" / self.task) if drawn else task.path
-        evaluation_set = load_set(
-            folder, "test" if drawn else task.split, partial(decode, limits=LIMITS)
-        )
+        made = setting.task_folder(self.task)
+        evaluation_set = self._task(setting).open(made, partial(decode, limits=LIMITS))
         if isinstance(evaluation_set, AssociationSet):
             msg = f"evaluation.tasks.{self.task}: a set of cues and candidates is no set of images"
             raise TargetError(msg)
         for images, _ in evaluation_set.batches(IMAGES_AT_ONCE):
             yield images, 0
+
+    def _task(self, setting: Setting) -> Task:
+        return tasks_of(setting.experiment.tasks)[self.task]
