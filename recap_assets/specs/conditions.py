@@ -11,6 +11,7 @@ from pydantic import ConfigDict
 
 from recap_assets.specs.base import Spec
 from recap_assets.specs.kinds import OneOf
+from recap_assets.specs.references import Reference
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,8 @@ class Cutoff:
 class ConditionSpec(Spec):
     """What a user writes of a condition.
 
-    A kind names the sources whose scores it reads, and the sets whose members, by `refers()`
-    (sections `source_names` and `sets`): those, and the sources that the rule uses, are there when
-    it is decided.
+    When it is decided, the captions and scores are there of the sources that it refers to (section
+    `source_names`) and of those that the rule uses, and the members of the sets that it refers to.
     """
 
     # Built with the experiment: conditions hold conditions of kinds that are imported by then.
@@ -74,9 +74,32 @@ class ConditionSpec(Spec):
     reads_texts: ClassVar[bool] = False
     """Whether it looks at the captions, and not only at their scores."""
 
+    @property
+    def looks_at(self) -> tuple[str | None, ...]:
+        """The sources that it looks at, as its field `of` names them; None means the used one."""
+        return ()
+
+    def refers(self) -> Iterator[Reference]:
+        """The named sources, and what its parts name."""
+        for name in self.looks_at:
+            if name is not None:
+                yield Reference("of", name, "source_names")
+        yield from super().refers()
+
     def inside(self) -> Mapping[str, "ConditionSpec"]:
         """The conditions that it is made of, by their paths below its own, as `all.0`."""
         return {}
+
+    def check(self, at: Place) -> None:
+        """See that a source is meant wherever it looks at one.
+
+        Raises:
+            ValueError: None is named, and the rule uses several.
+        """
+        for name in self.looks_at:
+            at.source(name)
+        for field, part in self.inside().items():
+            part.check(at.below(field))
 
     @property
     def needs_texts(self) -> bool:

@@ -137,10 +137,15 @@ def _key_path(content: object, loc: tuple[str | int, ...]) -> tuple[str, ...]:
             at = at[str(part)]
         elif _is_list(at) and isinstance(part, int) and part < len(at):
             at = at[part]
-        elif not (_is_mapping(at) and i == len(loc) - 1) or part == loc[i - 1]:
-            continue  # a branch, such as `without` before the field of that name
+        elif i < len(loc) - 1 or not _is_mapping(at) or _is_branch(part, loc[i - 1]):
+            continue
         kept.append(str(part))
     return tuple(kept)
+
+
+def _is_branch(part: str | int, before: str | int) -> bool:
+    """Whether pydantic means a branch of a union: a type, or a kind's word before its field."""
+    return part == before or not str(part).isidentifier()
 
 
 def _line(key_path: str, detail: ErrorDetails) -> str:

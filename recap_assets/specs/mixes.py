@@ -116,7 +116,7 @@ class Mix(Spec):
         for number, rule in enumerate(self.rules):
             if rule.where is not None:
                 try:
-                    list(rule.where.needs(rule.place(number)))
+                    rule.where.check(rule.place(number))
                 except ValueError as error:
                     yield str(error)
 

@@ -49,11 +49,15 @@ class ConditionContract:
         """Captions of the sources that it says it reads; of others there are none."""
         return read_by(self.mix, some_candidates(sources_read(self.mix), gaps=gaps))
 
-    def clause(self, candidates: pl.DataFrame) -> Clause:
-        """The condition, with the cut-offs that it needs and the sets that it names."""
+    def known(self, candidates: pl.DataFrame) -> Known:
+        """The cut-offs that it needs, and the members of the sets that it names."""
         cutoffs = realise(self.mix, SCORER, views_of(candidates))
-        known = Known(dict(cutoffs.select("path", "value").iter_rows()), some_sets(self.mix))
-        return clause_of(self.condition, self.mix.rules[0].place(0), known)
+        return Known(dict(cutoffs.select("path", "value").iter_rows()), some_sets(self.mix))
+
+    def clause(self, candidates: pl.DataFrame) -> Clause:
+        """The condition where it stands in the mix."""
+        place = self.mix.rules[0].place(0)
+        return clause_of(self.condition, place, self.known(candidates))
 
     def decided(self, clause: Clause, candidates: pl.DataFrame) -> Decided:
         """What it comes to for each image."""
@@ -78,6 +82,15 @@ class ConditionContract:
         if not self.condition.needs_texts:
             without = self.decided(clause, candidates.drop("text"))
             assert without == self.decided(clause, candidates)
+
+    def test_it_says_which_source_it_means(self) -> None:
+        """Where a rule uses several, the file is refused, and not what is built from it."""
+        nowhere = Place("rules.0.where", None)
+        try:
+            self.condition.check(nowhere)
+        except ValueError:
+            return
+        clause_of(self.condition, nowhere, self.known(self.candidates()))
 
     def test_cutoffs_are_of_the_place_where_it_stands(self) -> None:
         """Two such conditions of one mix share no cut-off."""
@@ -107,7 +120,8 @@ class ConditionContract:
             (rule,) = explain(mix, cutoffs, candidates, sets, uid).rules
             assert rule.where is not None
             assert rule.where.holds == holds
-            assert uid not in taken or holds
+            assert rule.accepts <= (holds is True)
+            assert rule.accepts == (uid in taken)
             for one in _all_within(rule.where):
                 assert one.words.strip()
                 assert "\n" not in one.words

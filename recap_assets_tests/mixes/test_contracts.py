@@ -107,9 +107,18 @@ class Silent(Wordy):
         return ""
 
 
+class Vague(Wordy):
+    """Looks at the used source, and does not say so."""
+
+    @property
+    def looks_at(self) -> tuple[str | None, ...]:
+        return ()
+
+
 @pytest.mark.parametrize(
     ("kind", "test"),
     [
+        (Vague, "test_it_says_which_source_it_means"),
         (ByRow, "test_an_image_is_decided_alone"),
         (Peeking, "test_an_image_is_decided_alone"),
         (Hiding, "test_texts_change_nothing_unless_it_says_so"),
@@ -120,7 +129,7 @@ class Silent(Wordy):
 def test_a_condition_that_keeps_no_contract_fails_it(kind: type[Wordy], test: str) -> None:
     contract = ConditionContract()
     contract.condition = kind(words_at_least=4)
-    with pytest.raises((AssertionError, pl.exceptions.ColumnNotFoundError)):
+    with pytest.raises((AssertionError, ValueError, pl.exceptions.ColumnNotFoundError)):
         getattr(contract, test)()
 
 

@@ -66,6 +66,20 @@ def test_every_shipped_experiment_loads(name: str) -> None:
         ("name: tiny", "name: Bad-Name", "name:"),
         ("name: tiny", "name: ${RECAP_NO_SUCH_VARIABLE}", "the environment has no"),
         ("{use: raw}", "{use: {best_of: [raw, coca]}, where: {top: 0.3}}", "say which source"),
+        (
+            "{use: raw}",
+            "{use: {best_of: [raw, coca]}, where: {all: [{at_least: {top: 0.3, of: raw}}]}}",
+            "mixes.all_raw.rules.0.where.all.0.of: say which source",
+        ),
+        ("{use: raw}", "{use: {best: [raw]}}", "a use is the name of a source, or one of"),
+        ("{use: raw}", "{use: null}", "mixes.all_raw.0.use: a use is the name of a source"),
+        ("{use: raw}", "{use: 3}", "put it in quotes (it is 3)"),
+        ("{use: raw}", "{use: raw, where: 3}", "a condition is one of top, best"),
+        (
+            "{use: raw}",
+            "{use: raw, where: {at_least: {in_set: x}}}",
+            "mixes.all_raw.0.where.at_least: a condition is one of top, best",
+        ),
     ],
 )
 def test_a_mistake_is_named_with_what_is_allowed(
@@ -75,6 +89,14 @@ def test_a_mistake_is_named_with_what_is_allowed(
     text = error_of(tmp_path, MINIMAL.replace(old, new, 1))
     assert told in text
     assert str(tmp_path / "experiment.yaml") in text
+
+
+def test_a_cutoff_that_names_no_source_ranks_the_tested_one(tmp_path: Path) -> None:
+    where = "{use: {best_of: [raw, coca]}, where: {at_least: {top: 0.3}, of: coca}}"
+    mix = load_experiment(written(tmp_path, MINIMAL.replace("{use: raw}", where))).mixes["all_raw"]
+    (rule,) = mix.rules
+    assert rule.where is not None
+    assert [one.source for one in rule.where.needs(rule.place(0))] == ["coca"]
 
 
 def test_an_error_says_each_thing_once(tmp_path: Path) -> None:

@@ -142,6 +142,8 @@ def test_it_decides_by_its_distribution_where_it_stands(setting: Setting) -> Non
          "mixes.m.rules.0.where.all.0.of: there is no 'b'; known are a, raw"),
         ({"use": {"shortest_of": ["raw", "b"]}},
          "mixes.m.rules.0.use.shortest_of: there is no 'b'; known are a, raw"),
+        ({"use": SHORTEST, "where": {"any": [WORDY]}},
+         "mixes.m.rules.0.where.any.0.of: say which source's score is meant, since the rule uses"),
         ({"use": "raw", "where": {"words_at_least": 0}}, "greater than 0 (it is 0)"),
         ({"use": "raw", "where": {"without": {"words_at_lest": 3}}},
          "mixes.m.rules.0.where.without: a condition is one of top, best, at_least, in_set, all, "

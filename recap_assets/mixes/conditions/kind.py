@@ -1,19 +1,4 @@
-"""What a kind of condition is: an expression that is true, false or unknown, and its sentence.
-
-The smallest one::
-
-    class ScoredAtAll(Condition):
-        has_score: Name
-
-        def refers(self):
-            yield Reference("has_score", self.has_score, "source_names")
-
-        def holds(self, at, known, parts):
-            return pl.col(f"score.{self.has_score}").is_not_null()
-
-        def words(self, at, holds, image):
-            return f"{self.has_score} has a score: {answer(holds)}"
-"""
+"""What a kind of condition is: an expression that is true, false or unknown, and its sentence."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence

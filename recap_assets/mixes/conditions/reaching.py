@@ -10,7 +10,6 @@ from recap_assets.mixes.conditions.kind import Condition, Known
 from recap_assets.mixes.one_image import OneImage
 from recap_assets.mixes.words import percent, told_apart
 from recap_assets.specs.conditions import Cutoff, Place
-from recap_assets.specs.references import Reference
 
 
 class Reaches(Condition):
@@ -29,15 +28,13 @@ class Reaches(Condition):
             ValueError: It does not say which of several used sources it means.
         """
 
-    def refers(self) -> Iterator[Reference]:
-        """The named source, and those that parts of it name."""
-        if self.named is not None:
-            yield Reference("of", self.named, "source_names")
-        yield from super().refers()
+    @property
+    def looks_at(self) -> tuple[str | None, ...]:
+        """That source."""
+        return (self.named,)
 
     def needs(self, at: Place) -> Iterator[Cutoff]:
         """The cut-off."""
-        at.source(self.named)
         yield self.cutoff(at)
 
     def holds(self, at: Place, known: Known, parts: Sequence[pl.Expr]) -> pl.Expr:  # noqa: ARG002

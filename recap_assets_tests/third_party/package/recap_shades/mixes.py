@@ -1,6 +1,6 @@
 """A condition on the number of words of a caption, and a use that takes the shortest one."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import polars as pl
 from pydantic import Field
@@ -11,7 +11,6 @@ from recap_assets.mixes.uses.kind import Use
 from recap_assets.mixes.words import answer
 from recap_assets.specs.base import Name
 from recap_assets.specs.conditions import Place
-from recap_assets.specs.references import Reference
 from recap_assets.specs.uses import UseSpec
 
 
@@ -23,10 +22,10 @@ class Wordy(Condition):
     words_at_least: int = Field(gt=0, description="Words.")
     of: Name | None = Field(default=None, description="Whose caption; by default the used one's.")
 
-    def refers(self) -> Iterator[Reference]:
-        """The named source."""
-        if self.of is not None:
-            yield Reference("of", self.of, "source_names")
+    @property
+    def looks_at(self) -> tuple[str | None, ...]:
+        """The named or the used source."""
+        return (self.of,)
 
     def holds(self, at: Place, known: Known, parts: Sequence[pl.Expr]) -> pl.Expr:  # noqa: ARG002
         """Unknown where there is no caption."""
