@@ -4,9 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import polars as pl
 
-from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
-from recap_assets.artefacts.pool import RAW_POOL
-from recap_assets.artefacts.table import count_rejects, is_usable
+from recap_assets.artefacts import RAW_POOL, SYNTHETIC_CAPTIONS, count_rejects, is_usable
 from recap_assets.graph.account import Account
 from recap_assets.graph.project import Setting
 from recap_assets.pool.assets import count_notes, pool_of

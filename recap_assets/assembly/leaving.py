@@ -4,13 +4,18 @@ import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
+from recap_assets.artefacts import (
+    EXPERIMENTS,
+    EXPORTS,
+    MODELS,
+    SCORE_HISTOGRAMS,
+    TRAINED_CLIP,
+    TRAINING_CURVES,
+    Table,
+    corpus_key,
+    task_key,
+)
 from recap_assets.artefacts.catalogue import all_tables
-from recap_assets.artefacts.exports import EXPORTS
-from recap_assets.artefacts.lineage import EXPERIMENTS
-from recap_assets.artefacts.scores import SCORE_HISTOGRAMS
-from recap_assets.artefacts.table import Table
-from recap_assets.artefacts.training import MODELS, TRAINED_CLIP, TRAINING_CURVES
-from recap_assets.artefacts.world import corpus_key, task_key
 from recap_assets.graph.content import TablesLook
 from recap_assets.graph.node import Graph, Leaving, Place
 from recap_assets.graph.project import Setting

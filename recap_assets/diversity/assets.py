@@ -2,9 +2,14 @@
 
 import polars as pl
 
-from recap_assets.artefacts.captions import first_texts, texts_key
-from recap_assets.artefacts.diversity import DIVERSITY_STATISTICS, DIVERSITY_SUMMARY
-from recap_assets.artefacts.previews import image_markdown, preview_markdown
+from recap_assets.artefacts import (
+    DIVERSITY_STATISTICS,
+    DIVERSITY_SUMMARY,
+    first_texts,
+    image_markdown,
+    preview_markdown,
+    texts_key,
+)
 from recap_assets.diversity.lexicon import lexicon_hash, load_nouns
 from recap_assets.diversity.statistics import partition_statistics, summarise
 from recap_assets.diversity.words import TOKENISER

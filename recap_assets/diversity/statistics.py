@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from recap_assets.artefacts.diversity import DIVERSITY_STATISTICS, DIVERSITY_SUMMARY
-from recap_assets.artefacts.draws import uid_hashes
+from recap_assets.artefacts import DIVERSITY_STATISTICS, DIVERSITY_SUMMARY, uid_hashes
 from recap_assets.diversity.lexicon import lexicon_hash, nouns_among
 from recap_assets.diversity.ngrams import distinct_trigram_hashes, trigram_keys, trigram_owners
 from recap_assets.diversity.sketches import estimate_of_union, sketch_of

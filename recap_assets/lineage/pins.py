@@ -15,9 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from recap_assets.artefacts.lineage import EXPERIMENTS, LINEAGE
-from recap_assets.artefacts.pool import DOWNLOADED_SHARDS, RAW_POOL
-from recap_assets.artefacts.world import POOL_KEY
+from recap_assets.artefacts import DOWNLOADED_SHARDS, EXPERIMENTS, LINEAGE, POOL_KEY, RAW_POOL
 from recap_assets.graph.node import Graph
 from recap_assets.graph.project import Setting
 from recap_assets.graph.records import OUTSIDE

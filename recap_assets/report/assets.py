@@ -12,22 +12,36 @@ import polars as pl
 from numpy.typing import NDArray
 from PIL import Image
 
-from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
-from recap_assets.artefacts.diversity import DIVERSITY_SUMMARY
-from recap_assets.artefacts.draws import uid_hashes
-from recap_assets.artefacts.evaluation import CAPTION_METRICS, EVALUATION_RESULTS
-from recap_assets.artefacts.mixes import CURATED_MIXES, THRESHOLDS
-from recap_assets.artefacts.pool import RAW_POOL
-from recap_assets.artefacts.previews import image_markdown, preview_markdown
-from recap_assets.artefacts.report import LEADERBOARD, REPORT
-from recap_assets.artefacts.scores import CLIP_SCORES, SCORE_HISTOGRAMS
-from recap_assets.artefacts.table import is_usable
-from recap_assets.artefacts.training import TRAINING_CURVES
+from recap_assets.artefacts import (
+    CAPTION_METRICS,
+    CLIP_SCORES,
+    CURATED_MIXES,
+    DIVERSITY_SUMMARY,
+    EVALUATION_RESULTS,
+    LEADERBOARD,
+    RAW_POOL,
+    REPORT,
+    SCORE_HISTOGRAMS,
+    SYNTHETIC_CAPTIONS,
+    THRESHOLDS,
+    TRAINING_CURVES,
+    image_markdown,
+    is_usable,
+    preview_markdown,
+    uid_hashes,
+)
 from recap_assets.evaluation.captions import assets as caption_metrics
 from recap_assets.graph.building import provenance
-from recap_assets.graph.content import StoredFiles, StoredRows
-from recap_assets.graph.node import Dependency, Node, Outcome, Rows, Step
-from recap_assets.graph.project import Setting
+from recap_assets.graph.stage import (
+    Dependency,
+    Node,
+    Outcome,
+    Rows,
+    Setting,
+    Step,
+    StoredFiles,
+    StoredRows,
+)
 from recap_assets.mixes.diversity import unique_trigrams_of_mixes
 from recap_assets.plots.mixes import SOURCE_SHARES, leaderboard_chart
 from recap_assets.plots.rendering import chart_png

@@ -15,11 +15,13 @@ import jinja2
 import polars as pl
 from markupsafe import Markup
 
-from recap_assets.artefacts.diversity import DIVERSITY_SUMMARY
-from recap_assets.artefacts.mixes import THRESHOLDS
-from recap_assets.artefacts.report import LEADERBOARD
-from recap_assets.artefacts.scores import SCORE_HISTOGRAMS
-from recap_assets.artefacts.training import TRAINING_CURVES
+from recap_assets.artefacts import (
+    DIVERSITY_SUMMARY,
+    LEADERBOARD,
+    SCORE_HISTOGRAMS,
+    THRESHOLDS,
+    TRAINING_CURVES,
+)
 from recap_assets.plots.colours import KIND_COLOURS, RAW, kind_of, palette
 from recap_assets.plots.diversity import diversity_bars, rarefaction_curves
 from recap_assets.plots.frontier import frontier_chart

@@ -5,9 +5,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from recap_assets.artefacts.sets import UID_SETS
-from recap_assets.graph.content import StoredRows
-from recap_assets.graph.node import Node, Rows, Step
-from recap_assets.graph.project import Setting
+from recap_assets.graph.stage import Node, Rows, Setting, Step, StoredRows
 from recap_assets.sets.facts import Samples, dependencies_of, facts_of
 from recap_assets.sets.kind import ComputedSet, GivenSet
 from recap_assets.sets.languages import assets as languages

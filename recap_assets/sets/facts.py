@@ -11,11 +11,15 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from recap_assets.artefacts.captions import first_candidates, first_texts, texts_key
-from recap_assets.artefacts.pool import RAW_POOL
-from recap_assets.artefacts.scores import CLIP_SCORES
-from recap_assets.artefacts.sets import TEXT_LANGUAGES
-from recap_assets.artefacts.table import is_usable
+from recap_assets.artefacts import (
+    CLIP_SCORES,
+    RAW_POOL,
+    TEXT_LANGUAGES,
+    first_candidates,
+    first_texts,
+    is_usable,
+    texts_key,
+)
 from recap_assets.graph.node import Dependency
 from recap_assets.graph.project import Setting
 from recap_assets.sets.rules import Requirement

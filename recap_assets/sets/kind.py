@@ -23,11 +23,25 @@ from recap_assets.engines.protocols import Places
 from recap_assets.graph.node import Dependency, Node
 from recap_assets.graph.outside import Outside, outside_of
 from recap_assets.graph.project import Setting
-from recap_assets.sets.facts import Samples
-from recap_assets.sets.rules import Requirement
+from recap_assets.sets.facts import Samples, with_scores
+from recap_assets.sets.rules import Requirement, Row, more_than, reasons
 from recap_assets.sets.text_rule import TextRule
 from recap_assets.specs.findings import Finding
 from recap_assets.specs.sets import SetSpec
+
+__all__ = [
+    "ComputedSet",
+    "GivenSet",
+    "Requirement",
+    "Row",
+    "Samples",
+    "SetKind",
+    "TextRule",
+    "TextSet",
+    "more_than",
+    "reasons",
+    "with_scores",
+]
 
 
 class SetKind(SetSpec):

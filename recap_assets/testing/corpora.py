@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from recap_assets.graph.building import compute_and_write
-from recap_assets.graph.node import Step
-from recap_assets.graph.project import Setting
+from recap_assets.graph.stage import Setting, Step
 from recap_assets.shards.reading import CorpusSample
 from recap_assets.specs.loading import parse_experiment
 from recap_assets.storage.workspace import Workspace

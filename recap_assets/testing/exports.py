@@ -15,18 +15,14 @@ from pathlib import Path
 
 import polars as pl
 
-from recap_assets.artefacts.mixes import CURATED_MIXES
-from recap_assets.artefacts.pool import RAW_POOL
-from recap_assets.artefacts.scores import CLIP_SCORES
-from recap_assets.artefacts.table import is_usable
+from recap_assets.artefacts import CLIP_SCORES, CURATED_MIXES, RAW_POOL, is_usable
 from recap_assets.exports import assets
 from recap_assets.exports.checksums import CHECKSUMS, MARK, check_folder, read_checksums
 from recap_assets.exports.finishing import CARD, tidy
 from recap_assets.exports.kind import ShardedExport, WholeExport
 from recap_assets.exports.once import Exported, export_once
 from recap_assets.graph.building import compute_and_write
-from recap_assets.graph.node import Step
-from recap_assets.graph.project import Setting
+from recap_assets.graph.stage import Setting, Step
 from recap_assets.pool.assets import nodes as pool_nodes
 from recap_assets.specs.base import Spec
 from recap_assets.specs.loading import parse_experiment

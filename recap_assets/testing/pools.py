@@ -14,11 +14,9 @@ from pathlib import Path
 
 import polars as pl
 
-from recap_assets.artefacts.pool import RAW_POOL
-from recap_assets.artefacts.table import is_usable
+from recap_assets.artefacts import RAW_POOL, is_usable
 from recap_assets.graph.building import compute_and_write
-from recap_assets.graph.node import Node, Step
-from recap_assets.graph.project import Setting
+from recap_assets.graph.stage import Node, Setting, Step
 from recap_assets.pool import assets
 from recap_assets.pool.kind import PoolKind
 from recap_assets.shards.indexing import index_shard

@@ -18,8 +18,7 @@ import numpy as np
 
 from recap_assets.artefacts.sets import UID_SETS
 from recap_assets.graph.building import compute_and_write
-from recap_assets.graph.node import Node, Step
-from recap_assets.graph.project import Setting
+from recap_assets.graph.stage import Node, Setting, Step
 from recap_assets.sets import assets
 from recap_assets.sets.kind import ComputedSet, GivenSet
 from recap_assets.specs.base import Spec, marks_of

@@ -11,10 +11,14 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from recap_assets.artefacts.pool import RAW_POOL
-from recap_assets.artefacts.scores import CLIP_SCORES, IMAGE_EMBEDDINGS, IMAGE_SCORES
-from recap_assets.artefacts.sets import TEXT_LANGUAGES
-from recap_assets.artefacts.table import Table
+from recap_assets.artefacts import (
+    CLIP_SCORES,
+    IMAGE_EMBEDDINGS,
+    IMAGE_SCORES,
+    RAW_POOL,
+    TEXT_LANGUAGES,
+    Table,
+)
 from recap_assets.graph.project import Setting
 from recap_assets.shards.manifest import Shard, partition_key
 from recap_assets.specs.base import Spec

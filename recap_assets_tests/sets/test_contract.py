@@ -8,9 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recap_assets.sets.facts import Samples
-from recap_assets.sets.kind import ComputedSet, GivenSet
-from recap_assets.sets.rules import Requirement
+from recap_assets.sets.kind import ComputedSet, GivenSet, Requirement, Samples
 from recap_assets.specs.kinds import kinds_of
 from recap_assets.testing.sets import ComputedSetContract, GivenSetContract
 from recap_assets.testing.stored_pool import uid_of, vector_of

@@ -5,8 +5,7 @@ from typing import Literal
 import polars as pl
 from pydantic import Field
 
-from recap_assets.sets.kind import TextSet
-from recap_assets.sets.rules import Requirement, Row, more_than
+from recap_assets.sets.kind import Requirement, Row, TextSet, more_than
 
 
 class BasicFilter(TextSet):

@@ -8,9 +8,7 @@ from pydantic import Field, model_validator
 
 from recap_assets.artefacts.scores import IMAGE_SCORES
 from recap_assets.graph.node import Dependency
-from recap_assets.sets.facts import Samples
-from recap_assets.sets.kind import ComputedSet
-from recap_assets.sets.rules import Requirement
+from recap_assets.sets.kind import ComputedSet, Requirement, Samples
 from recap_assets.specs.base import Name
 from recap_assets.specs.references import Reference
 

@@ -7,13 +7,9 @@ import polars as pl
 from pydantic import Field, ValidationInfo, field_validator
 
 from recap_assets.artefacts.scores import CLIP_SCORES
-from recap_assets.graph.node import Dependency
-from recap_assets.graph.outside import Outside, metadata_outside
-from recap_assets.graph.project import Setting
+from recap_assets.graph.stage import Dependency, Outside, Setting, metadata_outside
 from recap_assets.scores.assets import metadata_folder
-from recap_assets.sets.facts import Samples, with_scores
-from recap_assets.sets.kind import TextSet
-from recap_assets.sets.rules import Requirement, Row
+from recap_assets.sets.kind import Requirement, Row, Samples, TextSet, with_scores
 from recap_assets.shards.metadata import metadata_scores
 from recap_assets.specs.base import Name
 from recap_assets.specs.references import Reference

@@ -2,8 +2,7 @@
 
 from typing import Literal
 
-from recap_assets.sets.kind import ComputedSet
-from recap_assets.sets.rules import Requirement
+from recap_assets.sets.kind import ComputedSet, Requirement
 
 
 class NoFilter(ComputedSet):

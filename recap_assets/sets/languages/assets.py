@@ -5,9 +5,7 @@ from functools import lru_cache
 
 import polars as pl
 
-from recap_assets.artefacts.captions import first_texts, texts_key
-from recap_assets.artefacts.previews import preview_markdown
-from recap_assets.artefacts.sets import TEXT_LANGUAGES
+from recap_assets.artefacts import TEXT_LANGUAGES, first_texts, preview_markdown, texts_key
 from recap_assets.engines.errors import ModelFileError
 from recap_assets.engines.protocols import LanguageIdentifier
 from recap_assets.graph.content import StoredRows

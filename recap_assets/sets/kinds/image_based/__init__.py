@@ -5,12 +5,9 @@ from pathlib import Path
 
 import polars as pl
 
-from recap_assets.artefacts.scores import IMAGE_EMBEDDINGS
-from recap_assets.artefacts.sets import CLUSTER_CENTROIDS, TARGET_CLUSTERS
+from recap_assets.artefacts import CLUSTER_CENTROIDS, IMAGE_EMBEDDINGS, TARGET_CLUSTERS
 from recap_assets.engines.protocols import Places
-from recap_assets.graph.node import Dependency, Node
-from recap_assets.graph.outside import Outside
-from recap_assets.graph.project import Setting
+from recap_assets.graph.stage import Dependency, Node, Outside, Setting
 from recap_assets.sets.facts import Samples
 from recap_assets.sets.kinds.image_based import clusters
 from recap_assets.sets.kinds.image_based.spec import ImageBasedSpec

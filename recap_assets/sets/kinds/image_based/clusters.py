@@ -6,14 +6,23 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from recap_assets.artefacts.scores import IMAGE_EMBEDDINGS, vectors_of
-from recap_assets.artefacts.sets import CLUSTER_CENTROIDS, TARGET_CLUSTERS
-from recap_assets.artefacts.uids import uid_uniform
+from recap_assets.artefacts import (
+    CLUSTER_CENTROIDS,
+    IMAGE_EMBEDDINGS,
+    TARGET_CLUSTERS,
+    uid_uniform,
+    vectors_of,
+)
 from recap_assets.engines.errors import INSTALL_FILTERS, explain_loading
-from recap_assets.graph.content import StoredRows
-from recap_assets.graph.node import Dependency, Node, Rows, Step
-from recap_assets.graph.outside import content_outside
-from recap_assets.graph.project import Setting
+from recap_assets.graph.stage import (
+    Dependency,
+    Node,
+    Rows,
+    Setting,
+    Step,
+    StoredRows,
+    content_outside,
+)
 from recap_assets.sets.facts import Samples, dependencies_of, facts_of
 from recap_assets.sets.kinds.image_based.nearest import nearest_centroids
 from recap_assets.sets.kinds.image_based.spec import ImageBasedSpec

@@ -7,9 +7,7 @@ from pydantic import Field
 
 from recap_assets.evalsets.kind import Task, tasks_of
 from recap_assets.evalsets.sets import AssociationSet
-from recap_assets.graph.node import Dependency, ForAll
-from recap_assets.graph.outside import Outside
-from recap_assets.graph.project import Setting
+from recap_assets.graph.stage import Dependency, ForAll, Outside, Setting
 from recap_assets.sets.kinds.image_based.targets import Batch, ImagesTarget, TargetError
 from recap_assets.shards.images import decode
 from recap_assets.specs.base import Name

@@ -7,9 +7,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from recap_assets.graph.node import Dependency
-from recap_assets.graph.outside import Outside, both, outside_of
-from recap_assets.graph.project import Setting
+from recap_assets.graph.stage import Dependency, Outside, Setting, both, outside_of
 from recap_assets.scores.opened import embedder_of, embedding_scorer
 from recap_assets.specs.base import Spec
 from recap_assets.untrusted.errors import RecapError

@@ -9,10 +9,8 @@ from pydantic import Field
 
 from recap_assets.engines.protocols import Places
 from recap_assets.engines.trying import readable
-from recap_assets.graph.outside import Outside
-from recap_assets.graph.project import Setting
-from recap_assets.sets.facts import Samples
-from recap_assets.sets.kind import TextSet
+from recap_assets.graph.stage import Outside, Setting
+from recap_assets.sets.kind import Requirement, Samples, TextSet
 from recap_assets.sets.kinds.text_based.wordnet import (
     WordNetError,
     files_hash,
@@ -21,7 +19,6 @@ from recap_assets.sets.kinds.text_based.wordnet import (
     names_a_synset,
     wordnet_files,
 )
-from recap_assets.sets.rules import Requirement
 from recap_assets.specs.fields import Content
 from recap_assets.specs.findings import Finding
 from recap_assets.storage.folder_content import UNREADABLE

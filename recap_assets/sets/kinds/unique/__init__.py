@@ -5,8 +5,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from recap_assets.artefacts.sets import DUPLICATES
-from recap_assets.graph.node import Dependency, Node
-from recap_assets.graph.project import Setting
+from recap_assets.graph.stage import Dependency, Node, Setting
 from recap_assets.sets.facts import Samples
 from recap_assets.sets.kinds.unique.spec import UniqueSpec
 from recap_assets.sets.rules import Requirement

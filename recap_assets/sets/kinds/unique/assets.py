@@ -4,14 +4,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from recap_assets.artefacts.pool import RAW_POOL
-from recap_assets.artefacts.scores import IMAGE_EMBEDDINGS
-from recap_assets.artefacts.sets import DUPLICATES
-from recap_assets.artefacts.table import is_usable
+from recap_assets.artefacts import DUPLICATES, IMAGE_EMBEDDINGS, RAW_POOL, is_usable
 from recap_assets.engines.errors import INSTALL_FILTERS, explain_loading
-from recap_assets.graph.content import StoredRows
-from recap_assets.graph.node import Dependency, Node, Rows, Step
-from recap_assets.graph.project import Setting
+from recap_assets.graph.stage import Dependency, Node, Rows, Setting, Step, StoredRows
 from recap_assets.sets.kinds.image_based.nearest import nearest_centroids
 from recap_assets.sets.kinds.unique.groups import duplicates, groups_of
 from recap_assets.sets.kinds.unique.spec import UniqueSpec

@@ -1,0 +1,35 @@
+"""What a stage is written with: nodes, where their content lies, the project that they are of."""
+
+from recap_assets.graph.checks import Check, Verdict
+from recap_assets.graph.content import StoredFiles, StoredRows, files_below
+from recap_assets.graph.node import Dependency, ForAll, Node, Outcome, Rows, Step
+from recap_assets.graph.outside import (
+    Outside,
+    both,
+    content_outside,
+    contents_version,
+    metadata_outside,
+    outside_of,
+)
+from recap_assets.graph.project import Setting
+
+__all__ = [
+    "Check",
+    "Dependency",
+    "ForAll",
+    "Node",
+    "Outcome",
+    "Outside",
+    "Rows",
+    "Setting",
+    "Step",
+    "StoredFiles",
+    "StoredRows",
+    "Verdict",
+    "both",
+    "content_outside",
+    "contents_version",
+    "files_below",
+    "metadata_outside",
+    "outside_of",
+]
