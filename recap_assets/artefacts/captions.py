@@ -70,6 +70,10 @@ IMPORTED_CAPTIONS = Table(
     order=("key", "number"),
 )
 
+OF_FILES = "files"
+OF_POOL = "pool"
+"""Partitions of an import's report beside the pool's own."""
+
 IMPORT_REPORTS = Table(
     "import_reports",
     "How third-party captions and the pool fit together.",

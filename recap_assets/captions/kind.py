@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from pydantic import Field, model_validator
 
+from recap_assets.captions.served import Served
 from recap_assets.engines.opening import Opens
 from recap_assets.engines.protocols import Captioner, Places
 from recap_assets.specs.decoding import Decoding
@@ -23,6 +24,14 @@ if TYPE_CHECKING:
 
 class CaptionSource(SourceSpec):
     """Whose captions a source has. A kind is below `Captioning` or `OwnAssets`."""
+
+    has_import_report: ClassVar[bool] = False
+    """Whether its assets fill the table `import_reports`, which `recap imports` shows."""
+
+    @property
+    def served(self) -> Served | None:
+        """What `recap serve-captioner` starts a server for; None where no server answers."""
+        return None
 
     def doctor(self, where: str, places: Places) -> Iterator[Finding]:  # noqa: ARG002 - of some kinds
         """What stands between the source and a build; `where` is its name in the file."""

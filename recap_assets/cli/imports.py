@@ -7,12 +7,12 @@ import click
 import polars as pl
 from rich.table import Table
 
-from recap_assets.artefacts.captions import IMPORT_REPORTS
-from recap_assets.captions.kinds.imported import ImportSource
-from recap_assets.captions.kinds.imported.assets import OF_FILES, OF_POOL
+from recap_assets.artefacts.captions import IMPORT_REPORTS, OF_FILES, OF_POOL
+from recap_assets.captions.kind import CaptionSource
 from recap_assets.cli.output import echo
 from recap_assets.cli.terminal import console, plain
 from recap_assets.defs.session import Session
+from recap_assets.specs.kinds import fitting
 
 _MEANINGS: Mapping[tuple[str, str], str] = {
     (OF_FILES, "files"): "files read",
@@ -49,7 +49,7 @@ def print_imports(session: Session, name: str | None, *, as_json: bool) -> None:
         click.ClickException: There is no such import, or none at all.
     """
     sources = session.setting.experiment.sources
-    known = [n for n, spec in sources.items() if isinstance(spec, ImportSource)]
+    known = [n for n, spec in sources.items() if fitting(n, spec, CaptionSource).has_import_report]
     if name is not None and name not in known:
         msg = f"there is no import {name!r}; known are {', '.join(known) or 'none'}"
         raise click.ClickException(msg)

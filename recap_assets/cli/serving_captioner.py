@@ -14,11 +14,14 @@ from urllib.parse import urlsplit
 
 import click
 import httpx2
+from pydantic import TypeAdapter
 
-from recap_assets.captions.kinds.openai import OpenAISource
-from recap_assets.captions.kinds.openai.client import is_local, key_of
+from recap_assets.captions.kind import CaptionSource
+from recap_assets.captions.served import Served, is_local
 from recap_assets.cli.output import echo
+from recap_assets.specs.kinds import fitting
 from recap_assets.specs.loading import load_experiment
+from recap_assets.specs.sources import Source, SourceSpec
 
 LOOPBACK = "127.0.0.1"
 PORT = 8000
@@ -50,7 +53,7 @@ class Wanted:
         more: Words passed on to `vllm serve`.
     """
 
-    source: OpenAISource
+    source: Served
     host: str | None = None
     port: int | None = None
     revision: str | None = None
@@ -64,9 +67,7 @@ class Wanted:
         return self.host or LOOPBACK, self.port or urlsplit(self.source.base_url).port or PORT
 
 
-def served(
-    path: Path, settings: tuple[str, ...], name: str | None, model: str | None
-) -> OpenAISource:
+def served(path: Path, settings: tuple[str, ...], name: str | None, model: str | None) -> Served:
     """The source to serve: one of the experiment's by its name, or one made of a model's name.
 
     Raises:
@@ -76,18 +77,27 @@ def served(
         msg = "name what to serve: --source NAME of the experiment, or --model MODEL"
         raise click.UsageError(msg)
     if model is not None:
-        return OpenAISource(kind="openai", model=model)
+        written = {"kind": "openai", "model": model}
+        source = _server_of("--model", TypeAdapter[SourceSpec](Source).validate_python(written))
+        assert source is not None, "a server answers for this kind"  # noqa: S101
+        return source
     sources = load_experiment(path, settings).sources
-    fitting = {key: one for key, one in sources.items() if isinstance(one, OpenAISource)}
-    if name not in fitting:
-        listed = ", ".join(fitting) or "none"
-        msg = f"--source {name}: {path} has no such source of kind openai; it has {listed}"
+    known = {key: found for key, one in sources.items() if (found := _server_of(key, one))}
+    source = known.get(str(name))
+    if source is None:
+        listed = ", ".join(known) or "none"
+        msg = (
+            f"--source {name}: {path} has no such source that a server answers for; it has {listed}"
+        )
         raise click.ClickException(msg)
-    source = fitting[name]
     if not is_local(source.base_url):
         msg = f"--source {name} is served at {source.base_url}, and not by this machine"
         raise click.ClickException(msg)
     return source
+
+
+def _server_of(name: str, source: SourceSpec) -> Served | None:
+    return fitting(name, source, CaptionSource).served
 
 
 def command_of(wanted: Wanted, vllm: str) -> list[str]:
@@ -151,8 +161,8 @@ def _interrupted_by_signals() -> Iterator[None]:
             signal.signal(one, handler)
 
 
-def _environment(source: OpenAISource) -> dict[str, str]:
-    key = key_of(source)
+def _environment(source: Served) -> dict[str, str]:
+    key = source.server_key()
     return {**os.environ, **({} if key is None else {"VLLM_API_KEY": key})}
 
 

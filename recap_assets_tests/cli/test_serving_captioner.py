@@ -133,7 +133,7 @@ def test_without_vllm_it_says_how_to_get_it(recap: Recap) -> None:
     [
         ((), "--source NAME of the experiment, or --model MODEL"),
         (("--source", "vlm", "--model", MODEL), "--source NAME of the experiment, or --model"),
-        (("--source", "a"), "has no such source of kind openai; it has vlm"),
+        (("--source", "a"), "has no such source that a server answers for; it has vlm"),
         (("--model", MODEL, "--gpus", "3", "--gpus-per-copy", "2"), "--gpus 3 is no multiple"),
     ],
 )

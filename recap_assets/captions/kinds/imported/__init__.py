@@ -7,7 +7,7 @@ The drops that are known by name need two lines::
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from recap_assets.captions.kinds.imported.spec import ImportSpec
 from recap_assets.engines.protocols import Places
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 class ImportSource(ImportSpec):
     """Third-party captions joined to the pool by uid, sha256 or url."""
+
+    has_import_report: ClassVar = True
 
     def nodes(self, name: str, setting: "Setting") -> "list[Node]":
         """The files' rows, the captions, and the report."""

@@ -14,7 +14,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from recap_assets.artefacts.captions import IMPORT_REPORTS, IMPORTED_CAPTIONS, SYNTHETIC_CAPTIONS
+from recap_assets.artefacts.captions import (
+    IMPORT_REPORTS,
+    IMPORTED_CAPTIONS,
+    OF_FILES,
+    OF_POOL,
+    SYNTHETIC_CAPTIONS,
+)
 from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.previews import preview_markdown
 from recap_assets.artefacts.table import count_rejects, is_usable
@@ -52,8 +58,6 @@ VERSION = 2
 STAGE = captions.STAGE
 SECONDS = 5.0
 SECONDS_PER_PARTITION = 1.0
-OF_FILES = "files"
-OF_POOL = "pool"
 _REJECTED = {
     "damaged_row": "damaged_rows",
     "malformed_key": "malformed_keys",

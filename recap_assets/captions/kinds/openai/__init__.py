@@ -4,12 +4,24 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 
 from recap_assets.captions.kinds.openai.spec import OpenAISpec
+from recap_assets.captions.served import Served
 from recap_assets.engines.protocols import Captioner, Places, RemoteCaptioner
 from recap_assets.specs.findings import Finding
 
 
 class OpenAISource(OpenAISpec):
     """A model behind an OpenAI-compatible server, asked with an image and a prompt."""
+
+    @property
+    def served(self) -> Served:
+        """What its server must have."""
+        return self
+
+    def server_key(self) -> str | None:
+        """The key in the variable `api_key_env`."""
+        from recap_assets.captions.kinds.openai.client import key_of
+
+        return key_of(self)
 
     def open(self, places: Places) -> Captioner:
         """The captioner, which must be closed."""

@@ -15,12 +15,12 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from urllib.parse import urlsplit
 
 import httpx2
 
 from recap_assets.captions.kinds.openai.bodies import ReplyTooLargeError, read_body
 from recap_assets.captions.kinds.openai.spec import OpenAISpec
+from recap_assets.captions.served import is_local
 from recap_assets.engines.errors import CaptionServerError
 from recap_assets.engines.protocols import Usage
 from recap_assets.untrusted.decoding import decode_text
@@ -280,12 +280,6 @@ def headers_of(key: str | None) -> dict[str, str]:
         "accept-encoding": "identity",
     }
     return headers if key is None else {**headers, "authorization": f"Bearer {key}"}
-
-
-def is_local(url: str) -> bool:
-    """Whether the address is this machine's own: then no proxy of the environment is asked."""
-    host = urlsplit(url).hostname or ""
-    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def said_in(content: bytes) -> str:

@@ -1,0 +1,32 @@
+"""Models that a server on this machine answers for, which `recap serve-captioner` can start."""
+
+from typing import Protocol
+from urllib.parse import urlsplit
+
+
+class Served(Protocol):
+    """A caption source whose model a server has."""
+
+    @property
+    def model(self) -> str:
+        """The model, as the server is asked for it."""
+        ...
+
+    @property
+    def base_url(self) -> str:
+        """Where the server answers."""
+        ...
+
+    def server_key(self) -> str | None:
+        """The key that it wants; None where it wants none.
+
+        Raises:
+            CaptionServerError: The variable that holds it is not set.
+        """
+        ...
+
+
+def is_local(url: str) -> bool:
+    """Whether the address is this machine's own: then no proxy of the environment is asked."""
+    host = urlsplit(url).hostname or ""
+    return host in ("localhost", "::1") or host.startswith("127.")
