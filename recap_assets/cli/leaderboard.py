@@ -13,7 +13,7 @@ from recap_assets.artefacts.evaluation import CAPTION_METRICS
 from recap_assets.artefacts.report import LEADERBOARD
 from recap_assets.cli import terminal
 from recap_assets.defs.session import Session
-from recap_assets.evaluation.captions.assets import measured_sources, skipped_sources
+from recap_assets.evaluation.captions.measured import measured_sources, skipped_sources
 from recap_assets.evaluation.datacomp.aggregation import aggregate, main_by_run, result_lines
 from recap_assets.graph.project import Setting
 from recap_assets.report.assets import current_results

@@ -16,7 +16,7 @@ from recap_assets.defs.session import Session
 from recap_assets.graph.planner import plan
 from recap_assets.graph.records import RememberedRecords
 from recap_assets.mixes.assets import trial
-from recap_assets.mixes.diversity import unique_trigrams_of_trial
+from recap_assets.mixes.trial_diversity import unique_trigrams_of_trial
 from recap_assets.sets import assets as sets
 
 

@@ -8,12 +8,7 @@ from recap_assets.artefacts.draws import uid_hashes
 from recap_assets.artefacts.mixes import CURATED_MIXES
 from recap_assets.diversity.ngrams import unique_trigrams
 from recap_assets.graph.project import Setting
-from recap_assets.mixes.assets import candidates_of, score_view, sets_of
-from recap_assets.mixes.cutoffs import realise
-from recap_assets.mixes.selection import select
 from recap_assets.specs.experiment import Diversity
-
-PARTITIONS_TRIED = 4
 
 UNIQUE_TRIGRAMS = pl.Schema(
     {"mix": pl.String, "sample_size": pl.Int64, "unique_trigrams": pl.Int64}
@@ -31,7 +26,7 @@ def unique_trigrams_of_mixes(setting: Setting) -> pl.DataFrame:
         pl.col("partition").is_in(list(setting.partitions))
     )
     names = setting.experiment.mixes
-    return _counted(
+    return trigrams_counted(
         setting,
         {
             name: built.filter(pl.col("mix") == name).select("uid", "source", "text").collect()
@@ -40,27 +35,8 @@ def unique_trigrams_of_mixes(setting: Setting) -> pl.DataFrame:
     )
 
 
-def unique_trigrams_of_trial(setting: Setting) -> pl.DataFrame:
-    """The same before anything is built, from at most four partitions spread over the pool."""
-    keys = list(setting.partitions)
-    chosen = keys[:: max(1, len(keys) // PARTITIONS_TRIED)][:PARTITIONS_TRIED]
-    return _counted(
-        setting, {name: _tried(setting, name, chosen) for name in setting.experiment.mixes}
-    )
-
-
-def _tried(setting: Setting, name: str, partitions: list[str]) -> pl.DataFrame:
-    mix = setting.experiment.mixes[name]
-    scorer = setting.experiment.scorer_of(mix)
-    cutoffs = realise(mix, scorer, lambda source: score_view(setting, scorer, source))
-    parts = [
-        select(mix, cutoffs, candidates_of(setting, mix, key), sets_of(setting, mix, key))
-        for key in partitions
-    ]
-    return pl.concat(parts).select("uid", "source", "text")
-
-
-def _counted(setting: Setting, pairs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+def trigrams_counted(setting: Setting, pairs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """UNIQUE_TRIGRAMS of these pairs: of each mix `uid`, `source`, `text`."""
     sampled = {name: _sampled(setting, frame) for name, frame in pairs.items()}
     size = min((len(texts) for texts in sampled.values() if len(texts)), default=0)
     rows = [(name, size, unique_trigrams(texts[:size])) for name, texts in sampled.items()]

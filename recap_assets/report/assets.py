@@ -30,7 +30,7 @@ from recap_assets.artefacts import (
     preview_markdown,
     uid_hashes,
 )
-from recap_assets.evaluation.captions import assets as caption_metrics
+from recap_assets.evaluation.captions.measured import measured_sources, reference_metrics
 from recap_assets.graph.building import provenance
 from recap_assets.graph.stage import (
     Dependency,
@@ -150,7 +150,7 @@ def _report_node(setting: Setting) -> Node:
         for source in experiment.source_names
     ]
     reads = [LEADERBOARD.key(), DIVERSITY_SUMMARY.key(), RAW_POOL.key(), *scored]
-    reads += [CAPTION_METRICS.key(source) for source in caption_metrics.measured_sources(setting)]
+    reads += [CAPTION_METRICS.key(source) for source in measured_sources(setting)]
     for name in experiment.mixes:
         reads += [THRESHOLDS.key(name), CURATED_MIXES.key(name)]
         reads.append(EVALUATION_RESULTS.key(name))
@@ -204,7 +204,7 @@ def claims_of(setting: Setting) -> list[ClaimRow]:
         average=experiment.evaluation.averaged,
         diversity=setting.workspace.tables.read(DIVERSITY_SUMMARY),
         scores=score_means(setting),
-        references=caption_metrics.reference_metrics(setting),
+        references=reference_metrics(setting),
         embedded_world=experiment.pool.holds_by_design,
     )
     return [

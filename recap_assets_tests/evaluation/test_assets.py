@@ -16,11 +16,8 @@ from recap_assets.artefacts.report import LEADERBOARD
 from recap_assets.captions.opened import opened_captioner
 from recap_assets.engines.trained import load_trained_clip
 from recap_assets.evalsets.sets import RetrievalSet, load_set
-from recap_assets.evaluation.captions.assets import (
-    mixes_of_one_source,
-    reference_metrics,
-    uid_of,
-)
+from recap_assets.evaluation.captions.assets import uid_of
+from recap_assets.evaluation.captions.measured import mixes_of_one_source, reference_metrics
 from recap_assets.evaluation.captions.tokens import caption_tokens
 from recap_assets.evaluation.datacomp.aggregation import result_lines
 from recap_assets.evaluation.datacomp.root import MissingSetsError
