@@ -21,7 +21,6 @@ from recap_assets.artefacts.previews import (
     histogram_markdown,
     image_markdown,
     preview_markdown,
-    rejects_markdown,
 )
 from recap_assets.artefacts.report import LEADERBOARD, REPORT
 from recap_assets.artefacts.scores import (
@@ -167,7 +166,6 @@ __all__ = [
     "mix64",
     "preview_markdown",
     "read_subset",
-    "rejects_markdown",
     "score_histogram",
     "subset_array",
     "subset_draw",

@@ -45,20 +45,6 @@ def image_markdown(png: bytes, title: str = "chart") -> str:
     return f"![{_escaped(title)}](data:image/png;base64,{base64.b64encode(png).decode()})"
 
 
-def rejects_markdown(counts: pl.DataFrame) -> str:
-    """What was set aside, by reason, the most frequent first.
-
-    Args:
-        counts: Columns reason and n.
-    """
-    counts = counts.filter(pl.col("n") > 0).sort("n", "reason", descending=[True, False])
-    if counts.is_empty():
-        return "Nothing was set aside."
-    lines = [_line(["reason", "count"]), _line(["---", "---:"])]
-    lines += [_line([_cell(r), f"{n:,}"]) for r, n in counts.select("reason", "n").rows()]
-    return "\n".join([*lines, _line(["**all**", f"**{counts['n'].sum():,}**"])])
-
-
 def _line(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 

@@ -102,6 +102,9 @@ def positive_ranks(scores: Scores, positive_pairs: NDArray[np.bool_]) -> Ranks:
 def hit_fraction(ranks: Ranks, k: int) -> float:
     """Share of the queries whose right candidate is among the first `k`.
 
+    By `target_ranks` it is the accuracy of a classification. By `positive_ranks` it is recall as
+    CLIP papers use it: 1 or 0 for a query, however many right candidates it has.
+
     Raises:
         ValueError: No query, or k below 1.
     """
@@ -109,21 +112,6 @@ def hit_fraction(ranks: Ranks, k: int) -> float:
         msg = f"k is {k} and there are {len(ranks)} queries: both must be at least 1"
         raise ValueError(msg)
     return float(np.mean(ranks < k))
-
-
-def accuracy_at(scores: Scores, targets: NDArray[np.integer], k: int) -> float:
-    """Share of the queries whose target is among the `k` highest scores.
-
-    Args:
-        scores: Shape (queries, classes).
-        targets: Shape (queries,), the class of each query.
-        k: At most the number of classes; with k = classes the result is 1 for any model.
-
-    Raises:
-        ValueError: As `target_ranks`, or a k that is not in [1, classes].
-    """
-    _refuse_k(k, scores)
-    return hit_fraction(target_ranks(scores, targets), k)
 
 
 def mean_per_class_recall(scores: Scores, targets: NDArray[np.integer]) -> float:
@@ -146,33 +134,7 @@ def mean_per_class_hits(ranks: Ranks, targets: NDArray[np.integer]) -> float:
     return float(np.mean(right / np.bincount(classes)))
 
 
-def recall_at(scores: Scores, positive_pairs: NDArray[np.bool_], k: int) -> float:
-    """Share of the queries with at least one right candidate among the `k` highest scores.
-
-    This is recall as CLIP papers use it: 1 or 0 for a query, however many right candidates it
-    has. For image retrieval rows are texts and columns images; for text retrieval the transpose.
-
-    Args:
-        scores: Shape (queries, candidates).
-        positive_pairs: Same shape; true where the candidate is right. A query without one is a
-            miss.
-        k: At most the number of candidates.
-
-    Raises:
-        ValueError: As `positive_ranks`, or a k that is not in [1, candidates].
-    """
-    _refuse_k(k, scores)
-    return hit_fraction(positive_ranks(scores, positive_pairs), k)
-
-
 def _refuse_empty(scores: Scores) -> None:
     if scores.ndim != 2 or 0 in scores.shape:
         msg = f"scores have shape {scores.shape}: at least one query and one candidate are needed"
-        raise ValueError(msg)
-
-
-def _refuse_k(k: int, scores: Scores) -> None:
-    _refuse_empty(scores)
-    if not 1 <= k <= scores.shape[1]:
-        msg = f"k is {k}, which is not between 1 and the number of candidates {scores.shape[1]}"
         raise ValueError(msg)

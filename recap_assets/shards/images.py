@@ -26,7 +26,7 @@ from recap_assets.specs.pool import ImageLimits
 
 __all__ = [
     "HASH_SIDE", "IMAGE_REASONS", "MAX_DECODED_PIXELS", "ImageFacts", "ImageReason",
-    "ImageRejected", "decode", "hamming", "image_facts", "matches_within", "perceptual_hash",
+    "ImageRejected", "decode", "image_facts", "matches_within", "perceptual_hash",
     "perceptual_hash_of",
 ]  # fmt: skip
 
@@ -122,11 +122,6 @@ def perceptual_hash_of(data: bytes, limits: ImageLimits, facts: ImageFacts | Non
         ImageRejected: With any reason of IMAGE_REASONS.
     """
     return perceptual_hash(_decode(data, facts or image_facts(data, limits), limits, HASH_SIDE))
-
-
-def hamming(a: int, b: int) -> int:
-    """Number of bits in which two 64-bit hashes differ, 0 to 64."""
-    return ((a ^ b) & 0xFFFFFFFFFFFFFFFF).bit_count()
 
 
 def matches_within(

@@ -7,7 +7,6 @@ from recap_assets.artefacts.previews import (
     histogram_markdown,
     image_markdown,
     preview_markdown,
-    rejects_markdown,
 )
 from recap_assets.plots.mixes import source_shares
 from recap_assets.plots.rendering import chart_png
@@ -85,22 +84,6 @@ def test_a_chart_goes_into_the_text_itself():
 def test_only_png_is_embedded():
     with pytest.raises(ValueError, match="only a PNG"):
         image_markdown(b"<svg/>")
-
-
-def test_rejects_are_counted_by_reason():
-    counts = pl.DataFrame({"reason": ["empty|text", "bad image", "never"], "n": [3, 1200, 0]})
-
-    assert rejects_markdown(counts).splitlines() == [
-        "| reason | count |",
-        "| --- | ---: |",
-        "| bad image | 1,200 |",
-        "| empty\\|text | 3 |",
-        "| **all** | **1,203** |",
-    ]
-
-
-def test_no_rejects_are_said():
-    assert rejects_markdown(pl.DataFrame({"reason": [], "n": []})) == "Nothing was set aside."
 
 
 def test_a_histogram_line_is_highest_where_most_scores_are() -> None:

@@ -17,6 +17,11 @@ from recap_assets.specs.pool import ImageLimits
 LIMITS = ImageLimits()
 
 
+def hamming(a: int, b: int) -> int:
+    """Number of bits in which two hashes of 64 bits differ."""
+    return f"{(a ^ b) & 2**64 - 1:b}".count("1")
+
+
 def picture(seed: int = 0, size: tuple[int, int] = (96, 72)) -> Image.Image:
     """A smooth picture that differs from seed to seed; size is (width, height)."""
     coarse = np.random.default_rng(seed).integers(0, 255, (8, 8, 3), dtype=np.uint8)

@@ -14,12 +14,11 @@ from recap_assets.shards.images import (
     MAX_DECODED_PIXELS,
     ImageRejected,
     decode,
-    hamming,
     image_facts,
     perceptual_hash_of,
 )
 from recap_assets.specs.pool import ImageLimits
-from recap_assets_tests.shards.building import LIMITS, encoded, jpeg, picture
+from recap_assets_tests.shards.building import LIMITS, encoded, hamming, jpeg, picture
 
 ORIENTATION = 0x0112
 LOSSLESS = {"PNG": {}, "WEBP": {"lossless": True}}

@@ -17,7 +17,6 @@ from recap_assets.shards.images import (
     IMAGE_REASONS,
     ImageRejected,
     decode,
-    hamming,
     image_facts,
     matches_within,
     perceptual_hash,
@@ -26,7 +25,7 @@ from recap_assets.shards.images import (
 from recap_assets.shards.indexing import index_shard
 from recap_assets.shards.manifest import assign, list_shards
 from recap_assets.specs.pool import ImageLimits
-from recap_assets_tests.shards.building import LIMITS, encoded, jpeg, picture, pool_at
+from recap_assets_tests.shards.building import LIMITS, encoded, hamming, jpeg, picture, pool_at
 
 ANIMATED = {"save_all": True, "append_images": [picture(1), picture(2)]}
 FILES = {
@@ -253,12 +252,6 @@ def test_flat_images_have_one_hash():
         np.full((h, w, 3), v, np.uint8) for h, w, v in ((50, 70, 3), (64, 64, 128), (9, 200, 255))
     ]
     assert {perceptual_hash(image) for image in flat} == {-(2**63)}
-
-
-@given(st.integers(-(2**63), 2**63 - 1), st.integers(-(2**63), 2**63 - 1))
-def test_hamming_counts_differing_bits(a, b):
-    bits = [f"{x & 2**64 - 1:064b}" for x in (a, b)]
-    assert hamming(a, b) == sum(p != q for p, q in zip(*bits, strict=True))
 
 
 def test_all_pairs_within_a_distance_are_found():

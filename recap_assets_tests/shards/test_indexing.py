@@ -10,7 +10,7 @@ import pytest
 
 from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.pool.kinds.folder import FolderPool
-from recap_assets.shards.images import hamming, perceptual_hash_of
+from recap_assets.shards.images import perceptual_hash_of
 from recap_assets.shards.indexing import REJECT_REASONS, index_shard
 from recap_assets.shards.manifest import Shard, assign, list_shards
 from recap_assets.shards.metadata import Metadata, load_metadata
@@ -18,6 +18,7 @@ from recap_assets.shards.sample_texts import clean_text
 from recap_assets.specs.pool import ImageLimits
 from recap_assets_tests.shards.building import (
     LIMITS,
+    hamming,
     jpeg,
     pool_at,
     sample,
