@@ -22,7 +22,6 @@ from recap_assets.training import assets as training
 from recap_assets.training import models
 from recap_assets.training import seen as training_pairs
 from recap_assets.training.corpora import assets as corpora
-from recap_assets.training.kinds.torchrun import shards as training_shards
 
 TORCH = "pytorch"
 """The kind of the nodes that compute with torch."""
@@ -39,7 +38,6 @@ STAGES = (
     mixes,
     training_pairs,
     exports,
-    training_shards,
     training,
     evaluation,
     caption_metrics,

@@ -1,7 +1,7 @@
 """The experiment: one file that declares everything, checked as a whole."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
@@ -27,7 +27,7 @@ from recap_assets.specs.references import EMBEDDINGS, Reference
 from recap_assets.specs.scorers import Scorer
 from recap_assets.specs.sets import UidSet
 from recap_assets.specs.sources import RAW, Source
-from recap_assets.specs.training import InProcessTraining, TorchrunTraining, Training
+from recap_assets.specs.training import Training, TrainingSpec
 from recap_assets.untrusted.nested import texts_of
 from recap_assets.untrusted.secrets import redacted
 
@@ -43,6 +43,10 @@ PARTS = (
     "exports",
 )
 """The sections whose entries have names; what each refers to is checked."""
+
+
+_AS_IF_WRITTEN: Any = {}
+"""A default that is checked as a file is: no kind is imported before."""
 
 
 class Diversity(Spec):
@@ -112,7 +116,7 @@ class Experiment(Spec):
     sets: dict[Name, UidSet] = Field(default={}, description="Named sets of uids for `in_set`.")
     mixes: dict[Name, Mix] = Field(min_length=1, description="Curated training sets.")
     diversity: Diversity = Diversity()
-    training: Training = InProcessTraining()
+    training: Training = Field(default=_AS_IF_WRITTEN)
     exports: dict[Name, Export] = Field(
         default={}, description="Mixes written out in the forms that other tools read."
     )
@@ -169,10 +173,10 @@ class Experiment(Spec):
         cls, exports: dict[str, ExportSpec], info: ValidationInfo
     ) -> dict[str, ExportSpec]:
         mixes, training = info.data.get("mixes", {}), info.data.get("training")
-        return with_training_exports(exports, mixes) if _is_by_torchrun(training) else exports
+        return with_training_exports(exports, mixes) if _reads_exports(training) else exports
 
     def training_export(self, mix: str) -> str:
-        """The export that open_clip's trainer reads for a mix, with `launcher: torchrun`."""
+        """The export that a trainer reads for a mix, where the launcher reads exports."""
         return training_export(self.exports, mix) or added_name(mix)
 
     @model_validator(mode="before")
@@ -348,8 +352,8 @@ class Experiment(Spec):
                     yield f"exports.{name}.folder: exports.{first} goes to {export.folder} already"
 
 
-def _is_by_torchrun(training: object) -> bool:
-    return isinstance(training, TorchrunTraining)
+def _reads_exports(training: object) -> bool:
+    return isinstance(training, TrainingSpec) and training.reads_exports
 
 
 def _of_another_kind(where: str, name: str, fitting: Iterable[str]) -> str:

@@ -85,7 +85,7 @@ def with_training_exports(
             name = added_name(mix)
             if len(name) > 64 or name in exports:
                 msg = (
-                    f"training by torchrun adds an export {name} for mixes.{mix}, and that name is "
+                    f"training on shards adds an export {name} for mixes.{mix}, and that name is "
                     "taken or too long: rename the export or the mix"
                 )
                 raise ValueError(msg)

@@ -82,7 +82,9 @@ FAMILIES: Mapping[str, Family] = {
         "a use", "recap_assets.mixes.uses.kind:Use", None, example="the name of a source"
     ),
     "exports": Family("an export", "recap_assets.exports.kind:ExportKind", "to"),
-    "launchers": Family("training", field="launcher", unsaid=(("", "in_process"),)),
+    "launchers": Family(
+        "training", "recap_assets.training.kind:Launcher", "launcher", unsaid=(("", "in_process"),)
+    ),
     "tasks": Family("an evaluation task", "recap_assets.evalsets.kind:Task"),
 }
 """All that other packages can add to, by the name of their group of entry points."""
@@ -142,6 +144,10 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = {
     "tasks": (
         "recap_assets.evaluation.kinds.embedded:EmbeddedTask",
         "recap_assets.evaluation.kinds.webdataset:WebDatasetTask",
+    ),
+    "launchers": (
+        "recap_assets.training.kinds.in_process:InProcessTraining",
+        "recap_assets.training.kinds.torchrun:TorchrunTraining",
     ),
     "conditions": (
         "recap_assets.mixes.conditions.kinds.top:TopFraction",

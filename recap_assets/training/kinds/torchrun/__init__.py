@@ -1,1 +1,35 @@
-"""open_clip's own trainer, started by torchrun."""
+"""open_clip's own trainer, started by torchrun on exported shards."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from recap_assets.artefacts.training import TRAINING_SHARDS
+from recap_assets.training.kind import Trained
+from recap_assets.training.kinds.torchrun.spec import TorchrunSpec
+
+if TYPE_CHECKING:
+    from recap_assets.graph.node import Node, Step
+    from recap_assets.graph.project import Setting
+
+
+class TorchrunTraining(TorchrunSpec):
+    """open_clip's own trainer on shards exported for it, with the recipe of a DataComp scale.
+
+    What the recipe fixes may be overridden; what is said beside it changes the speed only.
+    """
+
+    def nodes(self, setting: "Setting") -> "list[Node]":
+        """For each mix which exported shards are read."""
+        from recap_assets.training.kinds.torchrun.shards import node_of
+
+        return [node_of(setting, mix) for mix in setting.experiment.mixes]
+
+    def reads(self, mix: str) -> Iterator[str]:
+        """The shards."""
+        yield TRAINING_SHARDS.key(mix)
+
+    def train(self, setting: "Setting", mix: str, step: "Step") -> Trained:
+        """Hand the mix's shards to open_clip's trainer; its figures go to the UI."""
+        from recap_assets.training.kinds.torchrun.running import train_on_shards
+
+        return train_on_shards(setting, self, mix, step)

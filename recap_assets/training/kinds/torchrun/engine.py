@@ -1,6 +1,6 @@
 """open_clip's own trainer, started by torchrun on exported shards, as DataComp's train.py does.
 
-The recipe is the scale's (`specs/training.py`); the flags are those that DataComp fixes: shards
+The recipe is the scale's (`spec.py`); the flags are those that DataComp fixes: shards
 drawn with replacement, local loss with gathered gradients, checkpointed activations, static graph.
 """
 
@@ -19,10 +19,10 @@ import torch
 
 from recap_assets.engines.threads import torch_threads
 from recap_assets.engines.trained import image_side
-from recap_assets.specs.training import TorchrunTraining
 from recap_assets.storage.files import write_atomically
 from recap_assets.training.engine.clip import CURVE_POINTS, CurvePoint
 from recap_assets.training.engine.open_clip_trainee import OpenClipTrainee
+from recap_assets.training.kinds.torchrun.spec import TorchrunSpec
 from recap_assets.untrusted.errors import RecapError
 
 RUN = "run"
@@ -60,7 +60,7 @@ class Point:
 
 
 def trainer_arguments(
-    training: TorchrunTraining, data: Sequence[str], seed: int, folder: Path
+    training: TorchrunSpec, data: Sequence[str], seed: int, folder: Path
 ) -> list[str]:
     """The arguments of open_clip's trainer.
 
@@ -102,7 +102,7 @@ def trainer_arguments(
 
 
 def train(
-    training: TorchrunTraining,
+    training: TorchrunSpec,
     data: Sequence[str],
     seed: int,
     folder: Path,
@@ -152,7 +152,7 @@ def read_point(line: str) -> Point | None:
     return Point(samples, loss, rate, float(match["rate"]))
 
 
-def curve_of(training: TorchrunTraining, folder: Path) -> list[CurvePoint]:
+def curve_of(training: TorchrunSpec, folder: Path) -> list[CurvePoint]:
     """The whole run's curve by its log, also what was trained before it was resumed."""
     points: dict[int, Point] = {}
     for line in (folder / RUN / "out.log").read_text(errors="replace").splitlines():
@@ -167,12 +167,12 @@ def curve_of(training: TorchrunTraining, folder: Path) -> list[CurvePoint]:
     ]
 
 
-def final_checkpoint(training: TorchrunTraining, folder: Path) -> Path:
+def final_checkpoint(training: TorchrunSpec, folder: Path) -> Path:
     """Where the trainer leaves the model when it is done."""
     return folder / RUN / "checkpoints" / f"epoch_{training.checkpoints}.pt"
 
 
-def save_trained(training: TorchrunTraining, folder: Path, directory: Path) -> None:
+def save_trained(training: TorchrunSpec, folder: Path, directory: Path) -> None:
     """Write the trained model as open_clip's own folder, in safetensors.
 
     Args:
@@ -193,13 +193,13 @@ def save_trained(training: TorchrunTraining, folder: Path, directory: Path) -> N
     trainee.save(directory)
 
 
-def _workers(training: TorchrunTraining, batch: int, samples: int) -> int:
+def _workers(training: TorchrunSpec, batch: int, samples: int) -> int:
     # open_clip gives each loader as many batches, rounded up: 5 for 4 loaders would become 8.
     batches = -(-samples // batch)
     return next(n for n in range(training.workers, 0, -1) if batches % n == 0)
 
 
-def _processes(training: TorchrunTraining) -> int:
+def _processes(training: TorchrunSpec) -> int:
     if torch.cuda.is_available():
         return torch.cuda.device_count() if training.processes == "auto" else training.processes
     if training.processes not in ("auto", 1):

@@ -11,22 +11,14 @@ from recap_assets.exports.shard_list import ShardList
 from recap_assets.graph.node import Dependency, Node, Outcome, Step
 from recap_assets.graph.project import Setting
 from recap_assets.specs.base import deciding
-from recap_assets.specs.training import TorchrunTraining
 from recap_assets.training import seen as training_pairs
 
 VERSION = 1
 STAGE = "training"
 
 
-def nodes(setting: Setting) -> list[Node]:
-    """A node for each mix, where open_clip's trainer is asked for."""
-    experiment = setting.experiment
-    if not isinstance(experiment.training, TorchrunTraining):
-        return []
-    return [_node(setting, mix) for mix in experiment.mixes]
-
-
-def _node(setting: Setting, mix: str) -> Node:
+def node_of(setting: Setting, mix: str) -> Node:
+    """The asset that says which exported shards are read for a mix."""
     export = setting.experiment.training_export(mix)
     return Node(
         key=TRAINING_SHARDS.key(mix),

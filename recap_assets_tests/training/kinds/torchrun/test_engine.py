@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from recap_assets.engines.trained import load_trained_clip
-from recap_assets.specs.training import TorchrunTraining
+from recap_assets.training.kinds.torchrun import TorchrunTraining
 from recap_assets.training.kinds.torchrun.engine import (
     RUN,
     Point,
@@ -169,7 +169,7 @@ def kill_after_first_checkpoint(folder: Path, recipe: TorchrunTraining, shards: 
     code = (
         "from pathlib import Path\n"
         "from recap_assets.training.kinds.torchrun.engine import train\n"
-        "from recap_assets.specs.training import TorchrunTraining\n"
+        "from recap_assets.training.kinds.torchrun import TorchrunTraining\n"
         f"recipe = TorchrunTraining.model_validate_json({recipe.model_dump_json()!r})\n"
         f"train(recipe, {shards!r}, 0, Path({str(folder)!r}), print)\n"
     )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from recap_assets.specs.torchrun_options import check_torchrun_arguments
+from recap_assets.training.kinds.torchrun.options import check_torchrun_arguments
 
 
 @pytest.mark.parametrize(

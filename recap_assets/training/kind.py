@@ -1,0 +1,68 @@
+"""What a kind of training is: what trains a CLIP on a mix, here or elsewhere.
+
+A kind's module is imported before the experiment is, so it imports no more than `specs`,
+`artefacts` and this; what trains is imported by its methods.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import polars as pl
+
+from recap_assets.specs.training import TrainingSpec
+
+if TYPE_CHECKING:
+    from recap_assets.graph.node import Node, Step
+    from recap_assets.graph.project import Setting
+
+
+def _nothing() -> None:
+    """Where there is nothing to clear."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A CLIP that was trained on a mix.
+
+    Attributes:
+        save: Writes it into an empty folder, so that `engines.trained` can load it.
+        curve: Columns step, samples_seen, loss, learning_rate_factor; a row at least.
+        facts: Small numbers, shown with the materialization.
+        clear: Forgets what a killed run would go on from; called when the model is in place.
+    """
+
+    save: Callable[[Path], None]
+    curve: pl.DataFrame
+    facts: Mapping[str, float]
+    clear: Callable[[], None] = _nothing
+
+
+class Launcher(TrainingSpec):
+    """What trains a CLIP on each mix and seed."""
+
+    on_gpu: ClassVar[bool] = True
+    """Whether it waits for its turn on the GPU; one that trains elsewhere does not."""
+
+    @abstractmethod
+    def train(self, setting: "Setting", mix: str, step: "Step") -> Trained:
+        """Train on the pairs of a mix with the seed of a partition.
+
+        Args:
+            setting: The experiment and its workspace.
+            mix: The mix.
+            step: Its partition is the seed; it is told of progress and figures.
+
+        Raises:
+            ValueError: The mix has no pair.
+        """
+
+    def reads(self, mix: str) -> Iterator[str]:  # noqa: ARG002 - of some kinds
+        """Keys of the assets that it reads beside the mix's pairs."""
+        yield from ()
+
+    def nodes(self, setting: "Setting") -> "list[Node]":  # noqa: ARG002 - of some kinds
+        """Assets of its own."""
+        return []

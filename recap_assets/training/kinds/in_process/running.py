@@ -1,0 +1,41 @@
+"""A mix trained on in the process of the build."""
+
+from functools import partial
+
+from recap_assets.engines.devices import resolve_device
+from recap_assets.engines.trained import image_side
+from recap_assets.graph.node import Step
+from recap_assets.graph.project import Setting
+from recap_assets.training.engine.clip import train_clip
+from recap_assets.training.kind import Trained
+from recap_assets.training.kinds.in_process.spec import InProcessSpec
+from recap_assets.training.loading import curve_frame, mix_pairs
+
+
+def train_in_memory(setting: Setting, training: InProcessSpec, mix: str, step: Step) -> Trained:
+    """Train to the end; a run that was killed goes on from its last checkpoint."""
+    seed = int(step.partition)
+    pairs = mix_pairs(setting, mix, image_side(training.tower))
+    checkpoint = setting.workspace.checkpoint(mix, seed).with_name(f"{seed}.checkpoint")
+    trained = train_clip(
+        pairs,
+        training.tower,
+        training.optimizer,
+        samples_seen=training.samples_seen,
+        batch_size=training.batch_size,
+        seed=seed,
+        checkpoint=checkpoint,
+        checkpoint_every=training.checkpoint_every,
+        on_progress=lambda seen, _loss: step.progress(seen / training.samples_seen),
+        device=resolve_device("auto"),
+    )
+    return Trained(
+        save=trained.save,
+        curve=curve_frame(trained.curve),
+        facts={
+            "pairs": len(pairs.texts),
+            "images": len(pairs.images),
+            "passes": round(training.samples_seen / max(len(pairs.images), 1), 2),
+        },
+        clear=partial(checkpoint.unlink, missing_ok=True),
+    )

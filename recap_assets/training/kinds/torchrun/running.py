@@ -1,0 +1,42 @@
+"""A mix handed to open_clip's trainer."""
+
+import shutil
+
+from recap_assets.graph.node import Step
+from recap_assets.graph.project import Setting
+from recap_assets.training.kind import Trained
+from recap_assets.training.kinds.torchrun import shards as training_shards
+from recap_assets.training.kinds.torchrun.engine import Point, curve_of, save_trained, train
+from recap_assets.training.kinds.torchrun.spec import TorchrunSpec
+from recap_assets.training.loading import curve_frame
+
+
+def train_on_shards(setting: Setting, training: TorchrunSpec, mix: str, step: Step) -> Trained:
+    """Train to the end; a run that was killed goes on from its last checkpoint."""
+
+    def tell(point: Point) -> None:
+        step.progress(min(point.samples_seen / training.samples_seen, 1.0))
+        step.observe(
+            {
+                "samples_seen": point.samples_seen,
+                "loss": point.loss,
+                "learning_rate": point.learning_rate,
+                "samples_per_second": point.samples_per_second,
+            }
+        )
+
+    seed = int(step.partition)
+    run = setting.workspace.checkpoint(mix, seed).with_name(f".{seed}.{step.fingerprint}.run")
+    shards = training_shards.read(setting, mix)
+    train(training, shards.open_clip_arguments(), seed, run, tell)
+
+    def clear() -> None:
+        for stale in run.parent.glob(f".{seed}.*.run"):
+            shutil.rmtree(stale)
+
+    return Trained(
+        save=lambda folder: save_trained(training, run, folder),
+        curve=curve_frame(curve_of(training, run)),
+        facts={"shards": len(shards.shards), "pairs": shards.n_samples},
+        clear=clear,
+    )
