@@ -1,11 +1,17 @@
-"""The layers of the architecture, by the linter's contracts in pyproject.toml."""
+"""The layers of the architecture: the linter's contracts in pyproject.toml, and who knows kinds."""
 
+import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 
 REPOSITORY = Path(__file__).parents[1]
+
+REGISTRY = "recap_assets.specs.kinds"
+NAMED_BY_A_COMMAND = {("recap_assets.cli.installing", "recap_assets.pool.kinds.urls.tool")}
+"""`recap install-img2dataset` installs what this one kind needs."""
 
 
 def test_arrows_point_down(
@@ -16,3 +22,26 @@ def test_arrows_point_down(
     printed = capsys.readouterr().out
     assert status == EXIT_STATUS_SUCCESS, printed
     assert "Contracts: 3 kept, 0 broken." in printed
+
+
+def test_a_kind_is_known_to_its_registry_alone() -> None:
+    """No module imports one of a `kinds` folder, but those of the same folder."""
+    asked = {
+        (module, target)
+        for module, target in imports()
+        if ".kinds." in f"{target}."
+        and target != REGISTRY
+        and not module.startswith(target[: target.index(".kinds")] + ".kinds")
+    }
+    assert asked == NAMED_BY_A_COMMAND
+
+
+def imports() -> Iterator[tuple[str, str]]:
+    """Each module of the package with each module that it imports, wherever in it."""
+    for path in (REPOSITORY / "recap_assets").rglob("*.py"):
+        module = ".".join(path.relative_to(REPOSITORY).with_suffix("").parts)
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                yield module, node.module
+            elif isinstance(node, ast.Import):
+                yield from ((module, name.name) for name in node.names)

@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
-from recap_assets.captions.kinds.openai.cache import ReplyCache
+from recap_assets.captions.reply_cache import ReplyCache
 from recap_assets.graph.node import Graph
 from recap_assets.graph.records import Records
 from recap_assets.graph.versions import VersionReader

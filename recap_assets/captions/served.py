@@ -17,6 +17,10 @@ class Served(Protocol):
         """Where the server answers."""
         ...
 
+    def cost_of(self, n_prompt_tokens: int, n_completion_tokens: int) -> float | None:
+        """What these tokens cost, in the currency of its prices; None where it has none."""
+        ...
+
     def server_key(self) -> str | None:
         """The key that it wants; None where it wants none.
 

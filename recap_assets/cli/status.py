@@ -10,7 +10,7 @@ from rich.table import Table
 
 from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.assembly.accounts import text_notes
-from recap_assets.captions.kinds.openai.spending import spending
+from recap_assets.captions.spending import spending
 from recap_assets.cli.left_aside import print_left_aside
 from recap_assets.cli.output import echo
 from recap_assets.cli.terminal import console

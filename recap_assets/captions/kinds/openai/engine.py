@@ -12,7 +12,6 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from recap_assets.captions.kinds.openai.cache import KeptReply, ReplyCache, key_of_request
 from recap_assets.captions.kinds.openai.client import (
     SERVER_FAILED,
     ChatClient,
@@ -23,6 +22,7 @@ from recap_assets.captions.kinds.openai.client import (
 from recap_assets.captions.kinds.openai.replies import caption_of
 from recap_assets.captions.kinds.openai.requests import request_body, small_jpeg
 from recap_assets.captions.kinds.openai.spec import OpenAISpec
+from recap_assets.captions.reply_cache import KeptReply, ReplyCache, key_of_request
 from recap_assets.engines.errors import CaptionServerError
 from recap_assets.engines.protocols import Caption, Image, Usage
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from recap_assets.captions.kinds.openai.cache import KeptReply, ReplyCache, key_of_request
+from recap_assets.captions.reply_cache import KeptReply, ReplyCache, key_of_request
 from recap_assets.engines.errors import CaptionServerError
 
 KEY = key_of_request(b"request")
@@ -45,7 +45,7 @@ def test_what_is_put_is_got_again_bit_for_bit(cache: ReplyCache, path: Path) -> 
 WRITER = """
 import sys
 from pathlib import Path
-from recap_assets.captions.kinds.openai.cache import *
+from recap_assets.captions.reply_cache import *
 with ReplyCache(Path(sys.argv[1])) as cache:
     for n in range(200):
         key = key_of_request(f"{sys.argv[2]} {n}".encode())

@@ -1,4 +1,4 @@
-"""What the captions that stand in the table were counted and priced at."""
+"""What the present captions of sources behind a server took, in tokens and money."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import polars as pl
 
 from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
-from recap_assets.captions.kinds.openai.spec import OpenAISpec
+from recap_assets.captions.kind import CaptionSource
 from recap_assets.graph.project import Setting
+from recap_assets.specs.kinds import fitting
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class Spending:
 def spending(setting: Setting) -> Iterator[Spending]:
     """For each source behind a server what its present captions took."""
     for name, spec in setting.experiment.sources.items():
-        if not isinstance(spec, OpenAISpec):
+        served = fitting(name, spec, CaptionSource).served
+        if served is None:
             continue
         counts = setting.workspace.tables.scan(SYNTHETIC_CAPTIONS, source=name).select(
             pl.len(),
@@ -40,4 +42,4 @@ def spending(setting: Setting) -> Iterator[Spending]:
             pl.col("n_tokens").cast(pl.Int64).sum(),
         )
         n, prompt, completion = counts.collect().row(0)
-        yield Spending(name, n, prompt, completion, spec.cost_of(prompt, completion))
+        yield Spending(name, n, prompt, completion, served.cost_of(prompt, completion))
