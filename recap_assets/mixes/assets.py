@@ -4,18 +4,29 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import polars as pl
 
-from recap_assets.artefacts.captions import texts_key, texts_of
-from recap_assets.artefacts.mixes import CURATED_MIXES, THRESHOLDS
-from recap_assets.artefacts.pool import RAW_POOL
-from recap_assets.artefacts.previews import preview_markdown
-from recap_assets.artefacts.scores import CLIP_SCORES, SCORE_HISTOGRAMS
-from recap_assets.artefacts.sets import UID_SETS
-from recap_assets.artefacts.table import is_usable
-from recap_assets.artefacts.uids import has_repeats
-from recap_assets.graph.checks import Check, Verdict
-from recap_assets.graph.content import StoredRows
-from recap_assets.graph.node import Dependency, Node, Rows, Step
-from recap_assets.graph.project import Setting
+from recap_assets.artefacts import (
+    CLIP_SCORES,
+    CURATED_MIXES,
+    RAW_POOL,
+    SCORE_HISTOGRAMS,
+    THRESHOLDS,
+    UID_SETS,
+    has_repeats,
+    is_usable,
+    preview_markdown,
+    texts_key,
+    texts_of,
+)
+from recap_assets.graph.stage import (
+    Check,
+    Dependency,
+    Node,
+    Rows,
+    Setting,
+    Step,
+    StoredRows,
+    Verdict,
+)
 from recap_assets.mixes.cutoffs import cutoffs_needed, realise
 from recap_assets.mixes.score_view import ScoreView
 from recap_assets.mixes.selection import select

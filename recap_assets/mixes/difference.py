@@ -10,10 +10,13 @@ from typing import Literal, get_args
 
 import polars as pl
 
-from recap_assets.artefacts.draws import uid_hashes
-from recap_assets.artefacts.histograms import BIN_WIDTH, score_histogram
-from recap_assets.artefacts.mixes import CURATED_MIXES
-from recap_assets.artefacts.uids import has_repeats
+from recap_assets.artefacts import (
+    BIN_WIDTH,
+    CURATED_MIXES,
+    has_repeats,
+    score_histogram,
+    uid_hashes,
+)
 
 Change = Literal["added", "removed", "recaptioned", "resourced", "reweighted"]
 """What became of an image, from before to after. recaptioned: other texts. resourced: the same

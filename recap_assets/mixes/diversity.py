@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from recap_assets.artefacts.draws import uid_hashes
-from recap_assets.artefacts.mixes import CURATED_MIXES
+from recap_assets.artefacts import CURATED_MIXES, uid_hashes
 from recap_assets.diversity.ngrams import unique_trigrams
 from recap_assets.graph.project import Setting
 from recap_assets.specs.experiment import Diversity

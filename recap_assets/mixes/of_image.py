@@ -6,11 +6,16 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
-from recap_assets.artefacts.mixes import CURATED_MIXES, THRESHOLDS
-from recap_assets.artefacts.pool import RAW_POOL
-from recap_assets.artefacts.scores import CLIP_SCORES
-from recap_assets.artefacts.table import STATUS_OK, UID_BYTES, is_usable
+from recap_assets.artefacts import (
+    CLIP_SCORES,
+    CURATED_MIXES,
+    RAW_POOL,
+    STATUS_OK,
+    SYNTHETIC_CAPTIONS,
+    THRESHOLDS,
+    UID_BYTES,
+    is_usable,
+)
 from recap_assets.graph.project import Setting
 from recap_assets.mixes.assets import candidates_of, sets_of
 from recap_assets.mixes.cutoffs import cutoffs_needed

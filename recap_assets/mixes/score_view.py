@@ -6,9 +6,7 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
-from recap_assets.artefacts.histograms import Scores, score_histogram
-from recap_assets.artefacts.scores import best_scores
-from recap_assets.artefacts.uids import is_within
+from recap_assets.artefacts import Scores, best_scores, is_within, score_histogram
 from recap_assets.specs.mixes import RandomSubset
 
 

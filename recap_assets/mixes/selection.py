@@ -25,8 +25,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from recap_assets.artefacts.mixes import CURATED_MIXES
-from recap_assets.artefacts.uids import is_within
+from recap_assets.artefacts import CURATED_MIXES, is_within
 from recap_assets.mixes.clauses import Clause, clause_of
 from recap_assets.mixes.conditions.kind import Known
 from recap_assets.mixes.images import Images

@@ -8,6 +8,7 @@ A condition that keeps it decides the same in any order and partition, and is ex
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import polars as pl
 
@@ -106,9 +107,9 @@ class ConditionContract:
         """The paths of `inside` lead to the parts in what is written."""
         written = json.loads(self.condition.canonical())
         for path, part in self.condition.inside().items():
-            at = written
+            at: Any = written
             for step in path.split("."):
-                at = at[int(step)] if isinstance(at, list) else at[step]
+                at = at[int(step) if step.isdecimal() else step]
             assert at == json.loads(part.canonical())
 
     def test_what_it_decides_is_selected_and_told(self) -> None:

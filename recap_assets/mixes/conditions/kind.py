@@ -1,4 +1,7 @@
-"""What a kind of condition is: an expression that is true, false or unknown, and its sentence."""
+"""What a kind of condition is: an expression that is true, false or unknown, and its sentence.
+
+Kinds import what they are written with from here.
+"""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -7,7 +10,16 @@ from dataclasses import dataclass
 import polars as pl
 
 from recap_assets.mixes.one_image import OneImage
-from recap_assets.specs.conditions import ConditionSpec, Place
+from recap_assets.mixes.words import answer, joined, percent, told_apart
+from recap_assets.specs.base import Name
+from recap_assets.specs.conditions import AnyCondition, ConditionSpec, Cutoff, Place
+from recap_assets.specs.kinds import OneOf
+from recap_assets.specs.references import Reference
+
+__all__ = [
+    "AnyCondition", "Condition", "ConditionSpec", "Cutoff", "Known", "Name", "OneImage", "OneOf",
+    "Place", "Reference", "answer", "joined", "percent", "told_apart",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,15 @@ from typing import Any
 
 import polars as pl
 
-from recap_assets.mixes.conditions.kind import Condition, Known
-from recap_assets.mixes.one_image import OneImage
-from recap_assets.mixes.words import percent, told_apart
-from recap_assets.specs.conditions import Cutoff, Place
+from recap_assets.mixes.conditions.kind import (
+    Condition,
+    Cutoff,
+    Known,
+    OneImage,
+    Place,
+    percent,
+    told_apart,
+)
 
 
 class Reaches(Condition):

@@ -1,4 +1,7 @@
-"""What a kind of use is: which captions of an accepted image a rule takes, and why."""
+"""What a kind of use is: which captions of an accepted image a rule takes, and why.
+
+Kinds import what they are written with from here.
+"""
 
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -9,10 +12,17 @@ import polars as pl
 from recap_assets.mixes.candidates import Depth, n_used, within
 from recap_assets.mixes.images import Images
 from recap_assets.mixes.one_image import OneImage
-from recap_assets.mixes.words import joined
+from recap_assets.mixes.words import joined, told_apart
+from recap_assets.specs.base import Name
 from recap_assets.specs.kinds import fitting
 from recap_assets.specs.mixes import Rule
+from recap_assets.specs.references import Reference
 from recap_assets.specs.uses import UseSpec
+
+__all__ = [
+    "Depth", "Images", "Name", "OneImage", "Reference", "Taken", "Use", "UseSpec", "joined",
+    "told_apart", "use_of",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,8 @@ from typing import Annotated
 
 from pydantic import Field
 
+from recap_assets.mixes.conditions.kind import Cutoff, Name, OneOf, Place
 from recap_assets.mixes.conditions.reaching import Ranks, Reaches
-from recap_assets.specs.base import Name
-from recap_assets.specs.conditions import Cutoff, Place
-from recap_assets.specs.kinds import OneOf
 
 Cosine = Annotated[float, Field(ge=-1, le=1)]
 

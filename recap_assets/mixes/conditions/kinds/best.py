@@ -2,9 +2,8 @@
 
 from pydantic import Field
 
+from recap_assets.mixes.conditions.kind import Cutoff, Name, Place
 from recap_assets.mixes.conditions.reaching import Ranks
-from recap_assets.specs.base import Name
-from recap_assets.specs.conditions import Cutoff, Place
 
 
 class TargetSize(Ranks):

@@ -5,10 +5,15 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 from pydantic import Field
 
-from recap_assets.mixes.conditions.kind import Condition, Known
-from recap_assets.mixes.one_image import OneImage
-from recap_assets.mixes.words import answer
-from recap_assets.specs.conditions import AnyCondition, ConditionSpec, Place
+from recap_assets.mixes.conditions.kind import (
+    AnyCondition,
+    Condition,
+    ConditionSpec,
+    Known,
+    OneImage,
+    Place,
+    answer,
+)
 
 
 class Every(Condition):

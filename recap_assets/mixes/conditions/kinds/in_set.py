@@ -5,12 +5,15 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 from pydantic import Field
 
-from recap_assets.mixes.conditions.kind import Condition, Known
-from recap_assets.mixes.one_image import OneImage
-from recap_assets.mixes.words import answer
-from recap_assets.specs.base import Name
-from recap_assets.specs.conditions import Place
-from recap_assets.specs.references import Reference
+from recap_assets.mixes.conditions.kind import (
+    Condition,
+    Known,
+    Name,
+    OneImage,
+    Place,
+    Reference,
+    answer,
+)
 
 
 class InSet(Condition):

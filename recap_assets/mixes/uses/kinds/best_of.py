@@ -6,11 +6,7 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
-from recap_assets.mixes.one_image import OneImage
-from recap_assets.mixes.uses.kind import Use
-from recap_assets.mixes.words import joined, told_apart
-from recap_assets.specs.base import Name
-from recap_assets.specs.uses import UseSpec
+from recap_assets.mixes.uses.kind import Name, OneImage, Use, UseSpec, joined, told_apart
 
 
 class BestOf(Use):

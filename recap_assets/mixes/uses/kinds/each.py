@@ -5,10 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from recap_assets.mixes.one_image import OneImage
-from recap_assets.mixes.uses.kind import Use
-from recap_assets.specs.base import Name
-from recap_assets.specs.uses import UseSpec
+from recap_assets.mixes.uses.kind import Name, OneImage, Use, UseSpec
 
 
 class Each(Use):

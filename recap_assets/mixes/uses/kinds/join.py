@@ -5,13 +5,7 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 from pydantic import Field
 
-from recap_assets.mixes.candidates import Depth
-from recap_assets.mixes.images import Images
-from recap_assets.mixes.one_image import OneImage
-from recap_assets.mixes.uses.kind import Taken, Use
-from recap_assets.mixes.words import joined
-from recap_assets.specs.base import Name
-from recap_assets.specs.uses import UseSpec
+from recap_assets.mixes.uses.kind import Depth, Images, Name, OneImage, Taken, Use, UseSpec, joined
 
 
 class Join(Use):

@@ -9,11 +9,7 @@ import polars as pl
 from pydantic import Field
 
 from recap_assets.artefacts.uids import uid_uniform
-from recap_assets.mixes.one_image import OneImage
-from recap_assets.mixes.uses.kind import Use
-from recap_assets.mixes.words import told_apart
-from recap_assets.specs.base import Name
-from recap_assets.specs.uses import UseSpec
+from recap_assets.mixes.uses.kind import Name, OneImage, Use, UseSpec, told_apart
 
 
 class RandomOf(Use):

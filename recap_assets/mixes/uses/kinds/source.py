@@ -6,11 +6,7 @@ from pydantic import GetJsonSchemaHandler, TypeAdapter, model_serializer
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from recap_assets.mixes.one_image import OneImage
-from recap_assets.mixes.uses.kind import Use
-from recap_assets.specs.base import Name
-from recap_assets.specs.references import Reference
-from recap_assets.specs.uses import UseSpec
+from recap_assets.mixes.uses.kind import Name, OneImage, Reference, Use, UseSpec
 
 
 class SourceUse(Use):
