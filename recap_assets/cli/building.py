@@ -1,11 +1,10 @@
 """`recap build`: the plan, progress with an ETA, and what came of it."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from recap_assets.artefacts.pool import RAW_POOL
@@ -16,13 +15,12 @@ from recap_assets.cli.belonging import take
 from recap_assets.cli.leaderboard import print_leaderboard
 from recap_assets.cli.left_aside import nothing_usable, print_left_aside
 from recap_assets.cli.planning import gone, plan_table
-from recap_assets.defs.building import Build, Finished, State
+from recap_assets.cli.progress import print_failures, show_progress
+from recap_assets.defs.building import Build
 from recap_assets.defs.session import Session
 from recap_assets.graph.planner import Plan
 from recap_assets.graph.selection import select_assets
 from recap_assets.pool.assets import pool_of
-
-QUIET_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -141,67 +139,6 @@ def print_seen_instead(console: Console, session: Session) -> None:
     shards = list(session.setting.shards.values())
     if note := pool_of(session.setting).where_texts_may_be(shards):
         console.print(terminal.plain(f"  {note}"), soft_wrap=True)
-
-
-def print_failures(console: Console, failed: Mapping[str, str]) -> None:
-    """Say what failed, and why."""
-    names: dict[str, list[str]] = {}
-    for name, error in sorted(failed.items()):
-        names.setdefault(error, []).append(name)
-    for error, alike in names.items():
-        where = alike[0] if len(alike) == 1 else f"{len(alike)} partitions, {_listed(alike)}"
-        console.print(Text.assemble(("failed", "red"), f" {where}: {error}"))
-    console.print(f"{len(failed)} failed; the rest is kept. Mend the cause and run again.")
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names) if len(names) <= 3 else f"{names[0]} ... {names[-1]}"
-
-
-def show_progress(console: Console, build: Build) -> dict[str, str]:
-    """Build, with a bar; what failed, and why."""
-    started = time.monotonic()
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"),
-    )
-    last_line = started
-    with Progress(
-        *columns, TimeElapsedColumn(), TextColumn("{task.fields[eta]}"), console=console,
-        disable=not console.is_terminal,
-    ) as bar:  # fmt: skip
-        task = bar.add_task("building", total=1.0, eta="")
-        for event in build.events():
-            if isinstance(event, Finished):
-                _print_finished(bar.console, event, build.state, started)
-                last_line = time.monotonic()
-                continue
-            bar.update(task, completed=event.share, eta=_eta(event, started))
-            if not console.is_terminal and time.monotonic() - last_line > QUIET_SECONDS:
-                console.print(_line(event, started), highlight=False)
-                last_line = time.monotonic()
-    return build.state.failed
-
-
-def _print_finished(console: Console, event: Finished, state: State, started: float) -> None:
-    mark = ("failed", "red") if event.failures else "built"
-    share = f"{100 * state.share:3.0f}% {_eta(state, started)}"
-    text = f" {event.batch.name} in {event.seconds:.1f} s"
-    console.print(Text.assemble(f"{share}  ", mark, text))
-
-
-def _eta(state: State, started: float) -> str:
-    share = state.share
-    if share < 0.02:
-        return "ETA ..."
-    left = (time.monotonic() - started) * (1 - share) / share
-    return f"ETA {int(left // 60)}:{int(left % 60):02d}"
-
-
-def _line(state: State, started: float) -> str:
-    doing = ", ".join(f"{name} {100 * done:.0f}%" for name, done in sorted(state.running.items()))
-    return f"{100 * state.share:3.0f}% {_eta(state, started)}  {doing}"
 
 
 def _print_places(console: Console, session: Session) -> None:

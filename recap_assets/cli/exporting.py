@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -71,15 +71,20 @@ def export(
         print_arguments(name)
         return
     if options["to"] is None:
-        from recap_assets.cli.building import Asked, run_build
-
-        session = chosen.session()
-        require_declared(session, name)
-        sys.exit(run_build(session, 2, Asked(yes=True), (f"exports/{name}",)))
+        require_declared(chosen.session(), name)
+        _build(f"exports/{name}")
+        return
     if options["folder"] is None:
         msg = "say where it goes: --out FOLDER"
         raise click.UsageError(msg)
     sys.exit(run_export(chosen.session(), {"mix": name, **options}, replace=replace))
+
+
+def _build(asset: str) -> None:
+    """`recap build --yes -s ASSET`."""
+    context = click.get_current_context()
+    commands = cast("click.Group", context.find_root().command).commands
+    context.invoke(commands["build"], yes=True, select=(asset,))
 
 
 def run_export(session: "Session", options: Mapping[str, object], *, replace: bool) -> int:

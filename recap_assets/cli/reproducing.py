@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from recap_assets.cli import terminal
-from recap_assets.cli.building import print_failures, show_progress
+from recap_assets.cli.progress import print_failures, show_progress
 from recap_assets.cli.tracing import copy_receipts
 from recap_assets.defs.building import Build
 from recap_assets.defs.session import HOME_VARIABLE, Session

@@ -14,11 +14,10 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from multiprocessing.queues import Queue
 
 import dagster as dg
@@ -26,6 +25,7 @@ from dagster._core.execution.plan.objects import StepFailureData
 from dagster_shared.error import SerializableErrorInfo
 
 from recap_assets.defs.assets import asset_key, assets_of, progress_listener
+from recap_assets.defs.build_state import Failures, Finished, State
 from recap_assets.defs.dead_runs import close_dead_runs, driver_tags
 from recap_assets.defs.failures import WithoutLoggerErrors, in_words
 from recap_assets.defs.lineage import copy_missing_events, keep_experiment
@@ -60,55 +60,6 @@ by a neighbour that turns out to have the same samples."""
 
 News = tuple[str, str, float]
 """Asset, partition and its done fraction, as a worker reports it."""
-
-
-@dataclass(frozen=True)
-class Failures:
-    """What went wrong in a run.
-
-    Attributes:
-        whole: Of the run as a whole; None where it ran.
-        steps: Of each asset whose step failed.
-        unfit: Of each asset that was written and is not what it must be: nothing is made of it.
-    """
-
-    whole: str | None = None
-    steps: Mapping[str, str] = field(default_factory=dict)
-    unfit: Mapping[str, str] = field(default_factory=dict)
-
-    def of(self, asset: str) -> str | None:
-        """What went wrong with one asset."""
-        return self.unfit.get(asset) or self.steps.get(asset) or self.whole
-
-    def __bool__(self) -> bool:
-        return bool(self.whole or self.steps or self.unfit)
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A batch that ran, and how it ended."""
-
-    batch: Batch
-    seconds: float
-    failures: Failures
-
-
-@dataclass
-class State:
-    """Where a build is, for whoever shows it."""
-
-    finished_seconds: float = 0.0
-    left_seconds: float = 0.0
-    running: dict[str, float] = field(default_factory=dict)
-    running_seconds: float = 0.0
-    failed: dict[str, str] = field(default_factory=dict)
-    n_done: int = 0
-
-    @property
-    def share(self) -> float:
-        """Done part of the whole, by expected seconds, between 0 and 1."""
-        total = self.finished_seconds + self.left_seconds
-        return min((self.finished_seconds + self.running_seconds) / total, 1.0) if total else 1.0
 
 
 class Build:

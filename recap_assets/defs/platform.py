@@ -6,13 +6,12 @@ from recap_assets.defs.assets import asset_key, assets_of
 from recap_assets.defs.automation.backfills import backfill_job, schedule_of, stage_jobs
 from recap_assets.defs.automation.conditions import bring_up_to_date
 from recap_assets.defs.automation.in_sync import in_sync_check
-from recap_assets.defs.automation.outlook import Watch
+from recap_assets.defs.automation.outlook import OpenExperiment, Watch
 from recap_assets.defs.automation.sensors import sensors_of
-from recap_assets.defs.session import Session
 from recap_assets.specs.automation import STAGES, Automation
 
 
-def definitions_of(session: Session) -> dg.Definitions:
+def definitions_of(session: OpenExperiment) -> dg.Definitions:
     """Assets, checks, jobs, schedules and sensors of an experiment."""
     graph = session.graph
     automation = session.setting.experiment.automation
@@ -38,7 +37,7 @@ def definitions_of(session: Session) -> dg.Definitions:
 
 
 def _assets(
-    session: Session, watch: Watch, automation: Automation, by_itself: list[str]
+    session: OpenExperiment, watch: Watch, automation: Automation, by_itself: list[str]
 ) -> list[dg.AssetsDefinition]:
     condition = bring_up_to_date(watch, automation.max_attempts)
     keys = {asset_key(asset) for asset in by_itself}

@@ -10,9 +10,10 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Self
 
 import dagster as dg
 
@@ -67,6 +68,10 @@ class Session:
         path = os.environ.get(EXPERIMENT_VARIABLE) or str(default_experiment())
         settings = json.loads(os.environ.get(SETTINGS_VARIABLE, "[]"))
         return cls(Path(path), tuple(settings))
+
+    def reopened(self) -> Self:
+        """The same, of the file as it is now."""
+        return replace(self)
 
     @cached_property
     def setting(self) -> Setting:

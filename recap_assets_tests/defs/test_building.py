@@ -8,10 +8,11 @@ import dagster as dg
 import pytest
 from rich.console import Console
 
-from recap_assets.cli.building import print_failures
+from recap_assets.cli.progress import print_failures
 from recap_assets.defs import building
 from recap_assets.defs.assets import asset_key, assets_of
-from recap_assets.defs.building import Build, Finished
+from recap_assets.defs.build_state import Finished
+from recap_assets.defs.building import Build
 from recap_assets.defs.ranges import range_tags
 from recap_assets.defs.records import DagsterRecords
 from recap_assets.defs.session import Session

@@ -1,19 +1,49 @@
 """The plan as a tick sees it: of the experiment file as it is now, made once a tick."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from threading import Lock
+from typing import Protocol, Self
 
 import dagster as dg
 
 from recap_assets.defs.dead_runs import close_dead_runs
-from recap_assets.defs.session import Session
+from recap_assets.defs.records import DagsterRecords
 from recap_assets.graph.node import Graph
 from recap_assets.graph.planner import OutOfDate, Plan, plan
+from recap_assets.graph.project import Setting
 from recap_assets.graph.records import Records, RememberedRecords
 from recap_assets.graph.versions import VersionReader
 from recap_assets.specs.loading import ExperimentError
+
+
+class OpenExperiment(Protocol):
+    """An experiment file that was opened, such as `defs.session.Session`."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        ...
+
+    @cached_property
+    def setting(self) -> Setting:
+        """The experiment in its workspace."""
+        ...
+
+    @cached_property
+    def graph(self) -> Graph:
+        """Everything that it builds."""
+        ...
+
+    def records(self, instance: dg.DagsterInstance) -> DagsterRecords:
+        """The records of what was built."""
+        ...
+
+    def reopened(self) -> Self:
+        """The same, of the file as it is now."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -59,13 +89,13 @@ class Watch:
     assets that are new to the file need one.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: OpenExperiment) -> None:
         self._session = session
         self._content = session.path.read_bytes()
         self._last: tuple[object, Outlook] | None = None
         self._lock = Lock()
 
-    def session(self) -> Session:
+    def session(self) -> OpenExperiment:
         """The session, opened again where its file was edited.
 
         Raises:
@@ -73,7 +103,7 @@ class Watch:
         """
         content = self._session.path.read_bytes()
         if content != self._content:
-            session = replace(self._session)
+            session = self._session.reopened()
             was, now = (s.setting.experiment.name for s in (self._session, session))
             if now != was:
                 msg = (
