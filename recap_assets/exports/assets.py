@@ -14,10 +14,9 @@ from recap_assets.exports.content import (
     partition_record,
 )
 from recap_assets.exports.curation import told_of
-from recap_assets.exports.declared import folder_of, kinds_declared, own_folder
+from recap_assets.exports.declared import kinds_declared, own_folder
 from recap_assets.exports.finishing import finish, tidy
 from recap_assets.exports.kind import ExportKind, ShardedExport, WholeExport
-from recap_assets.exports.shard_list import ShardList, read_shard_list
 from recap_assets.exports.writing import write_partition
 from recap_assets.exports.written import Progress, Written, read_written
 from recap_assets.graph.node import Dependency, Node, Outcome, Step
@@ -28,15 +27,6 @@ from recap_assets.storage.folders import WrittenFile
 VERSION = 1
 STAGE = "exports"
 SECONDS_PER_PARTITION = 10.0
-
-
-def shard_list(setting: Setting, name: str) -> ShardList:
-    """The shards of a finished export, their sizes and weights, for a trainer.
-
-    Raises:
-        FolderError: It is not finished, or has no shards.
-    """
-    return read_shard_list(folder_of(setting, name))
 
 
 def nodes(setting: Setting) -> list[Node]:
@@ -115,7 +105,7 @@ def _decides_whole(setting: Setting, export: ExportKind) -> str:
 
 
 def _decides_shards(setting: Setting, export: ShardedExport) -> str:
-    along = reading.sources_along(setting, export)
+    along = export.sources_along(setting.experiment.source_names)
     return deciding(export=export.decides(*export.only_beside), captions=list(along))
 
 

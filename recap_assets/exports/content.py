@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from recap_assets.exports.checksums import CHECKSUMS, MARK
 from recap_assets.exports.declared import folder_of, kind_of, sharded_of
-from recap_assets.exports.finishing import CARD
+from recap_assets.exports.facts import CARD
 from recap_assets.exports.kind import ShardedExport
 from recap_assets.exports.shard_list import SHARDS
 from recap_assets.exports.written import read_written

@@ -7,7 +7,6 @@ from pathlib import PurePath
 from recap_assets.artefacts.mixes import THRESHOLDS
 from recap_assets.exports.facts import Curation
 from recap_assets.exports.kind import ExportKind, ShardedExport
-from recap_assets.exports.reading import sources_along
 from recap_assets.graph.project import Setting
 from recap_assets.specs.base import Spec
 from recap_assets.specs.mixes import sources_read
@@ -39,7 +38,7 @@ def told_of(setting: Setting, export: ExportKind) -> dict[str, Mapping[str, obje
     scorer = experiment.scorer_of(mix)
     names = list(sources_read(mix))
     if isinstance(export, ShardedExport):
-        names += sources_along(setting, export)
+        names += export.sources_along(experiment.source_names)
     sources = {n: _public(experiment.sources[n]) for n in dict.fromkeys(names) if n != RAW}
     return {
         "mix": mix.model_dump(mode="json", exclude_defaults=True),

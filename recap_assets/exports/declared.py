@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from recap_assets.exports.checksums import take_folder
 from recap_assets.exports.kind import ExportKind, ShardedExport, WholeExport
+from recap_assets.exports.shard_list import ShardList, read_shard_list
 from recap_assets.graph.project import Setting
 from recap_assets.specs.exports import ExportSpec
 from recap_assets.specs.kinds import KindError
@@ -63,3 +64,12 @@ def own_folder(setting: Setting, name: str) -> Folder:
     owner = {"experiment": setting.experiment.name, "export": name}
     take_folder(folder, {**owner, "options": setting.experiment.exports[name].decides()}, owner)
     return folder
+
+
+def shard_list(setting: Setting, name: str) -> ShardList:
+    """The shards of a finished export, their sizes and weights, for a trainer.
+
+    Raises:
+        FolderError: It is not finished, or has no shards.
+    """
+    return read_shard_list(folder_of(setting, name))

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+CARD = "README.md"
+
 
 @dataclass(frozen=True)
 class Curation:

@@ -6,14 +6,13 @@ from collections.abc import Collection
 from recap_assets.exports.cards import card
 from recap_assets.exports.checksums import CHECKSUMS, MARK, checksums_of
 from recap_assets.exports.curation import curation_of
+from recap_assets.exports.facts import CARD
 from recap_assets.exports.kind import ExportKind, ShardedExport
 from recap_assets.exports.shard_list import SHARDS, shard_list_json
 from recap_assets.exports.written import Written
 from recap_assets.graph.project import Setting
 from recap_assets.specs.kinds import kinds_of
 from recap_assets.storage.folders import PARTIAL, Folder, WrittenFile
-
-CARD = "README.md"
 
 
 def finish(

@@ -131,6 +131,10 @@ class ShardedExport(ExportKind):
         default=10_000, gt=0, le=10_000_000, description="Most samples of one shard."
     )
 
+    def sources_along(self, all_sources: Sequence[str]) -> Sequence[str]:
+        """Those of the experiment's sources whose captions go along with the chosen text."""
+        return all_sources if self.captions == "all" else self.captions
+
     @abstractmethod
     def form(self) -> Form:
         """How a shard is written."""

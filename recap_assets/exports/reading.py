@@ -19,16 +19,11 @@ from recap_assets.shards.reading import iterate_encoded
 from recap_assets.storage.content import slice_version
 
 
-def sources_along(setting: Setting, export: ShardedExport) -> tuple[str, ...]:
-    """Sources whose captions go along with the chosen text."""
-    return setting.experiment.source_names if export.captions == "all" else export.captions
-
-
 def dependencies(setting: Setting, export: ShardedExport) -> tuple[Dependency, ...]:
     """What one partition of an export reads."""
     scorer = setting.experiment.scorer_of(setting.experiment.mixes[export.mix])
     reads = [Dependency(CURATED_MIXES.key(export.mix), "same"), Dependency(RAW_POOL.key(), "same")]
-    for source in sources_along(setting, export):
+    for source in export.sources_along(setting.experiment.source_names):
         texts = texts_key(source)
         reads += [
             Dependency(texts, "same"),
@@ -64,7 +59,9 @@ def rows_of(
     usable = tables.scan(RAW_POOL, partition=partition).filter(is_usable())
     images = usable.select(IMAGE_COLUMNS).collect()
     scorer = setting.experiment.scorer_of(setting.experiment.mixes[export.mix])
-    along = _captions(setting, scorer, sources_along(setting, export), partition, pairs)
+    along = _captions(
+        setting, scorer, export.sources_along(setting.experiment.source_names), partition, pairs
+    )
     return export_rows(pairs, images, along, export)
 
 

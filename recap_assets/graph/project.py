@@ -13,7 +13,7 @@ from recap_assets.shards import manifest_file
 from recap_assets.shards.manifest import Shard, SkippedFile, partition_key
 from recap_assets.shards.pools import ReadablePool
 from recap_assets.specs.experiment import Experiment
-from recap_assets.specs.kinds import KindError
+from recap_assets.specs.kinds import fitting
 from recap_assets.storage.workspace import Workspace
 
 
@@ -39,11 +39,7 @@ class Setting:
         Raises:
             KindError: A kind of another package is none.
         """
-        pool = self.experiment.pool
-        if not isinstance(pool, ReadablePool):
-            msg = f"pool: {type(pool).__name__} of {pool.distribution} is no ReadablePool"
-            raise KindError(msg)
-        return pool
+        return fitting("pool", self.experiment.pool, ReadablePool)
 
     def task_folder(self, name: str) -> Path:
         """Where an asset puts the evaluation set that it makes for a task."""

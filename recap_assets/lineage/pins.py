@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from recap_assets.artefacts import DOWNLOADED_SHARDS, EXPERIMENTS, LINEAGE, POOL_KEY, RAW_POOL
+from recap_assets.artefacts import EXPERIMENTS, LINEAGE, RAW_POOL
 from recap_assets.graph.node import Graph
 from recap_assets.graph.project import Setting
 from recap_assets.graph.records import OUTSIDE
@@ -36,7 +36,6 @@ from recap_assets.untrusted.showing import one_line
 
 FORMAT = 1
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-POOL_ASSETS = (RAW_POOL.key(), POOL_KEY, DOWNLOADED_SHARDS.key())
 
 
 class ReceiptError(RecapError, ValueError):
@@ -123,8 +122,8 @@ def pool_partitions(setting: Setting, graph: Graph, origin: Origin) -> list[Pool
     """The pool end of a tree: shards of each pool partition, and whether they changed since."""
     shards = setting.partitions
     found = []
-    for asset in POOL_ASSETS:
-        if asset not in origin.ancestors:
+    for asset in (RAW_POOL.key(), setting.pool.made_by):
+        if asset is None or asset not in origin.ancestors:
             continue
         rows = origin.ancestors[asset].rows.unique("partition", keep="last").sort("partition")
         outside = graph.nodes[asset].outside if asset in graph.nodes else None

@@ -20,7 +20,7 @@ from recap_assets.pool.kind import PoolKind
 from recap_assets.shards.indexing import index_shard
 from recap_assets.shards.metadata import load_metadata
 from recap_assets.specs.base import deciding
-from recap_assets.specs.kinds import KindError
+from recap_assets.specs.kinds import fitting
 
 VERSION = 3
 STAGE = "pool"
@@ -61,11 +61,7 @@ def pool_of(setting: Setting) -> PoolKind:
     Raises:
         KindError: A kind of another package is none.
     """
-    pool = setting.experiment.pool
-    if not isinstance(pool, PoolKind):
-        msg = f"pool: {type(pool).__name__} of {pool.distribution} is no PoolKind"
-        raise KindError(msg)
-    return pool
+    return fitting("pool", setting.experiment.pool, PoolKind)
 
 
 def index_partition(setting: Setting, step: Step) -> Rows:

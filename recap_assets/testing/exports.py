@@ -18,7 +18,8 @@ import polars as pl
 from recap_assets.artefacts import CLIP_SCORES, CURATED_MIXES, RAW_POOL, is_usable
 from recap_assets.exports import assets
 from recap_assets.exports.checksums import CHECKSUMS, MARK, check_folder, read_checksums
-from recap_assets.exports.finishing import CARD, tidy
+from recap_assets.exports.facts import CARD
+from recap_assets.exports.finishing import tidy
 from recap_assets.exports.kind import ShardedExport, WholeExport
 from recap_assets.exports.once import Exported, export_once
 from recap_assets.graph.building import compute_and_write

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from recap_assets.exports.assets import shard_list
+from recap_assets.exports.declared import shard_list
 from recap_assets.graph.planner import plan
 from recap_assets_tests.tiny import EXPERIMENT, Bench, tiny_experiment
 

@@ -27,8 +27,8 @@ from open_clip_train.data import expand_urls, get_dataset_size, get_wds_dataset
 from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
 from recap_assets.artefacts.mixes import CURATED_MIXES, THRESHOLDS
 from recap_assets.artefacts.pool import RAW_POOL
-from recap_assets.exports.assets import shard_list
 from recap_assets.exports.checksums import check_folder
+from recap_assets.exports.declared import shard_list
 from recap_assets.exports.once import Exported, export_once
 from recap_assets.exports.shard_list import read_shard_list
 from recap_assets.graph.node import Step

@@ -57,7 +57,7 @@ def write(folder: Path, **changes: object) -> Mapping[str, object]:
     mixes = {"wordy": [{"use": "raw", "where": {"without": {"words_at_least": 6}}}]}
     content = {**experiment(folder), "sources": {"shade": source}}
     content["mixes"] = {**content["mixes"], **mixes}
-    content["exports"] = {"told": {"mix": "wordy", "to": "lines"}}
+    content["exports"] = {"told": {"mix": "wordy", "to": "lines", "captions": []}}
     path.write_text(yaml.safe_dump(content))
     return content
 

@@ -2,7 +2,7 @@
 
 from recap_assets.graph.node import Node
 from recap_assets.graph.project import Setting
-from recap_assets.specs.kinds import KindError
+from recap_assets.specs.kinds import fitting
 from recap_assets.training.corpora.kind import CorpusKind
 
 STAGE = "world"
@@ -20,9 +20,4 @@ def corpus_of(setting: Setting, name: str) -> CorpusKind:
     Raises:
         KindError: A kind of another package is none.
     """
-    corpus = setting.experiment.corpora[name]
-    if not isinstance(corpus, CorpusKind):
-        of = f"{type(corpus).__name__} of {corpus.distribution}"
-        msg = f"corpora.{name}: {of} is no CorpusKind"
-        raise KindError(msg)
-    return corpus
+    return fitting(f"corpora.{name}", setting.experiment.corpora[name], CorpusKind)

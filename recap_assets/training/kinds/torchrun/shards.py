@@ -6,7 +6,7 @@ weight stay; so what training rests on has the version of the pairs, not that of
 
 from recap_assets.artefacts.exports import EXPORTS
 from recap_assets.artefacts.training import TRAINING_PAIRS, TRAINING_SHARDS
-from recap_assets.exports import assets as exports
+from recap_assets.exports.declared import shard_list
 from recap_assets.exports.shard_list import ShardList
 from recap_assets.graph.node import Dependency, Node, Outcome, Step
 from recap_assets.graph.project import Setting
@@ -56,7 +56,7 @@ def read(setting: Setting, mix: str) -> ShardList:
         ValueError: It has no samples.
     """
     export = setting.experiment.training_export(mix)
-    shards = exports.shard_list(setting, export)
+    shards = shard_list(setting, export)
     if not shards.shards:
         msg = f"exports.{export} has no samples, so there is nothing to train on"
         raise ValueError(msg)
