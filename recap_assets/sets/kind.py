@@ -112,6 +112,8 @@ class ComputedSet(SetKind):
 class TextSet(TextRule, ComputedSet):
     """A set that judges a text of each sample."""
 
+    extra = "filters"
+
     @property
     def texts(self) -> TextRule:
         """Its own fields say which."""

@@ -32,6 +32,16 @@ class Spec(BaseModel):
     gives: ClassVar[frozenset[str]] = frozenset()
     """Of a kind: what not all of its family give, in words that a `Reference` asks for."""
 
+    extra: ClassVar[str] = ""
+    """Of a kind that needs more than its distribution installs: the extra that has it."""
+
+    installed_by: ClassVar[str] = ""
+    """Of a kind that needs what no extra has: the command that installs it."""
+
+    example: ClassVar[str] = ""
+    """Of a kind: how it may be written, in YAML, for the file of `recap init`. In a section of
+    named parts with a name of its own."""
+
     implementation: ClassVar[int] = 1
     """Of another package's kind: raised by hand when it gives another result."""
 

@@ -184,6 +184,7 @@ class Kind:
         version: The distribution's version.
         spec: The class; None for one that cannot be imported.
         why: Why it cannot be imported; "" for one that can.
+        extras: Extras that its entry point asks for.
     """
 
     family: str
@@ -192,6 +193,15 @@ class Kind:
     version: str
     spec: type[Spec] | None
     why: str = ""
+    extras: tuple[str, ...] = ()
+
+    @property
+    def needs(self) -> str:
+        """What must be installed beside the distribution: an extra of it, or a command; or ""."""
+        extra = ",".join(self.extras) or (self.spec.extra if self.spec else "")
+        if extra:
+            return f"{self.distribution}[{extra}]"
+        return self.spec.installed_by if self.spec else ""
 
     @property
     def is_ours(self) -> bool:
@@ -302,9 +312,9 @@ def _loaded(family: str, point: metadata.EntryPoint) -> Kind:
     except Exception as error:
         spec, why = None, one_line(f"{type(error).__name__}: {error}")
     if why or spec is None:
-        return Kind(family, point.name, name, version, None, why)
+        return Kind(family, point.name, name, version, None, why, tuple(point.extras))
     spec.distribution, spec.distribution_version, spec.family = name, version, family
-    return Kind(family, point.name, name, version, spec)
+    return Kind(family, point.name, name, version, spec, extras=tuple(point.extras))
 
 
 def unfit(family: str, name: str, spec: object) -> str:

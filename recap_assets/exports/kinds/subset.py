@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 class SubsetExport(WholeExport):
     """DataComp's subset files: sorted uids, one file for each caption source."""
 
+    example = """\
+uids: {mix: raw_top30_blip2_filtered, to: subset}        # sorted uids, one file a source
+"""
+
     tags: ClassVar = ("numpy",)
     file_patterns: ClassVar = (r"sample_ids_[a-z0-9_+]+\.npy",)
 

@@ -17,6 +17,10 @@ from recap_assets.storage.folders import Folder, WrittenFile
 class TextToImageExport(ShardedExport):
     """Image files beside metadata.jsonl, the `imagefolder` that diffusers' trainers read."""
 
+    example = """\
+pictures: {mix: raw_top30_blip2_filtered, to: text_to_image, min_side: 512}
+"""
+
     tags: ClassVar = ("imagefolder",)
     file_patterns: ClassVar = (r"train/\d{8}/[^/]+", r"records/\d{8}\.json")
     has_few_files: ClassVar = False

@@ -15,6 +15,13 @@ from recap_assets.specs.findings import Finding
 class WebDatasetPool(ListedPool, TarPool):
     """img2dataset or DataComp shards: `NNNNNNNN.tar` with image, `.txt` and `.json` members."""
 
+    example = """\
+kind: webdataset
+shards: /data/datacomp_small/shards            # a folder, or a bucket: s3://..., gs://...
+metadata: /data/datacomp_small/metadata        # optional: parquet and npz, joined by uid
+shards_per_partition: 64
+"""
+
     kind: Literal["webdataset"]
     shards: Annotated[str, Address] = Field(
         description="Folder or glob of the tars: a local path or an fsspec URL."

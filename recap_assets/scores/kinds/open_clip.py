@@ -14,6 +14,15 @@ from recap_assets.specs.sources import Device, Precision
 class OpenClipScorer(ByEmbeddings):
     """A CLIP of open_clip by name and tag, or from a local checkpoint."""
 
+    example = """\
+l14:
+  kind: open_clip
+  model: ViT-L-14
+  pretrained: openai
+  pool_scores: clip_l14_similarity_score       # optional: DataComp's own scores and embeddings
+  pool_embeddings: l14_img
+"""
+
     kind: Literal["open_clip"]
     model: Annotated[str, LocalDir] = Field(
         description="open_clip's model name (ViT-L-14), or local-dir:FOLDER."

@@ -51,6 +51,11 @@ its authors advise to join by sha256.
 class ImportSpec(OwnAssets):
     """Third-party captions joined to the pool by uid, sha256 or url."""
 
+    example = """\
+released:                                      # captions that somebody else wrote, joined by uid
+  {kind: import, preset: datacomp_blip2, files: /data/captions/large_blip2_metadata_*.csv}
+"""
+
     kind: Literal["import"]
     files: Annotated[tuple[str, ...], Address] = Field(
         min_length=1,

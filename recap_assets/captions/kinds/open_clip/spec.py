@@ -12,6 +12,10 @@ from recap_assets.specs.sources import BatchSize, Precision, images_at_once
 class OpenClipSpec(DecodedHere):
     """CoCa from open_clip."""
 
+    example = """\
+coca: {kind: open_clip, model: coca_ViT-L-14, pretrained: mscoco_finetuned_laion2b_s13b_b90k}
+"""
+
     kind: Literal["open_clip"]
     model: Annotated[str, LocalDir] = Field(
         description="coca_ViT-L-14, coca_ViT-B-32, or local-dir:FOLDER."

@@ -104,6 +104,15 @@ class ServerDecoding(Spec):
 class OpenAISpec(Captioning):
     """A model behind an OpenAI-compatible server, asked with an image and a prompt."""
 
+    example = """\
+vlm:                                           # behind vLLM, SGLang, or any such server
+  kind: openai
+  model: Qwen/Qwen2.5-VL-3B-Instruct           # `recap serve-captioner --source vlm` starts vLLM
+  base_url: http://127.0.0.1:8000/v1
+  prompt: Describe this image in one sentence.
+  decoding: {temperature: 0.75, max_tokens: 60}
+"""
+
     waits_for_a_server = True
     framework = "openai"
 

@@ -17,6 +17,10 @@ class RerankedSpec(OwnAssets):
     RN50x64 picks 1.
     """
 
+    example = """\
+blip2_best: {kind: reranked, source: blip2, scorer: l14, keep: 1}   # best of its `candidates`
+"""
+
     kind: Literal["reranked"]
     source: str = Field(description="The source whose candidates are ranked.")
     scorer: str = Field(description="The scorer that ranks them.")

@@ -15,6 +15,15 @@ class TransformersSpec(DecodedHere):
     BLIP, BLIP-2, InstructBLIP, GIT, Florence-2, or a chat model that takes images.
     """
 
+    example = """\
+blip2:
+  kind: transformers
+  model: Salesforce/blip2-opt-2.7b
+  revision: <commit>                           # pin it
+  precision: bfloat16
+  decoding: {temperature: 0.75, top_k: 50, min_tokens: 5, max_tokens: 40}
+"""
+
     kind: Literal["transformers"]
     model: Annotated[str, LocalModel] = Field(
         description="Hub id (Salesforce/blip2-opt-2.7b) or a local folder."

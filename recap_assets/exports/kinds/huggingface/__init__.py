@@ -19,6 +19,10 @@ CROISSANT = "croissant.json"
 class HuggingFaceExport(ShardedExport):
     """Parquet files with a dataset card and Croissant metadata."""
 
+    example = """\
+published: {mix: raw_top30_blip2_filtered, to: huggingface, license: cc-by-4.0}
+"""
+
     tags: ClassVar = ("parquet",)
     file_patterns: ClassVar = (r"data/train-\d{8}\.parquet", r"records/\d{8}\.json")
     beside: ClassVar = (CROISSANT,)

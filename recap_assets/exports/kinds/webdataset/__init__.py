@@ -19,6 +19,10 @@ from recap_assets.storage.folders import Folder, WrittenFile
 class WebDatasetExport(ShardedExport):
     """Tar shards as DataComp's resharder writes them, with the chosen text of each image."""
 
+    example = """\
+train: {mix: raw_top30_blip2_filtered, to: webdataset}   # tars for open_clip, DataComp's way
+"""
+
     tags: ClassVar = ("webdataset",)
     file_patterns: ClassVar = (
         r"\d{8}(\.tar|_stats\.json)",

@@ -13,6 +13,12 @@ from recap_assets.specs.quotes import Quotes
 class FolderSpec(ListedPool, PoolKind):
     """A plain folder of images with a CSV, JSON-lines or parquet table of texts."""
 
+    example = """\
+kind: folder
+images: /data/photos
+texts: /data/photos.csv                        # columns `image` and `text`
+"""
+
     kind: Literal["folder"]
     images: Annotated[str, Address] = Field(
         description="The folder that the image column is relative to."

@@ -20,6 +20,13 @@ class HashCheck(Spec):
 class UrlSpec(TarPool):
     """A list of URLs that img2dataset fetches into shards; the defaults are DataComp's."""
 
+    installed_by = "recap install-img2dataset"
+    example = """\
+kind: urls
+urls: /data/datacomp_small/metadata            # parquet, csv, tsv, jsonl: `url`, `text`, `uid`
+samples_per_shard: 10000                       # see docs/downloading.md
+"""
+
     kind: Literal["urls"]
     urls: Annotated[str, Address] = Field(
         description="The list: a file, a folder or a glob of .parquet, .csv, .tsv or .jsonl files, "

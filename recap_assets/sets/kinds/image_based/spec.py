@@ -35,6 +35,8 @@ class CaptionRule(TextRule):
 class ImageBasedSpec(ComputedSet):
     """DataComp's image_based: in a cluster that an image of the target set is nearest to."""
 
+    extra = "filters"
+
     # Kinds of targets may be in a package that imports this module.
     model_config = ConfigDict(defer_build=True)
 

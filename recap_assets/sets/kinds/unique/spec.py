@@ -13,6 +13,8 @@ from recap_assets.specs.references import EMBEDDINGS, Reference
 class UniqueSpec(ComputedSet):
     """One sample of each group that shows the same image."""
 
+    extra = "filters"
+
     kind: Literal["unique"]
     by: Literal["sha256", "perceptual", "embedding"] = Field(
         description="Equal bytes, nearly equal 64-bit DCT hashes, or nearly equal embeddings."

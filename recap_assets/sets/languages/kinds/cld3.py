@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 class Cld3Identifier(IdentifierKind):
     """Google's CLD3 (gcld3), by which LAION and DataComp's laion2b filter go."""
 
+    extra = "filters"
+
     kind: Literal["cld3"]
     min_bytes: int = Field(
         default=0, ge=0, le=2**20, description="Shorter texts have no language, in bytes."

@@ -39,6 +39,7 @@ class TorchrunSpec(Launcher):
     """
 
     reads_exports = True
+    extra = "training"
 
     launcher: Literal["torchrun"]
     scale: Annotated[Literal["debug", "small", "medium", "large", "xlarge"], Shorthand] = Field(

