@@ -15,12 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recap_assets.artefacts.sets import UID_SETS
 from recap_assets.graph.building import compute_and_write
 from recap_assets.graph.stage import Node, Setting, Step
 from recap_assets.sets import assets
 from recap_assets.sets.kind import ComputedSet, GivenSet
+from recap_assets.sets.kinds.image_based.targets import ImagesTarget, Target
 from recap_assets.specs.base import Spec, marks_of
 from recap_assets.specs.fields import Mark
 from recap_assets.testing.stored_pool import SAMPLES, stored_pool, uid_of
@@ -122,6 +124,50 @@ class GivenSetContract:
     def test_what_decides_is_what_has_no_mark(self) -> None:
         """Speed, places, secrets and prices are in no version."""
         _check_marks(self.spec)
+
+
+class TargetContract:
+    """What must hold of every kind of target of an image-based set; its tests need `spec` alone."""
+
+    spec: Target
+
+    def test_it_is_found_to_be_in_order(self) -> None:
+        """`recap doctor` asks."""
+        self.spec.check()
+
+    def test_embeddings_are_rows_of_one_space_and_stay_the_same(self, tmp_path: Path) -> None:
+        """Floats, shape (n, dimension); nothing is drawn without a seed."""
+        parts = self._parts(tmp_path)
+        assert sum(len(part) for part in parts)
+        assert {part.shape[1:] for part in parts} == {parts[0].shape[1:]}
+        assert all(part.ndim == 2 and np.isfinite(part).all() for part in parts)
+        again = zip(parts, self._parts(tmp_path), strict=True)
+        assert all(np.array_equal(one, other) for one, other in again)
+
+    def _parts(self, folder: Path) -> list[NDArray[np.floating]]:
+        setting = stored_pool(folder, IN_ORDER)
+        return [vectors for vectors, _ in self.spec.embedded(setting, "clip")]
+
+    def test_what_decides_is_what_has_no_mark(self) -> None:
+        """Speed, places, secrets and prices are in no version."""
+        _check_marks(self.spec)
+
+
+class ImagesTargetContract(TargetContract):
+    """The same for a kind below `ImagesTarget`: what its images are, embedded by their colour."""
+
+    spec: ImagesTarget  # pyright: ignore[reportIncompatibleVariableOverride] - a narrower one
+
+    def test_images_are_decoded(self, tmp_path: Path) -> None:
+        """8-bit RGB, shape (height, width, 3)."""
+        for images, n_unreadable in self.spec.batches(stored_pool(tmp_path, IN_ORDER)):
+            assert n_unreadable >= 0
+            assert all(one.dtype == np.uint8 and one.shape[2:] == (3,) for one in images)
+
+    def _parts(self, folder: Path) -> list[NDArray[np.floating]]:
+        batches = self.spec.batches(stored_pool(folder, IN_ORDER))
+        colours = [[one.reshape(-1, 3).mean(axis=0) for one in images] for images, _ in batches]
+        return [np.array(part, np.float32).reshape(-1, 3) for part in colours]
 
 
 def _check_marks(spec: Spec) -> None:

@@ -1,6 +1,6 @@
 """The public contracts of sets, kept by every kind of ours and not by broken ones."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -8,11 +8,21 @@ import numpy as np
 import polars as pl
 import pytest
 
+from recap_assets.graph.project import Setting
 from recap_assets.sets.kind import ComputedSet, GivenSet, Requirement, Samples
+from recap_assets.sets.kinds.image_based.target_embeddings import TargetEmbeddings
+from recap_assets.sets.kinds.image_based.target_images import TargetImages
+from recap_assets.sets.kinds.image_based.targets import Embedded
 from recap_assets.specs.kinds import kinds_of
-from recap_assets.testing.sets import ComputedSetContract, GivenSetContract
+from recap_assets.testing.sets import (
+    ComputedSetContract,
+    GivenSetContract,
+    ImagesTargetContract,
+    TargetContract,
+)
 from recap_assets.testing.stored_pool import uid_of, vector_of
 from recap_assets_tests.sets.kinds.text_based.wordnet_files import write_wordnet
+from recap_assets_tests.shards.building import jpeg
 
 Given = dict[str, Any]
 
@@ -67,6 +77,39 @@ class TestFile(GivenSetContract):
         spec = kinds_of("sets")["file"].spec
         assert spec is not None
         self.spec = spec.model_validate({"uids": str(path)})  # type: ignore[assignment]
+
+
+class TestTargetEmbeddings(TargetContract):
+    @pytest.fixture(autouse=True)
+    def given(self, tmp_path_factory: pytest.TempPathFactory) -> None:
+        folder = tmp_path_factory.mktemp("given")
+        for number in range(2):
+            np.save(folder / f"{number}.npy", vector_of(number)[None].repeat(3, axis=0))
+        self.spec = TargetEmbeddings(embeddings=str(folder))
+
+
+class TestTargetImages(ImagesTargetContract):
+    @pytest.fixture(autouse=True)
+    def given(self, tmp_path_factory: pytest.TempPathFactory) -> None:
+        folder = tmp_path_factory.mktemp("given")
+        for number in range(3):
+            (folder / f"{number}.jpg").write_bytes(jpeg(number))
+        (folder / "broken.png").write_bytes(b"no image")
+        self.spec = TargetImages(images=str(folder))
+
+
+class Drawn(TargetEmbeddings):
+    """Embeddings of a draw without a seed."""
+
+    def embedded(self, setting: Setting, scorer: str) -> Iterator[Embedded]:  # noqa: ARG002
+        yield np.random.default_rng().random((2, 6)), 0
+
+
+def test_the_contract_of_targets_fails_for_a_draw(tmp_path: Path) -> None:
+    contract = TargetContract()
+    contract.spec = Drawn(embeddings="none.npy")
+    with pytest.raises(AssertionError):
+        contract.test_embeddings_are_rows_of_one_space_and_stay_the_same(tmp_path)
 
 
 def test_each_kind_is_held() -> None:

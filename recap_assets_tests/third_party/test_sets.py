@@ -15,7 +15,7 @@ from recap_assets.specs.kinds import KindError
 from recap_assets.specs.loading import UnknownKindError
 from recap_assets.storage.workspace import Workspace
 from recap_assets.testing.languages import IdentifierContract
-from recap_assets.testing.sets import ComputedSetContract, GivenSetContract
+from recap_assets.testing.sets import ComputedSetContract, GivenSetContract, TargetContract
 from recap_assets_tests.sets.test_assets import STAGES, World, write_shard
 from recap_assets_tests.shards.building import uid_of
 from recap_assets_tests.third_party import foreign_sets
@@ -185,3 +185,7 @@ class TestListed(GivenSetContract):
 
 class TestVowels(IdentifierContract):
     spec = foreign_sets.Vowels(kind="vowels")
+
+
+class TestAxis(TargetContract):
+    spec = foreign_sets.TargetAxis(axis=1)
