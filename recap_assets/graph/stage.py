@@ -2,7 +2,7 @@
 
 from recap_assets.graph.checks import Check, Verdict
 from recap_assets.graph.content import StoredFiles, StoredRows, files_below
-from recap_assets.graph.node import Dependency, ForAll, Node, Outcome, Rows, Step
+from recap_assets.graph.node import Dependency, ForAll, Leaving, Node, Outcome, Place, Rows, Step
 from recap_assets.graph.outside import (
     Outside,
     both,
@@ -17,9 +17,11 @@ __all__ = [
     "Check",
     "Dependency",
     "ForAll",
+    "Leaving",
     "Node",
     "Outcome",
     "Outside",
+    "Place",
     "Rows",
     "Setting",
     "Step",
