@@ -131,8 +131,8 @@ def _drawn(place: Place) -> "Setting":
     from scoring_stage import SCORER, open_setting
 
     from recap_assets.specs.models import SmallTower
-    from recap_assets.training.engine.captioner import TrainedCaptionerModel
     from recap_assets.training.engine.small_trainee import SmallTrainee
+    from recap_assets.training.models.kinds.captioner.engine import TrainedCaptionerModel
     from recap_assets.world.writing import write_pool
 
     def make(made: Path) -> None:

@@ -19,9 +19,9 @@ from recap_assets.scores import assets as scores
 from recap_assets.scores.of_images import assets as image_scores
 from recap_assets.sets import assets as sets
 from recap_assets.training import assets as training
-from recap_assets.training import models
 from recap_assets.training import seen as training_pairs
 from recap_assets.training.corpora import assets as corpora
+from recap_assets.training.models import assets as models
 
 TORCH = "pytorch"
 """The kind of the nodes that compute with torch."""

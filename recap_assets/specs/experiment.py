@@ -21,7 +21,7 @@ from recap_assets.specs.image_scorers import ImageScorer
 from recap_assets.specs.languages import Identifier, IdentifierSpec, always_there
 from recap_assets.specs.left_out import captions_used, left_out_name, with_left_out
 from recap_assets.specs.mixes import Mix
-from recap_assets.specs.models import Model, TrainedCaptioner, TrainedClip
+from recap_assets.specs.models import Model
 from recap_assets.specs.pool import Pool
 from recap_assets.specs.references import EMBEDDINGS, Reference
 from recap_assets.specs.scorers import Scorer
@@ -210,14 +210,7 @@ class Experiment(Spec):
     def _reference_problems(self) -> Iterator[str]:
         if RAW in self.sources:
             yield "sources.raw: `raw` is the pool's own text and cannot be declared"
-        for name, model in self.models.items():
-            yield from _unknown(f"models.{name}.corpus", model.corpus, self.corpora)
-            if isinstance(model, TrainedCaptioner):
-                yield from self._wrong_kind(f"models.{name}.backbone", model.backbone, TrainedClip)
-                if model.start_from:
-                    where = f"models.{name}.start_from"
-                    yield from self._wrong_kind(where, model.start_from, TrainedCaptioner)
-        yield from self._circular_models()
+        yield from self._circles("models", "the models start from each other in a circle")
         yield from self._source_problems()
         yield from self._evaluation_problems()
 
@@ -236,7 +229,7 @@ class Experiment(Spec):
         for name, source in self.sources.items():
             where = f"sources.{name}"
             yield from (f"{where}.{problem}" for problem in source.problems(self.models))
-        yield from self._circular_sources()
+        yield from self._circles("sources", "the sources re-rank each other in a circle")
 
     def _named_by_parts(self) -> Iterator[str]:
         for where, part in self._parts():
@@ -280,41 +273,17 @@ class Experiment(Spec):
         parts: Mapping[str, Spec] = getattr(self, section)
         return parts[name].word
 
-    def _circular_models(self) -> Iterator[str]:
-        for name in self.models:
-            seen: set[str] = set()
-            at = name
-            while (model := self.models.get(at)) and isinstance(model, TrainedCaptioner):
-                if at in seen:
-                    yield f"models.{name}.start_from: the models start from each other in a circle"
-                    break
-                seen.add(at)
-                if model.start_from is None:
-                    break
-                at = model.start_from
-
-    def _circular_sources(self) -> Iterator[str]:
+    def _circles(self, section: str, what: str) -> Iterator[str]:
+        parts: Mapping[str, Spec] = getattr(self, section)
         reads = {
-            name: [one for one in source.refers() if one.section == "sources"]
-            for name, source in self.sources.items()
+            name: [one for one in part.refers() if one.section == section]
+            for name, part in parts.items()
         }
-        for name in self.sources:
-            seen: set[str] = set()
-            waiting = [one.name for one in reads[name]]
-            while waiting:
-                if (at := waiting.pop()) == name:
-                    field = reads[name][0].field
-                    yield f"sources.{name}.{field}: the sources re-rank each other in a circle"
+        for name, named in reads.items():
+            for one in named:
+                if name in _reached(reads, one.name):
+                    yield f"{section}.{name}.{one.field}: {what}"
                     break
-                if at not in seen:
-                    seen.add(at)
-                    waiting += [one.name for one in reads.get(at, [])]
-
-    def _wrong_kind(self, where: str, name: str, kind: type[Spec]) -> Iterator[str]:
-        yield from _unknown(where, name, self.models)
-        if name in self.models and not isinstance(self.models[name], kind):
-            fitting = [n for n, m in self.models.items() if isinstance(m, kind)]
-            yield _of_another_kind(where, name, fitting)
 
     def _set_problems(self) -> Iterator[str]:
         for name, spec in self.sets.items():
@@ -368,3 +337,14 @@ def _unknown(where: str, name: str, known: Iterable[str]) -> Iterator[str]:
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "none"
+
+
+def _reached(reads: Mapping[str, list[Reference]], start: str) -> set[str]:
+    """What can be reached from a part, itself included, by what each refers to."""
+    seen: set[str] = set()
+    waiting = [start]
+    while waiting:
+        if (at := waiting.pop()) not in seen:
+            seen.add(at)
+            waiting += [one.name for one in reads.get(at, [])]
+    return seen

@@ -65,7 +65,7 @@ class Family:
 FAMILIES: Mapping[str, Family] = {
     "pools": Family("a pool", "recap_assets.pool.kind:PoolKind"),
     "corpora": Family("a corpus", "recap_assets.training.corpora.kind:CorpusKind"),
-    "models": Family("a model"),
+    "models": Family("a model", "recap_assets.training.models.kind:ModelKind"),
     "captions": Family("a caption source", "recap_assets.captions.kind:CaptionSource"),
     "scores": Family("a scorer", "recap_assets.scores.kind:Scoring"),
     "image_scorers": Family("an image scorer", "recap_assets.scores.of_images.kind:ImageScoring"),
@@ -144,6 +144,10 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = {
     "tasks": (
         "recap_assets.evaluation.kinds.embedded:EmbeddedTask",
         "recap_assets.evaluation.kinds.webdataset:WebDatasetTask",
+    ),
+    "models": (
+        "recap_assets.training.models.kinds.clip:TrainedClip",
+        "recap_assets.training.models.kinds.captioner:TrainedCaptioner",
     ),
     "launchers": (
         "recap_assets.training.kinds.in_process:InProcessTraining",

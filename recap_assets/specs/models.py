@@ -1,11 +1,14 @@
 """Models that the platform trains itself, and how they are trained."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from recap_assets.specs.base import Name, Spec
 from recap_assets.specs.fields import LocalModel
+from recap_assets.specs.kinds import OneOf
+from recap_assets.specs.references import Reference
 
 
 class SmallTower(Spec):
@@ -65,49 +68,21 @@ class Optimizer(Spec):
     )
 
 
-class TrainedClip(Spec):
-    """A CLIP trained on a corpus: a scorer, or the image tower of a captioner."""
+class ModelSpec(Spec):
+    """A model that is trained here on a corpus; a kind is below `ModelKind`."""
 
-    kind: Literal["clip"]
     corpus: Name = Field(description="The corpus to learn from.")
-    tower: Tower = SmallTower()
-    optimizer: Optimizer = Optimizer()
     samples_seen: int = Field(gt=0, le=10**12, description="Pairs seen in all.")
-    batch_size: int = Field(default=128, gt=1, le=65_536, description="Pairs of one step.")
-    tag_loss: float = Field(
-        default=0.0,
-        ge=0,
-        le=1e6,
-        description="Weight of the loss that predicts a caption's tokens from the image.",
-    )
-    seed: int = 0
+
+    @property
+    def writes_without_image(self) -> bool | None:
+        """Whether it learned what it would write without an image; None for what writes nothing."""
+        return None
+
+    def refers(self) -> Iterator[Reference]:
+        """The corpus."""
+        yield from super().refers()
+        yield Reference("corpus", self.corpus, "corpora")
 
 
-class TrainedCaptioner(Spec):
-    """A small decoder with cross-attention on the frozen image tower of a CLIP trained here."""
-
-    kind: Literal["captioner"]
-    corpus: Name = Field(description="The corpus to learn from.")
-    backbone: Name = Field(description="The model (kind: clip) whose image tower is used, frozen.")
-    start_from: Name | None = Field(default=None, description="A captioner to fine-tune.")
-    samples_seen: int = Field(gt=0, le=10**12, description="Pairs seen in all.")
-    batch_size: int = Field(default=64, gt=1, le=65_536, description="Pairs of one step.")
-    layers: int = Field(default=2, gt=0, le=128, description="Decoder layers.")
-    width: int = Field(default=128, gt=0, le=8_192, description="Decoder width.")
-    muon_rate: float = Field(
-        default=0.02, gt=0, description="Muon's rate on the decoder's matrices."
-    )
-    adamw_rate: float = Field(default=2e-3, gt=0, description="AdamW's rate on the rest.")
-    condition_dropout: float = Field(
-        default=0.0,
-        ge=0,
-        lt=1,
-        exclude_if=lambda share: share == 0,
-        description="Share of the pairs whose image is left out (its tokens are zeros), so that "
-        "the captioner also learns what it would write without one: `guidance_scale` of a source "
-        "needs it. A tenth to a fifth is usual for classifier-free guidance (Ho, Salimans 2022).",
-    )
-    seed: int = 0
-
-
-Model = Annotated[TrainedClip | TrainedCaptioner, Field(discriminator="kind")]
+Model = Annotated[ModelSpec, OneOf("models")]

@@ -37,10 +37,11 @@ class LauncherContract:
         step = Step(str(launcher.seeds[0]), fingerprint="contract")
         return launcher.train(self.setting, self.mix, step)
 
-    def test_what_it_saves_embeds_and_the_same_seed_saves_the_same(self, tmp_path: Path) -> None:
+    def test_what_it_saves_embeds_and_comes_again_if_it_repeats(self, tmp_path: Path) -> None:
         """A CLIP that evaluation can load; trained anew, it embeds the same but for rounding."""
         found: list[np.ndarray] = []
-        for folder in (tmp_path / "one", tmp_path / "two"):
+        names = ("one", "two") if launcher_of(self.setting).repeats else ("one",)
+        for folder in (tmp_path / name for name in names):
             folder.mkdir()
             trained = self.trained()
             trained.save(folder)
@@ -49,7 +50,7 @@ class LauncherContract:
             found.append(model.embed_images(some_images()))
             texts = model.embed_texts(["a dog", "two cats"])
             assert texts.shape == (2, model.embedding_dim)
-        np.testing.assert_allclose(found[0], found[1], atol=ROUNDING)
+        np.testing.assert_allclose(found[0], found[-1], atol=ROUNDING)
 
     def test_the_curve_says_what_was_seen(self) -> None:
         """It ends with all the samples, at most a step over, and has losses that are numbers."""

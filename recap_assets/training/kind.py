@@ -43,6 +43,9 @@ class Trained:
 class Launcher(TrainingSpec):
     """What trains a CLIP on each mix and seed."""
 
+    repeats: ClassVar[bool] = True
+    """Whether the same pairs and seed give the same model, but for rounding."""
+
     on_gpu: ClassVar[bool] = True
     """Whether it waits for its turn on the GPU; one that trains elsewhere does not."""
 

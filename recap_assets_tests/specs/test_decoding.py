@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from recap_assets.captions.kinds.open_clip import OpenClipSource
 from recap_assets.specs.decoding import Decoding
 from recap_assets.specs.experiment import Experiment
-from recap_assets.specs.models import TrainedCaptioner
+from recap_assets.training.models.kinds.captioner import TrainedCaptioner
 
 BEAMS = {"strategy": "beams", "beams": 4}
 

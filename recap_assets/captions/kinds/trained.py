@@ -9,7 +9,7 @@ from recap_assets.captions.kind import DecodedHere
 from recap_assets.engines.protocols import Captioner, Places
 from recap_assets.specs.base import Name, Spec
 from recap_assets.specs.fields import Speed
-from recap_assets.specs.models import TrainedCaptioner
+from recap_assets.specs.models import ModelSpec
 from recap_assets.specs.references import Reference
 
 
@@ -53,7 +53,7 @@ class EmbeddedSource(DecodedHere):
     def problems(self, models: Mapping[str, Spec]) -> Iterator[str]:
         """Guidance, which the model must have learned."""
         model, scale = models.get(self.model), self.decoding.guidance_scale
-        if scale != 1 and isinstance(model, TrainedCaptioner) and not model.condition_dropout:
+        if scale != 1 and isinstance(model, ModelSpec) and model.writes_without_image is False:
             yield (
                 f"decoding.guidance_scale: {scale} needs a captioner that also "
                 f"learned to write without an image; give models.{self.model} a "

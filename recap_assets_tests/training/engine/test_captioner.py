@@ -13,13 +13,14 @@ from recap_assets.engines.small.loading import (
 )
 from recap_assets.engines.small.towers import pixels_to_input
 from recap_assets.specs.decoding import Decoding
-from recap_assets.specs.models import Optimizer, SmallTower, TrainedCaptioner
-from recap_assets.training.engine.captioner import (
+from recap_assets.specs.models import Optimizer, SmallTower
+from recap_assets.training.engine.clip import train_clip
+from recap_assets.training.models.kinds.captioner import TrainedCaptioner
+from recap_assets.training.models.kinds.captioner.engine import (
     _CaptionerRun,
     _model_and_tokenizer,
     train_captioner,
 )
-from recap_assets.training.engine.clip import train_clip
 from recap_assets_tests.training.engine.drawings import COLOURS, SHAPES, drawn_pairs
 
 SPEC = TrainedCaptioner(

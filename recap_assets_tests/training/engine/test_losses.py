@@ -11,7 +11,7 @@ from recap_assets.training.engine.losses import contrastive_loss
 
 SMALL = """
 import sys
-import recap_assets.engines.trained, recap_assets.training.engine.captioner
+import recap_assets.engines.trained, recap_assets.training.models.kinds.captioner.engine
 import recap_assets.training.engine.clip
 print(sorted({"open_clip", "timm", "transformers", "torchvision"} & set(sys.modules)))
 """

@@ -40,6 +40,8 @@ class TorchrunSpec(Launcher):
 
     reads_exports = True
     extra = "training"
+    repeats = False
+    """Two runs of open_clip's trainer with one seed differ."""
 
     launcher: Literal["torchrun"]
     scale: Annotated[Literal["debug", "small", "medium", "large", "xlarge"], Shorthand] = Field(

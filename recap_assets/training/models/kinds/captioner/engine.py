@@ -27,11 +27,12 @@ from recap_assets.engines.small.loading import (
 )
 from recap_assets.engines.small.tokenizer import PAD, encode, longest
 from recap_assets.engines.small.towers import ImageTower, pixels_to_input
-from recap_assets.specs.models import Optimizer, TrainedCaptioner
+from recap_assets.specs.models import Optimizer
 from recap_assets.training.engine.clip import Curve, CurvePoint
 from recap_assets.training.engine.draws import stream, uniform
 from recap_assets.training.engine.optimizers import ScheduledOptimizer
 from recap_assets.training.engine.pairs import PairOrder, TrainingPairs
+from recap_assets.training.models.kinds.captioner.spec import TrainedCaptionerSpec
 
 _PASS_ROWS = 64
 _CONDITION = 3
@@ -58,7 +59,7 @@ class TrainedCaptionerModel:
 
 def train_captioner(
     pairs: TrainingPairs,
-    spec: TrainedCaptioner,
+    spec: TrainedCaptionerSpec,
     backbone: Path,
     start_from: Path | None = None,
     *,
@@ -98,7 +99,7 @@ def train_captioner(
 
 
 def _model_and_tokenizer(
-    spec: TrainedCaptioner, backbone: Path, start_from: Path | None
+    spec: TrainedCaptionerSpec, backbone: Path, start_from: Path | None
 ) -> tuple[SmallCaptionModel, Tokenizer]:
     if start_from is not None:
         return read_small_captioner(start_from), read_tokenizer(start_from)
@@ -113,7 +114,7 @@ class _CaptionerRun:
     def __init__(
         self,
         pairs: TrainingPairs,
-        spec: TrainedCaptioner,
+        spec: TrainedCaptionerSpec,
         model: SmallCaptionModel,
         tokenizer: Tokenizer,
     ) -> None:

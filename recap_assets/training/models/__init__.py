@@ -1,0 +1,1 @@
+"""Models that the platform trains itself: scorers, image towers, captioners."""
