@@ -16,8 +16,7 @@ import yaml
 from open_clip_train.params import parse_args
 
 from recap_assets_tests.cli.running import Recap
-from recap_assets_tests.exports.exported_pools import real_setting
-from recap_assets_tests.exports.test_exports import KEPT, cut_shard
+from recap_assets_tests.exports.exported_pools import KEPT, cut_shard, real_setting
 
 LONG = ["--to", "webdataset", "--samples-per-shard", "4"]
 

@@ -1,11 +1,14 @@
 """Real shards, indexed, with captions and scores written by rule: mixes of every kind to export."""
 
 import hashlib
-from collections.abc import Mapping
+import tarfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+import webdataset
 
 from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
 from recap_assets.artefacts.histograms import score_histogram
@@ -13,12 +16,14 @@ from recap_assets.artefacts.mixes import CURATED_MIXES
 from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.scores import CLIP_SCORES, SCORE_HISTOGRAMS, best_scores
 from recap_assets.artefacts.table import is_usable
+from recap_assets.exports.once import Exported, export_once
 from recap_assets.graph.building import compute_and_write
 from recap_assets.graph.node import Step
 from recap_assets.graph.project import Setting
 from recap_assets.mixes.assets import nodes as mix_nodes
 from recap_assets.pool.assets import nodes as pool_nodes
 from recap_assets.specs.experiment import Experiment
+from recap_assets.specs.exports import parse_export
 from recap_assets.storage.workspace import Workspace
 from recap_assets_tests.tiny import tiny_experiment
 
@@ -115,3 +120,39 @@ def _scores(source: str, frame: pl.DataFrame) -> pl.Series:
 def pairs_of(setting: Setting, mix: str) -> pl.DataFrame:
     """All pairs of a mix."""
     return setting.workspace.tables.read(CURATED_MIXES, mix=mix)
+
+
+KEPT = 60
+"""Samples of each real shard: enough for every kind of sample, few enough to be quick."""
+
+
+def cut_shard(source: Path, target: Path, first: int = 0) -> None:
+    """The samples of a real shard from number `first`, as many as tests need."""
+    with tarfile.open(source) as tar, tarfile.open(target, "w") as cut:
+        members = sorted(tar.getmembers(), key=lambda m: m.name)
+        keys = sorted({m.name.split(".")[0] for m in members})[first : first + KEPT]
+        for member in members:
+            if member.name.split(".")[0] in keys:
+                cut.addfile(member, tar.extractfile(member))
+
+
+def exported(setting: Setting, folder: Path | str, mix: str, to: str, **options: Any) -> Exported:
+    if to != "subset":
+        options = {"samples_per_shard": 25, **options}
+    export = parse_export({"mix": mix, "to": to, "folder": str(folder), **options})
+    return export_once(setting, export)
+
+
+def wanted_pairs(setting: Setting, mix: str, *, gif: bool = False) -> Counter[tuple[str, str]]:
+    """Uid and text of each pair of a mix whose image open_clip reads."""
+    images = setting.workspace.tables.read(RAW_POOL).select("uid", "image_format")
+    pairs = pairs_of(setting, mix).join(images, on="uid")
+    if not gif:
+        pairs = pairs.filter(pl.col("image_format") != "GIF")
+    return Counter((uid.hex(), text) for uid, text in pairs.select("uid", "text").iter_rows())
+
+
+def samples_in(folder: Path) -> Iterator[dict[str, Any]]:
+    """Read by the webdataset library, every tar below the folder."""
+    tars = sorted(str(path) for path in folder.rglob("*.tar"))
+    return iter(webdataset.WebDataset(tars, shardshuffle=False))
