@@ -76,7 +76,7 @@ FAMILIES: Mapping[str, Family] = {
         unsaid=(("uids", "file"),),
         example="`{uids: file}`",
     ),
-    "targets": Family("a target", "recap_assets.sets.kinds.image_based.targets:Target", field=None),
+    "targets": Family("a target", "recap_assets.sets.targets:Target", field=None),
     "conditions": Family("a condition", "recap_assets.mixes.conditions.kind:Condition", None),
     "uses": Family(
         "a use", "recap_assets.mixes.uses.kind:Use", None, example="the name of a source"

@@ -22,7 +22,7 @@ from recap_assets.graph.building import compute_and_write
 from recap_assets.graph.stage import Node, Setting, Step
 from recap_assets.sets import assets
 from recap_assets.sets.kind import ComputedSet, GivenSet
-from recap_assets.sets.kinds.image_based.targets import ImagesTarget, Target
+from recap_assets.sets.targets import ImagesTarget, Target
 from recap_assets.specs.base import Spec, marks_of
 from recap_assets.specs.fields import Mark
 from recap_assets.testing.stored_pool import SAMPLES, stored_pool, uid_of

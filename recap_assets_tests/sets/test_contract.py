@@ -12,7 +12,7 @@ from recap_assets.graph.project import Setting
 from recap_assets.sets.kind import ComputedSet, GivenSet, Requirement, Samples
 from recap_assets.sets.kinds.image_based.target_embeddings import TargetEmbeddings
 from recap_assets.sets.kinds.image_based.target_images import TargetImages
-from recap_assets.sets.kinds.image_based.targets import Embedded
+from recap_assets.sets.targets import Embedded
 from recap_assets.specs.kinds import kinds_of
 from recap_assets.testing.sets import (
     ComputedSetContract,

@@ -16,8 +16,8 @@ from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.project import Setting
 from recap_assets.sets.kind import ComputedSet, GivenSet, Requirement, Samples, TextSet
-from recap_assets.sets.kinds.image_based.targets import Embedded, Target
 from recap_assets.sets.languages.kind import IdentifierKind
+from recap_assets.sets.targets import Embedded, Target
 from recap_assets.specs.base import deciding
 from recap_assets.specs.fields import Content
 

@@ -11,8 +11,8 @@ from recap_assets.graph.stage import Dependency, Node, Outside, Setting
 from recap_assets.sets.facts import Samples
 from recap_assets.sets.kinds.image_based import clusters
 from recap_assets.sets.kinds.image_based.spec import ImageBasedSpec
-from recap_assets.sets.kinds.image_based.targets import TargetError
 from recap_assets.sets.rules import Requirement, reasons
+from recap_assets.sets.targets import TargetError
 from recap_assets.specs.findings import Finding
 
 

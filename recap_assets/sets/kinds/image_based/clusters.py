@@ -26,8 +26,8 @@ from recap_assets.graph.stage import (
 from recap_assets.sets.facts import Samples, dependencies_of, facts_of
 from recap_assets.sets.kinds.image_based.nearest import nearest_centroids
 from recap_assets.sets.kinds.image_based.spec import ImageBasedSpec
-from recap_assets.sets.kinds.image_based.targets import TargetError
 from recap_assets.sets.rules import reasons
+from recap_assets.sets.targets import TargetError
 from recap_assets.specs.base import deciding
 
 VERSION = 1

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, field_validator
 
 from recap_assets.sets.kind import ComputedSet, Requirement, TextRule, more_than
-from recap_assets.sets.kinds.image_based.targets import Target
+from recap_assets.sets.targets import Target
 from recap_assets.specs.base import Name
 from recap_assets.specs.fields import Content
 from recap_assets.specs.kinds import OneOf

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from recap_assets.graph.project import Setting
-from recap_assets.sets.kinds.image_based.targets import Embedded, Target, TargetError
+from recap_assets.sets.targets import Embedded, Target, TargetError
 from recap_assets.specs.fields import Content
 from recap_assets.untrusted.arrays import Archive, read_header
 from recap_assets.untrusted.files import check_regular

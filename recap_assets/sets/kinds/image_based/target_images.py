@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from recap_assets.graph.project import Setting
-from recap_assets.sets.kinds.image_based.targets import Batch, ImagesTarget, TargetError
+from recap_assets.sets.targets import Batch, ImagesTarget, TargetError
 from recap_assets.shards.image_headers import IMAGE_EXTENSIONS
 from recap_assets.shards.images import ImageRejected, decode
 from recap_assets.shards.reading import DECODED_BYTES

@@ -8,7 +8,7 @@ from pydantic import Field
 from recap_assets.evalsets.kind import Task, tasks_of
 from recap_assets.evalsets.sets import AssociationSet
 from recap_assets.graph.stage import Dependency, ForAll, Outside, Setting
-from recap_assets.sets.kinds.image_based.targets import Batch, ImagesTarget, TargetError
+from recap_assets.sets.targets import Batch, ImagesTarget, TargetError
 from recap_assets.shards.images import decode
 from recap_assets.specs.base import Name
 from recap_assets.specs.pool import ImageLimits

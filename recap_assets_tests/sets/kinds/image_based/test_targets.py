@@ -12,7 +12,7 @@ from PIL import Image
 from recap_assets.sets.kinds.image_based import target_images
 from recap_assets.sets.kinds.image_based.target_embeddings import _opened
 from recap_assets.sets.kinds.image_based.target_images import _image_batches
-from recap_assets.sets.kinds.image_based.targets import TargetError
+from recap_assets.sets.targets import TargetError
 
 
 @pytest.mark.parametrize("key", [None, "b"])
