@@ -27,7 +27,7 @@ from recap_assets.captions.kinds.imported import ImportSource
 from recap_assets.captions.kinds.imported import assets as imported
 from recap_assets.captions.kinds.imported.join import join_captions
 from recap_assets.graph.node import Step
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.specs.loading import parse_experiment
 from recap_assets.storage.workspace import Workspace
 
@@ -54,10 +54,10 @@ def write_drop(path: Path, uids: pl.Series) -> None:
     ).write_csv(path)
 
 
-def write_pool(setting: Setting, uids: pl.Series) -> None:
+def write_pool(project: Project, uids: pl.Series) -> None:
     for part, partition in zip(
-        np.array_split(np.arange(len(uids)), len(setting.partitions)),
-        setting.partitions,
+        np.array_split(np.arange(len(uids)), len(project.partitions)),
+        project.partitions,
         strict=True,
     ):
         columns = {name: [None] * len(part) for name in RAW_POOL.columns if name != "partition"}
@@ -70,10 +70,10 @@ def write_pool(setting: Setting, uids: pl.Series) -> None:
         }
         schema = {n: t for n, t in RAW_POOL.schema.items() if n != "partition"}
         frame = pl.DataFrame(columns, schema=schema)
-        setting.workspace.tables.replace(RAW_POOL, {"partition": partition}, frame)
+        project.workspace.tables.replace(RAW_POOL, {"partition": partition}, frame)
 
 
-def setting_of(folder: Path, partitions: int) -> Setting:
+def setting_of(folder: Path, partitions: int) -> Project:
     content = {
         "name": "imports",
         "pool": {"kind": "embedded", "samples": partitions, "samples_per_shard": 1},
@@ -88,7 +88,7 @@ def setting_of(folder: Path, partitions: int) -> Setting:
         "mixes": {"raw": [{"use": "raw"}]},
         "evaluation": {"tasks": {"t": {"kind": "webdataset", "path": "none"}}},
     }
-    return Setting(parse_experiment(content), Workspace(folder, "imports"))
+    return Project(parse_experiment(content), Workspace(folder, "imports"))
 
 
 def timed(what: str, work: Callable[[], object]) -> float:
@@ -101,9 +101,9 @@ def timed(what: str, work: Callable[[], object]) -> float:
     return used
 
 
-def join_by_scanning(setting: Setting, spec: ImportSource, partition: str) -> None:
+def join_by_scanning(project: Project, spec: ImportSource, partition: str) -> None:
     """The obvious join: the partition's keys against all rows."""
-    tables = setting.workspace.tables
+    tables = project.workspace.tables
     images = tables.scan(RAW_POOL, partition=partition).select("shard", "uid", "text").collect()
     rows = tables.scan(IMPORTED_CAPTIONS, source="blip2")
     found = rows.join(images.lazy().select(key="uid"), on="key", how="semi").collect()
@@ -118,17 +118,17 @@ def main() -> None:
     print(f"{machine()}; {args.rows:,} rows, {args.partitions} partitions; pid {os.getpid()}")
     with TemporaryDirectory() as name:
         folder = Path(name)
-        setting = setting_of(folder, args.partitions)
-        spec = setting.experiment.sources["blip2"]
+        project = setting_of(folder, args.partitions)
+        spec = project.experiment.sources["blip2"]
         assert isinstance(spec, ImportSource)
         uids = random_uids(np.random.default_rng(0), args.rows)
         write_drop(folder / "drop.csv", uids)
-        write_pool(setting, uids[: int(args.rows * SHARE)])
+        write_pool(project, uids[: int(args.rows * SHARE)])
         print(f"drop: {(folder / 'drop.csv').stat().st_size / 2**20:,.0f} MiB")
         step = Step("", fingerprint="f")
-        nodes = imported.nodes(setting)
+        nodes = imported.nodes(project)
         timed("the files", lambda: write(nodes, IMPORTED_CAPTIONS.key("blip2"), step))
-        partitions = list(setting.partitions)
+        partitions = list(project.partitions)
         joins = [
             timed(
                 f"join of partition {key}",
@@ -137,7 +137,7 @@ def main() -> None:
             for key in partitions
         ]
         scans = [
-            timed("by scanning", lambda key=key: join_by_scanning(setting, spec, key))
+            timed("by scanning", lambda key=key: join_by_scanning(project, spec, key))
             for key in partitions[:3]
         ]
         timed("the report", lambda: write(nodes, IMPORT_REPORTS.key("blip2"), step))

@@ -161,7 +161,7 @@ def parts_of(
     by_stage: Counter[str] = Counter()
     for asset, _, seconds in built:
         by_stage[stages[asset]] += seconds
-    delta = delta_seconds(session.setting.workspace.root / "tables", first, last)
+    delta = delta_seconds(session.project.workspace.root / "tables", first, last)
     for asset, seconds in delta.items():
         if asset in stages:
             by_stage[stages[asset]] -= seconds
@@ -210,7 +210,7 @@ def report(name: str, session: Session, jobs: int, wall: Interval | None) -> Non
 
 def build(experiment: Path, settings: Sequence[str], data: Path, jobs: int) -> Interval:
     """Run `recap build`; when it began and ended."""
-    overlay = [word for setting in settings for word in ("--set", setting)]
+    overlay = [word for project in settings for word in ("--set", project)]
     command = [
         sys.executable, "-m", "recap_assets.cli.main", "-e", str(experiment),
         "--data", str(data), *overlay, "build", "--yes", "--jobs", str(jobs),
@@ -242,11 +242,11 @@ def main() -> None:
         wall = None
         data = args.data or Path(stack.enter_context(TemporaryDirectory()))
         os.environ["RECAP_DATA"] = str(data.absolute())
-        if args.data and not session.setting.workspace.instance.is_dir():
-            raise SystemExit(f"{session.setting.workspace.root} holds no build")
+        if args.data and not session.project.workspace.instance.is_dir():
+            raise SystemExit(f"{session.project.workspace.root} holds no build")
         if not args.data:
             wall = build(experiment, args.settings, data, args.jobs)
-        report(session.setting.experiment.name, session, args.jobs, wall)
+        report(session.project.experiment.name, session, args.jobs, wall)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ from recap_assets.engines.small.loading import read_small_clip
 from recap_assets.engines.small.tokenizer import encode
 from recap_assets.engines.small.towers import pixels_to_input
 from recap_assets.graph.node import Step
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.pool import assets as indexing
 from recap_assets.scores import assets as scores
 from recap_assets.scores.opened import embedder_of, embedding_scorer
@@ -94,7 +94,7 @@ def write_photographs(folder: Path, n: int) -> None:
                 tar.addfile(info, io.BytesIO(data))
 
 
-def open_setting(root: Path, pool: Path, scorer: dict[str, object]) -> Setting:
+def open_setting(root: Path, pool: Path, scorer: dict[str, object]) -> Project:
     """An experiment of one scorer on the shards in `pool`, indexed as one partition."""
     tower = {"kind": "clip", "corpus": "pairs", "samples_seen": 1}
     experiment = parse_experiment(
@@ -113,43 +113,43 @@ def open_setting(root: Path, pool: Path, scorer: dict[str, object]) -> Setting:
             "evaluation": {"tasks": {"coarse": {"kind": "embedded", "task": "coarse"}}},
         }
     )  # fmt: skip
-    setting = Setting(experiment, Workspace(root, experiment.name))
-    setting.scan()
-    write(indexing.nodes(setting), RAW_POOL.key(), Step(only_partition(setting)))
-    return setting
+    project = Project(experiment, Workspace(root, experiment.name))
+    project.scan()
+    write(indexing.nodes(project), RAW_POOL.key(), Step(only_partition(project)))
+    return project
 
 
-def only_partition(setting: Setting) -> str:
-    (partition,) = setting.partitions
+def only_partition(project: Project) -> str:
+    (partition,) = project.partitions
     return partition
 
 
-def stage(setting: Setting) -> None:
-    step = Step(only_partition(setting), fingerprint="bench")
-    nodes = scores.nodes(setting)
+def stage(project: Project) -> None:
+    step = Step(only_partition(project), fingerprint="bench")
+    nodes = scores.nodes(project)
     write(nodes, IMAGE_EMBEDDINGS.key(SCORER), step)
     write(nodes, CLIP_SCORES.key(SCORER, RAW), step)
 
 
-def check(setting: Setting, n: int) -> None:
+def check(project: Project, n: int) -> None:
     """Refuse to compare where the stage left samples out."""
-    tables = setting.workspace.tables
+    tables = project.workspace.tables
     scored = tables.read(CLIP_SCORES)["score"].drop_nulls().len()
     embedded = tables.read(IMAGE_EMBEDDINGS).height
-    usable = setting.usable_images(only_partition(setting)).height
-    texts = texts_of(tables, RAW, only_partition(setting))["text"].drop_nulls().len()
+    usable = project.usable_images(only_partition(project)).height
+    texts = texts_of(tables, RAW, only_partition(project))["text"].drop_nulls().len()
     if (embedded, scored, usable) != (n, texts, n):
         raise SystemExit(f"{n} samples, {usable} usable, {embedded} embedded, {scored} scored")
 
 
-def decoded(setting: Setting) -> list[np.ndarray]:
-    rows = setting.usable_images(only_partition(setting))
-    batches = iterate_images(rows, setting.shards, setting.pool, batch_size=64)
+def decoded(project: Project) -> list[np.ndarray]:
+    rows = project.usable_images(only_partition(project))
+    batches = iterate_images(rows, project.shards, project.pool, batch_size=64)
     return [image for _, images in batches for image in images if image is not None]
 
 
-def distinct_texts(setting: Setting) -> list[str]:
-    texts = texts_of(setting.workspace.tables, RAW, only_partition(setting))["text"]
+def distinct_texts(project: Project) -> list[str]:
+    texts = texts_of(project.workspace.tables, RAW, only_partition(project))["text"]
     return texts.drop_nulls().unique(maintain_order=True).to_list()
 
 
@@ -167,14 +167,14 @@ def open_clip_sides(root: Path, n: int) -> Sides:
     OpenClipTrainee(OpenClipTower(kind="open_clip", name=MODEL), (224, 224)).save(folder)
     write_photographs(root / "photographs", n)
     spec = {"kind": "open_clip", "model": f"local-dir:{folder}", "device": "cpu"}
-    setting = open_setting(root, root / "photographs", spec)
-    stage(setting)
-    check(setting, n)
-    scorer = embedder_of(setting, SCORER)
+    project = open_setting(root, root / "photographs", spec)
+    stage(project)
+    check(project, n)
+    scorer = embedder_of(project, SCORER)
     assert isinstance(scorer, ClipScorer)
     model, batch = scorer.model, scorer.batch_size
-    pixels = PixelTransform(model.visual.preprocess_cfg)(decoded(setting))
-    tokens = open_clip.get_tokenizer(MODEL)(distinct_texts(setting))
+    pixels = PixelTransform(model.visual.preprocess_cfg)(decoded(project))
+    tokens = open_clip.get_tokenizer(MODEL)(distinct_texts(project))
     encoder = text_encoder_of(model)
     buckets = bucket_of(encoder, tokens)
     trimmed = [tokens[buckets == length, :length] for length in buckets.unique().tolist()]
@@ -187,7 +187,7 @@ def open_clip_sides(root: Path, n: int) -> Sides:
         forward(model.encode_image, [pixels], batch)
         forward(encoder, trimmed, batch)
 
-    return lambda: stage(setting), plain, tuned
+    return lambda: stage(project), plain, tuned
 
 
 def embedded_sides(root: Path, n: int) -> Sides:
@@ -195,16 +195,16 @@ def embedded_sides(root: Path, n: int) -> Sides:
     pool = root / "drawn"
     write_pool(pool, 5, n, min(n, SAMPLES_OF_A_SHARD))
     spec = {"kind": "embedded", "model": SCORER, "device": "cpu"}
-    setting = open_setting(root / "embedded", pool, spec)
-    texts, folder, tower = distinct_texts(setting), setting.workspace.model(SCORER), SmallTower()
+    project = open_setting(root / "embedded", pool, spec)
+    texts, folder, tower = distinct_texts(project), project.workspace.model(SCORER), SmallTower()
     SmallTrainee(tower, texts, (tower.image_size, tower.image_size)).save(folder)
-    stage(setting)
-    check(setting, n)
+    stage(project)
+    check(project, n)
     model = read_small_clip(folder)
     folded = copy.deepcopy(model)
     fold_batch_norm(folded.visual)
-    batch = embedding_scorer(setting, SCORER).at_once
-    squares = to_square(decoded(setting), tower.image_size)
+    batch = embedding_scorer(project, SCORER).at_once
+    squares = to_square(decoded(project), tower.image_size)
     pixels = pixels_to_input(torch.from_numpy(squares))
     tokens = torch.from_numpy(encode(read_tokenizer(folder), texts, tower.context_length)).long()
 
@@ -216,7 +216,7 @@ def embedded_sides(root: Path, n: int) -> Sides:
         forward(folded.encode_image, [pixels], batch)
         forward(folded.encode_text, [tokens], batch)
 
-    return lambda: stage(setting), plain, tuned
+    return lambda: stage(project), plain, tuned
 
 
 def clocks() -> np.ndarray:

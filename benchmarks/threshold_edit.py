@@ -177,7 +177,7 @@ def _bytes(random: np.random.Generator, n: int, width: int) -> pl.Series:
 def write_tables(session: Session, rows: int) -> None:
     """Tables and events of everything before the mixes, through runs of Dagster."""
     session.create_tables()
-    writers = Pool(session.setting.workspace.tables, rows).writers()
+    writers = Pool(session.project.workspace.tables, rows).writers()
     nodes = [
         replace(node, compute=writers[key], checks=())
         for key, node in session.graph.nodes.items()
@@ -185,10 +185,10 @@ def write_tables(session: Session, rows: int) -> None:
     ]
     instance = session.open_instance()
     assets = assets_of(
-        Graph(nodes, lambda _: list(session.setting.partitions)), session.setting, in_pools=False
+        Graph(nodes, lambda _: list(session.project.partitions)), session.project, in_pools=False
     )
     job = dg.Definitions(assets=assets).resolve_implicit_global_asset_job_def()
-    keys = list(session.setting.partitions)
+    keys = list(session.project.partitions)
     done = job.execute_in_process(
         instance=instance,
         tags={
@@ -262,7 +262,7 @@ def measure(folder: Path, args: argparse.Namespace) -> None:
     if is_new:
         write_tables(session, rows)
     print(f"tables and events written in {time.perf_counter() - started:.0f} s", flush=True)
-    tables = session.setting.workspace.tables
+    tables = session.project.workspace.tables
     print(f"first build of both mixes: {build(session, refusing, args.jobs)[0]:.1f} s", flush=True)
     nothing = build(session, refusing, args.jobs)
     print(f"a build with nothing to do: {nothing[0]:.1f} s", flush=True)

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from recap_assets.assembly.graph import build_graph
 from recap_assets.defs.assets import assets_of
 from recap_assets.graph.node import Graph, Node, Outcome, Step
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.storage.workspace import Workspace
 from recap_assets_tests.tiny import tiny_experiment
 
@@ -43,10 +43,10 @@ def definitions(*, in_pools: bool = True) -> dg.Definitions:
     keys = partition_keys()
     pool = {"kind": "embedded", "samples": len(keys), "samples_per_shard": 1}
     experiment = tiny_experiment(pool=pool)
-    setting = Setting(experiment, Workspace(Path(os.environ["RECAP_DATA"]), "trivial"))
-    real = build_graph(setting).nodes
+    project = Project(experiment, Workspace(Path(os.environ["RECAP_DATA"]), "trivial"))
+    real = build_graph(project).nodes
     graph = Graph([_trivial(real[key]) for key in ASSETS], lambda _: keys)
-    return dg.Definitions(assets=assets_of(graph, setting, in_pools=in_pools))
+    return dg.Definitions(assets=assets_of(graph, project, in_pools=in_pools))
 
 
 def _trivial(node: Node) -> Node:

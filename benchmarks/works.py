@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from recap_assets.captions.kind import Captioning
     from recap_assets.captions.kinds.imported import ImportSource
-    from recap_assets.graph.project import Setting
+    from recap_assets.graph.project import Project
 
 RECAP = (sys.executable, "-c", "from recap_assets.cli.main import main; main()")
 PLAIN = "a photo of a dog, number {}, on a beach in the evening sun"
@@ -91,16 +91,16 @@ def score_vit(place: Place) -> Run:
 
     folder = place.made("vit", make)
     spec = {"kind": "open_clip", "model": f"local-dir:{folder / 'vit'}", "device": "cpu"}
-    setting = scoring_stage.open_setting(place.scratch, folder / "photographs", spec)
-    return lambda: scoring_stage.stage(setting)
+    project = scoring_stage.open_setting(place.scratch, folder / "photographs", spec)
+    return lambda: scoring_stage.stage(project)
 
 
 def score_small(place: Place) -> Run:
     """The same with the embedded scorer, of which a sample takes less than 1 ms."""
     import scoring_stage
 
-    setting = _drawn(place)
-    return lambda: scoring_stage.stage(setting)
+    project = _drawn(place)
+    return lambda: scoring_stage.stage(project)
 
 
 def caption_small(place: Place) -> Run:
@@ -115,17 +115,17 @@ def caption_small(place: Place) -> Run:
 
     content = {"kind": "embedded", "model": "captioner", "device": "cpu"}
     spec = EmbeddedSource.model_validate(content | {"decoding": {"max_tokens": 15, "seed": 1}})
-    setting = _with_source(_drawn(place), "a", spec)
-    step = Step(only_partition(setting), fingerprint="bench")
-    return lambda: write(captions.nodes(setting), SYNTHETIC_CAPTIONS.key("a"), step)
+    project = _with_source(_drawn(place), "a", spec)
+    step = Step(only_partition(project), fingerprint="bench")
+    return lambda: write(captions.nodes(project), SYNTHETIC_CAPTIONS.key("a"), step)
 
 
-def _with_source(setting: "Setting", name: str, spec: "Captioning | ImportSource") -> "Setting":
-    experiment = setting.experiment.model_copy(update={"sources": {name: spec}})
-    return replace(setting, experiment=experiment)
+def _with_source(project: "Project", name: str, spec: "Captioning | ImportSource") -> "Project":
+    experiment = project.experiment.model_copy(update={"sources": {name: spec}})
+    return replace(project, experiment=experiment)
 
 
-def _drawn(place: Place) -> "Setting":
+def _drawn(place: Place) -> "Project":
     """A pool of the embedded world with an untrained scorer and captioner."""
     from captioning import small_captioner
     from scoring_stage import SCORER, open_setting
@@ -143,11 +143,11 @@ def _drawn(place: Place) -> "Setting":
 
     folder = place.made("drawn", make)
     spec = {"kind": "embedded", "model": SCORER, "device": "cpu"}
-    setting = open_setting(place.scratch, folder / "pool", spec)
-    setting.workspace.models.mkdir(parents=True)
+    project = open_setting(place.scratch, folder / "pool", spec)
+    project.workspace.models.mkdir(parents=True)
     for name in (SCORER, "captioner"):
-        setting.workspace.model(name).symlink_to(folder / name)
-    return setting
+        project.workspace.model(name).symlink_to(folder / name)
+    return project
 
 
 def threshold(place: Place) -> Run:
@@ -193,9 +193,9 @@ def import_(place: Place, *, ending: str, caption: str = PLAIN, rows: int) -> Ru
     from recap_assets.captions.kinds.imported.assets import import_files
     from recap_assets.graph.node import Step
 
-    setting = setting_of(place.scratch, 1)
+    project = setting_of(place.scratch, 1)
     spec = _drop(place, ending, caption, place.size(rows))
-    return lambda: import_files(setting, "blip2", spec, Step("", fingerprint="bench"))
+    return lambda: import_files(project, "blip2", spec, Step("", fingerprint="bench"))
 
 
 def join(place: Place) -> Run:
@@ -209,11 +209,11 @@ def join(place: Place) -> Run:
 
     n = place.size(600_000)
     spec = _drop(place, ".csv", PLAIN, n)
-    setting = _with_source(setting_of(place.scratch, JOINED_PARTITIONS), "blip2", spec)
-    imported.import_files(setting, "blip2", spec, Step("", fingerprint="bench"))
-    write_pool(setting, _uids(n)[: n // 2])
-    nodes, asset = imported.nodes(setting), SYNTHETIC_CAPTIONS.key("blip2")
-    return lambda: [write(nodes, asset, Step(partition)) for partition in setting.partitions]
+    project = _with_source(setting_of(place.scratch, JOINED_PARTITIONS), "blip2", spec)
+    imported.import_files(project, "blip2", spec, Step("", fingerprint="bench"))
+    write_pool(project, _uids(n)[: n // 2])
+    nodes, asset = imported.nodes(project), SYNTHETIC_CAPTIONS.key("blip2")
+    return lambda: [write(nodes, asset, Step(partition)) for partition in project.partitions]
 
 
 def _drop(place: Place, ending: str, caption: str, n: int) -> "ImportSource":
@@ -287,10 +287,10 @@ def read_tables(place: Place) -> Run:
     """Slices of a table read, one after the other."""
     from imports import RAW_POOL, setting_of, write_pool
 
-    setting = setting_of(place.scratch, place.size(40))
-    write_pool(setting, _uids(place.size(40) * 2_000))
-    read = setting.workspace.tables.read
-    return lambda: [read(RAW_POOL, partition=partition) for partition in setting.partitions]
+    project = setting_of(place.scratch, place.size(40))
+    write_pool(project, _uids(place.size(40) * 2_000))
+    read = project.workspace.tables.read
+    return lambda: [read(RAW_POOL, partition=partition) for partition in project.partitions]
 
 
 def command(place: Place, *, words: tuple[str, ...]) -> Run:

@@ -9,7 +9,7 @@ from recap_assets.assembly.graph import build_graph
 from recap_assets.graph.building import Built, build_partition
 from recap_assets.graph.node import Graph, Node
 from recap_assets.graph.planner import plan
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.graph.records import Implementation, Record
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.loading import parse_experiment
@@ -99,9 +99,9 @@ class Bench:
     """An experiment in a folder, built in this process."""
 
     def __init__(self, folder: Path, experiment: Experiment, memory: Memory | None = None) -> None:
-        self.setting = Setting(experiment, Workspace(folder, experiment.name))
+        self.project = Project(experiment, Workspace(folder, experiment.name))
         self.memory = memory or Memory()
-        self.graph: Graph = build_graph(self.setting)
+        self.graph: Graph = build_graph(self.project)
 
     def build(self, *stages: str) -> list[tuple[str, str]]:
         """Build what is out of date, in the given stages only; what was computed, in order."""

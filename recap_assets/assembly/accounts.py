@@ -6,39 +6,39 @@ import polars as pl
 
 from recap_assets.artefacts import RAW_POOL, SYNTHETIC_CAPTIONS, count_rejects, is_usable
 from recap_assets.graph.account import Account
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.pool.assets import count_notes, pool_of
 
 NEAR_NAMES = 100
 """Missing images that are searched for under a name in other letters."""
 
 
-def accounts(setting: Setting) -> Iterator[Account]:
+def accounts(project: Project) -> Iterator[Account]:
     """What came before the shards, where there is any, the pool, and then each captioner."""
-    tables = setting.workspace.tables
-    current = pl.col("partition").is_in(list(setting.partitions))
-    if (before := pool_of(setting).account(setting)) is not None:
+    tables = project.workspace.tables
+    current = pl.col("partition").is_in(list(project.partitions))
+    if (before := pool_of(project).account(project)) is not None:
         yield before
     yield _account(RAW_POOL.key(), tables.scan(RAW_POOL).filter(current))
-    for source in setting.experiment.sources:
+    for source in project.experiment.sources:
         rows = tables.scan(SYNTHETIC_CAPTIONS, source=source).filter(current)
         yield _account(SYNTHETIC_CAPTIONS.key(source), rows)
 
 
-def text_notes(setting: Setting) -> Mapping[str, int]:
+def text_notes(project: Project) -> Mapping[str, int]:
     """Usable samples of the pool whose text was read otherwise than as plain UTF-8, by note."""
-    current = pl.col("partition").is_in(list(setting.partitions))
-    rows = setting.workspace.tables.scan(RAW_POOL).filter(current)
+    current = pl.col("partition").is_in(list(project.partitions))
+    rows = project.workspace.tables.scan(RAW_POOL).filter(current)
     return _notes(rows)
 
 
-def near_names(setting: Setting) -> Mapping[str, str]:
+def near_names(project: Project) -> Mapping[str, str]:
     """Files that images of a folder's table may mean, by the path that names none; some of them."""
     missing = pl.col("reject_reason") == "missing_image"
-    current = pl.col("partition").is_in(list(setting.partitions))
-    rows = setting.workspace.tables.scan(RAW_POOL).filter(current & missing)
+    current = pl.col("partition").is_in(list(project.partitions))
+    rows = project.workspace.tables.scan(RAW_POOL).filter(current & missing)
     keys = rows.select("key").head(NEAR_NAMES).collect()["key"]
-    return pool_of(setting).near_names(keys.to_list())
+    return pool_of(project).near_names(keys.to_list())
 
 
 def _notes(rows: pl.LazyFrame) -> Mapping[str, int]:

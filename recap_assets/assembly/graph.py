@@ -11,7 +11,7 @@ from recap_assets.evaluation.captions import assets as caption_metrics
 from recap_assets.exports import assets as exports
 from recap_assets.graph.content import TablesLook
 from recap_assets.graph.node import Graph, Node, Outcome, Rows, Step
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.mixes import assets as mixes
 from recap_assets.pool import assets as pool
 from recap_assets.report import assets as report
@@ -45,16 +45,16 @@ STAGES = (
 )
 
 
-def build_graph(setting: Setting) -> Graph:
+def build_graph(project: Project) -> Graph:
     """Every node of the experiment."""
-    nodes = [_on_fixed_threads(node) for stage in STAGES for node in stage.nodes(setting)]
-    seeds = [str(seed) for seed in setting.experiment.training.seeds]
+    nodes = [_on_fixed_threads(node) for stage in STAGES for node in stage.nodes(project)]
+    seeds = [str(seed) for seed in project.experiment.training.seeds]
     graph = Graph(
         nodes,
-        lambda kind: list(setting.partitions) if kind == "pool" else seeds,
-        look=lambda: TablesLook(setting.workspace.tables),
-        leaving=lambda: leaving(setting, graph),
-        unfinished=setting.workspace.claims.unfinished,
+        lambda kind: list(project.partitions) if kind == "pool" else seeds,
+        look=lambda: TablesLook(project.workspace.tables),
+        leaving=lambda: leaving(project, graph),
+        unfinished=project.workspace.claims.unfinished,
     )
     return graph
 

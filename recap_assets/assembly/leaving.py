@@ -18,7 +18,7 @@ from recap_assets.artefacts import (
 from recap_assets.artefacts.catalogue import all_tables
 from recap_assets.graph.content import TablesLook
 from recap_assets.graph.node import Graph, Leaving, Place
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.pool.kind import PoolKind
 from recap_assets.specs.kinds import kinds_of
 
@@ -28,25 +28,25 @@ _ASSET_OF_TABLE = {SCORE_HISTOGRAMS.name: "clip_scores", TRAINING_CURVES.name: "
 Leading = tuple[str, ...]
 
 
-def leaving(setting: Setting, graph: Graph) -> list[Leaving]:
+def leaving(project: Project, graph: Graph) -> list[Leaving]:
     """Slices and files of what the experiment does not have any more.
 
     What left is read from the storage and not from any memory, so nothing is left behind by a
     crash or an edit that nobody saw.
     """
-    found = [*_slices(setting, graph), *_folders(setting, graph)]
+    found = [*_slices(project, graph), *_folders(project, graph)]
     return sorted(found, key=lambda one: (one.asset, one.partitions))
 
 
-def _slices(setting: Setting, graph: Graph) -> Iterator[Leaving]:
+def _slices(project: Project, graph: Graph) -> Iterator[Leaving]:
     wanted = _wanted_slices(graph)
-    look = TablesLook(setting.workspace.tables)
+    look = TablesLook(project.workspace.tables)
     for table in all_tables().values():
         if table.append_only or table is EXPERIMENTS or not table.slices:
             continue
         of_table = wanted.get(table.name, {})
         for leading, values in look.groups(table).items():
-            yield from _gone(setting, table, leading, values, of_table)
+            yield from _gone(project, table, leading, values, of_table)
 
 
 def _wanted_slices(graph: Graph) -> Mapping[str, dict[Leading, set[str]]]:
@@ -66,7 +66,7 @@ def _values(place: Place) -> tuple[str, ...]:
 
 
 def _gone(
-    setting: Setting,
+    project: Project,
     table: Table,
     leading: Leading,
     values: Collection[str],
@@ -82,16 +82,16 @@ def _gone(
         name, partitions = "/".join((asset, *leading)), gone
         whole = leading not in wanted and bool(leading)
         reason = _who_left(at) if whole else f"{last} {_listed(gone)} left"
-        yield Leaving(name, partitions, reason, _remover(setting, table, at, last, gone, whole))
+        yield Leaving(name, partitions, reason, _remover(project, table, at, last, gone, whole))
         return
     if last == "bucket":
         # Buckets are no partitions: all of them together are the one asset's content.
-        remove = _remover(setting, table, at, last, gone, True)  # noqa: FBT003 - the whole source
+        remove = _remover(project, table, at, last, gone, True)  # noqa: FBT003 - the whole source
         yield Leaving("/".join((asset, *leading)), ("",), _who_left(at), remove)
         return
     for value in gone:
         one = {**at, last: value}
-        remove = _remover(setting, table, one, last, (value,), True)  # noqa: FBT003 - the whole slice
+        remove = _remover(project, table, one, last, (value,), True)  # noqa: FBT003 - the whole slice
         yield Leaving("/".join((asset, *leading, value)), ("",), _who_left(one), remove)
 
 
@@ -105,14 +105,14 @@ def _listed(values: tuple[str, ...]) -> str:
 
 
 def _remover(
-    setting: Setting,
+    project: Project,
     table: Table,
     at: Mapping[str, str],
     last: str,
     gone: tuple[str, ...],
     whole: bool,  # noqa: FBT001 - of one caller
 ) -> Callable[[], None]:
-    tables = setting.workspace.tables
+    tables = project.workspace.tables
 
     def remove() -> None:
         if whole:
@@ -125,8 +125,8 @@ def _remover(
     return remove
 
 
-def _folders(setting: Setting, graph: Graph) -> Iterator[Leaving]:
-    workspace = setting.workspace
+def _folders(project: Project, graph: Graph) -> Iterator[Leaving]:
+    workspace = project.workspace
     wanted = {node.key for node in graph.nodes.values()}
     named: list[tuple[Path, Callable[[str], str]]] = [
         (workspace.models, MODELS.key),
@@ -140,24 +140,24 @@ def _folders(setting: Setting, graph: Graph) -> Iterator[Leaving]:
             if (asset := asset_of(folder.name)) not in wanted:
                 reason = f"{folder.name}: the experiment has it no more"
                 yield Leaving(asset, ("",), reason, _deleter(folder))
-    yield from _seeds(setting)
-    yield from _shards(setting)
+    yield from _seeds(project)
+    yield from _shards(project)
 
 
-def _seeds(setting: Setting) -> Iterator[Leaving]:
-    wanted = {str(seed) for seed in setting.experiment.training.seeds}
-    for mix in setting.experiment.mixes:
-        for folder in _visible(setting.workspace.checkpoint(mix, 0).parent):
+def _seeds(project: Project) -> Iterator[Leaving]:
+    wanted = {str(seed) for seed in project.experiment.training.seeds}
+    for mix in project.experiment.mixes:
+        for folder in _visible(project.workspace.checkpoint(mix, 0).parent):
             if folder.name not in wanted:
                 reason = f"seed {folder.name} left"
                 yield Leaving(TRAINED_CLIP.key(mix), (folder.name,), reason, _deleter(folder))
 
 
-def _shards(setting: Setting) -> Iterator[Leaving]:
+def _shards(project: Project) -> Iterator[Leaving]:
     """What a kind of pool wrote and the experiment has no more, whatever its pool is now."""
     for kind in kinds_of("pools").values():
         if kind.spec is not None and issubclass(kind.spec, PoolKind):
-            yield from kind.spec.gone(setting)
+            yield from kind.spec.gone(project)
 
 
 def _visible(parent: Path) -> list[Path]:

@@ -24,7 +24,7 @@ from recap_assets.graph.checks import Check, Verdict
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.outside import outside_of
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.graph.shardwise import ImageBatch, over_images
 from recap_assets.specs.base import deciding
 from recap_assets.specs.kinds import KindError
@@ -38,26 +38,26 @@ BATCHES_AHEAD = 2
 _SCHEMA = SYNTHETIC_CAPTIONS.unsliced
 
 
-def nodes(setting: Setting) -> list[Node]:
+def nodes(project: Project) -> list[Node]:
     """The nodes of each declared source."""
-    found = sources_of(setting).items()
-    return [node for name, spec in found for node in _nodes_of(setting, name, spec)]
+    found = sources_of(project).items()
+    return [node for name, spec in found for node in _nodes_of(project, name, spec)]
 
 
-def _nodes_of(setting: Setting, name: str, spec: Captioning | OwnAssets) -> list[Node]:
+def _nodes_of(project: Project, name: str, spec: Captioning | OwnAssets) -> list[Node]:
     if isinstance(spec, Captioning):
-        return [captioned(setting, name, spec)]
-    return spec.nodes(name, setting)
+        return [captioned(project, name, spec)]
+    return spec.nodes(name, project)
 
 
-def sources_of(setting: Setting) -> Mapping[str, Captioning | OwnAssets]:
+def sources_of(project: Project) -> Mapping[str, Captioning | OwnAssets]:
     """The declared sources by name.
 
     Raises:
         KindError: A kind of another package is none.
     """
     found: dict[str, Captioning | OwnAssets] = {}
-    for name, spec in setting.experiment.sources.items():
+    for name, spec in project.experiment.sources.items():
         if not isinstance(spec, Captioning | OwnAssets):
             of = f"{type(spec).__name__} of {spec.distribution}"
             msg = f"sources.{name}: {of} is no Captioning or OwnAssets"
@@ -66,7 +66,7 @@ def sources_of(setting: Setting) -> Mapping[str, Captioning | OwnAssets]:
     return found
 
 
-def captioned(setting: Setting, name: str, spec: Captioning) -> Node:
+def captioned(project: Project, name: str, spec: Captioning) -> Node:
     """The asset of a source whose captions a model writes here."""
     trained = [Dependency(key, "all") for key in spec.trained_by()]
     return Node(
@@ -76,24 +76,24 @@ def captioned(setting: Setting, name: str, spec: Captioning) -> Node:
         dependencies=(Dependency(RAW_POOL.key(), "same"), *trained),
         implementation=VERSION,
         decides=deciding(captioner=spec),
-        compute=lambda step: caption_partition(setting, spec, step),
+        compute=lambda step: caption_partition(project, spec, step),
         description=f"Captions that {name} ({spec.word}: {spec.called}) wrote for every usable "
         "image; the same for an image whatever the batch, the shard or the order.",
-        outside=outside_of(setting, spec),
-        content=StoredRows(setting.workspace.tables, SYNTHETIC_CAPTIONS, {"source": name}),
+        outside=outside_of(project, spec),
+        content=StoredRows(project.workspace.tables, SYNTHETIC_CAPTIONS, {"source": name}),
         seconds=SECONDS_PER_IMAGE * spec.candidates * 1_000,
         pool="cpu" if spec.waits_for_a_server else "gpu",
         kinds=(spec.framework, "deltalake"),
-        checks=(captions_not_empty(setting, name),),
+        checks=(captions_not_empty(project, name),),
     )
 
 
-def caption_partition(setting: Setting, spec: Captioning, step: Step) -> Rows:
+def caption_partition(project: Project, spec: Captioning, step: Step) -> Rows:
     """Caption one pool partition, shard by shard; what cannot be captioned has its reason."""
-    images = setting.usable_images(step.partition)
-    with opened(setting, spec) as captioner:
+    images = project.usable_images(step.partition)
+    with opened(project, spec) as captioner:
         compute = partial(_captioned, captioner)
-        rows = over_images(setting, step, images, spec.at_once, _SCHEMA, compute)
+        rows = over_images(project, step, images, spec.at_once, _SCHEMA, compute)
     good = rows.filter(is_usable())
     return Rows(
         rows,
@@ -167,11 +167,11 @@ def _rows_of(shard: int, uid: bytes, captions: Sequence[Caption], seconds: float
         )
 
 
-def captions_not_empty(setting: Setting, name: str) -> Check:
+def captions_not_empty(project: Project, name: str) -> Check:
     """The check that every usable caption of a source has text."""
 
     def judge(partitions: Sequence[str]) -> Verdict:
-        rows = setting.workspace.tables.scan(SYNTHETIC_CAPTIONS, source=name)
+        rows = project.workspace.tables.scan(SYNTHETIC_CAPTIONS, source=name)
         chosen = rows.filter(pl.col("partition").is_in(partitions) & is_usable())
         texts = chosen.select(pl.col("text").str.strip_chars()).collect()["text"]
         empty = int((texts.fill_null("") == "").sum())

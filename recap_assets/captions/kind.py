@@ -19,7 +19,7 @@ from recap_assets.specs.sources import MOST_CANDIDATES, Device, SourceSpec
 
 if TYPE_CHECKING:
     from recap_assets.graph.node import Node
-    from recap_assets.graph.project import Setting
+    from recap_assets.graph.project import Project
 
 
 class CaptionSource(SourceSpec):
@@ -42,7 +42,7 @@ class OwnAssets(CaptionSource):
     """Captions that no model writes here: the kind says by which assets they come."""
 
     @abstractmethod
-    def nodes(self, name: str, setting: "Setting") -> "list[Node]":
+    def nodes(self, name: str, project: "Project") -> "list[Node]":
         """The assets of a source of this name, `SYNTHETIC_CAPTIONS.key(name)` among them."""
 
 

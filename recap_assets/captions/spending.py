@@ -7,7 +7,7 @@ import polars as pl
 
 from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
 from recap_assets.captions.kind import CaptionSource
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.specs.kinds import fitting
 
 
@@ -30,13 +30,13 @@ class Spending:
     cost: float | None
 
 
-def spending(setting: Setting) -> Iterator[Spending]:
+def spending(project: Project) -> Iterator[Spending]:
     """For each source behind a server what its present captions took."""
-    for name, spec in setting.experiment.sources.items():
+    for name, spec in project.experiment.sources.items():
         served = fitting(name, spec, CaptionSource).served
         if served is None:
             continue
-        counts = setting.workspace.tables.scan(SYNTHETIC_CAPTIONS, source=name).select(
+        counts = project.workspace.tables.scan(SYNTHETIC_CAPTIONS, source=name).select(
             pl.len(),
             pl.col("n_prompt_tokens").cast(pl.Int64).sum(),
             pl.col("n_tokens").cast(pl.Int64).sum(),

@@ -19,7 +19,7 @@ def other_file(session: Session) -> Path | None:
 
     A file that was moved, copied or deleted is none.
     """
-    mark = session.setting.workspace.built_from
+    mark = session.project.workspace.built_from
     if not mark.is_file():
         return None
     path = _path_of(mark)
@@ -39,7 +39,7 @@ def take(session: Session, *, anyway: bool) -> None:
         StorageError: The data folder is read-only.
     """
     session.refuse_read_only()
-    name = session.setting.experiment.name
+    name = session.project.experiment.name
     if not anyway and (other := other_file(session)):
         msg = (
             f"the results of {name!r} are those of {other}, and {session.path} is another "
@@ -48,7 +48,7 @@ def take(session: Session, *, anyway: bool) -> None:
         )
         raise TakenError(msg)
     content = json.dumps({"path": str(session.path.absolute())}).encode()
-    mark = session.setting.workspace.built_from
+    mark = session.project.workspace.built_from
     if not mark.is_file() or mark.read_bytes() != content:
         write_atomically(mark, content)
 

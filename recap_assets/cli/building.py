@@ -49,12 +49,12 @@ def run_build(session: Session, jobs: int, asked: Asked, select: Sequence[str] =
     build = Build(session, jobs, chosen)
     first = build.plan()
     if not first:
-        console.print(f"{session.setting.experiment.name}: everything is up to date.")
-        print_left_aside(console, session.setting)
+        console.print(f"{session.project.experiment.name}: everything is up to date.")
+        print_left_aside(console, session.project)
         _print_places(console, session)
         return _print_unusable(console, session)
     console.print(plan_table(first, session, build.estimates))
-    print_left_aside(console, session.setting)
+    print_left_aside(console, session.project)
     if asked.dry_run:
         return 0
     take(session, anyway=asked.take_over)
@@ -106,7 +106,7 @@ def _run(console: Console, session: Session, build: Build) -> int:
 
 def _print_unusable(console: Console, session: Session) -> int:
     """Say that nothing of the pool can be used, and why; the exit code is 1 then."""
-    problems = [nothing_usable(session.setting, account) for account in accounts(session.setting)]
+    problems = [nothing_usable(session.project, account) for account in accounts(session.project)]
     for text in filter(None, problems):
         console.print(Text.assemble(("wrong", "red"), f" {text}"), soft_wrap=True)
     return 1 if any(problems) else 0
@@ -114,7 +114,7 @@ def _print_unusable(console: Console, session: Session) -> int:
 
 def _print_accounts(console: Console, session: Session) -> None:
     """Where every sample went."""
-    for account in accounts(session.setting):
+    for account in accounts(session.project):
         reasons = ", ".join(f"{n:,} {why}" for why, n in account.rejected.items()) or "none"
         speed = f"; {account.per_second:,.1f} URLs/s" if account.per_second else ""
         notes = "".join(f", {n:,} {note}" for note, n in account.notes.items())
@@ -129,20 +129,20 @@ def _print_accounts(console: Console, session: Session) -> None:
             print_seen_instead(console, session)
 
         if account.what == RAW_POOL.name and "missing_image" in account.rejected:
-            for key, near in list(near_names(session.setting).items())[:3]:
+            for key, near in list(near_names(session.project).items())[:3]:
                 words = f"  missing_image {key}: the folder has {near}; write it so in the table"
                 console.print(terminal.plain(words), soft_wrap=True)
 
 
 def print_seen_instead(console: Console, session: Session) -> None:
     """Where the texts may be, of a pool most of whose samples have none."""
-    shards = list(session.setting.shards.values())
-    if note := pool_of(session.setting).where_texts_may_be(shards):
+    shards = list(session.project.shards.values())
+    if note := pool_of(session.project).where_texts_may_be(shards):
         console.print(terminal.plain(f"  {note}"), soft_wrap=True)
 
 
 def _print_places(console: Console, session: Session) -> None:
-    workspace = session.setting.workspace
+    workspace = session.project.workspace
     if workspace.report.exists():
         console.print(f"Report: {workspace.latest_report}", soft_wrap=True)
     console.print(f"Tables: {workspace.tables.root}", soft_wrap=True)

@@ -49,7 +49,7 @@ class Ages:
 def run_gc(session: Session, ages: Ages, *, ask: bool, dry_run: bool) -> int:
     """Show what would go and, once that is agreed, remove it; 1 where a table was refused."""
     console = terminal.console()
-    workspace = session.setting.workspace
+    workspace = session.project.workspace
     pins = pinned_versions(workspace.receipts)
     keep_days = ages.keep_days
     keep = timedelta(days=keep_days)
@@ -79,7 +79,7 @@ def _agreed() -> bool:
 
 
 def _leftovers(session: Session) -> list[Leftover]:
-    workspace = session.setting.workspace
+    workspace = session.project.workspace
     resumable: Collection[str] = ()
     if workspace.scratch.exists():
         records = session.records(session.open_instance())

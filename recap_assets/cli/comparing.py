@@ -52,9 +52,9 @@ def print_difference(
     Raises:
         click.ClickException: There is no such mix or version; the text lists those that exist.
     """
-    setting = session.setting
+    project = session.project
     try:
-        versions = mix_version(setting, before), mix_version(setting, after)
+        versions = mix_version(project, before), mix_version(project, after)
     except MixVersionError as error:
         raise click.ClickException(str(error)) from error
     errors = terminal.console(stderr=True)
@@ -63,7 +63,7 @@ def print_difference(
         advance: Callable[[int, int], None] = lambda done, all_: progress.update(  # noqa: E731
             task, completed=done, total=all_
         )
-        found = compare_mixes(setting, *versions, n_samples=n_samples, advance=advance)
+        found = compare_mixes(project, *versions, n_samples=n_samples, advance=advance)
     if as_json:
         echo(json.dumps(difference_as_json(found), indent=2))
         return

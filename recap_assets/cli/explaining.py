@@ -39,12 +39,12 @@ def print_explanation(session: Session, uid: str, mix: str | None, *, as_json: b
     Raises:
         click.ClickException: The uid or the mix is unknown; the text says what is known.
     """
-    known = session.setting.experiment.mixes
+    known = session.project.experiment.mixes
     if mix is not None and mix not in known:
         msg = f"there is no mix {mix!r}; known are {', '.join(sorted(known)) or 'none'}"
         raise click.ClickException(msg)
     try:
-        answer = explain_image(session.setting, uid, mix)
+        answer = explain_image(session.project, uid, mix)
     except (UidError, SubsetFileError) as error:
         raise click.ClickException(str(error)) from error
     if as_json:

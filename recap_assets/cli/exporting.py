@@ -99,7 +99,7 @@ def run_export(session: "Session", options: Mapping[str, object], *, replace: bo
     started = time.monotonic()
     try:
         with _bar(console, f"exporting {export.mix}") as advance:
-            done = export_once(session.setting, export, replace=replace, progress=advance)
+            done = export_once(session.project, export, replace=replace, progress=advance)
     except (FolderError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     _print_done(console, export, done, time.monotonic() - started)
@@ -108,7 +108,7 @@ def run_export(session: "Session", options: Mapping[str, object], *, replace: bo
 
 def require_declared(session: "Session", name: str) -> None:
     """Refuse a name that is no export of the experiment."""
-    declared = session.setting.experiment.exports
+    declared = session.project.experiment.exports
     if name not in declared:
         known = ", ".join(declared) or "none"
         msg = (
@@ -177,7 +177,7 @@ def _warn_if_outdated(console: "Console", session: "Session", mix: str) -> None:
     from recap_assets.artefacts.mixes import CURATED_MIXES
     from recap_assets.graph.planner import plan
 
-    if mix not in session.setting.experiment.mixes:
+    if mix not in session.project.experiment.mixes:
         return
     with session.open_instance() as instance:
         found = plan(session.graph, session.records(instance)).to_build

@@ -48,7 +48,7 @@ def print_imports(session: Session, name: str | None, *, as_json: bool) -> None:
     Raises:
         click.ClickException: There is no such import, or none at all.
     """
-    sources = session.setting.experiment.sources
+    sources = session.project.experiment.sources
     known = [n for n, spec in sources.items() if fitting(n, spec, CaptionSource).has_import_report]
     if name is not None and name not in known:
         msg = f"there is no import {name!r}; known are {', '.join(known) or 'none'}"
@@ -56,7 +56,7 @@ def print_imports(session: Session, name: str | None, *, as_json: bool) -> None:
     if not known:
         msg = "the experiment imports no captions: declare a source of kind import"
         raise click.ClickException(msg)
-    rows = session.setting.workspace.tables.read(IMPORT_REPORTS)
+    rows = session.project.workspace.tables.read(IMPORT_REPORTS)
     for source in [name] if name else known:
         found = rows.filter(
             (pl.col("source") == source) & pl.col("partition").is_in([OF_FILES, OF_POOL])

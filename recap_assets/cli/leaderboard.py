@@ -15,7 +15,7 @@ from recap_assets.cli import terminal
 from recap_assets.defs.session import Session
 from recap_assets.evaluation.captions.measured import measured_sources, skipped_sources
 from recap_assets.evaluation.datacomp.aggregation import aggregate, main_by_run, result_lines
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.report.assets import current_results
 from recap_assets.specs.datacomp import GROUPS, N_AVERAGED, TASKS
 from recap_assets.storage.files import write_atomically
@@ -34,29 +34,29 @@ def run_leaderboard(
     Raises:
         click.ClickException: There are no results of what was asked for.
     """
-    console, setting = terminal.console(), session.setting
+    console, project = terminal.console(), session.project
     if datacomp or jsonl:
-        results = _datacomp_results(setting)
+        results = _datacomp_results(project)
         if datacomp:
             _print_aggregates(console, results)
         if jsonl:
             _write_lines(console, results, jsonl)
     if captions:
-        _print_captions(console, setting)
+        _print_captions(console, project)
     if datacomp or captions or jsonl:
         return
-    if setting.workspace.tables.read(LEADERBOARD).is_empty():
+    if project.workspace.tables.read(LEADERBOARD).is_empty():
         msg = "nothing was evaluated yet: `recap build` does"
         raise click.ClickException(msg)
     print_leaderboard(console, session)
 
 
-def _datacomp_results(setting: Setting) -> pl.DataFrame:
-    if setting.experiment.evaluation.datacomp is None:
+def _datacomp_results(project: Project) -> pl.DataFrame:
+    if project.experiment.evaluation.datacomp is None:
         msg = "the experiment has no `evaluation.datacomp`, so there are no results of its tasks"
         raise click.ClickException(msg)
-    names = setting.experiment.evaluation.datacomp.names
-    results = current_results(setting).filter(pl.col("task").is_in(names))
+    names = project.experiment.evaluation.datacomp.names
+    results = current_results(project).filter(pl.col("task").is_in(names))
     if results.is_empty():
         msg = "no mix was evaluated on DataComp's tasks yet: `recap build` does"
         raise click.ClickException(msg)
@@ -102,9 +102,9 @@ def _write_lines(console: Console, results: pl.DataFrame, folder: Path) -> None:
         console.print(f"Wrote {path}", soft_wrap=True, markup=False, highlight=False)
 
 
-def _print_captions(console: Console, setting: Setting) -> None:
-    sources = measured_sources(setting)
-    rows = setting.workspace.tables.read(CAPTION_METRICS).filter(pl.col("source").is_in(sources))
+def _print_captions(console: Console, project: Project) -> None:
+    sources = measured_sources(project)
+    rows = project.workspace.tables.read(CAPTION_METRICS).filter(pl.col("source").is_in(sources))
     if rows.is_empty():
         msg = "no captioner was measured: name sets in `evaluation.captions` and build"
         raise click.ClickException(msg)
@@ -119,7 +119,7 @@ def _print_captions(console: Console, setting: Setting) -> None:
         values = dict(own.select("metric", "value").rows())
         table.add_row(str(source), str(task), *(f"{values[name]:.3f}" for name in metrics))
     console.print(table)
-    for name, reason in skipped_sources(setting).items():
+    for name, reason in skipped_sources(project).items():
         console.print(f"{name} is not measured: {reason}.", soft_wrap=True, markup=False)
 
 
@@ -128,10 +128,10 @@ def print_leaderboard(console: Console, session: Session) -> None:
 
     A narrow terminal gets the average and the report's two tasks; a wide one every task.
     """
-    rows = session.setting.workspace.tables.read(LEADERBOARD)
+    rows = session.project.workspace.tables.read(LEADERBOARD)
     if rows.is_empty():
         return
-    report = session.setting.experiment.report
+    report = session.project.experiment.report
     chosen = [task for task in (report.fine_task, report.retrieval_task) if task]
     others = [task for task in rows["task"].unique() if task not in (*chosen, AVERAGE)]
     n_cells = max((console.width - NAMES_WIDTH) // CELL_WIDTH - 1, 1)

@@ -6,7 +6,7 @@ from rich.console import Console
 from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.table import is_usable
 from recap_assets.graph.account import Account
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.pool.listing import left_aside
 from recap_assets.untrusted.showing import one_line
 
@@ -20,23 +20,23 @@ REMEDIES = {
 }
 
 
-def print_left_aside(console: Console, setting: Setting) -> None:
+def print_left_aside(console: Console, project: Project) -> None:
     """Say which files of the pool are not read."""
-    for sentence in left_aside(setting.left_aside):
+    for sentence in left_aside(project.left_aside):
         console.print(f"pool: {sentence}", soft_wrap=True)
 
 
-def nothing_usable(setting: Setting, account: Account) -> str | None:
+def nothing_usable(project: Project, account: Account) -> str | None:
     """Why a pool that was indexed has no sample to continue with; None where it has, or is none."""
-    if account.what != RAW_POOL.key() or account.n_usable or not setting.partitions:
+    if account.what != RAW_POOL.key() or account.n_usable or not project.partitions:
         return None
     if not account.n_all:
         return "the pool has no sample at all: its shards are empty"
-    rejected = setting.workspace.tables.scan(RAW_POOL).filter(~is_usable())
+    rejected = project.workspace.tables.scan(RAW_POOL).filter(~is_usable())
     reason, n = max(account.rejected.items(), key=lambda item: item[1])
     example = rejected.filter(pl.col("reject_reason") == reason).select("key", "shard").head(1)
     key, shard = example.collect().row(0)
-    name = setting.shards[shard].name if shard in setting.shards else str(shard)
+    name = project.shards[shard].name if shard in project.shards else str(shard)
     remedy = REMEDIES.get(reason)
     return (
         f"none of the pool's {account.n_all:,} samples can be used: {n:,} are {reason}, such as "

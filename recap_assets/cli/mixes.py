@@ -22,13 +22,13 @@ from recap_assets.sets import assets as sets
 
 def print_trial(session: Session, *, as_json: bool) -> None:
     """Print counts, shares, overlap and diversity of every mix; nothing is written."""
-    tables = session.setting.workspace.tables
+    tables = session.project.workspace.tables
     if tables.version(CLIP_SCORES) is None:
         msg = "there are no scores yet: run `recap build` first; `mix try` only counts"
         raise click.ClickException(msg)
     _warn_of_sets(session)
-    diversity = unique_trigrams_of_trial(session.setting)
-    rows = trial(session.setting).join(diversity, on="mix", how="left")
+    diversity = unique_trigrams_of_trial(session.project)
+    rows = trial(session.project).join(diversity, on="mix", how="left")
     if as_json:
         echo(json.dumps(rows.to_dicts(), indent=2))
         return
@@ -42,7 +42,7 @@ def print_trial(session: Session, *, as_json: bool) -> None:
 
 def _warn_of_sets(session: Session) -> None:
     """Say which computed sets are not as the file asks: they are counted as they were built."""
-    computed = {UID_SETS.key(name) for name in sets.computed_sets(session.setting)}
+    computed = {UID_SETS.key(name) for name in sets.computed_sets(session.project)}
     if not computed:
         return
     current = plan(session.graph, RememberedRecords(copy_receipts(session)))

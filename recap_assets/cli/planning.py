@@ -43,9 +43,9 @@ def print_plan(
     elif current:
         console().print(plan_table(current, session, estimates))
     else:
-        echo(f"{session.setting.experiment.name}: everything is up to date.")
+        echo(f"{session.project.experiment.name}: everything is up to date.")
     if why_of is None and not as_json:
-        print_left_aside(console(), session.setting)
+        print_left_aside(console(), session.project)
 
 
 def _why(graph: Graph, current: Plan, name: str) -> list[str]:
@@ -109,7 +109,7 @@ def gone(current: Plan) -> set[tuple[str, str]]:
 
 
 def _named(session: Session) -> str:
-    name = session.setting.experiment.name
+    name = session.project.experiment.name
     if session.path == DEMO:
         return f"{name} (the shipped demo; -e names another file)"
     return f"{name} ({one_line(str(session.path))})"

@@ -44,7 +44,7 @@ def run_reproduction(session: Session, words: str, into: Path | None, jobs: int)
         jobs: Worker processes.
     """
     pinned, asset = _receipt(session, words)
-    workspace = session.setting.workspace
+    workspace = session.project.workspace
     folder = (into or workspace.root / "reproduced" / pinned.name).absolute()
     console = terminal.console()
     if reached := reached_outside(pinned):
@@ -71,7 +71,7 @@ def _receipt(session: Session, words: str) -> tuple[Pinned, str]:
         if not at:
             msg = f"{words}: write ASSET@NAME with the name of a receipt, or the path of one"
             raise ReceiptError(msg)
-        pinned = read_receipt(name, session.setting.workspace)
+        pinned = read_receipt(name, session.project.workspace)
     except ReceiptError as error:
         raise click.ClickException(str(error)) from error
     if asset not in pinned.origin.ancestors:
@@ -97,11 +97,11 @@ def _prepared(pinned: Pinned, folder: Path) -> Session:
     # Tables elsewhere would be those of the experiment itself.
     os.environ.pop(TABLES_VARIABLE, None)
     again = Session(path)
-    workspace = again.setting.workspace
+    workspace = again.project.workspace
     os.environ[HOME_VARIABLE] = str(workspace.instance)
     write_atomically(workspace.instance / "dagster.yaml", OWN_INSTANCE)
-    if not workspace.manifest.exists() and not again.setting.pool.is_drawn:
-        again.setting.freeze(pinned.shards)
+    if not workspace.manifest.exists() and not again.project.pool.is_drawn:
+        again.project.freeze(pinned.shards)
     again.export()
     return again
 
@@ -115,7 +115,7 @@ def _build(console: Console, again: Session, asset: str, jobs: int) -> bool:
 
 
 def _rebuilt(again: Session, asset: str) -> Origin:
-    receipts = receipts_of(again.setting.workspace, asset)
+    receipts = receipts_of(again.project.workspace, asset)
     members = again.graph.partitions(again.graph.nodes[asset])
     try:
         return lineage_of(receipts, asset, members=members)

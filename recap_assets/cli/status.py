@@ -31,8 +31,8 @@ def print_status(session: Session, *, as_json: bool) -> None:
     for node in session.graph.nodes.values():
         partitions = session.graph.partitions(node)
         rows.append(_row(node.key, partitions, records.latest(node.key), stale[node.key]))
-    spent = {f"synthetic_captions/{one.source}": one for one in spending(session.setting)}
-    notes = text_notes(session.setting)
+    spent = {f"synthetic_captions/{one.source}": one for one in spending(session.project)}
+    notes = text_notes(session.project)
     if as_json:
         added: dict[str, dict[str, object]] = {
             asset: asdict(one) for asset, one in spent.items() if one.captions
@@ -44,7 +44,7 @@ def print_status(session: Session, *, as_json: bool) -> None:
     if notes:
         words = ", ".join(f"{n:,} {note}" for note, n in notes.items())
         echo(f"{RAW_POOL.name}: texts of usable samples: {words}")
-    print_left_aside(console(), session.setting)
+    print_left_aside(console(), session.project)
     for asset, one in spent.items():
         if one.captions:
             cost = "" if one.cost is None else f", {one.cost:,.2f} at the prices of the file"

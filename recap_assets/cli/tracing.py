@@ -52,7 +52,7 @@ class Target:
             click.ClickException: There is no such receipt, or it is another asset's.
         """
         asset, _, name = words.partition("@")
-        workspace = session.setting.workspace
+        workspace = session.project.workspace
         if not name:
             return cls(asset, None, receipts_of(workspace, asset))
         try:
@@ -112,10 +112,10 @@ def print_lineage(
     copy_receipts(session)
     target = Target.of(session, words)
     origin = target.origin(session, partition, moment(at))
-    shards = pool_partitions(session.setting, session.graph, origin)
+    shards = pool_partitions(session.project, session.graph, origin)
     if openlineage:
         try:
-            n_events = emit(origin, session.graph, session.setting.workspace)
+            n_events = emit(origin, session.graph, session.project.workspace)
         except ExtraMissingError as error:
             raise click.ClickException(str(error)) from error
         echo(f"Sent {n_events} OpenLineage events.", err=True)
@@ -210,7 +210,7 @@ def pin_asset(session: Session, asset: str, name: str) -> None:
     _refuse_out_of_date(session, asset)
     origin = Target.of(session, asset).origin(session)
     try:
-        path = pin(session.setting, origin, name)
+        path = pin(session.project, origin, name)
     except ReceiptError as error:
         raise click.ClickException(str(error)) from error
     echo(f"Pinned {asset} as {name}: version {origin.root.version}, {path}")
@@ -241,7 +241,7 @@ def copy_receipts(session: Session) -> DagsterRecords:
     """
     instance = session.open_instance()
     records = session.records(instance)
-    if session.setting.is_read_only:
+    if session.project.is_read_only:
         return records
-    copy_missing_events(session.setting, instance, records, session.graph.nodes)
+    copy_missing_events(session.project, instance, records, session.graph.nodes)
     return records

@@ -15,7 +15,7 @@ from recap_assets.cli.output import echo
 from recap_assets.cli.tracing import Target, copy_receipts
 from recap_assets.defs.session import Session
 from recap_assets.graph.node import Graph, Node
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.lineage.pins import experiments_of, receipts_of
 from recap_assets.lineage.verification import Verification, verify
 from recap_assets.lineage.words import printable
@@ -30,7 +30,7 @@ def run_verification(session: Session, words: str, *, as_json: bool) -> int:
     copy_receipts(session)
     target = Target.of(session, words)
     origin = target.origin(session)
-    present = receipts_of(session.setting.workspace, target.asset)
+    present = receipts_of(session.project.workspace, target.asset)
 
     def newest(asset: str) -> Mapping[str, str]:
         return dict(present.of(asset).select("partition", "data_version").iter_rows())
@@ -46,7 +46,7 @@ def run_verification(session: Session, words: str, *, as_json: bool) -> int:
 
 def _nodes(session: Session, target: Target) -> Callable[[str, str], Node | None]:
     """Nodes of this experiment; those that left it, of the experiment that built them."""
-    workspace = session.setting.workspace
+    workspace = session.project.workspace
 
     @lru_cache(maxsize=1)
     def known() -> Mapping[str, Experiment]:
@@ -56,9 +56,9 @@ def _nodes(session: Session, target: Target) -> Callable[[str, str], Node | None
     def graph_of(experiment: str) -> Graph | None:
         try:
             if experiment in known():
-                return build_graph(Setting(known()[experiment], workspace))
+                return build_graph(Project(known()[experiment], workspace))
             if target.pinned is not None:
-                return build_graph(Setting(target.pinned.experiment, workspace))
+                return build_graph(Project(target.pinned.experiment, workspace))
         except (ExperimentError, OSError, ValueError):
             return None  # an older form of the specs, or a file of it is gone
         return None

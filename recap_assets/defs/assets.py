@@ -17,7 +17,7 @@ from recap_assets.graph.building import build_partition
 from recap_assets.graph.checks import Check
 from recap_assets.graph.node import Dependency, Graph, Node, Progress
 from recap_assets.graph.planner import name_of
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.storage.store_errors import in_words_of_store
 from recap_assets.untrusted.errors import RecapError
 from recap_assets.untrusted.raising import clean_errors
@@ -33,19 +33,19 @@ pool_partitions = dg.DynamicPartitionsDefinition(name=POOL_PARTITIONS)
 
 
 def assets_of(
-    graph: Graph, setting: Setting, *, in_pools: bool = True
+    graph: Graph, project: Project, *, in_pools: bool = True
 ) -> list[dg.AssetsDefinition]:
     """One asset for each node of the graph.
 
     Args:
         graph: The nodes.
-        setting: The experiment and its workspace, where claims and lineage lie.
+        project: The experiment and its workspace, where claims and lineage lie.
         in_pools: Whether a step takes a place in its concurrency pool.
     """
-    several = setting.experiment.automation.partitions_per_run
+    several = project.experiment.automation.partitions_per_run
     policy = dg.BackfillPolicy.multi_run(max_partitions_per_run=several)
     return [
-        _asset(graph, setting, node, policy, in_pools=in_pools) for node in graph.nodes.values()
+        _asset(graph, project, node, policy, in_pools=in_pools) for node in graph.nodes.values()
     ]
 
 
@@ -55,7 +55,7 @@ def asset_key(name: str) -> dg.AssetKey:
 
 
 def _asset(
-    graph: Graph, setting: Setting, node: Node, policy: dg.BackfillPolicy, *, in_pools: bool
+    graph: Graph, project: Project, node: Node, policy: dg.BackfillPolicy, *, in_pools: bool
 ) -> dg.AssetsDefinition:
     @dg.asset(
         key=asset_key(node.key),
@@ -79,10 +79,10 @@ def _asset(
         before = newest_event(context.instance)
         try:
             records = _records(context.instance)
-            origins = Origins(graph, setting, context.instance, records, node)
+            origins = Origins(graph, project, context.instance, records, node)
             with clean_errors():  # Dagster keeps what they say
                 for partition in partitions:
-                    _build(context, graph, setting, node, partition, origins)
+                    _build(context, graph, project, node, partition, origins)
         except RecapError as error:
             # The text is all that helps: no stack, and no second try of what cannot go well.
             raise dg.Failure(str(error), allow_retries=error.may_pass) from None
@@ -92,7 +92,7 @@ def _asset(
             raise dg.Failure(words) from None
         finally:
             if DOOR_TAG not in context.run.tags:
-                keep_lineage(context, setting, before)
+                keep_lineage(context, project, before)
         yield dg.MaterializeResult(
             metadata=NO_AUTOMATIC_EVENTS,
             check_results=[_check(check, partitions) for check in node.checks],
@@ -101,17 +101,17 @@ def _asset(
     return body
 
 
-def keep_lineage(context: dg.AssetExecutionContext, setting: Setting, before: int) -> None:
+def keep_lineage(context: dg.AssetExecutionContext, project: Project, before: int) -> None:
     """Copy the step's events, those after an event number, into the lineage."""
-    keep_experiment(setting)
+    keep_experiment(project)
     key, run_id = context.asset_key, context.run.run_id
-    copy_events_of_run(setting, context.instance, key, run_id, before)
+    copy_events_of_run(project, context.instance, key, run_id, before)
 
 
 def _build(
     context: dg.AssetExecutionContext,
     graph: Graph,
-    setting: Setting,
+    project: Project,
     node: Node,
     partition: str,
     origins: Origins,
@@ -123,7 +123,7 @@ def _build(
         context.log.info(f"{name} is being built elsewhere ({holder}): waiting for it")
 
     # The event is logged before the claim is let go, so that whoever waited finds it.
-    with setting.workspace.claims.hold(name, waits) as interrupted:
+    with project.workspace.claims.hold(name, waits) as interrupted:
         records.look([node.key, *(dependency.asset for dependency in node.dependencies)])
         built = build_partition(
             graph,
@@ -137,7 +137,7 @@ def _build(
         )
         before = records.event(node.key, partition)
         account = account_of(node, built, before.account if before else None)
-        version = setting.experiment.version
+        version = project.experiment.version
         origin = origins.markdown(partition, built, account)
         event = materialization(context.asset_key, partition, built, account, version, origin)
         context.log_event(event)

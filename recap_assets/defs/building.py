@@ -110,7 +110,7 @@ class Build:
         self._seconds = {key: estimates.of_asset(key).seconds for key in self.session.graph.nodes}
         context = multiprocessing.get_context("spawn")
         progress: Queue[News] = context.Queue()
-        keep_experiment(self.session.setting)
+        keep_experiment(self.session.project)
         with ProcessPoolExecutor(
             self.jobs, mp_context=context, initializer=_start_worker, initargs=(progress,)
         ) as workers:
@@ -140,7 +140,7 @@ class Build:
                 process.kill()
 
     def _keep_lineage(self, assets: Iterable[str]) -> None:
-        copy_missing_events(self.session.setting, self._instance, self._stored, assets)
+        copy_missing_events(self.session.project, self._instance, self._stored, assets)
         self._uncopied.clear()
         self._copied_at = time.monotonic()
 
@@ -261,7 +261,7 @@ def _open() -> None:
     session = Session.from_environment()
     # The number of workers is the limit here: a place in a pool would be waited for for ever where
     # a killed process of another machine still holds it.
-    definitions = dg.Definitions(assets=assets_of(session.graph, session.setting, in_pools=False))
+    definitions = dg.Definitions(assets=assets_of(session.graph, session.project, in_pools=False))
     _worker["job"] = definitions.resolve_implicit_global_asset_job_def()
     _worker["instance"] = session.open_instance()
 

@@ -16,7 +16,7 @@ from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
 from recap_assets.artefacts.lineage import EXPERIMENTS, LINEAGE
 from recap_assets.defs.events import EXPERIMENT, Account, Materialized
 from recap_assets.defs.records import DagsterRecords
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.graph.records import Record
 from recap_assets.storage.kinds_used import keep_kinds
 
@@ -24,7 +24,7 @@ _BATCH = 1_000
 
 
 def copy_events_of_run(
-    setting: Setting, instance: dg.DagsterInstance, key: dg.AssetKey, run_id: str, after: int
+    project: Project, instance: dg.DagsterInstance, key: dg.AssetKey, run_id: str, after: int
 ) -> None:
     """Copy one run's events of an asset: those after an event number."""
     wanted = dg.AssetRecordsFilter(asset_key=key, after_storage_id=after)
@@ -35,11 +35,11 @@ def copy_events_of_run(
         rows += found.records
     owner = storage_id(instance)
     events = [Materialized(row) for row in rows if row.run_id == run_id]
-    _append(setting, [_row("/".join(key.path), owner, e) for e in events if e.is_ours])
+    _append(project, [_row("/".join(key.path), owner, e) for e in events if e.is_ours])
 
 
 def copy_missing_events(
-    setting: Setting, instance: dg.DagsterInstance, records: DagsterRecords, assets: Iterable[str]
+    project: Project, instance: dg.DagsterInstance, records: DagsterRecords, assets: Iterable[str]
 ) -> int:
     """Copy the newest event of every partition that the lineage does not have yet.
 
@@ -47,7 +47,7 @@ def copy_missing_events(
         How many were missing.
     """
     owner = storage_id(instance)
-    there = setting.workspace.tables.scan(LINEAGE).filter(pl.col("instance") == owner)
+    there = project.workspace.tables.scan(LINEAGE).filter(pl.col("instance") == owner)
     copied = there.select("asset", "event_id").collect().partition_by("asset", as_dict=True)
     rows = []
     for asset in assets:
@@ -55,16 +55,16 @@ def copy_missing_events(
         known = copied.get((asset,))
         missing = newest.difference(known["event_id"] if known is not None else ())
         rows += [_row(asset, owner, e) for e in records.events(asset, sorted(missing))]
-    _append(setting, rows)
+    _append(project, rows)
     return len(rows)
 
 
-def keep_experiment(setting: Setting) -> None:
+def keep_experiment(project: Project) -> None:
     """Keep the experiment whole, where this version of it was never used before."""
-    experiment = setting.experiment
-    keep_kinds(setting.workspace.kinds_used, experiment.givers())
+    experiment = project.experiment
+    keep_kinds(project.workspace.kinds_used, experiment.givers())
     at = {"experiment": experiment.version}
-    tables = setting.workspace.tables
+    tables = project.workspace.tables
     if not tables.has(EXPERIMENTS, at):
         row = pl.DataFrame(
             {
@@ -85,9 +85,9 @@ def storage_id(instance: dg.DagsterInstance) -> str:
     return type(storage).__name__
 
 
-def _append(setting: Setting, rows: Sequence[Mapping[str, object]]) -> None:
+def _append(project: Project, rows: Sequence[Mapping[str, object]]) -> None:
     frame = pl.DataFrame(list(rows), schema=LINEAGE.schema, orient="row")
-    setting.workspace.tables.append(LINEAGE, frame)
+    project.workspace.tables.append(LINEAGE, frame)
 
 
 def _row(asset: str, owner: str, event: Materialized) -> dict[str, object]:

@@ -9,7 +9,7 @@ from recap_assets.defs.lineage import as_json, copy_missing_events, storage_id, 
 from recap_assets.defs.records import DagsterRecords
 from recap_assets.graph.building import Built
 from recap_assets.graph.node import Graph, Node
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.lineage.pins import receipts_of
 from recap_assets.lineage.rows import Receipts
 from recap_assets.lineage.words import preview
@@ -26,13 +26,13 @@ class Origins:
     def __init__(
         self,
         graph: Graph,
-        setting: Setting,
+        project: Project,
         instance: dg.DagsterInstance,
         records: DagsterRecords,
         node: Node,
     ) -> None:
         self._graph = graph
-        self._setting = setting
+        self._project = project
         self._instance = instance
         self._records = records
         self._node = node
@@ -59,5 +59,5 @@ class Origins:
     @cached_property
     def _receipts(self) -> Receipts:
         upstream = self._graph.ancestors([self._node.key])
-        copy_missing_events(self._setting, self._instance, self._records, upstream)
-        return receipts_of(self._setting.workspace, self._node.key)
+        copy_missing_events(self._project, self._instance, self._records, upstream)
+        return receipts_of(self._project.workspace, self._node.key)

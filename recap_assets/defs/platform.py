@@ -14,7 +14,7 @@ from recap_assets.specs.automation import STAGES, Automation
 def definitions_of(session: OpenExperiment) -> dg.Definitions:
     """Assets, checks, jobs, schedules and sensors of an experiment."""
     graph = session.graph
-    automation = session.setting.experiment.automation
+    automation = session.project.experiment.automation
     watch = Watch(session)
     by_itself = [node.key for node in graph.nodes.values() if node.stage in automation.stages]
     submit = backfill_job(watch)
@@ -47,5 +47,5 @@ def _assets(
             return spec
         return spec.replace_attributes(automation_condition=condition)
 
-    assets = assets_of(session.graph, session.setting)
+    assets = assets_of(session.graph, session.project)
     return [asset.map_asset_specs(with_condition) for asset in assets]

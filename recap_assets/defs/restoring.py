@@ -32,7 +32,7 @@ from recap_assets.defs.lineage import storage_id
 from recap_assets.graph.building import Built
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Graph, Outcome
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.graph.records import Inputs, Record
 from recap_assets.lineage.rows import Receipt
 from recap_assets.storage.errors import StorageError
@@ -57,14 +57,14 @@ class Restored:
 
 
 def restore_records(
-    setting: Setting, instance: dg.DagsterInstance, graph: Callable[[], Graph]
+    project: Project, instance: dg.DagsterInstance, graph: Callable[[], Graph]
 ) -> Restored | None:
     """Make the events of all that the lineage describes, where the event log has none of them.
 
     An event log is compared with the lineage once, when it is opened for the first time.
 
     Args:
-        setting: The experiment.
+        project: The experiment.
         instance: Its instance.
         graph: Makes its graph, where it is needed.
 
@@ -79,20 +79,20 @@ def restore_records(
     with log.index_connection() as connection:
         if connection.execute(sqlalchemy.text("PRAGMA user_version")).scalar() == MARK:
             return None
-    rows = _receipts(setting, storage_id(instance))
+    rows = _receipts(project, storage_id(instance))
     done = None
     if rows.height and not _are_there(log, rows):
         with runs.connect() as connection:
             connection.execute(InstanceInfo.update().values(run_storage_id=rows["instance"][0]))
-        done = _write(log, rows, Holdings(setting, graph()))
+        done = _write(log, rows, Holdings(project, graph()))
     with log.index_connection() as connection:
         connection.execute(sqlalchemy.text(f"PRAGMA user_version = {MARK}"))
     return done
 
 
-def _receipts(setting: Setting, owner: str) -> pl.DataFrame:
+def _receipts(project: Project, owner: str) -> pl.DataFrame:
     """All receipts of one storage of Dagster's: this one, or where there are none the last one."""
-    every = setting.workspace.tables.read(LINEAGE).unique(["instance", "event_id"])
+    every = project.workspace.tables.read(LINEAGE).unique(["instance", "event_id"])
     own = every.filter(pl.col("instance") == owner)
     if own.is_empty() and every.height:
         own = every.filter(pl.col("instance") == every.sort("built_at")["instance"][-1])
@@ -199,8 +199,8 @@ class Holdings:
     A later build may have written, and died before its receipt was copied.
     """
 
-    def __init__(self, setting: Setting, graph: Graph) -> None:
-        self._tables = setting.workspace.tables
+    def __init__(self, project: Project, graph: Graph) -> None:
+        self._tables = project.workspace.tables
         self._graph = graph
 
     def has(self, receipt: Receipt) -> bool:

@@ -26,7 +26,7 @@ from recap_assets.defs.read_only import copied, is_writable
 from recap_assets.defs.records import DagsterRecords
 from recap_assets.defs.restoring import restore_records
 from recap_assets.graph.node import Graph
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.loading import (
     ExperimentError,
@@ -74,26 +74,26 @@ class Session:
         return replace(self)
 
     @cached_property
-    def setting(self) -> Setting:
+    def project(self) -> Project:
         """The experiment in its workspace."""
         guard()
         experiment = _load(self.path, self.settings)
         if self.against is None:
             workspace = Workspace.from_environment(experiment.name)
-            return Setting(experiment, workspace, is_read_only=not is_writable(workspace.root))
+            return Project(experiment, workspace, is_read_only=not is_writable(workspace.root))
         other = load_experiment(self.against)
         as_other = experiment.model_copy(update={"name": other.name})
-        return Setting(as_other, Workspace.from_environment(other.name), is_read_only=True)
+        return Project(as_other, Workspace.from_environment(other.name), is_read_only=True)
 
     @cached_property
     def graph(self) -> Graph:
         """Everything that the experiment builds."""
-        return build_graph(self.setting)
+        return build_graph(self.project)
 
     @cached_property
     def storage(self) -> Path:
         """Folder of Dagster's storage: a copy for reading, where the data folder is read-only."""
-        workspace = self.setting.workspace
+        workspace = self.project.workspace
         if is_writable(workspace.root):
             return workspace.instance
         say(
@@ -108,7 +108,7 @@ class Session:
         Raises:
             StorageError: Naming the folder.
         """
-        root = self.setting.workspace.root
+        root = self.project.workspace.root
         if not is_writable(root):
             msg = (
                 f"{root} is read-only, or not yours: what is there can be read, but nothing "
@@ -126,7 +126,7 @@ class Session:
 
     def open_instance(self) -> dg.DagsterInstance:
         """Dagster's instance of this experiment, with the pool's partitions in it."""
-        self.setting.workspace.refuse_unusable()
+        self.project.workspace.refuse_unusable()
         shorten_retries()
         self.export()
         self.storage.mkdir(parents=True, exist_ok=True)
@@ -137,21 +137,21 @@ class Session:
             instance = dg.DagsterInstance.get()
             self._restore(instance)
             if self.against is None:
-                self.setting.scan()
-                register_partitions(instance, list(self.setting.partitions))
+                self.project.scan()
+                register_partitions(instance, list(self.project.partitions))
         return instance
 
     def _alone(self) -> AbstractContextManager[object]:
-        if self.storage != self.setting.workspace.instance:
+        if self.storage != self.project.workspace.instance:
             return nullcontext()
-        return self.setting.workspace.claims.hold("the storage of Dagster")
+        return self.project.workspace.claims.hold("the storage of Dagster")
 
     def _restore(self, instance: dg.DagsterInstance) -> None:
-        done = restore_records(self.setting, instance, lambda: self.graph)
+        done = restore_records(self.project, instance, lambda: self.graph)
         if done is None:
             return
         rest = f"; {done.n_left_out:,} were written later, and are built again"
-        name = self.setting.experiment.name
+        name = self.project.experiment.name
         say(
             f"Dagster's records of {name} were gone: {done.n_events:,} were "
             f"recreated from the table lineage{rest if done.n_left_out else ''}"
@@ -164,7 +164,7 @@ class Session:
     def create_tables(self) -> None:
         """Make the tables before several processes write to them."""
         for table in all_tables().values():
-            self.setting.workspace.tables.create(table)
+            self.project.workspace.tables.create(table)
 
 
 def say(text: str) -> None:

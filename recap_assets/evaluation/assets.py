@@ -16,7 +16,7 @@ from recap_assets.evaluation.zero_shot import evaluate
 from recap_assets.graph.checks import Check, Verdict
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Rows, Step
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.shards.images import HASH_SIDE, decode, matches_within, perceptual_hash
 from recap_assets.specs.base import deciding
 from recap_assets.specs.pool import ImageLimits
@@ -33,34 +33,34 @@ _decode = partial(decode, limits=LIMITS)
 _decode_for_hash = partial(decode, limits=LIMITS, min_side=HASH_SIDE)
 
 
-def nodes(setting: Setting) -> list[Node]:
+def nodes(project: Project) -> list[Node]:
     """The sets that are made here, the evaluation images, and the results of each mix."""
-    results = [_results_node(setting, mix) for mix in setting.experiment.mixes]
-    return [*tasks.nodes(setting), _images_node(setting), *results]
+    results = [_results_node(project, mix) for mix in project.experiment.mixes]
+    return [*tasks.nodes(project), _images_node(project), *results]
 
 
-def _images_node(setting: Setting) -> Node:
+def _images_node(project: Project) -> Node:
     return Node(
         key=EVALUATION_IMAGES.key(),
         stage=STAGE,
         dimension="none",
-        dependencies=(*dependencies(setting), Dependency(RAW_POOL.key(), "all")),
+        dependencies=(*dependencies(project), Dependency(RAW_POOL.key(), "all")),
         implementation=VERSION,
         decides=deciding(),
-        compute=lambda step: hash_images(setting, step),
+        compute=lambda step: hash_images(project, step),
         description="Perceptual hashes of all evaluation images, and which pool images match them.",
-        outside=lambda _partition: sets_version(setting),
-        content=StoredRows(setting.workspace.tables, EVALUATION_IMAGES),
+        outside=lambda _partition: sets_version(project),
+        content=StoredRows(project.workspace.tables, EVALUATION_IMAGES),
         seconds=SECONDS,
         kinds=("polars", "deltalake"),
-        checks=(_no_leak(setting),),
+        checks=(_no_leak(project),),
     )
 
 
-def hash_images(setting: Setting, step: Step) -> Rows:
+def hash_images(project: Project, step: Step) -> Rows:
     """Hash every evaluation image and look for it in the pool."""
     frames = []
-    sets = sets_of(setting)
+    sets = sets_of(project)
     for one in sets:
         hashes = [
             perceptual_hash(image)
@@ -75,14 +75,14 @@ def hash_images(setting: Setting, step: Step) -> Rows:
         )
         step.progress(len(frames) / len(sets))
     rows = pl.concat(frames)
-    matched = _matches(setting, rows)
+    matched = _matches(project, rows)
     return Rows(rows.with_columns(n_pool_matches=pl.Series(matched, dtype=pl.Int64)))
 
 
-def _matches(setting: Setting, rows: pl.DataFrame) -> list[int]:
-    samples = setting.workspace.tables.scan(RAW_POOL).filter(is_usable())
+def _matches(project: Project, rows: pl.DataFrame) -> list[int]:
+    samples = project.workspace.tables.scan(RAW_POOL).filter(is_usable())
     hashes = samples.select("perceptual_hash").drop_nulls().collect()["perceptual_hash"]
-    bits = same_image_bits(setting)
+    bits = same_image_bits(project)
     pairs = matches_within(rows["perceptual_hash"].to_numpy(), hashes.to_numpy(), bits)
     counts = [0] * rows.height
     for number in pairs[:, 0]:
@@ -90,14 +90,14 @@ def _matches(setting: Setting, rows: pl.DataFrame) -> list[int]:
     return counts
 
 
-def same_image_bits(setting: Setting) -> int:
+def same_image_bits(project: Project) -> int:
     """How far apart hashes of one image may be; drawn scenes differ by less than photographs."""
-    return 0 if setting.experiment.pool.is_drawn else SAME_IMAGE_BITS
+    return 0 if project.experiment.pool.is_drawn else SAME_IMAGE_BITS
 
 
-def _no_leak(setting: Setting) -> Check:
+def _no_leak(project: Project) -> Check:
     def judge(_partitions: Sequence[str]) -> Verdict:
-        rows = setting.workspace.tables.read(EVALUATION_IMAGES)
+        rows = project.workspace.tables.read(EVALUATION_IMAGES)
         leaked = rows.filter(pl.col("n_pool_matches") > 0)
         by_task = dict(leaked.group_by("task").len().sort("task").iter_rows())
         figures = {f"leaked/{task}": n for task, n in by_task.items()}
@@ -106,43 +106,43 @@ def _no_leak(setting: Setting) -> Check:
     return Check(
         "no_evaluation_image_in_the_pool",
         "No evaluation image is in the pool, by perceptual hash "
-        f"(at most {same_image_bits(setting)} bits apart).",
+        f"(at most {same_image_bits(project)} bits apart).",
         judge,
         blocking=False,
     )
 
 
-def _results_node(setting: Setting, mix: str) -> Node:
+def _results_node(project: Project, mix: str) -> Node:
     return Node(
         key=EVALUATION_RESULTS.key(mix),
         stage=STAGE,
         dimension="seed",
         dependencies=(
             Dependency(TRAINED_CLIP.key(mix), "same"),
-            *dependencies(setting),
+            *dependencies(project),
         ),
         implementation=VERSION,
-        decides=deciding(evaluation=setting.experiment.evaluation.deciding_results),
-        compute=lambda step: evaluate_mix(setting, mix, step),
+        decides=deciding(evaluation=project.experiment.evaluation.deciding_results),
+        compute=lambda step: evaluate_mix(project, mix, step),
         description=f"What the CLIPs trained on {mix} score on each task.",
-        outside=lambda _partition: sets_version(setting),
-        content=StoredRows(setting.workspace.tables, EVALUATION_RESULTS, {"mix": mix}),
+        outside=lambda _partition: sets_version(project),
+        content=StoredRows(project.workspace.tables, EVALUATION_RESULTS, {"mix": mix}),
         seconds=SECONDS,
         pool="gpu",
         kinds=("pytorch", "deltalake"),
-        checks=(_results_are_fractions(setting, mix),),
+        checks=(_results_are_fractions(project, mix),),
     )
 
 
-def evaluate_mix(setting: Setting, mix: str, step: Step) -> Rows:
+def evaluate_mix(project: Project, mix: str, step: Step) -> Rows:
     """Evaluate one trained CLIP on all tasks."""
     from recap_assets.engines.trained import load_trained_clip
 
-    evaluation = setting.experiment.evaluation
+    evaluation = project.experiment.evaluation
     seed = int(step.partition)
-    embedder = load_trained_clip(setting.workspace.checkpoint(mix, seed), evaluation.batch_size)
+    embedder = load_trained_clip(project.workspace.checkpoint(mix, seed), evaluation.batch_size)
     rows = []
-    sets = sets_of(setting)
+    sets = sets_of(project)
     for number, one in enumerate(sets, 1):
         results = evaluate(
             embedder, one.open(_decode), batch_size=evaluation.batch_size, metric=one.metric
@@ -158,9 +158,9 @@ def evaluate_mix(setting: Setting, mix: str, step: Step) -> Rows:
     )
 
 
-def _results_are_fractions(setting: Setting, mix: str) -> Check:
+def _results_are_fractions(project: Project, mix: str) -> Check:
     def judge(partitions: Sequence[str]) -> Verdict:
-        rows = setting.workspace.tables.scan(EVALUATION_RESULTS, mix=mix)
+        rows = project.workspace.tables.scan(EVALUATION_RESULTS, mix=mix)
         of_seeds = rows.filter(pl.col("seed").is_in([int(p) for p in partitions])).collect()
         outside = of_seeds.filter(~pl.col("value").is_between(0, 1)).height
         return Verdict(outside == 0, {"results": of_seeds.height, "outside": outside})

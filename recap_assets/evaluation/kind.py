@@ -18,7 +18,7 @@ from recap_assets.specs.pool import ImageLimits
 
 if TYPE_CHECKING:
     from recap_assets.graph.node import Node
-    from recap_assets.graph.project import Setting
+    from recap_assets.graph.project import Project
 
 
 class Existing(Task):
@@ -53,5 +53,5 @@ class MadeHere(Task):
         yield task_key(name)
 
     @abstractmethod
-    def nodes(self, name: str, setting: "Setting") -> "list[Node]":
-        """The assets that make the set, `task_key(name)` among them, in `Setting.task_folder`."""
+    def nodes(self, name: str, project: "Project") -> "list[Node]":
+        """The assets that make the set, `task_key(name)` among them, in `Project.task_folder`."""

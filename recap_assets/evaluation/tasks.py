@@ -17,7 +17,7 @@ from recap_assets.evaluation.datacomp.root import (
 from recap_assets.evaluation.kind import MadeHere
 from recap_assets.evaluation.versions import set_versions
 from recap_assets.graph.node import Dependency, Node
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.specs.base import fingerprint_of
 from recap_assets.specs.datacomp import TASKS
 from recap_assets.specs.evaluation import DataCompTasks
@@ -41,34 +41,34 @@ class TaskSet:
     metric: str | None = None
 
 
-def nodes(setting: Setting) -> list[Node]:
+def nodes(project: Project) -> list[Node]:
     """The assets that make sets."""
-    tasks = tasks_of(setting.experiment.tasks).items()
+    tasks = tasks_of(project.experiment.tasks).items()
     made = [(name, task) for name, task in tasks if isinstance(task, MadeHere)]
-    return [node for name, task in made for node in task.nodes(name, setting)]
+    return [node for name, task in made for node in task.nodes(name, project)]
 
 
-def sets_of(setting: Setting) -> list[TaskSet]:
+def sets_of(project: Project) -> list[TaskSet]:
     """The set of every task, the declared ones first, then DataComp's.
 
     Raises:
         MissingSetsError: Sets of DataComp are missing, and the experiment does not say that those
             which are there will do; or none is there.
     """
-    datacomp = setting.experiment.evaluation.datacomp
-    declared = [_declared(setting, name) for name in setting.experiment.tasks]
+    datacomp = project.experiment.evaluation.datacomp
+    declared = [_declared(project, name) for name in project.experiment.tasks]
     return declared + (_datacomp_sets(datacomp) if datacomp else [])
 
 
-def set_of(setting: Setting, name: str) -> TaskSet:
+def set_of(project: Project, name: str) -> TaskSet:
     """The set of one task.
 
     Raises:
         MissingSetsError: It is one of DataComp's that is not there.
     """
-    evaluation = setting.experiment.evaluation
+    evaluation = project.experiment.evaluation
     if evaluation.datacomp is None or name in evaluation.tasks:
-        return _declared(setting, name)
+        return _declared(project, name)
     return _datacomp_sets(evaluation.datacomp.model_copy(update={"tasks": (name,)}))[0]
 
 
@@ -77,16 +77,16 @@ def located(datacomp: DataCompTasks) -> Located:
     return locate(datacomp.root, datacomp.names)
 
 
-def dependencies(setting: Setting, names: Iterable[str] | None = None) -> tuple[Dependency, ...]:
+def dependencies(project: Project, names: Iterable[str] | None = None) -> tuple[Dependency, ...]:
     """Edges to the assets that make sets: those of some tasks, or of all."""
-    tasks = tasks_of(setting.experiment.tasks)
+    tasks = tasks_of(project.experiment.tasks)
     chosen = [name for name in (tasks if names is None else names) if name in tasks]
     return tuple(Dependency(k, "all") for name in chosen for k in tasks[name].made_by(name))
 
 
-def sets_version(setting: Setting) -> str:
+def sets_version(project: Project) -> str:
     """What changes when a set that lies outside changes, or one of DataComp's comes or goes."""
-    evaluation = setting.experiment.evaluation
+    evaluation = project.experiment.evaluation
     versions: list[str] = []
     for name, task in tasks_of(evaluation.tasks).items():
         versions += task.versions(name)
@@ -96,23 +96,23 @@ def sets_version(setting: Setting) -> str:
     return fingerprint_of(*versions)
 
 
-def set_version(setting: Setting, name: str) -> str:
+def set_version(project: Project, name: str) -> str:
     """What changes when one task's set changes; nothing where an asset makes it."""
-    task = tasks_of(setting.experiment.tasks).get(name)
+    task = tasks_of(project.experiment.tasks).get(name)
     if task is None:
-        return _datacomp_version(setting, name)
+        return _datacomp_version(project, name)
     return name if list(task.made_by(name)) else fingerprint_of(*task.versions(name))
 
 
-def _datacomp_version(setting: Setting, name: str) -> str:
-    datacomp = setting.experiment.evaluation.datacomp
+def _datacomp_version(project: Project, name: str) -> str:
+    datacomp = project.experiment.evaluation.datacomp
     folder = locate(datacomp.root, [name]).folders.get(name) if datacomp else None
     return fingerprint_of(*_versions(name, folder)) if folder else f"{name} missing"
 
 
-def _declared(setting: Setting, name: str) -> TaskSet:
-    task: Task = tasks_of(setting.experiment.tasks)[name]
-    return TaskSet(name, partial(task.open, setting.task_folder(name)), task.main_metric)
+def _declared(project: Project, name: str) -> TaskSet:
+    task: Task = tasks_of(project.experiment.tasks)[name]
+    return TaskSet(name, partial(task.open, project.task_folder(name)), task.main_metric)
 
 
 def _datacomp_sets(datacomp: DataCompTasks) -> list[TaskSet]:

@@ -20,7 +20,7 @@ from recap_assets.exports.kind import ExportKind, ShardedExport, WholeExport
 from recap_assets.exports.writing import write_partition
 from recap_assets.exports.written import Progress, Written, read_written
 from recap_assets.graph.node import Dependency, Node, Outcome, Step
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.specs.base import deciding, fingerprint_of
 from recap_assets.storage.folders import WrittenFile
 
@@ -29,63 +29,63 @@ STAGE = "exports"
 SECONDS_PER_PARTITION = 10.0
 
 
-def nodes(setting: Setting) -> list[Node]:
+def nodes(project: Project) -> list[Node]:
     """One node for a whole export; for any other its shards, and what is made of all of them."""
     made: list[Node] = []
-    for name, export in kinds_declared(setting).items():
+    for name, export in kinds_declared(project).items():
         if isinstance(export, WholeExport):
-            made.append(_whole_node(setting, name, export))
+            made.append(_whole_node(project, name, export))
         else:
-            made += [_shards_node(setting, name, export), _export_node(setting, name, export)]
+            made += [_shards_node(project, name, export), _export_node(project, name, export)]
     return made
 
 
-def _whole_node(setting: Setting, name: str, export: WholeExport) -> Node:
+def _whole_node(project: Project, name: str, export: WholeExport) -> Node:
     return Node(
         key=EXPORTS.key(name),
         stage=STAGE,
         dimension="none",
         dependencies=_of_mix(export),
         implementation=VERSION,
-        decides=_decides_whole(setting, export),
-        compute=lambda step: build_whole(setting, name, export, step),
+        decides=_decides_whole(project, export),
+        compute=lambda step: build_whole(project, name, export, step),
         description=export.described,
-        content=ExportedFiles(setting, name),
+        content=ExportedFiles(project, name),
         seconds=SECONDS_PER_PARTITION,
         kinds=export.tags,
         shows_origin=True,
     )
 
 
-def _shards_node(setting: Setting, name: str, export: ShardedExport) -> Node:
+def _shards_node(project: Project, name: str, export: ShardedExport) -> Node:
     return Node(
         key=EXPORT_SHARDS.key(name),
         stage=STAGE,
         dimension="pool",
-        dependencies=reading.dependencies(setting, export),
+        dependencies=reading.dependencies(project, export),
         implementation=VERSION,
-        decides=_decides_shards(setting, export),
-        compute=lambda step: build_shards(setting, name, export, step),
+        decides=_decides_shards(project, export),
+        compute=lambda step: build_shards(project, name, export, step),
         description=f"The shards of {export.mix} for {export.word}, a folder for each pool "
         "partition; images are copied as they lie in the pool.",
-        content=ExportedPartitions(setting, name),
+        content=ExportedPartitions(project, name),
         seconds=SECONDS_PER_PARTITION,
         kinds=export.tags,
     )
 
 
-def _export_node(setting: Setting, name: str, export: ShardedExport) -> Node:
+def _export_node(project: Project, name: str, export: ShardedExport) -> Node:
     return Node(
         key=EXPORTS.key(name),
         stage=STAGE,
         dimension="none",
         dependencies=(Dependency(EXPORT_SHARDS.key(name), "all"), *_of_mix(export)),
         implementation=VERSION,
-        decides=_decides_whole(setting, export),
-        compute=lambda _step: build_export(setting, name, export),
+        decides=_decides_whole(project, export),
+        compute=lambda _step: build_export(project, name, export),
         description=f"{export.mix} for {export.word}: the list of its shards, the dataset card and "
         "the checksums of all files.",
-        content=ExportedFiles(setting, name),
+        content=ExportedFiles(project, name),
         kinds=export.tags,
         shows_origin=True,
     )
@@ -98,23 +98,23 @@ def _of_mix(export: ExportKind) -> tuple[Dependency, ...]:
     )
 
 
-def _decides_whole(setting: Setting, export: ExportKind) -> str:
+def _decides_whole(project: Project, export: ExportKind) -> str:
     # The card tells the licence, and the rules, which may choose the same pairs as others did.
-    told = fingerprint_of(json.dumps(told_of(setting, export)))
+    told = fingerprint_of(json.dumps(told_of(project, export)))
     return deciding(export=export, curation=told)
 
 
-def _decides_shards(setting: Setting, export: ShardedExport) -> str:
-    along = export.sources_along(setting.experiment.source_names)
+def _decides_shards(project: Project, export: ShardedExport) -> str:
+    along = export.sources_along(project.experiment.source_names)
     return deciding(export=export.decides(*export.only_beside), captions=list(along))
 
 
-def build_shards(setting: Setting, name: str, export: ShardedExport, step: Step) -> Outcome:
+def build_shards(project: Project, name: str, export: ShardedExport, step: Step) -> Outcome:
     """Write one partition's shards; those that a killed run finished are kept."""
-    folder = own_folder(setting, name)
-    n_pairs = reading.pairs_of(setting, export.mix, step.partition).height
+    folder = own_folder(project, name)
+    n_pairs = reading.pairs_of(project, export.mix, step.partition).height
     progress = _of_total(step, n_pairs)
-    written = write_partition(setting, export, folder, step.partition, progress)
+    written = write_partition(project, export, folder, step.partition, progress)
     tidy(folder, type(export), written.files, step.partition)
     folder.write(partition_record(step.partition), written.as_json())
     return Outcome(
@@ -126,11 +126,11 @@ def build_shards(setting: Setting, name: str, export: ShardedExport, step: Step)
     )
 
 
-def build_export(setting: Setting, name: str, export: ShardedExport) -> Outcome:
+def build_export(project: Project, name: str, export: ShardedExport) -> Outcome:
     """Write the list of shards, the card and the checksums; what left the pool goes."""
-    folder = own_folder(setting, name)
+    folder = own_folder(project, name)
     whole = Written()
-    for partition in setting.partitions:
+    for partition in project.partitions:
         record = partition_record(partition)
         content = folder.read(record)
         if content is None:
@@ -139,14 +139,14 @@ def build_export(setting: Setting, name: str, export: ShardedExport) -> Outcome:
         whole.merge(read_written(content))
         sha256 = hashlib.sha256(content).hexdigest()
         whole.add_files(WrittenFile(record, sha256, len(content)))
-    return _outcome(export, whole, finish(setting, export, folder, whole))
+    return _outcome(export, whole, finish(project, export, folder, whole))
 
 
-def build_whole(setting: Setting, name: str, export: WholeExport, step: Step) -> Outcome:
+def build_whole(project: Project, name: str, export: WholeExport, step: Step) -> Outcome:
     """Write an export that has no shards."""
-    folder = own_folder(setting, name)
-    written = export.write(setting, folder, _of_total(step, len(setting.partitions)))
-    return _outcome(export, written, finish(setting, export, folder, written))
+    folder = own_folder(project, name)
+    written = export.write(project, folder, _of_total(step, len(project.partitions)))
+    return _outcome(export, written, finish(project, export, folder, written))
 
 
 def _outcome(export: ExportKind, written: Written, own: Iterable[WrittenFile]) -> Outcome:

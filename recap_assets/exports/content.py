@@ -12,7 +12,7 @@ from recap_assets.exports.kind import ShardedExport
 from recap_assets.exports.shard_list import SHARDS
 from recap_assets.exports.written import read_written
 from recap_assets.graph.node import Look, Place
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.storage.content import VERSION_DIGITS
 from recap_assets.storage.folders import Folder, WrittenFile
 from recap_assets.storage.wholeness import is_whole
@@ -49,16 +49,16 @@ def _is_whole(folder: Folder, record: str) -> bool:
 class ExportedPartitions:
     """The shards of an export: what each partition's record says, and the files themselves."""
 
-    setting: Setting
+    project: Project
     name: str
 
     def present(self, look: Look) -> Collection[str]:  # noqa: ARG002 - of the protocol
         """The partitions whose record is there, which is written last, and all shards in it."""
-        folder = folder_of(self.setting, self.name)
+        folder = folder_of(self.project, self.name)
         there = folder.top_names()
-        found = {key for key in self.setting.partitions if partition_record(key) in there}
+        found = {key for key in self.project.partitions if partition_record(key) in there}
         # In a bucket each file would have to be asked for, and so would each image of a folder.
-        if not (folder.is_local and sharded_of(self.setting, self.name).has_few_files):
+        if not (folder.is_local and sharded_of(self.project, self.name).has_few_files):
             return found
         return {key for key in found if _is_whole(folder, partition_record(key))}
 
@@ -68,7 +68,7 @@ class ExportedPartitions:
 
     def data_version(self, partition: str, table_versions: Mapping[str, int]) -> str | None:  # noqa: ARG002 - of the protocol
         """Hash of the files that the record names, as they are now; "gone" where one is not."""
-        folder = folder_of(self.setting, self.name)
+        folder = folder_of(self.project, self.name)
         content = folder.read(partition_record(partition))
         if content is None:
             return "gone"
@@ -83,12 +83,12 @@ class ExportedPartitions:
 class ExportedFiles:
     """What an export has for all partitions together."""
 
-    setting: Setting
+    project: Project
     name: str
 
     def present(self, look: Look) -> Collection[str]:  # noqa: ARG002 - of the protocol
         """The export, where its checksums are there, which are written last, and what is beside."""
-        there = folder_of(self.setting, self.name).top_names()
+        there = folder_of(self.project, self.name).top_names()
         return {""} if there.issuperset(self._names()) else frozenset()
 
     def places(self, partition: str) -> tuple[Place, ...]:  # noqa: ARG002 - of the protocol
@@ -97,9 +97,9 @@ class ExportedFiles:
 
     def data_version(self, partition: str, table_versions: Mapping[str, int]) -> str | None:  # noqa: ARG002 - of the protocol
         """Hash of card, list, mark, checksums and what is beside as they are now."""
-        return _digest_now(folder_of(self.setting, self.name), self._names()) or "gone"
+        return _digest_now(folder_of(self.project, self.name), self._names()) or "gone"
 
     def _names(self) -> list[str]:
-        export = kind_of(self.setting, self.name)
+        export = kind_of(self.project, self.name)
         lists = [SHARDS] if isinstance(export, ShardedExport) else []
         return [CARD, CHECKSUMS, MARK, *lists, *export.beside]

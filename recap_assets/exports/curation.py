@@ -7,21 +7,21 @@ from pathlib import PurePath
 from recap_assets.artefacts.mixes import THRESHOLDS
 from recap_assets.exports.facts import Curation
 from recap_assets.exports.kind import ExportKind, ShardedExport
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.specs.base import Spec
 from recap_assets.specs.mixes import sources_read
 from recap_assets.specs.sources import RAW
 from recap_assets.storage.content import VERSION_DIGITS
 
 
-def curation_of(setting: Setting, export: ExportKind, versions: Mapping[str, str]) -> Curation:
+def curation_of(project: Project, export: ExportKind, versions: Mapping[str, str]) -> Curation:
     """How the mix of an export came about."""
-    cutoffs = setting.workspace.tables.read(THRESHOLDS, mix=export.mix).sort("path")
+    cutoffs = project.workspace.tables.read(THRESHOLDS, mix=export.mix).sort("path")
     text = "\n".join(f"{partition} {version}" for partition, version in sorted(versions.items()))
     mix_version = hashlib.sha256(text.encode()).hexdigest()[:VERSION_DIGITS]
-    told = told_of(setting, export)
+    told = told_of(project, export)
     return Curation(
-        experiment=setting.experiment.name,
+        experiment=project.experiment.name,
         mix=export.mix,
         rules=told["mix"],
         cutoffs=cutoffs.to_dicts(),
@@ -31,9 +31,9 @@ def curation_of(setting: Setting, export: ExportKind, versions: Mapping[str, str
     )
 
 
-def told_of(setting: Setting, export: ExportKind) -> dict[str, Mapping[str, object]]:
+def told_of(project: Project, export: ExportKind) -> dict[str, Mapping[str, object]]:
     """What the card tells of the experiment, in JSON values."""
-    experiment = setting.experiment
+    experiment = project.experiment
     mix = experiment.mixes[export.mix]
     scorer = experiment.scorer_of(mix)
     names = list(sources_read(mix))

@@ -10,20 +10,20 @@ from recap_assets.exports.facts import CARD
 from recap_assets.exports.kind import ExportKind, ShardedExport
 from recap_assets.exports.shard_list import SHARDS, shard_list_json
 from recap_assets.exports.written import Written
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.specs.kinds import kinds_of
 from recap_assets.storage.folders import PARTIAL, Folder, WrittenFile
 
 
 def finish(
-    setting: Setting, export: ExportKind, folder: Folder, written: Written
+    project: Project, export: ExportKind, folder: Folder, written: Written
 ) -> tuple[WrittenFile, ...]:
     """Write what stands beside the shards, the checksums last; what is not of this export goes.
 
     Returns:
         The files written here.
     """
-    held, curation = written.holdings(), curation_of(setting, export, written.versions)
+    held, curation = written.holdings(), curation_of(project, export, written.versions)
     own = [folder.write(CARD, card(export, held, curation))]
     if isinstance(export, ShardedExport):
         own.append(folder.write(SHARDS, shard_list_json(export.word, written.shards)))

@@ -24,7 +24,7 @@ from recap_assets.specs.references import Reference
 from recap_assets.storage.folders import Folder, WrittenFile
 
 if TYPE_CHECKING:
-    from recap_assets.graph.project import Setting
+    from recap_assets.graph.project import Project
 
 
 class Refusal(NamedTuple):
@@ -101,7 +101,7 @@ class WholeExport(ExportKind):
         """What it is, for the UI."""
 
     @abstractmethod
-    def write(self, setting: "Setting", folder: Folder, progress: Progress) -> Written:
+    def write(self, project: "Project", folder: Folder, progress: Progress) -> Written:
         """Write its files. Progress is told in pool partitions.
 
         Raises:

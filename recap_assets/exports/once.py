@@ -9,7 +9,7 @@ from recap_assets.exports.kind import ExportKind, ShardedExport, WholeExport
 from recap_assets.exports.reading import counted_pairs
 from recap_assets.exports.writing import write_whole
 from recap_assets.exports.written import Progress, Written
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.storage.folders import Folder, FolderError
 
 
@@ -22,7 +22,7 @@ class Exported:
 
 
 def export_once(
-    setting: Setting,
+    project: Project,
     export: ShardedExport | WholeExport,
     *,
     replace: bool = False,
@@ -34,7 +34,7 @@ def export_once(
     is brought up to date: only shards whose content changed are written.
 
     Args:
-        setting: The experiment and its workspace.
+        project: The experiment and its workspace.
         export: What is asked for, with a folder.
         replace: Remove everything in the folder first, where it holds another export.
         progress: Told how many pairs are done, and of how many.
@@ -44,31 +44,31 @@ def export_once(
         ValueError: The export names something that the experiment does not have, or the mix has no
             pairs.
     """
-    n_pairs = _checked(setting, export)
+    n_pairs = _checked(project, export)
     folder = Folder(export.folder or "")
     identity = {
-        "experiment": setting.experiment.name,
+        "experiment": project.experiment.name,
         "export": "",
         "options": export.decides(),
     }
-    with setting.workspace.claims.hold(f"export to {folder}"):
+    with project.workspace.claims.hold(f"export to {folder}"):
         _take(folder, identity, replace=replace)
         if isinstance(export, WholeExport):
-            told = _counting(len(setting.partitions), progress)
-            written = export.write(setting, folder, told)
+            told = _counting(len(project.partitions), progress)
+            written = export.write(project, folder, told)
         else:
-            written = write_whole(setting, export, folder, _counting(n_pairs, progress))
-        finish(setting, export, folder, written)
+            written = write_whole(project, export, folder, _counting(n_pairs, progress))
+        finish(project, export, folder, written)
     return Exported(folder, written)
 
 
-def _checked(setting: Setting, export: ExportKind) -> int:
-    problems = list(setting.experiment.problems_of("export", export))
+def _checked(project: Project, export: ExportKind) -> int:
+    problems = list(project.experiment.problems_of("export", export))
     if export.folder is None:
         problems.append("export.folder: say where it goes")
     if problems:
         raise ValueError("; ".join(problems))
-    if n_pairs := counted_pairs(setting, export.mix).total():
+    if n_pairs := counted_pairs(project, export.mix).total():
         return n_pairs
     msg = (
         f"the mix {export.mix} has no pairs yet: `recap build --select curated_mixes/{export.mix}`"

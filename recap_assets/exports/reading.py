@@ -14,16 +14,16 @@ from recap_assets.exports.kind import ShardedExport
 from recap_assets.exports.rows import IMAGE_COLUMNS, ExportRows, export_rows
 from recap_assets.exports.samples import CAPTION
 from recap_assets.graph.node import Dependency
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.shards.reading import iterate_encoded
 from recap_assets.storage.content import slice_version
 
 
-def dependencies(setting: Setting, export: ShardedExport) -> tuple[Dependency, ...]:
+def dependencies(project: Project, export: ShardedExport) -> tuple[Dependency, ...]:
     """What one partition of an export reads."""
-    scorer = setting.experiment.scorer_of(setting.experiment.mixes[export.mix])
+    scorer = project.experiment.scorer_of(project.experiment.mixes[export.mix])
     reads = [Dependency(CURATED_MIXES.key(export.mix), "same"), Dependency(RAW_POOL.key(), "same")]
-    for source in export.sources_along(setting.experiment.source_names):
+    for source in export.sources_along(project.experiment.source_names):
         texts = texts_key(source)
         reads += [
             Dependency(texts, "same"),
@@ -32,14 +32,14 @@ def dependencies(setting: Setting, export: ShardedExport) -> tuple[Dependency, .
     return tuple(dict.fromkeys(reads))
 
 
-def pairs_of(setting: Setting, mix: str, partition: str) -> pl.DataFrame:
+def pairs_of(project: Project, mix: str, partition: str) -> pl.DataFrame:
     """The pairs of one partition of a mix."""
-    return setting.workspace.tables.read(CURATED_MIXES, mix=mix, partition=partition)
+    return project.workspace.tables.read(CURATED_MIXES, mix=mix, partition=partition)
 
 
-def counted_pairs(setting: Setting, mix: str) -> Counter[str]:
+def counted_pairs(project: Project, mix: str) -> Counter[str]:
     """Pairs of a mix as it is built, by source; empty where it was never built."""
-    tables = setting.workspace.tables
+    tables = project.workspace.tables
     if tables.version(CURATED_MIXES) is None:
         return Counter()
     rows = tables.scan(CURATED_MIXES, mix=mix).group_by("source").len().collect()
@@ -52,26 +52,26 @@ def version_of(pairs: pl.DataFrame) -> str:
 
 
 def rows_of(
-    setting: Setting, export: ShardedExport, partition: str, pairs: pl.DataFrame
+    project: Project, export: ShardedExport, partition: str, pairs: pl.DataFrame
 ) -> ExportRows:
     """The samples that an export writes of one partition."""
-    tables = setting.workspace.tables
+    tables = project.workspace.tables
     usable = tables.scan(RAW_POOL, partition=partition).filter(is_usable())
     images = usable.select(IMAGE_COLUMNS).collect()
-    scorer = setting.experiment.scorer_of(setting.experiment.mixes[export.mix])
+    scorer = project.experiment.scorer_of(project.experiment.mixes[export.mix])
     along = _captions(
-        setting, scorer, export.sources_along(setting.experiment.source_names), partition, pairs
+        project, scorer, export.sources_along(project.experiment.source_names), partition, pairs
     )
     return export_rows(pairs, images, along, export)
 
 
 def _captions(
-    setting: Setting, scorer: str, sources: Sequence[str], partition: str, pairs: pl.DataFrame
+    project: Project, scorer: str, sources: Sequence[str], partition: str, pairs: pl.DataFrame
 ) -> pl.DataFrame:
     frames = [pl.DataFrame(schema={"uid": pl.Binary, **CAPTION.to_schema()})]
     for source in sources:
-        texts = texts_of(setting.workspace.tables, source, partition).drop_nulls("text")
-        scored = setting.workspace.tables.read(
+        texts = texts_of(project.workspace.tables, source, partition).drop_nulls("text")
+        scored = project.workspace.tables.read(
             CLIP_SCORES, scorer=scorer, source=source, partition=partition
         ).select("uid", "candidate", "score")
         frames.append(
@@ -85,7 +85,7 @@ def _captions(
 
 
 def encoded_images(
-    setting: Setting, rows: pl.DataFrame
+    project: Project, rows: pl.DataFrame
 ) -> Iterable[tuple[pl.DataFrame, Sequence[bytes | None]]]:
     """The rows in batches with their images' bytes as they lie in the pool."""
-    return iterate_encoded(rows, setting.shards, setting.pool)
+    return iterate_encoded(rows, project.shards, project.pool)

@@ -10,7 +10,7 @@ from recap_assets.exports.rows import ExportRows, cuts
 from recap_assets.exports.runs import Run
 from recap_assets.exports.shards import joined, write_shard, written_samples
 from recap_assets.exports.written import Progress, Written
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.storage.folders import Folder
 from recap_assets.untrusted.errors import RecapError
 
@@ -22,12 +22,12 @@ class ExportError(RecapError, ValueError):
 
 
 def write_partition(
-    setting: Setting, export: ShardedExport, folder: Folder, partition: str, progress: Progress
+    project: Project, export: ShardedExport, folder: Folder, partition: str, progress: Progress
 ) -> Written:
     """Write the shards of one pool partition into folders of its own, numbered from 0."""
-    writer = _Writer(setting, export, folder, progress)
-    pairs = pairs_of(setting, export.mix, partition)
-    rows = rows_of(setting, export, partition, pairs)
+    writer = _Writer(project, export, folder, progress)
+    pairs = pairs_of(project, export.mix, partition)
+    rows = rows_of(project, export, partition, pairs)
     writer.count(partition, pairs, rows)
     for below, samples in writer.groups(rows):
         run = Run(joined(below, partition))
@@ -38,18 +38,18 @@ def write_partition(
 
 
 def write_whole(
-    setting: Setting, export: ShardedExport, folder: Folder, progress: Progress
+    project: Project, export: ShardedExport, folder: Folder, progress: Progress
 ) -> Written:
     """Write all shards into one folder, numbered through; each is full but for the last.
 
     Memory: the rows of one pool partition and of one shard of each weight, and the bytes of a few
     hundred images.
     """
-    writer = _Writer(setting, export, folder, progress)
+    writer = _Writer(project, export, folder, progress)
     runs: dict[str, Run] = {}
-    for partition in setting.partitions:
-        pairs = pairs_of(setting, export.mix, partition)
-        rows = rows_of(setting, export, partition, pairs)
+    for partition in project.partitions:
+        pairs = pairs_of(project, export.mix, partition)
+        rows = rows_of(project, export, partition, pairs)
         writer.count(partition, pairs, rows)
         for below, samples in writer.groups(rows):
             run = runs.setdefault(below, Run(below))
@@ -67,12 +67,12 @@ def write_whole(
 
 class _Writer:
     def __init__(
-        self, setting: Setting, export: ShardedExport, folder: Folder, progress: Progress
+        self, project: Project, export: ShardedExport, folder: Folder, progress: Progress
     ) -> None:
-        self._setting, self._export, self._folder = setting, export, folder
+        self._project, self._export, self._folder = project, export, folder
         self._progress = progress
         self._form = export.form()
-        self._in_groups = export.in_groups(setting.experiment.mixes[export.mix])
+        self._in_groups = export.in_groups(project.experiment.mixes[export.mix])
         self.written = Written()
 
     def count(self, partition: str, pairs: pl.DataFrame, rows: ExportRows) -> None:
@@ -100,7 +100,7 @@ class _Writer:
             self._form,
             run.number,
             rows,
-            lambda wanted: encoded_images(self._setting, wanted),
+            lambda wanted: encoded_images(self._project, wanted),
             run.below,
             self._export.implemented_by,
         )

@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar, cast
 
 from recap_assets.engines.protocols import Places
 from recap_assets.graph.outside import contents_version
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -45,21 +45,21 @@ class KeptOpen:
         self._most = most
         self._kept: OrderedDict[Hashable, object] = OrderedDict()
 
-    def opened(self, setting: Setting, spec: Openable[T]) -> T:
+    def opened(self, project: Project, spec: Openable[T]) -> T:
         """What the spec opens, from memory if nothing that it is opened from has changed."""
-        key = (type(spec), spec.canonical(), setting.workspace, _stamp_of(setting, spec))
+        key = (type(spec), spec.canonical(), project.workspace, _stamp_of(project, spec))
         if key not in self._kept:
             while len(self._kept) >= self._most:
                 self._kept.popitem(last=False)
-            self._kept[key] = spec.open(setting.workspace)
+            self._kept[key] = spec.open(project.workspace)
         self._kept.move_to_end(key)
         return cast("T", self._kept[key])
 
 
-def _stamp_of(setting: Setting, spec: Openable[object]) -> str:
+def _stamp_of(project: Project, spec: Openable[object]) -> str:
     """What changes when the model of a spec does, wherever it comes from."""
     # A model that was trained again, or replaced, in the same folder must not come from memory.
     name = spec.trained_model
-    trained = setting.workspace.model(name) if name is not None else None
+    trained = project.workspace.model(name) if name is not None else None
     changed = trained.stat().st_mtime_ns if trained is not None and trained.exists() else 0
-    return f"{changed} {contents_version(setting, spec)}"
+    return f"{changed} {contents_version(project, spec)}"

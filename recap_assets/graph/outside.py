@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from recap_assets.graph.node import ForAll
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.shards.metadata import PARQUET, metadata_version
 from recap_assets.specs.base import Spec, fingerprint_of
 from recap_assets.storage.folder_content import content_version
@@ -20,26 +20,26 @@ Outside = Callable[[str], str]
 """From a partition's key to the version of what it reads from outside the graph."""
 
 
-def outside_of(setting: Setting, *specs: Spec) -> Outside | None:
+def outside_of(project: Project, *specs: Spec) -> Outside | None:
     """Version of the files and folders that the specs name; None where they name none."""
     if not any(spec.contents() for spec in specs):
         return None
-    return ForAll(lambda: contents_version(setting, *specs))
+    return ForAll(lambda: contents_version(project, *specs))
 
 
-def content_outside(setting: Setting, place: Path) -> Outside:
+def content_outside(project: Project, place: Path) -> Outside:
     """Version of one file or folder by its bytes."""
-    return ForAll(lambda: _version(setting, place))
+    return ForAll(lambda: _version(project, place))
 
 
-def metadata_outside(setting: Setting, endings: tuple[str, ...] = (PARQUET,)) -> Outside | None:
+def metadata_outside(project: Project, endings: tuple[str, ...] = (PARQUET,)) -> Outside | None:
     """Version of the pool's metadata, as far as a partition reads it; None for a pool without."""
-    folder = setting.pool.metadata_folder
+    folder = project.pool.metadata_folder
     if folder is None:
         return None
 
     def version(partition: str) -> str:
-        stems = tuple(shard.name for shard in setting.partitions[partition])
+        stems = tuple(shard.name for shard in project.partitions[partition])
         return _metadata(folder, stems, endings, _moment())
 
     return version
@@ -66,14 +66,14 @@ class HasContents(Protocol):
         ...
 
 
-def contents_version(setting: Setting, *specs: HasContents) -> str:
+def contents_version(project: Project, *specs: HasContents) -> str:
     """16 hex digits for the content of all files and folders that the specs name."""
     places = [item for spec in specs for item in spec.contents().items()]
-    return fingerprint_of(*(f"{field} {_version(setting, place)}" for field, place in places))
+    return fingerprint_of(*(f"{field} {_version(project, place)}" for field, place in places))
 
 
-def _version(setting: Setting, place: Path) -> str:
-    kept = None if setting.is_read_only else setting.workspace.contents
+def _version(project: Project, place: Path) -> str:
+    kept = None if project.is_read_only else project.workspace.contents
     return content_version(place, kept)
 
 

@@ -18,7 +18,7 @@ from recap_assets.storage.workspace import Workspace
 
 
 @dataclass(frozen=True)
-class Setting:
+class Project:
     """One experiment in its workspace.
 
     Attributes:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from recap_assets.engines.protocols import Image
 from recap_assets.graph.node import Step
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.shards.reading import iterate_images
 from recap_assets.storage.files import write_atomically
 
@@ -45,7 +45,7 @@ OverBatches = Callable[[Iterator[ImageBatch]], Iterator[pl.DataFrame]]
 
 
 def over_images(
-    setting: Setting,
+    project: Project,
     step: Step,
     images: pl.DataFrame,
     batch_size: int,
@@ -55,7 +55,7 @@ def over_images(
     """Compute a partition from its images, shard by shard, each shard in batches read ahead.
 
     Args:
-        setting: Whose pool it is.
+        project: Whose pool it is.
         step: The partition.
         images: Columns shard, key, offset, size, and any others, as `usable_images` gives them.
         batch_size: Images of a batch at most.
@@ -67,7 +67,7 @@ def over_images(
         under_way: deque[int] = deque()
 
         def batches() -> Iterator[ImageBatch]:
-            read = iterate_images(rows, setting.shards, setting.pool, batch_size=batch_size)
+            read = iterate_images(rows, project.shards, project.pool, batch_size=batch_size)
             for batch, found in read:
                 under_way.append(batch.height)
                 readable = {i: image for i, image in enumerate(found) if image is not None}
@@ -79,7 +79,7 @@ def over_images(
             advance(under_way.popleft())
         return pl.concat(frames)
 
-    return by_shard(setting, step, images, of_shard)
+    return by_shard(project, step, images, of_shard)
 
 
 def of_readable(
@@ -99,7 +99,7 @@ def of_readable(
 
 
 def by_shard(
-    setting: Setting,
+    project: Project,
     step: Step,
     rows: pl.DataFrame,
     compute: Callable[[pl.DataFrame, ShardProgress], pl.DataFrame],
@@ -109,12 +109,12 @@ def by_shard(
     Finished shards are kept until the partition is written.
 
     Args:
-        setting: Where to keep them.
+        project: Where to keep them.
         step: The partition; its fingerprint names what is kept, so nothing outdated is reused.
         rows: The partition's samples, with a column `shard`.
         compute: From one shard's rows to its results.
     """
-    scratch = setting.workspace.scratch / step.asset / (step.fingerprint or "direct")
+    scratch = project.workspace.scratch / step.asset / (step.fingerprint or "direct")
     step.once_written.append(partial(shutil.rmtree, scratch, ignore_errors=True))
     done = 0
 

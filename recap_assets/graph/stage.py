@@ -11,7 +11,7 @@ from recap_assets.graph.outside import (
     metadata_outside,
     outside_of,
 )
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 
 __all__ = [
     "Check",
@@ -22,8 +22,8 @@ __all__ = [
     "Outcome",
     "Outside",
     "Place",
+    "Project",
     "Rows",
-    "Setting",
     "Step",
     "StoredFiles",
     "StoredRows",

@@ -17,7 +17,7 @@ from typing import Any
 
 from recap_assets.artefacts import EXPERIMENTS, LINEAGE, RAW_POOL
 from recap_assets.graph.node import Graph
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.graph.records import OUTSIDE
 from recap_assets.lineage.origin import Origin, rows_of
 from recap_assets.lineage.rows import LineageError, Receipts, canonical
@@ -118,11 +118,11 @@ def experiments_of(workspace: Workspace) -> Mapping[str, Experiment]:
     return {key: parse_experiment(json.loads(content), key) for key, content in rows.iter_rows()}
 
 
-def pool_partitions(setting: Setting, graph: Graph, origin: Origin) -> list[PoolPartition]:
+def pool_partitions(project: Project, graph: Graph, origin: Origin) -> list[PoolPartition]:
     """The pool end of a tree: shards of each pool partition, and whether they changed since."""
-    shards = setting.partitions
+    shards = project.partitions
     found = []
-    for asset in (RAW_POOL.key(), setting.pool.made_by):
+    for asset in (RAW_POOL.key(), project.pool.made_by):
         if asset is None or asset not in origin.ancestors:
             continue
         rows = origin.ancestors[asset].rows.unique("partition", keep="last").sort("partition")
@@ -135,13 +135,13 @@ def pool_partitions(setting: Setting, graph: Graph, origin: Origin) -> list[Pool
     return found
 
 
-def pin(setting: Setting, origin: Origin, name: str) -> Path:
+def pin(project: Project, origin: Origin, name: str) -> Path:
     """Write the receipt of an asset's present state.
 
     Raises:
         ReceiptError: The name is taken, or is none that a file can have.
     """
-    path = _path(setting.workspace, name)
+    path = _path(project.workspace, name)
     if path.exists():
         given = ", ".join(sorted(p.stem for p in path.parent.glob("*.json")))
         msg = f"a receipt {name!r} exists already and is never replaced; taken names: {given}"
@@ -152,8 +152,8 @@ def pin(setting: Setting, origin: Origin, name: str) -> Path:
         "asset": origin.asset,
         "version": origin.root.version,
         "pinned_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "experiment": setting.experiment.model_dump(mode="json"),
-        "pool": {"shards": [asdict(shard) for shard in setting.shards.values()]},
+        "experiment": project.experiment.model_dump(mode="json"),
+        "pool": {"shards": [asdict(shard) for shard in project.shards.values()]},
         "data_versions": origin.data_versions,
         "table_versions": origin.table_versions,
         "lineage": origin.as_json(),

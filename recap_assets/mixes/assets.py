@@ -21,8 +21,8 @@ from recap_assets.graph.stage import (
     Check,
     Dependency,
     Node,
+    Project,
     Rows,
-    Setting,
     Step,
     StoredRows,
     Verdict,
@@ -41,17 +41,17 @@ STAGE = "mixes"
 SECONDS = 0.2
 
 
-def nodes(setting: Setting) -> list[Node]:
+def nodes(project: Project) -> list[Node]:
     """Cut-offs and pairs of each mix."""
     made = []
-    for name, mix in setting.experiment.mixes.items():
-        made += [_thresholds_node(setting, name, mix), _mix_node(setting, name, mix)]
+    for name, mix in project.experiment.mixes.items():
+        made += [_thresholds_node(project, name, mix), _mix_node(project, name, mix)]
     return made
 
 
-def _decides(setting: Setting, mix: Mix) -> str:
+def _decides(project: Project, mix: Mix) -> str:
     fields = mix.decides("description", "leave_one_source_out")
-    return deciding(mix={**fields, "scorer": setting.experiment.scorer_of(mix)})
+    return deciding(mix={**fields, "scorer": project.experiment.scorer_of(mix)})
 
 
 def _values_version(thresholds: pl.DataFrame) -> str:
@@ -59,8 +59,8 @@ def _values_version(thresholds: pl.DataFrame) -> str:
     return frame_version(thresholds.select("path", "value"))
 
 
-def _thresholds_node(setting: Setting, name: str, mix: Mix) -> Node:
-    scorer = setting.experiment.scorer_of(mix)
+def _thresholds_node(project: Project, name: str, mix: Mix) -> Node:
+    scorer = project.experiment.scorer_of(mix)
     ranked = dict.fromkeys(request.source for request in cutoffs_needed(mix, scorer))
     reads = [Dependency(CLIP_SCORES.key(scorer, source), "all") for source in ranked]
     return Node(
@@ -69,23 +69,23 @@ def _thresholds_node(setting: Setting, name: str, mix: Mix) -> Node:
         dimension="none",
         dependencies=tuple(reads),
         implementation=VERSION,
-        decides=_decides(setting, mix),
-        compute=lambda _step: realise_cutoffs(setting, name),
+        decides=_decides(project, mix),
+        compute=lambda _step: realise_cutoffs(project, name),
         description=f"The cut-offs of {name} as realised: population, value, count, ties.",
         content=StoredRows(
-            setting.workspace.tables, THRESHOLDS, {"mix": name}, version_of=_values_version
+            project.workspace.tables, THRESHOLDS, {"mix": name}, version_of=_values_version
         ),
         seconds=SECONDS,
         kinds=("polars", "deltalake"),
-        checks=(_realised_within_ties(setting, name),),
+        checks=(_realised_within_ties(project, name),),
     )
 
 
-def realise_cutoffs(setting: Setting, name: str) -> Rows:
+def realise_cutoffs(project: Project, name: str) -> Rows:
     """Turn the mix's cut-offs into numbers."""
-    mix = setting.experiment.mixes[name]
-    scorer = setting.experiment.scorer_of(mix)
-    rows = realise(mix, scorer, lambda source: score_view(setting, scorer, source))
+    mix = project.experiment.mixes[name]
+    scorer = project.experiment.scorer_of(mix)
+    rows = realise(mix, scorer, lambda source: score_view(project, scorer, source))
     return Rows(
         rows,
         facts={row["path"]: round(row["value"], 5) for row in rows.iter_rows(named=True)},
@@ -94,10 +94,10 @@ def realise_cutoffs(setting: Setting, name: str) -> Rows:
     )
 
 
-def score_view(setting: Setting, scorer: str, source: str) -> ScoreView:
+def score_view(project: Project, scorer: str, source: str) -> ScoreView:
     """The pool's scores of one source by one scorer, read partition by partition."""
-    tables = setting.workspace.tables
-    partitions = list(setting.partitions)
+    tables = project.workspace.tables
+    partitions = list(project.partitions)
 
     def read(low: float) -> Iterator[pl.DataFrame]:
         for partition in partitions:
@@ -110,8 +110,8 @@ def score_view(setting: Setting, scorer: str, source: str) -> ScoreView:
     return ScoreView(read, of_pool.collect())
 
 
-def _mix_node(setting: Setting, name: str, mix: Mix) -> Node:
-    scorer = setting.experiment.scorer_of(mix)
+def _mix_node(project: Project, name: str, mix: Mix) -> Node:
+    scorer = project.experiment.scorer_of(mix)
     reads = [Dependency(THRESHOLDS.key(name), "all"), Dependency(RAW_POOL.key(), "same")]
     for source in sources_read(mix):
         texts = texts_key(source)
@@ -119,7 +119,7 @@ def _mix_node(setting: Setting, name: str, mix: Mix) -> Node:
             Dependency(texts, "same"),
             Dependency(CLIP_SCORES.key(scorer, source), "same"),
         ]
-    computed = sets.computed_sets(setting)
+    computed = sets.computed_sets(project)
     named = sets_read(mix)
     files = [one for one in named if one not in computed]
     reads += [Dependency(UID_SETS.key(one), "same") for one in named if one in computed]
@@ -129,25 +129,25 @@ def _mix_node(setting: Setting, name: str, mix: Mix) -> Node:
         dimension="pool",
         dependencies=tuple(dict.fromkeys(reads)),
         implementation=VERSION,
-        decides=_decides(setting, mix),
-        compute=lambda step: select_pairs(setting, name, step),
+        decides=_decides(project, mix),
+        compute=lambda step: select_pairs(project, name, step),
         description=mix.description or f"The training pairs of {name}.",
-        outside=(lambda _partition: _files_version(setting, files)) if files else None,
-        content=StoredRows(setting.workspace.tables, CURATED_MIXES, {"mix": name}),
+        outside=(lambda _partition: _files_version(project, files)) if files else None,
+        content=StoredRows(project.workspace.tables, CURATED_MIXES, {"mix": name}),
         seconds=SECONDS,
         kinds=("polars", "deltalake"),
-        checks=(_pairs_are_sound(setting, name),),
+        checks=(_pairs_are_sound(project, name),),
         shows_origin=True,
     )
 
 
-def select_pairs(setting: Setting, name: str, step: Step) -> Rows:
+def select_pairs(project: Project, name: str, step: Step) -> Rows:
     """Select the pairs of one pool partition."""
-    mix = setting.experiment.mixes[name]
-    cutoffs = setting.workspace.tables.read(THRESHOLDS, mix=name)
-    candidates = candidates_of(setting, mix, step.partition)
-    rows = select(mix, cutoffs, candidates, sets_of(setting, mix, step.partition))
-    rows = rows.join(_image_hashes(setting, step.partition), on="uid", how="left")
+    mix = project.experiment.mixes[name]
+    cutoffs = project.workspace.tables.read(THRESHOLDS, mix=name)
+    candidates = candidates_of(project, mix, step.partition)
+    rows = select(mix, cutoffs, candidates, sets_of(project, mix, step.partition))
+    rows = rows.join(_image_hashes(project, step.partition), on="uid", how="left")
     counts = rows.group_by("source").len().sort("source")
     return Rows(
         rows,
@@ -157,30 +157,30 @@ def select_pairs(setting: Setting, name: str, step: Step) -> Rows:
     )
 
 
-def _image_hashes(setting: Setting, partition: str) -> pl.DataFrame:
-    usable = setting.workspace.tables.scan(RAW_POOL, partition=partition).filter(is_usable())
+def _image_hashes(project: Project, partition: str) -> pl.DataFrame:
+    usable = project.workspace.tables.scan(RAW_POOL, partition=partition).filter(is_usable())
     first = pl.col("sha256").bin.head(8).bin.reinterpret(dtype=pl.Int64, endianness="big")
     return usable.select("uid", image_hash=first).collect()
 
 
 def candidates_of(
-    setting: Setting, mix: Mix, partition: str, uid: bytes | None = None
+    project: Project, mix: Mix, partition: str, uid: bytes | None = None
 ) -> pl.DataFrame:
     """Texts and scores of all sources that the mix reads, as `select` takes them.
 
     With `uid`, those of one image.
     """
-    scorer = setting.experiment.scorer_of(mix)
-    return _with_texts(setting, scorer, sources_read(mix), partition, uid)
+    scorer = project.experiment.scorer_of(mix)
+    return _with_texts(project, scorer, sources_read(mix), partition, uid)
 
 
 def _with_texts(
-    setting: Setting, scorer: str, sources: Iterable[str], partition: str, uid: bytes | None = None
+    project: Project, scorer: str, sources: Iterable[str], partition: str, uid: bytes | None = None
 ) -> pl.DataFrame:
     frames = []
     for source in sources:
-        texts = texts_of(setting.workspace.tables, source, partition, uid)
-        scored = setting.workspace.tables.read(
+        texts = texts_of(project.workspace.tables, source, partition, uid)
+        scored = project.workspace.tables.read(
             CLIP_SCORES, scorer=scorer, source=source, partition=partition
         )
         frames.append(_with_scores(texts, scored).with_columns(source=pl.lit(source)))
@@ -197,51 +197,51 @@ def _with_scores(texts: pl.DataFrame, scored: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def sets_of(setting: Setting, mix: Mix, partition: str) -> Mapping[str, pl.Series]:
+def sets_of(project: Project, mix: Mix, partition: str) -> Mapping[str, pl.Series]:
     """The named sets of uids that the mix reads: of computed ones, the members in the partition."""
-    return {name: sets.members_of(setting, name, partition) for name in sets_read(mix)}
+    return {name: sets.members_of(project, name, partition) for name in sets_read(mix)}
 
 
-def _files_version(setting: Setting, names: Sequence[str]) -> str:
-    members = {name: sets.members_of(setting, name).sort() for name in names}
+def _files_version(project: Project, names: Sequence[str]) -> str:
+    members = {name: sets.members_of(project, name).sort() for name in names}
     return fingerprint_of(*(f"{n} {frame_version(m.to_frame('uid'))}" for n, m in members.items()))
 
 
-def trial(setting: Setting) -> pl.DataFrame:
+def trial(project: Project) -> pl.DataFrame:
     """What every mix would hold, counted from the score tables; nothing is written."""
-    experiment = setting.experiment
+    experiment = project.experiment
 
     named = dict.fromkeys(one for mix in experiment.mixes.values() for one in sets_read(mix))
 
     def parts() -> Iterator[Part]:
-        for partition in setting.partitions:
+        for partition in project.partitions:
             candidates = {
-                scorer: _counted_candidates(setting, scorer, partition)
+                scorer: _counted_candidates(project, scorer, partition)
                 for scorer in experiment.scorers
             }
-            members = {name: sets.members_of(setting, name, partition) for name in named}
+            members = {name: sets.members_of(project, name, partition) for name in named}
             yield Part(candidates, members)
 
     view: Callable[[str, str], ScoreView] = lambda scorer, source: score_view(  # noqa: E731
-        setting, scorer, source
+        project, scorer, source
     )
     return try_mixes(experiment, view, parts())
 
 
-def _counted_candidates(setting: Setting, scorer: str, partition: str) -> pl.DataFrame:
+def _counted_candidates(project: Project, scorer: str, partition: str) -> pl.DataFrame:
     """Candidates of all mixes of a scorer, with their texts only where one of them looks there."""
-    every = setting.experiment.mixes.values()
-    mixes = [mix for mix in every if setting.experiment.scorer_of(mix) == scorer]
+    every = project.experiment.mixes.values()
+    mixes = [mix for mix in every if project.experiment.scorer_of(mix) == scorer]
     if any(mix.reads_texts for mix in mixes):
         sources = dict.fromkeys(source for mix in mixes for source in sources_read(mix))
-        return _with_texts(setting, scorer, sources, partition)
-    rows = setting.workspace.tables.scan(CLIP_SCORES, scorer=scorer, partition=partition)
+        return _with_texts(project, scorer, sources, partition)
+    rows = project.workspace.tables.scan(CLIP_SCORES, scorer=scorer, partition=partition)
     return rows.select("uid", "shard", "source", "candidate", "score").collect()
 
 
-def _realised_within_ties(setting: Setting, name: str) -> Check:
+def _realised_within_ties(project: Project, name: str) -> Check:
     def judge(_partitions: Sequence[str]) -> Verdict:
-        rows = setting.workspace.tables.read(THRESHOLDS, mix=name)
+        rows = project.workspace.tables.read(THRESHOLDS, mix=name)
         asked = (
             pl.when(pl.col("kind") == "quantile")
             .then((pl.col("requested") * pl.col("population")).floor())
@@ -261,11 +261,11 @@ def _realised_within_ties(setting: Setting, name: str) -> Check:
     )
 
 
-def _pairs_are_sound(setting: Setting, name: str) -> Check:
-    first_only = setting.experiment.mixes[name].combine == "first"
+def _pairs_are_sound(project: Project, name: str) -> Check:
+    first_only = project.experiment.mixes[name].combine == "first"
 
     def judge(partitions: Sequence[str]) -> Verdict:
-        rows = setting.workspace.tables.scan(CURATED_MIXES, mix=name)
+        rows = project.workspace.tables.scan(CURATED_MIXES, mix=name)
         chosen = rows.filter(pl.col("partition").is_in(partitions))
         pairs = chosen.select("uid", "source", "rule", "weight", "text").collect()
         twice = _of_two_rules(pairs) if first_only and has_repeats(pairs["uid"]) else 0

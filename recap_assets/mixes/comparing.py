@@ -9,7 +9,7 @@ import polars as pl
 
 from recap_assets.artefacts.mixes import CURATED_MIXES
 from recap_assets.diversity.ngrams import unique_trigrams
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.lineage.pins import ReceiptError, read_receipt
 from recap_assets.mixes.difference import (
     CHANGES,
@@ -71,7 +71,7 @@ class MixDifference:
     scorers: tuple[str | None, str | None]
 
 
-def mix_version(setting: Setting, text: str) -> MixVersion:
+def mix_version(project: Project, text: str) -> MixVersion:
     """Read `MIX`, `MIX@RECEIPT`, `MIX@12` (a Delta version) or `MIX@2026-11-20T10:00`.
 
     A receipt is what `recap pin` wrote; the number is a version of `curated_mixes`. A time without
@@ -82,28 +82,28 @@ def mix_version(setting: Setting, text: str) -> MixVersion:
         MixVersionError: If there is no such version, or no pair of the mix in it.
     """
     name, at, wanted = text.partition("@")
-    tables = setting.workspace.tables
+    tables = project.workspace.tables
     current = tables.version(CURATED_MIXES)
     if current is None:
         msg = "no mix is built yet: run `recap build` first"
         raise MixVersionError(msg)
-    version = _version(setting, text, name, wanted, current) if at else current
-    stored = _files(setting, version)["mix"].unique().sort()
+    version = _version(project, text, name, wanted, current) if at else current
+    stored = _files(project, version)["mix"].unique().sort()
     if name not in stored:
         msg = (
             f"{text}: no pair of a mix {name!r} is stored at version {version}; there are "
             f"{', '.join(stored) or 'none'}"
         )
-        if name in setting.experiment.mixes:
+        if name in project.experiment.mixes:
             msg += f". {name} is in the file: either it is not built yet, or it takes no image"
         raise MixVersionError(msg)
     return MixVersion(name, version)
 
 
-def _version(setting: Setting, text: str, mix: str, wanted: str, current: int) -> int:
+def _version(project: Project, text: str, mix: str, wanted: str, current: int) -> int:
     known = f"the newest version of the table curated_mixes is {current}"
-    if (setting.workspace.receipts / f"{wanted}.json").exists():
-        return _pinned_version(setting, text, mix, wanted)
+    if (project.workspace.receipts / f"{wanted}.json").exists():
+        return _pinned_version(project, text, mix, wanted)
     if wanted.isascii() and wanted.isdigit():
         if (version := int(wanted)) <= current:
             return version
@@ -119,17 +119,17 @@ def _version(setting: Setting, text: str, mix: str, wanted: str, current: int) -
         )
         raise MixVersionError(msg) from error
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    version = setting.workspace.tables.version_at(CURATED_MIXES, moment)
+    version = project.workspace.tables.version_at(CURATED_MIXES, moment)
     if version is None:
         msg = f"{text}: the table curated_mixes begins later than that; {known}"
         raise MixVersionError(msg)
     return version
 
 
-def _pinned_version(setting: Setting, text: str, mix: str, name: str) -> int:
+def _pinned_version(project: Project, text: str, mix: str, name: str) -> int:
     asset = CURATED_MIXES.key(mix)
     try:
-        ancestor = read_receipt(name, setting.workspace).origin.ancestors.get(asset)
+        ancestor = read_receipt(name, project.workspace).origin.ancestors.get(asset)
     except ReceiptError as error:
         raise MixVersionError(str(error)) from error
     if ancestor is None:
@@ -141,7 +141,7 @@ def _pinned_version(setting: Setting, text: str, mix: str, name: str) -> int:
 
 
 def compare_mixes(
-    setting: Setting,
+    project: Project,
     before: MixVersion,
     after: MixVersion,
     *,
@@ -154,7 +154,7 @@ def compare_mixes(
     added; partitions that were cut otherwise do not matter.
 
     Args:
-        setting: The experiment.
+        project: The experiment.
         before: As `mix_version` gives it.
         after: As `mix_version` gives it.
         n_samples: Sample images of each change.
@@ -163,15 +163,15 @@ def compare_mixes(
     Raises:
         StorageError: If the files of a version are vacuumed.
     """
-    comparison = Comparison(n_samples, setting.experiment.seed)
-    diversity = setting.experiment.diversity
-    groups = list(_groups(*(_shards_of(setting, side) for side in (before, after))))
+    comparison = Comparison(n_samples, project.experiment.seed)
+    diversity = project.experiment.diversity
+    groups = list(_groups(*(_shards_of(project, side) for side in (before, after))))
     drawn: list[pl.DataFrame] = [
         drawn_texts(CURATED_MIXES.empty().select(COMPARED), diversity) for _ in range(2)
     ]
     for done, keys in enumerate(groups, start=1):
         sides = [
-            _pairs(setting, side, of_side)
+            _pairs(project, side, of_side)
             for side, of_side in zip((before, after), keys, strict=True)
         ]
         comparison.add(*sides)
@@ -181,13 +181,13 @@ def compare_mixes(
         ]
         advance(done, len(groups))
     texts = [sample["text"] for sample in drawn]
-    scorers = _scorer(setting, before.mix), _scorer(setting, after.mix)
+    scorers = _scorer(project, before.mix), _scorer(project, after.mix)
     return MixDifference(before, after, comparison, _diversity(*texts), scorers)
 
 
-def _scorer(setting: Setting, name: str) -> str | None:
-    mix = setting.experiment.mixes.get(name)
-    return None if mix is None else setting.experiment.scorer_of(mix)
+def _scorer(project: Project, name: str) -> str | None:
+    mix = project.experiment.mixes.get(name)
+    return None if mix is None else project.experiment.scorer_of(mix)
 
 
 def _diversity(before: pl.Series, after: pl.Series) -> Diversity:
@@ -195,22 +195,22 @@ def _diversity(before: pl.Series, after: pl.Series) -> Diversity:
     return Diversity(size, *(unique_trigrams(texts.head(size)) for texts in (before, after)))
 
 
-def _pairs(setting: Setting, side: MixVersion, partitions: Sequence[str]) -> pl.DataFrame:
-    read = partial(setting.workspace.tables.read, CURATED_MIXES, side.version, mix=side.mix)
+def _pairs(project: Project, side: MixVersion, partitions: Sequence[str]) -> pl.DataFrame:
+    read = partial(project.workspace.tables.read, CURATED_MIXES, side.version, mix=side.mix)
     parts = [read(partition=key).select(COMPARED) for key in partitions]
     return pl.concat([CURATED_MIXES.empty().select(COMPARED), *parts])
 
 
-def _shards_of(setting: Setting, side: MixVersion) -> list[tuple[int, int, str]]:
+def _shards_of(project: Project, side: MixVersion) -> list[tuple[int, int, str]]:
     """First and last shard of each partition that has pairs."""
-    files = _files(setting, side.version).filter(mix=side.mix)
+    files = _files(project, side.version).filter(mix=side.mix)
     spans = files.group_by("partition").agg(pl.col("first").min(), pl.col("last").max())
     return spans.select("first", "last", "partition").rows()
 
 
-def _files(setting: Setting, version: int) -> pl.DataFrame:
+def _files(project: Project, version: int) -> pl.DataFrame:
     """`mix`, `partition`, `first` and `last` shard of each file, by the Delta log alone."""
-    delta = setting.workspace.tables.open(CURATED_MIXES, version)
+    delta = project.workspace.tables.open(CURATED_MIXES, version)
     assert delta is not None  # noqa: S101 - the table has this version
     actions = pl.DataFrame(delta.get_add_actions(flatten=True))
     schema = {"min.shard": pl.Int64, "max.shard": pl.Int64}

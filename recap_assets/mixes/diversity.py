@@ -6,7 +6,7 @@ import polars as pl
 
 from recap_assets.artefacts import CURATED_MIXES, uid_hashes
 from recap_assets.diversity.ngrams import unique_trigrams
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.specs.experiment import Diversity
 
 UNIQUE_TRIGRAMS = pl.Schema(
@@ -14,19 +14,19 @@ UNIQUE_TRIGRAMS = pl.Schema(
 )
 
 
-def unique_trigrams_of_mixes(setting: Setting) -> pl.DataFrame:
+def unique_trigrams_of_mixes(project: Project) -> pl.DataFrame:
     """Distinct trigrams of each mix as it was built.
 
     Returns:
         UNIQUE_TRIGRAMS. Every mix counts on as many pairs as the smallest one has, at most
         `diversity.sample`, drawn by (seed, uid); an empty mix counts 0.
     """
-    built = setting.workspace.tables.scan(CURATED_MIXES).filter(
-        pl.col("partition").is_in(list(setting.partitions))
+    built = project.workspace.tables.scan(CURATED_MIXES).filter(
+        pl.col("partition").is_in(list(project.partitions))
     )
-    names = setting.experiment.mixes
+    names = project.experiment.mixes
     return trigrams_counted(
-        setting,
+        project,
         {
             name: built.filter(pl.col("mix") == name).select("uid", "source", "text").collect()
             for name in names
@@ -34,16 +34,16 @@ def unique_trigrams_of_mixes(setting: Setting) -> pl.DataFrame:
     )
 
 
-def trigrams_counted(setting: Setting, pairs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+def trigrams_counted(project: Project, pairs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     """UNIQUE_TRIGRAMS of these pairs: of each mix `uid`, `source`, `text`."""
-    sampled = {name: _sampled(setting, frame) for name, frame in pairs.items()}
+    sampled = {name: _sampled(project, frame) for name, frame in pairs.items()}
     size = min((len(texts) for texts in sampled.values() if len(texts)), default=0)
     rows = [(name, size, unique_trigrams(texts[:size])) for name, texts in sampled.items()]
     return pl.DataFrame(rows, schema=UNIQUE_TRIGRAMS, orient="row")
 
 
-def _sampled(setting: Setting, pairs: pl.DataFrame) -> pl.Series:
-    return drawn_texts(pairs, setting.experiment.diversity)["text"]
+def _sampled(project: Project, pairs: pl.DataFrame) -> pl.Series:
+    return drawn_texts(pairs, project.experiment.diversity)["text"]
 
 
 def drawn_texts(pairs: pl.DataFrame, diversity: Diversity) -> pl.DataFrame:

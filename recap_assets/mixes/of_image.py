@@ -16,7 +16,7 @@ from recap_assets.artefacts import (
     UID_BYTES,
     is_usable,
 )
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.mixes.assets import candidates_of, sets_of
 from recap_assets.mixes.cutoffs import cutoffs_needed
 from recap_assets.mixes.explanation import EvaluatedClause, Explanation, explain
@@ -79,11 +79,11 @@ class ImageAnswer:
         return bool((self.samples["status"] == STATUS_OK).any())
 
 
-def explain_image(setting: Setting, uid: str, mix: str | None = None) -> ImageAnswer:
+def explain_image(project: Project, uid: str, mix: str | None = None) -> ImageAnswer:
     """Explain what became of one image.
 
     Args:
-        setting: The experiment.
+        project: The experiment.
         uid: 32 hex digits, or at least the first six where they are one image's alone.
         mix: One mix; by default all of the experiment.
 
@@ -91,18 +91,18 @@ def explain_image(setting: Setting, uid: str, mix: str | None = None) -> ImageAn
         UidError: If the uid is malformed, unknown, or the beginning of several.
         KeyError: If the experiment has no such mix.
     """
-    mixes = setting.experiment.mixes
+    mixes = project.experiment.mixes
     chosen = mixes if mix is None else {mix: mixes[mix]}
-    samples = _samples(setting, uid)
+    samples = _samples(project, uid)
     found = samples["uid"][0]
     usable = samples.filter(is_usable())
     partitions = usable["partition"].unique(maintain_order=True).to_list()
     return ImageAnswer(
         found,
         samples.drop("uid"),
-        _captions(setting, found, samples["partition"].unique(maintain_order=True).to_list()),
+        _captions(project, found, samples["partition"].unique(maintain_order=True).to_list()),
         tuple(
-            _answer(setting, name, spec, partition, found)
+            _answer(project, name, spec, partition, found)
             for name, spec in chosen.items()
             for partition in partitions
         ),
@@ -127,11 +127,11 @@ def uid_range(text: str) -> tuple[bytes, bytes]:
     return first, last
 
 
-def _samples(setting: Setting, text: str) -> pl.DataFrame:
+def _samples(project: Project, text: str) -> pl.DataFrame:
     first, last = uid_range(text)
     columns = ("uid", "partition", "shard", "key", "text", "status", "reject_reason")
     found = (
-        setting.workspace.tables.scan(RAW_POOL)
+        project.workspace.tables.scan(RAW_POOL)
         .filter((pl.col("uid") >= pl.lit(first)) & (pl.col("uid") <= pl.lit(last)))
         .select(columns)
         .collect(engine="streaming")
@@ -148,14 +148,14 @@ def _samples(setting: Setting, text: str) -> pl.DataFrame:
         more = f" and {len(uids) - UIDS_LISTED:,} more" if len(uids) > UIDS_LISTED else ""
         msg = f"{len(uids):,} uids begin with {text.strip()}: {listed}{more}; give more digits"
         raise UidError(msg)
-    names = {number: shard.name for number, shard in setting.shards.items()}
+    names = {number: shard.name for number, shard in project.shards.items()}
     named = pl.col("shard").replace_strict(names, default=None, return_dtype=pl.String)
     is_usable_first = (~is_usable(), "partition", "shard", "key")
     return found.with_columns(shard_name=named).sort(*is_usable_first)
 
 
-def _captions(setting: Setting, uid: bytes, partitions: list[str]) -> pl.DataFrame:
-    tables = setting.workspace.tables
+def _captions(project: Project, uid: bytes, partitions: list[str]) -> pl.DataFrame:
+    tables = project.workspace.tables
     of_image = (pl.col("uid") == pl.lit(uid)) & pl.col("partition").is_in(partitions)
     kept = ("partition", "source", "candidate", "text", "status", "reject_reason")
     raw = tables.scan(RAW_POOL).with_columns(
@@ -165,12 +165,12 @@ def _captions(setting: Setting, uid: bytes, partitions: list[str]) -> pl.DataFra
     rows = pl.concat([one.filter(of_image).select(kept).collect() for one in (raw, written)])
     scored = tables.scan(CLIP_SCORES).filter(of_image).collect()
     at = ["partition", "source", "candidate"]
-    for scorer in setting.experiment.scorers:
+    for scorer in project.experiment.scorers:
         its = scored.filter(pl.col("scorer") == scorer).select(*at, "score")
         # Of two samples of one uid, the score is that of the one that was not set aside.
         score = pl.when(is_usable()).then("score").alias(f"score.{scorer}")
         rows = rows.join(its, on=at, how="left").with_columns(score).drop("score")
-    order = {name: i for i, name in enumerate(setting.experiment.source_names)}
+    order = {name: i for i, name in enumerate(project.experiment.source_names)}
     # What a source that has left the experiment wrote is no caption of any mix.
     rows = rows.filter(pl.col("source").is_in(list(order)))
     number = pl.col("source").replace_strict(order, return_dtype=pl.Int64)
@@ -178,9 +178,9 @@ def _captions(setting: Setting, uid: bytes, partitions: list[str]) -> pl.DataFra
     return rows.sort("partition", number, usable_first, "candidate", "text").drop("partition")
 
 
-def _answer(setting: Setting, name: str, mix: Mix, partition: str, uid: bytes) -> MixAnswer:
-    tables = setting.workspace.tables
-    scorer = setting.experiment.scorer_of(mix)
+def _answer(project: Project, name: str, mix: Mix, partition: str, uid: bytes) -> MixAnswer:
+    tables = project.workspace.tables
+    scorer = project.experiment.scorer_of(mix)
     stored = (
         tables.scan(CURATED_MIXES, mix=name, partition=partition)
         .filter(pl.col("uid") == pl.lit(uid))
@@ -194,11 +194,11 @@ def _answer(setting: Setting, name: str, mix: Mix, partition: str, uid: bytes) -
             f"the cut-off {missing} is not built as the file asks for it: run `recap build` first"
         )
         return MixAnswer(name, partition, scorer, None, stored, problem)
-    candidates = candidates_of(setting, mix, partition, uid)
-    members = sets_of(setting, mix, partition)
-    computed = computed_sets(setting)
+    candidates = candidates_of(project, mix, partition, uid)
+    members = sets_of(project, mix, partition)
+    computed = computed_sets(project)
     why = {
-        one: why_not(setting, one, partition, uid)
+        one: why_not(project, one, partition, uid)
         for one, uids in members.items()
         if one in computed and uid not in uids
     }

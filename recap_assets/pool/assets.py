@@ -14,7 +14,7 @@ from recap_assets.graph.checks import Check, Verdict
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.outside import both, metadata_outside
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.pool import repeats
 from recap_assets.pool.kind import PoolKind
 from recap_assets.shards.indexing import index_shard
@@ -27,12 +27,12 @@ STAGE = "pool"
 SECONDS_PER_SHARD = 3.0
 
 
-def nodes(setting: Setting) -> list[Node]:
+def nodes(project: Project) -> list[Node]:
     """What writes the shards, where an asset does, and the raw pool."""
-    pool = pool_of(setting)
+    pool = pool_of(project)
     made_by = pool.made_by
     return [
-        *pool.nodes(setting),
+        *pool.nodes(project),
         Node(
             key=RAW_POOL.key(),
             stage=STAGE,
@@ -40,63 +40,63 @@ def nodes(setting: Setting) -> list[Node]:
             dependencies=(Dependency(made_by, "same"),) if made_by else (),
             implementation=VERSION,
             decides=deciding(**pool.deciding_rows()),
-            compute=lambda step: index_partition(setting, step),
+            compute=lambda step: index_partition(project, step),
             description="Every sample of the pool: uid, text, place in its shard, sizes, hashes; "
             "what cannot be used is kept with its reason.",
             outside=both(
-                None if made_by else lambda partition: _shards_version(setting, partition),
-                metadata_outside(setting),
+                None if made_by else lambda partition: _shards_version(project, partition),
+                metadata_outside(project),
             ),
-            content=StoredRows(setting.workspace.tables, RAW_POOL),
+            content=StoredRows(project.workspace.tables, RAW_POOL),
             seconds=SECONDS_PER_SHARD * pool.shards_per_partition,
             kinds=("polars", "deltalake"),
-            checks=_checks(setting),
+            checks=_checks(project),
         ),
     ]
 
 
-def pool_of(setting: Setting) -> PoolKind:
+def pool_of(project: Project) -> PoolKind:
     """The pool, as what the platform asks of a kind.
 
     Raises:
         KindError: A kind of another package is none.
     """
-    return fitting("pool", setting.experiment.pool, PoolKind)
+    return fitting("pool", project.experiment.pool, PoolKind)
 
 
-def index_partition(setting: Setting, step: Step) -> Rows:
+def index_partition(project: Project, step: Step) -> Rows:
     """Index the shards of one pool partition."""
-    pool = setting.pool
+    pool = project.pool
     metadata = load_metadata(pool.metadata_folder) if pool.metadata_folder else None
-    shards = setting.partitions[step.partition]
+    shards = project.partitions[step.partition]
     frames = []
     for i, shard in enumerate(shards):
         frames.append(index_shard(shard, pool, metadata))
         step.progress((i + 1) / len(shards))
     known: Collection[bytes] = ()
-    if _may_repeat(setting):
-        known = repeats.noted(setting, step.partition)
-        step.once_written.append(partial(repeats.note, setting, step.partition))
+    if _may_repeat(project):
+        known = repeats.noted(project, step.partition)
+        step.once_written.append(partial(repeats.note, project, step.partition))
     rows = reject_repeated_uids(pl.concat(frames), known)
     return Rows(
         rows,
         rejected=count_rejects(rows),
-        facts=_facts(setting, rows),
+        facts=_facts(project, rows),
         markdown={"preview": preview_markdown(_preview(rows))},
         machine=pool.given_by,
     )
 
 
-def _facts(setting: Setting, rows: pl.DataFrame) -> dict[str, str | int | float]:
+def _facts(project: Project, rows: pl.DataFrame) -> dict[str, str | int | float]:
     """Of the partition its texts; of the whole pool the files that are not read, by reason."""
-    aside = Counter(file.kind for file in setting.left_aside)
+    aside = Counter(file.kind for file in project.left_aside)
     files = {f"files_left_aside_{kind.replace(' ', '_')}": n for kind, n in sorted(aside.items())}
     return {"without_text": int(rows["text"].null_count()), **count_notes(rows), **files}
 
 
-def _may_repeat(setting: Setting) -> bool:
+def _may_repeat(project: Project) -> bool:
     """Whether uids may repeat: those of shards that an asset writes are told apart before."""
-    return setting.pool.made_by is None
+    return project.pool.made_by is None
 
 
 def reject_repeated_uids(
@@ -128,19 +128,19 @@ def _preview(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.select("key", "text", "image_format", "width", "height", "status", "reject_reason")
 
 
-def _shards_version(setting: Setting, partition: str) -> str:
-    shards = setting.partitions[partition]
+def _shards_version(project: Project, partition: str) -> str:
+    shards = project.partitions[partition]
     text = "\n".join(f"{shard.name} {shard.version}" for shard in shards)
-    text += repeats.version_of(repeats.noted(setting, partition))
+    text += repeats.version_of(repeats.noted(project, partition))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _checks(setting: Setting) -> tuple[Check, ...]:
+def _checks(project: Project) -> tuple[Check, ...]:
     def uids_unique(partitions: Sequence[str]) -> Verdict:
-        rows = _usable(setting, partitions, "partition", "uid")
+        rows = _usable(project, partitions, "partition", "uid")
         counted = rows.group_by("uid").agg(pl.len(), pl.col("partition").max())
         # What was noted just now is set aside when its partition is built again.
-        pending = {uid for partition in partitions for uid in repeats.noted(setting, partition)}
+        pending = {uid for partition in partitions for uid in repeats.noted(project, partition)}
         twice = counted.filter((pl.col("len") > 1) & ~pl.col("uid").is_in(list(pending)))
         figures: dict[str, str | int | float] = {
             "samples": rows.height, "repeated_uids": twice.height,
@@ -150,7 +150,7 @@ def _checks(setting: Setting) -> tuple[Check, ...]:
         return Verdict(not twice.height, figures)
 
     def mostly_usable(partitions: Sequence[str]) -> Verdict:
-        rows = setting.workspace.tables.scan(RAW_POOL).filter(pl.col("partition").is_in(partitions))
+        rows = project.workspace.tables.scan(RAW_POOL).filter(pl.col("partition").is_in(partitions))
         share = rows.select(is_usable().mean()).collect().item()
         return Verdict(share is not None and share >= 0.5, {"usable_share": share or 0.0})
 
@@ -165,7 +165,7 @@ def _checks(setting: Setting) -> tuple[Check, ...]:
     )
 
 
-def _usable(setting: Setting, partitions: Sequence[str], *columns: str) -> pl.DataFrame:
-    rows = setting.workspace.tables.scan(RAW_POOL)
+def _usable(project: Project, partitions: Sequence[str], *columns: str) -> pl.DataFrame:
+    rows = project.workspace.tables.scan(RAW_POOL)
     chosen = pl.col("partition").is_in(partitions) & is_usable()
     return rows.filter(chosen).select(columns).collect()

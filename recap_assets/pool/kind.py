@@ -19,7 +19,7 @@ from recap_assets.specs.findings import Finding
 if TYPE_CHECKING:
     from recap_assets.graph.account import Account
     from recap_assets.graph.node import Leaving, Node
-    from recap_assets.graph.project import Setting
+    from recap_assets.graph.project import Project
 
 
 class PoolKind(ReadablePool):
@@ -28,16 +28,16 @@ class PoolKind(ReadablePool):
     One that comes from outside is below `ListedPool` too; one of tars is below `TarPool`.
     """
 
-    def nodes(self, setting: "Setting") -> "list[Node]":  # noqa: ARG002 - of some kinds
+    def nodes(self, project: "Project") -> "list[Node]":  # noqa: ARG002 - of some kinds
         """The assets that write the shards, that of `made_by` among them."""
         return []
 
     @classmethod
-    def gone(cls, setting: "Setting") -> "Iterator[Leaving]":  # noqa: ARG003 - of some kinds
+    def gone(cls, project: "Project") -> "Iterator[Leaving]":  # noqa: ARG003 - of some kinds
         """Shards that it once wrote and that the experiment, of whatever pool, has no more."""
         yield from ()
 
-    def account(self, setting: "Setting") -> "Account | None":  # noqa: ARG002 - of some kinds
+    def account(self, project: "Project") -> "Account | None":  # noqa: ARG002 - of some kinds
         """What became of samples before they came to a shard; None where nothing can."""
         return None
 

@@ -15,16 +15,16 @@ import polars as pl
 
 from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.table import UID_BYTES, is_usable
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.storage.files import write_atomically
 
 REASON = "duplicate_uid"
 
 
-def noted(setting: Setting, partition: str) -> frozenset[bytes]:
+def noted(project: Project, partition: str) -> frozenset[bytes]:
     """The uids that an earlier partition of the pool has as well."""
-    folder = _folder(setting) / partition
-    current = setting.partitions
+    folder = _folder(project) / partition
+    current = project.partitions
     files = [path for path in folder.glob("*.uids") if path.stem in current]
     return frozenset(uid for path in files for uid in _read(path))
 
@@ -34,27 +34,27 @@ def version_of(uids: Collection[bytes]) -> str:
     return hashlib.sha256(b"".join(sorted(uids))).hexdigest()[:16] if uids else ""
 
 
-def note(setting: Setting, partition: str) -> None:
+def note(project: Project, partition: str) -> None:
     """Note what the partition, as it is written, has in common with the others."""
-    ours, others = _ours(setting, partition), _others(setting, partition)
+    ours, others = _ours(project, partition), _others(project, partition)
     uid, is_theirs = pl.col("uid"), pl.col("usable")
     shared = others.join(ours.lazy(), on="uid", how="inner", suffix="_here").unique().collect()
-    for other in setting.partitions:
+    for other in project.partitions:
         if other == partition:
             continue
         pairs = shared.filter(pl.col("partition") == other)
         later, earlier = max(partition, other), min(partition, other)
         stands = is_theirs if other == earlier else pl.col("usable_here")
-        _write(_folder(setting) / later / f"{earlier}.uids", pairs.filter(stands).select(uid))
+        _write(_folder(project) / later / f"{earlier}.uids", pairs.filter(stands).select(uid))
 
 
-def _ours(setting: Setting, partition: str) -> pl.DataFrame:
-    rows = setting.workspace.tables.scan(RAW_POOL, partition=partition)
+def _ours(project: Project, partition: str) -> pl.DataFrame:
+    rows = project.workspace.tables.scan(RAW_POOL, partition=partition)
     return _relevant(rows).group_by("uid").agg(pl.col("usable").any()).collect()
 
 
-def _others(setting: Setting, partition: str) -> pl.LazyFrame:
-    rows = setting.workspace.tables.scan(RAW_POOL).filter(pl.col("partition") != partition)
+def _others(project: Project, partition: str) -> pl.LazyFrame:
+    rows = project.workspace.tables.scan(RAW_POOL).filter(pl.col("partition") != partition)
     return _relevant(rows).group_by("partition", "uid").agg(pl.col("usable").any())
 
 
@@ -64,8 +64,8 @@ def _relevant(rows: pl.LazyFrame) -> pl.LazyFrame:
     return chosen.select("partition", "uid", usable=is_usable())
 
 
-def _folder(setting: Setting) -> Path:
-    return setting.workspace.root / "repeats"
+def _folder(project: Project) -> Path:
+    return project.workspace.root / "repeats"
 
 
 def _read(path: Path) -> Iterator[bytes]:

@@ -36,8 +36,8 @@ from recap_assets.graph.stage import (
     Dependency,
     Node,
     Outcome,
+    Project,
     Rows,
-    Setting,
     Step,
     StoredFiles,
     StoredRows,
@@ -70,13 +70,13 @@ SECONDS = 3.0
 THUMBNAIL_SIDE = 224
 
 
-def nodes(setting: Setting) -> list[Node]:
+def nodes(project: Project) -> list[Node]:
     """The leaderboard and the report."""
-    return [_leaderboard_node(setting), _report_node(setting)]
+    return [_leaderboard_node(project), _report_node(project)]
 
 
-def _leaderboard_node(setting: Setting) -> Node:
-    names = list(setting.experiment.mixes)
+def _leaderboard_node(project: Project) -> Node:
+    names = list(project.experiment.mixes)
     return Node(
         key=LEADERBOARD.key(),
         stage=STAGE,
@@ -87,25 +87,25 @@ def _leaderboard_node(setting: Setting) -> Node:
             for key in (CURATED_MIXES.key(name), EVALUATION_RESULTS.key(name))
         ),
         implementation=VERSION,
-        decides=deciding(average=setting.experiment.evaluation.averaged, mixes=sorted(names)),
-        compute=lambda _step: rank_mixes(setting),
+        decides=deciding(average=project.experiment.evaluation.averaged, mixes=sorted(names)),
+        compute=lambda _step: rank_mixes(project),
         description="Every mix side by side: mean and deviation over seeds of every task.",
-        content=StoredRows(setting.workspace.tables, LEADERBOARD),
+        content=StoredRows(project.workspace.tables, LEADERBOARD),
         seconds=SECONDS,
         kinds=("polars", "deltalake"),
     )
 
 
-def rank_mixes(setting: Setting) -> Rows:
+def rank_mixes(project: Project) -> Rows:
     """Put the results of all mixes together."""
-    shares = source_shares(setting)
+    shares = source_shares(project)
     sizes = shares.group_by("mix").agg(
         n_pairs=pl.col("n_pairs").sum(),
         raw_share=pl.col("n_pairs").filter(pl.col("source") == RAW).sum() / pl.col("n_pairs").sum(),
     )
-    evaluation_spec = setting.experiment.evaluation
+    evaluation_spec = project.experiment.evaluation
     board = leaderboard(
-        current_results(setting),
+        current_results(project),
         sizes,
         evaluation_spec.averaged,
         with_groups=evaluation_spec.datacomp is not None,
@@ -121,36 +121,36 @@ def rank_mixes(setting: Setting) -> Rows:
     )
 
 
-def current_results(setting: Setting) -> pl.DataFrame:
+def current_results(project: Project) -> pl.DataFrame:
     """EVALUATION_RESULTS of the mixes and seeds that the experiment has now."""
-    of_mixes = pl.col("mix").is_in(list(setting.experiment.mixes))
-    of_seeds = pl.col("seed").is_in(setting.experiment.training.seeds)
-    return setting.workspace.tables.scan(EVALUATION_RESULTS).filter(of_mixes & of_seeds).collect()
+    of_mixes = pl.col("mix").is_in(list(project.experiment.mixes))
+    of_seeds = pl.col("seed").is_in(project.experiment.training.seeds)
+    return project.workspace.tables.scan(EVALUATION_RESULTS).filter(of_mixes & of_seeds).collect()
 
 
-def source_shares(setting: Setting) -> pl.DataFrame:
+def source_shares(project: Project) -> pl.DataFrame:
     """How many pairs of each mix come from which source: mix, source, n_pairs."""
-    rows = _current_pairs(setting)
+    rows = _current_pairs(project)
     counted = rows.group_by("mix", "source").agg(n_pairs=pl.len().cast(pl.Int64)).collect()
     return counted.select(list(SOURCE_SHARES)).sort("mix", "source")
 
 
-def _current_pairs(setting: Setting) -> pl.LazyFrame:
-    return setting.workspace.tables.scan(CURATED_MIXES).filter(
-        pl.col("mix").is_in(list(setting.experiment.mixes))
-        & pl.col("partition").is_in(list(setting.partitions))
+def _current_pairs(project: Project) -> pl.LazyFrame:
+    return project.workspace.tables.scan(CURATED_MIXES).filter(
+        pl.col("mix").is_in(list(project.experiment.mixes))
+        & pl.col("partition").is_in(list(project.partitions))
     )
 
 
-def _report_node(setting: Setting) -> Node:
-    experiment = setting.experiment
+def _report_node(project: Project) -> Node:
+    experiment = project.experiment
     scored = [
         CLIP_SCORES.key(scorer, source)
         for scorer in experiment.scorers
         for source in experiment.source_names
     ]
     reads = [LEADERBOARD.key(), DIVERSITY_SUMMARY.key(), RAW_POOL.key(), *scored]
-    reads += [CAPTION_METRICS.key(source) for source in measured_sources(setting)]
+    reads += [CAPTION_METRICS.key(source) for source in measured_sources(project)]
     for name in experiment.mixes:
         reads += [THRESHOLDS.key(name), CURATED_MIXES.key(name)]
         reads.append(EVALUATION_RESULTS.key(name))
@@ -166,11 +166,11 @@ def _report_node(setting: Setting) -> Node:
             descriptions=[mix.description for mix in experiment.mixes.values()],
             scorers=list(experiment.scorers),
         ),
-        compute=lambda step: write_report(setting, step),
+        compute=lambda step: write_report(project, step),
         description="One self-contained page: mixes, claims, plots, sample images.",
         content=StoredFiles(
-            lambda _: setting.workspace.report.parent,
-            lambda _: (setting.workspace.report,),
+            lambda _: project.workspace.report.parent,
+            lambda _: (project.workspace.report,),
             is_versioned=False,
         ),
         seconds=SECONDS,
@@ -178,33 +178,33 @@ def _report_node(setting: Setting) -> Node:
     )
 
 
-def write_report(setting: Setting, step: Step) -> Outcome:
+def write_report(project: Project, step: Step) -> Outcome:
     """Gather everything and write the page."""
-    board = setting.workspace.tables.read(LEADERBOARD)
-    claims = claims_of(setting)
-    page = render(report_data(setting, board, claims)).encode()
-    for path in (setting.workspace.report, setting.workspace.latest_report):
+    board = project.workspace.tables.read(LEADERBOARD)
+    claims = claims_of(project)
+    page = render(report_data(project, board, claims)).encode()
+    for path in (project.workspace.report, project.workspace.latest_report):
         write_atomically(path, page)
     return Outcome(
         # The page carries its date; what it shows is what counts.
         step.fingerprint or fingerprint_of(len(page)),
         len(claims),
         facts={
-            "path": str(setting.workspace.report.relative_to(setting.workspace.data)),
+            "path": str(project.workspace.report.relative_to(project.workspace.data)),
             **{f"claim/{claim.name}": claim.verdict for claim in claims},
         },
     )
 
 
-def claims_of(setting: Setting) -> list[ClaimRow]:
+def claims_of(project: Project) -> list[ClaimRow]:
     """The paper's claims, evaluated by this run."""
-    experiment = setting.experiment
+    experiment = project.experiment
     evidence = Evidence(
-        results=current_results(setting),
+        results=current_results(project),
         average=experiment.evaluation.averaged,
-        diversity=setting.workspace.tables.read(DIVERSITY_SUMMARY),
-        scores=score_means(setting),
-        references=reference_metrics(setting),
+        diversity=project.workspace.tables.read(DIVERSITY_SUMMARY),
+        scores=score_means(project),
+        references=reference_metrics(project),
         embedded_world=experiment.pool.holds_by_design,
     )
     return [
@@ -213,72 +213,72 @@ def claims_of(setting: Setting) -> list[ClaimRow]:
     ]
 
 
-def score_means(setting: Setting) -> pl.DataFrame:
+def score_means(project: Project) -> pl.DataFrame:
     """Mean score of each source's captions by the first scorer, over the pool."""
-    scorer = next(iter(setting.experiment.scorers))
-    rows = _current_scores(setting).filter(pl.col("scorer") == scorer).drop_nulls("score")
+    scorer = next(iter(project.experiment.scorers))
+    rows = _current_scores(project).filter(pl.col("scorer") == scorer).drop_nulls("score")
     means = rows.group_by("source").agg(
         mean=pl.col("score").cast(pl.Float64).mean(), n=pl.len().cast(pl.Int64)
     )
     return means.select(list(SCORE_MEANS)).sort("source").collect()
 
 
-def _current_scores(setting: Setting) -> pl.LazyFrame:
-    return setting.workspace.tables.scan(CLIP_SCORES).filter(
-        pl.col("source").is_in(setting.experiment.source_names)
-        & pl.col("partition").is_in(list(setting.partitions))
+def _current_scores(project: Project) -> pl.LazyFrame:
+    return project.workspace.tables.scan(CLIP_SCORES).filter(
+        pl.col("source").is_in(project.experiment.source_names)
+        & pl.col("partition").is_in(list(project.partitions))
     )
 
 
-def report_data(setting: Setting, board: pl.DataFrame, claims: list[ClaimRow]) -> ReportData:
+def report_data(project: Project, board: pl.DataFrame, claims: list[ClaimRow]) -> ReportData:
     """Everything that the page shows."""
-    experiment, tables = setting.experiment, setting.workspace.tables
+    experiment, tables = project.experiment, project.workspace.tables
     named = pl.col("mix").is_in(list(experiment.mixes))
     scorer = next(iter(experiment.scorers))
     histograms = tables.scan(SCORE_HISTOGRAMS, scorer=scorer).filter(
         pl.col("source").is_in(experiment.source_names)
-        & pl.col("partition").is_in(list(setting.partitions))
+        & pl.col("partition").is_in(list(project.partitions))
     )
     return ReportData(
-        run=_run_facts(setting),
+        run=_run_facts(project),
         sources=experiment.source_names,
-        leaderboard=with_sweep_names(setting, board),
-        mixes=_mix_summary(setting),
-        shares=source_shares(setting),
-        rejects=_rejects(setting),
+        leaderboard=with_sweep_names(project, board),
+        mixes=_mix_summary(project),
+        shares=source_shares(project),
+        rejects=_rejects(project),
         claims=tuple(claims),
-        left_out=_left_out(setting),
+        left_out=_left_out(project),
         thresholds=tables.scan(THRESHOLDS).filter(named).collect(),
         histograms=histograms.collect(),
         diversity=tables.read(DIVERSITY_SUMMARY),
         curves=tables.scan(TRAINING_CURVES).filter(named).collect(),
-        examples=tuple(_examples(setting)),
-        notes=_notes(setting),
+        examples=tuple(_examples(project)),
+        notes=_notes(project),
         retrieval_task=experiment.report.retrieval_task,
         baseline=experiment.report.raw_filtered,
     )
 
 
-def _left_out(setting: Setting) -> pl.DataFrame:
-    average = setting.experiment.evaluation.averaged
+def _left_out(project: Project) -> pl.DataFrame:
+    average = project.experiment.evaluation.averaged
     rows: list[tuple[object, ...]] = []
-    for one in left_out(current_results(setting), average, setting.experiment.left_out):
+    for one in left_out(current_results(project), average, project.experiment.left_out):
         change = (one.change.mean, one.change.deviation, one.change.n_seeds)
         rows.append((one.mix, one.source, one.task, one.whole, *change))
     return pl.DataFrame(rows, schema=LEFT_OUT, orient="row")
 
 
-def _notes(setting: Setting) -> tuple[str, ...]:
-    pool = setting.experiment.pool
+def _notes(project: Project) -> tuple[str, ...]:
+    pool = project.experiment.pool
     if not pool.notes:
         return ()
-    of_corpora = (note for corpus in setting.experiment.corpora.values() for note in corpus.notes)
+    of_corpora = (note for corpus in project.experiment.corpora.values() for note in corpus.notes)
     return tuple(dict.fromkeys([*pool.notes, *of_corpora]))
 
 
-def with_sweep_names(setting: Setting, board: pl.DataFrame) -> pl.DataFrame:
+def with_sweep_names(project: Project, board: pl.DataFrame) -> pl.DataFrame:
     """Name a mix on a part of the pool after the same mix on all of it: `mix@fraction`."""
-    experiment = setting.experiment
+    experiment = project.experiment
     # One without a source may have the rules of another mix, and is no point of that one's curve.
     written = {k: mix for k, mix in experiment.mixes.items() if k not in experiment.added_mixes}
     rules = {name: tuple(rule.canonical() for rule in mix.rules) for name, mix in written.items()}
@@ -291,18 +291,18 @@ def with_sweep_names(setting: Setting, board: pl.DataFrame) -> pl.DataFrame:
     return board.with_columns(pl.col("mix").replace(names))
 
 
-def _run_facts(setting: Setting) -> RunFacts:
-    experiment = setting.experiment
+def _run_facts(project: Project) -> RunFacts:
+    experiment = project.experiment
     counts = (
-        setting.workspace.tables.scan(RAW_POOL)
-        .filter(pl.col("partition").is_in(list(setting.partitions)))
+        project.workspace.tables.scan(RAW_POOL)
+        .filter(pl.col("partition").is_in(list(project.partitions)))
         .select(n=pl.len(), usable=is_usable().sum())
         .collect()
         .row(0)
     )
     return RunFacts(
         experiment=experiment.name,
-        pool=f"{experiment.pool.word}, {len(setting.shards)} shards",
+        pool=f"{experiment.pool.word}, {len(project.shards)} shards",
         n_pool=counts[0],
         n_usable=counts[1],
         seeds=experiment.training.seeds,
@@ -325,28 +325,28 @@ def machine() -> str:
     return f"{name}, {os.cpu_count()} cores"
 
 
-def _mix_summary(setting: Setting) -> pl.DataFrame:
+def _mix_summary(project: Project) -> pl.DataFrame:
     means = (
-        _current_pairs(setting)
+        _current_pairs(project)
         .group_by("mix")
         .agg(mean_score=pl.col("score").cast(pl.Float64).mean())
         .collect()
     )
     described = pl.DataFrame(
-        [(name, mix.description) for name, mix in setting.experiment.mixes.items()],
+        [(name, mix.description) for name, mix in project.experiment.mixes.items()],
         schema={"mix": pl.String, "description": pl.String},
         orient="row",
     )
     return (
         described.join(means, on="mix", how="left")
-        .join(unique_trigrams_of_mixes(setting), on="mix", how="left")
+        .join(unique_trigrams_of_mixes(project), on="mix", how="left")
         .select(list(MIX_SUMMARY))
     )
 
 
-def _rejects(setting: Setting) -> pl.DataFrame:
-    tables = setting.workspace.tables
-    current = pl.col("partition").is_in(list(setting.partitions))
+def _rejects(project: Project) -> pl.DataFrame:
+    tables = project.workspace.tables
+    current = pl.col("partition").is_in(list(project.partitions))
     rejected = current & ~is_usable()
     parts = [
         tables.scan(RAW_POOL)
@@ -354,7 +354,7 @@ def _rejects(setting: Setting) -> pl.DataFrame:
         .select(pl.lit(RAW_POOL.key()).alias("stage"), "reject_reason")
     ]
     captions = tables.scan(SYNTHETIC_CAPTIONS).filter(
-        rejected & pl.col("source").is_in(list(setting.experiment.sources))
+        rejected & pl.col("source").is_in(list(project.experiment.sources))
     )
     parts.append(
         captions.select(
@@ -366,14 +366,14 @@ def _rejects(setting: Setting) -> pl.DataFrame:
     return counted.select(list(REJECTS)).sort("stage", "reason").collect()
 
 
-def _examples(setting: Setting) -> Iterator[Example]:
-    usable = pl.concat([setting.usable_images(key) for key in list(setting.partitions)[:4]])
-    if usable.is_empty() or not setting.experiment.report.examples:
+def _examples(project: Project) -> Iterator[Example]:
+    usable = pl.concat([project.usable_images(key) for key in list(project.partitions)[:4]])
+    if usable.is_empty() or not project.experiment.report.examples:
         return
     drawn = pl.Series(uid_hashes(0, "report examples", usable["uid"]))
-    chosen = usable.with_columns(draw=drawn).sort("draw").head(setting.experiment.report.examples)
-    captions = _captions_of(setting, chosen["uid"])
-    batches = iterate_images(chosen, setting.shards, setting.pool, batch_size=chosen.height)
+    chosen = usable.with_columns(draw=drawn).sort("draw").head(project.experiment.report.examples)
+    captions = _captions_of(project, chosen["uid"])
+    batches = iterate_images(chosen, project.shards, project.pool, batch_size=chosen.height)
     for batch, images in batches:
         for uid, image in zip(batch["uid"], images, strict=True):
             if image is not None:
@@ -393,20 +393,20 @@ def thumbnail(image: NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
-def _captions_of(setting: Setting, uids: pl.Series) -> pl.DataFrame:
-    tables = setting.workspace.tables
-    scorer = next(iter(setting.experiment.scorers))
+def _captions_of(project: Project, uids: pl.Series) -> pl.DataFrame:
+    tables = project.workspace.tables
+    scorer = next(iter(project.experiment.scorers))
     wanted = pl.col("uid").is_in(uids.implode())
     raw = tables.scan(RAW_POOL).filter(wanted).select(
         "uid", "text", source=pl.lit(RAW), candidate=pl.lit(0, pl.Int16)
     )  # fmt: skip
     written = (
         tables.scan(SYNTHETIC_CAPTIONS)
-        .filter(wanted & pl.col("source").is_in(list(setting.experiment.sources)))
+        .filter(wanted & pl.col("source").is_in(list(project.experiment.sources)))
         .select("uid", "text", "source", "candidate")
     )
     scored = tables.scan(CLIP_SCORES, scorer=scorer).filter(wanted)
-    order = pl.Enum(setting.experiment.source_names)
+    order = pl.Enum(project.experiment.source_names)
     return (
         pl.concat([raw, written])
         .drop_nulls("text")

@@ -23,7 +23,7 @@ from recap_assets.graph.checks import Check, Verdict
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.outside import Outside, both, metadata_outside, outside_of
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.graph.shardwise import of_readable, over_images
 from recap_assets.scores.kind import ByEmbeddings, ByPairs
 from recap_assets.scores.opened import embedder_of, embedding_scorer, scorers_of
@@ -38,17 +38,17 @@ SECONDS_PER_IMAGE = 0.001
 TEXTS_AT_ONCE = 8_192
 
 
-def nodes(setting: Setting) -> list[Node]:
+def nodes(project: Project) -> list[Node]:
     """Embeddings for each scorer that embeds, scores for each scorer and source."""
     made: list[Node] = []
-    for name, spec in scorers_of(setting).items():
+    for name, spec in scorers_of(project).items():
         if isinstance(spec, ByEmbeddings):
-            made.append(_embeddings_node(setting, name, spec))
-        made += [_scores_node(setting, name, spec, s) for s in setting.experiment.source_names]
+            made.append(_embeddings_node(project, name, spec))
+        made += [_scores_node(project, name, spec, s) for s in project.experiment.source_names]
     return made
 
 
-def _embeddings_node(setting: Setting, name: str, spec: ByEmbeddings) -> Node:
+def _embeddings_node(project: Project, name: str, spec: ByEmbeddings) -> Node:
     return Node(
         key=IMAGE_EMBEDDINGS.key(name),
         stage=STAGE,
@@ -56,17 +56,17 @@ def _embeddings_node(setting: Setting, name: str, spec: ByEmbeddings) -> Node:
         dependencies=(Dependency(RAW_POOL.key(), "same"), *_trained_by(spec)),
         implementation=VERSION,
         decides=deciding(scorer=spec),
-        compute=lambda step: embed_partition(setting, name, step),
+        compute=lambda step: embed_partition(project, name, step),
         description=f"Unit-length image embeddings of {name}, computed once for all sources.",
-        outside=both(outside_of(setting, spec), _given_embeddings(setting, spec)),
-        content=StoredRows(setting.workspace.tables, IMAGE_EMBEDDINGS, {"scorer": name}),
+        outside=both(outside_of(project, spec), _given_embeddings(project, spec)),
+        content=StoredRows(project.workspace.tables, IMAGE_EMBEDDINGS, {"scorer": name}),
         seconds=SECONDS_PER_IMAGE * 1_000,
         pool=_lane(spec),
         kinds=(spec.framework, "deltalake"),
     )
 
 
-def _scores_node(setting: Setting, name: str, spec: ByEmbeddings | ByPairs, source: str) -> Node:
+def _scores_node(project: Project, name: str, spec: ByEmbeddings | ByPairs, source: str) -> Node:
     embeds = isinstance(spec, ByEmbeddings)
     reads = dict.fromkeys(
         [texts_key(source), IMAGE_EMBEDDINGS.key(name) if embeds else RAW_POOL.key()]
@@ -79,11 +79,11 @@ def _scores_node(setting: Setting, name: str, spec: ByEmbeddings | ByPairs, sour
         dependencies=(*(Dependency(key, "same") for key in reads), *_trained_by(spec)),
         implementation=VERSION,
         decides=deciding(scorer=spec, source=source),
-        compute=lambda step: score_partition(setting, name, source, step),
+        compute=lambda step: score_partition(project, name, source, step),
         description=f"{how} of image and caption for every caption of {source}, by {name}.",
-        outside=both(outside_of(setting, spec), _given_scores(setting, spec, source)),
+        outside=both(outside_of(project, spec), _given_scores(project, spec, source)),
         content=StoredRows(
-            setting.workspace.tables,
+            project.workspace.tables,
             CLIP_SCORES,
             {"scorer": name, "source": source},
             beside=(SCORE_HISTOGRAMS,),
@@ -91,7 +91,7 @@ def _scores_node(setting: Setting, name: str, spec: ByEmbeddings | ByPairs, sour
         seconds=SECONDS_PER_IMAGE * (500 if embeds else 1_000),
         pool=_lane(spec),
         kinds=(spec.framework, "deltalake"),
-        checks=(_scores_in_range(setting, name, source, embeds=embeds),),
+        checks=(_scores_in_range(project, name, source, embeds=embeds),),
     )
 
 
@@ -103,27 +103,27 @@ def _trained_by(spec: ByEmbeddings | ByPairs) -> tuple[Dependency, ...]:
     return tuple(Dependency(key, "all") for key in spec.trained_by())
 
 
-def _given_embeddings(setting: Setting, spec: ByEmbeddings) -> Outside | None:
-    return metadata_outside(setting, EMBEDDINGS) if spec.given_embeddings else None
+def _given_embeddings(project: Project, spec: ByEmbeddings) -> Outside | None:
+    return metadata_outside(project, EMBEDDINGS) if spec.given_embeddings else None
 
 
-def _given_scores(setting: Setting, spec: ByEmbeddings | ByPairs, source: str) -> Outside | None:
-    return metadata_outside(setting) if spec.given_scores and source == RAW else None
+def _given_scores(project: Project, spec: ByEmbeddings | ByPairs, source: str) -> Outside | None:
+    return metadata_outside(project) if spec.given_scores and source == RAW else None
 
 
-def embed_partition(setting: Setting, name: str, step: Step) -> Rows:
+def embed_partition(project: Project, name: str, step: Step) -> Rows:
     """Embed the images of one pool partition, shard by shard."""
-    spec = embedding_scorer(setting, name)
-    images = setting.usable_images(step.partition)
+    spec = embedding_scorer(project, name)
+    images = project.usable_images(step.partition)
     if spec.given_embeddings:
-        rows = _pool_embeddings(setting, images, spec.given_embeddings)
+        rows = _pool_embeddings(project, images, spec.given_embeddings)
     else:
-        scorer = embedder_of(setting, name)
+        scorer = embedder_of(project, name)
         embed = of_readable(
             "embedding", pl.Binary, lambda images: _packed(scorer.embed_images(images))
         )
         schema = IMAGE_EMBEDDINGS.unsliced
-        rows = over_images(setting, step, images, spec.at_once, schema, embed)
+        rows = over_images(project, step, images, spec.at_once, schema, embed)
     missing = images.height - rows.height
     rejected = {"image_unreadable": missing} if missing else {}
     return Rows(rows, rejected=rejected, machine=spec.given_by)
@@ -133,8 +133,8 @@ def _packed(vectors: NDArray[np.float32]) -> list[bytes]:
     return [vector.tobytes() for vector in vectors.astype("<f2")]
 
 
-def _pool_embeddings(setting: Setting, images: pl.DataFrame, key: str) -> pl.DataFrame:
-    folder = metadata_folder(setting)
+def _pool_embeddings(project: Project, images: pl.DataFrame, key: str) -> pl.DataFrame:
+    folder = metadata_folder(project)
     vectors = metadata_embeddings(folder, key, images["uid"])
     found = np.atleast_1d(np.isfinite(vectors).all(axis=1))
     norms = np.linalg.norm(vectors[found].astype(np.float32), axis=1, keepdims=True)
@@ -143,33 +143,33 @@ def _pool_embeddings(setting: Setting, images: pl.DataFrame, key: str) -> pl.Dat
     return kept.with_columns(embedding=pl.Series(_packed(unit), dtype=pl.Binary))
 
 
-def metadata_folder(setting: Setting) -> str:
+def metadata_folder(project: Project) -> str:
     """The pool's metadata.
 
     Raises:
         ValueError: The pool has none.
     """
-    folder = setting.pool.metadata_folder
+    folder = project.pool.metadata_folder
     if folder is None:
         msg = "the scorer uses the pool's own scores or embeddings, but `pool.metadata` is not set"
         raise ValueError(msg)
     return folder
 
 
-def score_partition(setting: Setting, name: str, source: str, step: Step) -> Rows:
+def score_partition(project: Project, name: str, source: str, step: Step) -> Rows:
     """Score every caption of one source in one pool partition."""
-    spec = scorers_of(setting)[name]
-    texts = texts_of(setting.workspace.tables, source, step.partition)
+    spec = scorers_of(project)[name]
+    texts = texts_of(project.workspace.tables, source, step.partition)
     rejected: Mapping[str, int] = {}
     if spec.given_scores and source == RAW:
-        rows = _pool_scores(setting, texts, spec.given_scores)
+        rows = _pool_scores(project, texts, spec.given_scores)
     elif isinstance(spec, ByPairs):
-        rows, rejected = score_pairs(setting, spec, texts, step)
+        rows, rejected = score_pairs(project, spec, texts, step)
     else:
-        embeddings = setting.workspace.tables.read(
+        embeddings = project.workspace.tables.read(
             IMAGE_EMBEDDINGS, scorer=name, partition=step.partition
         )
-        rows = score_texts(embedder_of(setting, name), texts, embeddings, step)
+        rows = score_texts(embedder_of(project, name), texts, embeddings, step)
     histogram = score_histogram(best_scores(rows))
     mean = rows["score"].mean()
     return Rows(
@@ -185,8 +185,8 @@ def score_partition(setting: Setting, name: str, source: str, step: Step) -> Row
     )
 
 
-def _pool_scores(setting: Setting, texts: pl.DataFrame, column: str) -> pl.DataFrame:
-    values = metadata_scores(metadata_folder(setting), column, texts["uid"])
+def _pool_scores(project: Project, texts: pl.DataFrame, column: str) -> pl.DataFrame:
+    values = metadata_scores(metadata_folder(project), column, texts["uid"])
     return texts.drop("text").with_columns(score=pl.Series(values, dtype=pl.Float32))
 
 
@@ -223,9 +223,9 @@ def best_and_worst(rows: pl.DataFrame, texts: pl.DataFrame, n: int = 4) -> pl.Da
     return ranked if ranked.height <= 2 * n else pl.concat([ranked.head(n), ranked.tail(n)])
 
 
-def _scores_in_range(setting: Setting, scorer: str, source: str, *, embeds: bool) -> Check:
+def _scores_in_range(project: Project, scorer: str, source: str, *, embeds: bool) -> Check:
     def judge(partitions: Sequence[str]) -> Verdict:
-        rows = setting.workspace.tables.scan(CLIP_SCORES, scorer=scorer, source=source)
+        rows = project.workspace.tables.scan(CLIP_SCORES, scorer=scorer, source=source)
         score = pl.col("score")
         outside = score.is_not_null() & ~(score.is_finite() & score.is_between(-1.001, 1.001))
         figures = (

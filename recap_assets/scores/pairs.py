@@ -9,7 +9,7 @@ import polars as pl
 from recap_assets.artefacts.scores import CLIP_SCORES
 from recap_assets.engines.protocols import PairScorer
 from recap_assets.graph.node import Step
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.graph.shardwise import ImageBatch, over_images
 from recap_assets.scores.kind import ByPairs
 from recap_assets.scores.opened import pair_scorer_of
@@ -23,12 +23,12 @@ class ScoreError(RecapError, ValueError):
 
 
 def score_pairs(
-    setting: Setting, spec: ByPairs, texts: pl.DataFrame, step: Step
+    project: Project, spec: ByPairs, texts: pl.DataFrame, step: Step
 ) -> tuple[pl.DataFrame, Mapping[str, int]]:
     """Score every text of a partition beside its image, shard by shard.
 
     Args:
-        setting: Whose pool it is.
+        project: Whose pool it is.
         spec: The scorer.
         texts: Columns shard, uid, candidate, text; null where there is none.
         step: The partition.
@@ -41,10 +41,10 @@ def score_pairs(
         ScoreError: The model gave something else than a number in [-1, 1] for each pair.
     """
     there = texts.drop_nulls("text").sort("uid", "candidate")
-    images = setting.usable_images(step.partition).join(there, on="uid", how="semi")
+    images = project.usable_images(step.partition).join(there, on="uid", how="semi")
     schema = CLIP_SCORES.unsliced
-    compute = partial(_scored, spec, pair_scorer_of(setting, spec), there)
-    found = over_images(setting, step, images, spec.at_once, schema, compute)
+    compute = partial(_scored, spec, pair_scorer_of(project, spec), there)
+    found = over_images(project, step, images, spec.at_once, schema, compute)
     rows = texts.select(_PAIR).join(found, on=_PAIR, how="left", maintain_order="left")
     counted = {
         "image_unreadable": there.height - found.height,

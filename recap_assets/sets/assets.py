@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from recap_assets.artefacts.sets import UID_SETS
-from recap_assets.graph.stage import Node, Rows, Setting, Step, StoredRows
+from recap_assets.graph.stage import Node, Project, Rows, Step, StoredRows
 from recap_assets.sets.facts import Samples, dependencies_of, facts_of
 from recap_assets.sets.kind import ComputedSet, GivenSet
 from recap_assets.sets.languages import assets as languages
@@ -19,18 +19,18 @@ STAGE = "sets"
 SECONDS = 0.5
 
 
-def computed_sets(setting: Setting) -> Mapping[str, ComputedSet]:
+def computed_sets(project: Project) -> Mapping[str, ComputedSet]:
     """The sets that the platform computes, by name; the others are given."""
-    sets = setting.experiment.sets.items()
+    sets = project.experiment.sets.items()
     return {name: spec for name, spec in sets if isinstance(spec, ComputedSet)}
 
 
-def nodes(setting: Setting) -> list[Node]:
+def nodes(project: Project) -> list[Node]:
     """A node for each computed set, after those that they alone read."""
-    found = computed_sets(setting)
-    own = [node for name, spec in found.items() for node in spec.nodes(name, setting)]
-    sets = [_node(setting, name, spec) for name, spec in found.items()]
-    told = languages.nodes(setting, languages_asked(setting.experiment))
+    found = computed_sets(project)
+    own = [node for name, spec in found.items() for node in spec.nodes(name, project)]
+    sets = [_node(project, name, spec) for name, spec in found.items()]
+    told = languages.nodes(project, languages_asked(project.experiment))
     return [*told, *own, *sets]
 
 
@@ -40,7 +40,7 @@ def languages_asked(experiment: Experiment) -> list[tuple[str, str]]:
     return list(dict.fromkeys((r.identifier, r.source) for r in rules if r and r.language))
 
 
-def _node(setting: Setting, name: str, spec: ComputedSet) -> Node:
+def _node(project: Project, name: str, spec: ComputedSet) -> Node:
     reads = (*dependencies_of(spec.texts), *spec.reads(name))
     return Node(
         key=UID_SETS.key(name),
@@ -48,27 +48,27 @@ def _node(setting: Setting, name: str, spec: ComputedSet) -> Node:
         dimension="pool",
         dependencies=tuple(dict.fromkeys(reads)),
         implementation=VERSION,
-        decides=_decides(setting, spec),
-        compute=lambda step: filter_partition(setting, name, step),
+        decides=_decides(project, spec),
+        compute=lambda step: filter_partition(project, name, step),
         description=f"The samples in the set {name}: the filter {spec.word}.",
-        outside=spec.outside(setting),
-        content=StoredRows(setting.workspace.tables, UID_SETS, {"set": name}),
+        outside=spec.outside(project),
+        content=StoredRows(project.workspace.tables, UID_SETS, {"set": name}),
         seconds=SECONDS,
         kinds=("polars", "deltalake"),
     )
 
 
-def _decides(setting: Setting, spec: ComputedSet) -> str:
+def _decides(project: Project, spec: ComputedSet) -> str:
     rule, identifier = spec.texts, None
     if rule is not None and rule.language:
-        identifier = setting.experiment.identifiers[rule.identifier].decides()
+        identifier = project.experiment.identifiers[rule.identifier].decides()
     return deciding(set=spec.decides(*spec.decided_elsewhere), identifier=identifier)
 
 
-def filter_partition(setting: Setting, name: str, step: Step) -> Rows:
+def filter_partition(project: Project, name: str, step: Step) -> Rows:
     """Find the members in one pool partition; those that are not are counted by reason."""
-    spec = computed_sets(setting)[name]
-    facts = _facts(spec, Samples(setting, name, step.partition))
+    spec = computed_sets(project)[name]
+    facts = _facts(spec, Samples(project, name, step.partition))
     why = reasons(spec.requirements(), facts)
     members = facts.filter(why.is_null()).select("uid")
     counts = why.drop_nulls().value_counts().sort("reason")
@@ -84,26 +84,26 @@ def _facts(spec: ComputedSet, samples: Samples) -> pl.DataFrame:
     return spec.facts(facts_of(samples, spec.texts, spec.requirements()), samples)
 
 
-def members_of(setting: Setting, name: str, partition: str | None = None) -> pl.Series:
+def members_of(project: Project, name: str, partition: str | None = None) -> pl.Series:
     """The uids of a set, as given or as computed; those of one partition for a computed set.
 
     Raises:
         SubsetFileError: A file of uids cannot be read.
         KindError: It is of another package's kind, and neither given nor computed.
     """
-    if name not in computed_sets(setting):
-        return fitting(f"sets.{name}", setting.experiment.sets[name], GivenSet).members()
-    partitions = list(setting.partitions) if partition is None else [partition]
-    rows = setting.workspace.tables.scan(UID_SETS, set=name)
+    if name not in computed_sets(project):
+        return fitting(f"sets.{name}", project.experiment.sets[name], GivenSet).members()
+    partitions = list(project.partitions) if partition is None else [partition]
+    rows = project.workspace.tables.scan(UID_SETS, set=name)
     return rows.filter(pl.col("partition").is_in(partitions)).select("uid").collect()["uid"]
 
 
-def why_not(setting: Setting, name: str, partition: str, uid: bytes) -> list[str]:
+def why_not(project: Project, name: str, partition: str, uid: bytes) -> list[str]:
     """In words, what keeps an image out of a computed set; nothing where nothing does."""
-    spec = computed_sets(setting)[name]
-    if not spec.is_ready(name, setting):
+    spec = computed_sets(project)[name]
+    if not spec.is_ready(name, project):
         return [f"{UID_SETS.key(name)} is not built"]
-    facts = _facts(spec, Samples(setting, name, partition, uid))
+    facts = _facts(spec, Samples(project, name, partition, uid))
     if facts.is_empty():
         return ["the pool set the sample aside"]
     return failures(spec.requirements(), facts)

@@ -21,7 +21,7 @@ from recap_assets.artefacts import (
     texts_key,
 )
 from recap_assets.graph.node import Dependency
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.sets.rules import Requirement
 from recap_assets.sets.text_rule import TextRule
 from recap_assets.sets.texts import n_characters, n_tokens, n_words
@@ -38,13 +38,13 @@ class Samples:
     """Which samples facts are about.
 
     Attributes:
-        setting: The experiment in its workspace.
+        project: The experiment in its workspace.
         name: Of the set that asks.
         partition: Of the pool.
         uid: The one image that is asked about; None for all.
     """
 
-    setting: Setting
+    project: Project
     name: str
     partition: str
     uid: bytes | None = None
@@ -66,7 +66,7 @@ def facts_of(
     rows = _sides(samples)
     if rule is None:
         return rows
-    tables = samples.setting.workspace.tables
+    tables = samples.project.workspace.tables
     texts = first_texts(tables, rule.source, samples.partition, samples.uid)
     asked = {name for one in requirements for name in one.holds.meta.root_names()}
     facts = _joined(rows, _counted(texts, asked))
@@ -83,7 +83,7 @@ def facts_of(
 
 def with_scores(facts: pl.DataFrame, samples: Samples, scorer: str, source: str) -> pl.DataFrame:
     """The facts with `score`, a scorer's of the source's first candidate; null without one."""
-    stored = samples.setting.workspace.tables.scan(
+    stored = samples.project.workspace.tables.scan(
         CLIP_SCORES, scorer=scorer, source=source, partition=samples.partition
     )
     found = first_candidates(stored.select("uid", "candidate", "score").collect())
@@ -95,7 +95,7 @@ def _joined(facts: pl.DataFrame, more: pl.DataFrame) -> pl.DataFrame:
 
 
 def _sides(samples: Samples) -> pl.DataFrame:
-    stored = samples.setting.workspace.tables.scan(RAW_POOL, partition=samples.partition)
+    stored = samples.project.workspace.tables.scan(RAW_POOL, partition=samples.partition)
     rows = stored.filter(is_usable())
     if samples.uid is not None:
         rows = rows.filter(pl.col("uid") == pl.lit(samples.uid))

@@ -22,7 +22,7 @@ from recap_assets.artefacts.table import Table
 from recap_assets.engines.protocols import Places
 from recap_assets.graph.node import Dependency, Node
 from recap_assets.graph.outside import Outside, outside_of
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.sets.facts import Samples, with_scores
 from recap_assets.sets.rules import Requirement, Row, more_than, reasons
 from recap_assets.sets.text_rule import TextRule
@@ -96,17 +96,17 @@ class ComputedSet(SetKind):
         """
         return known
 
-    def is_ready(self, name: str, setting: Setting) -> bool:  # noqa: ARG002 - of some kinds
+    def is_ready(self, name: str, project: Project) -> bool:  # noqa: ARG002 - of some kinds
         """Whether what `facts` reads of `nodes` is built, so that an image can be explained."""
         return True
 
-    def nodes(self, name: str, setting: Setting) -> list[Node]:  # noqa: ARG002 - of some kinds
+    def nodes(self, name: str, project: Project) -> list[Node]:  # noqa: ARG002 - of some kinds
         """Assets that the set reads and nobody else makes."""
         return []
 
-    def outside(self, setting: Setting) -> Outside | None:
+    def outside(self, project: Project) -> Outside | None:
         """Version of what the set's own partitions read from outside the graph."""
-        return outside_of(setting, self)
+        return outside_of(project, self)
 
 
 class TextSet(TextRule, ComputedSet):

@@ -11,7 +11,7 @@ from recap_assets.specs.pool import PoolSpec
 from recap_assets.storage.workspace import Workspace
 
 
-class Project(Protocol):
+class PoolProject(Protocol):
     """What a pool is told of the experiment that it is in."""
 
     @property
@@ -67,21 +67,21 @@ class ReadablePool(PoolSpec):
         return None
 
     @abstractmethod
-    def known_shards(self, project: Project) -> Mapping[int, Shard]:
+    def known_shards(self, project: PoolProject) -> Mapping[int, Shard]:
         """The shards by number, as of the last `scan`; a shard keeps its number for life.
 
         Raises:
             PoolError: There are none, or they cannot be listed.
         """
 
-    def scan(self, project: Project) -> None:
+    def scan(self, project: PoolProject) -> None:
         """Look which shards there are now, and keep the list.
 
         Raises:
             PoolError: There are none, or they cannot be listed.
         """
 
-    def left_aside(self, project: Project) -> Sequence[SkippedFile]:  # noqa: ARG002 - of some kinds
+    def left_aside(self, project: PoolProject) -> Sequence[SkippedFile]:  # noqa: ARG002 - of some kinds
         """The files that look like shards and are none, as of the last `scan`."""
         return ()
 
@@ -123,7 +123,7 @@ class ListedPool(ReadablePool):
             PoolError: There is no shard.
         """
 
-    def known_shards(self, project: Project) -> Mapping[int, Shard]:
+    def known_shards(self, project: PoolProject) -> Mapping[int, Shard]:
         """As of the last `scan`; of a workspace that may not be written to as of now."""
         path = project.workspace.manifest
         if project.is_read_only:
@@ -133,10 +133,10 @@ class ListedPool(ReadablePool):
             self.scan(project)
         return manifest_file.read(path)
 
-    def scan(self, project: Project) -> None:
+    def scan(self, project: PoolProject) -> None:
         """List the shards; known ones keep their numbers, and a receipt's stay as they are."""
         manifest_file.update(project.workspace.manifest, self.survey())
 
-    def left_aside(self, project: Project) -> Sequence[SkippedFile]:
+    def left_aside(self, project: PoolProject) -> Sequence[SkippedFile]:
         """What the listing passed over."""
         return manifest_file.left_aside(project.workspace.manifest)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from recap_assets.graph.building import compute_and_write
-from recap_assets.graph.stage import Setting, Step
+from recap_assets.graph.stage import Project, Step
 from recap_assets.shards.reading import CorpusSample
 from recap_assets.specs.loading import parse_experiment
 from recap_assets.storage.workspace import Workspace
@@ -23,22 +23,22 @@ class CorpusContract:
         """A corpus of two images or more, whose files are put below a folder that is empty."""
         raise NotImplementedError
 
-    def project(self, folder: Path) -> Setting:
+    def project(self, folder: Path) -> Project:
         """An experiment with the corpus, which is made where assets make it."""
         (folder / "given").mkdir()
         corpus = self.given(folder / "given")
         pool = {"kind": "webdataset", "shards": str(folder)}
         experiment = parse_experiment({**EXPERIMENT, "pool": pool})
         experiment = experiment.model_copy(update={"corpora": {NAME: corpus}})
-        setting = Setting(experiment, Workspace(folder / "data", experiment.name))
-        for node in corpus.nodes(NAME, setting):
+        project = Project(experiment, Workspace(folder / "data", experiment.name))
+        for node in corpus.nodes(NAME, project):
             compute_and_write(node, Step("", asset=node.key))
-        return setting
+        return project
 
     def test_each_image_has_captions(self, tmp_path: Path) -> None:
         """Images are RGB arrays of bytes, and no caption is empty."""
-        setting = self.project(tmp_path)
-        found = read(setting)
+        project = self.project(tmp_path)
+        found = read(project)
         assert len(found) > 1
         for sample in found:
             assert (sample.image.dtype, sample.image.ndim, sample.image.shape[2]) == ("uint8", 3, 3)
@@ -47,8 +47,8 @@ class CorpusContract:
 
     def test_read_again_it_is_the_same(self, tmp_path: Path) -> None:
         """In the same order: what a model has seen is a function of it."""
-        setting = self.project(tmp_path)
-        for one, other in zip(read(setting), read(setting), strict=True):
+        project = self.project(tmp_path)
+        for one, other in zip(read(project), read(project), strict=True):
             assert (one.key, one.captions) == (other.key, other.captions)
             assert np.array_equal(one.image, other.image)
 
@@ -64,8 +64,8 @@ class CorpusContract:
         assert not marked_but_deciding(self.given(tmp_path))
 
 
-def read(setting: Setting) -> list[CorpusSample]:
+def read(project: Project) -> list[CorpusSample]:
     """All samples."""
-    corpus = setting.experiment.corpora[NAME]
+    corpus = project.experiment.corpora[NAME]
     assert isinstance(corpus, CorpusKind)
-    return list(corpus.read(NAME, setting))
+    return list(corpus.read(NAME, project))

@@ -23,7 +23,7 @@ from recap_assets.exports.finishing import tidy
 from recap_assets.exports.kind import ShardedExport, WholeExport
 from recap_assets.exports.once import Exported, export_once
 from recap_assets.graph.building import compute_and_write
-from recap_assets.graph.stage import Setting, Step
+from recap_assets.graph.stage import Project, Step
 from recap_assets.pool.assets import nodes as pool_nodes
 from recap_assets.specs.base import Spec
 from recap_assets.specs.loading import parse_experiment
@@ -52,7 +52,7 @@ def exported_pool(
     folder: Path,
     parts: Sequence[Sequence[int]] = IN_ORDER,
     exports: Mapping[str, Spec] | None = None,
-) -> Setting:
+) -> Project:
     """A pool of small images in tars, indexed, with a mix `m` of all of them.
 
     Args:
@@ -66,22 +66,22 @@ def exported_pool(
     mixes = {MIX: {"combine": "all", "rules": rules}}
     experiment = parse_experiment({**EXPERIMENT, "pool": pool, "mixes": mixes})
     experiment = experiment.model_copy(update={"exports": dict(exports or {})})
-    setting = Setting(experiment, Workspace(folder / "data", experiment.name))
-    setting.scan()
-    for partition in setting.partitions:
-        _fill(setting, partition)
-    return setting
+    project = Project(experiment, Workspace(folder / "data", experiment.name))
+    project.scan()
+    for partition in project.partitions:
+        _fill(project, partition)
+    return project
 
 
-def _fill(setting: Setting, partition: str) -> None:
-    tables = setting.workspace.tables
-    (indexed,) = pool_nodes(setting)
+def _fill(project: Project, partition: str) -> None:
+    tables = project.workspace.tables
+    (indexed,) = pool_nodes(project)
     compute_and_write(indexed, Step(partition, asset=indexed.key))
     images = tables.read(RAW_POOL, partition=partition).filter(is_usable())
     at = {"scorer": "clip", "source": RAW, "partition": partition}
     scores = images.select("shard", "uid", candidate=pl.lit(0, pl.Int16), score=SCORE)
     tables.replace(CLIP_SCORES, at, scores)
-    write_pairs(setting, partition, _pairs(images))
+    write_pairs(project, partition, _pairs(images))
 
 
 def _pairs(images: pl.DataFrame) -> pl.DataFrame:
@@ -95,9 +95,9 @@ def _pairs(images: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([pairs, again])
 
 
-def write_pairs(setting: Setting, partition: str, pairs: pl.DataFrame) -> None:
+def write_pairs(project: Project, partition: str, pairs: pl.DataFrame) -> None:
     """Replace the pairs of one partition of the mix."""
-    setting.workspace.tables.replace(CURATED_MIXES, {"mix": MIX, "partition": partition}, pairs)
+    project.workspace.tables.replace(CURATED_MIXES, {"mix": MIX, "partition": partition}, pairs)
 
 
 class ExportContract:
@@ -105,9 +105,9 @@ class ExportContract:
 
     spec: ShardedExport | WholeExport
 
-    def written(self, setting: Setting, folder: Path) -> Exported:
+    def written(self, project: Project, folder: Path) -> Exported:
         """The export of the mix as it is now, in a folder."""
-        return export_once(setting, self.spec.model_copy(update={"folder": str(folder)}))
+        return export_once(project, self.spec.model_copy(update={"folder": str(folder)}))
 
     def test_each_pair_is_written_or_has_a_reason(self, tmp_path: Path) -> None:
         """Nothing is lost, and each reason is a word that people are told the meaning of."""
@@ -120,8 +120,8 @@ class ExportContract:
 
     def test_the_same_mix_gives_the_same_bytes(self, tmp_path: Path) -> None:
         """Two exports have the same checksums, wherever they lie."""
-        setting = exported_pool(tmp_path)
-        first, second = (self.written(setting, tmp_path / name).folder for name in ("a", "b"))
+        project = exported_pool(tmp_path)
+        first, second = (self.written(project, tmp_path / name).folder for name in ("a", "b"))
         assert read_checksums(first) == read_checksums(second)
 
     def test_shards_of_the_pool_change_no_sample(self, tmp_path: Path) -> None:
@@ -136,20 +136,20 @@ class ExportContract:
         """So an export that was killed goes on, and one that is there is soon up to date."""
         if isinstance(self.spec, WholeExport):
             return
-        setting, out = exported_pool(tmp_path), tmp_path / "out"
-        shards = [f.name for r in self.written(setting, out).written.shards for f in r.files]
+        project, out = exported_pool(tmp_path), tmp_path / "out"
+        shards = [f.name for r in self.written(project, out).written.shards for f in r.files]
         before = {name: (out / name).stat().st_mtime_ns for name in shards}
-        self.written(setting, out)
+        self.written(project, out)
         assert {name: (out / name).stat().st_mtime_ns for name in shards} == before
 
     def test_what_leaves_the_mix_leaves_the_folder(self, tmp_path: Path) -> None:
         """A smaller mix leaves no file behind that is not in the list of checksums."""
-        setting, out = exported_pool(tmp_path), tmp_path / "out"
-        before = self.written(setting, out).written.holdings().n_samples
-        last = list(setting.partitions)[-1]
+        project, out = exported_pool(tmp_path), tmp_path / "out"
+        before = self.written(project, out).written.holdings().n_samples
+        last = list(project.partitions)[-1]
         none = pl.DataFrame(schema=CURATED_MIXES.unsliced)
-        write_pairs(setting, last, none)
-        after = self.written(setting, out)
+        write_pairs(project, last, none)
+        after = self.written(project, out)
         assert 0 < after.written.holdings().n_samples < before
         assert not check_folder(after.folder).problems
 
@@ -170,15 +170,15 @@ class ExportContract:
 
     def test_it_is_built_as_assets(self, tmp_path: Path) -> None:
         """What is stored is what was told of it, and the folder is whole."""
-        setting = exported_pool(tmp_path, exports={"e": self.spec})
-        nodes = assets.nodes(setting)
+        project = exported_pool(tmp_path, exports={"e": self.spec})
+        nodes = assets.nodes(project)
         assert nodes
         for node in nodes:
-            parts = list(setting.partitions) if node.dimension == "pool" else [""]
+            parts = list(project.partitions) if node.dimension == "pool" else [""]
             for partition in parts:
                 outcome = compute_and_write(node, Step(partition, asset=node.key))
                 assert node.stored_version(partition, {}) == outcome.data_version
-        assert not check_folder(Folder(str(setting.workspace.exports / "e"))).problems
+        assert not check_folder(Folder(str(project.workspace.exports / "e"))).problems
 
     def test_marks_hold(self) -> None:
         """Speed, places and secrets are in no version."""

@@ -5,7 +5,7 @@ It needs an experiment whose mix is built, such as one on the embedded world::
     class TestOurs(LauncherContract):
         @pytest.fixture(autouse=True)
         def given(self, built):
-            self.setting, self.mix = built, "raw"
+            self.project, self.mix = built, "raw"
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 
 from recap_assets.engines.trained import load_trained_clip
 from recap_assets.graph.node import Step
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.testing.inputs import marked_but_deciding, some_images
 from recap_assets.training.assets import launcher_of
 from recap_assets.training.kind import Trained
@@ -24,23 +24,23 @@ ROUNDING = 1e-4
 
 
 class LauncherContract:
-    """What must hold of every launcher; its tests need `setting` and `mix`."""
+    """What must hold of every launcher; its tests need `project` and `mix`."""
 
-    setting: Setting
+    project: Project
     """An experiment with the launcher, whose mix and what is read beside it are built."""
 
     mix: str
 
     def trained(self) -> Trained:
         """The mix trained on with the first seed."""
-        launcher = launcher_of(self.setting)
+        launcher = launcher_of(self.project)
         step = Step(str(launcher.seeds[0]), fingerprint="contract")
-        return launcher.train(self.setting, self.mix, step)
+        return launcher.train(self.project, self.mix, step)
 
     def test_what_it_saves_embeds_and_comes_again_if_it_repeats(self, tmp_path: Path) -> None:
         """A CLIP that evaluation can load; trained anew, it embeds the same but for rounding."""
         found: list[np.ndarray] = []
-        names = ("one", "two") if launcher_of(self.setting).repeats else ("one",)
+        names = ("one", "two") if launcher_of(self.project).repeats else ("one",)
         for folder in (tmp_path / name for name in names):
             folder.mkdir()
             trained = self.trained()
@@ -59,14 +59,14 @@ class LauncherContract:
         assert tuple(trained.curve.columns) == CURVE
         assert trained.curve["loss"].is_finite().all()
         assert trained.curve["samples_seen"].is_sorted()
-        assert trained.curve["samples_seen"][-1] >= launcher_of(self.setting).samples_seen
+        assert trained.curve["samples_seen"][-1] >= launcher_of(self.project).samples_seen
 
     def test_what_it_reads_it_makes(self) -> None:
         """Each asset that it reads beside the pairs is one of its own."""
-        launcher = launcher_of(self.setting)
-        made = {node.key for node in launcher.nodes(self.setting)}
+        launcher = launcher_of(self.project)
+        made = {node.key for node in launcher.nodes(self.project)}
         assert set(launcher.reads(self.mix)) <= made
 
     def test_what_decides_is_what_has_no_mark(self) -> None:
         """Speed, places, secrets and prices are in no version."""
-        assert not marked_but_deciding(launcher_of(self.setting))
+        assert not marked_but_deciding(launcher_of(self.project))

@@ -16,7 +16,7 @@ import polars as pl
 
 from recap_assets.artefacts import RAW_POOL, is_usable
 from recap_assets.graph.building import compute_and_write
-from recap_assets.graph.stage import Node, Setting, Step
+from recap_assets.graph.stage import Node, Project, Step
 from recap_assets.pool import assets
 from recap_assets.pool.kind import PoolKind
 from recap_assets.shards.indexing import index_shard
@@ -38,24 +38,24 @@ class PoolContract:
         """A pool of two shards or more, whose files are put below a folder that is empty."""
         raise NotImplementedError
 
-    def project(self, folder: Path) -> Setting:
+    def project(self, folder: Path) -> Project:
         """An experiment on the pool, with its shards made where assets make them."""
         (folder / "given").mkdir()
-        setting = _setting(folder, self.given(folder / "given"))
-        setting.scan()
-        for node in assets.pool_of(setting).nodes(setting):
-            _build(setting, node)
-        return setting
+        project = _project(folder, self.given(folder / "given"))
+        project.scan()
+        for node in assets.pool_of(project).nodes(project):
+            _build(project, node)
+        return project
 
     def test_shards_keep_their_numbers(self, tmp_path: Path) -> None:
         """A second look, and another process, find the same shards under the same numbers."""
-        setting = self.project(tmp_path)
-        shards = dict(setting.shards)
+        project = self.project(tmp_path)
+        shards = dict(project.shards)
         assert len(shards) > 1
         assert all(number == shard.number for number, shard in shards.items())
         assert len({shard.name for shard in shards.values()}) == len(shards)
-        setting.scan()
-        assert dict(_setting(tmp_path, assets.pool_of(setting)).shards) == shards
+        project.scan()
+        assert dict(_project(tmp_path, assets.pool_of(project)).shards) == shards
 
     def test_each_sample_is_good_or_has_a_reason(self, tmp_path: Path) -> None:
         """A row for each, and among the good ones no uid twice in a shard."""
@@ -70,36 +70,36 @@ class PoolContract:
 
     def test_a_shard_that_is_indexed_again_is_the_same(self, tmp_path: Path) -> None:
         """Nothing is drawn, and nothing is remembered."""
-        setting = self.project(tmp_path)
-        for one, other in zip(indexed(setting), indexed(setting), strict=True):
+        project = self.project(tmp_path)
+        for one, other in zip(indexed(project), indexed(project), strict=True):
             assert one.equals(other)
 
     def test_images_are_those_of_the_index_in_any_order(self, tmp_path: Path) -> None:
         """Each has the bytes whose sha256 the index has, alone or among others."""
-        setting = self.project(tmp_path)
-        rows = pl.concat(indexed(setting)).filter(is_usable())
-        there = _read(setting, rows)
+        project = self.project(tmp_path)
+        rows = pl.concat(indexed(project)).filter(is_usable())
+        there = _read(project, rows)
         assert None not in there
-        assert _read(setting, rows[::-1])[::-1] == there
-        assert [_read(setting, rows[i : i + 1])[0] for i in range(rows.height)] == there
+        assert _read(project, rows[::-1])[::-1] == there
+        assert [_read(project, rows[i : i + 1])[0] for i in range(rows.height)] == there
 
     def test_what_is_gone_is_no_image(self, tmp_path: Path) -> None:
         """A place that holds nothing is told as such, and stops no other."""
-        setting = self.project(tmp_path)
-        row = pl.concat(indexed(setting)).filter(is_usable())[:1]
+        project = self.project(tmp_path)
+        row = pl.concat(indexed(project)).filter(is_usable())[:1]
         gone = row.with_columns(pl.lit(value).alias(name) for name, value in NOWHERE.items())
         same = gone.select(pl.col(name).cast(kind) for name, kind in row.schema.items())
         both = pl.concat([same, row])
-        assert [data is None for data in _read(setting, both)] == [True, False]
+        assert [data is None for data in _read(project, both)] == [True, False]
 
     def test_partitions_change_no_row(self, tmp_path: Path) -> None:
         """The same samples are good in partitions of one shard and of all."""
-        setting = self.project(tmp_path)
-        found = built(setting)
-        pool = assets.pool_of(setting)
+        project = self.project(tmp_path)
+        found = built(project)
+        pool = assets.pool_of(project)
         larger = pool.model_copy(update={"shards_per_partition": 100})
-        again = _setting(tmp_path, larger)
-        assert len(again.partitions) == 1 < len(setting.partitions)
+        again = _project(tmp_path, larger)
+        assert len(again.partitions) == 1 < len(project.partitions)
         assert built(again).drop("partition").equals(found.drop("partition"))
 
     def test_marks_hold(self, tmp_path: Path) -> None:
@@ -107,39 +107,39 @@ class PoolContract:
         assert not marked_but_deciding(self.given(tmp_path))
 
 
-def indexed(setting: Setting) -> list[pl.DataFrame]:
+def indexed(project: Project) -> list[pl.DataFrame]:
     """The rows of each shard."""
-    return [index_shard(shard, setting.pool) for shard in setting.shards.values()]
+    return [index_shard(shard, project.pool) for shard in project.shards.values()]
 
 
-def built(setting: Setting) -> pl.DataFrame:
+def built(project: Project) -> pl.DataFrame:
     """The raw pool as it is built, by shard and key."""
-    (node,) = [one for one in assets.nodes(setting) if one.key == RAW_POOL.key()]
-    _build(setting, node)
-    now = pl.col("partition").is_in(list(setting.partitions))
-    return setting.workspace.tables.scan(RAW_POOL).filter(now).collect().sort("shard", "uid", "key")
+    (node,) = [one for one in assets.nodes(project) if one.key == RAW_POOL.key()]
+    _build(project, node)
+    now = pl.col("partition").is_in(list(project.partitions))
+    return project.workspace.tables.scan(RAW_POOL).filter(now).collect().sort("shard", "uid", "key")
 
 
-def _setting(folder: Path, pool: PoolKind) -> Setting:
+def _project(folder: Path, pool: PoolKind) -> Project:
     written = {"kind": "webdataset", "shards": str(folder)}
     experiment = parse_experiment({**EXPERIMENT, "pool": written})
     experiment = experiment.model_copy(update={"pool": pool})
-    return Setting(experiment, Workspace(folder / "data", experiment.name))
+    return Project(experiment, Workspace(folder / "data", experiment.name))
 
 
-def _build(setting: Setting, node: Node) -> None:
-    for partition in setting.partitions if node.dimension == "pool" else ("",):
+def _build(project: Project, node: Node) -> None:
+    for partition in project.partitions if node.dimension == "pool" else ("",):
         outcome = compute_and_write(node, Step(partition, asset=node.key))
-        assert node.stored_version(partition, _versions(setting)) == outcome.data_version
+        assert node.stored_version(partition, _versions(project)) == outcome.data_version
 
 
-def _versions(setting: Setting) -> dict[str, int]:
-    version = setting.workspace.tables.version(RAW_POOL)
+def _versions(project: Project) -> dict[str, int]:
+    version = project.workspace.tables.version(RAW_POOL)
     return {} if version is None else {RAW_POOL.name: version}
 
 
-def _read(setting: Setting, rows: pl.DataFrame) -> Sequence[bytes | None]:
-    reader = ImageReader(setting.shards, setting.pool)
+def _read(project: Project, rows: pl.DataFrame) -> Sequence[bytes | None]:
+    reader = ImageReader(project.shards, project.pool)
     try:
         return reader.read_encoded(rows)
     finally:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from recap_assets.artefacts.sets import UID_SETS
 from recap_assets.graph.building import compute_and_write
-from recap_assets.graph.stage import Node, Setting, Step
+from recap_assets.graph.stage import Node, Project, Step
 from recap_assets.sets import assets
 from recap_assets.sets.kind import ComputedSet, GivenSet
 from recap_assets.sets.targets import ImagesTarget, Target
@@ -38,32 +38,32 @@ class Built:
     """A set that was built.
 
     Attributes:
-        setting: The experiment in its workspace.
+        project: The experiment in its workspace.
         members: Numbers of the samples.
         reasons: How many others there are by reason.
     """
 
-    setting: Setting
+    project: Project
     members: frozenset[int]
     reasons: Mapping[str, int]
 
 
 def built(folder: Path, spec: ComputedSet, parts: Sequence[Sequence[int]]) -> Built:
     """The set on a pool of these samples, with all that it reads."""
-    setting = stored_pool(folder, parts, sets={NAME: spec})
-    (own,) = [node for node in assets.nodes(setting) if node.key == UID_SETS.key(NAME)]
+    project = stored_pool(folder, parts, sets={NAME: spec})
+    (own,) = [node for node in assets.nodes(project) if node.key == UID_SETS.key(NAME)]
     reasons: dict[str, int] = {}
-    for node in (*spec.nodes(NAME, setting), own):
-        for reason, n in _computed(setting, node).items():
+    for node in (*spec.nodes(NAME, project), own):
+        for reason, n in _computed(project, node).items():
             reasons[reason] = reasons.get(reason, 0) + n * (node is own)
     numbers = {uid_of(number): number for number in range(SAMPLES)}
-    members = frozenset(numbers[uid] for uid in assets.members_of(setting, NAME))
-    return Built(setting, members, reasons)
+    members = frozenset(numbers[uid] for uid in assets.members_of(project, NAME))
+    return Built(project, members, reasons)
 
 
-def _computed(setting: Setting, node: Node) -> Mapping[str, int]:
+def _computed(project: Project, node: Node) -> Mapping[str, int]:
     reasons: dict[str, int] = {}
-    for partition in setting.partitions if node.dimension == "pool" else ("",):
+    for partition in project.partitions if node.dimension == "pool" else ("",):
         outcome = compute_and_write(node, Step(partition, asset=node.key))
         for reason, n in outcome.rejected.items():
             reasons[reason] = reasons.get(reason, 0) + n
@@ -93,17 +93,17 @@ class ComputedSetContract:
     ) -> None:
         """As `recap mix explain` asks."""
         found = built(tmp_path, self.spec, IN_ORDER)
-        for partition, part in zip(found.setting.partitions, IN_ORDER, strict=True):
+        for partition, part in zip(found.project.partitions, IN_ORDER, strict=True):
             for number in part:
-                told = assets.why_not(found.setting, NAME, partition, uid_of(number))
+                told = assets.why_not(found.project, NAME, partition, uid_of(number))
                 assert all(one.strip() for one in told)
                 assert bool(told) == (number not in found.members)
 
     def test_a_partition_without_a_sample_has_no_member(self, tmp_path: Path) -> None:
         """The smallest pool builds."""
         found = built(tmp_path, self.spec, [[], list(range(SAMPLES))])
-        empty, _ = found.setting.partitions
-        assert not len(assets.members_of(found.setting, NAME, empty))
+        empty, _ = found.project.partitions
+        assert not len(assets.members_of(found.project, NAME, empty))
 
     def test_what_decides_is_what_has_no_mark(self) -> None:
         """Speed, places, secrets and prices are in no version."""
@@ -145,8 +145,8 @@ class TargetContract:
         assert all(np.array_equal(one, other) for one, other in again)
 
     def _parts(self, folder: Path) -> list[NDArray[np.floating]]:
-        setting = stored_pool(folder, IN_ORDER)
-        return [vectors for vectors, _ in self.spec.embedded(setting, "clip")]
+        project = stored_pool(folder, IN_ORDER)
+        return [vectors for vectors, _ in self.spec.embedded(project, "clip")]
 
     def test_what_decides_is_what_has_no_mark(self) -> None:
         """Speed, places, secrets and prices are in no version."""

@@ -19,7 +19,7 @@ from recap_assets.artefacts import (
     TEXT_LANGUAGES,
     Table,
 )
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.shards.manifest import Shard, partition_key
 from recap_assets.specs.base import Spec
 from recap_assets.specs.loading import parse_experiment
@@ -61,7 +61,7 @@ def vector_of(number: int) -> np.ndarray:
 
 def stored_pool(
     folder: Path, parts: Sequence[Sequence[int]], **sections: Mapping[str, Spec]
-) -> Setting:
+) -> Project:
     """An experiment whose pool has a partition for each list of samples, with its tables.
 
     Each partition has a sample besides that was set aside, and has nothing but a uid.
@@ -73,15 +73,15 @@ def stored_pool(
     """
     pool = {"kind": "webdataset", "shards": str(folder / "shards")}
     experiment = parse_experiment({**EXPERIMENT, "pool": pool})
-    setting = Setting(
+    project = Project(
         experiment.model_copy(update=dict(sections)), Workspace(folder / "data", experiment.name)
     )
-    setting.freeze([Shard(f"{n:08d}", f"{n:08d}.tar", 1, "v", n) for n in range(len(parts))])
+    project.freeze([Shard(f"{n:08d}", f"{n:08d}.tar", 1, "v", n) for n in range(len(parts))])
     for number, part in enumerate(parts):
         for table, at, rows in _rows(number, part):
             where = {**at, "partition": partition_key(number, 1)}
-            setting.workspace.tables.replace(table, where, rows)
-    return setting
+            project.workspace.tables.replace(table, where, rows)
+    return project
 
 
 Slices = Iterator[tuple[Table, Mapping[str, str], pl.DataFrame]]

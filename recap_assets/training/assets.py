@@ -14,7 +14,7 @@ from recap_assets.artefacts.training import (
 from recap_assets.graph.content import StoredFiles, files_below
 from recap_assets.graph.node import Dependency, Node, Outcome, Place, Step
 from recap_assets.graph.outside import outside_of
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.plots.rendering import chart_png
 from recap_assets.plots.training import training_curves
 from recap_assets.specs.base import deciding
@@ -27,19 +27,19 @@ STAGE = "training"
 SECONDS_PER_SAMPLE = 0.0013
 
 
-def nodes(setting: Setting) -> list[Node]:
+def nodes(project: Project) -> list[Node]:
     """The launcher's own nodes, and one for each mix."""
-    launcher = launcher_of(setting)
-    trained = [_node(setting, launcher, mix) for mix in setting.experiment.mixes]
-    return [*launcher.nodes(setting), *trained]
+    launcher = launcher_of(project)
+    trained = [_node(project, launcher, mix) for mix in project.experiment.mixes]
+    return [*launcher.nodes(project), *trained]
 
 
-def launcher_of(setting: Setting) -> Launcher:
+def launcher_of(project: Project) -> Launcher:
     """What trains: the registry takes nothing else."""
-    return cast("Launcher", setting.experiment.training)
+    return cast("Launcher", project.experiment.training)
 
 
-def _node(setting: Setting, training: Launcher, mix: str) -> Node:
+def _node(project: Project, training: Launcher, mix: str) -> Node:
     reads = [TRAINING_PAIRS.key(mix), *training.reads(mix)]
     return Node(
         key=TRAINED_CLIP.key(mix),
@@ -48,44 +48,44 @@ def _node(setting: Setting, training: Launcher, mix: str) -> Node:
         dependencies=tuple(Dependency(key, "all") for key in reads),
         implementation=VERSION,
         decides=deciding(training=training),
-        compute=lambda step: train_on_mix(setting, mix, step),
+        compute=lambda step: train_on_mix(project, mix, step),
         description=f"A CLIP trained on {mix}: {training.samples_seen:,} samples seen, whatever "
         "the mix's size; a partition for each seed.",
-        outside=outside_of(setting, training),
-        content=_checkpoints(setting, mix),
+        outside=outside_of(project, training),
+        content=_checkpoints(project, mix),
         seconds=training.samples_seen * SECONDS_PER_SAMPLE,
         pool="gpu" if training.on_gpu else "cpu",
         kinds=("pytorch", "deltalake"),
     )
 
 
-def _checkpoints(setting: Setting, mix: str) -> StoredFiles:
+def _checkpoints(project: Project, mix: str) -> StoredFiles:
     def folder(seed: str) -> Path:
-        return setting.workspace.checkpoint(mix, int(seed))
+        return project.workspace.checkpoint(mix, int(seed))
 
     return StoredFiles(
         root=folder,
         files=lambda seed: files_below(folder(seed)),
-        partitions=lambda: [str(seed) for seed in setting.experiment.training.seeds],
+        partitions=lambda: [str(seed) for seed in project.experiment.training.seeds],
         beside=lambda seed: (Place(TRAINING_CURVES, {"mix": mix, "seed": int(seed)}),),
     )
 
 
-def train_on_mix(setting: Setting, mix: str, step: Step) -> Outcome:
+def train_on_mix(project: Project, mix: str, step: Step) -> Outcome:
     """Train one CLIP, and put it in place; a run that was killed goes on from its checkpoint."""
-    trained = launcher_of(setting).train(setting, mix, step)
-    outcome = _keep(setting, mix, step, trained)
+    trained = launcher_of(project).train(project, mix, step)
+    outcome = _keep(project, mix, step, trained)
     trained.clear()
     return outcome
 
 
-def _keep(setting: Setting, mix: str, step: Step, trained: Trained) -> Outcome:
+def _keep(project: Project, mix: str, step: Step, trained: Trained) -> Outcome:
     seed = int(step.partition)
-    folder = setting.workspace.checkpoint(mix, seed)
+    folder = project.workspace.checkpoint(mix, seed)
     curve = trained.curve
     with replaced_directory(folder, listed=True) as new:
         trained.save(new)
-    written = setting.workspace.tables.replace(
+    written = project.workspace.tables.replace(
         TRAINING_CURVES, {"mix": mix, "seed": seed}, curve, commit=step.commit
     )
     chart = chart_png(training_curves(curve.with_columns(mix=pl.lit(mix))))
@@ -95,5 +95,5 @@ def _keep(setting: Setting, mix: str, step: Step, trained: Trained) -> Outcome:
         facts={**trained.facts, "final_loss": round(curve["loss"][-1], 4)},
         markdown={"training_curve": image_markdown(chart)},
         written=(written,),
-        machine=launcher_of(setting).given_by,
+        machine=launcher_of(project).given_by,
     )

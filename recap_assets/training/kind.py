@@ -16,7 +16,7 @@ from recap_assets.specs.training import TrainingSpec
 
 if TYPE_CHECKING:
     from recap_assets.graph.node import Node, Step
-    from recap_assets.graph.project import Setting
+    from recap_assets.graph.project import Project
 
 
 def _nothing() -> None:
@@ -50,11 +50,11 @@ class Launcher(TrainingSpec):
     """Whether it waits for its turn on the GPU; one that trains elsewhere does not."""
 
     @abstractmethod
-    def train(self, setting: "Setting", mix: str, step: "Step") -> Trained:
+    def train(self, project: "Project", mix: str, step: "Step") -> Trained:
         """Train on the pairs of a mix with the seed of a partition.
 
         Args:
-            setting: The experiment and its workspace.
+            project: The experiment and its workspace.
             mix: The mix.
             step: Its partition is the seed; it is told of progress and figures.
 
@@ -66,6 +66,6 @@ class Launcher(TrainingSpec):
         """Keys of the assets that it reads beside the mix's pairs."""
         yield from ()
 
-    def nodes(self, setting: "Setting") -> "list[Node]":  # noqa: ARG002 - of some kinds
+    def nodes(self, project: "Project") -> "list[Node]":  # noqa: ARG002 - of some kinds
         """Assets of its own."""
         return []

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from recap_assets.artefacts.mixes import CURATED_MIXES
 from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.table import is_usable
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.shards.reading import iterate_images
 from recap_assets.training.corpora.assets import corpus_of
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 IMAGES_AT_ONCE = 512
 
 
-def corpus_pairs(setting: Setting, name: str, side: int) -> "TrainingPairs":
+def corpus_pairs(project: Project, name: str, side: int) -> "TrainingPairs":
     """All pairs of a corpus; every caption of an image is drawn equally often."""
     from recap_assets.engines.small.images import to_square
     from recap_assets.training.engine.pairs import TrainingPairs
@@ -29,7 +29,7 @@ def corpus_pairs(setting: Setting, name: str, side: int) -> "TrainingPairs":
     images: list[NDArray[np.uint8]] = []
     index: list[int] = []
     texts: list[str] = []
-    for _key, image, captions in corpus_of(setting, name).read(name, setting):
+    for _key, image, captions in corpus_of(project, name).read(name, project):
         index.extend([len(images)] * len(captions))
         texts.extend(captions)
         images.append(to_square([image], side)[0])
@@ -41,7 +41,7 @@ def corpus_pairs(setting: Setting, name: str, side: int) -> "TrainingPairs":
     )
 
 
-def mix_pairs(setting: Setting, mix: str, side: int) -> "TrainingPairs":
+def mix_pairs(project: Project, mix: str, side: int) -> "TrainingPairs":
     """All pairs of a curated mix with their weights, without those whose image is unreadable.
 
     They come in the order of uid, image, text and weight, so that training is a function of what
@@ -49,8 +49,8 @@ def mix_pairs(setting: Setting, mix: str, side: int) -> "TrainingPairs":
     """
     from recap_assets.training.engine.pairs import TrainingPairs
 
-    tables = setting.workspace.tables
-    now = pl.col("partition").is_in(list(setting.partitions))
+    tables = project.workspace.tables
+    now = pl.col("partition").is_in(list(project.partitions))
     pairs = tables.scan(CURATED_MIXES, mix=mix).filter(now)
     pairs = pairs.select("partition", "uid", "text", "weight")
     places = tables.scan(RAW_POOL).filter(is_usable())
@@ -64,7 +64,7 @@ def mix_pairs(setting: Setting, mix: str, side: int) -> "TrainingPairs":
         msg = f"mixes.{mix}: no pair was selected, so there is nothing to train on"
         raise ValueError(msg)
     wanted = located.unique(["shard", "uid"], keep="first", maintain_order=True)
-    images, readable = _read(setting, wanted, side)
+    images, readable = _read(project, wanted, side)
     number = (pl.lit(readable).cum_sum() - 1).cast(pl.Int32)
     numbered = wanted.select("shard", "uid", number=number).filter(readable)
     kept = located.join(numbered, on=["shard", "uid"], how="inner", maintain_order="left")
@@ -76,7 +76,7 @@ def mix_pairs(setting: Setting, mix: str, side: int) -> "TrainingPairs":
     )
 
 
-def _read(setting: Setting, wanted: pl.DataFrame, side: int) -> tuple[NDArray[np.uint8], pl.Series]:
+def _read(project: Project, wanted: pl.DataFrame, side: int) -> tuple[NDArray[np.uint8], pl.Series]:
     """The images that can be read, in the order of `wanted`, and which those are.
 
     They are read in the order in which they lie in their shards.
@@ -86,7 +86,7 @@ def _read(setting: Setting, wanted: pl.DataFrame, side: int) -> tuple[NDArray[np
     images = np.zeros((wanted.height, side, side, 3), np.uint8)
     readable = np.zeros(wanted.height, np.bool_)
     rows = wanted.with_row_index("row").sort("shard", "offset", "key")
-    batches = iterate_images(rows, setting.shards, setting.pool, batch_size=IMAGES_AT_ONCE)
+    batches = iterate_images(rows, project.shards, project.pool, batch_size=IMAGES_AT_ONCE)
     for batch, decoded in batches:
         there = np.array([image is not None for image in decoded])
         at = batch["row"].to_numpy()[there]

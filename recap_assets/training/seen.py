@@ -13,7 +13,7 @@ from recap_assets.artefacts.mixes import CURATED_MIXES
 from recap_assets.artefacts.training import TRAINING_PAIRS
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Rows, Step
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.specs.base import deciding
 from recap_assets.storage.content import VERSION_DIGITS, frame_version
 
@@ -24,12 +24,12 @@ SEEN = ("uid", "image_hash", "text", "weight")
 """The columns of a pair that decide a training: which image, its text, how often it is drawn."""
 
 
-def nodes(setting: Setting) -> list[Node]:
+def nodes(project: Project) -> list[Node]:
     """A node for each mix."""
-    return [_node(setting, mix) for mix in setting.experiment.mixes]
+    return [_node(project, mix) for mix in project.experiment.mixes]
 
 
-def _node(setting: Setting, mix: str) -> Node:
+def _node(project: Project, mix: str) -> Node:
     return Node(
         key=TRAINING_PAIRS.key(mix),
         stage=STAGE,
@@ -37,21 +37,21 @@ def _node(setting: Setting, mix: str) -> Node:
         dependencies=(Dependency(CURATED_MIXES.key(mix), "all"),),
         implementation=VERSION,
         decides=deciding(),
-        compute=lambda step: hash_pairs(setting, mix, step),
+        compute=lambda step: hash_pairs(project, mix, step),
         description=f"A hash of what training sees of {mix}: images, texts, weights. While it "
         "stays, nothing is trained again.",
         content=StoredRows(
-            setting.workspace.tables, TRAINING_PAIRS, {"mix": mix}, version_of=pairs_version
+            project.workspace.tables, TRAINING_PAIRS, {"mix": mix}, version_of=pairs_version
         ),
         seconds=SECONDS,
         kinds=("polars", "deltalake"),
     )
 
 
-def hash_pairs(setting: Setting, mix: str, step: Step) -> Rows:
+def hash_pairs(project: Project, mix: str, step: Step) -> Rows:
     """Hash the pairs of each partition."""
-    tables = setting.workspace.tables
-    partitions = list(setting.partitions)
+    tables = project.workspace.tables
+    partitions = list(project.partitions)
     rows: list[tuple[str, str, int, int, str]] = []
     for i, partition in enumerate(partitions):
         pairs = tables.scan(CURATED_MIXES, mix=mix, partition=partition).select(SEEN).collect()

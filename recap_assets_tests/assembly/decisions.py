@@ -12,7 +12,7 @@ import pytest
 
 from recap_assets.assembly.graph import build_graph
 from recap_assets.graph.node import Node
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.loading import load_experiment
 from recap_assets.storage.workspace import Workspace
@@ -57,8 +57,8 @@ def _load(path: Path, settings: tuple[str, ...] = ()) -> Experiment:
 
 
 def _of(experiment: Experiment, folder: Path) -> dict[str, str]:
-    setting = Setting(experiment, Workspace(folder, experiment.name))
-    nodes = build_graph(setting).nodes.values()
+    project = Project(experiment, Workspace(folder, experiment.name))
+    nodes = build_graph(project).nodes.values()
     return dict(sorted((node.key, _described(node)) for node in nodes))
 
 

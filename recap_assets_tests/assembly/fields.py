@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from recap_assets.assembly.graph import build_graph
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.specs.base import Spec, marks_of
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.fields import AnyMark, Mark
@@ -136,7 +136,7 @@ def changed(value: Any, path: tuple[str | int, ...], new: object) -> Any:
 
 def versions(experiment: Experiment, folder: Path) -> Versions:
     """Code version and reads of every asset."""
-    graph = build_graph(Setting(experiment, Workspace(folder, experiment.name)))
+    graph = build_graph(Project(experiment, Workspace(folder, experiment.name)))
     return {
         node.key: (node.code_version, tuple(sorted(dep.asset for dep in node.dependencies)))
         for node in graph.nodes.values()

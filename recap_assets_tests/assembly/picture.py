@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from recap_assets.assembly.graph import build_graph
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.storage.workspace import Workspace
 from recap_assets_tests.assembly.decisions import every_kind
 
@@ -28,8 +28,8 @@ def picture(folder: Path) -> str:
     """
     reads: Edges = {}
     for experiment in every_kind():
-        setting = Setting(experiment, Workspace(folder, experiment.name))
-        for node in build_graph(setting).nodes.values():
+        project = Project(experiment, Workspace(folder, experiment.name))
+        for node in build_graph(project).nodes.values():
             name = _artefact(node.key)
             above = {_artefact(dependency.asset) for dependency in node.dependencies} - {name}
             new = {one for one in above if name not in _all_above(reads, one)}

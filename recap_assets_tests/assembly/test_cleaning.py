@@ -56,7 +56,7 @@ def test_scratch_of_outdated_fingerprints_goes(workspace: Workspace) -> None:
 def test_the_next_build_goes_on_from_what_is_resumable(tmp_path: Path) -> None:
     pool = {"kind": "embedded", "samples": 60, "samples_per_shard": 20, "shards_per_partition": 3}
     bench = Bench(tmp_path, tiny_experiment(pool=pool))
-    workspace = bench.setting.workspace
+    workspace = bench.project.workspace
     for key, node in bench.graph.nodes.items():
         if node.stage == "models":
             bench.graph.nodes[key] = replace(node, compute=lambda _step: Outcome("trained", 0))
@@ -83,14 +83,14 @@ def _killed_midway(bench: Bench, step: Step) -> Outcome:
     def compute(shard: pl.DataFrame, _advance: ShardProgress) -> pl.DataFrame:
         return _die() if 2 in shard["shard"] else shard
 
-    images = bench.setting.usable_images(step.partition)
-    by_shard(bench.setting, step, images, compute)
+    images = bench.project.usable_images(step.partition)
+    by_shard(bench.project, step, images, compute)
     raise AssertionError
 
 
 def test_without_scratch_nothing_is_resumable(tmp_path: Path) -> None:
     bench = Bench(tmp_path, tiny_experiment())
-    assert resumable_fingerprints(bench.setting.workspace, bench.graph, bench.memory) == set()
+    assert resumable_fingerprints(bench.project.workspace, bench.graph, bench.memory) == set()
 
 
 def test_what_a_dead_writer_left_goes(

@@ -13,7 +13,7 @@ import pytest
 
 from recap_assets.assembly.graph import build_graph
 from recap_assets.graph import outside
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.sets.kinds.text_based.wordnet import wordnet_files
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.fields import Content
@@ -113,9 +113,9 @@ def test_the_bytes_of_what_a_field_names_decide_and_its_place_does_not(
 
 
 def _seen(experiment: Experiment, folder: Path) -> Seen:
-    setting = Setting(experiment, Workspace(folder / "data", experiment.name))
+    project = Project(experiment, Workspace(folder / "data", experiment.name))
     seen: dict[str, tuple[str, str]] = {}
-    for node in build_graph(setting).nodes.values():
+    for node in build_graph(project).nodes.values():
         read = ""
         if node.outside is not None:
             with suppress(Exception):  # files of other fields, which are not there

@@ -9,7 +9,7 @@ import pytest
 
 from recap_assets.assembly.graph import build_graph
 from recap_assets.graph import outside
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.specs.experiment import Experiment
 from recap_assets.storage.workspace import Workspace
 from recap_assets_tests.defs.shards import write_shard
@@ -52,8 +52,8 @@ def _pool(tmp_path: Path) -> Experiment:
 
 
 def _read(experiment: Experiment, tmp_path: Path, *assets: str) -> dict[str, list[str]]:
-    setting = Setting(experiment, Workspace(tmp_path / "data", experiment.name))
-    nodes = build_graph(setting).nodes
+    project = Project(experiment, Workspace(tmp_path / "data", experiment.name))
+    nodes = build_graph(project).nodes
     reads = {asset: nodes[asset].outside for asset in assets}
     return {asset: [read("00000"), read("00001")] for asset, read in reads.items() if read}
 

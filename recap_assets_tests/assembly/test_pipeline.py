@@ -25,7 +25,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 
 def test_every_table_is_filled(bench: Bench) -> None:
-    tables = bench.setting.workspace.tables
+    tables = bench.project.workspace.tables
     empty = {name for name, table in TABLES.items() if tables.read(table).is_empty()}
     of_runs = {"lineage", "experiments"}  # there are none here
     where_asked_for = {
@@ -36,7 +36,7 @@ def test_every_table_is_filled(bench: Bench) -> None:
 
 
 def test_each_sample_is_there_once_and_has_a_caption_and_two_scores(bench: Bench) -> None:
-    tables = bench.setting.workspace.tables
+    tables = bench.project.workspace.tables
     raw = tables.read(RAW_POOL)
     assert raw["uid"].n_unique() == raw.height == 60
     captions = tables.read(SYNTHETIC_CAPTIONS, source="a")
@@ -46,7 +46,7 @@ def test_each_sample_is_there_once_and_has_a_caption_and_two_scores(bench: Bench
 
 
 def test_a_score_is_null_exactly_where_there_is_no_text(bench: Bench) -> None:
-    tables = bench.setting.workspace.tables
+    tables = bench.project.workspace.tables
     texts = tables.read(RAW_POOL).select("uid", "text")
     scores = tables.read(CLIP_SCORES, source="raw").join(texts, on="uid")
     assert (scores["score"].is_null() == scores["text"].is_null()).all()
@@ -61,7 +61,7 @@ def test_the_preview_shows_the_best_and_the_worst_and_no_unscored_text() -> None
 
 
 def test_the_mix_takes_the_best_raw_texts_and_captions_for_the_rest(bench: Bench) -> None:
-    tables = bench.setting.workspace.tables
+    tables = bench.project.workspace.tables
     scores = tables.read(CLIP_SCORES, source="raw").drop_nulls("score")["score"].to_numpy()
     cut = sorted(scores, reverse=True)[int(len(scores) * 0.3)]
     mixed = tables.read(CURATED_MIXES, mix="mixed")
@@ -71,15 +71,15 @@ def test_the_mix_takes_the_best_raw_texts_and_captions_for_the_rest(bench: Bench
 
 
 def test_trying_the_mixes_counts_what_building_them_gave(bench: Bench) -> None:
-    counted = trial(bench.setting).select("mix", "n_pairs").sort("mix")
-    built = bench.setting.workspace.tables.read(CURATED_MIXES)
+    counted = trial(bench.project).select("mix", "n_pairs").sort("mix")
+    built = bench.project.workspace.tables.read(CURATED_MIXES)
     assert counted.rows() == built.group_by("mix").len().sort("mix").rows()
 
 
 def test_the_report_is_one_page_with_every_mix(bench: Bench) -> None:
-    page = bench.setting.workspace.report.read_text()
-    assert all(f">{mix}<" in page for mix in bench.setting.experiment.mixes)
-    assert bench.setting.workspace.latest_report.read_text() == page
+    page = bench.project.workspace.report.read_text()
+    assert all(f">{mix}<" in page for mix in bench.project.experiment.mixes)
+    assert bench.project.workspace.latest_report.read_text() == page
     assert 'src="http' not in page
 
 
@@ -95,7 +95,7 @@ def rebuilt(bench: Bench, **changes: object) -> set[str]:
     """What a changed experiment builds in the same folder, as assets."""
     memory = Memory()
     memory.records = {asset: dict(records) for asset, records in bench.memory.records.items()}
-    again = Bench(bench.setting.workspace.data, tiny_experiment(**changes), memory)
+    again = Bench(bench.project.workspace.data, tiny_experiment(**changes), memory)
     computed = {asset for asset, _ in again.build()}
     # Put things back for the tests that follow.
     bench.memory.records = memory.records
@@ -124,10 +124,10 @@ def test_a_threshold_rebuilds_its_mix_and_what_reads_that(bench: Bench) -> None:
 def test_leaving_sources_out_adds_mixes_and_rebuilds_nothing_that_is_there(bench: Bench) -> None:
     whole = {"rules": EXPERIMENT["mixes"]["mixed"], "leave_one_source_out": True}
     experiment = tiny_experiment(mixes={**EXPERIMENT["mixes"], "mixed": whole})
-    again = Bench(bench.setting.workspace.data, experiment, bench.memory)
+    again = Bench(bench.project.workspace.data, experiment, bench.memory)
     computed = {asset for asset, _ in again.build()}
-    page = again.setting.workspace.report.read_text()
-    pairs = again.setting.workspace.tables.read(CURATED_MIXES)
+    page = again.project.workspace.report.read_text()
+    pairs = again.project.workspace.tables.read(CURATED_MIXES)
     bench.build()
     for one in plan(bench.graph, bench.memory).removals:
         one.remove()
@@ -157,7 +157,7 @@ def test_a_captioner_rebuilds_its_captions_and_what_reads_them(bench: Bench) -> 
 
 
 def test_a_table_whose_slice_was_deleted_is_built_again(bench: Bench) -> None:
-    tables = bench.setting.workspace.tables
+    tables = bench.project.workspace.tables
     before = tables.read(CLIP_SCORES).sort("source", "uid")
     tables.remove(CLIP_SCORES, {"scorer": "clip", "source": "a", "partition": "00001"})
     assert bench.build() == [("clip_scores/clip/a", "00001")]
@@ -165,7 +165,7 @@ def test_a_table_whose_slice_was_deleted_is_built_again(bench: Bench) -> None:
 
 
 def comparable(bench: Bench) -> dict[str, pl.DataFrame]:
-    tables = bench.setting.workspace.tables
+    tables = bench.project.workspace.tables
     return {
         table.name: tables.read(table).select(table.content).drop("shard", "partition").sort(*keys)
         for table, keys in (

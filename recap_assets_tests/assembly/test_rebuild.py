@@ -190,7 +190,7 @@ def test_what_leaves_the_experiment_is_planned_for_removal_and_removed(world: Wo
     }
     for one in current.removals:
         one.remove()
-    tables = world.bench.setting.workspace.tables
+    tables = world.bench.project.workspace.tables
     assert not plan(world.bench.graph, world.bench.memory).removals
     of_b = tables.slices(_table("synthetic_captions"))
     assert {row["source"] for row in of_b} == {"a", "sure"}
@@ -216,7 +216,7 @@ def test_shards_that_leave_the_pool_take_their_rows_with_them(world: World) -> N
     assert gone["embedded_world/pool"] >= {"00004", "00005"}
     for one in current.removals:
         one.remove()
-    rows = world.bench.setting.workspace.tables.slices(_table("clip_scores"))
+    rows = world.bench.project.workspace.tables.slices(_table("clip_scores"))
     assert {row["partition"] for row in rows} == set(SHARDS[:4])
 
 

@@ -33,7 +33,7 @@ def build(path: Path, *assets: str, tags: dict[str, str] | None = None) -> Sessi
     session = Session(path)
     session.create_tables()
     instance = session.open_instance()
-    definitions = dg.Definitions(assets=assets_of(session.graph, session.setting))
+    definitions = dg.Definitions(assets=assets_of(session.graph, session.project))
     job = definitions.resolve_implicit_global_asset_job_def()
     for asset in assets or TREE:
         partitions = session.graph.partitions(session.graph.nodes[asset])

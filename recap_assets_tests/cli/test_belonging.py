@@ -51,7 +51,7 @@ def test_a_copy_and_a_file_that_was_moved_are_no_other(first: Path) -> None:
 def test_a_damaged_mark_says_nothing(first: Path, content: str) -> None:
     session = Session(other_of(first, "other.yaml"))
     take(Session(first), anyway=False)
-    session.setting.workspace.built_from.write_text(content)
+    session.project.workspace.built_from.write_text(content)
     assert other_file(session) is None
 
 

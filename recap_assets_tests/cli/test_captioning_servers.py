@@ -69,7 +69,7 @@ def test_gc_leaves_replies_alone_unless_their_age_is_named(
 ) -> None:
     bench = Bench(tmp_path / "data", load_experiment(path))
     bench.build("pool", "captions")
-    replies = bench.setting.workspace.replies
+    replies = bench.project.workspace.replies
     with closing(sqlite3.connect(replies)) as database, database:
         database.execute("UPDATE replies SET written = written - 864000")
     assert "replies" not in recap("-e", path, "gc", "--yes").output

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.storage.workspace import Workspace
 from recap_assets_tests.cli.running import Recap
 from recap_assets_tests.mixes.written_mixes import (
@@ -21,17 +21,17 @@ from recap_assets_tests.mixes.written_mixes import (
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Setting:
-    setting = written_pool(tmp_path_factory.mktemp("built"))
-    build_mixes(setting)
-    return setting
+def built(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = written_pool(tmp_path_factory.mktemp("built"))
+    build_mixes(project)
+    return project
 
 
 @pytest.fixture
-def setting(built: Setting, tmp_path: Path) -> Setting:
+def project(built: Project, tmp_path: Path) -> Project:
     """A copy for one test, where the fixture `recap` looks."""
     shutil.copytree(built.workspace.data, tmp_path / "data")
-    return Setting(built.experiment, Workspace(tmp_path / "data", built.experiment.name))
+    return Project(built.experiment, Workspace(tmp_path / "data", built.experiment.name))
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def experiment(written: Callable[..., Path]) -> Path:
     return written(scorers=SCORERS, mixes=MIXES, report=none)
 
 
-@pytest.mark.usefixtures("setting")
+@pytest.mark.usefixtures("project")
 def test_counts_scores_diversity_and_samples_are_shown(
     recap: Recap, experiment: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -55,23 +55,23 @@ def test_counts_scores_diversity_and_samples_are_shown(
         assert words in done.output
 
 
-@pytest.mark.usefixtures("setting")
+@pytest.mark.usefixtures("project")
 def test_scores_of_two_scorers_are_not_to_be_compared(recap: Recap, experiment: Path) -> None:
     warned = recap("--experiment", experiment, "diff", "raw", "half").output
     assert "two scorers (raw by clip, half by other): do not compare them" in warned
     assert "two scorers" not in recap("--experiment", experiment, "diff", "raw", "mixed").output
 
 
-def test_hostile_captions_stay_text(recap: Recap, experiment: Path, setting: Setting) -> None:
-    write_captions(setting, "00000", {i: f"[bold]\x1b[1A{i}" for i in range(18)})
-    build_mixes(setting, ["both"])
+def test_hostile_captions_stay_text(recap: Recap, experiment: Path, project: Project) -> None:
+    write_captions(project, "00000", {i: f"[bold]\x1b[1A{i}" for i in range(18)})
+    build_mixes(project, ["both"])
     out = recap("--experiment", experiment, "diff", "raw", "both", "--rows", "20").output
     assert "\x1b" not in out
     assert "[bold]\\x1b[1A3" in out
     assert "\\x1b[2J[red]bold[/] \\u202eevil <script>" in out
 
 
-@pytest.mark.usefixtures("setting")
+@pytest.mark.usefixtures("project")
 def test_json_is_one_object(recap: Recap, experiment: Path) -> None:
     done = recap("--experiment", experiment, "diff", "raw_top30", "mixed", "--json", "--rows", "0")
     told = json.loads(done.output)
@@ -81,16 +81,16 @@ def test_json_is_one_object(recap: Recap, experiment: Path) -> None:
     assert again.output == done.output
 
 
-@pytest.mark.usefixtures("setting")
+@pytest.mark.usefixtures("project")
 def test_a_mix_that_is_not_there_is_told_in_words(recap: Recap, experiment: Path) -> None:
     done = recap("--experiment", experiment, "diff", "nope", "raw")
     assert done.exit_code == 1
     assert "there are both, half, mixed, raw, raw_top30" in done.output
 
 
-def test_versions_of_one_mix(recap: Recap, experiment: Path, setting: Setting) -> None:
-    write_captions(setting, "00001", {i: f"new {i}" for i in range(20, 38)})
-    build_mixes(setting, ["both"])
+def test_versions_of_one_mix(recap: Recap, experiment: Path, project: Project) -> None:
+    write_captions(project, "00001", {i: f"new {i}" for i in range(20, 38)})
+    build_mixes(project, ["both"])
     out = recap("--experiment", experiment, "diff", "both@15", "both@18", "--rows", "18").output
     assert "18 of 18 images with another text" in out
     assert uid_of(20).hex() in out

@@ -11,7 +11,7 @@ import pytest
 
 from recap_assets.cli.explaining import print_explanation
 from recap_assets.defs.session import Session
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.specs.mixes import Mix
 from recap_assets_tests.mixes.written_mixes import MIXES, build_mixes, uid_of, written_pool
 from recap_assets_tests.mixes.written_mixes import mixes_experiment as experiment_of
@@ -38,15 +38,15 @@ DEEP = {
 class Opened:
     """As much of a session as the command needs: it reads the setting alone."""
 
-    setting: Setting
+    project: Project
 
 
 @pytest.fixture(scope="module")
 def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
     folder = tmp_path_factory.mktemp("data")
-    setting = written_pool(folder, experiment_of(mixes={**MIXES, "deep": DEEP}))
-    build_mixes(setting)
-    return cast("Session", Opened(setting))
+    project = written_pool(folder, experiment_of(mixes={**MIXES, "deep": DEEP}))
+    build_mixes(project)
+    return cast("Session", Opened(project))
 
 
 @pytest.fixture(autouse=True)
@@ -122,7 +122,7 @@ def test_errors_are_told_in_words(session: Session, uid: str, mix: str | None, w
 
 def test_a_missing_set_of_uids_is_told(session: Session, tmp_path: Path) -> None:
     where = {"in_set": "english"}
-    experiment = session.setting.experiment.model_copy(
+    experiment = session.project.experiment.model_copy(
         update={
             "mixes": {
                 "m": Mix.model_validate(
@@ -132,6 +132,6 @@ def test_a_missing_set_of_uids_is_told(session: Session, tmp_path: Path) -> None
             "sets": experiment_of(sets={"english": {"uids": str(tmp_path / "no.txt")}}).sets,
         }
     )
-    other = cast("Session", Opened(Setting(experiment, session.setting.workspace)))
+    other = cast("Session", Opened(Project(experiment, session.project.workspace)))
     with pytest.raises(click.ClickException, match=r"no\.txt: not a set of uids"):
         print_explanation(other, uid_of(3).hex(), "m", as_json=False)

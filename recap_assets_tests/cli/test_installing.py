@@ -57,7 +57,7 @@ def test_the_doctor_says_what_the_list_has_and_what_is_not_installed(
     monkeypatch.setenv("RECAP_IMG2DATASET", str(tmp_path / "nothing"))
     monkeypatch.chdir(tmp_path)
     settings = [f"pool={{kind: urls, urls: {tmp_path / 'list.csv'}}}"]
-    options = [word for setting in settings for word in ("--set", setting)]
+    options = [word for project in settings for word in ("--set", project)]
     printed = CliRunner().invoke(recap, [*options, "doctor"]).output
     assert "list.csv has 2 rows, 1 bad_url" in printed
     assert "`recap install-img2dataset`" in printed

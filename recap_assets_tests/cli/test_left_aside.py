@@ -24,18 +24,18 @@ def test_a_pool_of_which_nothing_can_be_used_says_why(tmp_path: Path) -> None:
     (pool / "1.tar.gz").touch()
     bench = bench_of(tmp_path, **real_pool(pool))
     bench.build("pool")
-    told = nothing_usable(bench.setting, next(accounts(bench.setting)))
+    told = nothing_usable(bench.project, next(accounts(bench.project)))
     assert told is not None
     assert "none of the pool's 2 samples can be used: 2 are bad_uid, such as 00000" in told
     assert "of shard 00000000; a uid is 32 hex digits" in told
-    assert [file.name for file in bench.setting.left_aside] == ["1.tar.gz"]
+    assert [file.name for file in bench.project.left_aside] == ["1.tar.gz"]
     (facts,) = bench.memory.facts_by_version.values()
     assert facts["files_left_aside_compressed"] == 1
 
     write_shard(pool, 1, [(uid(1), jpeg(3), "a dog")])
-    bench.setting.scan()
+    bench.project.scan()
     bench.build("pool")
-    assert nothing_usable(bench.setting, next(accounts(bench.setting))) is None
+    assert nothing_usable(bench.project, next(accounts(bench.project))) is None
 
 
 def test_a_check_that_fails_is_told_with_its_figures() -> None:

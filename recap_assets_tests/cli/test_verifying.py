@@ -44,7 +44,7 @@ def test_an_old_version_is_verified_at_its_delta_versions(
 def test_a_version_whose_files_are_gone_is_a_difference_and_no_traceback(
     path: Path, recap: Recap
 ) -> None:
-    table = Session(path).setting.workspace.tables.uri(RAW_POOL)
+    table = Session(path).project.workspace.tables.uri(RAW_POOL)
     for file in Path(table).glob("partition=00001/*.parquet"):
         file.unlink()
     done = recap("-e", path, "verify", SUMMARY, "--json")
@@ -60,7 +60,7 @@ def test_a_version_whose_files_are_gone_is_a_difference_and_no_traceback(
 
 def test_a_table_that_was_changed_by_another_hand_is_found(path: Path, recap: Recap) -> None:
     assert recap("-e", path, "pin", SUMMARY, "v1").exit_code == 0
-    table = DeltaTable(Session(path).setting.workspace.tables.uri(RAW_POOL))
+    table = DeltaTable(Session(path).project.workspace.tables.uri(RAW_POOL))
     table.update({"text": "'edited'"}, predicate="partition = '00000'")
     done = recap("-e", path, "verify", SUMMARY, "--json")
     assert done.exit_code == 1

@@ -11,7 +11,7 @@ import dagster as dg
 
 from recap_assets.assembly.graph import build_graph
 from recap_assets.defs.assets import assets_of
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.storage.workspace import Workspace
 from recap_assets_tests.tiny import tiny_experiment
 
@@ -21,8 +21,8 @@ SNAPSHOT = Path(__file__).with_name("asset_graph.json")
 def asset_graph(folder: Path) -> str:
     """Every asset with its group, partitions, what it reads and how."""
     experiment = tiny_experiment()
-    setting = Setting(experiment, Workspace(folder, experiment.name))
-    assets = assets_of(build_graph(setting), setting)
+    project = Project(experiment, Workspace(folder, experiment.name))
+    assets = assets_of(build_graph(project), project)
     by_key = {asset.key.to_user_string(): _described(asset) for asset in assets}
     return json.dumps(dict(sorted(by_key.items())), indent=1) + "\n"
 

@@ -122,7 +122,7 @@ def test_a_failure_that_cannot_pass_is_tried_once_and_shown_as_its_sentence(
     session = broken(opened, tmp_path)
     session.create_tables()
     with session.open_instance() as instance:
-        assets = assets_of(session.graph, session.setting)
+        assets = assets_of(session.graph, session.project)
         job = dg.Definitions(assets=assets).resolve_implicit_global_asset_job_def()
         result = job.execute_in_process(
             instance=instance, asset_selection=[asset_key("raw_pool")], raise_on_error=False,

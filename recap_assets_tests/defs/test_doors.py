@@ -73,7 +73,7 @@ def build_by_dagster(build: KilledBuild) -> None:
         nodes = [node for key, node in session.graph.nodes.items() if key in wanted]
         for by_seed, group in groupby(nodes, lambda node: node.dimension == "seed"):
             run = list(group)
-            partitions = session.graph.partitions(run[0]) if by_seed else session.setting.partitions
+            partitions = session.graph.partitions(run[0]) if by_seed else session.project.partitions
             done = job.execute_in_process(
                 instance=instance,
                 asset_selection=[asset_key(node.key) for node in run],

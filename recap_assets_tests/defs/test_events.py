@@ -28,7 +28,7 @@ Run = Callable[..., dg.ExecuteInProcessResult]
 @pytest.fixture
 def run(session: Session, instance: dg.DagsterInstance) -> Run:
     """Executes one run of some assets, over a range of partitions if some are given."""
-    definitions = dg.Definitions(assets=assets_of(session.graph, session.setting))
+    definitions = dg.Definitions(assets=assets_of(session.graph, session.project))
     job = definitions.resolve_implicit_global_asset_job_def()
 
     def execute(*assets: str, partitions: tuple[str, ...] = PARTITIONS, **tags: str):
@@ -98,25 +98,25 @@ def test_a_second_run_computes_nothing_and_says_so(
     run: Run, session: Session, instance: dg.DagsterInstance
 ) -> None:
     run(WORLD, RAW)
-    version = session.setting.workspace.tables.version(RAW_POOL)
+    version = session.project.workspace.tables.version(RAW_POOL)
     assert run(WORLD, RAW).success
     first, again = events_of(instance, RAW)[:3], events_of(instance, RAW)[3:]
     assert [event.metadata["reused"].value for event in again] == ["yes"] * 3
     assert [versions(event) for event in again] == [versions(event) for event in first]
-    assert session.setting.workspace.tables.version(RAW_POOL) == version
+    assert session.project.workspace.tables.version(RAW_POOL) == version
 
 
 def test_a_forced_run_computes_and_does_not_write_equal_content(
     run: Run, session: Session, instance: dg.DagsterInstance
 ) -> None:
     run(WORLD, RAW)
-    version = session.setting.workspace.tables.version(RAW_POOL)
+    version = session.project.workspace.tables.version(RAW_POOL)
     assert run(RAW, partitions=("00001",), **{FORCE_TAG: "true"}).success
     event = events_of(instance, RAW)[-1]
     assert event.partition == "00001"
     assert "reused" not in event.metadata
     assert event.metadata["rewritten"].value is False
-    assert session.setting.workspace.tables.version(RAW_POOL) == version
+    assert session.project.workspace.tables.version(RAW_POOL) == version
 
 
 def test_checks_are_judged_once_over_all_partitions_of_a_run(run: Run) -> None:
@@ -137,7 +137,7 @@ def test_a_failed_partition_keeps_those_before_it(
     run: Run, instance: dg.DagsterInstance, session: Session
 ) -> None:
     run(WORLD)
-    (session.setting.workspace.world / "pool" / "00000001.tar").unlink()
+    (session.project.workspace.world / "pool" / "00000001.tar").unlink()
     assert not run(RAW).success
     # The step was tried twice: the second time the first partition is there already.
     kept, again = events_of(instance, RAW)

@@ -32,7 +32,7 @@ def test_killed_builds_end_as_an_undisturbed_one_does(tmp_path: Path) -> None:
     small = {**EXPERIMENT, **SMALL}
     undisturbed = Bench(tmp_path / "undisturbed", parse_experiment(small))
     for table in TABLES.values():
-        undisturbed.setting.workspace.tables.create(table)
+        undisturbed.project.workspace.tables.create(table)
     undisturbed.build()
     versions = {
         (asset, partition): record.data_version
@@ -42,6 +42,6 @@ def test_killed_builds_end_as_an_undisturbed_one_does(tmp_path: Path) -> None:
     moments = [Random(seed).uniform(3.0, 15.0) for seed in range(4)]  # noqa: S311 - no secret
     killed = kill_until_built(
         lambda number: KilledBuild(tmp_path / str(number), small),
-        moments, versions, contents_of(undisturbed.setting.workspace),
+        moments, versions, contents_of(undisturbed.project.workspace),
     )  # fmt: skip
     assert len(list(killed)) == 4

@@ -53,7 +53,7 @@ def on_postgres(
 def test_runs_and_records_live_in_postgres(
     on_postgres: dg.DagsterInstance, session: Session
 ) -> None:
-    assert on_postgres.get_dynamic_partitions(POOL_PARTITIONS) == list(session.setting.partitions)
+    assert on_postgres.get_dynamic_partitions(POOL_PARTITIONS) == list(session.project.partitions)
     job = definitions_of(session).resolve_implicit_global_asset_job_def()
     key = "embedded_world/evaluation/coarse"
     done = job.execute_in_process(
@@ -62,6 +62,6 @@ def test_runs_and_records_live_in_postgres(
     assert done.success
     (run,) = on_postgres.get_runs()
     assert run.run_id == done.run_id
-    assert not list(session.setting.workspace.instance.glob("*.db"))
-    records = DagsterRecords(on_postgres, session.setting.workspace.instance)
+    assert not list(session.project.workspace.instance.glob("*.db"))
+    records = DagsterRecords(on_postgres, session.project.workspace.instance)
     assert records.latest(key)[""].n_rows

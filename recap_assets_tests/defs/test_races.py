@@ -39,7 +39,7 @@ instance = session.open_instance()
 graph = session.graph
 session.create_tables()
 wanted = graph.ancestors(select_assets(graph, [sys.argv[1]]))
-definitions = dg.Definitions(assets=assets_of(graph, session.setting))
+definitions = dg.Definitions(assets=assets_of(graph, session.project))
 job = definitions.resolve_implicit_global_asset_job_def()
 while ready := plan(graph, session.records(instance)).only(wanted).ready:
     asset = ready[-1].asset
@@ -113,7 +113,7 @@ def test_nothing_is_computed_twice(
         assert not left
         assert set(computed) == {(k, p) for k in wanted for p in graph.partitions(graph.nodes[k])}
     for table in TABLES.values():
-        session.setting.workspace.tables.read(table)
+        session.project.workspace.tables.read(table)
 
 
 def computations(instance: dg.DagsterInstance, session: Session) -> Counter[tuple[str, str]]:

@@ -109,7 +109,7 @@ def test_records_are_made_anew_and_nothing_is_out_of_date(
         assert storage_id(instance) == owner
         assert (
             copy_missing_events(
-                session.setting, instance, session.records(instance), session.graph.nodes
+                session.project, instance, session.records(instance), session.graph.nodes
             )
             == 0
         )

@@ -39,9 +39,9 @@ def statements_of_a_partition(session: Session, n: int) -> float:
         )
         for key in ASSETS
     ]
-    keys = list(session.setting.partitions)
+    keys = list(session.project.partitions)
     graph = Graph(nodes, lambda _: keys)
-    job = dg.Definitions(assets=assets_of(graph, session.setting, in_pools=False))
+    job = dg.Definitions(assets=assets_of(graph, session.project, in_pools=False))
     run = job.resolve_implicit_global_asset_job_def().execute_in_process
     instance = session.open_instance()
     counts = {}

@@ -35,7 +35,7 @@ def test_records_are_the_same_from_a_checkout_and_from_elsewhere(
 def test_a_configuration_of_ones_own_is_left_alone(
     opened: Callable[..., Session], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = opened().setting.workspace.instance / DAGSTER_YAML
+    own = opened().project.workspace.instance / DAGSTER_YAML
     own.parent.mkdir(parents=True)
     own.write_text("telemetry: {enabled: false}\n")
     monkeypatch.chdir(tmp_path)

@@ -8,7 +8,7 @@ import pytest
 from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
 from recap_assets.diversity.assets import measure_partition
 from recap_assets.graph.node import Step
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.storage.workspace import Workspace
 from recap_assets_tests.tiny import tiny_experiment
 
@@ -22,12 +22,12 @@ def caption(image: int, candidate: int, text: str | None, status: str) -> dict[s
     return {**at, "text": text, "status": status, "reject_reason": reason}
 
 
-def written(folder: Path, rows: list[dict[str, object]]) -> Setting:
-    setting = Setting(tiny_experiment(), Workspace(folder, "tiny"))
+def written(folder: Path, rows: list[dict[str, object]]) -> Project:
+    project = Project(tiny_experiment(), Workspace(folder, "tiny"))
     captions = pl.DataFrame(rows, schema=SYNTHETIC_CAPTIONS.schema).drop("source", "partition")
     at = {"source": "a", "partition": PARTITION}
-    setting.workspace.tables.replace(SYNTHETIC_CAPTIONS, at, captions)
-    return setting
+    project.workspace.tables.replace(SYNTHETIC_CAPTIONS, at, captions)
+    return project
 
 
 @pytest.mark.parametrize("refused", [None, "I cannot describe this image"])
@@ -44,8 +44,8 @@ def test_an_image_counts_by_its_first_usable_candidate(tmp_path: Path, refused: 
             caption(image, 2, "unwanted words here and there", "ok"),
         )
     ]
-    setting = written(tmp_path, rows[::-1])
-    found = measure_partition(setting, "a", Step(PARTITION)).frame.row(0, named=True)
+    project = written(tmp_path, rows[::-1])
+    found = measure_partition(project, "a", Step(PARTITION)).frame.row(0, named=True)
     assert found["n_captions"] == N_IMAGES
     assert found["n_words"] == 10 * 3 + 10 * 5
     expected = ["a red dog"] * 10 + [f"two cats in house {i}" for i in range(0, N_IMAGES, 2)]

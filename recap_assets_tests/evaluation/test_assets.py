@@ -26,7 +26,7 @@ from recap_assets.evaluation.zero_shot import evaluate
 from recap_assets.graph.building import compute_and_write
 from recap_assets.graph.node import Step
 from recap_assets.graph.planner import plan
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.report.assets import claims_of
 from recap_assets_tests.evaluation.datacomp_on_disk import (
     association_rows,
@@ -104,18 +104,18 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 
 def test_those_that_are_there_are_evaluated_and_have_no_average(bench: Bench) -> None:
-    board = bench.setting.workspace.tables.read(LEADERBOARD)
+    board = bench.project.workspace.tables.read(LEADERBOARD)
     assert set(board["task"]) == {
         "coarse", "retrieval", "own", "fmow", "geode", "mnist", "winogavil",
     }  # fmt: skip
     mains = dict(board.select("task", "metric").rows())
     assert mains["fmow"] == "acc_worst_region"
     assert mains["winogavil"] == "jaccard_score_10-12"
-    assert bench.setting.workspace.report.exists()
+    assert bench.project.workspace.report.exists()
 
 
 def test_the_images_of_every_task_are_looked_for_in_the_pool(bench: Bench) -> None:
-    images = bench.setting.workspace.tables.read(EVALUATION_IMAGES)
+    images = bench.project.workspace.tables.read(EVALUATION_IMAGES)
     counts = dict(images.group_by("task").len().rows())
     assert counts == {
         "coarse": 24, "retrieval": 12, "own": 9, "fmow": 12, "geode": 12, "mnist": 12,
@@ -127,24 +127,24 @@ def test_a_set_that_comes_makes_the_results_out_of_date(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("recap_assets.evaluation.tasks.LOOK_SECONDS", 1e-9)
-    before = sets_version(bench.setting)
-    datacomp = bench.setting.experiment.evaluation.datacomp
+    before = sets_version(bench.project)
+    datacomp = bench.project.experiment.evaluation.datacomp
     assert datacomp is not None
     added = write_grouped(Path(datacomp.root) / "wds_stl10_test", [(0, (0,))] * 2, ["a", "b"])
-    assert sets_version(bench.setting) != before
+    assert sets_version(bench.project) != before
     wanted = {entry.asset for entry in plan(bench.graph, bench.memory).ready}
     assert "evaluation_results/raw" in wanted
     for path in sorted(added.rglob("*"), reverse=True):
         path.unlink() if path.is_file() else path.rmdir()
     added.rmdir()
-    assert sets_version(bench.setting) == before
+    assert sets_version(bench.project) == before
 
 
 def test_all_tasks_are_refused_with_a_list_where_some_are_missing(tmp_path: Path) -> None:
     root = invented_root(tmp_path / "root")
     bench = small(tmp_path, evaluated(root=str(root)))
     with pytest.raises(MissingSetsError) as told:
-        sets_of(bench.setting)
+        sets_of(bench.project)
     assert str(told.value).startswith("36 of DataComp's sets are missing below")
     assert "wds_imagenet1k_test, from the Hugging Face dataset djghosh/wds_imagenet1k_test" in str(
         told.value
@@ -154,7 +154,7 @@ def test_all_tasks_are_refused_with_a_list_where_some_are_missing(tmp_path: Path
 def test_where_nothing_is_available_that_is_said(tmp_path: Path) -> None:
     bench = small(tmp_path, evaluated(root=str(tmp_path / "nowhere"), tasks="available"))
     with pytest.raises(MissingSetsError, match="40 of DataComp's sets are missing"):
-        sets_of(bench.setting)
+        sets_of(bench.project)
 
 
 def test_real_sets_stand_for_tasks_of_datacomp(shared_data: Path, tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_real_sets_stand_for_tasks_of_datacomp(shared_data: Path, tmp_path: Path
         "world", "pool", "models", "captions", "scores", "mixes", "training_pairs", "training"
     )
     compute_and_write(bench.graph.nodes[EVALUATION_RESULTS.key("raw")], Step("0"))
-    results = bench.setting.workspace.tables.read(EVALUATION_RESULTS)
+    results = bench.project.workspace.tables.read(EVALUATION_RESULTS)
     lines = [json.loads(line) for line in result_lines(results).splitlines()]
     assert {line["dataset"]: line["key"] for line in lines} == {
         "Caltech-101": "vtab/caltech101", "CIFAR-10": "cifar10",
@@ -221,7 +221,7 @@ def test_what_was_evaluated_before_there_were_these_keys_stays(tmp_path: Path) -
 
 
 def test_every_captioner_is_measured_on_every_set(bench: Bench) -> None:
-    rows = bench.setting.workspace.tables.read(CAPTION_METRICS)
+    rows = bench.project.workspace.tables.read(CAPTION_METRICS)
     counts = {(s, t): n for s, t, n in rows.group_by("source", "task").len().rows()}
     assert counts == {(s, t): 9 for s in ("a", "hot") for t in ("retrieval", "own")}
     assert dict(rows.select("task", "n_images").unique().rows()) == {"retrieval": 12, "own": 9}
@@ -230,42 +230,42 @@ def test_every_captioner_is_measured_on_every_set(bench: Bench) -> None:
 
 
 def test_the_metrics_are_those_of_the_captions_that_the_captioner_writes(bench: Bench) -> None:
-    setting = bench.setting
-    folder = setting.experiment.evaluation.tasks["own"]
+    project = bench.project
+    folder = project.experiment.evaluation.tasks["own"]
     opened = load_set(folder.path, "test", decode)  # type: ignore[union-attr]
     assert isinstance(opened, RetrievalSet)
     [(images, references)] = opened.batches(100)
-    captioner = opened_captioner(setting, setting.experiment.sources["a"])
+    captioner = opened_captioner(project, project.experiment.sources["a"])
     # Another batch than the stage's, in another order: a caption depends on neither.
     written = [captioner.caption([images[i]], [uid_of("own", i)])[0][0].text for i in range(9)]
     res = {i: [" ".join(caption_tokens(text))] for i, text in enumerate(written)}
     gts = {i: [" ".join(caption_tokens(r)) for r in own] for i, own in enumerate(references)}
-    rows = setting.workspace.tables.read(CAPTION_METRICS, source="a")
+    rows = project.workspace.tables.read(CAPTION_METRICS, source="a")
     value = rows.row(by_predicate=(pl.col("task") == "own") & (pl.col("metric") == "CIDEr"))[3]
     assert value == pytest.approx(float(Cider().compute_score(gts, res)[0]), rel=1e-9, abs=1e-12)
 
 
 def test_the_claim_about_the_reference_metric_is_judged_by_them(bench: Bench) -> None:
-    setting = bench.setting
-    assert mixes_of_one_source(setting) == {"a": "a", "hot": "hot", "raw": "raw"}
-    found = reference_metrics(setting)
+    project = bench.project
+    assert mixes_of_one_source(project) == {"a": "a", "hot": "hot", "raw": "raw"}
+    found = reference_metrics(project)
     assert found is not None
     assert {(source, mix) for source, mix, _ in found.rows()} == {("a", "a"), ("hot", "hot")}
     # With an average of one's own; there is none of DataComp's, since sets are missing.
-    averaged = setting.experiment.evaluation.model_copy(update={"average": ("coarse", "own")})
-    experiment = setting.experiment.model_copy(update={"evaluation": averaged})
-    claims = claims_of(Setting(experiment, setting.workspace))
+    averaged = project.experiment.evaluation.model_copy(update={"average": ("coarse", "own")})
+    experiment = project.experiment.model_copy(update={"evaluation": averaged})
+    claims = claims_of(Project(experiment, project.workspace))
     claim = next(claim for claim in claims if claim.name == "reference metric")
     for source, _, value in found.rows():
         assert f"{source} {value:.2f}, average" in claim.figure
 
 
 def test_another_scorer_or_set_measures_anew_and_nothing_else(bench: Bench) -> None:
-    evaluation = bench.setting.experiment.evaluation.model_dump(mode="json", exclude_none=True)
+    evaluation = bench.project.experiment.evaluation.model_dump(mode="json", exclude_none=True)
     evaluation["captions"] = {"sets": ["own"]}
-    given = bench.setting.experiment.model_dump(mode="json", exclude_none=True)
-    changed = type(bench.setting.experiment).model_validate({**given, "evaluation": evaluation})
-    again = Bench(bench.setting.workspace.data, changed, bench.memory)
+    given = bench.project.experiment.model_dump(mode="json", exclude_none=True)
+    changed = type(bench.project.experiment).model_validate({**given, "evaluation": evaluation})
+    again = Bench(bench.project.workspace.data, changed, bench.memory)
     assert {asset for asset, _ in again.build()} == {
         "caption_metrics/a", "caption_metrics/hot", "report",
     }  # fmt: skip
@@ -274,14 +274,14 @@ def test_another_scorer_or_set_measures_anew_and_nothing_else(bench: Bench) -> N
 def test_without_being_asked_for_nothing_is_measured(tmp_path: Path) -> None:
     bench = Bench(tmp_path, tiny_experiment())
     assert not [key for key in bench.graph.nodes if key.startswith("caption_metrics")]
-    assert reference_metrics(bench.setting) is None
+    assert reference_metrics(bench.project) is None
 
 
 def test_the_real_evaluation_is_what_the_stage_writes(bench: Bench) -> None:
-    setting = bench.setting
-    embedder = load_trained_clip(setting.workspace.checkpoint("raw", 0), 8)
-    one = next(s for s in sets_of(setting) if s.name == "fmow")
+    project = bench.project
+    embedder = load_trained_clip(project.workspace.checkpoint("raw", 0), 8)
+    one = next(s for s in sets_of(project) if s.name == "fmow")
     opened = one.open(decode)
     ours = {m.metric: m.value for m in evaluate(embedder, opened, batch_size=5)}
-    rows = setting.workspace.tables.read(EVALUATION_RESULTS).filter(pl.col("task") == "fmow")
+    rows = project.workspace.tables.read(EVALUATION_RESULTS).filter(pl.col("task") == "fmow")
     assert dict(rows.select("metric", "value").rows()) == pytest.approx(ours)

@@ -16,7 +16,7 @@ from recap_assets.evaluation.kinds.webdataset import WebDatasetTask
 from recap_assets.evaluation.tasks import set_of
 from recap_assets.graph.content import StoredFiles, files_below
 from recap_assets.graph.node import Node, Outcome, Step
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.specs.base import deciding
 from recap_assets.specs.kinds import kinds_of
 from recap_assets.storage.content import files_version
@@ -116,9 +116,9 @@ class GreyTask(MadeHere):
     def open(self, made: Path, decode: Decode) -> EvaluationSet:
         return WebDatasetTask(kind="webdataset", path=str(made)).open(made, decode)
 
-    def nodes(self, name: str, setting: Setting) -> list[Node]:
+    def nodes(self, name: str, project: Project) -> list[Node]:
         (key,) = self.made_by(name)
-        folder = setting.task_folder(name)
+        folder = project.task_folder(name)
 
         def compute(_step: Step) -> Outcome:
             parts = [row for i in range(self.samples) for row in labelled(f"{i}", f"{i % 2}", i)]
@@ -154,7 +154,7 @@ def test_a_set_that_another_package_makes_is_evaluated_on_and_targeted(tmp_path:
     node = bench.graph.nodes["embedded_world/evaluation/greys"]
     assert "recap-others" in node.decides
     node.compute(Step(""))
-    opened = set_of(bench.setting, "greys").open(decode)
+    opened = set_of(bench.project, "greys").open(decode)
     shades = [int(image[0, 0, 0]) for batch in opened.images(4) for image in batch]
     assert shades == list(range(6))
 
@@ -163,7 +163,7 @@ def test_a_task_of_files_decides_by_their_bytes_and_not_by_an_asset(tmp_path: Pa
     folder = shards(tmp_path / "set")
     evaluation = {"tasks": {"own": {"kind": "webdataset", "path": str(folder)}}}
     experiment = tiny_experiment(evaluation=evaluation, report={})
-    graph = build_graph(Setting(experiment, Workspace(tmp_path, "tiny")))
+    graph = build_graph(Project(experiment, Workspace(tmp_path, "tiny")))
     node = graph.nodes["evaluation_results/raw"]
     assert [dep.asset for dep in node.dependencies] == ["trained_clip/raw"]
     assert node.outside is not None

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets_tests.exports.exported_pools import cut_shard, real_setting
 
 
@@ -18,5 +18,5 @@ def pool(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def setting(pool: Path, tmp_path_factory: pytest.TempPathFactory) -> Setting:
+def project(pool: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     return real_setting(tmp_path_factory.mktemp("data"), pool)

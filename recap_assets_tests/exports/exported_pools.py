@@ -19,7 +19,7 @@ from recap_assets.artefacts.table import is_usable
 from recap_assets.exports.once import Exported, export_once
 from recap_assets.graph.building import compute_and_write
 from recap_assets.graph.node import Step
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.mixes.assets import nodes as mix_nodes
 from recap_assets.pool.assets import nodes as pool_nodes
 from recap_assets.specs.experiment import Experiment
@@ -55,34 +55,34 @@ def real_experiment(pool: Path | str, **changes: Any) -> Experiment:
     )
 
 
-def real_setting(folder: Path, pool: Path | str, **changes: Any) -> Setting:
+def real_setting(folder: Path, pool: Path | str, **changes: Any) -> Project:
     """The pool indexed by the platform's own stage; captions and scores; every mix built."""
     experiment = real_experiment(pool, **changes)
-    setting = Setting(experiment, Workspace(folder, experiment.name))
-    setting.scan()
-    for partition in setting.partitions:
-        index(setting, partition)
-        write_captions_and_scores(setting, partition)
-    build_mixes(setting)
-    return setting
+    project = Project(experiment, Workspace(folder, experiment.name))
+    project.scan()
+    for partition in project.partitions:
+        index(project, partition)
+        write_captions_and_scores(project, partition)
+    build_mixes(project)
+    return project
 
 
-def index(setting: Setting, partition: str) -> None:
+def index(project: Project, partition: str) -> None:
     """The partition's index, by the platform's own stage."""
-    (node,) = pool_nodes(setting)
+    (node,) = pool_nodes(project)
     compute_and_write(node, Step(partition))
 
 
-def build_mixes(setting: Setting) -> None:
+def build_mixes(project: Project) -> None:
     """Cut-offs and pairs of every mix."""
-    for node in mix_nodes(setting):
-        for partition in setting.partitions if node.dimension == "pool" else [""]:
+    for node in mix_nodes(project):
+        for partition in project.partitions if node.dimension == "pool" else [""]:
             compute_and_write(node, Step(partition))
 
 
-def write_captions_and_scores(setting: Setting, partition: str) -> None:
+def write_captions_and_scores(project: Project, partition: str) -> None:
     """Two captions for every image but each tenth, and a score for every text, by hash of uid."""
-    tables = setting.workspace.tables
+    tables = project.workspace.tables
     usable = tables.scan(RAW_POOL, partition=partition).filter(is_usable())
     raw = usable.select("shard", "uid", "text").collect()
     rows = [
@@ -117,9 +117,9 @@ def _scores(source: str, frame: pl.DataFrame) -> pl.Series:
     return pl.Series(values, dtype=pl.Float32)
 
 
-def pairs_of(setting: Setting, mix: str) -> pl.DataFrame:
+def pairs_of(project: Project, mix: str) -> pl.DataFrame:
     """All pairs of a mix."""
-    return setting.workspace.tables.read(CURATED_MIXES, mix=mix)
+    return project.workspace.tables.read(CURATED_MIXES, mix=mix)
 
 
 KEPT = 60
@@ -136,17 +136,17 @@ def cut_shard(source: Path, target: Path, first: int = 0) -> None:
                 cut.addfile(member, tar.extractfile(member))
 
 
-def exported(setting: Setting, folder: Path | str, mix: str, to: str, **options: Any) -> Exported:
+def exported(project: Project, folder: Path | str, mix: str, to: str, **options: Any) -> Exported:
     if to != "subset":
         options = {"samples_per_shard": 25, **options}
     export = parse_export({"mix": mix, "to": to, "folder": str(folder), **options})
-    return export_once(setting, export)
+    return export_once(project, export)
 
 
-def wanted_pairs(setting: Setting, mix: str, *, gif: bool = False) -> Counter[tuple[str, str]]:
+def wanted_pairs(project: Project, mix: str, *, gif: bool = False) -> Counter[tuple[str, str]]:
     """Uid and text of each pair of a mix whose image open_clip reads."""
-    images = setting.workspace.tables.read(RAW_POOL).select("uid", "image_format")
-    pairs = pairs_of(setting, mix).join(images, on="uid")
+    images = project.workspace.tables.read(RAW_POOL).select("uid", "image_format")
+    pairs = pairs_of(project, mix).join(images, on="uid")
     if not gif:
         pairs = pairs.filter(pl.col("image_format") != "GIF")
     return Counter((uid.hex(), text) for uid, text in pairs.select("uid", "text").iter_rows())

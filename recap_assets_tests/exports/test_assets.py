@@ -25,16 +25,16 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 def edited(bench: Bench, **changes: Any) -> Bench:
     experiment = tiny_experiment(**{"exports": EXPORTS, **changes})
-    return Bench(bench.setting.workspace.data, experiment, bench.memory)
+    return Bench(bench.project.workspace.data, experiment, bench.memory)
 
 
 def test_everything_is_exported_once(bench: Bench) -> None:
-    assert shard_list(bench.setting, "train").n_samples == 60
+    assert shard_list(bench.project, "train").n_samples == 60
     assert bench.build(*STAGES) == []
 
 
 def test_a_partition_whose_shards_are_gone_is_exported_again_and_no_other(bench: Bench) -> None:
-    folder = bench.setting.workspace.exports / "train"
+    folder = bench.project.workspace.exports / "train"
     tar = folder / "00001" / "00000000.tar"
     before = tar.read_bytes()
     tar.unlink()
@@ -55,7 +55,7 @@ def test_a_licence_or_another_order_of_options_exports_no_shard_again(bench: Ben
 
 def test_other_rules_that_choose_the_same_are_told_in_the_card(bench: Bench) -> None:
     mixes = {**EXPERIMENT["mixes"], "raw_top30": [{"use": "raw", "where": {"top": 0.301}}]}
-    folder = bench.setting.workspace.exports / "uids"
+    folder = bench.project.workspace.exports / "uids"
     before = {path.name: path.read_bytes() for path in folder.glob("*.npy")}
     computed = {asset for asset, _ in edited(bench, mixes=mixes).build(*STAGES)}
     assert {path.name: path.read_bytes() for path in folder.glob("*.npy")} == before != {}
@@ -72,7 +72,7 @@ def test_an_edit_of_another_mix_exports_nothing_and_one_of_its_own_what_changed(
 
 
 def test_an_export_that_left_the_experiment_is_removed(bench: Bench) -> None:
-    folder = bench.setting.workspace.exports
+    folder = bench.project.workspace.exports
     removals = plan(edited(bench, exports={}).graph, bench.memory).removals
     for one in removals:
         if one.asset.startswith("exports/"):

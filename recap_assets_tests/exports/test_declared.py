@@ -37,21 +37,21 @@ def test_as_assets_only_the_changed_partition_is_exported_again(pool: Path, tmp_
     own = tmp_path / "pool"
     shutil.copytree(pool, own)
     bench = Bench(tmp_path / "data", real_experiment(own, exports=EXPORTS))
-    setting = bench.setting
-    setting.scan()
-    for partition in setting.partitions:
-        index(setting, partition)
-        write_captions_and_scores(setting, partition)
-    build_mixes(setting)
+    project = bench.project
+    project.scan()
+    for partition in project.partitions:
+        index(project, partition)
+        write_captions_and_scores(project, partition)
+    build_mixes(project)
     shards, whole = bench.graph.nodes["export_shards/train"], bench.graph.nodes["exports/train"]
-    versions = {p: shards.compute(Step(p)).data_version for p in setting.partitions}
+    versions = {p: shards.compute(Step(p)).data_version for p in project.partitions}
     outcome = whole.compute(Step(""))
     assert bench.graph.nodes["exports/uids"].compute(Step("")).n_rows == outcome.n_rows + sum(
         outcome.rejected.values()
     )
-    out = setting.workspace.exports / "train"
+    out = project.workspace.exports / "train"
     # DataComp's train.py looks for meta.json in every folder below, and counts its shards from 0.
-    for partition in setting.partitions:
+    for partition in project.partitions:
         for group in ("weight_1", "weight_3"):
             meta = json.loads((out / group / partition / "meta.json").read_text())
             names = [
@@ -61,16 +61,16 @@ def test_as_assets_only_the_changed_partition_is_exported_again(pool: Path, tmp_
             sizes = json.loads((out / group / partition / "sizes.json").read_text())
             assert max(sizes.values()) - min(sizes.values()) <= 1
     assert check_folder(Folder(str(out))).problems == {}
-    assert shard_list(setting, "train").n_samples == outcome.n_rows
+    assert shard_list(project, "train").n_samples == outcome.n_rows
     found = Counter(
         (json.loads(sample["json"])["uid"], sample["txt"].decode()) for sample in samples_in(out)
     )
-    assert found == wanted_pairs(setting, "each")
+    assert found == wanted_pairs(project, "each")
     # What the records say is what lies there, and is told as gone where it does not.
     for partition, version in versions.items():
         assert shards.stored_version(partition, {}) == version
     assert whole.stored_version("", {}) == outcome.data_version
-    (first, *others) = setting.partitions
+    (first, *others) = project.partitions
     tar = out / "weight_1" / first / "00000000.tar"
     tar.write_bytes(tar.read_bytes().replace(b"ustar", b"astar", 1))
     assert shards.stored_version(first, {}) != versions[first]
@@ -105,19 +105,19 @@ def test_an_experiment_names_what_an_export_does_not_find(pool: Path) -> None:
 def test_a_partition_has_another_version_where_its_pairs_or_captions_changed(
     pool: Path, tmp_path: Path
 ) -> None:
-    setting = real_setting(tmp_path / "data", pool, exports=EXPORTS)
-    node = Bench(tmp_path / "data", setting.experiment).graph.nodes["export_shards/train"]
-    (first, second, *_) = setting.partitions
+    project = real_setting(tmp_path / "data", pool, exports=EXPORTS)
+    node = Bench(tmp_path / "data", project.experiment).graph.nodes["export_shards/train"]
+    (first, second, *_) = project.partitions
     versions = [node.compute(Step(partition)).data_version for partition in (first, second)]
     assert node.compute(Step(first)).data_version == versions[0]
     at = {"mix": "each", "partition": first}
-    pairs = setting.workspace.tables.read(CURATED_MIXES, **at).drop("mix", "partition")
-    setting.workspace.tables.replace(CURATED_MIXES, at, pairs[1:])
+    pairs = project.workspace.tables.read(CURATED_MIXES, **at).drop("mix", "partition")
+    project.workspace.tables.replace(CURATED_MIXES, at, pairs[1:])
     assert node.compute(Step(first)).data_version != versions[0]
     assert node.compute(Step(second)).data_version == versions[1]
-    setting.workspace.tables.replace(CURATED_MIXES, at, pairs)
+    project.workspace.tables.replace(CURATED_MIXES, at, pairs)
     # A caption that goes along is content too, though no pair uses it.
-    table = setting.workspace.tables
+    table = project.workspace.tables
     captions = table.read(SYNTHETIC_CAPTIONS, source="blip2", partition=first)
     other = captions.with_columns(text=pl.col("text") + "!").drop("source", "partition")
     table.replace(SYNTHETIC_CAPTIONS, {"source": "blip2", "partition": first}, other)

@@ -15,7 +15,7 @@ from huggingface_hub import DatasetCard
 
 from recap_assets.artefacts.mixes import THRESHOLDS
 from recap_assets.artefacts.pool import RAW_POOL
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets_tests.exports.exported_pools import (
     exported,
     pairs_of,
@@ -24,10 +24,10 @@ from recap_assets_tests.exports.exported_pools import (
 
 
 def test_subset_files_have_the_bytes_that_datacomps_rule_gives(
-    setting: Setting, tmp_path: Path
+    project: Project, tmp_path: Path
 ) -> None:
-    exported(setting, tmp_path, "each", "subset")
-    pairs = pairs_of(setting, "each")
+    exported(project, tmp_path, "each", "subset")
+    pairs = pairs_of(project, "each")
     for source in ("raw", "blip2"):
         uids = [uid.hex() for uid in pairs.filter(pl.col("source") == source)["uid"]]
         rule = np.array([(int(uid[:16], 16), int(uid[16:32], 16)) for uid in uids], "u8,u8")
@@ -37,12 +37,12 @@ def test_subset_files_have_the_bytes_that_datacomps_rule_gives(
         assert (tmp_path / f"sample_ids_{source}.npy").read_bytes() == buffer.getvalue()
 
 
-def test_datasets_reads_the_parquet_with_its_images(setting: Setting, tmp_path: Path) -> None:
-    done = exported(setting, tmp_path / "out", "each", "huggingface", rows_per_group=10)
+def test_datasets_reads_the_parquet_with_its_images(project: Project, tmp_path: Path) -> None:
+    done = exported(project, tmp_path / "out", "each", "huggingface", rows_per_group=10)
     cache = str(tmp_path / "cache")
     read = datasets.load_dataset(str(tmp_path / "out"), split="train", cache_dir=cache)
     assert Counter(zip(read["uid"], read["text"], strict=True)) == wanted_pairs(
-        setting, "each", gif=True
+        project, "each", gif=True
     )
     assert isinstance(read.features["image"], datasets.Image)
     assert read[0]["image"].size == (read[0]["width"], read[0]["height"])
@@ -59,14 +59,14 @@ def test_datasets_reads_the_parquet_with_its_images(setting: Setting, tmp_path: 
 
 
 def test_the_card_and_croissant_are_valid_and_tell_how_it_was_curated(
-    setting: Setting, tmp_path: Path
+    project: Project, tmp_path: Path
 ) -> None:
-    exported(setting, tmp_path, "paper", "huggingface", license="cc-by-4.0")
+    exported(project, tmp_path, "paper", "huggingface", license="cc-by-4.0")
     card = (tmp_path / "README.md").read_text()
     parsed = DatasetCard(card)
     assert parsed.data.license == "cc-by-4.0"
     assert parsed.data["size_categories"] == ["n<1K"]
-    cutoffs = setting.workspace.tables.read(THRESHOLDS, mix="paper")
+    cutoffs = project.workspace.tables.read(THRESHOLDS, mix="paper")
     assert all(f"{value:.7g}" in card for value in cutoffs["value"])
     assert "at_least" in card
     # The model's folder on this machine is nobody's business.
@@ -75,7 +75,7 @@ def test_the_card_and_croissant_are_valid_and_tell_how_it_was_curated(
     assert "temperature: 0.75" in card
     assert str(tmp_path) not in card
     rows = croissant_rows(tmp_path / "croissant.json")
-    assert Counter(map(tuple, rows)) == wanted_pairs(setting, "paper", gif=True)
+    assert Counter(map(tuple, rows)) == wanted_pairs(project, "paper", gif=True)
 
 
 def croissant_rows(path: Path) -> list[list[str]]:
@@ -96,26 +96,26 @@ def croissant_rows(path: Path) -> list[list[str]]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_parquet_without_images_holds_addresses(setting: Setting, tmp_path: Path) -> None:
-    exported(setting, tmp_path, "each", "huggingface", images=False)
+def test_parquet_without_images_holds_addresses(project: Project, tmp_path: Path) -> None:
+    exported(project, tmp_path, "each", "huggingface", images=False)
     frame = pl.read_parquet(tmp_path / "data" / "*.parquet")
     assert "image" not in frame.columns
-    assert frame.height == pairs_of(setting, "each").height
+    assert frame.height == pairs_of(project, "each").height
     assert frame["url"].str.starts_with("https://").all()
 
 
 def test_diffusers_way_of_reading_finds_each_image_with_its_text(
-    setting: Setting, tmp_path: Path
+    project: Project, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    done = exported(setting, out, "paper", "text_to_image", min_side=225, max_aspect=3.0)
-    images = setting.workspace.tables.read(RAW_POOL)
+    done = exported(project, out, "paper", "text_to_image", min_side=225, max_aspect=3.0)
+    images = project.workspace.tables.read(RAW_POOL)
     good = images.filter(
         (pl.min_horizontal("width", "height") >= 225)
         & (pl.max_horizontal("width", "height") <= 3 * pl.min_horizontal("width", "height"))
         & (pl.col("image_format") != "GIF")
     )
-    pairs = pairs_of(setting, "paper").join(good.select("uid"), on="uid", how="semi")
+    pairs = pairs_of(project, "paper").join(good.select("uid"), on="uid", how="semi")
     wanted = Counter((uid.hex(), text) for uid, text in pairs.select("uid", "text").iter_rows())
     cache = str(tmp_path / "cache")
     # As diffusers' train_text_to_image.py does, and as its documentation does.
@@ -127,5 +127,5 @@ def test_diffusers_way_of_reading_finds_each_image_with_its_text(
     again = datasets.load_dataset("imagefolder", data_dir=str(out), split="train", cache_dir=cache)
     assert Counter(again["uid"]) == Counter(read["uid"])
     left_out = done.written.left_out
-    assert done.written.n_samples + left_out.total() == pairs_of(setting, "paper").height
+    assert done.written.n_samples + left_out.total() == pairs_of(project, "paper").height
     assert left_out["too_small"] > 0

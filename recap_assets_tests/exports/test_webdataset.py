@@ -18,7 +18,7 @@ from open_clip_train.data import expand_urls, get_dataset_size, get_wds_dataset
 from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
 from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.exports.shard_list import read_shard_list
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets_tests.exports.exported_pools import (
     KEPT,
     exported,
@@ -30,10 +30,10 @@ from recap_assets_tests.exports.exported_pools import (
 
 @pytest.mark.parametrize("mix", ["paper", "each", "joined"])
 def test_webdataset_reads_the_pairs_of_the_mix_and_the_pools_own_bytes(
-    setting: Setting, tmp_path: Path, mix: str
+    project: Project, tmp_path: Path, mix: str
 ) -> None:
-    exported(setting, tmp_path, mix, "webdataset")
-    found, rows = Counter[tuple[str, str]](), setting.workspace.tables.read(RAW_POOL)
+    exported(project, tmp_path, mix, "webdataset")
+    found, rows = Counter[tuple[str, str]](), project.workspace.tables.read(RAW_POOL)
     sums = {uid.hex(): digest.hex() for uid, digest in rows.select("uid", "sha256").iter_rows()}
     for sample in samples_in(tmp_path):
         told = json.loads(sample["json"])
@@ -41,7 +41,7 @@ def test_webdataset_reads_the_pairs_of_the_mix_and_the_pools_own_bytes(
         assert sample["__key__"].split("-")[0] == told["uid"]
         (image,) = (sample[e] for e in ("jpg", "png", "webp") if e in sample)
         assert hashlib.sha256(image).hexdigest() == told["sha256"] == sums[told["uid"]]
-    assert found == wanted_pairs(setting, mix)
+    assert found == wanted_pairs(project, mix)
     assert len(found) > KEPT
 
 
@@ -56,8 +56,8 @@ def open_clip_args(arguments: list[str], **changes: Any) -> Namespace:
     )  # fmt: skip
 
 
-def test_open_clips_loader_reads_every_pair_once(setting: Setting, tmp_path: Path) -> None:
-    done = exported(setting, tmp_path, "paper", "webdataset")
+def test_open_clips_loader_reads_every_pair_once(project: Project, tmp_path: Path) -> None:
+    done = exported(project, tmp_path, "paper", "webdataset")
     arguments = read_shard_list(done.folder).open_clip_arguments()
     urls = arguments[arguments.index("--train-data") + 1]
     args = open_clip_args([], val_data=urls)
@@ -72,7 +72,7 @@ def test_open_clips_loader_reads_every_pair_once(setting: Setting, tmp_path: Pat
 
     data = get_wds_dataset(args, shape, is_train=False, tokenizer=tokens)
     n = sum(len(batch[1]) for batch in data.dataloader)
-    wanted = wanted_pairs(setting, "paper")
+    wanted = wanted_pairs(project, "paper")
     assert n == wanted.total()
     assert Counter(seen) == Counter(text for _, text in wanted.elements())
     # The size that it reads from sizes.json is the same, so no number of samples need be given.
@@ -80,9 +80,9 @@ def test_open_clips_loader_reads_every_pair_once(setting: Setting, tmp_path: Pat
 
 
 def test_open_clip_trains_on_it_with_shards_drawn_by_weight(
-    setting: Setting, tmp_path: Path
+    project: Project, tmp_path: Path
 ) -> None:
-    done = exported(setting, tmp_path, "each", "webdataset")
+    done = exported(project, tmp_path, "each", "webdataset")
     words = read_shard_list(done.folder).open_clip_arguments()
     given = {a: b for a, b in pairwise(words) if a.startswith("--")}
     args = open_clip_args(
@@ -101,14 +101,14 @@ def test_open_clip_trains_on_it_with_shards_drawn_by_weight(
     data = get_wds_dataset(args, lambda image: image.size[0], is_train=True, tokenizer=tokens)
     n = sum(len(batch[1]) for batch in data.dataloader)
     assert n == data.dataloader.num_samples >= done.written.n_samples
-    texts = {text for _, text in wanted_pairs(setting, "each")}
+    texts = {text for _, text in wanted_pairs(project, "each")}
     assert set(seen) <= texts
     synthetic = sum(text.startswith("a picture of") for text in seen) / len(seen)
     assert synthetic > 0.6  # three of four by weight, half by number
 
 
-def test_shards_are_drawn_by_the_weight_of_their_pairs(setting: Setting, tmp_path: Path) -> None:
-    done = exported(setting, tmp_path, "each", "webdataset")
+def test_shards_are_drawn_by_the_weight_of_their_pairs(project: Project, tmp_path: Path) -> None:
+    done = exported(project, tmp_path, "each", "webdataset")
     listed = read_shard_list(done.folder)
     arguments = listed.open_clip_arguments()
     assert "--dataset-resampled" in arguments
@@ -126,16 +126,16 @@ def test_shards_are_drawn_by_the_weight_of_their_pairs(setting: Setting, tmp_pat
         mass[source] += drawn[url]
         # A sample's chance is its shard's, divided by the shard's samples: its weight.
         assert drawn[url] / n == pytest.approx({"raw": 1, "blip2": 3}[source])
-    pairs = Counter(pairs_of(setting, "each")["source"])
+    pairs = Counter(pairs_of(project, "each")["source"])
     assert mass["raw"] < mass["blip2"]
     assert set(mass) == set(pairs)
 
 
 def test_every_sources_caption_is_a_plain_string_that_open_clip_can_name(
-    setting: Setting, tmp_path: Path
+    project: Project, tmp_path: Path
 ) -> None:
-    exported(setting, tmp_path, "paper", "webdataset")
-    tables = setting.workspace.tables
+    exported(project, tmp_path, "paper", "webdataset")
+    tables = project.workspace.tables
     raw = dict(tables.read(RAW_POOL).select("uid", "text").iter_rows())
     written = tables.read(SYNTHETIC_CAPTIONS, source="blip2")
     of_image = written.group_by("uid").agg(pl.col("text")).select("uid", "text")
@@ -152,8 +152,8 @@ def test_every_sources_caption_is_a_plain_string_that_open_clip_can_name(
             assert sample["txt"].decode() == told["caption_blip2"]
 
 
-def test_it_lies_there_as_datacomps_resharder_leaves_it(setting: Setting, tmp_path: Path) -> None:
-    exported(setting, tmp_path, "paper", "webdataset")
+def test_it_lies_there_as_datacomps_resharder_leaves_it(project: Project, tmp_path: Path) -> None:
+    exported(project, tmp_path, "paper", "webdataset")
     tars = sorted(path.name for path in tmp_path.glob("*.tar"))
     assert tars == [f"{i:08d}.tar" for i in range(len(tars))]
     assert len(tars) > 1
@@ -171,13 +171,13 @@ def test_it_lies_there_as_datacomps_resharder_leaves_it(setting: Setting, tmp_pa
     assert (meta["output_shard_count"], meta["output_shard_format"]) == (len(tars), "{:08d}.tar")
     assert meta["output_count"] == sum(counts.values())
     ids = np.load(tmp_path / "sample_ids.npy")
-    uids = [uid for uid, _ in wanted_pairs(setting, "paper").elements()]
+    uids = [uid for uid, _ in wanted_pairs(project, "paper").elements()]
     assert ids.dtype == np.dtype("u8,u8")
     assert ids.tolist() == sorted((int(uid[:16], 16), int(uid[16:], 16)) for uid in uids)
 
 
-def test_several_positives_can_be_one_sample(setting: Setting, tmp_path: Path) -> None:
-    exported(setting, tmp_path, "each", "webdataset", positives="json", by_weight=False)
+def test_several_positives_can_be_one_sample(project: Project, tmp_path: Path) -> None:
+    exported(project, tmp_path, "each", "webdataset", positives="json", by_weight=False)
     found, n = Counter[tuple[str, str]](), 0
     for sample in samples_in(tmp_path):
         told = json.loads(sample["json"])
@@ -187,29 +187,29 @@ def test_several_positives_can_be_one_sample(setting: Setting, tmp_path: Path) -
         assert sample["txt"].decode() == heaviest["text"]
         assert told["weight"] == sum(pair["weight"] for pair in told["pairs"])
         assert sample["__key__"] == f"{told['uid']}-0"
-    assert found == wanted_pairs(setting, "each")
+    assert found == wanted_pairs(project, "each")
     assert n == len({uid for uid, _ in found})
 
 
 def test_gifs_are_left_out_and_counted_unless_they_are_asked_for(
-    setting: Setting, tmp_path: Path
+    project: Project, tmp_path: Path
 ) -> None:
-    rows = setting.workspace.tables.read(RAW_POOL)
+    rows = project.workspace.tables.read(RAW_POOL)
     n_gif = rows.filter(pl.col("image_format") == "GIF").height
-    done = exported(setting, tmp_path / "a", "each", "webdataset")
+    done = exported(project, tmp_path / "a", "each", "webdataset")
     with_gif = ["jpg", "png", "webp", "gif"]
-    every = exported(setting, tmp_path / "b", "each", "webdataset", formats=with_gif)
+    every = exported(project, tmp_path / "b", "each", "webdataset", formats=with_gif)
     gap = every.written.n_samples - done.written.n_samples
     assert done.written.left_out["unread_format"] == gap > 0
     assert n_gif > 0
-    assert every.written.n_samples == pairs_of(setting, "each").height
+    assert every.written.n_samples == pairs_of(project, "each").height
 
 
 def test_equal_content_gives_equal_bytes_and_the_seed_decides_the_order(
-    setting: Setting, tmp_path: Path
+    project: Project, tmp_path: Path
 ) -> None:
     def bytes_of(name: str, **options: Any) -> dict[str, bytes]:
-        exported(setting, tmp_path / name, "paper", "webdataset", **options)
+        exported(project, tmp_path / name, "paper", "webdataset", **options)
         return {p.name: p.read_bytes() for p in sorted((tmp_path / name).glob("*.tar"))}
 
     assert bytes_of("a") == bytes_of("b")

@@ -13,7 +13,7 @@ from recap_assets.captions.kinds.trained import EmbeddedSource
 from recap_assets.engines.errors import ModelFileError
 from recap_assets.engines.protocols import Places
 from recap_assets.graph.loaded import KeptOpen
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.scores.kinds.trained import EmbeddedScorer
 from recap_assets.specs.base import Spec
 from recap_assets.storage.workspace import Workspace
@@ -64,31 +64,31 @@ class Kind(Spec):
 
 
 @pytest.fixture
-def setting(tmp_path: Path) -> Setting:
-    return Setting(tiny_experiment(), Workspace(tmp_path, "tiny"))
+def project(tmp_path: Path) -> Project:
+    return Project(tiny_experiment(), Workspace(tmp_path, "tiny"))
 
 
-def test_a_model_is_opened_once_for_all_partitions(setting: Setting) -> None:
+def test_a_model_is_opened_once_for_all_partitions(project: Project) -> None:
     kept = KeptOpen()
-    first = kept.opened(setting, Kind(headers={"a": "b"}))
-    assert kept.opened(setting, Kind(headers={"a": "b"})) is first
-    assert kept.opened(setting, Kind(headers={"a": "c"})) is not first
-    assert kept.opened(setting, Kind(headers={"a": "b"})) is not first
+    first = kept.opened(project, Kind(headers={"a": "b"}))
+    assert kept.opened(project, Kind(headers={"a": "b"})) is first
+    assert kept.opened(project, Kind(headers={"a": "c"})) is not first
+    assert kept.opened(project, Kind(headers={"a": "b"})) is not first
 
 
-def test_two_stay_where_two_may(setting: Setting) -> None:
+def test_two_stay_where_two_may(project: Project) -> None:
     kept = KeptOpen(2)
-    one, two = (kept.opened(setting, Kind(headers={"a": name})) for name in "bc")
-    assert kept.opened(setting, Kind(headers={"a": "b"})) is one
-    kept.opened(setting, Kind(headers={"a": "d"}))
-    assert kept.opened(setting, Kind(headers={"a": "b"})) is one
-    assert kept.opened(setting, Kind(headers={"a": "c"})) is not two
+    one, two = (kept.opened(project, Kind(headers={"a": name})) for name in "bc")
+    assert kept.opened(project, Kind(headers={"a": "b"})) is one
+    kept.opened(project, Kind(headers={"a": "d"}))
+    assert kept.opened(project, Kind(headers={"a": "b"})) is one
+    assert kept.opened(project, Kind(headers={"a": "c"})) is not two
 
 
-def test_a_model_that_was_trained_anew_does_not_come_from_memory(setting: Setting) -> None:
+def test_a_model_that_was_trained_anew_does_not_come_from_memory(project: Project) -> None:
     kept, spec = KeptOpen(), Kind(trained_model="scorer")
-    first = kept.opened(setting, spec)
-    setting.workspace.model("scorer").mkdir(parents=True)
-    second = kept.opened(setting, spec)
+    first = kept.opened(project, spec)
+    project.workspace.model("scorer").mkdir(parents=True)
+    second = kept.opened(project, spec)
     assert second is not first
-    assert kept.opened(setting, spec) is second
+    assert kept.opened(project, spec) is second

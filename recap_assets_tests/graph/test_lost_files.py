@@ -20,7 +20,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 
 def only_file(bench: Bench, below: str) -> Path:
-    (file,) = (bench.setting.workspace.root / "tables" / below).glob("*.parquet")
+    (file,) = (bench.project.workspace.root / "tables" / below).glob("*.parquet")
     return file
 
 
@@ -43,7 +43,7 @@ def test_slices_of_tables_and_what_was_derived_on_the_way(bench: Bench) -> None:
 
 @pytest.mark.parametrize("n_bytes", [None, 100])
 def test_a_tar_of_an_export(bench: Bench, n_bytes: int | None) -> None:
-    tar = bench.setting.workspace.exports / "train" / "00001" / "00000000.tar"
+    tar = bench.project.workspace.exports / "train" / "00001" / "00000000.tar"
     before = tar.read_bytes()
     tar.unlink() if n_bytes is None else tar.write_bytes(before[:n_bytes])
     assert bench.build(*STAGES) == [("export_shards/train", "00001")]
@@ -51,7 +51,7 @@ def test_a_tar_of_an_export(bench: Bench, n_bytes: int | None) -> None:
 
 
 def test_a_file_of_a_model_and_the_card_of_an_export(bench: Bench) -> None:
-    workspace = bench.setting.workspace
+    workspace = bench.project.workspace
     files = [one for one in workspace.model("scorer").rglob("*") if one.is_file()]
     weights = max(files, key=lambda one: one.stat().st_size)
     before = weights.read_bytes()

@@ -28,7 +28,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 @pytest.fixture(scope="module")
 def images(bench: Bench) -> pl.DataFrame:
-    rows = bench.setting.usable_images("00000")
+    rows = bench.project.usable_images("00000")
     assert rows["shard"].value_counts().sort("shard").rows() == [(0, 4), (1, 4), (2, 4)]
     changed = pl.int_range(pl.len()) == CHANGED
     return rows.with_columns(sha256=pl.when(changed).then(pl.lit(b"0" * 32)).otherwise("sha256"))
@@ -48,10 +48,10 @@ def test_a_value_for_each_readable_image(
 ) -> None:
     done: list[float] = []
     step = Step("00000", progress=done.append)
-    found = over_images(bench.setting, step, images, batch_size, MEANS, MEAN_OF_EACH)
+    found = over_images(bench.project, step, images, batch_size, MEANS, MEAN_OF_EACH)
     assert found["uid"].to_list() == [u for i, u in enumerate(images["uid"]) if i != CHANGED]
     assert found.schema == MEANS
-    alone = over_images(bench.setting, step, images[7:8], 1, MEANS, MEAN_OF_EACH)
+    alone = over_images(bench.project, step, images[7:8], 1, MEANS, MEAN_OF_EACH)
     assert found.filter(pl.col("uid") == images["uid"][7]).equals(alone)
     assert done[-1] == 1.0
     assert done[:-1] == sorted(done[:-1])
@@ -59,7 +59,7 @@ def test_a_value_for_each_readable_image(
 
 def test_no_readable_image_and_no_image_at_all(bench: Bench, images: pl.DataFrame) -> None:
     for rows in (images[CHANGED : CHANGED + 1], images[:0]):
-        found = over_images(bench.setting, Step("00000"), rows, 4, MEANS, MEAN_OF_EACH)
+        found = over_images(bench.project, Step("00000"), rows, 4, MEANS, MEAN_OF_EACH)
         assert found.equals(MEANS.to_frame())
 
 
@@ -84,8 +84,8 @@ def test_batches_may_be_taken_ahead_and_rows_without_an_image_be_told(
 ) -> None:
     done: list[float] = []
     step = Step("00000", progress=done.append)
-    found = over_images(bench.setting, step, images, 3, ROWS, in_twos)
-    each = over_images(bench.setting, step, images, 2, ROWS, partial(map, told))
+    found = over_images(bench.project, step, images, 3, ROWS, in_twos)
+    each = over_images(bench.project, step, images, 2, ROWS, partial(map, told))
     assert found.equals(each)
     assert found["is_readable"].to_list() == [i != CHANGED for i in range(12)]
     assert [round(12 * one) for one in done[:6]] == [3, 4, 7, 8, 11, 12]
@@ -110,11 +110,11 @@ def test_finished_shards_are_kept_until_the_rows_are_written(
 
     step = Step("00000", fingerprint="f", asset="told/a")
     with pytest.raises(KeyboardInterrupt):
-        over_images(bench.setting, step, images, 4, ROWS, compute)
+        over_images(bench.project, step, images, 4, ROWS, compute)
     step = Step("00000", fingerprint="f", asset="told/a")
-    found = over_images(bench.setting, step, images, 4, ROWS, again)
+    found = over_images(bench.project, step, images, 4, ROWS, again)
     assert (shards, found.height) == ([0, 1, 2], 12)
-    kept = bench.setting.workspace.scratch / "told/a"
+    kept = bench.project.workspace.scratch / "told/a"
     assert len(list(kept.rglob("*.parquet"))) == 3
     for action in step.once_written:
         action()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from recap_assets.assembly.graph import build_graph
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.lineage.open_lineage import ExtraMissingError, emit
 from recap_assets.lineage.walk import lineage_of
 from recap_assets.storage.workspace import Workspace
@@ -19,13 +19,13 @@ RUN = "a4d4f1c8-3e57-4c0f-9d0e-2f4f6f6a3b11"
 
 
 @pytest.fixture
-def setting(tmp_path: Path) -> Setting:
-    return Setting(tiny_experiment(), Workspace(tmp_path / "data", "tiny"))
+def project(tmp_path: Path) -> Project:
+    return Project(tiny_experiment(), Workspace(tmp_path / "data", "tiny"))
 
 
 @pytest.fixture
 def emitted(
-    setting: Setting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, list[dict]]:
     """Events of a small tree by job, as the client's file transport writes them."""
     file = tmp_path / "events.jsonl"
@@ -36,7 +36,7 @@ def emitted(
     for row in log.rows:
         row["run_id"] = RUN if row["asset"] == "raw_pool" else str(uuid.uuid4())
     origin = lineage_of(log.receipts(), "curated_mixes/m")
-    n_events = emit(origin, build_graph(setting), setting.workspace)
+    n_events = emit(origin, build_graph(project), project.workspace)
     events = [json.loads(line) for line in file.read_text().splitlines()]
     assert len(events) == n_events
     by_job: dict[str, list[dict]] = {}
@@ -95,9 +95,9 @@ def test_inputs_are_the_datasets_that_were_read(emitted: dict[str, list[dict]]) 
 
 
 def test_a_missing_client_is_told_in_words(
-    setting: Setting, monkeypatch: pytest.MonkeyPatch
+    project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "openlineage.client", None)
     origin = lineage_of(small_log().receipts(), "curated_mixes/m")
     with pytest.raises(ExtraMissingError, match=r"pip install 'recap-assets\[openlineage\]'"):
-        emit(origin, build_graph(setting), setting.workspace)
+        emit(origin, build_graph(project), project.workspace)

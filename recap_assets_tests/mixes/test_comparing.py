@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from recap_assets.artefacts.mixes import CURATED_MIXES
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.mixes.comparing import (
     MixVersionError,
     compare_mixes,
@@ -28,25 +28,25 @@ from recap_assets_tests.mixes.written_mixes import (
 
 
 @pytest.fixture(scope="module")
-def setting(tmp_path_factory: pytest.TempPathFactory) -> Setting:
-    setting = written_pool(tmp_path_factory.mktemp("data"))
-    build_mixes(setting)
-    return setting
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = written_pool(tmp_path_factory.mktemp("data"))
+    build_mixes(project)
+    return project
 
 
-def difference(setting: Setting, before: str, after: str, n_samples: int = 3) -> dict:
-    versions = mix_version(setting, before), mix_version(setting, after)
-    found = compare_mixes(setting, *versions, n_samples=n_samples)
+def difference(project: Project, before: str, after: str, n_samples: int = 3) -> dict:
+    versions = mix_version(project, before), mix_version(project, after)
+    found = compare_mixes(project, *versions, n_samples=n_samples)
     return json.loads(json.dumps(difference_as_json(found)))
 
 
-def rows_of(setting: Setting, mix: str) -> pl.DataFrame:
-    return setting.workspace.tables.read(CURATED_MIXES, mix=mix)
+def rows_of(project: Project, mix: str) -> pl.DataFrame:
+    return project.workspace.tables.read(CURATED_MIXES, mix=mix)
 
 
-def test_a_mix_that_takes_more_images_adds_them(setting: Setting) -> None:
-    found = difference(setting, "raw_top30", "mixed")
-    old, new = rows_of(setting, "raw_top30"), rows_of(setting, "mixed")
+def test_a_mix_that_takes_more_images_adds_them(project: Project) -> None:
+    found = difference(project, "raw_top30", "mixed")
+    old, new = rows_of(project, "raw_top30"), rows_of(project, "mixed")
     added = set(new["uid"]) - set(old["uid"])
     assert found["images"] == {
         "added": len(added), "removed": 0, "recaptioned": 0, "resourced": 0, "reweighted": 0,
@@ -66,16 +66,16 @@ def test_a_mix_that_takes_more_images_adds_them(setting: Setting) -> None:
         assert sample["after"] == [{k: pair[k] for k in ("source", "text", "score", "weight")}]
 
 
-def test_the_other_way_round_they_are_removed(setting: Setting) -> None:
-    there, back = difference(setting, "raw", "half"), difference(setting, "half", "raw")
+def test_the_other_way_round_they_are_removed(project: Project) -> None:
+    there, back = difference(project, "raw", "half"), difference(project, "half", "raw")
     assert there["images"]["removed"] == back["images"]["added"] > 0
     assert there["images"]["same"] == back["images"]["same"] > 0
     assert there["before"]["scorer"] == "clip"
     assert there["after"]["scorer"] == "other"
 
 
-def test_a_mix_and_itself_do_not_differ(setting: Setting) -> None:
-    found = difference(setting, "both", "both")
+def test_a_mix_and_itself_do_not_differ(project: Project) -> None:
+    found = difference(project, "both", "both")
     images = found["images"]
     assert images.pop("same") == found["before"]["images"] < found["before"]["pairs"]
     assert set(images.values()) == {0}
@@ -84,12 +84,12 @@ def test_a_mix_and_itself_do_not_differ(setting: Setting) -> None:
 
 
 def test_two_versions_of_one_mix(tmp_path: Path) -> None:
-    setting = written_pool(tmp_path)
-    build_mixes(setting, ["both"])
-    old = setting.workspace.tables.version(CURATED_MIXES)
-    write_captions(setting, "00001", {i: f"new caption of {i}" for i in range(20, 23)})
-    build_mixes(setting, ["both"])
-    found = difference(setting, f"both@{old}", "both")
+    project = written_pool(tmp_path)
+    build_mixes(project, ["both"])
+    old = project.workspace.tables.version(CURATED_MIXES)
+    write_captions(project, "00001", {i: f"new caption of {i}" for i in range(20, 23)})
+    build_mixes(project, ["both"])
+    found = difference(project, f"both@{old}", "both")
     # Of the other images of the partition there is no caption any more.
     assert found["images"]["recaptioned"] == 18
     assert found["images"]["same"] == found["before"]["images"] - 18
@@ -100,25 +100,25 @@ def test_two_versions_of_one_mix(tmp_path: Path) -> None:
     samples = {sample["uid"]: sample for sample in found["samples"]}
     assert samples.keys() <= {uid_of(i).hex() for i in range(20, 38)}
     now = datetime.now(UTC)
-    assert mix_version(setting, f"both@{now.isoformat()}").version == found["after"]["version"]
-    assert mix_version(setting, f"both@{now.replace(tzinfo=None).isoformat()}") == mix_version(
-        setting, "both"
+    assert mix_version(project, f"both@{now.isoformat()}").version == found["after"]["version"]
+    assert mix_version(project, f"both@{now.replace(tzinfo=None).isoformat()}") == mix_version(
+        project, "both"
     )
     at_other_clock = now.astimezone().isoformat()
-    assert mix_version(setting, f"both@{at_other_clock}") == mix_version(setting, "both")
+    assert mix_version(project, f"both@{at_other_clock}") == mix_version(project, "both")
 
 
 def test_a_version_that_was_vacuumed_is_told(tmp_path: Path) -> None:
-    setting = written_pool(tmp_path)
-    build_mixes(setting, ["both"])
-    old = setting.workspace.tables.version(CURATED_MIXES)
-    write_captions(setting, "00001", {20: "new"})
-    build_mixes(setting, ["both"])
-    delta = setting.workspace.tables.open(CURATED_MIXES)
+    project = written_pool(tmp_path)
+    build_mixes(project, ["both"])
+    old = project.workspace.tables.version(CURATED_MIXES)
+    write_captions(project, "00001", {20: "new"})
+    build_mixes(project, ["both"])
+    delta = project.workspace.tables.open(CURATED_MIXES)
     assert delta is not None
     delta.vacuum(0, dry_run=False, enforce_retention_duration=False)
     with pytest.raises(StorageError, match=r"cannot be read at version .* vacuumed"):
-        difference(setting, f"both@{old}", "both")
+        difference(project, f"both@{old}", "both")
 
 
 @pytest.mark.parametrize(
@@ -133,10 +133,10 @@ def test_a_version_that_was_vacuumed_is_told(tmp_path: Path) -> None:
     ],
 )
 def test_an_unknown_mix_or_version_says_what_there_is(
-    setting: Setting, text: str, words: str
+    project: Project, text: str, words: str
 ) -> None:
     with pytest.raises(MixVersionError, match=words):
-        mix_version(setting, text)
+        mix_version(project, text)
 
 
 def test_before_anything_is_built_there_is_no_mix(tmp_path: Path) -> None:
@@ -144,9 +144,9 @@ def test_before_anything_is_built_there_is_no_mix(tmp_path: Path) -> None:
         mix_version(written_pool(tmp_path), "raw")
 
 
-def test_partitions_that_were_cut_otherwise_do_not_matter(setting: Setting, tmp_path: Path) -> None:
+def test_partitions_that_were_cut_otherwise_do_not_matter(project: Project, tmp_path: Path) -> None:
     wide = written_pool(tmp_path)
-    pairs = rows_of(setting, "mixed").drop("mix", "partition")
+    pairs = rows_of(project, "mixed").drop("mix", "partition")
     tables = wide.workspace.tables
     for shard in range(3):
         at = {"mix": "mixed", "partition": f"{shard:05d}"}
@@ -165,9 +165,9 @@ def test_partitions_that_were_cut_otherwise_do_not_matter(setting: Setting, tmp_
     assert steps == [(1, 2), (2, 2)]
 
 
-def test_diversity_is_that_of_the_mixes_table(setting: Setting) -> None:
+def test_diversity_is_that_of_the_mixes_table(project: Project) -> None:
     experiment = mixes_experiment(mixes={name: MIXES[name] for name in ("raw", "mixed")})
-    both = Setting(experiment, setting.workspace)
+    both = Project(experiment, project.workspace)
     known = {row["mix"]: row for row in unique_trigrams_of_mixes(both).to_dicts()}
     found = difference(both, "raw", "mixed")["diversity"]
     assert found == {
@@ -177,9 +177,9 @@ def test_diversity_is_that_of_the_mixes_table(setting: Setting) -> None:
     }
 
 
-def test_a_sample_of_parts_is_that_of_the_whole(setting: Setting) -> None:
-    diversity = setting.experiment.diversity
-    pairs = rows_of(setting, "both").select("uid", "source", "text")
+def test_a_sample_of_parts_is_that_of_the_whole(project: Project) -> None:
+    diversity = project.experiment.diversity
+    pairs = rows_of(project, "both").select("uid", "source", "text")
     parts = [drawn_texts(pairs.gather_every(4, i), diversity) for i in range(4)]
     whole = drawn_texts(pairs.sample(fraction=1.0, shuffle=True, seed=1), diversity)
     assert whole.height == diversity.sample < pairs.height
@@ -187,12 +187,12 @@ def test_a_sample_of_parts_is_that_of_the_whole(setting: Setting) -> None:
 
 
 def test_a_time_between_two_builds_means_the_first(tmp_path: Path) -> None:
-    setting = written_pool(tmp_path)
-    build_mixes(setting, ["raw"])
-    tables = setting.workspace.tables
+    project = written_pool(tmp_path)
+    build_mixes(project, ["raw"])
+    tables = project.workspace.tables
     first = tables.version(CURATED_MIXES)
     entry = datetime.now(UTC)
     while datetime.now(UTC) - entry < timedelta(milliseconds=20):
         pass
-    build_mixes(setting, ["raw_top30"])
-    assert mix_version(setting, f"raw@{entry.isoformat()}").version == first
+    build_mixes(project, ["raw_top30"])
+    assert mix_version(project, f"raw@{entry.isoformat()}").version == first

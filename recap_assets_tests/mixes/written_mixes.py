@@ -18,7 +18,7 @@ from recap_assets.artefacts.scores import CLIP_SCORES, SCORE_HISTOGRAMS, best_sc
 from recap_assets.artefacts.table import STATUS_OK, STATUS_REJECTED
 from recap_assets.graph.building import compute_and_write
 from recap_assets.graph.node import Step
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.mixes.assets import nodes
 from recap_assets.specs.experiment import Experiment
 from recap_assets.storage.workspace import Workspace
@@ -55,20 +55,20 @@ def mixes_experiment(**changes: object) -> Experiment:
     return tiny_experiment(**{"scorers": SCORERS, "mixes": MIXES, "report": none, **changes})
 
 
-def written_pool(folder: Path, experiment: Experiment | None = None) -> Setting:
+def written_pool(folder: Path, experiment: Experiment | None = None) -> Project:
     """Three partitions of twenty samples: the last two of each are set aside.
 
     Image 3 has a hostile raw text, image 5 none, image 7 no synthetic caption.
     """
     experiment = experiment or mixes_experiment()
-    setting = Setting(experiment, Workspace(folder, experiment.name))
-    for number, partition in enumerate(setting.partitions):
-        _write_partition(setting, partition, number)
-    return setting
+    project = Project(experiment, Workspace(folder, experiment.name))
+    for number, partition in enumerate(project.partitions):
+        _write_partition(project, partition, number)
+    return project
 
 
-def _write_partition(setting: Setting, partition: str, number: int) -> None:
-    tables, random = setting.workspace.tables, np.random.default_rng(number)
+def _write_partition(project: Project, partition: str, number: int) -> None:
+    tables, random = project.workspace.tables, np.random.default_rng(number)
     images = range(20 * number, 20 * number + 20)
     texts = {i: f"raw words of image {i}" for i in images} | {3: HOSTILE, 5: None}
     rows = []
@@ -82,14 +82,14 @@ def _write_partition(setting: Setting, partition: str, number: int) -> None:
     raw = pl.DataFrame(rows, schema=RAW_POOL.schema).drop("partition")
     tables.replace(RAW_POOL, {"partition": partition}, raw)
     good = [i for place, i in enumerate(images) if place < 18]
-    write_captions(setting, partition, {i: f"caption of image {i}" for i in good if i != 7})
-    for scorer in setting.experiment.scorers:
+    write_captions(project, partition, {i: f"caption of image {i}" for i in good if i != 7})
+    for scorer in project.experiment.scorers:
         for source, has in (("raw", lambda i: i != 5), ("a", lambda i: i != 7)):
             scores = {i: float(np.float16(random.normal(0.2, 0.05))) for i in good if has(i)}
-            write_scores(setting, scorer, source, partition, {i: scores.get(i) for i in good})
+            write_scores(project, scorer, source, partition, {i: scores.get(i) for i in good})
 
 
-def write_captions(setting: Setting, partition: str, texts: dict[int, str]) -> None:
+def write_captions(project: Project, partition: str, texts: dict[int, str]) -> None:
     """Captions of source a in one partition."""
     rows = [
         dict.fromkeys(SYNTHETIC_CAPTIONS.columns)
@@ -99,26 +99,26 @@ def write_captions(setting: Setting, partition: str, texts: dict[int, str]) -> N
     ]
     frame = pl.DataFrame(rows, schema=SYNTHETIC_CAPTIONS.schema).drop("source", "partition")
     at = {"source": "a", "partition": partition}
-    setting.workspace.tables.replace(SYNTHETIC_CAPTIONS, at, frame)
+    project.workspace.tables.replace(SYNTHETIC_CAPTIONS, at, frame)
 
 
 def write_scores(
-    setting: Setting, scorer: str, source: str, partition: str, scores: dict[int, float | None]
+    project: Project, scorer: str, source: str, partition: str, scores: dict[int, float | None]
 ) -> None:
     """Scores of one source in one partition, and their histogram."""
     rows = [(int(partition), uid_of(i), 0, score) for i, score in scores.items()]
     schema = {name: CLIP_SCORES.schema[name] for name in ("shard", "uid", "candidate", "score")}
     frame = pl.DataFrame(rows, schema=schema, orient="row")
     at = {"scorer": scorer, "source": source, "partition": partition}
-    setting.workspace.tables.replace(CLIP_SCORES, at, frame)
+    project.workspace.tables.replace(CLIP_SCORES, at, frame)
     histogram = score_histogram(best_scores(frame))
-    setting.workspace.tables.replace(SCORE_HISTOGRAMS, at, histogram)
+    project.workspace.tables.replace(SCORE_HISTOGRAMS, at, histogram)
 
 
-def build_mixes(setting: Setting, names: Iterable[str] | None = None) -> None:
+def build_mixes(project: Project, names: Iterable[str] | None = None) -> None:
     """Cut-offs and pairs of the mixes, by the platform's own stage."""
-    found = {node.key: node for node in nodes(setting)}
-    for name in names or setting.experiment.mixes:
+    found = {node.key: node for node in nodes(project)}
+    for name in names or project.experiment.mixes:
         compute_and_write(found[THRESHOLDS.key(name)], Step(""))
-        for partition in setting.partitions:
+        for partition in project.partitions:
             compute_and_write(found[CURATED_MIXES.key(name)], Step(partition))

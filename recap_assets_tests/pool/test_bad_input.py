@@ -57,20 +57,20 @@ def bench_of(tmp_path: Path, **changes: object) -> Bench:
 def test_an_empty_pool_is_refused_in_words(tmp_path: Path) -> None:
     (tmp_path / "pool").mkdir()
     with pytest.raises(PoolError, match="pool"):
-        _ = bench_of(tmp_path, **real_pool(tmp_path / "pool")).setting.shards
+        _ = bench_of(tmp_path, **real_pool(tmp_path / "pool")).project.shards
 
 
 def test_a_pool_with_one_sample_runs_to_the_report(tmp_path: Path) -> None:
     write_shard(tmp_path / "pool", 0, [(uid(1), jpeg(1), "a red boat")])
     bench = bench_of(tmp_path, **real_pool(tmp_path / "pool"))
     bench.build()
-    mixes = bench.setting.workspace.tables.read(CURATED_MIXES)
+    mixes = bench.project.workspace.tables.read(CURATED_MIXES)
     assert mixes.group_by("mix").len().sort("mix").rows() == [
         ("mixed", 1),
         ("raw", 1),
         ("raw_top30", 1),
     ]
-    assert bench.setting.workspace.report.exists()
+    assert bench.project.workspace.report.exists()
 
 
 def test_two_samples_with_one_uid_the_later_one_is_set_aside_and_counted(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_two_samples_with_one_uid_the_later_one_is_set_aside_and_counted(tmp_pat
     write_shard(pool, 1, [(uid(1), jpeg(3), "a green boat"), (uid(2), jpeg(4), "a tree")])
     bench = bench_of(tmp_path, **real_pool(pool, shards_per_partition=2))
     bench.build("pool")
-    rows = bench.setting.workspace.tables.read(RAW_POOL)
+    rows = bench.project.workspace.tables.read(RAW_POOL)
     rejected = rows.filter(pl.col("status") == STATUS_REJECTED)
     assert rejected["reject_reason"].to_list() == ["duplicate_uid", "duplicate_uid"]
     usable = rows.filter(pl.col("status") == STATUS_OK)
@@ -92,7 +92,7 @@ PAIRS = [(image, f"caption {k} of image {image}") for image in range(4) for k in
 
 
 def usable_of(bench: Bench) -> list[tuple[str, str]]:
-    rows = bench.setting.workspace.tables.read(RAW_POOL).filter(pl.col("status") == STATUS_OK)
+    rows = bench.project.workspace.tables.read(RAW_POOL).filter(pl.col("status") == STATUS_OK)
     return sorted(rows.select(pl.col("uid").bin.encode("hex"), "text").rows())
 
 
@@ -113,7 +113,7 @@ def test_repeats_are_set_aside_alike_in_any_sharding(
         f"caption 0 of image {image}" for image in range(4)
     ]
     (check,) = [c for c in bench.graph.nodes["raw_pool"].checks if c.name == "uids_are_unique"]
-    assert check.judge(list(bench.setting.partitions)).passed
+    assert check.judge(list(bench.project.partitions)).passed
 
 
 def test_shards_that_come_later_are_compared_and_the_earlier_ones_stay(tmp_path: Path) -> None:
@@ -121,12 +121,12 @@ def test_shards_that_come_later_are_compared_and_the_earlier_ones_stay(tmp_path:
     bench = bench_of(tmp_path, **real_pool(tmp_path / "pool"))
     bench.build("pool")
     write_shard(tmp_path / "pool", 1, [(uid(1), jpeg(3), "again"), (uid(3), jpeg(4), "third")])
-    bench.setting.scan()
+    bench.project.scan()
     assert bench.build("pool") == [("raw_pool", "00001")] * 2
     assert [text for _, text in usable_of(bench)] == ["first", "second", "third"]
     # Once the earlier one goes, the later one stands.
     write_shard(tmp_path / "pool", 0, [(uid(2), jpeg(2), "second")])
-    bench.setting.scan()
+    bench.project.scan()
     assert bench.build("pool") == [("raw_pool", "00000"), ("raw_pool", "00001")]
     assert [text for _, text in usable_of(bench)] == ["again", "second", "third"]
 
@@ -138,7 +138,7 @@ def test_a_broken_image_is_set_aside_and_the_rest_is_captioned(tmp_path: Path) -
     write_shard(tmp_path / "pool", 0, samples)
     bench = bench_of(tmp_path, **real_pool(tmp_path / "pool"))
     bench.build("world", "pool", "models", "captions", "scores")
-    tables = bench.setting.workspace.tables
+    tables = bench.project.workspace.tables
     raw = tables.read(RAW_POOL)
     assert raw.height == 4
     assert raw.filter(pl.col("status") == STATUS_REJECTED)["uid"].to_list() == [
@@ -170,7 +170,7 @@ def test_the_whole_fraction_keeps_every_scored_sample(tmp_path: Path) -> None:
     mixes = {"all": [{"use": "raw", "where": {"top": 1.0}}]}
     bench = bench_of(tmp_path, **real_pool(tmp_path / "pool"), mixes=mixes, report={})
     bench.build("world", "pool", "models", "scores", "mixes")
-    assert bench.setting.workspace.tables.read(CURATED_MIXES).height == 3
+    assert bench.project.workspace.tables.read(CURATED_MIXES).height == 3
 
 
 def test_a_shard_that_leaves_and_one_that_comes(tmp_path: Path) -> None:
@@ -181,9 +181,9 @@ def test_a_shard_that_leaves_and_one_that_comes(tmp_path: Path) -> None:
     bench.build("pool")
     (pool / "00000001.tar").unlink()
     write_shard(pool, 2, [(uid(20 + i), jpeg(i), "a tree") for i in range(3)])
-    bench.setting.scan()
+    bench.project.scan()
     # The number of the shard that left is never given again.
-    assert sorted(bench.setting.shards) == [0, 2]
+    assert sorted(bench.project.shards) == [0, 2]
     assert bench.build("pool") == [("raw_pool", "00002")]
 
 
@@ -210,7 +210,7 @@ def test_a_crash_in_a_long_partition_loses_one_shard_of_work(
         patch.setattr(shardwise, "iterate_images", dies_at_the_third)
         with pytest.raises(KeyboardInterrupt):
             bench.build("captions")
-    assert bench.setting.workspace.tables.read(SYNTHETIC_CAPTIONS).is_empty()
+    assert bench.project.workspace.tables.read(SYNTHETIC_CAPTIONS).is_empty()
 
     def counted(rows, *args, **options):
         shards.append(rows["shard"][0])
@@ -220,8 +220,8 @@ def test_a_crash_in_a_long_partition_loses_one_shard_of_work(
         patch.setattr(shardwise, "iterate_images", counted)
         bench.build("captions")
     assert shards == [0, 1, 2]
-    assert bench.setting.workspace.tables.read(SYNTHETIC_CAPTIONS).height == 6
-    assert not list((bench.setting.workspace.root / "scratch").rglob("*.parquet"))
+    assert bench.project.workspace.tables.read(SYNTHETIC_CAPTIONS).height == 6
+    assert not list((bench.project.workspace.root / "scratch").rglob("*.parquet"))
 
 
 def test_a_pool_in_a_folder_with_a_table_of_texts(tmp_path: Path) -> None:
@@ -237,7 +237,7 @@ def test_a_pool_in_a_folder_with_a_table_of_texts(tmp_path: Path) -> None:
     }
     bench = bench_of(tmp_path, pool=pool, mixes={"raw": EXPERIMENT["mixes"]["raw"]}, report={})
     bench.build()
-    raw = bench.setting.workspace.tables.read(RAW_POOL)
+    raw = bench.project.workspace.tables.read(RAW_POOL)
     assert raw.filter(pl.col("status") == STATUS_OK).height == 3
     assert raw.filter(pl.col("status") == STATUS_REJECTED)["reject_reason"].to_list() == [
         "missing_image"

@@ -15,7 +15,7 @@ from recap_assets.pool.kinds.folder import FolderPool
 from recap_assets.pool.kinds.urls import UrlPool
 from recap_assets.pool.kinds.webdataset import WebDatasetPool
 from recap_assets.shards.manifest import Shard
-from recap_assets.shards.pools import EncodedImages, ImagePlace, Project
+from recap_assets.shards.pools import EncodedImages, ImagePlace, PoolProject
 from recap_assets.shards.sample_rows import SampleRow, settle_uid, take_image
 from recap_assets.specs.kinds import kinds_of
 from recap_assets.testing.corpora import CorpusContract
@@ -111,7 +111,7 @@ class Memory(PoolKind):
 
     kind: Literal["memory"] = "memory"
 
-    def known_shards(self, project: Project) -> Mapping[int, Shard]:  # noqa: ARG002
+    def known_shards(self, project: PoolProject) -> Mapping[int, Shard]:  # noqa: ARG002
         return {number: Shard(f"m{number}", "", 0, "v", number) for number in range(2)}
 
     def index(self, shard: Shard, uids: Mapping[str, bytes]) -> Iterable[SampleRow]:  # noqa: ARG002
@@ -149,7 +149,7 @@ class TestMemory(PoolContract):
 class Renumbering(Memory):
     """Gives a shard another number than the one under which it is known."""
 
-    def known_shards(self, project: Project) -> Mapping[int, Shard]:
+    def known_shards(self, project: PoolProject) -> Mapping[int, Shard]:
         return {number + 1: shard for number, shard in super().known_shards(project).items()}
 
 

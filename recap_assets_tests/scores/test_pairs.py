@@ -54,11 +54,11 @@ def bench(matching: None, tmp_path_factory: pytest.TempPathFactory) -> Bench:  #
 
 def expected(bench: Bench, source: str, salt: bytes = b"a") -> dict[tuple[bytes, int], float]:
     """Score by uid and candidate, computed one pair at a time."""
-    setting, found = bench.setting, {}
-    for partition in setting.partitions:
-        texts = texts_of(setting.workspace.tables, source, partition)
-        rows = setting.usable_images(partition)
-        for batch, images in iterate_images(rows, setting.shards, setting.pool, batch_size=64):
+    project, found = bench.project, {}
+    for partition in project.partitions:
+        texts = texts_of(project.workspace.tables, source, partition)
+        rows = project.usable_images(partition)
+        for batch, images in iterate_images(rows, project.shards, project.pool, batch_size=64):
             by_uid = {u: i for u, i in zip(batch["uid"], images, strict=True) if i is not None}
             for _, uid, candidate, text in texts.filter(
                 pl.col("uid").is_in(batch["uid"].implode()) & pl.col("text").is_not_null()
@@ -69,7 +69,7 @@ def expected(bench: Bench, source: str, salt: bytes = b"a") -> dict[tuple[bytes,
 
 @pytest.mark.parametrize("source", ["raw", "a"])
 def test_every_text_is_scored_beside_its_own_image(bench: Bench, source: str) -> None:
-    rows = bench.setting.workspace.tables.read(CLIP_SCORES, scorer="judge", source=source)
+    rows = bench.project.workspace.tables.read(CLIP_SCORES, scorer="judge", source=source)
     found = {(uid, n): s for uid, n, s in rows.select("uid", "candidate", "score").iter_rows()}
     told = expected(bench, source)
     assert len(found) == rows.height >= 40
@@ -81,8 +81,8 @@ def test_every_text_is_scored_beside_its_own_image(bench: Bench, source: str) ->
 def test_what_it_declines_is_counted_by_reason(bench: Bench) -> None:
     declined = sum(np.isnan(score) for score in expected(bench, "raw").values())
     counted = [
-        score_partition(bench.setting, "judge", "raw", Step(partition)).rejected
-        for partition in bench.setting.partitions
+        score_partition(bench.project, "judge", "raw", Step(partition)).rejected
+        for partition in bench.project.partitions
     ]
     assert declined > 0
     assert sum(one.get("not_scored", 0) for one in counted) == declined
@@ -96,10 +96,10 @@ def test_an_image_that_cannot_be_read_any_more_is_set_aside(
         for batch, images in iterate_images(*given, **named):
             yield batch, [None, *images[1:]]
 
-    partition = next(iter(bench.setting.partitions))
-    before = score_partition(bench.setting, "judge", "a", Step(partition)).frame
+    partition = next(iter(bench.project.partitions))
+    before = score_partition(bench.project, "judge", "a", Step(partition)).frame
     monkeypatch.setattr(shardwise, "iterate_images", without_the_first)
-    found = score_partition(bench.setting, "judge", "a", Step(partition))
+    found = score_partition(bench.project, "judge", "a", Step(partition))
     lost = found.rejected["image_unreadable"]
     assert 0 < lost < before.height
     assert found.frame.select("uid", "candidate").equals(before.select("uid", "candidate"))
@@ -119,7 +119,7 @@ def test_it_has_scores_and_no_embeddings(bench: Bench) -> None:
 
 
 def test_a_mix_takes_what_scored_best(bench: Bench) -> None:
-    tables = bench.setting.workspace.tables
+    tables = bench.project.workspace.tables
     scores = tables.read(CLIP_SCORES, scorer="judge", source="raw").drop_nulls("score")
     top = tables.read(CURATED_MIXES, mix="raw_top30")
     worst = scores.filter(pl.col("uid").is_in(top["uid"].implode()))["score"].min()
@@ -134,7 +134,7 @@ def test_a_mix_takes_what_scored_best(bench: Bench) -> None:
 
 
 def test_histograms_and_exports_are_there(bench: Bench) -> None:
-    tables = bench.setting.workspace.tables
+    tables = bench.project.workspace.tables
     histogram = tables.read(SCORE_HISTOGRAMS, scorer="judge", source="raw")
     scored = tables.read(CLIP_SCORES, scorer="judge", source="raw")["score"].drop_nulls().len()
     assert histogram["n"].sum() == scored
@@ -147,7 +147,7 @@ def test_histograms_and_exports_are_there(bench: Bench) -> None:
 def test_what_decides_is_its_fields_and_its_distribution(bench: Bench) -> None:
     def version(**fields: Any) -> str:
         changed = {**JUDGED, "scorers": {"judge": {"kind": "matching", "salt": "a", **fields}}}
-        graph = Bench(bench.setting.workspace.root, tiny_experiment(**changed)).graph
+        graph = Bench(bench.project.workspace.root, tiny_experiment(**changed)).graph
         return graph.nodes["clip_scores/judge/raw"].code_version
 
     first = version()
@@ -158,10 +158,10 @@ def test_what_decides_is_its_fields_and_its_distribution(bench: Bench) -> None:
 
 def test_a_partition_is_the_same_in_other_batches(bench: Bench) -> None:
     changed = {**JUDGED, "scorers": {"judge": {"kind": "matching", "salt": "a", "batch_size": 3}}}
-    other = Bench(bench.setting.workspace.root.parent, tiny_experiment(**changed))
-    for partition in other.setting.partitions:
-        one = score_partition(bench.setting, "judge", "a", Step(partition)).frame
-        two = score_partition(other.setting, "judge", "a", Step(partition)).frame
+    other = Bench(bench.project.workspace.root.parent, tiny_experiment(**changed))
+    for partition in other.project.partitions:
+        one = score_partition(bench.project, "judge", "a", Step(partition)).frame
+        two = score_partition(other.project, "judge", "a", Step(partition)).frame
         assert one.equals(two)
 
 
@@ -183,7 +183,7 @@ def test_what_is_no_score_stops_the_build(
     monkeypatch.setattr(pairs, "pair_scorer_of", lambda *_: Wrong())
     node = bench.graph.nodes["clip_scores/judge/raw"]
     with pytest.raises(pairs.ScoreError, match=words):
-        compute_and_write(node, Step(next(iter(bench.setting.partitions))))
+        compute_and_write(node, Step(next(iter(bench.project.partitions))))
 
 
 NEAR = {"kind": "image_based", "scorer": "judge", "clusters": 5, "target": {"task": "coarse"}}

@@ -105,7 +105,7 @@ def world(tmp_path: Path) -> World:
 
 def numbers_of(bench: Bench, name: str) -> set[int]:
     by_uid = {bytes.fromhex(uid_of(number)): number for number in range(24)}
-    return {by_uid[uid] for uid in members_of(bench.setting, name)}
+    return {by_uid[uid] for uid in members_of(bench.project, name)}
 
 
 def image_set(world: World, **changes: Any) -> dict[str, Any]:
@@ -121,10 +121,10 @@ def test_members_reasons_and_languages(world: World) -> None:
     bench.build(*STAGES)
     expected = {number for number in range(24) if number % 4 in (0, 3)} - {0}
     assert numbers_of(bench, "basic") == expected
-    found = filter_partition(bench.setting, "basic", Step("00000"))
+    found = filter_partition(bench.project, "basic", Step("00000"))
     assert found.rejected == {"other_language": 2, "too_few_words": 2, "small_image": 1}
     assert found.frame.height == 3
-    told = bench.setting.workspace.tables.read(TEXT_LANGUAGES)
+    told = bench.project.workspace.tables.read(TEXT_LANGUAGES)
     assert told["language"].value_counts().sort("language").rows() == [("de", 6), ("en", 18)]
 
 
@@ -154,7 +154,7 @@ def test_sets_that_left_are_removed_with_their_languages(world: World) -> None:
     assert {one.asset for one in leaving} >= {"uid_sets/basic", "text_languages/fasttext/raw"}
     for one in leaving:
         one.remove()
-    tables = bench.setting.workspace.tables
+    tables = bench.project.workspace.tables
     assert tables.read(UID_SETS)["set"].unique().to_list() == ["image"]
     assert tables.read(TEXT_LANGUAGES).is_empty()
     for one in world.bench({}).graph.leaving():
@@ -169,22 +169,22 @@ def test_an_image_is_told_what_keeps_it_out(world: World) -> None:
     bench.build(*STAGES)
     words = {
         one.mix: one.explanation.rules[0].words
-        for one in explain_image(bench.setting, uid_of(2)).mixes
+        for one in explain_image(bench.project, uid_of(2)).mixes
         if one.explanation is not None
     }
     assert words["basic"].startswith('in_set "basic": no, only 2 words; more than 2 are asked for')
     assert "is that of no target image" in words["image"]
-    assert all(one.problem is None for one in explain_image(bench.setting, uid_of(3)).mixes)
+    assert all(one.problem is None for one in explain_image(bench.project, uid_of(3)).mixes)
     uid = bytes.fromhex(uid_of(3))
-    assert why_not(bench.setting, "basic", "00000", uid) == []
-    assert why_not(bench.setting, "basic", "00001", uid) == ["the pool set the sample aside"]
+    assert why_not(bench.project, "basic", "00000", uid) == []
+    assert why_not(bench.project, "basic", "00001", uid) == ["the pool set the sample aside"]
 
 
 def test_before_a_set_is_built_that_is_what_is_told(world: World) -> None:
     bench = world.bench({"image": image_set(world)})
     bench.build("pool", "scores")
     uid = bytes.fromhex(uid_of(3))
-    assert why_not(bench.setting, "image", "00000", uid) == ["uid_sets/image is not built"]
+    assert why_not(bench.project, "image", "00000", uid) == ["uid_sets/image is not built"]
 
 
 def test_versions_from_outside_are_what_dagster_takes_as_tags(world: World) -> None:
@@ -204,8 +204,8 @@ def test_a_trial_counts_computed_sets_and_files(world: World) -> None:
     sets = {"basic": {"kind": "basic"}, "some": {"uids": str(world.folder / "some.txt")}}
     bench = world.bench(sets)
     bench.build(*STAGES)
-    counted = dict(trial(bench.setting).select("mix", "n_pairs").iter_rows())
-    rows = bench.setting.workspace.tables.read(CURATED_MIXES)
+    counted = dict(trial(bench.project).select("mix", "n_pairs").iter_rows())
+    rows = bench.project.workspace.tables.read(CURATED_MIXES)
     assert counted == dict(rows["mix"].value_counts().iter_rows()) == {"basic": 11, "some": 3}
 
 
@@ -228,7 +228,7 @@ def test_a_target_is_given_in_files(world: World, form: str) -> None:
     bench = world.bench({"image": image_set(world, **changes)})
     bench.build(*STAGES)
     assert numbers_of(bench, "image") == {number for number in range(24) if number % 3 == 1}
-    n_images = bench.setting.workspace.tables.read(TARGET_CLUSTERS)["n_images"].to_list()
+    n_images = bench.project.workspace.tables.read(TARGET_CLUSTERS)["n_images"].to_list()
     assert n_images == [2 if form == "folder" else 1]
 
 
@@ -257,7 +257,7 @@ def test_a_target_of_images_is_embedded_by_the_scorer(
     bench = world.bench({"image": image_set(world, target={"images": str(folder.parent)})})
     bench.build(*STAGES)
     assert numbers_of(bench, "image") == {number for number in range(24) if number % 3 == 1}
-    found = place_targets(bench.setting, "image", bench.setting.experiment.sets["image"])
+    found = place_targets(bench.project, "image", bench.project.experiment.sets["image"])
     assert found.rejected == {"image_unreadable": 1}
     assert found.facts == {"target_images": 2, "of_clusters": 3}
 
@@ -306,7 +306,7 @@ def test_shards_in_another_order_make_the_same_sets(world: World, tmp_path: Path
     second.build(*STAGES)
     for name in sets:
         assert numbers_of(second, name) == numbers_of(first, name)
-    one, two = (b.setting.workspace.tables.read(CLUSTER_CENTROIDS) for b in (first, second))
+    one, two = (b.project.workspace.tables.read(CLUSTER_CENTROIDS) for b in (first, second))
     assert one.equals(two)
 
 
@@ -323,7 +323,7 @@ def test_samples_set_aside_are_in_no_set(world: World) -> None:
     write_shard(world.folder, "00000003", [24, 24])
     bench = world.bench({"all": {"kind": "no_filter"}})
     bench.build(*STAGES)
-    samples = bench.setting.workspace.tables.read(RAW_POOL)
+    samples = bench.project.workspace.tables.read(RAW_POOL)
     usable = samples.filter(status="ok")
     assert samples.height > usable.height == 25
-    assert set(members_of(bench.setting, "all")) == set(usable["uid"])
+    assert set(members_of(bench.project, "all")) == set(usable["uid"])

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.sets.kind import ComputedSet, GivenSet, Requirement, Samples
 from recap_assets.sets.kinds.image_based.target_embeddings import TargetEmbeddings
 from recap_assets.sets.kinds.image_based.target_images import TargetImages
@@ -101,7 +101,7 @@ class TestTargetImages(ImagesTargetContract):
 class Drawn(TargetEmbeddings):
     """Embeddings of a draw without a seed."""
 
-    def embedded(self, setting: Setting, scorer: str) -> Iterator[Embedded]:  # noqa: ARG002
+    def embedded(self, project: Project, scorer: str) -> Iterator[Embedded]:  # noqa: ARG002
         yield np.random.default_rng().random((2, 6)), 0
 
 

@@ -55,10 +55,10 @@ class Pool:
     targets: np.ndarray
 
     def members(self, name: str) -> set[str]:
-        return {uid.hex() for uid in members_of(self.bench.setting, name)}
+        return {uid.hex() for uid in members_of(self.bench.project, name)}
 
     def mix(self, name: str) -> set[str]:
-        rows = self.bench.setting.workspace.tables.read(CURATED_MIXES, mix=name)
+        rows = self.bench.project.workspace.tables.read(CURATED_MIXES, mix=name)
         return {uid.hex() for uid in rows["uid"]}
 
     def with_text(self, uids: set[str]) -> set[str]:
@@ -177,7 +177,7 @@ def test_clip_score_by_fraction_keeps_ties(pool: Pool, mix: str, fraction: float
     expected = datacomp.at_least(pool.samples, L14, threshold)
     assert len(expected) >= int(len(pool.samples) * fraction) + 1
     assert pool.mix(mix) == pool.with_text(expected)
-    cut = pool.bench.setting.workspace.tables.read(THRESHOLDS, mix=mix).row(0, named=True)
+    cut = pool.bench.project.workspace.tables.read(THRESHOLDS, mix=mix).row(0, named=True)
     assert np.float32(cut["value"]) == threshold
     assert cut["n_at_or_above"] == len(expected)
     n_tied = sum(np.float32(one[L14]) == threshold for one in pool.samples)
@@ -200,7 +200,7 @@ def test_the_intersection_ranks_the_whole_pool(pool: Pool) -> None:
 
 @pytest.mark.parametrize("name", ["no_filter", "basic", "laion2b", "text_based", "image_based"])
 def test_subset_files_are_datacomps_to_the_byte(pool: Pool, name: str, tmp_path: Path) -> None:
-    write_subset(tmp_path / "ours.npy", members_of(pool.bench.setting, name))
+    write_subset(tmp_path / "ours.npy", members_of(pool.bench.project, name))
     expected = datacomp.subset_file(pool.members(name))
     assert (tmp_path / "ours.npy").read_bytes() == expected
 

@@ -14,7 +14,7 @@ from recap_assets.artefacts.table import SET, Column, Table, is_usable
 from recap_assets.engines.protocols import LanguageIdentifier
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Rows, Step
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.sets.kind import ComputedSet, GivenSet, Requirement, Samples, TextSet
 from recap_assets.sets.languages.kind import IdentifierKind
 from recap_assets.sets.targets import Embedded, Target
@@ -76,10 +76,10 @@ class RareWidths(ComputedSet):
         yield Dependency(WIDTHS.key(name), "all")
 
     def facts(self, known: pl.DataFrame, samples: Samples) -> pl.DataFrame:
-        common = samples.setting.workspace.tables.read(WIDTHS, set=samples.name)["width"]
+        common = samples.project.workspace.tables.read(WIDTHS, set=samples.name)["width"]
         return known.with_columns(common=pl.col("width").is_in(common.implode()))
 
-    def nodes(self, name: str, setting: Setting) -> list[Node]:
+    def nodes(self, name: str, project: Project) -> list[Node]:
         return [
             Node(
                 key=WIDTHS.key(name),
@@ -88,14 +88,14 @@ class RareWidths(ComputedSet):
                 dependencies=(Dependency(RAW_POOL.key(), "all"),),
                 implementation=self.implementation,
                 decides=deciding(widths=self),
-                compute=partial(self._count, setting),
+                compute=partial(self._count, project),
                 description="Common widths.",
-                content=StoredRows(setting.workspace.tables, WIDTHS, {"set": name}),
+                content=StoredRows(project.workspace.tables, WIDTHS, {"set": name}),
             )
         ]
 
-    def _count(self, setting: Setting, step: Step) -> Rows:  # noqa: ARG002
-        rows = setting.workspace.tables.scan(RAW_POOL).filter(is_usable())
+    def _count(self, project: Project, step: Step) -> Rows:  # noqa: ARG002
+        rows = project.workspace.tables.scan(RAW_POOL).filter(is_usable())
         counts = rows.group_by(width=pl.coalesce("original_width", "width")).len()
         common = counts.filter(pl.col("len") >= self.times).select("width").sort("width")
         return Rows(common.collect())
@@ -117,7 +117,7 @@ class TargetAxis(Target):
     axis: int = Field(description="Its number.")
     dimensions: int = Field(default=6, description="Of the embeddings.")
 
-    def embedded(self, setting: Setting, scorer: str) -> Iterator[Embedded]:  # noqa: ARG002
+    def embedded(self, project: Project, scorer: str) -> Iterator[Embedded]:  # noqa: ARG002
         yield np.eye(self.dimensions, dtype=np.float32)[self.axis : self.axis + 1], 0
 
 

@@ -14,7 +14,7 @@ from recap_assets.exports.assets import nodes
 from recap_assets.exports.checksums import check_folder
 from recap_assets.graph.building import compute_and_write
 from recap_assets.graph.node import Node, Step
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.specs.base import Spec
 from recap_assets.specs.exports import parse_export
 from recap_assets.specs.kinds import kinds_of
@@ -46,23 +46,23 @@ def lines(**options: object) -> Spec:
     return parse_export({"to": "lines", "mix": MIX, **options})
 
 
-def built(folder: Path, export: Spec) -> tuple[Setting, dict[str, Node]]:
-    setting = exported_pool(folder, exports={"e": export})
-    found = {node.key: node for node in nodes(setting)}
+def built(folder: Path, export: Spec) -> tuple[Project, dict[str, Node]]:
+    project = exported_pool(folder, exports={"e": export})
+    found = {node.key: node for node in nodes(project)}
     for node in found.values():
-        for partition in setting.partitions if node.dimension == "pool" else ("",):
+        for partition in project.partitions if node.dimension == "pool" else ("",):
             outcome = compute_and_write(node, Step(partition, asset=node.key))
             assert outcome.machine == {"recap.kind": "recap-shades 1.2"}
-    return setting, found
+    return project, found
 
 
 def test_its_assets_decide_by_its_fields_and_its_distribution(tmp_path: Path) -> None:
-    setting, found = built(tmp_path, lines(letters=40))
+    project, found = built(tmp_path, lines(letters=40))
     for node in found.values():
         decided = json.loads(node.decides)["export"]
         assert decided["distribution"] == "recap-shades"
         assert (decided["letters"], decided["implementation"]) == (40, 1)
-    folder = Folder(str(setting.workspace.exports / "e"))
+    folder = Folder(str(project.workspace.exports / "e"))
     assert not check_folder(folder).problems
     written = pl.concat(pl.read_ndjson(path) for path in Path(folder.url).rglob("*.jsonl"))
     assert written.height == 16
@@ -72,15 +72,15 @@ def test_its_assets_decide_by_its_fields_and_its_distribution(tmp_path: Path) ->
 def test_a_new_implementation_writes_shards_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    setting, found = built(tmp_path, lines())
-    (path, *_) = (setting.workspace.exports / "e").rglob("*.jsonl")
+    project, found = built(tmp_path, lines())
+    (path, *_) = (project.workspace.exports / "e").rglob("*.jsonl")
     before = path.stat().st_mtime_ns
     shards = found["export_shards/e"]
     shards.compute(Step("00000"))
     assert path.stat().st_mtime_ns == before
     spec = kinds_of("exports")["lines"].spec
     monkeypatch.setattr(spec, "implementation", 2)
-    (again, _) = nodes(setting)
+    (again, _) = nodes(project)
     assert again.code_version != shards.code_version
     again.compute(Step("00000"))
     assert path.stat().st_mtime_ns != before
@@ -102,11 +102,11 @@ class TestGreys(PoolContract):
 @pytest.fixture
 def recap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recap:
     """The command line on an experiment whose mix is built."""
-    setting = exported_pool(tmp_path / "pool")
-    written = setting.experiment.model_dump(mode="json", exclude_defaults=True)
+    project = exported_pool(tmp_path / "pool")
+    written = project.experiment.model_dump(mode="json", exclude_defaults=True)
     (tmp_path / "e.yaml").write_text(yaml.safe_dump(written))
     run = recap_in(monkeypatch, tmp_path)
-    monkeypatch.setenv("RECAP_DATA", str(setting.workspace.data))
+    monkeypatch.setenv("RECAP_DATA", str(project.workspace.data))
     return lambda *words: run("-e", tmp_path / "e.yaml", *words)
 
 

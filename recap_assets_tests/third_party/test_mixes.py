@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from recap_assets.artefacts.mixes import CURATED_MIXES, THRESHOLDS
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.mixes.assets import nodes, trial
 from recap_assets.mixes.difference import Comparison
 from recap_assets.mixes.of_image import explain_image
@@ -61,37 +61,37 @@ def experiment(**mixes: Any) -> Experiment:
 
 
 @pytest.fixture(scope="module")
-def setting(tmp_path_factory: pytest.TempPathFactory) -> Setting:
-    setting = written_pool(tmp_path_factory.mktemp("data"), experiment(**MIXES))
-    build_mixes(setting)
-    return setting
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = written_pool(tmp_path_factory.mktemp("data"), experiment(**MIXES))
+    build_mixes(project)
+    return project
 
 
-def images(setting: Setting, mix: str) -> set[bytes]:
-    return set(setting.workspace.tables.read(CURATED_MIXES, mix=mix)["uid"])
+def images(project: Project, mix: str) -> set[bytes]:
+    return set(project.workspace.tables.read(CURATED_MIXES, mix=mix)["uid"])
 
 
-def test_it_selects_alone_and_inside_of_ours(setting: Setting) -> None:
+def test_it_selects_alone_and_inside_of_ours(project: Project) -> None:
     # Raw texts have five words, image 3's has other ones; captions of source a have four.
-    raw = setting.workspace.tables.read(CURATED_MIXES, mix="alone")
-    assert uid_of(3) not in images(setting, "alone")
+    raw = project.workspace.tables.read(CURATED_MIXES, mix="alone")
+    assert uid_of(3) not in images(project, "alone")
     assert raw["text"].str.starts_with("raw words of image").all()
     assert raw.height == 52
-    everyone = images(setting, "alone") | {uid_of(3)}
-    assert images(setting, "contrary") == everyone - {uid_of(7)}
-    assert images(setting, "inside") < everyone
-    assert len(images(setting, "inside")) >= 0.85 * len(everyone)
+    everyone = images(project, "alone") | {uid_of(3)}
+    assert images(project, "contrary") == everyone - {uid_of(7)}
+    assert images(project, "inside") < everyone
+    assert len(images(project, "inside")) >= 0.85 * len(everyone)
 
 
-def test_it_is_counted_before_anything_is_built(setting: Setting) -> None:
-    counted = {row["mix"]: row["n_pairs"] for row in trial(setting).to_dicts()}
-    for name in setting.experiment.mixes:
-        stored = setting.workspace.tables.read(CURATED_MIXES, mix=name)
+def test_it_is_counted_before_anything_is_built(project: Project) -> None:
+    counted = {row["mix"]: row["n_pairs"] for row in trial(project).to_dicts()}
+    for name in project.experiment.mixes:
+        stored = project.workspace.tables.read(CURATED_MIXES, mix=name)
         assert counted[name] == stored.height
 
 
-def test_an_image_is_told_why(setting: Setting) -> None:
-    told = {one.mix: one for one in explain_image(setting, uid_of(3).hex()).mixes}
+def test_an_image_is_told_why(project: Project) -> None:
+    told = {one.mix: one for one in explain_image(project, uid_of(3).hex()).mixes}
     assert all(one.problem is None for one in told.values())
     why = {name: one.explanation for name, one in told.items()}
     assert all(why.values())
@@ -103,16 +103,16 @@ def test_an_image_is_told_why(setting: Setting) -> None:
     assert why["shortest"].rules[0].use.startswith("shortest_of [raw, a]: ")  # type: ignore[union-attr]
 
 
-def test_an_image_without_the_caption_is_unknown(setting: Setting) -> None:
-    (contrary,) = explain_image(setting, uid_of(7).hex(), "contrary").mixes
+def test_an_image_without_the_caption_is_unknown(project: Project) -> None:
+    (contrary,) = explain_image(project, uid_of(7).hex(), "contrary").mixes
     assert contrary.explanation is not None
     assert contrary.explanation.rules[0].where is not None
     assert contrary.explanation.rules[0].where.holds is None
 
 
-def test_a_source_is_left_out_of_it_and_the_mixes_are_compared(setting: Setting) -> None:
-    assert setting.experiment.left_out["shortest"].keys() == {"raw", "a"}
-    tables = setting.workspace.tables
+def test_a_source_is_left_out_of_it_and_the_mixes_are_compared(project: Project) -> None:
+    assert project.experiment.left_out["shortest"].keys() == {"raw", "a"}
+    tables = project.workspace.tables
     whole, without = (
         tables.read(CURATED_MIXES, mix=name) for name in ("shortest", "shortest_without_a")
     )
@@ -123,15 +123,15 @@ def test_a_source_is_left_out_of_it_and_the_mixes_are_compared(setting: Setting)
     assert comparison.n_changed["recaptioned"] == (whole["source"] == "a").sum() - 1  # image 5
 
 
-def test_it_decides_by_its_distribution_where_it_stands(setting: Setting) -> None:
-    decides = {node.key: json.loads(node.decides)["mix"] for node in nodes(setting)}
+def test_it_decides_by_its_distribution_where_it_stands(project: Project) -> None:
+    decides = {node.key: json.loads(node.decides)["mix"] for node in nodes(project)}
     for asset in (CURATED_MIXES, THRESHOLDS):
         inner = decides[asset.key("inside")]["rules"][0]["where"]["all"][0]["any"]
         assert inner[0] == {**WORDY, "of": None, **GIVEN}
         assert inner[1] == {"top": 0.1, "of": None}
         assert decides[asset.key("shortest")]["rules"][0]["use"] == {**SHORTEST, **GIVEN}
         assert decides[asset.key("shortest_without_a")]["rules"][0]["use"] == "raw"
-    given = setting.experiment.mixes["inside"].given_by
+    given = project.experiment.mixes["inside"].given_by
     assert given == {"recap.kind": "recap-shades 1.2"}
 
 
@@ -175,7 +175,7 @@ def test_gone_it_is_missed_by_its_word() -> None:
     }  # fmt: skip
 
 
-def test_the_shortest_is_taken(setting: Setting) -> None:
-    rows = setting.workspace.tables.read(CURATED_MIXES, mix="shortest")
+def test_the_shortest_is_taken(project: Project) -> None:
+    rows = project.workspace.tables.read(CURATED_MIXES, mix="shortest")
     of_three = rows.filter(pl.col("uid") == pl.lit(uid_of(3)))
     assert of_three["source"].to_list() == ["a"]

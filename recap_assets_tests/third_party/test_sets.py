@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from recap_assets.artefacts.catalogue import TABLES, all_tables
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.mixes.of_image import explain_image
 from recap_assets.sets.assets import members_of
 from recap_assets.specs.kinds import KindError
@@ -77,7 +77,7 @@ def bench(world: World) -> Bench:
 
 def numbers_of(bench: Bench, name: str) -> set[int]:
     by_uid = {bytes.fromhex(uid_of(number)): number for number in ALL}
-    return {by_uid[uid] for uid in members_of(bench.setting, name)}
+    return {by_uid[uid] for uid in members_of(bench.project, name)}
 
 
 def test_they_are_built_like_ours(bench: Bench) -> None:
@@ -91,7 +91,7 @@ def test_they_are_built_like_ours(bench: Bench) -> None:
 def test_an_image_is_told_what_keeps_it_out(bench: Bench) -> None:
     words = {
         one.mix: one.explanation.rules[0].words
-        for one in explain_image(bench.setting, uid_of(4)).mixes
+        for one in explain_image(bench.project, uid_of(4)).mixes
         if one.explanation is not None
     }
     assert "it has 8 words" in words["few"]
@@ -122,7 +122,7 @@ def test_the_bytes_of_a_file_of_theirs_decide(world: World, bench: Bench) -> Non
 
 
 def test_what_it_filled_leaves_with_it(world: World, bench: Bench) -> None:
-    tables = bench.setting.workspace.tables
+    tables = bench.project.workspace.tables
     assert not tables.read(foreign_sets.WIDTHS).is_empty()
     without = world.bench({name: spec for name, spec in sets_in(world).items() if name != "rare"})
     leaving = {one.asset: one for one in without.graph.leaving()}
@@ -159,8 +159,8 @@ def test_gone_they_are_missed_by_their_words(world: World) -> None:
 
 
 def test_an_identifier_that_needs_nothing_is_always_there(tmp_path: Path) -> None:
-    setting = Setting(tiny_experiment(), Workspace(tmp_path, "tiny"))
-    assert set(setting.experiment.identifiers) == {"fasttext", "cld3", "vowels"}
+    project = Project(tiny_experiment(), Workspace(tmp_path, "tiny"))
+    assert set(project.experiment.identifiers) == {"fasttext", "cld3", "vowels"}
 
 
 class TestFewWords(ComputedSetContract):

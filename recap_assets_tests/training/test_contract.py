@@ -11,7 +11,7 @@ import torch
 from recap_assets.artefacts.evaluation import EVALUATION_RESULTS
 from recap_assets.artefacts.training import TRAINING_CURVES
 from recap_assets.graph.node import Step
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.specs.kinds import kinds_of
 from recap_assets.specs.models import SmallTower
 from recap_assets.testing.launchers import LauncherContract
@@ -54,10 +54,10 @@ class Unfinished(Launcher):
     on_gpu = False
     share_seen: ClassVar[float] = 1.0
 
-    def train(self, setting: Setting, mix: str, step: Step) -> Trained:
+    def train(self, project: Project, mix: str, step: Step) -> Trained:
         tower = SmallTower.model_validate(TOWER)
         torch.manual_seed(int(step.partition))
-        texts = mix_pairs(setting, mix, tower.image_size).texts
+        texts = mix_pairs(project, mix, tower.image_size).texts
         seen = int(self.samples_seen * self.share_seen)
         row = {"step": 1, "samples_seen": seen, "loss": self.spread, "learning_rate_factor": 1.0}
         trainee = SmallTrainee(tower, texts, (tower.image_size, tower.image_size))
@@ -73,7 +73,7 @@ class Given(LauncherContract):
         name = type(self).__name__
         if name not in self._built:
             self._built[name] = built(tmp_path_factory.mktemp(name), self.training)
-        self.setting, self.mix = self._built[name].setting, "raw"
+        self.project, self.mix = self._built[name].project, "raw"
 
 
 class TestInProcess(Given):
@@ -100,7 +100,7 @@ class TestUnfinished(Given):
 def test_another_packages_launcher_is_built_and_evaluated(unfinished: Path) -> None:
     bench = built(unfinished, {"launcher": "unfinished", "seeds": [3]})
     bench.build("training", "evaluation")
-    tables = bench.setting.workspace.tables
+    tables = bench.project.workspace.tables
     assert tables.read(TRAINING_CURVES)["seed"].to_list() == [3]
     assert set(tables.read(EVALUATION_RESULTS)["task"]) == {"coarse", "retrieval"}
     node = bench.graph.nodes["trained_clip/raw"]
@@ -115,7 +115,7 @@ def test_the_contract_fails_for_what_does_not_keep_it(
     unfinished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     contract = LauncherContract()
-    contract.setting = built(unfinished, {"launcher": "unfinished"}).setting
+    contract.project = built(unfinished, {"launcher": "unfinished"}).project
     contract.mix = "raw"
     monkeypatch.setattr(Unfinished, "share_seen", 0.5)
     with pytest.raises(AssertionError):

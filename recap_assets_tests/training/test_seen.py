@@ -85,7 +85,7 @@ class Runs:
         plain = {"models": {"scorer": SCORER}, "sources": {}, "report": {}}
         experiment = tiny_experiment(**{"pool": pool, "mixes": mixes, **plain, **changes})
         bench = Bench(self.folder / "data", experiment, self.memory)
-        bench.setting.scan()
+        bench.project.scan()
         return bench
 
     def build(self, mixes: Mapping[str, Any] = MIXES, **changes: Any) -> set[str]:
@@ -93,7 +93,7 @@ class Runs:
         return {asset for asset, _ in self.bench(mixes, **changes).build(*UNTIL_TRAINED)}
 
     def pairs(self, mix: str) -> pl.DataFrame:
-        rows = self.bench().setting.workspace.tables.read(CURATED_MIXES, mix=mix)
+        rows = self.bench().project.workspace.tables.read(CURATED_MIXES, mix=mix)
         return rows.sort(CURATED_MIXES.order)
 
 
@@ -203,19 +203,19 @@ def test_a_new_image_trains_the_mixes_that_take_it_and_no_other(runs: Runs, tmp_
 def test_the_same_samples_in_other_shards_and_order_train_nothing_and_give_the_same_pairs(
     runs: Runs,
 ) -> None:
-    before = mix_pairs(runs.bench().setting, "all", SIDE)
+    before = mix_pairs(runs.bench().project, "all", SIDE)
     both = [*samples_of(0), *samples_of(1)]
     for number in range(2):
         write_shard(runs.pool, number, both[::-1][number * PER_SHARD :][:PER_SHARD])
     computed = runs.build()
     assert "curated_mixes/all" in computed
     assert trained(computed) == set()
-    assert mix_pairs(runs.bench().setting, "all", SIDE).content_hash() == before.content_hash()
+    assert mix_pairs(runs.bench().project, "all", SIDE).content_hash() == before.content_hash()
 
 
 def test_what_left_the_pool_is_not_trained_on_before_it_is_removed(runs: Runs) -> None:
     (runs.pool / "00000001.tar").unlink()
     assert "trained_clip/all" in runs.build()
-    setting = runs.bench().setting
+    project = runs.bench().project
     assert "00001" in set(runs.pairs("all")["partition"])
-    assert mix_pairs(setting, "all", SIDE).texts == [s.text for s in samples_of(0)]
+    assert mix_pairs(project, "all", SIDE).texts == [s.text for s in samples_of(0)]

@@ -13,7 +13,7 @@ from recap_assets.defs.dead_runs import close_dead_runs
 from recap_assets.defs.records import DagsterRecords
 from recap_assets.graph.node import Graph
 from recap_assets.graph.planner import OutOfDate, Plan, plan
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.graph.records import Records, RememberedRecords
 from recap_assets.graph.versions import VersionReader
 from recap_assets.specs.loading import ExperimentError
@@ -28,7 +28,7 @@ class OpenExperiment(Protocol):
         ...
 
     @cached_property
-    def setting(self) -> Setting:
+    def project(self) -> Project:
         """The experiment in its workspace."""
         ...
 
@@ -104,7 +104,7 @@ class Watch:
         content = self._session.path.read_bytes()
         if content != self._content:
             session = self._session.reopened()
-            was, now = (s.setting.experiment.name for s in (self._session, session))
+            was, now = (s.project.experiment.name for s in (self._session, session))
             if now != was:
                 msg = (
                     f"{session.path}: name: was {was!r} when the code location was loaded and is "

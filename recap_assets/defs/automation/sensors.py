@@ -60,13 +60,13 @@ def new_shards_sensor(watch: Watch, automation: Automation) -> dg.SensorDefiniti
         "those of shards that left.",
     )
     def new_shards(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        setting = watch.session().setting
+        project = watch.session().project
         try:
-            setting.scan()
+            project.scan()
         except PoolError as error:
             return dg.SkipReason(str(error))
         known = set(context.instance.get_dynamic_partitions(POOL_PARTITIONS))
-        wanted = list(setting.partitions)
+        wanted = list(project.partitions)
         requests: list[dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest] = []
         if new := [key for key in wanted if key not in known]:
             requests.append(dg.AddDynamicPartitionsRequest(POOL_PARTITIONS, new))

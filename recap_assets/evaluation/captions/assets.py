@@ -32,7 +32,7 @@ from recap_assets.evaluation.zero_shot import Embeddings
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Node, Rows, Step
 from recap_assets.graph.outside import both, outside_of
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.scores import assets as scores
 from recap_assets.scores.opened import embedder_of
 from recap_assets.shards.images import decode
@@ -51,27 +51,27 @@ _LOST = "without a usable caption, so with an empty one, in"
 _decode = partial(decode, limits=ImageLimits())
 
 
-def nodes(setting: Setting) -> list[Node]:
+def nodes(project: Project) -> list[Node]:
     """A node for each source with a captioner; none where the experiment does not ask for them."""
-    spec = setting.experiment.evaluation.captions
+    spec = project.experiment.evaluation.captions
     if spec is None:
         return []
-    return [_node(setting, name, spec) for name in measured_sources(setting)]
+    return [_node(project, name, spec) for name in measured_sources(project)]
 
 
-def scorer_of(setting: Setting, spec: CaptionMetrics) -> str:
+def scorer_of(project: Project, spec: CaptionMetrics) -> str:
     """The scorer of CLIP-S and the like."""
-    return spec.scorer or next(iter(setting.experiment.scorers))
+    return spec.scorer or next(iter(project.experiment.scorers))
 
 
-def _node(setting: Setting, name: str, spec: CaptionMetrics) -> Node:
-    writer = next(n for n in captions.nodes(setting) if n.key == SYNTHETIC_CAPTIONS.key(name))
-    scorer = scorer_of(setting, spec)
-    judge = next(n for n in scores.nodes(setting) if n.key == IMAGE_EMBEDDINGS.key(scorer))
+def _node(project: Project, name: str, spec: CaptionMetrics) -> Node:
+    writer = next(n for n in captions.nodes(project) if n.key == SYNTHETIC_CAPTIONS.key(name))
+    scorer = scorer_of(project, spec)
+    judge = next(n for n in scores.nodes(project) if n.key == IMAGE_EMBEDDINGS.key(scorer))
     trained = {
         dependency.asset: dependency
         for dependency in (*writer.dependencies, *judge.dependencies)
-        if dependency.asset in map(MODELS.key, setting.experiment.models)
+        if dependency.asset in map(MODELS.key, project.experiment.models)
     }
     return Node(
         key=CAPTION_METRICS.key(name),
@@ -79,23 +79,23 @@ def _node(setting: Setting, name: str, spec: CaptionMetrics) -> Node:
         dimension="none",
         dependencies=(
             *trained.values(),
-            *dependencies(setting, spec.sets),
+            *dependencies(project, spec.sets),
         ),
         implementation=VERSION,
         # What decides the source's captions of the pool and the scorer's embeddings decides these.
         decides=deciding(
             captioner=writer.decides_value, scorer=judge.decides_value, sets=list(spec.sets)
         ),
-        compute=lambda step: measure_source(setting, name, step),
+        compute=lambda step: measure_source(project, name, step),
         description=f"How well {name} describes images that people described: CIDEr, BLEU, ROUGE, "
         "CLIP-S, RefCLIP-S, and whether its caption finds the image again.",
         outside=both(
             outside_of(
-                setting, setting.experiment.sources[name], setting.experiment.scorers[scorer]
+                project, project.experiment.sources[name], project.experiment.scorers[scorer]
             ),
-            lambda _partition: fingerprint_of(*(set_version(setting, s) for s in spec.sets)),
+            lambda _partition: fingerprint_of(*(set_version(project, s) for s in spec.sets)),
         ),
-        content=StoredRows(setting.workspace.tables, CAPTION_METRICS, {"source": name}),
+        content=StoredRows(project.workspace.tables, CAPTION_METRICS, {"source": name}),
         seconds=SECONDS,
         pool="gpu",
         kinds=("pytorch", "deltalake"),
@@ -112,13 +112,13 @@ class Described:
     n_lost: int = 0
 
 
-def measure_source(setting: Setting, name: str, step: Step) -> Rows:
+def measure_source(project: Project, name: str, step: Step) -> Rows:
     """Let one captioner describe the sets and compare with what people wrote."""
-    spec = setting.experiment.evaluation.captions
+    spec = project.experiment.evaluation.captions
     assert spec is not None, "the node is there because they are asked for"  # noqa: S101
-    scorer_name = scorer_of(setting, spec)
-    scorer = embedder_of(setting, scorer_name)
-    described = _describe_all(setting, name, spec, scorer, step)
+    scorer_name = scorer_of(project, spec)
+    scorer = embedder_of(project, scorer_name)
+    described = _describe_all(project, name, spec, scorer, step)
     rows = [row for task, one in described.items() for row in _rows(task, one, scorer, scorer_name)]
     frame = pl.DataFrame(rows, schema=CAPTION_METRICS.unsliced, orient="row")
     facts = {f"{row[0]}/{row[1]}": round(float(str(row[2])), 4) for row in rows}
@@ -128,22 +128,22 @@ def measure_source(setting: Setting, name: str, step: Step) -> Rows:
 
 
 def _describe_all(
-    setting: Setting, name: str, spec: CaptionMetrics, scorer: Scorer, step: Step
+    project: Project, name: str, spec: CaptionMetrics, scorer: Scorer, step: Step
 ) -> dict[str, Described]:
-    source = setting.experiment.sources[name]
+    source = project.experiment.sources[name]
     assert isinstance(source, Captioning), "others have no node"  # noqa: S101
     source = source.model_copy(update={"candidates": 1})
     described: dict[str, Described] = {}
-    with opened(setting, source) as captioner:
+    with opened(project, source) as captioner:
         for task in spec.sets:
-            described[task] = _describe(setting, task, captioner, scorer)
+            described[task] = _describe(project, task, captioner, scorer)
             step.progress(len(described) / len(spec.sets))
     return described
 
 
-def _describe(setting: Setting, task: str, captioner: Captioner, scorer: Scorer) -> Described:
+def _describe(project: Project, task: str, captioner: Captioner, scorer: Scorer) -> Described:
     described = Described()
-    for images, references in _reference_set(setting, task).batches(IMAGES_AT_ONCE):
+    for images, references in _reference_set(project, task).batches(IMAGES_AT_ONCE):
         start = len(described.captions)
         uids = [uid_of(task, start + i) for i in range(len(images))]
         for candidates in captioner.caption(images, uids):
@@ -156,8 +156,8 @@ def _describe(setting: Setting, task: str, captioner: Captioner, scorer: Scorer)
     return described
 
 
-def _reference_set(setting: Setting, task: str) -> RetrievalSet:
-    opened = set_of(setting, task).open(_decode)
+def _reference_set(project: Project, task: str) -> RetrievalSet:
+    opened = set_of(project, task).open(_decode)
     if not isinstance(opened, RetrievalSet):
         msg = f"evaluation.captions.sets: {task} has no captions of people: {opened.path}"
         raise EvaluationSetError(msg)

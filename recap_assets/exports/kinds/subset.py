@@ -9,7 +9,7 @@ from recap_assets.exports.written import Progress, Written
 from recap_assets.storage.folders import Folder
 
 if TYPE_CHECKING:
-    from recap_assets.graph.project import Setting
+    from recap_assets.graph.project import Project
 
 
 class SubsetExport(WholeExport):
@@ -36,7 +36,7 @@ uids: {mix: raw_top30_blip2_filtered, to: subset}        # sorted uids, one file
         example = f'uids = numpy.load("{folder}/sample_ids_raw.npy")  # dtype u8,u8, sorted'
         return f"DataComp's subset files, one for each caption source:\n\n{code(example)}"
 
-    def write(self, setting: "Setting", folder: Folder, progress: Progress) -> Written:
+    def write(self, project: "Project", folder: Folder, progress: Progress) -> Written:
         """Write `sample_ids_<source>.npy` for each source of the mix's texts.
 
         A pair counts in the file of its source; an image with several pairs of one source is there
@@ -45,8 +45,8 @@ uids: {mix: raw_top30_blip2_filtered, to: subset}        # sorted uids, one file
         from recap_assets.exports.reading import pairs_of, version_of
 
         written, spools = Written(), dict[str, UidSpool]()
-        for partition in setting.partitions:
-            pairs = pairs_of(setting, self.mix, partition)
+        for partition in project.partitions:
+            pairs = pairs_of(project, self.mix, partition)
             written.versions[partition] = version_of(pairs)
             for (source,), rows in pairs.partition_by("source", as_dict=True).items():
                 spools.setdefault(str(source), UidSpool()).add(rows["uid"])

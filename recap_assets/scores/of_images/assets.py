@@ -11,7 +11,7 @@ from recap_assets.graph.content import StoredRows
 from recap_assets.graph.loaded import KeptOpen
 from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.outside import outside_of
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.graph.shardwise import of_readable, over_images
 from recap_assets.scores.of_images.kind import OfEmbeddings, OfImages
 from recap_assets.specs.base import deciding
@@ -23,19 +23,19 @@ SECONDS_PER_IMAGE = 0.001
 _KEPT = KeptOpen()
 
 
-def nodes(setting: Setting) -> list[Node]:
+def nodes(project: Project) -> list[Node]:
     """A node for each scorer of images."""
-    return [_node(setting, *item) for item in image_scorers_of(setting).items()]
+    return [_node(project, *item) for item in image_scorers_of(project).items()]
 
 
-def image_scorers_of(setting: Setting) -> Mapping[str, OfImages | OfEmbeddings]:
+def image_scorers_of(project: Project) -> Mapping[str, OfImages | OfEmbeddings]:
     """The scorers of images by name.
 
     Raises:
         KindError: A kind of another package is none.
     """
     found: dict[str, OfImages | OfEmbeddings] = {}
-    for name, spec in setting.experiment.image_scorers.items():
+    for name, spec in project.experiment.image_scorers.items():
         if not isinstance(spec, OfImages | OfEmbeddings):
             of = f"{type(spec).__name__} of {spec.distribution}"
             msg = f"image_scorers.{name}: {of} is neither OfImages nor OfEmbeddings"
@@ -44,7 +44,7 @@ def image_scorers_of(setting: Setting) -> Mapping[str, OfImages | OfEmbeddings]:
     return found
 
 
-def _node(setting: Setting, name: str, spec: OfImages | OfEmbeddings) -> Node:
+def _node(project: Project, name: str, spec: OfImages | OfEmbeddings) -> Node:
     looks = isinstance(spec, OfImages)
     reads = RAW_POOL.key() if looks else IMAGE_EMBEDDINGS.key(spec.embedded_by)
     trained = (Dependency(key, "all") for key in spec.trained_by())
@@ -55,25 +55,25 @@ def _node(setting: Setting, name: str, spec: OfImages | OfEmbeddings) -> Node:
         dependencies=(Dependency(reads, "same"), *trained),
         implementation=VERSION,
         decides=deciding(scorer=spec),
-        compute=lambda step: score_partition(setting, name, step),
+        compute=lambda step: score_partition(project, name, step),
         description=f"A score of every usable image by {name} ({spec.word}), whatever its texts.",
-        outside=outside_of(setting, spec),
-        content=StoredRows(setting.workspace.tables, IMAGE_SCORES, {"scorer": name}),
+        outside=outside_of(project, spec),
+        content=StoredRows(project.workspace.tables, IMAGE_SCORES, {"scorer": name}),
         seconds=SECONDS_PER_IMAGE * (1_000 if looks else 10),
         pool="gpu" if spec.on_gpu else "cpu",
         kinds=(spec.framework, "deltalake"),
-        checks=(_scores_finite(setting, name),),
+        checks=(_scores_finite(project, name),),
     )
 
 
-def score_partition(setting: Setting, name: str, step: Step) -> Rows:
+def score_partition(project: Project, name: str, step: Step) -> Rows:
     """Score the images of one pool partition; those without a score are left out and counted."""
-    spec = image_scorers_of(setting)[name]
-    images = setting.usable_images(step.partition)
+    spec = image_scorers_of(project)[name]
+    images = project.usable_images(step.partition)
     if isinstance(spec, OfImages):
-        found = _of_images(setting, spec, images, step)
+        found = _of_images(project, spec, images, step)
     else:
-        found = _of_embeddings(setting, spec, step)
+        found = _of_embeddings(project, spec, step)
     rows = found.filter(pl.col("score").is_not_nan())
     lost = {
         "image_unreadable": images.height - found.height,
@@ -88,9 +88,9 @@ def score_partition(setting: Setting, name: str, step: Step) -> Rows:
     )
 
 
-def _of_embeddings(setting: Setting, spec: OfEmbeddings, step: Step) -> pl.DataFrame:
-    scorer = _KEPT.opened(setting, spec)
-    rows = setting.workspace.tables.read(
+def _of_embeddings(project: Project, spec: OfEmbeddings, step: Step) -> pl.DataFrame:
+    scorer = _KEPT.opened(project, spec)
+    rows = project.workspace.tables.read(
         IMAGE_EMBEDDINGS, scorer=spec.embedded_by, partition=step.partition
     )
     if rows.is_empty():
@@ -99,14 +99,14 @@ def _of_embeddings(setting: Setting, spec: OfEmbeddings, step: Step) -> pl.DataF
     return rows.select("shard", "uid").with_columns(scores)
 
 
-def _of_images(setting: Setting, spec: OfImages, images: pl.DataFrame, step: Step) -> pl.DataFrame:
-    score = of_readable("score", pl.Float32, _KEPT.opened(setting, spec).score)
-    return over_images(setting, step, images, spec.at_once, IMAGE_SCORES.unsliced, score)
+def _of_images(project: Project, spec: OfImages, images: pl.DataFrame, step: Step) -> pl.DataFrame:
+    score = of_readable("score", pl.Float32, _KEPT.opened(project, spec).score)
+    return over_images(project, step, images, spec.at_once, IMAGE_SCORES.unsliced, score)
 
 
-def _scores_finite(setting: Setting, name: str) -> Check:
+def _scores_finite(project: Project, name: str) -> Check:
     def judge(partitions: Sequence[str]) -> Verdict:
-        rows = setting.workspace.tables.scan(IMAGE_SCORES, scorer=name)
+        rows = project.workspace.tables.scan(IMAGE_SCORES, scorer=name)
         figures = (
             rows.filter(pl.col("partition").is_in(partitions))
             .select(scores=pl.len(), not_finite=(~pl.col("score").is_finite()).sum())

@@ -59,7 +59,7 @@ class ImageScoreRule(ComputedSet):
 
     def facts(self, known: pl.DataFrame, samples: Samples) -> pl.DataFrame:
         """With `image_score`; null where there is none."""
-        scored = samples.setting.workspace.tables.read(
+        scored = samples.project.workspace.tables.read(
             IMAGE_SCORES, scorer=self.scorer, partition=samples.partition
         )
         found = scored.select("uid", image_score="score")

@@ -7,7 +7,7 @@ import polars as pl
 from pydantic import Field, ValidationInfo, field_validator
 
 from recap_assets.artefacts.scores import CLIP_SCORES
-from recap_assets.graph.stage import Dependency, Outside, Setting, metadata_outside
+from recap_assets.graph.stage import Dependency, Outside, Project, metadata_outside
 from recap_assets.scores.assets import metadata_folder
 from recap_assets.sets.kind import Requirement, Row, Samples, TextSet, with_scores
 from recap_assets.shards.metadata import metadata_scores
@@ -71,9 +71,9 @@ class Laion2b(TextSet):
         """With `score`."""
         if self.scorer is not None:
             return with_scores(known, samples, self.scorer, self.source)
-        folder, column = metadata_folder(samples.setting), self.pool_scores or ""
+        folder, column = metadata_folder(samples.project), self.pool_scores or ""
         return known.with_columns(score=metadata_scores(folder, column, known["uid"]))
 
-    def outside(self, setting: Setting) -> Outside | None:
+    def outside(self, project: Project) -> Outside | None:
         """Version of the metadata that holds the scores."""
-        return None if self.pool_scores is None else metadata_outside(setting)
+        return None if self.pool_scores is None else metadata_outside(project)

@@ -10,7 +10,7 @@ from recap_assets.engines.errors import ModelFileError
 from recap_assets.engines.protocols import LanguageIdentifier
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Rows, Step
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.sets.languages.kind import IdentifierKind
 from recap_assets.specs.base import deciding, fingerprint_of
 from recap_assets.specs.experiment import Experiment
@@ -24,9 +24,9 @@ TEXTS_AT_ONCE = 10_000
 LANGUAGES_SHOWN = 12
 
 
-def nodes(setting: Setting, asked: Iterable[tuple[str, str]]) -> list[Node]:
+def nodes(project: Project, asked: Iterable[tuple[str, str]]) -> list[Node]:
     """The languages that are asked for: by which identifier, of the texts of which source."""
-    return [_node(setting, name, source) for name, source in asked]
+    return [_node(project, name, source) for name, source in asked]
 
 
 def identifier_of(experiment: Experiment, name: str) -> IdentifierKind:
@@ -34,8 +34,8 @@ def identifier_of(experiment: Experiment, name: str) -> IdentifierKind:
     return fitting(f"languages.{name}", experiment.identifiers[name], IdentifierKind)
 
 
-def _node(setting: Setting, name: str, source: str) -> Node:
-    identifier = identifier_of(setting.experiment, name)
+def _node(project: Project, name: str, source: str) -> Node:
+    identifier = identifier_of(project.experiment, name)
     return Node(
         key=TEXT_LANGUAGES.key(name, source),
         stage=STAGE,
@@ -43,11 +43,11 @@ def _node(setting: Setting, name: str, source: str) -> Node:
         dependencies=(Dependency(texts_key(source), "same"),),
         implementation=VERSION,
         decides=deciding(identifier=identifier, source=source),
-        compute=lambda step: identify_partition(setting, name, source, step),
+        compute=lambda step: identify_partition(project, name, source, step),
         description=f"The language of every text of {source}, by {name}.",
         outside=lambda _partition: _outside_version(identifier),
         content=StoredRows(
-            setting.workspace.tables, TEXT_LANGUAGES, {"identifier": name, "source": source}
+            project.workspace.tables, TEXT_LANGUAGES, {"identifier": name, "source": source}
         ),
         seconds=SECONDS,
         kinds=("polars", "deltalake"),
@@ -61,12 +61,12 @@ def _outside_version(identifier: IdentifierKind) -> str:
         return UNREADABLE
 
 
-def identify_partition(setting: Setting, name: str, source: str, step: Step) -> Rows:
+def identify_partition(project: Project, name: str, source: str, step: Step) -> Rows:
     """Tell the languages of one pool partition."""
-    spec = identifier_of(setting.experiment, name)
+    spec = identifier_of(project.experiment, name)
     version = spec.version()
     identifier = _opened(spec, version)  # pyright: ignore[reportArgumentType] - frozen, so hashable
-    texts = first_texts(setting.workspace.tables, source, step.partition).sort("uid")
+    texts = first_texts(project.workspace.tables, source, step.partition).sort("uid")
     found: list[tuple[str, float]] = []
     for part in texts.iter_slices(TEXTS_AT_ONCE):
         found += identifier.identify(part["text"].to_list())

@@ -5,7 +5,7 @@ from typing import Protocol
 from recap_assets.artefacts.world import corpus_key
 from recap_assets.graph.content import StoredFiles
 from recap_assets.graph.node import Node, Outcome, Step
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.specs.base import deciding
 from recap_assets.storage.content import files_version
 from recap_assets.world.writing import CorpusStyle, write_corpus
@@ -35,14 +35,14 @@ STAGE = "world"
 SECONDS_PER_IMAGE = 0.002
 
 
-def node_of(setting: Setting, name: str, corpus: DrawnCorpus) -> Node:
+def node_of(project: Project, name: str, corpus: DrawnCorpus) -> Node:
     """The asset that draws the tars of a corpus."""
-    folder = setting.workspace.world / "corpora" / name
+    folder = project.workspace.world / "corpora" / name
 
     def compute(step: Step) -> Outcome:
         write_corpus(
             folder,
-            setting.experiment.seed,
+            project.experiment.seed,
             corpus.style,
             corpus.samples,
             corpus.captions_per_image,
@@ -56,7 +56,7 @@ def node_of(setting: Setting, name: str, corpus: DrawnCorpus) -> Node:
         dimension="none",
         dependencies=(),
         implementation=VERSION,
-        decides=deciding(seed=setting.experiment.seed, corpus=corpus),
+        decides=deciding(seed=project.experiment.seed, corpus=corpus),
         compute=compute,
         description="Images with clean captions, for captioners and scorers to learn from.",
         content=StoredFiles(lambda _: folder, lambda _: sorted(folder.rglob("*.tar"))),

@@ -9,7 +9,7 @@ from recap_assets.specs.findings import Finding
 
 if TYPE_CHECKING:
     from recap_assets.graph.node import Node
-    from recap_assets.graph.project import Setting
+    from recap_assets.graph.project import Project
     from recap_assets.shards.reading import CorpusSample
 
 
@@ -17,18 +17,18 @@ class CorpusKind(CorpusSpec):
     """Images with captions to learn from, the same in each pass and in the same order."""
 
     @abstractmethod
-    def read(self, name: str, setting: "Setting") -> "Iterator[CorpusSample]":
+    def read(self, name: str, project: "Project") -> "Iterator[CorpusSample]":
         """Each image with its captions; what cannot be read is left out.
 
         Args:
             name: The corpus, as the experiment names it.
-            setting: The experiment and its workspace.
+            project: The experiment and its workspace.
 
         Raises:
             PoolError: There is nothing to read.
         """
 
-    def nodes(self, name: str, setting: "Setting") -> "list[Node]":  # noqa: ARG002 - of some kinds
+    def nodes(self, name: str, project: "Project") -> "list[Node]":  # noqa: ARG002 - of some kinds
         """The assets that make the corpus."""
         return []
 

@@ -10,7 +10,7 @@ from recap_assets.artefacts.training import MODELS
 from recap_assets.graph.content import StoredFiles, files_below
 from recap_assets.graph.node import Dependency, ForAll, Node, Outcome, Step
 from recap_assets.graph.outside import Outside, both, outside_of
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.plots.rendering import chart_png
 from recap_assets.plots.training import training_curves
 from recap_assets.specs.base import deciding
@@ -26,23 +26,23 @@ STAGE = "models"
 SECONDS_PER_SAMPLE = 0.0015
 
 
-def nodes(setting: Setting) -> list[Node]:
+def nodes(project: Project) -> list[Node]:
     """A node for each model of the experiment."""
-    return [_node(setting, name, model) for name, model in models_of(setting).items()]
+    return [_node(project, name, model) for name, model in models_of(project).items()]
 
 
-def models_of(setting: Setting) -> Mapping[str, ModelKind]:
+def models_of(project: Project) -> Mapping[str, ModelKind]:
     """The models by name: the registry takes nothing else."""
-    return cast("Mapping[str, ModelKind]", setting.experiment.models)
+    return cast("Mapping[str, ModelKind]", project.experiment.models)
 
 
-def _node(setting: Setting, name: str, model: ModelKind) -> Node:
-    corpus = corpus_of(setting, model.corpus)
+def _node(project: Project, name: str, model: ModelKind) -> Node:
+    corpus = corpus_of(project, model.corpus)
     made_by = corpus.made_by(model.corpus)
     reads = [] if made_by is None else [Dependency(made_by, "all")]
     needs = [one.name for one in model.refers() if one.section == "models"]
     reads += [Dependency(MODELS.key(other), "all") for other in needs]
-    folder = setting.workspace.model(name)
+    folder = project.workspace.model(name)
     return Node(
         key=MODELS.key(name),
         stage=STAGE,
@@ -50,9 +50,9 @@ def _node(setting: Setting, name: str, model: ModelKind) -> Node:
         dependencies=tuple(reads),
         implementation=VERSION,
         decides=deciding(model=model, **corpus.decides_models()),
-        compute=lambda step: train_model(setting, name, step),
+        compute=lambda step: train_model(project, name, step),
         description=f"A {model.word} trained here on the corpus {model.corpus}.",
-        outside=both(outside_of(setting, model), _corpus_outside(corpus, made_by)),
+        outside=both(outside_of(project, model), _corpus_outside(corpus, made_by)),
         content=StoredFiles(lambda _: folder, lambda _: files_below(folder)),
         seconds=model.samples_seen * SECONDS_PER_SAMPLE,
         pool="gpu",
@@ -64,13 +64,13 @@ def _corpus_outside(corpus: CorpusKind, made_by: str | None) -> Outside | None:
     return None if made_by is not None else ForAll(lambda: corpus.version() or "")
 
 
-def train_model(setting: Setting, name: str, step: Step) -> Outcome:
+def train_model(project: Project, name: str, step: Step) -> Outcome:
     """Train one model and put its folder in place."""
-    model = models_of(setting)[name]
-    folder = setting.workspace.model(name)
-    pairs = corpus_pairs(setting, model.corpus, model.image_side(setting.experiment.models))
+    model = models_of(project)[name]
+    folder = project.workspace.model(name)
+    pairs = corpus_pairs(project, model.corpus, model.image_side(project.experiment.models))
     trained = model.train(
-        pairs, setting.workspace, lambda seen, _: step.progress(seen / model.samples_seen)
+        pairs, project.workspace, lambda seen, _: step.progress(seen / model.samples_seen)
     )
     with replaced_directory(folder, listed=True) as new:
         trained.save(new)

@@ -127,7 +127,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     memory = Memory()
     bench = Bench(folder, tiny_experiment(**cascade(drop)), memory)
     bench.build("world", "pool")
-    uids = bench.setting.workspace.tables.read(RAW_POOL)["uid"].sort()[:40]
+    uids = bench.project.workspace.tables.read(RAW_POOL)["uid"].sort()[:40]
     with drop.open("w", newline="") as file:
         rows = [
             (uid.hex(), f"words {i} {n}") for i, uid in enumerate(uids) for n in range(1 + i % 3)
@@ -138,7 +138,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 
 def test_the_cascade_keeps_the_best_of_the_best(bench: Bench) -> None:
-    tables = bench.setting.workspace.tables
+    tables = bench.project.workspace.tables
     at = ["uid", "candidate"]
     written = tables.read(SYNTHETIC_CAPTIONS, source="a").filter(is_usable())
     scored = written.join(tables.read(CLIP_SCORES, source="a", scorer="clip"), on=at)
@@ -159,7 +159,7 @@ def test_the_cascade_keeps_the_best_of_the_best(bench: Bench) -> None:
 
 
 def test_a_mix_trains_on_every_candidate_asked_for(bench: Bench) -> None:
-    pairs = bench.setting.workspace.tables.read(CURATED_MIXES, mix="mixed")
+    pairs = bench.project.workspace.tables.read(CURATED_MIXES, mix="mixed")
     of_rule = pairs.filter(pl.col("rule") == 1).group_by("uid").agg("candidate", "weight", "source")
     assert of_rule.height > 0
     assert {tuple(sorted(row)) for row in of_rule["candidate"].to_list()} == {(0, 1)}
@@ -171,25 +171,25 @@ def test_a_mix_trains_on_every_candidate_asked_for(bench: Bench) -> None:
 
 
 def test_every_image_is_explained_as_it_was_selected(bench: Bench) -> None:
-    uids = bench.setting.workspace.tables.read(RAW_POOL)["uid"][:6]
+    uids = bench.project.workspace.tables.read(RAW_POOL)["uid"][:6]
     for uid in uids:
-        for answer in explain_image(bench.setting, uid.hex()).mixes:
+        for answer in explain_image(bench.project, uid.hex()).mixes:
             assert answer.problem is None
 
 
 def test_trying_the_mixes_counts_what_building_them_gave(bench: Bench) -> None:
-    counted = trial(bench.setting).select("mix", "n_pairs").sort("mix")
-    built = bench.setting.workspace.tables.read(CURATED_MIXES)
+    counted = trial(bench.project).select("mix", "n_pairs").sort("mix")
+    built = bench.project.workspace.tables.read(CURATED_MIXES)
     assert counted.rows() == built.group_by("mix").len().sort("mix").rows()
 
 
 def test_report_accounts_and_checks_know_the_new_sources(bench: Bench) -> None:
-    names = {account.what for account in accounts(bench.setting)}
+    names = {account.what for account in accounts(bench.project)}
     assert {"synthetic_captions/third", "synthetic_captions/best"} <= names
-    page = bench.setting.workspace.report.read_text()
+    page = bench.project.workspace.report.read_text()
     assert "not_in_import" in page
     assert "<span>without best_two</span>" in page
-    summary = bench.setting.workspace.tables.read(DIVERSITY_SUMMARY)
+    summary = bench.project.workspace.tables.read(DIVERSITY_SUMMARY)
     assert set(summary["source"]) == {"raw", "a", "best_two", "best", "third"}
     for node in bench.graph.nodes.values():
         for check in node.checks:
@@ -198,9 +198,9 @@ def test_report_accounts_and_checks_know_the_new_sources(bench: Bench) -> None:
 
 
 def test_what_is_kept_rebuilds_what_reads_it_and_no_caption(bench: Bench) -> None:
-    content = cascade(bench.setting.workspace.data / "drop.csv")
+    content = cascade(bench.project.workspace.data / "drop.csv")
     content["sources"]["best"] = reranked("best_two", "clip")
-    again = Bench(bench.setting.workspace.data, tiny_experiment(**content), bench.memory)
+    again = Bench(bench.project.workspace.data, tiny_experiment(**content), bench.memory)
     ready = [entry for entry in plan(again.graph, again.memory).ready if entry.state != "leaving"]
     assert {entry.asset for entry in ready} == {"synthetic_captions/best"}
     assert ready[0].reason.startswith("reranked.scorer other → clip; reads ")

@@ -26,7 +26,7 @@ def build(session: Session, instance: dg.DagsterInstance) -> Build:
     """Runs some assets, over all partitions if no others are given."""
 
     def run(*assets: str, partitions: tuple[str, ...] = PARTITIONS) -> None:
-        definitions = dg.Definitions(assets=assets_of(session.graph, session.setting))
+        definitions = dg.Definitions(assets=assets_of(session.graph, session.project))
         assert (
             definitions.resolve_implicit_global_asset_job_def()
             .execute_in_process(

@@ -51,7 +51,7 @@ def test_a_file_that_cannot_be_used_says_so_until_it_can(watch: Watch, opened: O
     with pytest.raises(ExperimentError, match="seed"):
         watch.session()
     opened(seed=4)
-    assert watch.session().setting.experiment.seed == 4
+    assert watch.session().project.experiment.seed == 4
 
 
 def test_another_name_asks_for_a_fresh_start(watch: Watch, opened: Opened) -> None:

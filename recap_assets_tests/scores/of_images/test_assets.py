@@ -35,7 +35,7 @@ def test_images_are_scored_once_whatever_their_texts(tmp_path: Path) -> None:
     }  # fmt: skip
     bench = Bench(tmp_path / "data", tiny_experiment(image_scorers=scorers))
     bench.build("world", "pool", "models", "scores")
-    tables = bench.setting.workspace.tables
+    tables = bench.project.workspace.tables
     usable = tables.scan(RAW_POOL).filter(is_usable()).select("uid").collect()
     for name in scorers:
         rows = tables.read(IMAGE_SCORES, scorer=name)
@@ -56,7 +56,7 @@ def test_images_are_scored_once_whatever_their_texts(tmp_path: Path) -> None:
     with_sets = tiny_experiment(image_scorers=scorers, sets=sets)
     bench = Bench(tmp_path / "data", with_sets, bench.memory)
     bench.build("sets")
-    safe, pretty = members_of(bench.setting, "safe"), members_of(bench.setting, "pretty")
+    safe, pretty = members_of(bench.project, "safe"), members_of(bench.project, "pretty")
     by_unsafe = tables.read(IMAGE_SCORES, scorer="unsafe")
     assert set(safe) == set(by_unsafe.filter(pl.col("score") <= LIMIT)["uid"])
     values = zip(embedded["uid"], found, strict=True)
@@ -64,7 +64,7 @@ def test_images_are_scored_once_whatever_their_texts(tmp_path: Path) -> None:
     assert 0 < len(pretty) < 60
     left_out = next(uid for uid in embedded["uid"] if uid not in set(pretty))
     place = tables.read(RAW_POOL).filter(pl.col("uid") == pl.lit(left_out))["partition"].item()
-    (why,) = why_not(bench.setting, "pretty", place, left_out)
+    (why,) = why_not(bench.project, "pretty", place, left_out)
     assert why.startswith("aesthetic gives it")
     gone = Bench(tmp_path / "data", tiny_experiment(), bench.memory)
     left = {one.asset: one for one in gone.graph.leaving()}
@@ -91,9 +91,9 @@ def test_an_image_without_a_score_is_left_out_and_counted(
     bench = Bench(tmp_path / "data", tiny_experiment(image_scorers={"light": spec}))
     bench.build("world", "pool")
     monkeypatch.setattr(ImageClassifier, "open", lambda *_: Picky())
-    for partition in bench.setting.partitions:
-        found = score_partition(bench.setting, "light", Step(partition))
-        n_images = bench.setting.usable_images(partition).height
+    for partition in bench.project.partitions:
+        found = score_partition(bench.project, "light", Step(partition))
+        n_images = bench.project.usable_images(partition).height
         assert found.frame["score"].is_between(LIMIT_OF_LIGHT, 255).all()
         assert found.rejected == {"not_scored": n_images - found.frame.height}
         assert 0 < found.frame.height < n_images

@@ -126,7 +126,7 @@ def test_a_model_of_another_package_is_trained_and_named_where_another_kind_is_a
         node = bench.graph.nodes["models/words"]
         assert "recap-others" in node.decides
         node.compute(Step(""))
-        kept = json.loads((bench.setting.workspace.model("words") / "words.json").read_text())
+        kept = json.loads((bench.project.workspace.model("words") / "words.json").read_text())
         assert len(kept["words"]) == 60
         scorers = {"clip": {"kind": "embedded", "model": "words"}}
         words = r"scorers\.clip\.model: 'words' is of another kind.*backbone, scorer"

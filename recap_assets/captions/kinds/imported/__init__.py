@@ -15,7 +15,7 @@ from recap_assets.specs.findings import Finding
 
 if TYPE_CHECKING:
     from recap_assets.graph.node import Node
-    from recap_assets.graph.project import Setting
+    from recap_assets.graph.project import Project
 
 
 class ImportSource(ImportSpec):
@@ -23,11 +23,11 @@ class ImportSource(ImportSpec):
 
     has_import_report: ClassVar = True
 
-    def nodes(self, name: str, setting: "Setting") -> "list[Node]":
+    def nodes(self, name: str, project: "Project") -> "list[Node]":
         """The files' rows, the captions, and the report."""
         from recap_assets.captions.kinds.imported.assets import nodes_of
 
-        return nodes_of(setting, name, self)
+        return nodes_of(project, name, self)
 
     def doctor(self, where: str, places: Places) -> Iterator[Finding]:  # noqa: ARG002 - of all kinds
         """Whether each file is there and has the columns."""

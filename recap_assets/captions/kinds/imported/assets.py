@@ -49,7 +49,7 @@ from recap_assets.captions.kinds.imported.waves import (
 )
 from recap_assets.graph.content import StoredRows, held_rows
 from recap_assets.graph.node import Dependency, Look, Node, Outcome, Place, Rows, Step
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.specs.base import deciding
 from recap_assets.storage.content import VERSION_DIGITS, slice_version
 from recap_assets.storage.tables import TableStore, Written
@@ -69,12 +69,12 @@ _COLUMNS = ("key", "caption", "expected_text", "quoting")
 """Fields that decide what is read of the files, and by that alone what is joined."""
 
 
-def nodes_of(setting: Setting, name: str, spec: ImportSpec) -> list[Node]:
+def nodes_of(project: Project, name: str, spec: ImportSpec) -> list[Node]:
     """The assets of an import: its rows, its captions, its report."""
     return [
-        _files_node(setting, name, spec),
-        _captions_node(setting, name, spec),
-        _report_node(setting, name, spec),
+        _files_node(project, name, spec),
+        _captions_node(project, name, spec),
+        _report_node(project, name, spec),
     ]
 
 
@@ -119,7 +119,7 @@ def buckets_version(buckets: Iterator[tuple[str, str]]) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()[:VERSION_DIGITS]
 
 
-def _files_node(setting: Setting, name: str, spec: ImportSpec) -> Node:
+def _files_node(project: Project, name: str, spec: ImportSpec) -> Node:
     columns = {field: getattr(spec, field) for field in ("by", *_COLUMNS)}
     return Node(
         key=IMPORTED_CAPTIONS.key(name),
@@ -128,21 +128,21 @@ def _files_node(setting: Setting, name: str, spec: ImportSpec) -> Node:
         dependencies=(),
         implementation=VERSION,
         decides=deciding(columns=columns),
-        compute=lambda step: import_files(setting, name, spec, step),
+        compute=lambda step: import_files(project, name, spec, step),
         description=f"The rows of the files that {name} imports, by {spec.by}; whether the pool "
         f"has them is in {IMPORT_REPORTS.key(name)}.",
         outside=lambda _partition: caption_files_version(list_caption_files(spec)),
-        content=StoredBuckets(setting.workspace.tables, name),
+        content=StoredBuckets(project.workspace.tables, name),
         seconds=SECONDS,
         kinds=("polars", "deltalake"),
     )
 
 
-def import_files(setting: Setting, name: str, spec: ImportSpec, step: Step) -> Outcome:
+def import_files(project: Project, name: str, spec: ImportSpec, step: Step) -> Outcome:
     """Read all files once and keep their rows by key."""
     files = list_caption_files(spec)
     n_bytes = sum(file.size for file in files)
-    scratch = setting.workspace.scratch / "import_buckets" / name
+    scratch = project.workspace.scratch / "import_buckets" / name
     buckets = Buckets(scratch, digits_needed(files))
     done = 0
     for file in files:
@@ -150,10 +150,10 @@ def import_files(setting: Setting, name: str, spec: ImportSpec, step: Step) -> O
             buckets.add(rows)
         done += file.size
         step.progress(0.7 * done / max(n_bytes, 1))
-    stored = _write_buckets(setting, name, buckets, step)
+    stored = _write_buckets(project, name, buckets, step)
     buckets.close()
     counts = {"files": Count(len(files)), **buckets.counts}
-    report = setting.workspace.tables.replace(
+    report = project.workspace.tables.replace(
         IMPORT_REPORTS,
         {"source": name, "partition": OF_FILES},
         counts_frame(counts),
@@ -176,9 +176,9 @@ class _Stored:
     written: tuple[Written, ...]
 
 
-def _write_buckets(setting: Setting, name: str, buckets: Buckets, step: Step) -> _Stored:
-    tables = setting.workspace.tables
-    before = buckets_of(setting, name)
+def _write_buckets(project: Project, name: str, buckets: Buckets, step: Step) -> _Stored:
+    tables = project.workspace.tables
+    before = buckets_of(project, name)
     n_rows = 0
     settled: dict[str, Written] = {}
     for bucket, rows in buckets.settled():
@@ -219,7 +219,7 @@ def _shown(counts: Counts) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=["what", "n", "such_as"], orient="row")
 
 
-def _captions_node(setting: Setting, name: str, spec: ImportSpec) -> Node:
+def _captions_node(project: Project, name: str, spec: ImportSpec) -> Node:
     rules = spec.decides(*_COLUMNS)
     return Node(
         key=SYNTHETIC_CAPTIONS.key(name),
@@ -231,27 +231,27 @@ def _captions_node(setting: Setting, name: str, spec: ImportSpec) -> Node:
         ),
         implementation=VERSION,
         decides=deciding(join=rules),
-        compute=lambda step: join_partition(setting, name, spec, step),
+        compute=lambda step: join_partition(project, name, spec, step),
         description=f"Third-party captions of {name}, joined by {spec.by}; an image without any "
         "has a row that says why.",
         content=StoredRows(
-            setting.workspace.tables, SYNTHETIC_CAPTIONS, {"source": name}, (IMPORT_REPORTS,)
+            project.workspace.tables, SYNTHETIC_CAPTIONS, {"source": name}, (IMPORT_REPORTS,)
         ),
         seconds=SECONDS_PER_PARTITION,
         kinds=("polars", "deltalake"),
-        checks=(captions.captions_not_empty(setting, name),),
+        checks=(captions.captions_not_empty(project, name),),
     )
 
 
-def join_partition(setting: Setting, name: str, spec: ImportSpec, step: Step) -> Rows:
+def join_partition(project: Project, name: str, spec: ImportSpec, step: Step) -> Rows:
     """Join the imported captions to the images of one pool partition."""
     images = (
-        setting.workspace.tables.scan(RAW_POOL, partition=step.partition)
+        project.workspace.tables.scan(RAW_POOL, partition=step.partition)
         .filter(is_usable())
         .select("shard", "uid", "text")
         .collect()
     )
-    found = found_rows(setting, name, spec.by, step.partition)
+    found = found_rows(project, name, spec.by, step.partition)
     rows, counts = join_captions(images, found, spec)
     return Rows(
         rows,
@@ -269,7 +269,7 @@ def _share(counts: Counts) -> float:
     return round(counts["matched"].n / max(counts["images"].n, 1), 4)
 
 
-def _report_node(setting: Setting, name: str, spec: ImportSpec) -> Node:
+def _report_node(project: Project, name: str, spec: ImportSpec) -> Node:
     at = {"source": name, "partition": OF_POOL}
     return Node(
         key=IMPORT_REPORTS.key(name),
@@ -282,19 +282,19 @@ def _report_node(setting: Setting, name: str, spec: ImportSpec) -> Node:
         ),
         implementation=VERSION,
         decides=deciding(by=spec.by),
-        compute=lambda step: report_import(setting, name, spec, step),
+        compute=lambda step: report_import(project, name, spec, step),
         description=f"How the files of {name} and the whole pool fit together: matched, missing "
         "and orphaned keys, conflicts, captions on the wrong image.",
-        content=StoredRows(setting.workspace.tables, IMPORT_REPORTS, at),
+        content=StoredRows(project.workspace.tables, IMPORT_REPORTS, at),
         seconds=SECONDS,
         kinds=("polars", "deltalake"),
     )
 
 
-def report_import(setting: Setting, name: str, spec: ImportSpec, step: Step) -> Rows:
+def report_import(project: Project, name: str, spec: ImportSpec, step: Step) -> Rows:
     """Add up the partitions' reports, and look for the keys that the pool does not have."""
-    counts = _added_up(setting, name)
-    counts |= _orphans(setting, name, spec, step)
+    counts = _added_up(project, name)
+    counts |= _orphans(project, name, spec, step)
     return Rows(
         counts_frame(counts),
         facts={"matched_share": _share(counts), **_facts(counts)},
@@ -302,22 +302,22 @@ def report_import(setting: Setting, name: str, spec: ImportSpec, step: Step) -> 
     )
 
 
-def _added_up(setting: Setting, name: str) -> Counts:
-    rows = setting.workspace.tables.read(IMPORT_REPORTS, source=name)
-    of_pool = rows.filter(pl.col("partition").is_in(list(setting.partitions)))
+def _added_up(project: Project, name: str) -> Counts:
+    rows = project.workspace.tables.read(IMPORT_REPORTS, source=name)
+    of_pool = rows.filter(pl.col("partition").is_in(list(project.partitions)))
     counts: Counts = {}
     for row in of_pool.sort("partition").iter_rows(named=True):
         counts.setdefault(row["what"], Count()).add(row["n"], row["examples"])
     return {what: counts.get(what, Count()) for what in sorted({"images", "matched", *counts})}
 
 
-def _orphans(setting: Setting, name: str, spec: ImportSpec, step: Step) -> Counts:
+def _orphans(project: Project, name: str, spec: ImportSpec, step: Step) -> Counts:
     """Keys of the files that no usable sample has: of rejected samples, and of none at all."""
     counts: Counts = {what: Count() for what in ("orphaned_keys", "keys_of_rejected_samples")}
-    buckets = buckets_of(setting, name)
-    is_usable, is_rejected = (_marked(setting, name, spec, usable=u) for u in (True, False))
+    buckets = buckets_of(project, name)
+    is_usable, is_rejected = (_marked(project, name, spec, usable=u) for u in (True, False))
     for i, bucket in enumerate(buckets):
-        keys = _first_rows(setting, name, bucket).collect()
+        keys = _first_rows(project, name, bucket).collect()
         orphans = keys.filter(pl.Series(~is_usable[bucket] & ~is_rejected[bucket]))
         shown = examples_of(
             orphans,
@@ -333,21 +333,21 @@ def _orphans(setting: Setting, name: str, spec: ImportSpec, step: Step) -> Count
 
 
 def _marked(
-    setting: Setting, name: str, spec: ImportSpec, *, usable: bool
+    project: Project, name: str, spec: ImportSpec, *, usable: bool
 ) -> Mapping[str, NDArray[np.bool_]]:
     """For each bucket and key of it whether a sample of the pool has the key."""
-    buckets = buckets_of(setting, name)
+    buckets = buckets_of(project, name)
     marks: dict[str, NDArray[np.bool_]] = {}
-    for wave in key_waves(setting, spec.by, setting.partitions, usable=usable):
+    for wave in key_waves(project, spec.by, project.partitions, usable=usable):
         parts = by_bucket(pl.concat(wave.values()).select("key"), buckets) if buckets else {}
         for bucket, part in parts.items():
-            keys = _first_rows(setting, name, bucket).select("key").collect()["key"]
+            keys = _first_rows(project, name, bucket).select("key").collect()["key"]
             found = keys.is_in(part["key"].unique().implode()).to_numpy()
             marks[bucket] = found | marks.get(bucket, np.zeros(len(found), np.bool_))
     return marks
 
 
-def _first_rows(setting: Setting, name: str, bucket: str) -> pl.LazyFrame:
+def _first_rows(project: Project, name: str, bucket: str) -> pl.LazyFrame:
     """A row for each key of a bucket, by key."""
-    rows = setting.workspace.tables.scan(IMPORTED_CAPTIONS, source=name, bucket=bucket)
+    rows = project.workspace.tables.scan(IMPORTED_CAPTIONS, source=name, bucket=bucket)
     return rows.filter(pl.col("number") == 0).sort("key")

@@ -20,7 +20,7 @@ from recap_assets.artefacts.table import is_usable
 from recap_assets.captions.kinds.imported.buckets import WHOLE
 from recap_assets.captions.kinds.imported.files import url_keys
 from recap_assets.captions.kinds.imported.spec import JoinKey
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.storage.content import frame_version
 from recap_assets.storage.files import replaced_directory
 
@@ -33,7 +33,7 @@ _FOUND = ("uid", "number", "text", "expected_text", "n")
 
 
 def pool_keys(
-    setting: Setting, by: JoinKey, partitions: Iterable[str], *, usable: bool = True
+    project: Project, by: JoinKey, partitions: Iterable[str], *, usable: bool = True
 ) -> pl.DataFrame:
     """The keys of the pool's samples: partition, uid, key, rank.
 
@@ -41,12 +41,12 @@ def pool_keys(
     that of the bytes in the shard second; they differ where img2dataset resized the image.
 
     Args:
-        setting: The experiment.
+        project: The experiment.
         by: What the keys are.
         partitions: Of which partitions.
         usable: Those of the usable samples, or else those of the others.
     """
-    rows = setting.workspace.tables.scan(RAW_POOL).filter(
+    rows = project.workspace.tables.scan(RAW_POOL).filter(
         pl.col("partition").is_in(list(partitions)) & (is_usable() == usable)
     )
     match by:
@@ -66,20 +66,20 @@ def pool_keys(
     return keys.sort("rank").unique(["partition", "uid", "key"], keep="first", maintain_order=True)
 
 
-def found_rows(setting: Setting, name: str, by: JoinKey, partition: str) -> pl.DataFrame:
+def found_rows(project: Project, name: str, by: JoinKey, partition: str) -> pl.DataFrame:
     """The rows that an import has for the usable images of one partition.
 
     Returns:
         `uid`, `number`, `text`, `expected_text`, `n`; a row of the import once for each image.
     """
-    keys = pool_keys(setting, by, [partition])
+    keys = pool_keys(project, by, [partition])
     asked = frame_version(keys)
-    folder = _folder(setting, name)
+    folder = _folder(project, name)
     wave = _wave_with(folder, partition, asked)
     if wave is None:
-        with setting.workspace.claims.hold(f"{IMPORTED_CAPTIONS.key(name)} wave"):
+        with project.workspace.claims.hold(f"{IMPORTED_CAPTIONS.key(name)} wave"):
             wave = _wave_with(folder, partition, asked) or _make_wave(
-                setting, name, by, folder, partition
+                project, name, by, folder, partition
             )
     rows = pl.concat(
         pl.scan_parquet(path).filter(pl.col("partition") == partition)
@@ -91,12 +91,12 @@ def found_rows(setting: Setting, name: str, by: JoinKey, partition: str) -> pl.D
 
 
 def key_waves(
-    setting: Setting, by: JoinKey, partitions: Iterable[str], *, usable: bool = True
+    project: Project, by: JoinKey, partitions: Iterable[str], *, usable: bool = True
 ) -> Iterator[dict[str, pl.DataFrame]]:
     """`pool_keys` of the partitions, as many at once as fit in memory."""
     wave: dict[str, pl.DataFrame] = {}
     for partition in partitions:
-        wave[partition] = pool_keys(setting, by, [partition], usable=usable)
+        wave[partition] = pool_keys(project, by, [partition], usable=usable)
         if sum(part.height for part in wave.values()) >= WAVE_KEYS:
             yield wave
             wave = {}
@@ -113,21 +113,21 @@ def by_bucket(keys: pl.DataFrame, buckets: Sequence[str]) -> Mapping[str, pl.Dat
     return {bucket: parts.get((bucket,), keys.clear()) for bucket in buckets}
 
 
-def buckets_of(setting: Setting, name: str) -> list[str]:
+def buckets_of(project: Project, name: str) -> list[str]:
     """The buckets that an import's rows lie in."""
-    slices = setting.workspace.tables.slices(IMPORTED_CAPTIONS)
+    slices = project.workspace.tables.slices(IMPORTED_CAPTIONS)
     return sorted(one["bucket"] for one in slices if one["source"] == name)
 
 
-def _folder(setting: Setting, name: str) -> Path:
+def _folder(project: Project, name: str) -> Path:
     """Where the waves of the import as it is now lie: named by the files that hold its rows."""
     files = ""
-    if (delta := setting.workspace.tables.open(IMPORTED_CAPTIONS)) is not None:
+    if (delta := project.workspace.tables.open(IMPORTED_CAPTIONS)) is not None:
         added = pl.DataFrame(delta.get_add_actions(flatten=True))
         of_source = added.filter(pl.col("partition.source") == name) if added.height else added
         files = "\n".join(of_source["path"].sort()) if of_source.height else ""
     stamp = hashlib.sha256(files.encode()).hexdigest()[:16]
-    return setting.workspace.scratch / IMPORTED_CAPTIONS.key(name) / stamp
+    return project.workspace.scratch / IMPORTED_CAPTIONS.key(name) / stamp
 
 
 def _wave_with(folder: Path, partition: str, asked: str) -> Path | None:
@@ -144,20 +144,20 @@ def _manifest(wave: Path) -> Mapping[str, str]:
     return {}
 
 
-def _make_wave(setting: Setting, name: str, by: JoinKey, folder: Path, first: str) -> Path:
+def _make_wave(project: Project, name: str, by: JoinKey, folder: Path, first: str) -> Path:
     for other in folder.parent.glob("*/"):
         if other != folder:
             shutil.rmtree(other, ignore_errors=True)
     taken = {key for wave in folder.glob("*/") for key in _manifest(wave)}
-    later = [key for key in setting.partitions if key > first and key not in taken]
-    keys = next(key_waves(setting, by, [first, *later]))
+    later = [key for key in project.partitions if key > first and key not in taken]
+    keys = next(key_waves(project, by, [first, *later]))
     # Of an import without any row there is an empty bucket all the same.
-    buckets = buckets_of(setting, name) or [WHOLE]
+    buckets = buckets_of(project, name) or [WHOLE]
     parts = by_bucket(pl.concat(keys.values()), buckets)
     wave = folder / first
     with replaced_directory(wave) as new:
         for bucket in buckets:
-            rows = setting.workspace.tables.read(IMPORTED_CAPTIONS, source=name, bucket=bucket)
+            rows = project.workspace.tables.read(IMPORTED_CAPTIONS, source=name, bucket=bucket)
             found = rows.drop("source", "bucket").join(parts[bucket], on="key")
             found.sort("partition", "uid", "number").write_parquet(
                 new / f"{bucket}.parquet", row_group_size=ROW_GROUP

@@ -6,7 +6,7 @@ from recap_assets.captions.kinds.reranked.spec import RerankedSpec
 
 if TYPE_CHECKING:
     from recap_assets.graph.node import Node
-    from recap_assets.graph.project import Setting
+    from recap_assets.graph.project import Project
 
 
 class RerankedSource(RerankedSpec):
@@ -16,8 +16,8 @@ class RerankedSource(RerankedSpec):
     RN50x64 picks 1.
     """
 
-    def nodes(self, name: str, setting: "Setting") -> "list[Node]":
+    def nodes(self, name: str, project: "Project") -> "list[Node]":
         """One asset."""
         from recap_assets.captions.kinds.reranked.assets import node_of
 
-        return [node_of(setting, name, self)]
+        return [node_of(project, name, self)]

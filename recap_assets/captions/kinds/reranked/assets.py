@@ -10,7 +10,7 @@ from recap_assets.captions.assets import captions_not_empty
 from recap_assets.captions.kinds.reranked.spec import RerankedSpec
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Rows, Step
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.specs.base import deciding
 
 VERSION = 1
@@ -18,7 +18,7 @@ STAGE = "scores"
 SECONDS = 0.3
 
 
-def node_of(setting: Setting, name: str, spec: RerankedSpec) -> Node:
+def node_of(project: Project, name: str, spec: RerankedSpec) -> Node:
     """The asset of a re-ranked source."""
     reads = (SYNTHETIC_CAPTIONS.key(spec.source), CLIP_SCORES.key(spec.scorer, spec.source))
     return Node(
@@ -28,19 +28,19 @@ def node_of(setting: Setting, name: str, spec: RerankedSpec) -> Node:
         dependencies=tuple(Dependency(key, "same") for key in reads),
         implementation=VERSION,
         decides=deciding(reranked=spec),
-        compute=lambda step: rerank_partition(setting, spec, step),
+        compute=lambda step: rerank_partition(project, spec, step),
         description=f"The best {spec.keep} of the captions that {spec.source} has for an image, "
         f"by {spec.scorer}; ties go to the lower number.",
-        content=StoredRows(setting.workspace.tables, SYNTHETIC_CAPTIONS, {"source": name}),
+        content=StoredRows(project.workspace.tables, SYNTHETIC_CAPTIONS, {"source": name}),
         seconds=SECONDS,
         kinds=("polars", "deltalake"),
-        checks=(captions_not_empty(setting, name),),
+        checks=(captions_not_empty(project, name),),
     )
 
 
-def rerank_partition(setting: Setting, spec: RerankedSpec, step: Step) -> Rows:
+def rerank_partition(project: Project, spec: RerankedSpec, step: Step) -> Rows:
     """Keep the best candidates of one pool partition."""
-    tables = setting.workspace.tables
+    tables = project.workspace.tables
     found = tables.read(SYNTHETIC_CAPTIONS, source=spec.source, partition=step.partition)
     scored = tables.read(
         CLIP_SCORES, scorer=spec.scorer, source=spec.source, partition=step.partition

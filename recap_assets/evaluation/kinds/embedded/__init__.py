@@ -11,7 +11,7 @@ from recap_assets.evaluation.kind import MadeHere
 
 if TYPE_CHECKING:
     from recap_assets.graph.node import Node
-    from recap_assets.graph.project import Setting
+    from recap_assets.graph.project import Project
 
 
 class EmbeddedTask(MadeHere):
@@ -28,8 +28,8 @@ class EmbeddedTask(MadeHere):
         """The set that was drawn."""
         return load_set(str(made), "test", decode)
 
-    def nodes(self, name: str, setting: "Setting") -> "list[Node]":
+    def nodes(self, name: str, project: "Project") -> "list[Node]":
         """The asset that draws it."""
         from recap_assets.evaluation.kinds.embedded.assets import node_of
 
-        return [node_of(setting, name, self, self.task, self.samples)]
+        return [node_of(project, name, self, self.task, self.samples)]

@@ -3,7 +3,7 @@
 from recap_assets.artefacts.world import task_key
 from recap_assets.graph.content import StoredFiles, files_below
 from recap_assets.graph.node import Node, Outcome, Step
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.specs.base import Spec, deciding
 from recap_assets.storage.content import files_version
 from recap_assets.world.writing import write_task
@@ -13,20 +13,20 @@ STAGE = "world"
 SECONDS_PER_IMAGE = 0.002
 
 
-def node_of(setting: Setting, name: str, spec: Spec, task: str, samples: int) -> Node:
+def node_of(project: Project, name: str, spec: Spec, task: str, samples: int) -> Node:
     """The asset that draws a set.
 
     Args:
-        setting: The experiment.
+        project: The experiment.
         name: The task's name in it.
         spec: What decides the set.
         task: Which set of `world.evaluation.TASKS`.
         samples: Images of it.
     """
-    folder = setting.task_folder(name)
+    folder = project.task_folder(name)
 
     def compute(_step: Step) -> Outcome:
-        write_task(folder, setting.experiment.seed, task, samples)
+        write_task(folder, project.experiment.seed, task, samples)
         return Outcome(files_version(files_below(folder), folder), samples)
 
     return Node(
@@ -35,7 +35,7 @@ def node_of(setting: Setting, name: str, spec: Spec, task: str, samples: int) ->
         dimension="none",
         dependencies=(),
         implementation=VERSION,
-        decides=deciding(seed=setting.experiment.seed, task=spec),
+        decides=deciding(seed=project.experiment.seed, task=spec),
         compute=compute,
         description="A held-out evaluation set in CLIP_benchmark's layout.",
         content=StoredFiles(lambda _: folder, lambda _: files_below(folder)),

@@ -9,12 +9,12 @@ from pydantic import Field, model_validator
 from recap_assets.artefacts.world import POOL_FOLDER, POOL_KEY
 from recap_assets.pool.kind import TarPool
 from recap_assets.shards.manifest import Shard
-from recap_assets.shards.pools import Project
+from recap_assets.shards.pools import PoolProject
 from recap_assets.specs.findings import Finding
 
 if TYPE_CHECKING:
     from recap_assets.graph.node import Leaving, Node
-    from recap_assets.graph.project import Setting
+    from recap_assets.graph.project import Project
 
 MOST_DRAWN_SHARDS = 10_000
 """Each is listed before anything is drawn."""
@@ -54,26 +54,26 @@ class EmbeddedPool(TarPool):
         """The asset that draws it."""
         return POOL_KEY
 
-    def known_shards(self, project: Project) -> Mapping[int, Shard]:
+    def known_shards(self, project: PoolProject) -> Mapping[int, Shard]:
         """Known before they are drawn, by the number of samples."""
         folder = project.workspace.world / POOL_FOLDER
         numbers = range(-(-self.samples // self.samples_per_shard))
         return {number: _shard(folder, number) for number in numbers}
 
-    def nodes(self, setting: "Setting") -> "list[Node]":
+    def nodes(self, project: "Project") -> "list[Node]":
         """The asset that draws the shards."""
         from recap_assets.pool.kinds.embedded.assets import node_of
 
-        return [node_of(setting, self.samples, self.samples_per_shard, self.shards_per_partition)]
+        return [node_of(project, self.samples, self.samples_per_shard, self.shards_per_partition)]
 
     @classmethod
-    def gone(cls, setting: "Setting") -> "Iterator[Leaving]":
+    def gone(cls, project: "Project") -> "Iterator[Leaving]":
         """Drawn shards that the experiment has no more."""
         from recap_assets.pool.kinds.embedded.assets import gone
 
-        is_drawn = isinstance(setting.experiment.pool, cls)
-        wanted = {shard.name for shard in setting.shards.values()} if is_drawn else set[str]()
-        return gone(setting, wanted)
+        is_drawn = isinstance(project.experiment.pool, cls)
+        wanted = {shard.name for shard in project.shards.values()} if is_drawn else set[str]()
+        return gone(project, wanted)
 
     def doctor(self, where: str) -> Iterator[Finding]:
         """Nothing is needed."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from recap_assets.artefacts.world import POOL_FOLDER, POOL_KEY
 from recap_assets.graph.content import StoredFiles
 from recap_assets.graph.node import Leaving, Node, Outcome, Step
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.shards.manifest import partition_key
 from recap_assets.specs.base import deciding
 from recap_assets.storage.content import files_version
@@ -17,27 +17,27 @@ STAGE = "world"
 SECONDS_PER_IMAGE = 0.002
 
 
-def node_of(setting: Setting, samples: int, per_shard: int, per_partition: int) -> Node:
+def node_of(project: Project, samples: int, per_shard: int, per_partition: int) -> Node:
     """The asset that draws the pool's shards.
 
     Args:
-        setting: The experiment and its workspace.
+        project: The experiment and its workspace.
         samples: Of the whole pool.
         per_shard: Samples of a shard.
         per_partition: Shards of a partition.
     """
-    folder = setting.workspace.world / POOL_FOLDER
-    seed = setting.experiment.seed
+    folder = project.workspace.world / POOL_FOLDER
+    seed = project.experiment.seed
 
     def n_samples(partition: str) -> int:
-        numbers = [shard.number for shard in setting.partitions[partition]]
+        numbers = [shard.number for shard in project.partitions[partition]]
         return sum(min(per_shard, samples - number * per_shard) for number in numbers)
 
     def shards(partition: str) -> list[Path]:
-        return [folder / f"{shard.name}.tar" for shard in setting.partitions[partition]]
+        return [folder / f"{shard.name}.tar" for shard in project.partitions[partition]]
 
     def compute(step: Step) -> Outcome:
-        numbers = [shard.number for shard in setting.partitions[step.partition]]
+        numbers = [shard.number for shard in project.partitions[step.partition]]
         write_pool(folder, seed, samples, per_shard, shards=numbers)
         return Outcome(files_version(shards(step.partition), folder), n_samples(step.partition))
 
@@ -52,16 +52,16 @@ def node_of(setting: Setting, samples: int, per_shard: int, per_partition: int) 
         description="Image-text pairs that the program draws, with alt-text as noisy as the web's.",
         # A larger pool leaves the shards alone that it already had.
         outside=lambda partition: f"{n_samples(partition)}_samples",
-        content=StoredFiles(lambda _: folder, shards, lambda: setting.partitions),
+        content=StoredFiles(lambda _: folder, shards, lambda: project.partitions),
         seconds=per_shard * per_partition * SECONDS_PER_IMAGE,
         kinds=("python", "webdataset"),
     )
 
 
-def gone(setting: Setting, wanted: Collection[str]) -> Iterator[Leaving]:
+def gone(project: Project, wanted: Collection[str]) -> Iterator[Leaving]:
     """Drawn shards whose name is none of these."""
-    for path in sorted((setting.workspace.world / POOL_FOLDER).glob("*.tar")):
+    for path in sorted((project.workspace.world / POOL_FOLDER).glob("*.tar")):
         if path.stem not in wanted:
-            key = partition_key(int(path.stem), setting.pool.shards_per_partition)
+            key = partition_key(int(path.stem), project.pool.shards_per_partition)
             reason = f"shard {path.stem}: the pool has it no more"
             yield Leaving(POOL_KEY, (key,), reason, path.unlink)

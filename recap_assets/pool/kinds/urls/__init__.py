@@ -7,13 +7,13 @@ from recap_assets.artefacts.pool import DOWNLOADED_SHARDS
 from recap_assets.pool.kinds.urls.spec import UrlSpec
 from recap_assets.shards import manifest_file
 from recap_assets.shards.manifest import PoolError, Shard
-from recap_assets.shards.pools import Project
+from recap_assets.shards.pools import PoolProject
 from recap_assets.specs.findings import Finding
 
 if TYPE_CHECKING:
     from recap_assets.graph.account import Account
     from recap_assets.graph.node import Leaving, Node
-    from recap_assets.graph.project import Setting
+    from recap_assets.graph.project import Project
 
 
 class UrlPool(UrlSpec):
@@ -24,7 +24,7 @@ class UrlPool(UrlSpec):
         """The asset that fetches them."""
         return DOWNLOADED_SHARDS.key()
 
-    def known_shards(self, project: Project) -> Mapping[int, Shard]:
+    def known_shards(self, project: PoolProject) -> Mapping[int, Shard]:
         """Known before they are fetched, by the list; of a receipt those that it names."""
         from recap_assets.pool.kinds.urls.plan import read_plan, shards_folder
 
@@ -37,7 +37,7 @@ class UrlPool(UrlSpec):
             plan = read_plan(workspace.downloads)
         return plan.as_shards(shards_folder(workspace, self))
 
-    def scan(self, project: Project) -> None:
+    def scan(self, project: PoolProject) -> None:
         """Look at the list, and plan the shards of its rows."""
         from recap_assets.pool.kinds.urls.plan import make_plan
 
@@ -46,25 +46,25 @@ class UrlPool(UrlSpec):
             with workspace.claims.hold("the plan of the list of URLs"):
                 make_plan(self, workspace.downloads)
 
-    def nodes(self, setting: "Setting") -> "list[Node]":
+    def nodes(self, project: "Project") -> "list[Node]":
         """The asset that fetches the shards."""
         from recap_assets.pool.kinds.urls.assets import node_of
 
-        return [node_of(setting, self)]
+        return [node_of(project, self)]
 
     @classmethod
-    def gone(cls, setting: "Setting") -> "Iterator[Leaving]":
+    def gone(cls, project: "Project") -> "Iterator[Leaving]":
         """Shards of which the list has no row any more; where the pool is none, they are left."""
         from recap_assets.pool.kinds.urls.assets import gone
 
-        pool = setting.experiment.pool
-        return gone(setting, pool) if isinstance(pool, cls) else iter(())
+        pool = project.experiment.pool
+        return gone(project, pool) if isinstance(pool, cls) else iter(())
 
-    def account(self, setting: "Setting") -> "Account":
+    def account(self, project: "Project") -> "Account":
         """Every row of the list that was fetched so far."""
         from recap_assets.pool.kinds.urls.assets import account_of
 
-        return account_of(setting)
+        return account_of(project)
 
     def doctor(self, where: str) -> Iterator[Finding]:
         """Whether the list can be read, and img2dataset is there."""

@@ -16,7 +16,7 @@ from recap_assets.graph.account import Account
 from recap_assets.graph.checks import Check, Verdict
 from recap_assets.graph.content import StoredFiles
 from recap_assets.graph.node import Leaving, Node, Outcome, Place, Step
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.pool.kinds.urls import shards
 from recap_assets.pool.kinds.urls.fetching import Fetched, fetch
 from recap_assets.pool.kinds.urls.plan import read_rows, shards_folder
@@ -31,7 +31,7 @@ SECONDS_PER_ROW = 0.01
 ENOUGH_ALIVE = 0.5
 
 
-def node_of(setting: Setting, pool: UrlSpec) -> Node:
+def node_of(project: Project, pool: UrlSpec) -> Node:
     """The asset that fetches the shards."""
     return Node(
         key=DOWNLOADED_SHARDS.key(),
@@ -40,42 +40,42 @@ def node_of(setting: Setting, pool: UrlSpec) -> Node:
         dependencies=(),
         implementation=VERSION,
         decides=deciding(settings=shards.deciding_of(pool), attempt=pool.attempt),
-        compute=lambda step: download_partition(setting, pool, step),
+        compute=lambda step: download_partition(project, pool, step),
         description="Images fetched from the list of URLs by img2dataset, resized, in tar "
         "shards; what gave no image is in the table download_failures with its reason. "
         "Materializing a partition again tries only what failed.",
         # What of the list the partition fetches.
-        outside=lambda partition: _rows_version(setting, partition),
-        content=_content(setting),
+        outside=lambda partition: _rows_version(project, partition),
+        content=_content(project),
         seconds=SECONDS_PER_ROW * pool.samples_per_shard * pool.shards_per_partition,
         kinds=("img2dataset", "webdataset"),
-        checks=(_mostly_alive(setting),),
+        checks=(_mostly_alive(project),),
     )
 
 
-def _content(setting: Setting) -> StoredFiles:
+def _content(project: Project) -> StoredFiles:
     return StoredFiles(
-        lambda partition: _tars(setting, partition)[0].parent,
-        lambda partition: _tars(setting, partition),
-        lambda: setting.partitions,
+        lambda partition: _tars(project, partition)[0].parent,
+        lambda partition: _tars(project, partition),
+        lambda: project.partitions,
         beside=lambda partition: (Place(DOWNLOAD_FAILURES, {"partition": partition}),),
     )
 
 
-def download_partition(setting: Setting, pool: UrlSpec, step: Step) -> Outcome:
+def download_partition(project: Project, pool: UrlSpec, step: Step) -> Outcome:
     """Fetch what the partition lacks, and write its shards and the table of failures."""
     # A frozen pool's shards lie where they were fetched to.
-    folder = _tars(setting, step.partition)[0].parent
-    numbers = [shard.number for shard in setting.partitions[step.partition]]
+    folder = _tars(project, step.partition)[0].parent
+    numbers = [shard.number for shard in project.partitions[step.partition]]
     fetched = None
-    if not setting.is_frozen:
-        fetched = _bring_up_to_date(setting, pool, numbers, step)
+    if not project.is_frozen:
+        fetched = _bring_up_to_date(project, pool, numbers, step)
     found = {number: shards.summary(folder, number) for number in numbers}
     failures = [
         one.failures.with_columns(shard=pl.lit(number, pl.Int32)) for number, one in found.items()
     ]
     rows = pl.concat(failures).rename({"reason": "reject_reason"})
-    written = setting.workspace.tables.replace(
+    written = project.workspace.tables.replace(
         DOWNLOAD_FAILURES,
         {"partition": step.partition},
         rows.select(pl.col(n).cast(t) for n, t in DOWNLOAD_FAILURES.schema.items() if n in rows),
@@ -83,7 +83,7 @@ def download_partition(setting: Setting, pool: UrlSpec, step: Step) -> Outcome:
         commit=step.commit,
     )
     return Outcome(
-        files_version(_tars(setting, step.partition), folder),
+        files_version(_tars(project, step.partition), folder),
         sum(one.n_rows for one in found.values()),
         dict(sorted(rows["reject_reason"].value_counts().iter_rows())),
         facts=_facts(rows, found, fetched),
@@ -92,17 +92,17 @@ def download_partition(setting: Setting, pool: UrlSpec, step: Step) -> Outcome:
 
 
 def _bring_up_to_date(
-    setting: Setting, pool: UrlSpec, numbers: Sequence[int], step: Step
+    project: Project, pool: UrlSpec, numbers: Sequence[int], step: Step
 ) -> Fetched:
     """Fetch what the shards lack, and write those that are not as they should be."""
-    folder = shards_folder(setting.workspace, pool)
+    folder = shards_folder(project.workspace, pool)
     if pool.shards is not None:
-        shards.own_folder(folder, str(setting.workspace.downloads))
+        shards.own_folder(folder, str(project.workspace.downloads))
     wanted: dict[int, pl.DataFrame] = {}
     kept: dict[int, pl.DataFrame] = {}
     for number in numbers:
         shards.recover(folder, number)
-        rows = _without_repeats(read_rows(setting.workspace.downloads, number), wanted)
+        rows = _without_repeats(read_rows(project.workspace.downloads, number), wanted)
         wanted[number] = rows.with_columns(shards.requests_of(rows, pool))
         kept[number] = shards.kept_outcomes(folder, number, wanted[number])
     missing = pl.concat(
@@ -168,19 +168,19 @@ def _facts(
     return facts
 
 
-def _rows_version(setting: Setting, partition: str) -> str:
-    planned = [[shard.name, shard.version] for shard in setting.partitions[partition]]
+def _rows_version(project: Project, partition: str) -> str:
+    planned = [[shard.name, shard.version] for shard in project.partitions[partition]]
     return hashlib.sha256(json.dumps(planned).encode()).hexdigest()[:32]
 
 
-def _tars(setting: Setting, partition: str) -> list[Path]:
-    return [Path(shard.url) for shard in setting.partitions[partition]]
+def _tars(project: Project, partition: str) -> list[Path]:
+    return [Path(shard.url) for shard in project.partitions[partition]]
 
 
-def _mostly_alive(setting: Setting) -> Check:
+def _mostly_alive(project: Project) -> Check:
     def mostly_alive(partitions: Sequence[str]) -> Verdict:
         counts: Counter[str] = Counter()
-        for shard in (one for key in partitions for one in setting.partitions[key]):
+        for shard in (one for key in partitions for one in project.partitions[key]):
             counts.update(shards.statistics_of(Path(shard.url).parent, shard.number).counts)
         share = counts[shards.SUCCESS] / max(counts.total(), 1)
         return Verdict(share >= ENOUGH_ALIVE, {"fetched_share": share})
@@ -193,11 +193,11 @@ def _mostly_alive(setting: Setting) -> Check:
     )
 
 
-def account_of(setting: Setting) -> Account:
+def account_of(project: Project) -> Account:
     """Every row of the list that was fetched so far."""
     counts: Counter[str] = Counter()
     n_fetched, seconds = 0, 0.0
-    for shard in setting.shards.values():
+    for shard in project.shards.values():
         found = shards.statistics_of(Path(shard.url).parent, shard.number)
         counts.update(found.counts)
         n_fetched += found.n_fetched
@@ -208,13 +208,13 @@ def account_of(setting: Setting) -> Account:
     return Account(DOWNLOADED_SHARDS.key(), n_all, n_good, 0, dict(sorted(counts.items())), speed)
 
 
-def gone(setting: Setting, pool: UrlSpec) -> Iterator[Leaving]:
+def gone(project: Project, pool: UrlSpec) -> Iterator[Leaving]:
     """Shards of which the list has no row any more."""
-    if setting.is_frozen:
+    if project.is_frozen:
         return
-    folder = shards_folder(setting.workspace, pool)
+    folder = shards_folder(project.workspace, pool)
     for path in sorted(folder.glob("[0-9]" * 8 + ".tar")):
-        if (number := int(path.stem)) not in setting.shards:
+        if (number := int(path.stem)) not in project.shards:
             key = partition_key(number, pool.shards_per_partition)
             reason = f"shard {path.stem}: the list has it no more"
             remove = partial(shards.delete_shard, folder, number)

@@ -7,7 +7,7 @@ import polars as pl
 
 from recap_assets.artefacts import CLUSTER_CENTROIDS, IMAGE_EMBEDDINGS, TARGET_CLUSTERS
 from recap_assets.engines.protocols import Places
-from recap_assets.graph.stage import Dependency, Node, Outside, Setting
+from recap_assets.graph.stage import Dependency, Node, Outside, Project
 from recap_assets.sets.facts import Samples
 from recap_assets.sets.kinds.image_based import clusters
 from recap_assets.sets.kinds.image_based.spec import ImageBasedSpec
@@ -46,23 +46,23 @@ class ImageBased(ImageBasedSpec):
     def facts(self, known: pl.DataFrame, samples: Samples) -> pl.DataFrame:
         """With `cluster`, the nearest centroid, and `in_target`; null without an embedding."""
         embeddings = clusters.embeddings_of(
-            samples.setting, self.scorer, samples.partition, samples.uid
+            samples.project, self.scorer, samples.partition, samples.uid
         )
         if samples.uid is None:
             # Where the text is not as asked, the cluster need not be known.
             fits = reasons(self.of_captions(), known).is_null()
             embeddings = embeddings.join(known.filter(fits), on="uid", how="semi")
-        return clusters.with_clusters(samples.setting, samples.name, known, embeddings)
+        return clusters.with_clusters(samples.project, samples.name, known, embeddings)
 
-    def is_ready(self, name: str, setting: Setting) -> bool:
+    def is_ready(self, name: str, project: Project) -> bool:
         """Whether there are centroids."""
-        return setting.workspace.tables.has(CLUSTER_CENTROIDS, {"set": name})
+        return project.workspace.tables.has(CLUSTER_CENTROIDS, {"set": name})
 
-    def nodes(self, name: str, setting: Setting) -> list[Node]:
+    def nodes(self, name: str, project: Project) -> list[Node]:
         """The centroids, and which of them the target is near to."""
-        return clusters.nodes_of(setting, name, self)
+        return clusters.nodes_of(project, name, self)
 
-    def outside(self, setting: Setting) -> Outside | None:  # noqa: ARG002 - of all kinds
+    def outside(self, project: Project) -> Outside | None:  # noqa: ARG002 - of all kinds
         """Nothing: its files are read for the centroids and the target's clusters."""
         return None
 

@@ -17,8 +17,8 @@ from recap_assets.engines.errors import INSTALL_FILTERS, explain_loading
 from recap_assets.graph.stage import (
     Dependency,
     Node,
+    Project,
     Rows,
-    Setting,
     Step,
     StoredRows,
     content_outside,
@@ -35,12 +35,12 @@ STAGE = "sets"
 SECONDS = 5.0
 
 
-def nodes_of(setting: Setting, name: str, spec: ImageBasedSpec) -> list[Node]:
+def nodes_of(project: Project, name: str, spec: ImageBasedSpec) -> list[Node]:
     """Centroids and target clusters of an image-based set."""
-    return [_centroids_node(setting, name, spec), _targets_node(setting, name, spec)]
+    return [_centroids_node(project, name, spec), _targets_node(project, name, spec)]
 
 
-def _centroids_node(setting: Setting, name: str, spec: ImageBasedSpec) -> Node:
+def _centroids_node(project: Project, name: str, spec: ImageBasedSpec) -> Node:
     path = None if spec.centroids is None else Path(spec.centroids)
     told = (
         f"{spec.clusters:,} clusters of the pool's images by k-means" if path is None else path.name
@@ -52,10 +52,10 @@ def _centroids_node(setting: Setting, name: str, spec: ImageBasedSpec) -> Node:
         dependencies=_learns_from(spec) if path is None else (),
         implementation=VERSION,
         decides=deciding(clusters=spec.decides("target", "centroids") if path is None else "file"),
-        compute=lambda step: cluster_pool(setting, name, spec, step),
+        compute=lambda step: cluster_pool(project, name, spec, step),
         description=f"Centroids for {name}: {told}.",
-        outside=None if path is None else content_outside(setting, path),
-        content=StoredRows(setting.workspace.tables, CLUSTER_CENTROIDS, {"set": name}),
+        outside=None if path is None else content_outside(project, path),
+        content=StoredRows(project.workspace.tables, CLUSTER_CENTROIDS, {"set": name}),
         seconds=SECONDS,
         kinds=("faiss", "deltalake"),
     )
@@ -67,11 +67,11 @@ def _learns_from(spec: ImageBasedSpec) -> tuple[Dependency, ...]:
     return tuple(Dependency(key, "all") for key in read)
 
 
-def cluster_pool(setting: Setting, name: str, spec: ImageBasedSpec, step: Step) -> Rows:
+def cluster_pool(project: Project, name: str, spec: ImageBasedSpec, step: Step) -> Rows:
     """Cluster a seeded sample of the pool's embeddings, or take the centroids of a file."""
     facts: dict[str, str | int] = {"clusters": spec.clusters}
     if spec.centroids is None:
-        vectors = _sampled(setting, name, spec, step)
+        vectors = _sampled(project, name, spec, step)
         facts["learnt_from"] = len(vectors)
         centroids = _learnt(name, spec, vectors)
     else:
@@ -86,15 +86,15 @@ def cluster_pool(setting: Setting, name: str, spec: ImageBasedSpec, step: Step) 
     return Rows(rows, facts=facts)
 
 
-def _sampled(setting: Setting, name: str, spec: ImageBasedSpec, step: Step) -> NDArray[np.float32]:
+def _sampled(project: Project, name: str, spec: ImageBasedSpec, step: Step) -> NDArray[np.float32]:
     """Embeddings of the sampled images whose text is as asked, in the order of their uids."""
     parts = [pl.DataFrame(schema={"uid": pl.Binary, "embedding": pl.Binary})]
-    partitions, asked = list(setting.partitions), spec.of_captions()
+    partitions, asked = list(project.partitions), spec.of_captions()
     for i, partition in enumerate(partitions):
-        facts = facts_of(Samples(setting, name, partition), spec.captions, asked)
+        facts = facts_of(Samples(project, name, partition), spec.captions, asked)
         fitting = facts.filter(reasons(asked, facts).is_null())
         drawn = uid_uniform(spec.seed, fitting["uid"], "clusters") < spec.sample
-        rows = embeddings_of(setting, spec.scorer, partition)
+        rows = embeddings_of(project, spec.scorer, partition)
         parts.append(
             rows.join(fitting.select("uid").filter(pl.Series(drawn)), on="uid", how="semi")
         )
@@ -132,32 +132,32 @@ def given_centroids(path: Path) -> NDArray[np.float32]:
     return array.astype(np.float32)
 
 
-def _targets_node(setting: Setting, name: str, spec: ImageBasedSpec) -> Node:
+def _targets_node(project: Project, name: str, spec: ImageBasedSpec) -> Node:
     return Node(
         key=TARGET_CLUSTERS.key(name),
         stage=STAGE,
         dimension="none",
         dependencies=(
             Dependency(CLUSTER_CENTROIDS.key(name), "all"),
-            *spec.target.reads(setting, spec.scorer),
+            *spec.target.reads(project, spec.scorer),
         ),
         implementation=VERSION,
-        decides=deciding(embedded_by=spec.target.embedded_by(setting, spec.scorer)),
-        compute=lambda _step: place_targets(setting, name, spec),
+        decides=deciding(embedded_by=spec.target.embedded_by(project, spec.scorer)),
+        compute=lambda _step: place_targets(project, name, spec),
         description=f"The clusters of {name}: those nearest to one of its target images.",
-        outside=spec.target.outside(setting, spec.scorer),
-        content=StoredRows(setting.workspace.tables, TARGET_CLUSTERS, {"set": name}),
+        outside=spec.target.outside(project, spec.scorer),
+        content=StoredRows(project.workspace.tables, TARGET_CLUSTERS, {"set": name}),
         seconds=SECONDS,
         kinds=("numpy", "deltalake"),
     )
 
 
-def place_targets(setting: Setting, name: str, spec: ImageBasedSpec) -> Rows:
+def place_targets(project: Project, name: str, spec: ImageBasedSpec) -> Rows:
     """Count the target images that each centroid is the nearest of."""
-    centroids = centroids_of(setting, name)
+    centroids = centroids_of(project, name)
     counts = np.zeros(len(centroids), np.int64)
     n_unreadable = 0
-    for vectors, unreadable in spec.target.embedded(setting, spec.scorer):
+    for vectors, unreadable in spec.target.embedded(project, spec.scorer):
         n_unreadable += unreadable
         counts += np.bincount(clusters_of(vectors, centroids, name), minlength=len(counts))
     if not counts.any():
@@ -174,9 +174,9 @@ def place_targets(setting: Setting, name: str, spec: ImageBasedSpec) -> Rows:
     )
 
 
-def centroids_of(setting: Setting, name: str) -> NDArray[np.float32]:
+def centroids_of(project: Project, name: str) -> NDArray[np.float32]:
     """The centroids of a set, shape (clusters, dimension)."""
-    rows = setting.workspace.tables.read(CLUSTER_CENTROIDS, set=name).sort("cluster")
+    rows = project.workspace.tables.read(CLUSTER_CENTROIDS, set=name).sort("cluster")
     packed = np.frombuffer(b"".join(rows["centroid"]), dtype="<f4")
     return packed.reshape(rows.height, -1).astype(np.float32)
 
@@ -199,17 +199,17 @@ def clusters_of(
 
 
 def embeddings_of(
-    setting: Setting, scorer: str, partition: str, uid: bytes | None = None
+    project: Project, scorer: str, partition: str, uid: bytes | None = None
 ) -> pl.DataFrame:
     """Image embeddings of a partition: uid, embedding. With `uid`, of one image."""
-    rows = setting.workspace.tables.scan(IMAGE_EMBEDDINGS, scorer=scorer, partition=partition)
+    rows = project.workspace.tables.scan(IMAGE_EMBEDDINGS, scorer=scorer, partition=partition)
     if uid is not None:
         rows = rows.filter(pl.col("uid") == pl.lit(uid))
     return rows.select("uid", "embedding").collect()
 
 
 def with_clusters(
-    setting: Setting, name: str, facts: pl.DataFrame, embeddings: pl.DataFrame
+    project: Project, name: str, facts: pl.DataFrame, embeddings: pl.DataFrame
 ) -> pl.DataFrame:
     """The facts with `cluster` and `in_target`; null where an image has no embedding."""
     found = facts.select("uid").join(embeddings, on="uid", how="inner", maintain_order="left")
@@ -217,8 +217,8 @@ def with_clusters(
         nothing = {"cluster": pl.lit(None, pl.Int32), "in_target": pl.lit(None, pl.Boolean)}
         return facts.with_columns(**nothing)
     vectors = vectors_of(found["embedding"])
-    placed = clusters_of(vectors, centroids_of(setting, name), name)
-    targets = setting.workspace.tables.read(TARGET_CLUSTERS, set=name)["cluster"]
+    placed = clusters_of(vectors, centroids_of(project, name), name)
+    targets = project.workspace.tables.read(TARGET_CLUSTERS, set=name)["cluster"]
     rows = found.select("uid", cluster=pl.Series(placed))
     rows = rows.with_columns(in_target=pl.col("cluster").is_in(targets.implode()))
     return facts.join(rows, on="uid", how="left", maintain_order="left")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.sets.targets import Embedded, Target, TargetError
 from recap_assets.specs.fields import Content
 from recap_assets.untrusted.arrays import Archive, read_header
@@ -25,7 +25,7 @@ class TargetEmbeddings(Target):
     )
     key: str | None = Field(default=None, description="The array in an .npz; null for its only.")
 
-    def embedded(self, setting: Setting, scorer: str) -> Iterator[Embedded]:  # noqa: ARG002 - of all kinds
+    def embedded(self, project: Project, scorer: str) -> Iterator[Embedded]:  # noqa: ARG002 - of all kinds
         """The rows of the arrays."""
         for path in _arrays(self.embeddings):
             array = _opened(path, self.key)

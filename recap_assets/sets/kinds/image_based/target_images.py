@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.sets.targets import Batch, ImagesTarget, TargetError
 from recap_assets.shards.image_headers import IMAGE_EXTENSIONS
 from recap_assets.shards.images import ImageRejected, decode
@@ -27,7 +27,7 @@ class TargetImages(ImagesTarget):
         description="Folder of image files, subfolders included."
     )
 
-    def batches(self, setting: Setting) -> Iterator[tuple[Batch, int]]:  # noqa: ARG002 - of all kinds
+    def batches(self, project: Project) -> Iterator[tuple[Batch, int]]:  # noqa: ARG002 - of all kinds
         """The folder's images, as they come."""
         return _image_batches(_images(self.images))
 

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from recap_assets.evalsets.kind import Task, tasks_of
 from recap_assets.evalsets.sets import AssociationSet
-from recap_assets.graph.stage import Dependency, ForAll, Outside, Setting
+from recap_assets.graph.stage import Dependency, ForAll, Outside, Project
 from recap_assets.sets.targets import Batch, ImagesTarget, TargetError
 from recap_assets.shards.images import decode
 from recap_assets.specs.base import Name
@@ -29,25 +29,25 @@ class TargetTask(ImagesTarget):
         """The task."""
         yield Reference("task", self.task, "tasks")
 
-    def reads(self, setting: Setting, scorer: str) -> tuple[Dependency, ...]:
+    def reads(self, project: Project, scorer: str) -> tuple[Dependency, ...]:
         """What trains the scorer, and what makes a set that is made here."""
-        made = (Dependency(key, "all") for key in self._task(setting).made_by(self.task))
-        return (*super().reads(setting, scorer), *made)
+        made = (Dependency(key, "all") for key in self._task(project).made_by(self.task))
+        return (*super().reads(project, scorer), *made)
 
-    def images_outside(self, setting: Setting) -> Outside | None:
+    def images_outside(self, project: Project) -> Outside | None:
         """Version of the task's files, where no asset makes them."""
-        task = self._task(setting)
+        task = self._task(project)
         return None if list(task.made_by(self.task)) else ForAll(task.images_version)
 
-    def batches(self, setting: Setting) -> Iterator[tuple[Batch, int]]:
+    def batches(self, project: Project) -> Iterator[tuple[Batch, int]]:
         """The task's images."""
-        made = setting.task_folder(self.task)
-        evaluation_set = self._task(setting).open(made, partial(decode, limits=LIMITS))
+        made = project.task_folder(self.task)
+        evaluation_set = self._task(project).open(made, partial(decode, limits=LIMITS))
         if isinstance(evaluation_set, AssociationSet):
             msg = f"evaluation.tasks.{self.task}: a set of cues and candidates is no set of images"
             raise TargetError(msg)
         for images, _ in evaluation_set.batches(IMAGES_AT_ONCE):
             yield images, 0
 
-    def _task(self, setting: Setting) -> Task:
-        return tasks_of(setting.experiment.tasks)[self.task]
+    def _task(self, project: Project) -> Task:
+        return tasks_of(project.experiment.tasks)[self.task]

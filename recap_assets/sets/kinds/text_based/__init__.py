@@ -9,7 +9,7 @@ from pydantic import Field
 
 from recap_assets.engines.protocols import Places
 from recap_assets.engines.trying import readable
-from recap_assets.graph.stage import Outside, Setting
+from recap_assets.graph.stage import Outside, Project
 from recap_assets.sets.kind import Requirement, Samples, TextSet
 from recap_assets.sets.kinds.text_based.wordnet import (
     WordNetError,
@@ -58,7 +58,7 @@ class TextBased(TextSet):
         named = names_a_synset(texts, wordnet, synsets, self.endings)
         return known.with_columns(names_entity=pl.Series(named, dtype=pl.Boolean))
 
-    def outside(self, setting: Setting) -> Outside | None:  # noqa: ARG002 - of all kinds
+    def outside(self, project: Project) -> Outside | None:  # noqa: ARG002 - of all kinds
         """Version of the files that are read: of WordNet's folder only some are."""
         return lambda _partition: self._files_version()
 

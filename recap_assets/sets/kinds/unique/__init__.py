@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from recap_assets.artefacts.sets import DUPLICATES
-from recap_assets.graph.stage import Dependency, Node, Setting
+from recap_assets.graph.stage import Dependency, Node, Project
 from recap_assets.sets.facts import Samples
 from recap_assets.sets.kinds.unique.spec import UniqueSpec
 from recap_assets.sets.rules import Requirement
@@ -31,12 +31,12 @@ class Unique(UniqueSpec):
 
     def facts(self, known: pl.DataFrame, samples: Samples) -> pl.DataFrame:
         """With `kept`: the sample that stands for all that share its image; null for one alone."""
-        tables = samples.setting.workspace.tables
+        tables = samples.project.workspace.tables
         found = tables.read(DUPLICATES, set=samples.name).select("uid", "kept")
         return known.join(found, on="uid", how="left", maintain_order="left")
 
-    def nodes(self, name: str, setting: Setting) -> list[Node]:
+    def nodes(self, name: str, project: Project) -> list[Node]:
         """The duplicates."""
         from recap_assets.sets.kinds.unique.assets import node_of
 
-        return [node_of(setting, name, self)]
+        return [node_of(project, name, self)]

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from recap_assets.artefacts import DUPLICATES, IMAGE_EMBEDDINGS, RAW_POOL, is_usable
 from recap_assets.engines.errors import INSTALL_FILTERS, explain_loading
-from recap_assets.graph.stage import Dependency, Node, Rows, Setting, Step, StoredRows
+from recap_assets.graph.stage import Dependency, Node, Project, Rows, Step, StoredRows
 from recap_assets.sets.kinds.image_based.nearest import nearest_centroids
 from recap_assets.sets.kinds.unique.groups import duplicates, groups_of
 from recap_assets.sets.kinds.unique.spec import UniqueSpec
@@ -20,7 +20,7 @@ ITERATIONS = 20
 _COLUMN = {"sha256": "sha256", "perceptual": "perceptual_hash"}
 
 
-def node_of(setting: Setting, name: str, spec: UniqueSpec) -> Node:
+def node_of(project: Project, name: str, spec: UniqueSpec) -> Node:
     """The asset that holds the duplicates of a set of unique images."""
     read = (
         [RAW_POOL.key()]
@@ -34,10 +34,10 @@ def node_of(setting: Setting, name: str, spec: UniqueSpec) -> Node:
         dependencies=tuple(Dependency(key, "all") for key in read),
         implementation=VERSION,
         decides=deciding(unique=_decisive(spec)),
-        compute=lambda step: find_duplicates(setting, name, spec, step),
+        compute=lambda step: find_duplicates(project, name, spec, step),
         description=f"Samples that share their image with others, by {spec.by}, and which one of "
         f"each group {name} keeps.",
-        content=StoredRows(setting.workspace.tables, DUPLICATES, {"set": name}),
+        content=StoredRows(project.workspace.tables, DUPLICATES, {"set": name}),
         seconds=SECONDS,
         kinds=("polars", "deltalake"),
     )
@@ -53,9 +53,9 @@ def _decisive(spec: UniqueSpec) -> dict[str, object]:
     return dict(spec.decides(*ignored[spec.by]))
 
 
-def find_duplicates(setting: Setting, name: str, spec: UniqueSpec, step: Step) -> Rows:
+def find_duplicates(project: Project, name: str, spec: UniqueSpec, step: Step) -> Rows:
     """Compare all usable images of the pool."""
-    samples = _samples(setting, spec)
+    samples = _samples(project, spec)
     step.progress(0.2)
     groups = _groups(name, spec, samples)
     rows = duplicates(samples.select("uid", "rank"), groups)
@@ -69,11 +69,11 @@ def find_duplicates(setting: Setting, name: str, spec: UniqueSpec, step: Step) -
     return Rows(rows, facts=facts)
 
 
-def _samples(setting: Setting, spec: UniqueSpec) -> pl.DataFrame:
+def _samples(project: Project, spec: UniqueSpec) -> pl.DataFrame:
     """Usable samples in the order of uid: uid, rank, and what they are compared by as `key`."""
     sides = [pl.coalesce(f"original_{side}", side).cast(pl.Int64) for side in ("width", "height")]
     rank = sides[0] * sides[1] if spec.keep == "largest" else pl.lit(0, pl.Int64)
-    tables, current = setting.workspace.tables, pl.col("partition").is_in(list(setting.partitions))
+    tables, current = project.workspace.tables, pl.col("partition").is_in(list(project.partitions))
     rows = tables.scan(RAW_POOL).filter(is_usable() & current)
     key = _COLUMN.get(spec.by)
     columns = {"rank": rank} | ({} if key is None else {"key": pl.col(key)})

@@ -10,7 +10,7 @@ from recap_assets.training.corpora.kind import CorpusKind
 
 if TYPE_CHECKING:
     from recap_assets.graph.node import Node
-    from recap_assets.graph.project import Setting
+    from recap_assets.graph.project import Project
     from recap_assets.shards.reading import CorpusSample
 
 NARROW_NOTE = (
@@ -35,11 +35,11 @@ class EmbeddedCorpus(CorpusKind):
         """What the narrow style is for."""
         return (NARROW_NOTE,) if self.style == "narrow" else ()
 
-    def nodes(self, name: str, setting: "Setting") -> "list[Node]":
+    def nodes(self, name: str, project: "Project") -> "list[Node]":
         """The asset that draws it."""
         from recap_assets.training.corpora.drawing import node_of
 
-        return [node_of(setting, name, self)]
+        return [node_of(project, name, self)]
 
     def made_by(self, name: str) -> str:
         """The asset that draws it."""
@@ -49,10 +49,10 @@ class EmbeddedCorpus(CorpusKind):
         """Nothing but what is drawn."""
         return self.implemented_by
 
-    def read(self, name: str, setting: "Setting") -> "Iterator[CorpusSample]":
+    def read(self, name: str, project: "Project") -> "Iterator[CorpusSample]":
         """The samples that were drawn."""
         from recap_assets.shards.manifest import survey_tars
         from recap_assets.shards.reading import iterate_corpus
 
-        folder = setting.workspace.world / "corpora" / name
+        folder = project.workspace.world / "corpora" / name
         return iterate_corpus([shard.url for shard in survey_tars(str(folder)).shards])

@@ -14,7 +14,7 @@ from recap_assets.specs.pool import ImageLimits
 from recap_assets.training.corpora.kind import CorpusKind
 
 if TYPE_CHECKING:
-    from recap_assets.graph.project import Setting
+    from recap_assets.graph.project import Project
     from recap_assets.shards.reading import CorpusSample
 
 
@@ -27,7 +27,7 @@ class WebDatasetCorpus(CorpusKind):
     )
     limits: ImageLimits = ImageLimits()
 
-    def read(self, name: str, setting: "Setting") -> "Iterator[CorpusSample]":  # noqa: ARG002 - of all kinds
+    def read(self, name: str, project: "Project") -> "Iterator[CorpusSample]":  # noqa: ARG002 - of all kinds
         """The samples of each tar, in the order of their names."""
         from recap_assets.shards.reading import iterate_corpus
 

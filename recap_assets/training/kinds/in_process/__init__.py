@@ -7,14 +7,14 @@ from recap_assets.training.kinds.in_process.spec import InProcessSpec
 
 if TYPE_CHECKING:
     from recap_assets.graph.node import Step
-    from recap_assets.graph.project import Setting
+    from recap_assets.graph.project import Project
 
 
 class InProcessTraining(InProcessSpec):
     """A fixed number of samples seen, whatever the mix's size (DataComp's rule)."""
 
-    def train(self, setting: "Setting", mix: str, step: "Step") -> Trained:
+    def train(self, project: "Project", mix: str, step: "Step") -> Trained:
         """Train on the mix's images, held in memory."""
         from recap_assets.training.kinds.in_process.running import train_in_memory
 
-        return train_in_memory(setting, self, mix, step)
+        return train_in_memory(project, self, mix, step)

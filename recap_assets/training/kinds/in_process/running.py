@@ -5,18 +5,18 @@ from functools import partial
 from recap_assets.engines.devices import resolve_device
 from recap_assets.engines.trained import image_side
 from recap_assets.graph.node import Step
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.training.engine.clip import train_clip
 from recap_assets.training.kind import Trained
 from recap_assets.training.kinds.in_process.spec import InProcessSpec
 from recap_assets.training.loading import curve_frame, mix_pairs
 
 
-def train_in_memory(setting: Setting, training: InProcessSpec, mix: str, step: Step) -> Trained:
+def train_in_memory(project: Project, training: InProcessSpec, mix: str, step: Step) -> Trained:
     """Train to the end; a run that was killed goes on from its last checkpoint."""
     seed = int(step.partition)
-    pairs = mix_pairs(setting, mix, image_side(training.tower))
-    checkpoint = setting.workspace.checkpoint(mix, seed).with_name(f"{seed}.checkpoint")
+    pairs = mix_pairs(project, mix, image_side(training.tower))
+    checkpoint = project.workspace.checkpoint(mix, seed).with_name(f"{seed}.checkpoint")
     trained = train_clip(
         pairs,
         training.tower,

@@ -9,7 +9,7 @@ from recap_assets.training.kinds.torchrun.spec import TorchrunSpec
 
 if TYPE_CHECKING:
     from recap_assets.graph.node import Node, Step
-    from recap_assets.graph.project import Setting
+    from recap_assets.graph.project import Project
 
 
 class TorchrunTraining(TorchrunSpec):
@@ -18,18 +18,18 @@ class TorchrunTraining(TorchrunSpec):
     What the recipe fixes may be overridden; what is said beside it changes the speed only.
     """
 
-    def nodes(self, setting: "Setting") -> "list[Node]":
+    def nodes(self, project: "Project") -> "list[Node]":
         """For each mix which exported shards are read."""
         from recap_assets.training.kinds.torchrun.shards import node_of
 
-        return [node_of(setting, mix) for mix in setting.experiment.mixes]
+        return [node_of(project, mix) for mix in project.experiment.mixes]
 
     def reads(self, mix: str) -> Iterator[str]:
         """The shards."""
         yield TRAINING_SHARDS.key(mix)
 
-    def train(self, setting: "Setting", mix: str, step: "Step") -> Trained:
+    def train(self, project: "Project", mix: str, step: "Step") -> Trained:
         """Hand the mix's shards to open_clip's trainer; its figures go to the UI."""
         from recap_assets.training.kinds.torchrun.running import train_on_shards
 
-        return train_on_shards(setting, self, mix, step)
+        return train_on_shards(project, self, mix, step)

@@ -3,7 +3,7 @@
 import shutil
 
 from recap_assets.graph.node import Step
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.training.kind import Trained
 from recap_assets.training.kinds.torchrun import shards as training_shards
 from recap_assets.training.kinds.torchrun.engine import Point, curve_of, save_trained, train
@@ -11,7 +11,7 @@ from recap_assets.training.kinds.torchrun.spec import TorchrunSpec
 from recap_assets.training.loading import curve_frame
 
 
-def train_on_shards(setting: Setting, training: TorchrunSpec, mix: str, step: Step) -> Trained:
+def train_on_shards(project: Project, training: TorchrunSpec, mix: str, step: Step) -> Trained:
     """Train to the end; a run that was killed goes on from its last checkpoint."""
 
     def tell(point: Point) -> None:
@@ -26,8 +26,8 @@ def train_on_shards(setting: Setting, training: TorchrunSpec, mix: str, step: St
         )
 
     seed = int(step.partition)
-    run = setting.workspace.checkpoint(mix, seed).with_name(f".{seed}.{step.fingerprint}.run")
-    shards = training_shards.read(setting, mix)
+    run = project.workspace.checkpoint(mix, seed).with_name(f".{seed}.{step.fingerprint}.run")
+    shards = training_shards.read(project, mix)
     train(training, shards.open_clip_arguments(), seed, run, tell)
 
     def clear() -> None:

@@ -9,7 +9,7 @@ from recap_assets.artefacts.training import TRAINING_PAIRS, TRAINING_SHARDS
 from recap_assets.exports.declared import shard_list
 from recap_assets.exports.shard_list import ShardList
 from recap_assets.graph.node import Dependency, Node, Outcome, Step
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.specs.base import deciding
 from recap_assets.training import seen as training_pairs
 
@@ -17,9 +17,9 @@ VERSION = 1
 STAGE = "training"
 
 
-def node_of(setting: Setting, mix: str) -> Node:
+def node_of(project: Project, mix: str) -> Node:
     """The asset that says which exported shards are read for a mix."""
-    export = setting.experiment.training_export(mix)
+    export = project.experiment.training_export(mix)
     return Node(
         key=TRAINING_SHARDS.key(mix),
         stage=STAGE,
@@ -30,17 +30,17 @@ def node_of(setting: Setting, mix: str) -> Node:
         ),
         implementation=VERSION,
         decides=deciding(export=export),
-        compute=lambda step: take(setting, mix, step),
+        compute=lambda step: take(project, mix, step),
         description=f"{mix} as the export {export} has it, for open_clip's trainer. Its version is "
         "that of the training pairs, so a new export of the same pairs trains nothing.",
         kinds=("webdataset",),
     )
 
 
-def take(setting: Setting, mix: str, step: Step) -> Outcome:  # noqa: ARG001 - of all nodes
+def take(project: Project, mix: str, step: Step) -> Outcome:  # noqa: ARG001 - of all nodes
     """Look that the export has shards."""
-    shards = read(setting, mix)
-    rows = setting.workspace.tables.read(TRAINING_PAIRS, mix=mix)
+    shards = read(project, mix)
+    rows = project.workspace.tables.read(TRAINING_PAIRS, mix=mix)
     return Outcome(
         training_pairs.pairs_version(rows),
         len(shards.shards),
@@ -48,15 +48,15 @@ def take(setting: Setting, mix: str, step: Step) -> Outcome:  # noqa: ARG001 - o
     )
 
 
-def read(setting: Setting, mix: str) -> ShardList:
+def read(project: Project, mix: str) -> ShardList:
     """The shards of a mix.
 
     Raises:
         FolderError: The export is gone, or was never finished.
         ValueError: It has no samples.
     """
-    export = setting.experiment.training_export(mix)
-    shards = shard_list(setting, export)
+    export = project.experiment.training_export(mix)
+    shards = shard_list(project, export)
     if not shards.shards:
         msg = f"exports.{export} has no samples, so there is nothing to train on"
         raise ValueError(msg)

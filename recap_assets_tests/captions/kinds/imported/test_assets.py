@@ -50,14 +50,14 @@ def bench_of(indexed: Bench) -> Callable[..., Bench]:
     def make(memory: Memory | None = None, **sources: Any) -> Bench:
         memory = memory or Memory()
         memory.records.setdefault("raw_pool", dict(indexed.memory.records["raw_pool"]))
-        shards = indexed.setting.experiment.pool.shards  # type: ignore[union-attr]
-        return Bench(indexed.setting.workspace.data, experiment(shards, sources), memory)
+        shards = indexed.project.experiment.pool.shards  # type: ignore[union-attr]
+        return Bench(indexed.project.workspace.data, experiment(shards, sources), memory)
 
     return make
 
 
 def pool_rows(bench: Bench) -> list[dict[str, Any]]:
-    rows = bench.setting.workspace.tables.read(RAW_POOL).filter(is_usable())
+    rows = bench.project.workspace.tables.read(RAW_POOL).filter(is_usable())
     return rows.sort("uid").to_dicts()
 
 
@@ -125,12 +125,12 @@ def source(path: Path, **fields: Any) -> dict[str, Any]:
 
 
 def captions_of(bench: Bench, name: str) -> pl.DataFrame:
-    rows = bench.setting.workspace.tables.read(SYNTHETIC_CAPTIONS, source=name)
+    rows = bench.project.workspace.tables.read(SYNTHETIC_CAPTIONS, source=name)
     return rows.drop("source").sort("uid", "candidate")
 
 
 def report_of(bench: Bench, name: str, partition: str) -> dict[str, int]:
-    rows = bench.setting.workspace.tables.read(IMPORT_REPORTS, source=name, partition=partition)
+    rows = bench.project.workspace.tables.read(IMPORT_REPORTS, source=name, partition=partition)
     return dict(rows.select("what", "n").iter_rows())
 
 
@@ -183,7 +183,7 @@ def test_each_image_gets_its_caption_and_every_fault_is_counted(
         "repeated_rows": sum(i % 11 == 3 and i not in lost for i in range(len(rows))),
         "text_mismatches": len(wrong) + sum(int(number) in wrong for number in again),
     }  # fmt: skip
-    (account,) = [one for one in accounts(bench.setting) if one.what == "synthetic_captions/third"]
+    (account,) = [one for one in accounts(bench.project) if one.what == "synthetic_captions/third"]
     assert account.n_usable == good
     assert account.rejected == {"empty": len(empty), "not_in_import": len(lost)}
 
@@ -276,7 +276,7 @@ def test_a_hash_that_is_called_a_uid_is_refused_with_a_hint(
     bench = bench_of(hashed={"kind": "import", "preset": "datacomp_blip2", "files": str(path)})
     with pytest.raises(CaptionFileError, match=r"looks like a sha256.*set `by: sha256`"):
         bench.build(*STAGES)
-    assert not bench.setting.workspace.tables.has(IMPORTED_CAPTIONS, {"source": "hashed"})
+    assert not bench.project.workspace.tables.has(IMPORTED_CAPTIONS, {"source": "hashed"})
 
 
 def test_a_touched_file_is_read_again_and_rebuilds_nothing_else(
@@ -287,7 +287,7 @@ def test_a_touched_file_is_read_again_and_rebuilds_nothing_else(
     bench = bench_of(touched=source(path))
     bench.build(*STAGES)
     assert bench.build(*STAGES) == []
-    tables = bench.setting.workspace.tables
+    tables = bench.project.workspace.tables
     before = tables.version(IMPORTED_CAPTIONS)
     other_order = sorted(drop, key=lambda one: (one["caption"].endswith("again"), one["uid"]))
     write_csv(path, other_order)
@@ -332,10 +332,10 @@ def test_buckets_and_waves_change_nothing(
     assert captions_of(many, "many").equals(captions_of(one, "one"))
     reports = [report_of(bench, name, "pool") for bench, name in ((one, "one"), (many, "many"))]
     assert reports[0] == reports[1]
-    tables = one.setting.workspace.tables
+    tables = one.project.workspace.tables
     buckets = [row["bucket"] for row in tables.slices(IMPORTED_CAPTIONS) if row["source"] == "many"]
     assert sorted(buckets) == list("0123456789abcdef")
-    assert not list(one.setting.workspace.scratch.rglob("*.parquet"))
+    assert not list(one.project.workspace.scratch.rglob("*.parquet"))
     # Few rows again: the buckets of before hold nothing that would count twice.
     write_csv(path, drop_of(pool_rows(indexed))[:500])
     many.build(*STAGES)
@@ -351,9 +351,9 @@ def test_the_import_is_read_once_for_all_partitions(
     made: list[str] = []
     real = import_waves._make_wave
 
-    def counted(setting, name, by, folder, first):
+    def counted(project, name, by, folder, first):
         made.append(first)
-        return real(setting, name, by, folder, first)
+        return real(project, name, by, folder, first)
 
     monkeypatch.setattr(import_waves, "_make_wave", counted)
     bench.build(*STAGES)
@@ -411,7 +411,7 @@ def test_what_is_stored_is_what_was_recorded_and_leaves_with_its_source(
         for partition, record in bench.memory.records[node.key].items():
             assert node.stored_version(partition, {}) == record.data_version
     for check in bench.graph.nodes["synthetic_captions/leaver"].checks:
-        assert check.judge(list(bench.setting.partitions)).passed
+        assert check.judge(list(bench.project.partitions)).passed
     without = bench_of(bench.memory)
     leaving = {one.asset: one for one in without.graph.leaving() if "leaver" in one.asset}
     assert set(leaving) == {
@@ -419,6 +419,6 @@ def test_what_is_stored_is_what_was_recorded_and_leaves_with_its_source(
     }  # fmt: skip
     for one in leaving.values():
         one.remove()
-    tables = bench.setting.workspace.tables
+    tables = bench.project.workspace.tables
     for table in (IMPORTED_CAPTIONS, SYNTHETIC_CAPTIONS, IMPORT_REPORTS):
         assert not tables.has(table, {"source": "leaver"})

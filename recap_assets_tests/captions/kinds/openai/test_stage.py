@@ -67,7 +67,7 @@ def bench_of(
 
 
 def rows_of(bench: Bench) -> pl.DataFrame:
-    return bench.setting.workspace.tables.read(SYNTHETIC_CAPTIONS)
+    return bench.project.workspace.tables.read(SYNTHETIC_CAPTIONS)
 
 
 def version_of(bench: Bench) -> str:
@@ -99,7 +99,7 @@ def test_every_image_is_captioned_and_what_it_took_is_told(
     assert facts["requests"] == 24
     assert (facts["prompt_tokens"], facts["completion_tokens"]) == (7_200, 168)
     assert facts["cost"] == pytest.approx((7_200 * 2 + 168 * 10) / 1e6)
-    (spent,) = spending(bench.setting)
+    (spent,) = spending(bench.project)
     assert replace(spent, cost=None) == Spending("vlm", 24, 7_200, 168, None)
     assert spent.cost == pytest.approx(facts["cost"])
     node = bench.graph.nodes[SYNTHETIC_CAPTIONS.key("vlm")]
@@ -200,9 +200,9 @@ def test_the_key_reaches_the_server_and_no_table_file_or_error(
     assert {asked.headers["authorization"] for asked in server.asked} == {f"Bearer {KEY}"}
     assert set(rows_of(bench)["text"]) == {"a photo Bearer [key]"}
     files = [path for path in (tmp_path / "data").rglob("*") if path.is_file()]
-    assert bench.setting.workspace.replies in files
+    assert bench.project.workspace.replies in files
     assert not any(KEY.encode() in path.read_bytes() for path in files)
-    assert KEY not in repr((bench.memory.records, facts_of(bench), bench.setting.experiment))
+    assert KEY not in repr((bench.memory.records, facts_of(bench), bench.project.experiment))
     server.answer = lambda asked: refused(f"no such key: {asked.headers['authorization']}", 401)
     other = bench_of(tmp_path / "data", pool, server, bench.memory, api_key_env="CAPTION_KEY",
                      prompt="What?")  # fmt: skip
@@ -217,7 +217,7 @@ def test_another_experiment_pays_for_nothing_that_was_replied(
     server = start()
     first = bench_of(tmp_path / "data", pool, server)
     first.build("pool", "captions")
-    experiment = first.setting.experiment.model_copy(update={"name": "another"})
+    experiment = first.project.experiment.model_copy(update={"name": "another"})
     second = Bench(tmp_path / "data", experiment)
     second.build("pool", "captions")
     assert len(server.asked) == N_SHARDS * N_IMAGES
@@ -229,7 +229,7 @@ def test_another_experiment_pays_for_nothing_that_was_replied(
 def test_old_replies_go_when_that_is_asked_for(tmp_path: Path, pool: Path, start: Start) -> None:
     server = start()
     bench = bench_of(tmp_path / "data", pool, server)
-    workspace = bench.setting.workspace
+    workspace = bench.project.workspace
     assert old_replies(workspace, 0) == []
     bench.build("pool", "captions")
     assert old_replies(workspace, None) == old_replies(workspace, 1) == []

@@ -16,7 +16,7 @@ from recap_assets.artefacts.pool import DOWNLOAD_FAILURES, RAW_POOL
 from recap_assets.artefacts.table import is_usable
 from recap_assets.assembly.accounts import accounts
 from recap_assets.assembly.leaving import leaving
-from recap_assets.graph.project import Setting
+from recap_assets.graph.project import Project
 from recap_assets.pool.kinds.urls import shards
 from recap_assets.shards.files import PoolError
 from recap_assets.shards.reading import iterate_members
@@ -66,7 +66,7 @@ class Pool:
         pool = {**QUICK, "shards_per_partition": 2}
         experiment = tiny_experiment(pool={**pool, **own})
         bench = Bench(self.folder / "data", experiment, self.memory)
-        bench.setting.scan()
+        bench.project.scan()
         return bench
 
     def built(self, **changes: object) -> tuple[Bench, list[tuple[str, str]]]:
@@ -99,13 +99,13 @@ def pool(built_once: Pool, web: Web, tmp_path: Path) -> Pool:
 
 
 def failures(bench: Bench) -> dict[str, str]:
-    rows = bench.setting.workspace.tables.read(DOWNLOAD_FAILURES)
+    rows = bench.project.workspace.tables.read(DOWNLOAD_FAILURES)
     pairs = rows.select(pl.col("uid").bin.encode("hex"), "reject_reason").iter_rows()
     return dict(pairs)
 
 
 def raw_pool(bench: Bench) -> pl.DataFrame:
-    return bench.setting.workspace.tables.read(RAW_POOL).filter(is_usable())
+    return bench.project.workspace.tables.read(RAW_POOL).filter(is_usable())
 
 
 def uids(frame: pl.DataFrame) -> set[str]:
@@ -121,7 +121,7 @@ def test_the_list_becomes_a_pool_and_what_is_dead_has_a_reason(pool: Pool, web: 
     assert failures(bench) == {uid_of(13): "http_404"}
     record = bench.memory.latest("downloaded_shards")["00001"]
     assert dict(record.rejected) == {"http_404": 1}
-    account = next(a for a in accounts(bench.setting) if a.what == "downloaded_shards")
+    account = next(a for a in accounts(bench.project) if a.what == "downloaded_shards")
     assert (account.n_all, account.n_usable, account.rejected) == (9, 8, {"http_404": 1})
     facts = bench.memory.facts_by_version["downloaded_shards", record.data_version]
     assert facts["dead_links_percent"] == pytest.approx(33.33)
@@ -130,7 +130,7 @@ def test_the_list_becomes_a_pool_and_what_is_dead_has_a_reason(pool: Pool, web: 
 
 def test_shards_have_datacomps_layout_and_keep_the_uids(pool: Pool) -> None:
     bench, _ = pool.built()
-    folder = bench.setting.workspace.downloads / "shards"
+    folder = bench.project.workspace.downloads / "shards"
     names = [f"{n:08d}{e}" for n in range(3) for e in (".parquet", ".tar", "_stats.json")]
     assert sorted(path.name for path in folder.glob("[!.]*")) == sorted(names)
     stats = [json.loads((folder / f"{n:08d}_stats.json").read_text()) for n in range(3)]
@@ -163,18 +163,18 @@ def test_an_edit_of_the_list_fetches_what_is_new(pool: Pool, web: Web) -> None:
 def test_a_shard_without_rows_leaves(pool: Pool) -> None:
     (pool.folder / "lists" / "b.parquet").unlink()
     bench = pool.bench()
-    found = {one.asset: one for one in leaving(bench.setting, bench.graph)}
+    found = {one.asset: one for one in leaving(bench.project, bench.graph)}
     assert found.keys() == {"downloaded_shards", "raw_pool", "download_failures"}
     for one in found.values():
         one.remove()
-    assert not shards.tar_path(bench.setting.workspace.downloads / "shards", 2).exists()
+    assert not shards.tar_path(bench.project.workspace.downloads / "shards", 2).exists()
     assert uids(raw_pool(bench)) == {uid_of(seed) for seed in range(1, 7)}
 
 
 def test_failed_urls_are_tried_again_where_it_is_asked_for(pool: Pool, web: Web) -> None:
     web.pages["gone/13"] = jpeg(13)
     assert pool.built()[1] == []
-    untouched = shards.tar_path(pool.bench().setting.workspace.downloads / "shards", 0)
+    untouched = shards.tar_path(pool.bench().project.workspace.downloads / "shards", 0)
     before = untouched.stat().st_mtime_ns
     bench, computed = pool.built(attempt=2)
     assert web.asked == {"gone/13": 1}
@@ -194,7 +194,7 @@ def test_another_size_fetches_everything_again(pool: Pool, web: Web) -> None:
 @pytest.mark.parametrize("what", ["no statistics", "no tar", "a shorter tar"])
 def test_a_lost_or_half_written_shard_is_made_again(pool: Pool, web: Web, what: str) -> None:
     bench, _ = pool.built()
-    folder = bench.setting.workspace.downloads / "shards"
+    folder = bench.project.workspace.downloads / "shards"
     version = bench.memory.latest("downloaded_shards")["00000"].data_version
     whole = (folder / "00000000.tar").read_bytes()
     (folder / "00000000.tar").write_bytes(whole[:3000])
@@ -212,7 +212,7 @@ def test_a_lost_or_half_written_shard_is_made_again(pool: Pool, web: Web, what: 
 
 def test_a_replacement_that_was_interrupted_is_gone_on_with(pool: Pool) -> None:
     bench, _ = pool.built()
-    folder = bench.setting.workspace.downloads / "shards"
+    folder = bench.project.workspace.downloads / "shards"
     old = {e: (folder / f"00000000{e}").read_bytes() for e in (".tar", ".parquet", "_stats.json")}
     # All new files were written, and one of them renamed.
     (folder / ".00000000.parquet.new").write_bytes(old[".parquet"])
@@ -229,9 +229,9 @@ def test_a_replacement_that_was_interrupted_is_gone_on_with(pool: Pool) -> None:
 
 def test_shards_of_a_receipt_are_not_fetched_again(pool: Pool, web: Web, tmp_path: Path) -> None:
     bench, _ = pool.built()
-    shards_then = list(bench.setting.shards.values())
-    again = Bench(tmp_path / "again", bench.setting.experiment)
-    again.setting.freeze(shards_then)
+    shards_then = list(bench.project.shards.values())
+    again = Bench(tmp_path / "again", bench.project.experiment)
+    again.project.freeze(shards_then)
     again.build("pool")
     assert web.asked.total() == 0
     for asset in ("downloaded_shards", "raw_pool"):
@@ -256,9 +256,9 @@ def test_datacomps_metadata_is_both_list_and_metadata(pool: Pool) -> None:
 
 
 def test_the_partitions_are_known_before_anything_is_fetched(pool: Pool) -> None:
-    setting: Setting = pool.bench().setting
-    assert list(setting.partitions) == ["00000", "00001"]
-    assert [len(part) for part in setting.partitions.values()] == [2, 1]
+    project: Project = pool.bench().project
+    assert list(project.partitions) == ["00000", "00001"]
+    assert [len(part) for part in project.partitions.values()] == [2, 1]
 
 
 def test_real_images_arrive_as_they_were_listed(

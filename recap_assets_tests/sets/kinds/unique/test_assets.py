@@ -80,16 +80,16 @@ def test_real_near_duplicates_are_found_and_the_larger_one_is_kept(
     }
     bench = Bench(tmp_path / "data", experiment(tmp_path / "pool", sets))
     bench.build(*STAGES)
-    assert set(members_of(bench.setting, "by_hash")) == {uid for uid, *_ in pairs}
-    assert set(members_of(bench.setting, "by_bytes")) == {*other, *other.values()}
-    rows = bench.setting.workspace.tables.read(DUPLICATES, set="by_hash")
+    assert set(members_of(bench.project, "by_hash")) == {uid for uid, *_ in pairs}
+    assert set(members_of(bench.project, "by_bytes")) == {*other, *other.values()}
+    rows = bench.project.workspace.tables.read(DUPLICATES, set="by_hash")
     assert dict(rows.select("uid", "kept").iter_rows()) == {
         member: uid for uid, *_ in pairs for member in (uid, other[uid])
     }
     uid = pairs[0][0]
-    pool = bench.setting.workspace.tables.read(RAW_POOL)
+    pool = bench.project.workspace.tables.read(RAW_POOL)
     partition = pool.filter(pl.col("uid") == pl.lit(other[uid]))["partition"].item()
-    told = why_not(bench.setting, "by_hash", partition, other[uid])
+    told = why_not(bench.project, "by_hash", partition, other[uid])
     assert told == [f"its image is that of {uid.hex()}, which is kept"]
     assert bench.build(*STAGES) == []
 
@@ -103,14 +103,14 @@ def test_a_shard_that_brings_a_larger_copy_replaces_the_one_that_was_kept(
     sets = {"unique": {"kind": "unique", "by": "perceptual"}}
     bench = Bench(tmp_path / "data", experiment(tmp_path / "pool", sets))
     bench.build(*STAGES)
-    assert set(members_of(bench.setting, "unique")) == set(low.values())
+    assert set(members_of(bench.project, "unique")) == set(low.values())
     first, rest = pairs[:4], pairs[4:]
     write_shard(tmp_path / "pool", 1, [(uid, image) for uid, image, _ in first])
     grown = Bench(tmp_path / "data", experiment(tmp_path / "pool", sets), bench.memory)
-    grown.setting.scan()
+    grown.project.scan()
     grown.build(*STAGES)
     expected = {uid for uid, *_ in first} | {low[uid] for uid, *_ in rest}
-    assert set(members_of(grown.setting, "unique")) == expected
+    assert set(members_of(grown.project, "unique")) == expected
 
 
 @pytest.mark.parametrize("clusters", [1, 3])
@@ -120,12 +120,12 @@ def test_by_embedding_every_group_keeps_one(tmp_path: Path, clusters: int) -> No
     mixes = {"unique": [{"use": "raw", "where": {"in_set": "unique"}}]}
     bench = Bench(tmp_path, tiny_experiment(sets=sets, mixes=mixes, sources={}, report={}))
     bench.build(*STAGES)
-    tables = bench.setting.workspace.tables
+    tables = bench.project.workspace.tables
     rows = tables.read(IMAGE_EMBEDDINGS).sort("uid")
     vectors = np.frombuffer(b"".join(rows["embedding"]), "<f2").reshape(rows.height, -1)
     vectors = vectors / np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
     cosines = vectors @ vectors.T
-    members = set(members_of(bench.setting, "unique"))
+    members = set(members_of(bench.project, "unique"))
     kept = np.array([uid in members for uid in rows["uid"]])
     usable = tables.scan(RAW_POOL).filter(is_usable()).collect().height
     assert 0 < kept.sum() < usable

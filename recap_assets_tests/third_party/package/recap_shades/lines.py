@@ -14,7 +14,7 @@ from recap_assets.exports.kind import Refusal, ShardedExport
 from recap_assets.exports.samples import Sample
 from recap_assets.pool.kind import PoolKind
 from recap_assets.shards.manifest import Shard
-from recap_assets.shards.pools import EncodedImages, ImagePlace, Project
+from recap_assets.shards.pools import EncodedImages, ImagePlace, PoolProject
 from recap_assets.shards.sample_rows import SampleRow, settle_uid, take_image
 from recap_assets.storage.folders import Folder, WrittenFile
 
@@ -74,7 +74,7 @@ class GreysPool(PoolKind):
     kind: Literal["greys"]
     shades: int = Field(default=6, gt=0, le=256, description="Images, from dark to bright.")
 
-    def known_shards(self, project: Project) -> Mapping[int, Shard]:  # noqa: ARG002 - of all kinds
+    def known_shards(self, project: PoolProject) -> Mapping[int, Shard]:  # noqa: ARG002 - of all kinds
         """Three images a shard."""
         return {n: Shard(f"greys{n}", "", 0, "1", n) for n in range(-(-self.shades // 3))}
 

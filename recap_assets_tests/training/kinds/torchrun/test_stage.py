@@ -49,11 +49,11 @@ def test_a_mix_of_a_real_pool_is_trained_by_torchrun_and_evaluated(
         bench.memory.keep(node, key, told)
     assert [figures["samples_seen"] for figures in seen] == [8, 16]
     assert {"loss", "learning_rate", "samples_per_second"} <= set(seen[0])
-    tables = bench.setting.workspace.tables
+    tables = bench.project.workspace.tables
     curve = tables.read(TRAINING_CURVES).sort("step")
     assert curve["samples_seen"].to_list() == [8, 16]
     assert curve["loss"].is_finite().all()
-    scorer = load_trained_clip(bench.setting.workspace.checkpoint("best", 0), 4)
+    scorer = load_trained_clip(bench.project.workspace.checkpoint("best", 0), 4)
     assert scorer.embedding_dim == 256
     bench.build("evaluation")
     results = tables.read(EVALUATION_RESULTS).filter(pl.col("is_main"))
