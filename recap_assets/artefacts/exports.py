@@ -3,7 +3,7 @@
 from recap_assets.artefacts.table import Files
 
 EXPORTS = Files("exports")
-"""What lies in an export beside its shards: their list, card and checksums."""
+"""What is in an export beside its shards: their list, card and checksums."""
 
 EXPORT_SHARDS = Files("export_shards")
 """The shards of an export, for each pool partition."""

@@ -26,7 +26,7 @@ def score_histogram(scores: pl.Series | npt.NDArray[np.float32]) -> pl.DataFrame
         `bin` and `n` of the table `score_histograms`, ascending, bins without scores left out.
 
     Raises:
-        ValueError: If a score is not finite or lies outside [-1.001, 1.001].
+        ValueError: If a score is not finite or is outside [-1.001, 1.001].
     """
     values = pl.Series(scores, dtype=pl.Float32).drop_nulls().to_numpy()
     if not np.all(np.abs(values) <= 1.001):

@@ -170,11 +170,11 @@ def _rows_of(shard: int, uid: bytes, captions: Sequence[Caption], seconds: float
 def captions_not_empty(project: Project, name: str) -> Check:
     """The check that every usable caption of a source has text."""
 
-    def judge(partitions: Sequence[str]) -> Verdict:
+    def evaluate(partitions: Sequence[str]) -> Verdict:
         rows = project.workspace.tables.scan(SYNTHETIC_CAPTIONS, source=name)
         chosen = rows.filter(pl.col("partition").is_in(partitions) & is_usable())
         texts = chosen.select(pl.col("text").str.strip_chars()).collect()["text"]
         empty = int((texts.fill_null("") == "").sum())
         return Verdict(empty == 0, {"captions": len(texts), "empty": empty})
 
-    return Check("captions_are_not_empty", "Every caption that counts as ok has text.", judge)
+    return Check("captions_are_not_empty", "Every caption that counts as ok has text.", evaluate)

@@ -126,7 +126,7 @@ def status(chosen: Chosen, as_json: bool) -> None:  # noqa: FBT001 - click's fla
 
 @recap.command()
 @click.argument("asset", metavar="ASSET[@NAME]", required=False)
-@click.option("--uid", help="Tell instead why one image is in each mix, or which rule dropped it.")
+@click.option("--uid", help="Show instead why one image is in each mix, or which rule dropped it.")
 @click.option("--mix", help="With --uid: only this mix.")
 @click.option("--partition", "-p", help="Only this partition of the asset.")
 @click.option("--at", metavar="TIME|EVENT", help="The state as of then; a time is UTC.")

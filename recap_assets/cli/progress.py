@@ -31,7 +31,7 @@ def print_failures(console: Console, failed: Mapping[str, str]) -> None:
     for error, alike in names.items():
         where = alike[0] if len(alike) == 1 else f"{len(alike)} partitions, {_listed(alike)}"
         console.print(Text.assemble(("failed", "red"), f" {where}: {error}"))
-    console.print(f"{len(failed)} failed; the rest is kept. Mend the cause and run again.")
+    console.print(f"{len(failed)} failed; the rest is kept. Fix the cause and run again.")
 
 
 def _listed(names: Sequence[str]) -> str:

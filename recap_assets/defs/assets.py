@@ -39,7 +39,7 @@ def assets_of(
 
     Args:
         graph: The nodes.
-        project: The experiment and its workspace, where claims and lineage lie.
+        project: The experiment and its workspace, where claims and lineage are.
         in_pools: Whether a step takes a place in its concurrency pool.
     """
     several = project.experiment.automation.partitions_per_run
@@ -189,7 +189,7 @@ def _check_spec(node: Node, check: Check) -> dg.AssetCheckSpec:
 
 
 def _check(check: Check, partitions: Sequence[str]) -> dg.AssetCheckResult:
-    verdict = check.judge(partitions)
+    verdict = check.evaluate(partitions)
     severity = dg.AssetCheckSeverity.ERROR if check.blocking else dg.AssetCheckSeverity.WARN
     return dg.AssetCheckResult(
         passed=verdict.passed,

@@ -28,7 +28,7 @@ def put_aside_damaged(folder: Path) -> Iterator[str]:
         folder: Dagster's storage of one experiment.
 
     Yields:
-        For each file a sentence: what was wrong and where it lies now.
+        For each file a sentence: what was wrong and where it is now.
     """
     suspect = folder / SUSPECT
     for name in FILES:

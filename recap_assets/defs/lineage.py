@@ -92,7 +92,7 @@ def _append(project: Project, rows: Sequence[Mapping[str, object]]) -> None:
 
 def _row(asset: str, owner: str, event: Materialized) -> dict[str, object]:
     return {
-        **told_of(event.record, event.account),
+        **described_by(event.record, event.account),
         "asset": asset,
         "partition": event.partition,
         "instance": owner,
@@ -104,7 +104,7 @@ def _row(asset: str, owner: str, event: Materialized) -> dict[str, object]:
     }
 
 
-def told_of(record: Record, account: Account) -> dict[str, object]:
+def described_by(record: Record, account: Account) -> dict[str, object]:
     """The columns of LINEAGE that a record and an account hold."""
     return {
         "reused": account.reused,

@@ -5,7 +5,7 @@ from functools import cached_property
 import dagster as dg
 
 from recap_assets.defs.events import Account
-from recap_assets.defs.lineage import as_json, copy_missing_events, storage_id, told_of
+from recap_assets.defs.lineage import as_json, copy_missing_events, described_by, storage_id
 from recap_assets.defs.records import DagsterRecords
 from recap_assets.graph.building import Built
 from recap_assets.graph.node import Graph, Node
@@ -44,7 +44,7 @@ class Origins:
             return None
         if self._first is None:
             row = {
-                **told_of(built.record, account),
+                **described_by(built.record, account),
                 "asset": self._node.key,
                 "partition": partition,
                 "instance": storage_id(self._instance),

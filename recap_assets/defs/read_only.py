@@ -21,7 +21,7 @@ def is_writable(folder: Path) -> bool:
 
 
 def copied(storage: Path) -> Path:
-    """Copy Dagster's storage to a folder that goes when the process ends; where it lies.
+    """Copy Dagster's storage to a folder that goes when the process ends; where it is.
 
     SQLite cannot read a database with a log beside it where it can write nothing. A copy that
     another process's writing tore is a damaged one, and is treated as such.

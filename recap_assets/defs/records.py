@@ -50,7 +50,7 @@ class DagsterRecords:
 
     Args:
         instance: Dagster's instance.
-        folder: Where the file of what was read lies; None: it is kept in memory only.
+        folder: Where the file of what was read is; None: it is kept in memory only.
     """
 
     def __init__(self, instance: dg.DagsterInstance, folder: Path | None = None) -> None:

@@ -168,12 +168,12 @@ class Session:
 
 
 def say(text: str) -> None:
-    """Tell whoever looks, beside what the command prints."""
+    """Warn whoever watches, beside what the command prints."""
     sys.stderr.write(f"{text}\n")
 
 
 def register_partitions(instance: dg.DagsterInstance, wanted: Sequence[str]) -> None:
-    """Tell Dagster the pool's partitions; those that left the pool go."""
+    """Give Dagster the pool's partitions; those that left the pool go."""
     known = set(instance.get_dynamic_partitions(POOL_PARTITIONS))
     if new := [key for key in wanted if key not in known]:
         instance.add_dynamic_partitions(POOL_PARTITIONS, new)

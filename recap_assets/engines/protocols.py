@@ -167,7 +167,7 @@ class VectorScorer(Protocol):
 
 
 class LanguageIdentifier(Protocol):
-    """Tells the language of a text; the same whatever the other texts."""
+    """Identifies the language of a text; the same whatever the other texts."""
 
     def identify(self, texts: Sequence[str]) -> list[tuple[str, float]]:
         """The code of each text's language, as the model calls it, and its probability."""

@@ -25,7 +25,7 @@ def tried(where: str, model: str, load: Callable[[], object]) -> Finding:
 def readable(
     where: str, what: str, load: Callable[[], object], refused: type[Exception]
 ) -> Finding:
-    """Load what lies in files; `refused` is what it raises where that is wrong."""
+    """Load what is in files; `refused` is what it raises where that is wrong."""
     try:
         load()
     except refused as error:

@@ -1,6 +1,6 @@
 """What a kind of evaluation task is to whatever reads its set.
 
-`evaluation.kind` has the two sorts of kinds: sets that lie somewhere, and sets that are made here.
+`evaluation.kind` has the two sorts of kinds: sets that are somewhere, and sets that are made here.
 """
 
 from abc import abstractmethod
@@ -39,11 +39,11 @@ class Task(TaskSpec):
         yield from ()
 
     def versions(self, name: str) -> Iterator[str]:  # noqa: ARG002 - of some kinds
-        """Of a set that lies outside, what changes when it does: a line for each of its files."""
+        """Of a set that is outside, what changes when it does: a line for each of its files."""
         yield from ()
 
     def images_version(self) -> str:
-        """Of a set that lies outside, what changes when its images do."""
+        """Of a set that is outside, what changes when its images do."""
         return fingerprint_of(*self.versions(""))
 
 

@@ -96,7 +96,7 @@ def same_image_bits(project: Project) -> int:
 
 
 def _no_leak(project: Project) -> Check:
-    def judge(_partitions: Sequence[str]) -> Verdict:
+    def evaluate(_partitions: Sequence[str]) -> Verdict:
         rows = project.workspace.tables.read(EVALUATION_IMAGES)
         leaked = rows.filter(pl.col("n_pool_matches") > 0)
         by_task = dict(leaked.group_by("task").len().sort("task").iter_rows())
@@ -107,7 +107,7 @@ def _no_leak(project: Project) -> Check:
         "no_evaluation_image_in_the_pool",
         "No evaluation image is in the pool, by perceptual hash "
         f"(at most {same_image_bits(project)} bits apart).",
-        judge,
+        evaluate,
         blocking=False,
     )
 
@@ -159,10 +159,10 @@ def evaluate_mix(project: Project, mix: str, step: Step) -> Rows:
 
 
 def _results_are_fractions(project: Project, mix: str) -> Check:
-    def judge(partitions: Sequence[str]) -> Verdict:
+    def evaluate(partitions: Sequence[str]) -> Verdict:
         rows = project.workspace.tables.scan(EVALUATION_RESULTS, mix=mix)
         of_seeds = rows.filter(pl.col("seed").is_in([int(p) for p in partitions])).collect()
         outside = of_seeds.filter(~pl.col("value").is_between(0, 1)).height
         return Verdict(outside == 0, {"results": of_seeds.height, "outside": outside})
 
-    return Check("results_are_fractions", "Every result is between 0 and 1.", judge)
+    return Check("results_are_fractions", "Every result is between 0 and 1.", evaluate)

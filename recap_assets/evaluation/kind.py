@@ -1,4 +1,4 @@
-"""What a kind of evaluation task is: a set that lies somewhere, or one that is made here.
+"""What a kind of evaluation task is: a set that is somewhere, or one that is made here.
 
 A kind's module is imported before the experiment is, so it imports no more than `specs`,
 `artefacts`, `evalsets` and this; what reads or makes the set is imported by its methods.
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 class Existing(Task):
-    """A set that lies somewhere, on this machine or elsewhere."""
+    """A set that is somewhere, on this machine or elsewhere."""
 
     @property
     @abstractmethod
     def place(self) -> str:
-        """Where it lies, for people."""
+        """Where it is, for people."""
 
     @abstractmethod
     def versions(self, name: str) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """From a matrix of scores to one number.
 
-Shapes: `scores` is (queries, candidates), higher is better, any scale. Every result lies in
+Shapes: `scores` is (queries, candidates), higher is better, any scale. Every result is in
 [0, 1]. Ties are ranked pessimistically: a wrong candidate with the score of the right one stands
 before it, so a model that gives everything the same score gets 0. NaN ties with everything and
 therefore never wins. Without ties the numbers are CLIP_benchmark 1.6.2's.
@@ -31,7 +31,7 @@ def target_ranks(scores: Scores, targets: NDArray[np.integer]) -> Ranks:
         msg = f"{len(scores)} rows of scores need as many targets, but there are {targets.shape}"
         raise ValueError(msg)
     if targets.min() < 0 or targets.max() >= scores.shape[1]:
-        msg = f"targets lie outside the {scores.shape[1]} columns of the scores"
+        msg = f"targets are outside the {scores.shape[1]} columns of the scores"
         raise ValueError(msg)
     own = np.take_along_axis(scores, targets[:, None], axis=1)
     # The target is never below itself, so it is counted once and taken off again.

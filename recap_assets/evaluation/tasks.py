@@ -85,7 +85,7 @@ def dependencies(project: Project, names: Iterable[str] | None = None) -> tuple[
 
 
 def sets_version(project: Project) -> str:
-    """What changes when a set that lies outside changes, or one of DataComp's comes or goes."""
+    """What changes when a set that is outside changes, or one of DataComp's comes or goes."""
     evaluation = project.experiment.evaluation
     versions: list[str] = []
     for name, task in tasks_of(evaluation.tasks).items():

@@ -13,7 +13,7 @@ from recap_assets.exports.content import (
     files_digest,
     partition_record,
 )
-from recap_assets.exports.curation import told_of
+from recap_assets.exports.curation import description_of
 from recap_assets.exports.declared import kinds_declared, own_folder
 from recap_assets.exports.finishing import finish, tidy
 from recap_assets.exports.kind import ExportKind, ShardedExport, WholeExport
@@ -67,7 +67,7 @@ def _shards_node(project: Project, name: str, export: ShardedExport) -> Node:
         decides=_decides_shards(project, export),
         compute=lambda step: build_shards(project, name, export, step),
         description=f"The shards of {export.mix} for {export.word}, a folder for each pool "
-        "partition; images are copied as they lie in the pool.",
+        "partition; images are copied as they are in the pool.",
         content=ExportedPartitions(project, name),
         seconds=SECONDS_PER_PARTITION,
         kinds=export.tags,
@@ -99,9 +99,9 @@ def _of_mix(export: ExportKind) -> tuple[Dependency, ...]:
 
 
 def _decides_whole(project: Project, export: ExportKind) -> str:
-    # The card tells the licence, and the rules, which may choose the same pairs as others did.
-    told = fingerprint_of(json.dumps(told_of(project, export)))
-    return deciding(export=export, curation=told)
+    # The card names the licence, and the rules, which may choose the same pairs as others did.
+    by_curation = fingerprint_of(json.dumps(description_of(project, export)))
+    return deciding(export=export, curation=by_curation)
 
 
 def _decides_shards(project: Project, export: ShardedExport) -> str:

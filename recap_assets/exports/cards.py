@@ -9,7 +9,7 @@ from recap_assets.exports.kind import ExportKind
 
 
 def card(export: ExportKind, held: Holdings, curation: Curation) -> bytes:
-    """The file README.md; what the kind says stands before the text."""
+    """The file README.md; what the kind says comes before the text."""
     parts = [
         f"# {curation.mix}",
         f"{held.n_samples:,} samples of image and text, curated by rule from a pool of image-text "

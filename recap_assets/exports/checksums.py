@@ -38,14 +38,14 @@ def read_checksums(folder: Folder) -> Mapping[str, WrittenFile]:
     if content is None:
         msg = (
             f"{folder} has no {CHECKSUMS}: it is no finished export. Where it was interrupted, the "
-            "same `recap export` goes on with it"
+            "same `recap export` continues it"
         )
         raise FolderError(msg)
     try:
         rows = cast("dict[str, Any]", parse_json(content, MAX_BYTES))["files"]
         return {k: WrittenFile(k, row["sha256"], int(row["bytes"])) for k, row in rows.items()}
     except (UntrustedError, ValueError, TypeError, KeyError, AttributeError) as error:
-        msg = f"{folder}/{CHECKSUMS} is damaged: {one_line(repr(error), 200)}. Export anew"
+        msg = f"{folder}/{CHECKSUMS} is damaged: {one_line(repr(error), 200)}. Export again"
         raise FolderError(msg) from error
 
 
@@ -63,7 +63,7 @@ class Damage:
 
 
 def check_folder(folder: Folder, progress: Callable[[float], None] = lambda _done: None) -> Damage:
-    """Hash every file of an export anew; a file too many is a problem as well.
+    """Hash every file of an export again; a file too many is a problem as well.
 
     Raises:
         FolderError: It is no export, or its list names files outside of it.
@@ -136,7 +136,7 @@ def refuse_foreign(folder: Folder, owner: Mapping[str, object]) -> bytes | None:
             raise FolderError(msg)
     elif not _is_owned(content, owner):
         msg = (
-            f"{folder} holds another export, as its {MARK} tells: name another folder, or give "
+            f"{folder} holds another export, as its {MARK} says: name another folder, or give "
             "--replace to remove everything in it"
         )
         raise FolderError(msg)
@@ -150,5 +150,5 @@ def _is_owned(content: bytes, owner: Mapping[str, object]) -> bool:
         return False
     if not isinstance(mark, dict):
         return False
-    told = cast("dict[str, object]", mark)
-    return all(told.get(key) == value for key, value in owner.items())
+    marked = cast("dict[str, object]", mark)
+    return all(marked.get(key) == value for key, value in owner.items())

@@ -1,4 +1,4 @@
-"""What a card tells of how its mix came about, and of whom the captions are."""
+"""What a card says of how its mix came about, and of whom the captions are."""
 
 import hashlib
 from collections.abc import Mapping
@@ -19,20 +19,20 @@ def curation_of(project: Project, export: ExportKind, versions: Mapping[str, str
     cutoffs = project.workspace.tables.read(THRESHOLDS, mix=export.mix).sort("path")
     text = "\n".join(f"{partition} {version}" for partition, version in sorted(versions.items()))
     mix_version = hashlib.sha256(text.encode()).hexdigest()[:VERSION_DIGITS]
-    told = told_of(project, export)
+    description = description_of(project, export)
     return Curation(
         experiment=project.experiment.name,
         mix=export.mix,
-        rules=told["mix"],
+        rules=description["mix"],
         cutoffs=cutoffs.to_dicts(),
-        sources=told["sources"],  # type: ignore[arg-type] - built so below
-        scorer=told["scorer"],
+        sources=description["sources"],  # type: ignore[arg-type] - built so below
+        scorer=description["scorer"],
         versions={f"curated_mixes/{export.mix}": mix_version},
     )
 
 
-def told_of(project: Project, export: ExportKind) -> dict[str, Mapping[str, object]]:
-    """What the card tells of the experiment, in JSON values."""
+def description_of(project: Project, export: ExportKind) -> dict[str, Mapping[str, object]]:
+    """What the card says of the experiment, in JSON values."""
     experiment = project.experiment
     mix = experiment.mixes[export.mix]
     scorer = experiment.scorer_of(mix)
@@ -51,7 +51,7 @@ _FIRST = (
     "kind", "model", "revision", "pretrained", "precision", "quantization", "prompt", "system",
     "decoding", "candidates", "max_pixels", "preset", "source", "scorer", "keep",
 )  # fmt: skip
-"""The order in which a card tells of captioners and scorers; what else they have comes after."""
+"""The order in which a card describes captioners and scorers; what else they have comes after."""
 
 
 def _public(spec: Spec) -> Mapping[str, object]:

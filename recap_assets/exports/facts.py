@@ -1,4 +1,4 @@
-"""What the card of an export tells: what it holds, and how its mix came about."""
+"""What the card of an export says: what it holds, and how its mix came about."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -18,7 +18,7 @@ from recap_assets.storage.folders import PARTIAL, Folder, WrittenFile
 def finish(
     project: Project, export: ExportKind, folder: Folder, written: Written
 ) -> tuple[WrittenFile, ...]:
-    """Write what stands beside the shards, the checksums last; what is not of this export goes.
+    """Write what is beside the shards, the checksums last; what is not of this export goes.
 
     Returns:
         The files written here.
@@ -46,7 +46,7 @@ def tidy(
         folder: The export's folder.
         kind: What is exported there now; another kind may have been before.
         keep: Paths that stay.
-        partition: The partition whose folders are looked at.
+        partition: The partition whose folders are checked.
     """
     below = [""]
     if partition is not None:

@@ -72,7 +72,7 @@ class ExportKind(ExportSpec):
         """One example, as markdown."""
 
     def how_to_publish(self, folder: str) -> str | None:  # noqa: ARG002 - of some kinds
-        """A command that publishes a local folder; None where there is none to tell of."""
+        """A command that publishes a local folder; None where there is none."""
         return None
 
     def documents(self, held: Holdings, curation: Curation) -> Mapping[str, bytes]:  # noqa: ARG002 - of some kinds
@@ -80,7 +80,7 @@ class ExportKind(ExportSpec):
         return {}
 
     def card_head(self, held: Holdings, curation: Curation) -> str:  # noqa: ARG002 - of some kinds
-        """What stands before the card's title."""
+        """What comes before the card's title."""
         return ""
 
     def reasons(self) -> Mapping[str, str]:
@@ -102,7 +102,7 @@ class WholeExport(ExportKind):
 
     @abstractmethod
     def write(self, project: "Project", folder: Folder, progress: Progress) -> Written:
-        """Write its files. Progress is told in pool partitions.
+        """Write its files. Progress is reported in pool partitions.
 
         Raises:
             OSError: The folder cannot be written to.
@@ -113,7 +113,7 @@ class ShardedExport(ExportKind):
     """An export of shards, some for each pool partition, with the captions that go along."""
 
     only_beside: ClassVar[tuple[str, ...]] = ()
-    """Fields that are told beside the shards and decide nothing in them."""
+    """Fields that are said beside the shards and decide nothing in them."""
 
     has_few_files: ClassVar[bool] = True
     """Whether a shard is so few files that each plan may look whether they are there."""
@@ -175,5 +175,5 @@ class ShardedExport(ExportKind):
         return False
 
     def beside_shards(self, folder: Folder, run: Run) -> Sequence[WrittenFile]:  # noqa: ARG002 - of some kinds
-        """Write what stands beside the shards of one folder, `run.below`, when all are there."""
+        """Write what is beside the shards of one folder, `run.below`, when all are there."""
         return ()

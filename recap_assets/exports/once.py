@@ -30,7 +30,7 @@ def export_once(
 ) -> Exported:
     """Write a mix out, all shards in one folder and numbered through.
 
-    One that was killed goes on at the first shard that is not finished. One that is there already
+    One that was killed continues at the first shard that is not finished. One that is there already
     is brought up to date: only shards whose content changed are written.
 
     Args:
@@ -54,8 +54,8 @@ def export_once(
     with project.workspace.claims.hold(f"export to {folder}"):
         _take(folder, identity, replace=replace)
         if isinstance(export, WholeExport):
-            told = _counting(len(project.partitions), progress)
-            written = export.write(project, folder, told)
+            counting = _counting(len(project.partitions), progress)
+            written = export.write(project, folder, counting)
         else:
             written = write_whole(project, export, folder, _counting(n_pairs, progress))
         finish(project, export, folder, written)

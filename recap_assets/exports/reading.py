@@ -87,5 +87,5 @@ def _captions(
 def encoded_images(
     project: Project, rows: pl.DataFrame
 ) -> Iterable[tuple[pl.DataFrame, Sequence[bytes | None]]]:
-    """The rows in batches with their images' bytes as they lie in the pool."""
+    """The rows in batches with their images' bytes as they are in the pool."""
     return iterate_encoded(rows, project.shards, project.pool)

@@ -1,4 +1,4 @@
-"""One sample of an export: its key, its extension, and what is told of it."""
+"""One sample of an export: its key, its extension, and what is said of it."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -40,7 +40,7 @@ def key_of(row: Row) -> str:
     return f"{row['uid'].hex()}-{row['k']}"
 
 
-def told(row: Row) -> dict[str, object]:
+def metadata_of(row: Row) -> dict[str, object]:
     """What a sample's json says, in plain values.
 
     `uid` is what DataComp's resharder reads. For each source `caption_<source>` holds its best
@@ -70,7 +70,7 @@ def told(row: Row) -> dict[str, object]:
 
 def told_as_json(row: Row) -> bytes:
     """What a sample's json says, the same bytes for the same row."""
-    return json.dumps(told(row), ensure_ascii=False, sort_keys=True).encode()
+    return json.dumps(metadata_of(row), ensure_ascii=False, sort_keys=True).encode()
 
 
 def best_captions(row: Row) -> dict[str, str]:
@@ -88,7 +88,7 @@ def best_captions(row: Row) -> dict[str, str]:
 
 
 def shortest(value: float | None) -> float | None:
-    """A float32 with as few digits as tell it from its neighbours."""
+    """A float32 with as few digits as distinguish it from its neighbours."""
     return None if value is None else float(str(np.float32(value)))
 
 

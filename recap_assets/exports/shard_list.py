@@ -1,4 +1,4 @@
-"""What a trainer is told of an export: its shards, their sizes, and how often each is drawn."""
+"""What a trainer is given of an export: its shards, their sizes, and how often each is drawn."""
 
 import json
 import math
@@ -113,10 +113,10 @@ def read_shard_list(folder: Folder) -> ShardList:
         msg = f"{folder} has no {SHARDS}: it is no finished export of shards"
         raise FolderError(msg)
     try:
-        told = cast("dict[str, Any]", parse_json(content, MAX_BYTES))
-        shards = [_exported(folder, row) for row in told["shards"]]
+        content_of_file = cast("dict[str, Any]", parse_json(content, MAX_BYTES))
+        shards = [_exported(folder, row) for row in content_of_file["shards"]]
     except (UntrustedError, ValueError, TypeError, KeyError) as error:
-        msg = f"{folder}/{SHARDS} is damaged: {one_line(str(error), 200)}. Export anew"
+        msg = f"{folder}/{SHARDS} is damaged: {one_line(str(error), 200)}. Export again"
         raise FolderError(msg) from error
     return ShardList(tuple(shard for shard in shards if shard.n_samples))
 
@@ -136,7 +136,7 @@ def _check_url(url: str) -> None:
     """Webdataset runs programs for many schemes, and its patterns have no way to quote."""
     if not _LOCAL.fullmatch(url) and not _BUCKET.fullmatch(url):
         msg = (
-            f"{one_line(url, 300)} cannot be handed to open_clip's trainer: it takes local paths "
+            f"{one_line(url, 300)} cannot be passed to open_clip's trainer: it takes local paths "
             "without braces, backslashes and `::`, and s3:// or gs:// URLs of letters, digits and "
             "_.=+@/-. Set `folder` of the export to such a one"
         )

@@ -71,7 +71,7 @@ def write_shard(
 ) -> tuple[ShardRecord, list[WrittenFile]]:
     """Write one shard, or find that it is there already with just these rows.
 
-    A finished shard is known by its record: the same plan, and files of the sizes that it tells.
+    A finished shard is known by its record: the same plan, and files of the sizes that it names.
 
     Args:
         folder: The export's folder.
@@ -91,7 +91,7 @@ def write_shard(
         content = found.as_json()
         own = WrittenFile(record_name, hashlib.sha256(content).hexdigest(), len(content))
         return found, [*found.files, own]
-    # Without its record the shard counts as unfinished while it is written anew.
+    # Without its record the shard counts as unfinished while it is written again.
     folder.remove([record_name])
     left_out: dict[str, str] = {}
     inside = Folder(joined(folder.url, below)) if below else folder
@@ -129,7 +129,7 @@ def _finished(folder: Folder, record_name: str, plan: str) -> ShardRecord | None
     try:
         record = ShardRecord.of(json.loads(content))
     except (ValueError, TypeError, KeyError):
-        return None  # damaged, or of another version: the shard is written anew
+        return None  # damaged, or of another version: the shard is written again
     if record.plan != plan:
         return None
     return record if all(folder.size(f.name) == f.size for f in record.files) else None

@@ -112,7 +112,7 @@ class _Writer:
         self._progress(rows.height)
 
     def finish(self, run: Run) -> None:
-        """Write what stands beside the shards of a folder."""
+        """Write what is beside the shards of a folder."""
         if run.records:
             self.written.add_files(*self._export.beside_shards(self._folder, run))
         run.uids.close()

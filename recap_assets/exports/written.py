@@ -22,7 +22,7 @@ class Written:
         files: Its files with their hashes, by path.
         left_out: Pairs of the mix that are not in it, by reason.
         versions: Data version of the mix's pairs, by pool partition.
-        counted: Samples by source, of an export without shards, whose files tell no records.
+        counted: Samples by source, of an export without shards, whose files have no records.
     """
 
     shards: list[ShardRecord] = field(default_factory=list)
@@ -72,7 +72,7 @@ class Written:
         return dict(sorted(counts.items()))
 
     def holdings(self) -> Holdings:
-        """What the card tells of it."""
+        """What the card says of it."""
         if self.counted:
             n = sum(self.counted.values())
             return Holdings(n, n, self.n_bytes, self.counted)

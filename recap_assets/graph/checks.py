@@ -24,11 +24,11 @@ class Check:
     Attributes:
         name: What holds when it passes.
         description: In a sentence.
-        judge: Looks at the given partitions.
+        evaluate: Looks at the given partitions.
         blocking: Whether a failure stops what reads the node; otherwise it warns.
     """
 
     name: str
     description: str
-    judge: Callable[[Sequence[str]], Verdict]
+    evaluate: Callable[[Sequence[str]], Verdict]
     blocking: bool = True

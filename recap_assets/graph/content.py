@@ -1,4 +1,4 @@
-"""Where the content of a stage's partitions lies: slices of tables, or files."""
+"""Where the content of a stage's partitions is: slices of tables, or files."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -88,7 +88,7 @@ class StoredRows:
     def write(self, step: Step, found: Rows) -> Outcome:
         """Make what was found the partition's content, a transaction for each table.
 
-        The main slice comes last: where it is there, so is what lies beside it. Content that it is
+        The main slice comes last: where it is there, so is what is beside it. Content that it is
         known to hold is not written again.
 
         Raises:

@@ -49,7 +49,7 @@ class Dependency:
 
 @dataclass(frozen=True)
 class Rows:
-    """What computing one partition found, for the platform to write where the content lies.
+    """What computing one partition found, for the platform to write where the content is.
 
     Attributes:
         frame: The rows of the main table; columns that name the slice are filled in.
@@ -116,7 +116,7 @@ class Look(Protocol):
 
 
 class Content(Protocol):
-    """Where the content of a node's partitions lies."""
+    """Where the content of a node's partitions is."""
 
     def present(self, look: Look) -> Collection[str]:
         """The partitions whose content is still there, each file of it as long as it was."""

@@ -84,17 +84,17 @@ def plan(graph: Graph, records: Records, *, look_for_content: bool = True) -> Pl
     """
     reader = VersionReader(graph, records)
     reasons = Reasons(graph, records, reader)
-    judge = _Judge(graph, reader, reasons, look_for_content=look_for_content)
+    planning = _Planning(graph, reader, reasons, look_for_content=look_for_content)
     entries: list[OutOfDate] = []
     for node in graph.nodes.values():
-        entries.extend(judge.out_of_date(node))
+        entries.extend(planning.out_of_date(node))
     removals = tuple(graph.leaving()) if look_for_content else ()
     entries += [OutOfDate(x.asset, p, "leaving", x.reason) for x in removals for p in x.partitions]
     return Plan(tuple(entries), removals)
 
 
-class _Judge:
-    """Judges node after node, each after what it reads."""
+class _Planning:
+    """Plans node after node, each after what it reads."""
 
     def __init__(
         self, graph: Graph, reader: VersionReader, reasons: Reasons, *, look_for_content: bool

@@ -23,7 +23,7 @@ class Project:
 
     Attributes:
         experiment: The experiment.
-        workspace: Where its results lie.
+        workspace: Where its results are.
         is_read_only: Whether the workspace is left as it is, being another experiment's or on a
             read-only disk: the list of shards is then kept in memory.
     """
@@ -85,7 +85,7 @@ class Project:
         manifest_file.freeze(self.workspace.manifest, shards)
 
     def usable_images(self, partition: str) -> pl.DataFrame:
-        """Where the partition's good images lie: shard, uid, key, offset, size, sha256."""
+        """Where the partition's good images are: shard, uid, key, offset, size, sha256."""
         return (
             self.workspace.tables.scan(RAW_POOL, partition=partition)
             .filter(is_usable())

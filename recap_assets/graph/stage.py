@@ -1,4 +1,4 @@
-"""What a stage is written with: nodes, where their content lies, the project that they are of."""
+"""What a stage is written with: nodes, where their content is, the project that they are of."""
 
 from recap_assets.graph.checks import Check, Verdict
 from recap_assets.graph.content import StoredFiles, StoredRows, files_below

@@ -151,7 +151,7 @@ def _runs(state: State) -> str:
     return runs[0] if len(runs) == 1 else f"{len(runs):,}, from {runs[0]} to {runs[-1]}"
 
 
-def told_once(origin: Origin) -> Iterator[tuple[int, Ancestor, bool]]:
+def each_once(origin: Origin) -> Iterator[tuple[int, Ancestor, bool]]:
     """The tree, depth first: depth, asset, and whether it was shown before."""
     seen: set[str] = set()
 
@@ -201,7 +201,7 @@ def lineage_markdown(origin: Origin) -> str:
     """
     lines: list[str] = []
     above = origin.root.states[0].newest
-    for depth, ancestor, before in told_once(origin):
+    for depth, ancestor, before in each_once(origin):
         pad = "  " * depth
         mark = " (see above)" if before else f": {headline(ancestor)}"
         lines.append(f"{pad}- **{_escaped(ancestor.asset)}**{_escaped(mark)}")

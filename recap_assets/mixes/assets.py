@@ -189,7 +189,7 @@ def _with_texts(
 
 def _with_scores(texts: pl.DataFrame, scored: pl.DataFrame) -> pl.DataFrame:
     """The texts with a column `score`, null where there is none."""
-    # Both slices lie in the order of shard and uid, so that row mostly stands beside row.
+    # Both slices are in the order of shard and uid, so that row mostly stands beside row.
     if texts.select("uid", "candidate").equals(scored.select("uid", "candidate")):
         return texts.with_columns(scored["score"])
     return texts.join(
@@ -240,7 +240,7 @@ def _counted_candidates(project: Project, scorer: str, partition: str) -> pl.Dat
 
 
 def _realised_within_ties(project: Project, name: str) -> Check:
-    def judge(_partitions: Sequence[str]) -> Verdict:
+    def evaluate(_partitions: Sequence[str]) -> Verdict:
         rows = project.workspace.tables.read(THRESHOLDS, mix=name)
         asked = (
             pl.when(pl.col("kind") == "quantile")
@@ -257,14 +257,14 @@ def _realised_within_ties(project: Project, name: str) -> Check:
     return Check(
         "cutoffs_are_realised",
         "Each cut-off keeps the share or number asked for, up to the samples tied at it.",
-        judge,
+        evaluate,
     )
 
 
 def _pairs_are_sound(project: Project, name: str) -> Check:
     first_only = project.experiment.mixes[name].combine == "first"
 
-    def judge(partitions: Sequence[str]) -> Verdict:
+    def evaluate(partitions: Sequence[str]) -> Verdict:
         rows = project.workspace.tables.scan(CURATED_MIXES, mix=name)
         chosen = rows.filter(pl.col("partition").is_in(partitions))
         pairs = chosen.select("uid", "source", "rule", "weight", "text").collect()
@@ -280,7 +280,7 @@ def _pairs_are_sound(project: Project, name: str) -> Check:
     return Check(
         "pairs_are_sound",
         "Every pair has text and a positive weight; no image took two rules of a first-only mix.",
-        judge,
+        evaluate,
     )
 
 

@@ -77,7 +77,7 @@ def _counted(source: str) -> pl.Expr:
 
 
 def within(depth: Depth, there: int) -> int:
-    """How many candidates are used of so many."""
+    """How many candidates are used of this number."""
     return there if depth == "all" else min(depth, there)
 
 

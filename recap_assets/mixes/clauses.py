@@ -16,7 +16,7 @@ class Clause:
 
     Attributes:
         condition: As the mix writes it.
-        at: Where it stands in the mix.
+        at: Where it is in the mix.
         holds: True, false, or null where a missing score leaves it open.
         parts: The conditions that it is made of.
     """

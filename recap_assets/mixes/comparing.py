@@ -29,7 +29,7 @@ _ANY_SHARD = 2**31 - 1
 
 
 class MixVersionError(RecapError, ValueError):
-    """There is no such mix, or no such version of it; the text says what there is."""
+    """There is no such mix, or no such version of it; the text lists those that exist."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def _pinned_version(project: Project, text: str, mix: str, name: str) -> int:
     except ReceiptError as error:
         raise MixVersionError(str(error)) from error
     if ancestor is None:
-        msg = f"{text}: the receipt {name} tells nothing of {asset}"
+        msg = f"{text}: the receipt {name} says nothing about {asset}"
         raise MixVersionError(msg)
     versions = (state.table_versions[CURATED_MIXES.name] for state in ancestor.states)
     # Each partition was written at its version and not again before the newest of them.
@@ -292,7 +292,7 @@ def sample_images(samples: pl.DataFrame) -> list[dict[str, object]]:
     for change in CHANGES:
         of_change = samples.filter(change=change)
         for (uid,), pairs in of_change.group_by("uid", maintain_order=True):
-            assert isinstance(uid, bytes)  # noqa: S101 - told to the type checker
+            assert isinstance(uid, bytes)  # noqa: S101 - for the type checker
             sides = {
                 side: pairs.filter(side=side).select("source", "text", "score", "weight").to_dicts()
                 for side in ("before", "after")

@@ -1,4 +1,4 @@
-"""Why a mix takes one image with this caption, or which rule dropped it, in words and numbers.
+"""Why a mix takes one image with this caption, or which rule dropped it, with its numbers.
 
 `selection` decides here as well: the same expressions are evaluated part by part on one image. The
 kinds of conditions and uses put each part into words, and this module joins them. In words rules
@@ -17,7 +17,7 @@ from recap_assets.mixes.clauses import Clause
 from recap_assets.mixes.images import Images
 from recap_assets.mixes.one_image import OneImage
 from recap_assets.mixes.selection import PAIR_SCHEMA, Decision, Ruling, decide, rulings_of
-from recap_assets.mixes.words import joined, percent, told_apart
+from recap_assets.mixes.words import distinguished, joined, percent
 from recap_assets.specs.mixes import Mix, RandomSubset, sources_read
 
 _TOLD = {True: "holds", False: "does not hold", None: "is unknown, as a score is missing"}
@@ -28,7 +28,7 @@ class EvaluatedClause:
     """A condition, evaluated on one image.
 
     Attributes:
-        path: Where it stands in the mix.
+        path: Where it is in the mix.
         holds: None where a missing score leaves it open; that is not accepted.
         words: What was compared with what.
         parts: The conditions that it is made of.
@@ -94,7 +94,7 @@ def explain(
         candidates: As for `select`; those of other images may be among them.
         sets: As for `select`.
         uid: The image.
-        why_not: By set, what keeps the image out of it, in words, where that is known.
+        why_not: By set, what keeps the image out of it, as sentences, where that is known.
 
     Raises:
         KeyError: If a cut-off or a set that the mix names is not given.
@@ -146,11 +146,11 @@ class _Within:
     @classmethod
     def of(cls, subset: RandomSubset, uids: pl.Series) -> "_Within":
         draw = float(subset_draw(subset, uids)[0])
-        drawn, fraction = told_apart(draw, subset.fraction)
+        drawn, fraction = distinguished(draw, subset.fraction)
         contains = draw < subset.fraction
-        told = f"draw {drawn} {'<' if contains else '>='} {fraction}"
+        draw = f"draw {drawn} {'<' if contains else '>='} {fraction}"
         part = f"the random {percent(subset.fraction)} of the pool (seed {subset.seed})"
-        return cls(contains, f"{'inside' if contains else 'outside'} {part}: {told}")
+        return cls(contains, f"{'inside' if contains else 'outside'} {part}: {draw}")
 
 
 def _rule(
@@ -159,19 +159,19 @@ def _rule(
     where = None if ruling.where is None else _evaluated(ruling.where, image)
     use = _use_words(ruling, number, image)
     alone: bool = image.values[f"alone.{number}"]
-    told = f"rule {number + 1}"
+    this = f"rule {number + 1}"
     earlier = [i for i in range(number) if image.values[f"accepts.{i}"]]
     if within is not None and not within.contains:
-        words = f"{told} is not asked: the image is outside the mix's part of the pool"
+        words = f"{this} is not asked: the image is outside the mix's part of the pool"
         return EvaluatedRule(number, "not_asked", alone, words, use, where)
     if image.values[f"accepts.{number}"]:
-        return EvaluatedRule(number, "takes", alone, f"{told} takes it: {use}", use, where)
+        return EvaluatedRule(number, "takes", alone, f"{this} takes it: {use}", use, where)
     if mix.combine == "first" and earlier:
         otherwise = "would take it too" if alone else "would pass it on"
-        words = f"{told} is not asked: rule {earlier[0] + 1} took the image (it {otherwise})"
+        words = f"{this} is not asked: rule {earlier[0] + 1} took the image (it {otherwise})"
         return EvaluatedRule(number, "not_asked", alone, words, use, where)
     reason = _reason(image.values[f"usable.{number}"], use, where)
-    words = f"{reason}, so {told} passes it on"
+    words = f"{reason}, so {this} passes it on"
     return EvaluatedRule(number, "passes_on", alone, words, use, where)
 
 
@@ -200,7 +200,7 @@ def _use_words(ruling: Ruling, number: int, image: OneImage) -> str:
 
 
 def _further(ruling: Ruling, number: int, chosen: int | None, image: OneImage) -> Iterator[str]:
-    """What is told of the candidates after the best one."""
+    """What is said of the candidates after the best one."""
     if ruling.rule.candidates == 1:
         return
     for i, source in enumerate(ruling.use.alternatives):
@@ -218,8 +218,10 @@ def _summary(rules: Sequence[EvaluatedRule], pairs: pl.DataFrame, within: _Withi
     if pairs.is_empty():
         return f"not in the mix: {'all' if len(rules) > 1 else 'its'} {_count(rules)} it on"
     taken = pairs.group_by("rule", maintain_order=True).agg("source")
-    told = [f"rule {rule + 1} takes it with {joined(sources)}" for rule, sources in taken.rows()]
-    return f"in the mix: {'; '.join(told)}"
+    sentences = [
+        f"rule {rule + 1} takes it with {joined(sources)}" for rule, sources in taken.rows()
+    ]
+    return f"in the mix: {'; '.join(sentences)}"
 
 
 def _count(rules: Sequence[EvaluatedRule]) -> str:

@@ -139,7 +139,7 @@ def _samples(project: Project, text: str) -> pl.DataFrame:
     uids = found["uid"].unique().sort()
     if uids.is_empty():
         msg = (
-            f"no sample of the pool has the uid {text.strip()}; `recap status` tells whether all "
+            f"no sample of the pool has the uid {text.strip()}; `recap status` says whether all "
             "of raw_pool is built"
         )
         raise UidError(msg)
@@ -221,7 +221,7 @@ def _disagreement(mix: str, partition: str) -> str:
     place = f"{CURATED_MIXES.key(mix)}[{partition}]"
     return (
         "the rows stored are not what the file now decides from the captions and scores stored: "
-        f"{place} is not built yet or out of date (`recap plan --why '{place}'` tells why)"
+        f"{place} is not built yet or out of date (`recap plan --why '{place}'` says why)"
     )
 
 
@@ -243,7 +243,7 @@ def _caption_as_json(row: dict[str, object]) -> dict[str, object]:
 
 def _mix_as_json(answer: MixAnswer) -> dict[str, object]:
     found = answer.explanation
-    told = {
+    fields = {
         "mix": answer.mix,
         "partition": answer.partition,
         "scorer": answer.scorer,
@@ -253,7 +253,7 @@ def _mix_as_json(answer: MixAnswer) -> dict[str, object]:
         "problem": answer.problem,
     }
     if found is None:
-        return told
+        return fields
     rules = [
         {
             "rule": rule.rule,
@@ -266,7 +266,7 @@ def _mix_as_json(answer: MixAnswer) -> dict[str, object]:
         for rule in found.rules
     ]
     pairs = found.pairs.drop("uid", "shard").to_dicts()
-    return {**told, "words": found.words, "within": found.within, "rules": rules, "pairs": pairs}
+    return {**fields, "words": found.words, "within": found.within, "rules": rules, "pairs": pairs}
 
 
 def _clause_as_json(clause: EvaluatedClause) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""One image as a mix sees it, for the sentences that tell what became of it."""
+"""One image as a mix sees it, for the sentences that say what became of it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from recap_assets.mixes.words import told_apart
+from recap_assets.mixes.words import distinguished
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class OneImage:
         values: A row of `Images.frame` by its columns.
         uids: Its uid, alone in a column.
         cutoffs: Rows of the table `thresholds` by path.
-        why_not: By set, what keeps the image out of it, in words, where that is known.
+        why_not: By set, what keeps the image out of it, as sentences, where that is known.
     """
 
     values: Mapping[str, Any]
@@ -45,4 +45,4 @@ class OneImage:
     def scored(self, source: str) -> str:
         """The same with its score, if there is one."""
         score = self.score(source)
-        return self.named(source, "without a score" if score is None else told_apart(score)[0])
+        return self.named(source, "without a score" if score is None else distinguished(score)[0])

@@ -11,7 +11,7 @@ Rules of the language, where the words of a mix leave them open:
   source that the rule uses for the image. They share the pair's weight evenly, so an image is drawn
   as often as with one. Whether the rule accepts the image is asked of the best one alone.
 - A rule accepts an image where its condition holds and its `use` has a text; otherwise the image
-  goes on to the next rule.
+  continues with the next rule.
 - A condition on a missing score is unknown, and unknown is not accepted. It stays unknown under
   `without`: an unscored caption never passes a test by failing it. Where another condition decides
   alone (`any` with one that holds, `all` with one that does not), the unknown one does not matter.

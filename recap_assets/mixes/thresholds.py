@@ -5,7 +5,7 @@ least n + 1 samples and every tie of the last one are kept. Where n = N (fractio
 fails; here everything is kept.
 
 A histogram with bins of 1e-4, summed over partitions, names the bin that holds the cut-off; only
-that bin's scores are looked at. Binning is monotone in the score, so this is exact.
+that bin's scores are read. Binning is monotone in the score, so this is exact.
 """
 
 from collections.abc import Callable, Iterable
@@ -105,8 +105,8 @@ def cutoff_of_batches(batches: Iterable[npt.NDArray[np.floating]], fraction: flo
     """DataComp's cut-off of scores that arrive in batches, exact, with memory for one batch.
 
     The first pass counts, and takes every 64th score; these give a narrow bracket around the
-    cut-off. The second counts what lies above the bracket and keeps what lies inside. Should the
-    cut-off lie outside after all, histograms find it in two more passes.
+    cut-off. The second counts what is above the bracket and keeps what is inside. Should the
+    cut-off be outside after all, histograms find it in two more passes.
 
     Args:
         batches: Arrays of scores; it is iterated over at least twice, so it cannot be an iterator.

@@ -21,8 +21,8 @@ def percent(fraction: float) -> str:
     return f"{100 * fraction:g} %"
 
 
-def told_apart(*values: float) -> list[str]:
-    """The numbers with four digits, or with as many as it takes to tell unequal ones apart."""
+def distinguished(*values: float) -> list[str]:
+    """The numbers with four digits, or with as many as it takes to distinguish unequal ones."""
     digits = _DIGITS
     while digits < _MOST_DIGITS and (
         len({f"{value:.{digits}f}" for value in values}) < len(set(values))

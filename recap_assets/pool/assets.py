@@ -95,7 +95,7 @@ def _facts(project: Project, rows: pl.DataFrame) -> dict[str, str | int | float]
 
 
 def _may_repeat(project: Project) -> bool:
-    """Whether uids may repeat: those of shards that an asset writes are told apart before."""
+    """Whether uids may repeat: those of shards that an asset writes are distinguished before."""
     return project.pool.made_by is None
 
 

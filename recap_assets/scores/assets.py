@@ -224,7 +224,7 @@ def best_and_worst(rows: pl.DataFrame, texts: pl.DataFrame, n: int = 4) -> pl.Da
 
 
 def _scores_in_range(project: Project, scorer: str, source: str, *, embeds: bool) -> Check:
-    def judge(partitions: Sequence[str]) -> Verdict:
+    def evaluate(partitions: Sequence[str]) -> Verdict:
         rows = project.workspace.tables.scan(CLIP_SCORES, scorer=scorer, source=source)
         score = pl.col("score")
         outside = score.is_not_null() & ~(score.is_finite() & score.is_between(-1.001, 1.001))
@@ -237,4 +237,4 @@ def _scores_in_range(project: Project, scorer: str, source: str, *, embeds: bool
         return Verdict(figures["outside"] == 0, figures)
 
     name = "scores_are_cosines" if embeds else "scores_are_in_range"
-    return Check(name, "Every score is finite and between -1 and 1.", judge)
+    return Check(name, "Every score is finite and between -1 and 1.", evaluate)

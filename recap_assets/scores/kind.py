@@ -25,7 +25,7 @@ class Scoring(Opens, ScorerSpec):
 
     @property
     def at_once(self) -> int:
-        """Images that are handed over at once."""
+        """Images that are passed at once."""
         return 64
 
     @property
@@ -50,7 +50,7 @@ class ByEmbeddings(Scoring):
 
 
 class ByPairs(Scoring):
-    """An image and a text are looked at together, as image-text matching and chat models do.
+    """An image and a text are read together, as image-text matching and chat models do.
 
     It has no embeddings, so what needs them cannot use it: heads over embeddings, sets by embedding
     and the caption metrics. Mixes, re-ranking, exports and the report can.

@@ -30,8 +30,8 @@ def nodes(project: Project) -> list[Node]:
     found = computed_sets(project)
     own = [node for name, spec in found.items() for node in spec.nodes(name, project)]
     sets = [_node(project, name, spec) for name, spec in found.items()]
-    told = languages.nodes(project, languages_asked(project.experiment))
-    return [*told, *own, *sets]
+    of_languages = languages.nodes(project, languages_asked(project.experiment))
+    return [*of_languages, *own, *sets]
 
 
 def languages_asked(experiment: Experiment) -> list[tuple[str, str]]:

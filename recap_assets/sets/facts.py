@@ -72,13 +72,13 @@ def facts_of(
     facts = _joined(rows, _counted(texts, asked))
     if not rule.language:
         return facts.with_columns(language=pl.lit(None, pl.String))
-    told = tables.scan(
+    languages = tables.scan(
         TEXT_LANGUAGES,
         identifier=rule.identifier,
         source=rule.source,
         partition=samples.partition,
     )
-    return _joined(facts, told.select("uid", "language").collect())
+    return _joined(facts, languages.select("uid", "language").collect())
 
 
 def with_scores(facts: pl.DataFrame, samples: Samples, scorer: str, source: str) -> pl.DataFrame:
@@ -99,7 +99,7 @@ def _sides(samples: Samples) -> pl.DataFrame:
     rows = stored.filter(is_usable())
     if samples.uid is not None:
         rows = rows.filter(pl.col("uid") == pl.lit(samples.uid))
-    # A pool without sizes from before it was resized is judged by those that it has.
+    # A pool without sizes from before it was resized is checked by those that it has.
     sides = {side: pl.coalesce(f"original_{side}", side) for side in ("width", "height")}
     return rows.select("uid", **sides).collect()
 

@@ -110,7 +110,7 @@ class ComputedSet(SetKind):
 
 
 class TextSet(TextRule, ComputedSet):
-    """A set that judges a text of each sample."""
+    """A set that checks a text of each sample."""
 
     extra = "filters"
 

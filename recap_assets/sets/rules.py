@@ -60,7 +60,7 @@ def failures(requirements: Sequence[Requirement], facts: pl.DataFrame) -> list[s
 
 
 def more_than(unit: str, column: str, too_few: int) -> Requirement:
-    """That a text has more than so many words, characters or tokens, which a column counts."""
+    """That a text has more than a number of words, characters or tokens, which a column counts."""
 
     def words(row: Row) -> str:
         n = row[column]

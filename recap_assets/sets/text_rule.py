@@ -1,4 +1,4 @@
-"""Which text of a sample a set judges, and in which language it must be."""
+"""Which text of a sample a set checks, and in which language it must be."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -15,17 +15,17 @@ LanguageCode = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z]+)?$")]
 
 
 class TextRule(Spec):
-    """The text that is judged: of which source, in which language."""
+    """The text that is checked: of which source, in which language."""
 
     source: Name = Field(
         default=RAW,
-        description="The caption source whose text is judged (its first usable candidate); "
-        "DataComp judges the raw text.",
+        description="The caption source whose text is checked (its first usable candidate); "
+        "DataComp checks the raw text.",
     )
     language: LanguageCode | None = Field(
         default="en", description="The text's language by the identifier; null for any."
     )
-    identifier: Name = Field(default="fasttext", description="Which tells the language.")
+    identifier: Name = Field(default="fasttext", description="Which identifies the language.")
 
     def refers(self) -> Iterator[Reference]:
         """The source and the identifier."""
@@ -40,11 +40,11 @@ class TextRule(Spec):
         )
         if self.language is None:
             return (there,)
-        told = Requirement(
+        in_language = Requirement(
             "other_language",
             pl.col("language") == self.language,
             lambda row: (
                 f"its language is {row['language']} by {self.identifier}, not {self.language}"
             ),
         )
-        return there, told
+        return there, in_language

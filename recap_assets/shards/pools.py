@@ -1,4 +1,4 @@
-"""A pool as its readers see it: which shards it has, what is in one, where its images lie."""
+"""A pool as its readers see it: which shards it has, what is in one, where its images are."""
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +16,7 @@ class PoolProject(Protocol):
 
     @property
     def workspace(self) -> Workspace:
-        """Where the experiment's results lie."""
+        """Where the experiment's results are."""
         ...
 
     @property
@@ -26,7 +26,7 @@ class PoolProject(Protocol):
 
 
 class ImagePlace(NamedTuple):
-    """Where the index says that an image lies.
+    """Where the index says that an image is.
 
     Attributes:
         key: The sample's key.
@@ -117,7 +117,7 @@ class ListedPool(ReadablePool):
 
     @abstractmethod
     def survey(self) -> Listing:
-        """The shards as they lie there now, and the files left aside.
+        """The shards as they are there now, and the files left aside.
 
         Raises:
             PoolError: There is no shard.

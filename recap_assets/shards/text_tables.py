@@ -157,8 +157,8 @@ class TextTable:
     def _dialect(self) -> Dialect:
         is_tsv = self.ending.startswith(".tsv")
         by_ending: Quoting = "none" if is_tsv else "double"
-        quoting, is_told = self.quoting or by_ending, self.quoting is not None
-        return Dialect(b"\t" if is_tsv else b",", quoting, is_told=is_told)
+        quoting, is_given = self.quoting or by_ending, self.quoting is not None
+        return Dialect(b"\t" if is_tsv else b",", quoting, is_given=is_given)
 
     def _listed_json(self) -> Iterator[Objects]:
         """The objects of a file that is a list of them, some at a time."""

@@ -49,8 +49,8 @@ class Cutoff:
     """A score that is found over the whole pool before any image is decided.
 
     Attributes:
-        path: Where it stands in the mix, unlike that of any other; it names the cut-off.
-        kind: `absolute`: a score. `quantile`: of the best share. `size`: of the best so many.
+        path: Where it is in the mix, unlike that of any other; it names the cut-off.
+        kind: `absolute`: a score. `quantile`: of the best share. `size`: of a number of the best.
         requested: That score, share or number.
         source: Whose scores are ranked or tested.
     """

@@ -92,7 +92,7 @@ class Experiment(Spec):
     model_config = ConfigDict(defer_build=True)
 
     name: Name = Field(
-        description="Its results lie in the folder of this name under the data folder."
+        description="Its results are in the folder of this name under the data folder."
     )
     seed: int = Field(
         default=0, description="Seed of the embedded world; a new number is a fresh world."

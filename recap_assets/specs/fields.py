@@ -14,7 +14,7 @@ class Mark(Enum):
     """What a field is that decides no result."""
 
     SPEED = "changes the speed and no result"
-    ADDRESS = "a place whose content is looked at piece by piece; where that lies decides nothing"
+    ADDRESS = "a place whose content is looked at piece by piece; where that is decides nothing"
     SECRET = "names a right to something; is shown nowhere"  # noqa: S105 - words
     PRICE = "money"
     SHORTHAND = "fills in other fields, and those decide"
@@ -33,7 +33,7 @@ Words = Mark.WORDS
 
 @dataclass(frozen=True)
 class Content:
-    """A file or folder of this machine: its bytes decide, and the place where it lies does not.
+    """A file or folder of this machine: its bytes decide, and the place where it is does not.
 
     Attributes:
         names: Values that are no place but a name of something that comes with a library.

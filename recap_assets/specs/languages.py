@@ -8,7 +8,7 @@ from recap_assets.specs.kinds import OneOf, kinds_of
 
 
 class IdentifierSpec(Spec):
-    """What tells the language of a text; a kind is below `sets.languages.kind.IdentifierKind`."""
+    """What identifies a language; a kind is below `sets.languages.kind.IdentifierKind`."""
 
 
 Identifier = Annotated[IdentifierSpec, OneOf("languages")]

@@ -56,7 +56,7 @@ class ConditionContract:
         return Known(dict(cutoffs.select("path", "value").iter_rows()), some_sets(self.mix))
 
     def clause(self, candidates: pl.DataFrame) -> Clause:
-        """The condition where it stands in the mix."""
+        """The condition where it is in the mix."""
         place = self.mix.rules[0].place(0)
         return clause_of(self.condition, place, self.known(candidates))
 
@@ -113,7 +113,7 @@ class ConditionContract:
             assert at == json.loads(part.canonical())
 
     def test_what_it_decides_is_selected_and_told(self) -> None:
-        """A mix with it takes the images where it holds, and one line tells why of each."""
+        """A mix with it takes the images where it holds, and one line says why of each."""
         candidates, mix = self.candidates(), self.mix
         cutoffs, sets = realise(mix, SCORER, views_of(candidates)), some_sets(mix)
         taken = set(select(mix, cutoffs, candidates, sets)["uid"])

@@ -53,7 +53,7 @@ class CorpusContract:
             assert np.array_equal(one.image, other.image)
 
     def test_a_model_rests_on_an_asset_or_on_what_lies_outside(self, tmp_path: Path) -> None:
-        """Exactly one of them tells of another content, and twice the same."""
+        """Exactly one of them describes another content, and twice the same."""
         (tmp_path / "given").mkdir()
         corpus = self.given(tmp_path / "given")
         assert (corpus.made_by(NAME) is None) == (corpus.version() is not None)

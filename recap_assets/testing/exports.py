@@ -110,7 +110,7 @@ class ExportContract:
         return export_once(project, self.spec.model_copy(update={"folder": str(folder)}))
 
     def test_each_pair_is_written_or_has_a_reason(self, tmp_path: Path) -> None:
-        """Nothing is lost, and each reason is a word that people are told the meaning of."""
+        """Nothing is lost, and each reason is a word whose meaning people can read."""
         held = self.written(exported_pool(tmp_path), tmp_path / "out").written.holdings()
         assert held.n_samples > 0
         assert held.n_pairs + sum(held.left_out.values()) == N_PAIRS
@@ -119,7 +119,7 @@ class ExportContract:
         assert held.left_out.keys() <= meanings.keys()
 
     def test_the_same_mix_gives_the_same_bytes(self, tmp_path: Path) -> None:
-        """Two exports have the same checksums, wherever they lie."""
+        """Two exports have the same checksums, wherever they are."""
         project = exported_pool(tmp_path)
         first, second = (self.written(project, tmp_path / name).folder for name in ("a", "b"))
         assert read_checksums(first) == read_checksums(second)
@@ -133,7 +133,7 @@ class ExportContract:
         assert one == other
 
     def test_a_shard_that_is_there_is_not_written_again(self, tmp_path: Path) -> None:
-        """So an export that was killed goes on, and one that is there is soon up to date."""
+        """So an export that was killed continues, and one that is there is soon up to date."""
         if isinstance(self.spec, WholeExport):
             return
         project, out = exported_pool(tmp_path), tmp_path / "out"
@@ -163,13 +163,13 @@ class ExportContract:
     def test_the_card_says_how_it_is_read(self, tmp_path: Path) -> None:
         """And the files beside it are those that are named."""
         folder = self.written(exported_pool(tmp_path), tmp_path / "out").folder
-        told = self.spec.how_to_read("FOLDER")
-        assert "FOLDER" in told
-        assert told.encode() in (folder.read(CARD) or b"")
+        example = self.spec.how_to_read("FOLDER")
+        assert "FOLDER" in example
+        assert example.encode() in (folder.read(CARD) or b"")
         assert set(self.spec.beside) <= set(folder.names())
 
     def test_it_is_built_as_assets(self, tmp_path: Path) -> None:
-        """What is stored is what was told of it, and the folder is whole."""
+        """What is stored is what was reported of it, and the folder is whole."""
         project = exported_pool(tmp_path, exports={"e": self.spec})
         nodes = assets.nodes(project)
         assert nodes

@@ -27,7 +27,7 @@ class OfImagesContract:
     places: object = Nothing()
 
     def opened(self) -> ImageScorer:
-        """The scorer, opened anew."""
+        """The scorer, opened again."""
         return self.scorer.open(self.places)  # type: ignore[arg-type]
 
     def test_each_image_has_a_number_or_none(self) -> None:
@@ -68,7 +68,7 @@ class OfEmbeddingsContract:
     places: object = Nothing()
 
     def opened(self) -> VectorScorer:
-        """The scorer, opened anew."""
+        """The scorer, opened again."""
         return self.scorer.open(self.places)  # type: ignore[arg-type]
 
     def vectors(self) -> Numbers:

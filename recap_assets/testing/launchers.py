@@ -38,7 +38,7 @@ class LauncherContract:
         return launcher.train(self.project, self.mix, step)
 
     def test_what_it_saves_embeds_and_comes_again_if_it_repeats(self, tmp_path: Path) -> None:
-        """A CLIP that evaluation can load; trained anew, it embeds the same but for rounding."""
+        """A CLIP that evaluation can load; trained again, it embeds the same but for rounding."""
         found: list[np.ndarray] = []
         names = ("one", "two") if launcher_of(self.project).repeats else ("one",)
         for folder in (tmp_path / name for name in names):

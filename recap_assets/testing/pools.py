@@ -84,7 +84,7 @@ class PoolContract:
         assert [_read(project, rows[i : i + 1])[0] for i in range(rows.height)] == there
 
     def test_what_is_gone_is_no_image(self, tmp_path: Path) -> None:
-        """A place that holds nothing is told as such, and stops no other."""
+        """A place that holds nothing is reported as such, and stops no other."""
         project = self.project(tmp_path)
         row = pl.concat(indexed(project)).filter(is_usable())[:1]
         gone = row.with_columns(pl.lit(value).alias(name) for name, value in NOWHERE.items())

@@ -37,7 +37,7 @@ class EmbeddingContract:
     places: object = Nothing()
 
     def opened(self) -> Scorer:
-        """The scorer, opened anew."""
+        """The scorer, opened again."""
         return self.scorer.open(self.places)  # type: ignore[arg-type]
 
     def test_embeddings_are_of_unit_length_and_as_long_as_said(self) -> None:
@@ -87,7 +87,7 @@ class PairContract:
     places: object = Nothing()
 
     def opened(self) -> PairScorer:
-        """The scorer, opened anew."""
+        """The scorer, opened again."""
         return self.scorer.open(self.places)  # type: ignore[arg-type]
 
     def test_each_pair_has_a_score_in_range_or_none(self) -> None:

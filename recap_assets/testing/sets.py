@@ -1,6 +1,6 @@
 """Contracts of sets: subclass one of them in a module of tests.
 
-A set that keeps its contract has the same members in any shards, and tells of all others why::
+A set that keeps its contract has the same members in any shards, and says of all others why::
 
     class TestShortTexts(ComputedSetContract):
         spec = ShortTexts(kind="short_texts", words=12)
@@ -82,7 +82,7 @@ class ComputedSetContract:
         assert all(REASON.fullmatch(reason) for reason in found.reasons)
 
     def test_members_are_the_same_in_any_shards_and_order(self, tmp_path: Path) -> None:
-        """No sample depends on those that lie beside it, and nothing is drawn without a seed."""
+        """No sample depends on those that are beside it, and nothing is drawn without a seed."""
         one = built(tmp_path / "one", self.spec, IN_ORDER)
         other = built(tmp_path / "other", self.spec, [part.tolist() for part in SHUFFLED])
         assert one.members == other.members
@@ -95,9 +95,9 @@ class ComputedSetContract:
         found = built(tmp_path, self.spec, IN_ORDER)
         for partition, part in zip(found.project.partitions, IN_ORDER, strict=True):
             for number in part:
-                told = assets.why_not(found.project, NAME, partition, uid_of(number))
-                assert all(one.strip() for one in told)
-                assert bool(told) == (number not in found.members)
+                why = assets.why_not(found.project, NAME, partition, uid_of(number))
+                assert all(one.strip() for one in why)
+                assert bool(why) == (number not in found.members)
 
     def test_a_partition_without_a_sample_has_no_member(self, tmp_path: Path) -> None:
         """The smallest pool builds."""

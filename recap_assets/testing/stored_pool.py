@@ -1,7 +1,7 @@
 """A pool of a few samples whose tables are filled without any image, model or server.
 
 For contracts of what reads tables. Sample `n` has the uid `uid_of(n)`, and the same values in every
-table whatever the partition that it lies in.
+table whatever the partition that it is in.
 """
 
 import hashlib
@@ -91,14 +91,14 @@ def _rows(shard: int, part: Sequence[int]) -> Slices:
     lost = {"shard": shard, "uid": uid_of(-1 - shard), "key": "lost", "status": "rejected"}
     samples = [*(_sample(shard, n) for n in part), {**lost, "reject_reason": "image_corrupt"}]
     yield RAW_POOL, {}, _frame(RAW_POOL, samples)
-    told = [
+    languages = [
         {"uid": uid_of(n), "language": TEXTS[n % len(TEXTS)][1], "probability": 0.9}
         for n in part
         if TEXTS[n % len(TEXTS)][0] is not None
     ]
     for identifier in ("fasttext", "cld3"):
         at = {"identifier": identifier, "source": RAW}
-        yield TEXT_LANGUAGES, at, _frame(TEXT_LANGUAGES, told)
+        yield TEXT_LANGUAGES, at, _frame(TEXT_LANGUAGES, languages)
     at = {"scorer": "clip"}
     where = [{"shard": shard, "uid": uid_of(n)} for n in part]
     vectors = [{"embedding": vector_of(n).astype("<f2").tobytes()} for n in part]

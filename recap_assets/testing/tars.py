@@ -1,6 +1,6 @@
 """Tars of a few small images, for contracts of what reads or copies them.
 
-Sample `n` is the same in whatever tar it lies; every eleventh is a GIF.
+Sample `n` is the same in whatever tar it is; every eleventh is a GIF.
 """
 
 import io
@@ -33,10 +33,10 @@ def write_tars(folder: Path, parts: Sequence[Sequence[int]]) -> None:
         with tarfile.open(folder / f"{shard:08d}.tar", "w") as tar:
             for number in numbers:
                 extension, image = encoded_image(number)
-                told = f'{{"uid": "{uid_of(number).hex()}"}}'.encode()
+                metadata = f'{{"uid": "{uid_of(number).hex()}"}}'.encode()
                 _add(tar, f"{number:09d}.{extension}", image)
                 _add(tar, f"{number:09d}.txt", f"text {number}: naïve 图 ../x".encode())
-                _add(tar, f"{number:09d}.json", told)
+                _add(tar, f"{number:09d}.json", metadata)
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:

@@ -28,11 +28,11 @@ class TaskContract:
     """The folder with the set, for a task whose set is made here."""
 
     def opened(self) -> EvaluationSet:
-        """The set, opened anew."""
+        """The set, opened again."""
         return self.task.open(self.made, partial(decode, limits=ImageLimits()))
 
     def test_it_has_images_and_they_come_again(self) -> None:
-        """The same images in the same order, opened anew and in batches of another size."""
+        """The same images in the same order, opened again and in batches of another size."""
         whole = _flat(self.opened().images(1_000))
         assert whole
         assert all(image.dtype == np.uint8 and image.shape[2:] == (3,) for image in whole)
@@ -65,5 +65,5 @@ def _told(one: EvaluationSet, size: int) -> Iterator[list[object]]:
     if isinstance(one, AssociationSet):
         yield from ([found.cue, *found.is_associated] for found in one.associations())
         return
-    for _images, told in one.batches(size):
-        yield from (np.atleast_1d(row).tolist() for row in told)
+    for _images, expected in one.batches(size):
+        yield from (np.atleast_1d(row).tolist() for row in expected)

@@ -72,7 +72,7 @@ def _checkpoints(project: Project, mix: str) -> StoredFiles:
 
 
 def train_on_mix(project: Project, mix: str, step: Step) -> Outcome:
-    """Train one CLIP, and put it in place; a run that was killed goes on from its checkpoint."""
+    """Train one CLIP, and put it in place; a run that was killed continues from its checkpoint."""
     trained = launcher_of(project).train(project, mix, step)
     outcome = _keep(project, mix, step, trained)
     trained.clear()

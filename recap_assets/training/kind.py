@@ -31,7 +31,7 @@ class Trained:
         save: Writes it into an empty folder, so that `engines.trained` can load it.
         curve: Columns step, samples_seen, loss, learning_rate_factor; a row at least.
         facts: Small numbers, shown with the materialization.
-        clear: Forgets what a killed run would go on from; called when the model is in place.
+        clear: Forgets what a killed run would continue from; called when the model is in place.
     """
 
     save: Callable[[Path], None]
@@ -56,7 +56,7 @@ class Launcher(TrainingSpec):
         Args:
             project: The experiment and its workspace.
             mix: The mix.
-            step: Its partition is the seed; it is told of progress and figures.
+            step: Its partition is the seed; it receives progress and figures.
 
         Raises:
             ValueError: The mix has no pair.

@@ -45,7 +45,7 @@ def mix_pairs(project: Project, mix: str, side: int) -> "TrainingPairs":
     """All pairs of a curated mix with their weights, without those whose image is unreadable.
 
     They come in the order of uid, image, text and weight, so that training is a function of what
-    the pairs are and not of where in the pool they lie.
+    the pairs are and not of where in the pool they are.
     """
     from recap_assets.training.engine.pairs import TrainingPairs
 
@@ -79,7 +79,7 @@ def mix_pairs(project: Project, mix: str, side: int) -> "TrainingPairs":
 def _read(project: Project, wanted: pl.DataFrame, side: int) -> tuple[NDArray[np.uint8], pl.Series]:
     """The images that can be read, in the order of `wanted`, and which those are.
 
-    They are read in the order in which they lie in their shards.
+    They are read in the order in which they are in their shards.
     """
     from recap_assets.engines.small.images import to_square
 

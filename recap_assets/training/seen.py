@@ -1,6 +1,6 @@
 """What training sees of each mix, as a hash: on it rests whether a CLIP is trained again.
 
-A mix's table also tells the source, score and rule of each pair. They may change (rules were
+A mix's table also has the source, score and rule of each pair. They may change (rules were
 renumbered, a scorer was replaced) while each pair's image, text and weight stay; that is no reason
 to train again. See docs/adr/0005-what-a-training-rests-on.md.
 """

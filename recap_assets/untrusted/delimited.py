@@ -56,12 +56,12 @@ class Dialect:
     Attributes:
         delimiter: One byte.
         quoting: See the module.
-        is_told: Whether the user said so; else signs of the other dialect are refused.
+        is_given: Whether the user said so; else signs of the other dialect are refused.
     """
 
     delimiter: bytes
     quoting: Quoting
-    is_told: bool = False
+    is_given: bool = False
 
 
 class Rows(NamedTuple):
@@ -160,7 +160,7 @@ class _Reader:
             found = quoted_rows(data, number, self._dialect.delimiter, is_last=True, most=1)
             return found.rows[0].fields, found.size
         fields = line.rstrip(b"\r\n").split(self._dialect.delimiter)
-        if not self._dialect.is_told and any(re.fullmatch(rb'".+"', field) for field in fields):
+        if not self._dialect.is_given and any(re.fullmatch(rb'".+"', field) for field in fields):
             raise UntrustedError(_looks_quoted(number))
         return fields, len(line)
 
@@ -179,7 +179,7 @@ class _Reader:
         return Rows(self._frame([[] for _ in self._at]), damage)
 
     def _unquoted(self, lines: Lines) -> Rows:
-        if not self._dialect.is_told and b'""' in lines.data:
+        if not self._dialect.is_given and b'""' in lines.data:
             self._check_unquoted(lines, _DOUBLED_QUOTES)
         return self._plain(lines)
 
@@ -199,7 +199,7 @@ class _Reader:
         marks = Marks.of(buffer, self._delimiter)
         if not marks.add_up(self._delimiter):
             return self._slowly(lines)
-        if not self._dialect.is_told:
+        if not self._dialect.is_given:
             self._check_rows_in_fields(lines, data, marks.inner_line_ends())
         end = marks.last_line_end() + 1
         if end < len(data):
@@ -251,7 +251,7 @@ class _Reader:
         return Rows(frame, self._damage(lines, spans) if len(spans.bad_ends) else Damage())
 
     def _damage(self, lines: Lines, spans: Spans) -> Damage:
-        if self._dialect.quoting == "none" and not self._dialect.is_told:
+        if self._dialect.quoting == "none" and not self._dialect.is_given:
             self._check_unquoted(lines, _QUOTED_LINES)
         shown = [*spans.bad_ends[:EXAMPLES].tolist(), int(spans.bad_ends[-1])]
         counts = [*spans.bad_counts[:EXAMPLES].tolist(), int(spans.bad_counts[-1])]
@@ -278,7 +278,7 @@ class _Reader:
             self._carried = Lines(rest, number)
             if len(rest) > MAX_ROW_BYTES:
                 raise QuoteError(number, _too_far())
-        if not self._dialect.is_told:
+        if not self._dialect.is_given:
             for row in found.rows:
                 if any(b"\n" in field and self._row.search(field) for field in row.fields):
                     raise QuoteError(row.line, _SWALLOWED)

@@ -87,7 +87,7 @@ def test_every_check_passes(bench: Bench) -> None:
     for node in bench.graph.nodes.values():
         for check in node.checks:
             if check.blocking:
-                verdict = check.judge(bench.graph.partitions(node))
+                verdict = check.evaluate(bench.graph.partitions(node))
                 assert verdict.passed, (node.key, check.name, verdict.figures)
 
 

@@ -112,7 +112,7 @@ def test_one_reason_of_many_partitions_is_said_once(capsys: pytest.CaptureFixtur
     assert capsys.readouterr().out.splitlines() == [
         "failed 4 partitions, captions/a[00000] ... captions/a[00003]: there is no model",
         "failed raw_pool[00000]: it is cut",
-        "5 failed; the rest is kept. Mend the cause and run again.",
+        "5 failed; the rest is kept. Fix the cause and run again.",
     ]
 
 

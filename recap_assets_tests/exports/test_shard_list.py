@@ -96,5 +96,5 @@ def test_a_changed_list_cannot_name_what_is_no_shard_of_the_export(
     ],
 )
 def test_the_trainer_is_handed_no_url_that_runs_a_program_or_is_a_pattern(url: str) -> None:
-    with pytest.raises(FolderError, match="cannot be handed to open_clip's trainer"):
+    with pytest.raises(FolderError, match="cannot be passed to open_clip's trainer"):
         ShardList((ExportedShard(url, 1, 1.0),)).open_clip_arguments()

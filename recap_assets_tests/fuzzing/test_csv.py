@@ -40,5 +40,5 @@ def outcome(table: bytes, dialect: Dialect, block: int) -> object:
 
 @given(table=TABLES, quoting=st.sampled_from(["none", "double"]), block=st.integers(24, 64))
 def test_any_table_is_rows_or_refused_whatever_the_block(table, quoting, block):
-    dialect = Dialect(b",", quoting, is_told=True)
+    dialect = Dialect(b",", quoting, is_given=True)
     assert outcome(table, dialect, block) == outcome(table, dialect, 2**20)

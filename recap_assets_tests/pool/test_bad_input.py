@@ -85,7 +85,7 @@ def test_two_samples_with_one_uid_the_later_one_is_set_aside_and_counted(tmp_pat
     usable = rows.filter(pl.col("status") == STATUS_OK)
     assert usable["text"].sort().to_list() == ["a red boat", "a tree"]
     (node,) = [node for node in bench.graph.nodes.values() if node.key == "raw_pool"]
-    assert all(check.judge(["00000"]).passed for check in node.checks)
+    assert all(check.evaluate(["00000"]).passed for check in node.checks)
 
 
 PAIRS = [(image, f"caption {k} of image {image}") for image in range(4) for k in range(5)]
@@ -113,7 +113,7 @@ def test_repeats_are_set_aside_alike_in_any_sharding(
         f"caption 0 of image {image}" for image in range(4)
     ]
     (check,) = [c for c in bench.graph.nodes["raw_pool"].checks if c.name == "uids_are_unique"]
-    assert check.judge(list(bench.project.partitions)).passed
+    assert check.evaluate(list(bench.project.partitions)).passed
 
 
 def test_shards_that_come_later_are_compared_and_the_earlier_ones_stay(tmp_path: Path) -> None:

@@ -67,10 +67,10 @@ def scorer_of(project: Project, spec: CaptionMetrics) -> str:
 def _node(project: Project, name: str, spec: CaptionMetrics) -> Node:
     writer = next(n for n in captions.nodes(project) if n.key == SYNTHETIC_CAPTIONS.key(name))
     scorer = scorer_of(project, spec)
-    judge = next(n for n in scores.nodes(project) if n.key == IMAGE_EMBEDDINGS.key(scorer))
+    embedder = next(n for n in scores.nodes(project) if n.key == IMAGE_EMBEDDINGS.key(scorer))
     trained = {
         dependency.asset: dependency
-        for dependency in (*writer.dependencies, *judge.dependencies)
+        for dependency in (*writer.dependencies, *embedder.dependencies)
         if dependency.asset in map(MODELS.key, project.experiment.models)
     }
     return Node(
@@ -84,7 +84,7 @@ def _node(project: Project, name: str, spec: CaptionMetrics) -> Node:
         implementation=VERSION,
         # What decides the source's captions of the pool and the scorer's embeddings decides these.
         decides=deciding(
-            captioner=writer.decides_value, scorer=judge.decides_value, sets=list(spec.sets)
+            captioner=writer.decides_value, scorer=embedder.decides_value, sets=list(spec.sets)
         ),
         compute=lambda step: measure_source(project, name, step),
         description=f"How well {name} describes images that people described: CIDEr, BLEU, ROUGE, "

@@ -26,7 +26,7 @@ _CLIP_S_WEIGHT = 2.5
 _ROUGE_BETA = 1.2
 _CIDER_SIGMA = 6.0
 _ROWS_AT_ONCE = 1_024
-# pycocoevalcap's: they keep a logarithm of nothing away, and tell in the last digits.
+# pycocoevalcap's: they keep a logarithm of nothing away, and show in the last digits.
 _TINY, _SMALL = 1e-15, 1e-9
 
 

@@ -10,7 +10,7 @@ import polars as pl
 from recap_assets.specs.datacomp import AVERAGED, GROUPS, METADATA, TASKS
 
 GROUP_TASK = "datacomp/"
-"""What a group's name begins with where it stands among tasks."""
+"""What a group's name begins with where it is among tasks."""
 
 _FIELDS = {field for fields in METADATA.values() for field in fields}
 _GROUP_OF = re.compile(rf"(?<=_)(?:{'|'.join(sorted(_FIELDS, key=len, reverse=True))}):.*")

@@ -86,7 +86,7 @@ def macro_scores(labels: Integers, predictions: Integers) -> tuple[float, float]
 
 
 def face_metrics(predictions: Mapping[str, Integers], metadata: Integers) -> Valued:
-    """What DataComp tells of FairFace and UTKFace, which have no main metric.
+    """What DataComp reports of FairFace and UTKFace, which have no main metric.
 
     Args:
         predictions: The class taken for race, gender, age and toxic, shape (images,) each.

@@ -1,6 +1,6 @@
-"""Where the sets of DataComp lie below a root, and which are missing.
+"""Where the sets of DataComp are below a root, and which are missing.
 
-Webdatasets lie in `wds_KEY_test`, as DataComp's download script saves them, or in `wds_KEY`, as
+Webdatasets are in `wds_KEY_test`, as DataComp's download script saves them, or in `wds_KEY`, as
 CLIP_benchmark calls them. Flickr30k, MSCOCO and WinoGAViL are datasets of the `datasets` library,
 which the script keeps in `hf_cache/nlphuji___NAME`; such a folder with parquet files will do too.
 """

@@ -39,7 +39,7 @@ class WebDatasetTask(Existing):
         return self.metric
 
     def versions(self, name: str) -> Iterator[str]:
-        """The shards, and what tells the classes and their prompts."""
+        """The shards, and what names the classes and their prompts."""
         from recap_assets.evaluation.versions import set_versions
 
         yield from set_versions(name, self.path, self.split)

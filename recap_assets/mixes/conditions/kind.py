@@ -10,15 +10,27 @@ from dataclasses import dataclass
 import polars as pl
 
 from recap_assets.mixes.one_image import OneImage
-from recap_assets.mixes.words import answer, joined, percent, told_apart
+from recap_assets.mixes.words import answer, distinguished, joined, percent
 from recap_assets.specs.base import Name
 from recap_assets.specs.conditions import AnyCondition, ConditionSpec, Cutoff, Place
 from recap_assets.specs.kinds import OneOf
 from recap_assets.specs.references import Reference
 
 __all__ = [
-    "AnyCondition", "Condition", "ConditionSpec", "Cutoff", "Known", "Name", "OneImage", "OneOf",
-    "Place", "Reference", "answer", "joined", "percent", "told_apart",
+    "AnyCondition",
+    "Condition",
+    "ConditionSpec",
+    "Cutoff",
+    "Known",
+    "Name",
+    "OneImage",
+    "OneOf",
+    "Place",
+    "Reference",
+    "answer",
+    "distinguished",
+    "joined",
+    "percent",
 ]  # fmt: skip
 
 
@@ -43,7 +55,7 @@ class Condition(ConditionSpec):
         """Whether it holds: an expression over `Images.frame`.
 
         Args:
-            at: Where it stands.
+            at: Where it is.
             known: The cut-offs that it needs, and the members of the sets that it names.
             parts: The same of the conditions that it is made of, in the order of `inside`.
 

@@ -12,8 +12,8 @@ from recap_assets.mixes.conditions.kind import (
     Known,
     OneImage,
     Place,
+    distinguished,
     percent,
-    told_apart,
 )
 
 
@@ -53,9 +53,9 @@ class Reaches(Condition):
         value, score = cutoff["value"], image.score(source)
         if score is None:
             missing = "score" if image.has_text(source) else "text"
-            shown = f"cut-off {told_apart(value)[0]} ({_origin(cutoff)})"
+            shown = f"cut-off {distinguished(value)[0]} ({_origin(cutoff)})"
             return f"{source} has no {missing}; unknown is not accepted; {shown}"
-        scored, shown = told_apart(score, value)
+        scored, shown = distinguished(score, value)
         tied = ""
         if score == value:
             n = f"; {cutoff['n_tied']:,} tied" if source == cutoff["source"] else ""

@@ -12,7 +12,7 @@ import polars as pl
 from recap_assets.mixes.candidates import Depth, n_used, within
 from recap_assets.mixes.images import Images
 from recap_assets.mixes.one_image import OneImage
-from recap_assets.mixes.words import joined, told_apart
+from recap_assets.mixes.words import distinguished, joined
 from recap_assets.specs.base import Name
 from recap_assets.specs.kinds import fitting
 from recap_assets.specs.mixes import Rule
@@ -20,8 +20,17 @@ from recap_assets.specs.references import Reference
 from recap_assets.specs.uses import UseSpec
 
 __all__ = [
-    "Depth", "Images", "Name", "OneImage", "Reference", "Taken", "Use", "UseSpec", "joined",
-    "told_apart", "use_of",
+    "Depth",
+    "Images",
+    "Name",
+    "OneImage",
+    "Reference",
+    "Taken",
+    "Use",
+    "UseSpec",
+    "distinguished",
+    "joined",
+    "use_of",
 ]  # fmt: skip
 
 
@@ -76,7 +85,7 @@ class Use(UseSpec):
         """The captions that it takes of the images that its rule accepts.
 
         Args:
-            images: What stands beside each other there.
+            images: What is side by side there.
             depth: How many candidates of a source the rule uses.
             choice: What `choice` returned, by now a column.
         """

@@ -56,8 +56,8 @@ shards_per_partition: 64
         """Whether there are shards; and where the texts may be, if most samples have none."""
         yield from super().doctor(where)
         try:
-            told = self.where_texts_may_be(survey_tars(self.shards).shards)
+            note = self.where_texts_may_be(survey_tars(self.shards).shards)
         except (PoolError, OSError, ValueError):
             return  # said by the listing, or by the build in its place
-        if told:
-            yield True, told
+        if note:
+            yield True, note

@@ -68,7 +68,7 @@ l14:
 
     @property
     def at_once(self) -> int:
-        """Images that are handed over at once."""
+        """Images that are passed at once."""
         return self.batch_size
 
     @property

@@ -36,7 +36,7 @@ class EmbeddedScorer(ByEmbeddings):
 
     @property
     def at_once(self) -> int:
-        """Images that are handed over at once."""
+        """Images that are passed at once."""
         return self.batch_size
 
     @property

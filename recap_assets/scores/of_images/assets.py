@@ -105,7 +105,7 @@ def _of_images(project: Project, spec: OfImages, images: pl.DataFrame, step: Ste
 
 
 def _scores_finite(project: Project, name: str) -> Check:
-    def judge(partitions: Sequence[str]) -> Verdict:
+    def evaluate(partitions: Sequence[str]) -> Verdict:
         rows = project.workspace.tables.scan(IMAGE_SCORES, scorer=name)
         figures = (
             rows.filter(pl.col("partition").is_in(partitions))
@@ -115,4 +115,4 @@ def _scores_finite(project: Project, name: str) -> Check:
         )
         return Verdict(figures["not_finite"] == 0, figures)
 
-    return Check("scores_are_finite", "Every score is a finite number.", judge)
+    return Check("scores_are_finite", "Every score is a finite number.", evaluate)

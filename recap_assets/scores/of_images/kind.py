@@ -28,7 +28,7 @@ class OfImages(ImageScoring):
 
     @property
     def at_once(self) -> int:
-        """Images that are handed over at once."""
+        """Images that are passed at once."""
         return 64
 
 

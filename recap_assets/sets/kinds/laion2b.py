@@ -20,7 +20,7 @@ class Laion2b(TextSet):
     """DataComp's laion2b: LAION-2B's rule, a score of CLIP ViT-B/32 and English by CLD3."""
 
     kind: Literal["laion2b"]
-    identifier: Name = Field(default="cld3", description="Which tells the language.")
+    identifier: Name = Field(default="cld3", description="Which identifies the language.")
     threshold: float = Field(default=0.28, ge=-1, le=1, description="Smallest score, a cosine.")
     scorer: Name | None = Field(default=None, description="The scorer whose score of it counts.")
     pool_scores: str | None = Field(

@@ -62,7 +62,7 @@ def _outside_version(identifier: IdentifierKind) -> str:
 
 
 def identify_partition(project: Project, name: str, source: str, step: Step) -> Rows:
-    """Tell the languages of one pool partition."""
+    """Identify the languages of one pool partition."""
     spec = identifier_of(project.experiment, name)
     version = spec.version()
     identifier = _opened(spec, version)  # pyright: ignore[reportArgumentType] - frozen, so hashable
@@ -71,10 +71,10 @@ def identify_partition(project: Project, name: str, source: str, step: Step) -> 
     for part in texts.iter_slices(TEXTS_AT_ONCE):
         found += identifier.identify(part["text"].to_list())
         step.progress(len(found) / texts.height)
-    told = pl.DataFrame(
+    identified = pl.DataFrame(
         found, schema={"language": pl.String, "probability": pl.Float32}, orient="row"
     )
-    rows = pl.concat([texts.select("uid"), told], how="horizontal")
+    rows = pl.concat([texts.select("uid"), identified], how="horizontal")
     counts = (
         rows["language"].value_counts(sort=True).sort("count", "language", descending=[True, False])
     )

@@ -1,4 +1,4 @@
-"""What a kind of language identifier is: a spec that can be opened, and says what tells."""
+"""What a kind of language identifier is: a spec that can be opened, and names its library."""
 
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from recap_assets.specs.languages import IdentifierSpec
 
 
 class IdentifierKind(IdentifierSpec):
-    """What tells the language of a text."""
+    """What identifies the language of a text."""
 
     @abstractmethod
     def open(self) -> LanguageIdentifier:
@@ -23,7 +23,7 @@ class IdentifierKind(IdentifierSpec):
 
     @abstractmethod
     def version(self) -> str:
-        """What tells: the library with its version and, of a file, its name and its content.
+        """The library with its version and, of a file, its name and its content.
 
         Raises:
             ModelFileError: The library or the file is missing.
@@ -53,5 +53,5 @@ def library_version(library: str) -> str:
     try:
         return f"{library} {metadata.version(library)}"
     except metadata.PackageNotFoundError as error:
-        msg = f"{library}, which tells languages, is not installed. {INSTALL_FILTERS}"
+        msg = f"{library}, which identifies languages, is not installed. {INSTALL_FILTERS}"
         raise ModelFileError(msg) from error

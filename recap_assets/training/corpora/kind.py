@@ -37,7 +37,7 @@ class CorpusKind(CorpusSpec):
         return None
 
     def version(self) -> str | None:
-        """16 hex digits for what lies outside; None where an asset makes the corpus.
+        """16 hex digits for what is outside; None where an asset makes the corpus.
 
         Raises:
             PoolError: There is nothing to read.

@@ -193,7 +193,7 @@ def test_report_accounts_and_checks_know_the_new_sources(bench: Bench) -> None:
     assert set(summary["source"]) == {"raw", "a", "best_two", "best", "third"}
     for node in bench.graph.nodes.values():
         for check in node.checks:
-            verdict = check.judge(bench.graph.partitions(node))
+            verdict = check.evaluate(bench.graph.partitions(node))
             assert verdict.passed or not check.blocking, (node.key, check.name)
 
 

@@ -145,7 +145,7 @@ class Buckets:
             yield folder.name, settled
 
     def close(self) -> None:
-        """Drop what lies on the disk."""
+        """Drop what is on the disk."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _count_of(self, what: str, rows: pl.DataFrame, key: pl.Expr) -> None:

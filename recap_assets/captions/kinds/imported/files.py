@@ -52,7 +52,7 @@ class CaptionFileError(PoolError):
 
 @dataclass(frozen=True)
 class CaptionFile:
-    """One file as it lies there now.
+    """One file as it is there now.
 
     Attributes:
         name: Its last part.

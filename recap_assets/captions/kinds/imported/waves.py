@@ -1,8 +1,8 @@
 """The imported rows of a pool partition, without reading the whole import for each.
 
-Keys are hashes, so the rows of one partition lie all over the import. The first partition that
+Keys are hashes, so the rows of one partition are all over the import. The first partition that
 asks has the import read once, for itself and for the partitions after it, up to what fits in
-memory; what was found lies in the scratch folder until each of them has taken its part.
+memory; what was found is in the scratch folder until each of them has taken its part.
 """
 
 import hashlib
@@ -105,7 +105,7 @@ def key_waves(
 
 
 def by_bucket(keys: pl.DataFrame, buckets: Sequence[str]) -> Mapping[str, pl.DataFrame]:
-    """The keys that can lie in each bucket, by its name."""
+    """The keys that can are in each bucket, by its name."""
     if WHOLE in buckets:
         return {WHOLE: keys}
     name = pl.col("key").bin.encode("hex").str.head(len(buckets[0])).alias("bucket")
@@ -114,13 +114,13 @@ def by_bucket(keys: pl.DataFrame, buckets: Sequence[str]) -> Mapping[str, pl.Dat
 
 
 def buckets_of(project: Project, name: str) -> list[str]:
-    """The buckets that an import's rows lie in."""
+    """The buckets that an import's rows are in."""
     slices = project.workspace.tables.slices(IMPORTED_CAPTIONS)
     return sorted(one["bucket"] for one in slices if one["source"] == name)
 
 
 def _folder(project: Project, name: str) -> Path:
-    """Where the waves of the import as it is now lie: named by the files that hold its rows."""
+    """Where the waves of the import as it is now are: named by the files that hold its rows."""
     files = ""
     if (delta := project.workspace.tables.open(IMPORTED_CAPTIONS)) is not None:
         added = pl.DataFrame(delta.get_add_actions(flatten=True))

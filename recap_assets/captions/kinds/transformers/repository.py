@@ -51,7 +51,7 @@ def advice(source: TransformersSpec) -> str:
 
 
 def folder_of(source: TransformersSpec) -> Path:
-    """Where the model's files lie, fetched if they are the hub's.
+    """Where the model's files are, fetched if they are the hub's.
 
     Raises:
         ModelFileError: There is no such folder, the model needs code of its own, or its type is

@@ -16,7 +16,7 @@ SIZES = (
 def front_matter(
     held: Holdings, curation: Curation, *, with_images: bool, licence: str | None
 ) -> str:
-    """What stands before the text of README.md."""
+    """What comes before the text of README.md."""
     split = {"name": "train", "num_bytes": held.n_bytes, "num_examples": held.n_samples}
     values: dict[str, object] = {
         "pretty_name": curation.mix,

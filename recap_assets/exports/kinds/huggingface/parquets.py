@@ -61,7 +61,7 @@ class Parquets:
         return f"records/{number:08d}.json"
 
     def shard_name(self, number: int) -> str:
-        """A name from which `datasets` tells the split."""
+        """A name from which `datasets` takes the split."""
         return f"data/train-{number:08d}.parquet"
 
     def write(self, folder: Folder, number: int, samples: Iterator[Sample]) -> list[WrittenFile]:

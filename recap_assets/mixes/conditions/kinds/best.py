@@ -1,4 +1,4 @@
-"""The best so many of the pool."""
+"""The best of the pool, by number."""
 
 from pydantic import Field
 

@@ -32,5 +32,5 @@ class InSet(Condition):
     def words(self, at: Place, holds: bool | None, image: OneImage) -> str:  # noqa: ARG002, FBT001
         """Whether it is, and where that is known why it is not."""
         why = "; ".join(image.why_not.get(self.in_set, ()))
-        told = f", {why}" if why and not holds else ""
-        return f'in_set "{self.in_set}": {answer(holds)}{told}'
+        reason = f", {why}" if why and not holds else ""
+        return f'in_set "{self.in_set}": {answer(holds)}{reason}'

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
-from recap_assets.mixes.uses.kind import Name, OneImage, Use, UseSpec, joined, told_apart
+from recap_assets.mixes.uses.kind import Name, OneImage, Use, UseSpec, distinguished, joined
 
 
 class BestOf(Use):
@@ -46,14 +46,14 @@ class BestOf(Use):
 
 def _beaten(image: OneImage, best: str, others: Sequence[str]) -> Iterator[str]:
     scores = {name: score for name in (best, *others) if (score := image.score(name)) is not None}
-    shown = dict(zip(scores, told_apart(*scores.values()), strict=True))
+    shown = dict(zip(scores, distinguished(*scores.values()), strict=True))
     yield image.named(best, shown[best])
-    told: list[str] = []
+    clauses: list[str] = []
     for name in others:
         if name not in scores:
-            told.append(f"beats {name}, which has no score")
+            clauses.append(f"beats {name}, which has no score")
         elif scores[name] == scores[best]:
-            told.append(f"ties with {image.named(name, shown[name])} and is named first")
+            clauses.append(f"ties with {image.named(name, shown[name])} and is named first")
         else:
-            told.append(f"beats {image.named(name, shown[name])}")
-    yield ", ".join(told)
+            clauses.append(f"beats {image.named(name, shown[name])}")
+    yield ", ".join(clauses)

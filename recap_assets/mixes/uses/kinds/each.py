@@ -30,9 +30,9 @@ class Each(Use):
 
     def words(self, image: OneImage, chosen: int | None, weight: float) -> str:  # noqa: ARG002
         """Each caption with its weight."""
-        told = ", ".join(
+        captions = ", ".join(
             f"{image.scored(name)}, weight {weight * self.each[name]:g}"
             for name in self.each
             if image.has_text(name)
         )
-        return f"each of [{', '.join(self.each)}]: {told}"
+        return f"each of [{', '.join(self.each)}]: {captions}"

@@ -9,7 +9,7 @@ import polars as pl
 from pydantic import Field
 
 from recap_assets.artefacts.uids import uid_uniform
-from recap_assets.mixes.uses.kind import Name, OneImage, Use, UseSpec, told_apart
+from recap_assets.mixes.uses.kind import Name, OneImage, Use, UseSpec, distinguished
 
 
 class RandomOf(Use):
@@ -52,7 +52,7 @@ class RandomOf(Use):
         ends = [0.0]
         for name in present:
             ends.append(ends[-1] + self.random_of[name])
-        at, *_ = told_apart(float(self._draw(image.uids)[0]) * ends[-1], *ends)
+        at, *_ = distinguished(float(self._draw(image.uids)[0]) * ends[-1], *ends)
         spans = [f"{name} {ends[i]:g} to {ends[i + 1]:g}" for i, name in enumerate(present)]
         taken = image.scored(self.alternatives[chosen])
         return f"random_of (seed {self.seed}): {at} falls among {', '.join(spans)}: {taken}"

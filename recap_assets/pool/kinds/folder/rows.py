@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from recap_assets.pool.kinds.folder.spec import FolderSpec
-from recap_assets.pool.kinds.folder.table import told_rows
+from recap_assets.pool.kinds.folder.table import listed_rows
 from recap_assets.shards.files import OutsideFolderError
 from recap_assets.shards.folder_names import FolderFiles
 from recap_assets.shards.image_headers import UNREAD_EXTENSIONS
@@ -24,8 +24,8 @@ def rows_of(shard: Shard, pool: FolderSpec) -> Iterator[SampleRow]:
     repeats: dict[str, int] = {}
     keys: set[tuple[bytes, str]] = set()
     files = FolderFiles(pool.images)
-    for number, told in enumerate(told_rows(pool, shard.name).iter_rows()):
-        image, text, uid, is_damaged = told
+    for number, cells in enumerate(listed_rows(pool, shard.name).iter_rows()):
+        image, text, uid, is_damaged = cells
         row = SampleRow(image or f"@row{number}")
         row.take_text(cleaned_text(text))
         repeat = repeats.get(row.key, 0)

@@ -26,10 +26,10 @@ def folder_rows(pool: FolderSpec, shard_name: str) -> pl.DataFrame:
     Raises:
         PoolError: Where the table cannot be read or lacks a column.
     """
-    return told_rows(pool, shard_name).select(_FOLDER_ROWS.names())
+    return listed_rows(pool, shard_name).select(_FOLDER_ROWS.names())
 
 
-def told_rows(pool: FolderSpec, shard_name: str) -> pl.DataFrame:
+def listed_rows(pool: FolderSpec, shard_name: str) -> pl.DataFrame:
     """`folder_rows` with a column is_damaged: true of a row that cannot be read.
 
     Raises:
@@ -53,8 +53,8 @@ def virtual_shards(pool: FolderSpec) -> list[ShardFile]:
     others = by_same_name(marks)
     shards: list[ShardFile] = []
     for index, part in enumerate(rows.iter_slices(pool.samples_per_shard)):
-        told = part.select(_FOLDER_ROWS.names()).write_csv(include_header=False)
-        digest = hashlib.sha256(told.encode())
+        lines = part.select(_FOLDER_ROWS.names()).write_csv(include_header=False)
+        digest = hashlib.sha256(lines.encode())
         images = [_found(image, marks, others) for image in part["image"]]
         digest.update(repr([marks.get(image) for image in images]).encode())
         size = sum(sizes.get(image, 0) for image in images)
@@ -85,7 +85,7 @@ def _image_marks(pool: FolderSpec) -> tuple[dict[str, str], dict[str, int]]:
 
 
 def _texts(pool: FolderSpec) -> pl.DataFrame:
-    """As in `told_rows`; rows that cannot be read come last, with null in the other columns."""
+    """As in `listed_rows`; rows that cannot be read come last, with null in the other columns."""
     ending = next((e for e in TABLE_ENDINGS if pool.texts.lower().endswith(e)), None)
     if ending is None:
         shown = posixpath.splitext(pool.texts)[1]

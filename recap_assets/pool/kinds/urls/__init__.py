@@ -82,8 +82,8 @@ class UrlPool(UrlSpec):
         refused = rows["refused"].drop_nulls().value_counts(sort=True).iter_rows()
         words = ", ".join(f"{n:,} {reason}" for reason, n in refused) or "none refused"
         is_of_use = rows["refused"].null_count() > 0
-        told = f"{len(files)} files; {files[0].name} has {rows.height:,} rows, {words}"
-        return is_of_use, f"{where}: {told}"
+        summary = f"{len(files)} files; {files[0].name} has {rows.height:,} rows, {words}"
+        return is_of_use, f"{where}: {summary}"
 
     def _tool(self, where: str) -> Finding:
         from recap_assets.pool.kinds.urls.tool import find_python

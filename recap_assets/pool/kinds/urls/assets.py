@@ -64,7 +64,7 @@ def _content(project: Project) -> StoredFiles:
 
 def download_partition(project: Project, pool: UrlSpec, step: Step) -> Outcome:
     """Fetch what the partition lacks, and write its shards and the table of failures."""
-    # A frozen pool's shards lie where they were fetched to.
+    # A frozen pool's shards are where they were fetched to.
     folder = _tars(project, step.partition)[0].parent
     numbers = [shard.number for shard in project.partitions[step.partition]]
     fetched = None

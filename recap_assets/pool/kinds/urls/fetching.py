@@ -87,7 +87,7 @@ def fetch(
         _run([str(python), str(PROCESS), str(options)], pool, work, n_chunks, progress)
     if len(finished(out)) < n_chunks:
         msg = f"img2dataset left {n_chunks - len(finished(out))} of {n_chunks} parts unfinished"
-        raise DownloadError(f"{msg}; build again to go on. Its last words: {_log_end(work)}")
+        raise DownloadError(f"{msg}; build again to continue. Its last words: {_log_end(work)}")
     outcomes = _outcomes(rows, out, pool)
     _refuse_without_network(outcomes, work)
     return Fetched(outcomes, started, time.time() - started)
@@ -235,13 +235,13 @@ def _log_end(work: Path) -> str:
 def _outcomes(rows: pl.DataFrame, out: Path, pool: UrlSpec) -> pl.DataFrame:
     """An outcome for each row; what img2dataset does not mention gets a reason of its own."""
     found = [_read_part(out / f"{name}.parquet", pool) for name in finished(out)]
-    told = pl.concat(found)
-    missing = rows.select("uid").join(told, on="uid", how="anti").with_columns(
+    reported = pl.concat(found)
+    missing = rows.select("uid").join(reported, on="uid", how="anti").with_columns(
         status=pl.lit("failed_to_download"),
         reason=pl.lit("no_outcome"),
-        message=pl.lit("img2dataset told nothing of it"),
+        message=pl.lit("img2dataset reported nothing about it"),
     )  # fmt: skip
-    return pl.concat([told, missing], how="diagonal")
+    return pl.concat([reported, missing], how="diagonal")
 
 
 def _read_part(path: Path, pool: UrlSpec) -> pl.DataFrame:

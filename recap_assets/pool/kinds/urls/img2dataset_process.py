@@ -90,7 +90,7 @@ def _connect(
 ) -> _Socket:
     """As socket.create_connection, but only to the public addresses of a host.
 
-    The address that was judged is the one that is connected to, whatever the name means later.
+    The address that was checked is the one that is connected to, whatever the name means later.
     """
     is_trusted = OPTIONS["allow_private_addresses"] or address in PROXIES
     error: OSError | None = None
@@ -207,7 +207,7 @@ img2dataset.blurrer.A = types.SimpleNamespace(GaussianBlur=_FaceBlur)
 
 
 class _NoLogger:
-    """In place of a process that prints the statistics that lie in the files anyway."""
+    """In place of a process that prints the statistics that are in the files anyway."""
 
     def __init__(self, *_arguments: object) -> None:
         self.done_shards: set[int] = set()

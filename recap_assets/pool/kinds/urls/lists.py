@@ -1,4 +1,4 @@
-"""The list of URLs as it lies there: files, and their rows in one form."""
+"""The list of URLs as it is there: files, and their rows in one form."""
 
 import hashlib
 import json
@@ -201,7 +201,7 @@ def _conformed(frame: pl.DataFrame, file: ListFile, pool: UrlSpec) -> pl.DataFra
 
 
 def _boxes(column: pl.Series, file: ListFile, pool: UrlSpec) -> tuple[pl.Series, pl.Series]:
-    """The boxes, and which of them cannot be read: what is to be blurred is not told then."""
+    """The boxes, and which of them cannot be read: what is to be blurred is unknown then."""
     none = pl.Series([False]).new_from_index(0, len(column))
     if isinstance(column.dtype, pl.List | pl.Array | pl.Null):
         try:

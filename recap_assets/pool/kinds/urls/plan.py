@@ -94,7 +94,7 @@ def make_plan(pool: UrlSpec, folder: Path) -> Plan:
     """Look at the list, and bring the plan in line with it. Files that did not change are not read.
 
     Args:
-        pool: Where the list lies and how it is read.
+        pool: Where the list is and how it is read.
         folder: Keeps `plan.json` and the rows of each shard.
 
     Raises:

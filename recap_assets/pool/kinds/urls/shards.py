@@ -67,7 +67,7 @@ class Summary:
 
 
 def requests_of(rows: pl.DataFrame, pool: UrlSpec) -> pl.Series:
-    """Hash of all that decides an image, for each row: where it is equal, what there is is kept."""
+    """Hash of all that decides an image, for each row: where it is equal, what is there is kept."""
     settings = fingerprint_of(json.dumps(deciding_of(pool), sort_keys=True))
     asked = rows.select("url", "boxes", "expected_hash").iter_rows()
     digests = [hashlib.sha256(repr((settings, *one)).encode()).hexdigest()[:16] for one in asked]
@@ -162,7 +162,7 @@ def write_shard(
     pool: UrlSpec,
     effort: Effort,
 ) -> None:
-    """Write a shard anew, all of its files or none; one that would be the same is left alone.
+    """Write a shard again, all of its files or none; one that would be the same is left alone.
 
     Args:
         folder: The shards' folder.
@@ -188,7 +188,7 @@ def write_shard(
     for ending in (".tar", ".parquet"):
         with new[ending].open("rb") as file:
             os.fsync(file.fileno())
-    # From here on an interrupted replacement is gone on with.
+    # From here on an interrupted replacement is continued.
     write_atomically(new["_stats.json"], json.dumps(stats, indent=4).encode())
     _put_in_place(new)
 
@@ -228,7 +228,7 @@ def statistics_of(folder: Path, number: int) -> Statistics:
 
 
 def tar_path(folder: Path, number: int) -> Path:
-    """Where a shard lies."""
+    """Where a shard is."""
     return _path(folder, number, ".tar")
 
 
@@ -245,7 +245,7 @@ def _path(folder: Path, number: int, ending: str) -> Path:
 
 
 def _put_in_place(new: Mapping[str, Path]) -> None:
-    """Rename in an order in which an interruption can be gone on with: the statistics last."""
+    """Rename in an order in which an interruption can be continued: the statistics last."""
     for path in new.values():
         if path.exists():
             path.rename(path.with_name(path.name.removeprefix(".").removesuffix(_NEW)))
@@ -333,7 +333,7 @@ class _Images:
 
 def _members(row: Row, image: bytes, pool: UrlSpec) -> Iterator[tuple[str, bytes]]:
     uid = row["uid"]
-    assert isinstance(uid, bytes)  # noqa: S101 - told to the type checker
+    assert isinstance(uid, bytes)  # noqa: S101 - for the type checker
     key = uid.hex()
     caption = row["caption"]
     yield f"{key}.{pool.encode_format}", image

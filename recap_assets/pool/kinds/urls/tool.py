@@ -18,7 +18,7 @@ COMMAND = "recap install-img2dataset"
 
 
 class ToolMissingError(PoolError):
-    """img2dataset is not installed where it is looked for."""
+    """img2dataset is not installed where it is expected."""
 
 
 def default_environment() -> Path:

@@ -42,7 +42,7 @@ def nodes_of(project: Project, name: str, spec: ImageBasedSpec) -> list[Node]:
 
 def _centroids_node(project: Project, name: str, spec: ImageBasedSpec) -> Node:
     path = None if spec.centroids is None else Path(spec.centroids)
-    told = (
+    where_from = (
         f"{spec.clusters:,} clusters of the pool's images by k-means" if path is None else path.name
     )
     return Node(
@@ -53,7 +53,7 @@ def _centroids_node(project: Project, name: str, spec: ImageBasedSpec) -> Node:
         implementation=VERSION,
         decides=deciding(clusters=spec.decides("target", "centroids") if path is None else "file"),
         compute=lambda step: cluster_pool(project, name, spec, step),
-        description=f"Centroids for {name}: {told}.",
+        description=f"Centroids for {name}: {where_from}.",
         outside=None if path is None else content_outside(project, path),
         content=StoredRows(project.workspace.tables, CLUSTER_CENTROIDS, {"set": name}),
         seconds=SECONDS,

@@ -65,7 +65,7 @@ def _opened(path: Path, key: str | None) -> NDArray[np.floating]:
 
 
 def _array_in(file: IO[bytes], path: Path, key: str | None) -> NDArray[Any]:
-    """An array of an npz, or the one of an npy as it lies on the disk, of any length."""
+    """An array of an npz, or the one of an npy as it is on the disk, of any length."""
     if path.suffix == ".npz":
         archive = Archive(file)
         return archive.array(_only(archive.names, key, path))

@@ -66,7 +66,7 @@ class TextBased(TextSet):
         try:
             return files_hash([*wordnet_files(self.wordnet), Path(self.synsets)])
         except OSError:
-            # Told in words when a partition is computed.
+            # Reported when a partition is computed.
             return UNREADABLE
 
     def doctor(self, where: str, places: Places) -> Iterator[Finding]:  # noqa: ARG002 - of all kinds

@@ -23,7 +23,7 @@ class Cld3Identifier(IdentifierKind):
         default=0, ge=0, le=2**20, description="Shorter texts have no language, in bytes."
     )
     max_bytes: int = Field(
-        default=1000, gt=0, le=2**20, description="Bytes of a text that are looked at."
+        default=1000, gt=0, le=2**20, description="Bytes of a text that are read."
     )
 
     def open(self) -> LanguageIdentifier:

@@ -13,7 +13,7 @@ from recap_assets.training.loading import curve_frame, mix_pairs
 
 
 def train_in_memory(project: Project, training: InProcessSpec, mix: str, step: Step) -> Trained:
-    """Train to the end; a run that was killed goes on from its last checkpoint."""
+    """Train to the end; a run that was killed continues from its last checkpoint."""
     seed = int(step.partition)
     pairs = mix_pairs(project, mix, image_side(training.tower))
     checkpoint = project.workspace.checkpoint(mix, seed).with_name(f"{seed}.checkpoint")

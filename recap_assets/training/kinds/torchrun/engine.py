@@ -66,7 +66,7 @@ def trainer_arguments(
 
     Args:
         training: Recipe and machine.
-        data: What is trained on, as open_clip is told: --train-data and what goes with it.
+        data: What is trained on, as open_clip is given it: --train-data and what goes with it.
         seed: Of this run.
         folder: Where it keeps its log and its checkpoints, and resumes from them.
 
@@ -108,11 +108,11 @@ def train(
     folder: Path,
     on_point: Callable[[Point], None],
 ) -> None:
-    """Train to the end; a run that was killed goes on from its last checkpoint.
+    """Train to the end; a run that was killed continues from its last checkpoint.
 
     Args:
         training: Recipe and machine.
-        data: What is trained on, as open_clip is told: --train-data and what goes with it.
+        data: What is trained on, as open_clip is given it: --train-data and what goes with it.
         seed: Of this run.
         folder: Where the run keeps its log and checkpoints.
         on_point: Told every line of its log that has figures.

@@ -1,6 +1,6 @@
-"""What an experiment file may tell torchrun: where the machines meet, and nothing that runs.
+"""What an experiment file may give torchrun: where the machines meet, and nothing that runs.
 
-torchrun starts whatever program it is told to, and writes logs wherever it is told to. An
+torchrun starts whatever program it is given, and writes logs wherever it is instructed to. An
 experiment file and a receipt pass from hand to hand, so its options are taken by list.
 """
 
@@ -40,7 +40,7 @@ def check_torchrun_arguments(arguments: Sequence[str]) -> None:
     for given, name, value in _paired(arguments):
         form = OPTIONS.get(name)
         if form is None:
-            msg = f"{one_line(given, 80)!r} is not taken here; torchrun may be told {_known()}"
+            msg = f"{one_line(given, 80)!r} is not taken here; torchrun may be given {_known()}"
             raise ValueError(msg)
         if (value is None) != (form == _FLAG) or not re.fullmatch(form, value or ""):
             said = "nothing" if value is None else repr(one_line(value, 80))

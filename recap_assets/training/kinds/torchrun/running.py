@@ -1,4 +1,4 @@
-"""A mix handed to open_clip's trainer."""
+"""A mix passed to open_clip's trainer."""
 
 import shutil
 
@@ -12,7 +12,7 @@ from recap_assets.training.loading import curve_frame
 
 
 def train_on_shards(project: Project, training: TorchrunSpec, mix: str, step: Step) -> Trained:
-    """Train to the end; a run that was killed goes on from its last checkpoint."""
+    """Train to the end; a run that was killed continues from its last checkpoint."""
 
     def tell(point: Point) -> None:
         step.progress(min(point.samples_seen / training.samples_seen, 1.0))

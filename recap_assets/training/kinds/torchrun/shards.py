@@ -1,6 +1,6 @@
 """The exported shards that open_clip's trainer reads for a mix; only with `launcher: torchrun`.
 
-An export tells captions and scores as well. They may change while each pair's image, text and
+An export has captions and scores as well. They may change while each pair's image, text and
 weight stay; so what training rests on has the version of the pairs, not that of the export.
 """
 

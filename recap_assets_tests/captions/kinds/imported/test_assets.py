@@ -411,7 +411,7 @@ def test_what_is_stored_is_what_was_recorded_and_leaves_with_its_source(
         for partition, record in bench.memory.records[node.key].items():
             assert node.stored_version(partition, {}) == record.data_version
     for check in bench.graph.nodes["synthetic_captions/leaver"].checks:
-        assert check.judge(list(bench.project.partitions)).passed
+        assert check.evaluate(list(bench.project.partitions)).passed
     without = bench_of(bench.memory)
     leaving = {one.asset: one for one in without.graph.leaving() if "leaver" in one.asset}
     assert set(leaving) == {

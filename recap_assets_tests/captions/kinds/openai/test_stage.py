@@ -103,7 +103,7 @@ def test_every_image_is_captioned_and_what_it_took_is_told(
     assert replace(spent, cost=None) == Spending("vlm", 24, 7_200, 168, None)
     assert spent.cost == pytest.approx(facts["cost"])
     node = bench.graph.nodes[SYNTHETIC_CAPTIONS.key("vlm")]
-    assert (node.pool, node.checks[0].judge(["00000"]).passed) == ("cpu", True)
+    assert (node.pool, node.checks[0].evaluate(["00000"]).passed) == ("cpu", True)
 
 
 def test_speed_address_and_price_change_no_version_but_the_prompt_does(
@@ -187,7 +187,7 @@ def test_bad_images_and_bad_replies_are_rows_with_reasons_that_add_up(
     record = bench.memory.latest(SYNTHETIC_CAPTIONS.key("vlm"))["00000"]
     assert sum(dict(record.rejected).values()) == 5
     node = bench.graph.nodes[SYNTHETIC_CAPTIONS.key("vlm")]
-    assert node.checks[0].judge(["00000"]).passed
+    assert node.checks[0].evaluate(["00000"]).passed
 
 
 def test_the_key_reaches_the_server_and_no_table_file_or_error(

@@ -31,5 +31,5 @@ class ImageClassifierSpec(OfImages):
 
     @property
     def at_once(self) -> int:
-        """Images that are handed over at once."""
+        """Images that are passed at once."""
         return self.batch_size

@@ -45,7 +45,7 @@ class FastTextIdentifier(IdentifierKind):
         return load_fast_text(self.path())
 
     def path(self) -> Path:
-        """Where the model lies.
+        """Where the model is.
 
         Raises:
             ModelFileError: The library that bundles one is not installed.
