@@ -1,6 +1,7 @@
 """The pages of the families: every family has one, its table and its example hold."""
 
 import re
+from importlib import import_module
 
 import pytest
 
@@ -22,6 +23,16 @@ def test_every_family_of_kinds_has_its_table() -> None:
         name for page in pages() for name in re.findall(r"<!-- kinds: (\w+)", page.read_text())
     ]
     assert sorted(found) == sorted(FAMILIES)
+
+
+def test_the_guide_lists_every_family_with_its_base_and_contract() -> None:
+    lines = (ROOT.parent / "docs" / "guides" / "write_a_kind.md").read_text().splitlines()
+    rows = [line.split(" | ") for line in lines if line.startswith("| `recap.")]
+    given = {group.strip("|` "): base.strip("`") for group, base, *_ in rows}
+    assert given == {f"recap.{name}": one.base.replace(":", ".") for name, one in FAMILIES.items()}
+    for _, _, contract, page in rows:
+        import_module(contract.strip("`"))
+        assert page.split("](")[0].lstrip("[") in FOLDERS
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.parent.name)
