@@ -3,7 +3,24 @@
 RECAP_EXPERIMENT names the experiment file; without it the embedded demo is shown.
 """
 
-from recap_assets.defs.platform import definitions_of
-from recap_assets.defs.session import Session
+import gc
 
-defs = definitions_of(Session.from_environment())
+import dagster as dg
+
+
+def _definitions() -> dg.Definitions:
+    """Those of the experiment that the environment names."""
+    from recap_assets.defs.platform import definitions_of  # noqa: PLC0415 - see below
+    from recap_assets.defs.session import Session  # noqa: PLC0415
+
+    return definitions_of(Session.from_environment())
+
+
+# Of what is loaded hardly anything is garbage, and looking for it takes a fifth of the time.
+_collects = gc.isenabled()
+gc.disable()
+try:
+    defs = _definitions()
+finally:
+    if _collects:
+        gc.enable()

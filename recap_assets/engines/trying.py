@@ -3,12 +3,14 @@
 from collections.abc import Callable
 
 from recap_assets.engines.errors import DeviceError, ModelFileError, NotFetchedError
-from recap_assets.engines.model_folders.hub_files import is_offline, offline
 from recap_assets.specs.findings import Finding
 
 
 def tried(where: str, model: str, load: Callable[[], object]) -> Finding:
     """Load a model that is on this machine; one that is not is left to the build to fetch."""
+    # The hub's library takes half a second, and kinds import this module.
+    from recap_assets.engines.model_folders.hub_files import is_offline, offline  # noqa: PLC0415
+
     try:
         with offline():
             load()

@@ -45,7 +45,9 @@ class Spec(BaseModel):
     implementation: ClassVar[int] = 1
     """Of another package's kind: raised by hand when it gives another result."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    # Built where one is checked: an experiment builds what it holds at once, and most specs are
+    # never checked by themselves.
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, defer_build=True)
 
     @model_validator(mode="before")
     @classmethod
