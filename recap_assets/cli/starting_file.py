@@ -86,7 +86,7 @@ def example_of(kind: Kind) -> str:
         return spec.example if spec else ""
     fields = {FAMILIES[kind.family].field: kind.name}
     needed = [name for name, field in spec.model_fields.items() if field.is_required()]
-    told = [f"{name}: {fields.get(name, '...')}" for name in needed]
+    lines = [f"{name}: {fields.get(name, '...')}" for name in needed]
     if kind.family == "pools":
-        return "".join(f"{line}\n" for line in told)
-    return f"{kind.name}: {{{', '.join(told)}}}   # {kind.summary}\n"
+        return "".join(f"{line}\n" for line in lines)
+    return f"{kind.name}: {{{', '.join(lines)}}}   # {kind.summary}\n"

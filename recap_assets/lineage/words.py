@@ -1,4 +1,4 @@
-"""An origin in words: what each state of an asset was built from, for the terminal and the UI."""
+"""An origin for people: what each state of an asset was built from, for the terminal and the UI."""
 
 import html
 import json

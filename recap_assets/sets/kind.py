@@ -8,8 +8,8 @@ A set that asks something of facts that the platform knows needs no more than th
 
         def requirements(self):
             few = pl.col("n_words") <= self.words
-            told = lambda row: f"{row['n_words']} words"
-            return (*self.of_text(), Requirement("too_many_words", few, told))
+            why = lambda row: f"{row['n_words']} words"
+            return (*self.of_text(), Requirement("too_many_words", few, why))
 """
 
 from abc import abstractmethod

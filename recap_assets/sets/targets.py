@@ -87,8 +87,8 @@ class ImagesTarget(Target):
     def embedded_by(self, project: Project, scorer: str) -> Mapping[str, object]:
         """The scorer, and fields of the target that change its images."""
         beside = self.decides(*self.decided_elsewhere)
-        told = project.experiment.scorers[scorer].decides()
-        return {**told, **({"target": beside} if beside else {})}
+        settings = project.experiment.scorers[scorer].decides()
+        return {**settings, **({"target": beside} if beside else {})}
 
     def outside(self, project: Project, scorer: str) -> Outside | None:
         """Version of the scorer's files and of the images."""

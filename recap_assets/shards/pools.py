@@ -12,7 +12,7 @@ from recap_assets.storage.workspace import Workspace
 
 
 class PoolProject(Protocol):
-    """What a pool is told of the experiment that it is in."""
+    """What a pool knows of the experiment that it is in."""
 
     @property
     def workspace(self) -> Workspace:

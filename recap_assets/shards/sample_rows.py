@@ -42,7 +42,7 @@ class SampleRow:
         self.reject_reason = self.reject_reason or reason
 
     def take_text(self, found: FoundText) -> None:
-        """Take a text, and else what is told of its lack, where there is no text yet."""
+        """Take a text, and else the note on its lack, where there is no text yet."""
         if self.text is None and found != NO_TEXT:
             self.text, self.text_note = found
 
@@ -50,7 +50,7 @@ class SampleRow:
 def examine(
     row: SampleRow, file: RangeFile, limits: ImageLimits, named: ImageReason | None = None
 ) -> None:
-    """Take all that an image in a file tells; a repeated or oversized one is not read.
+    """Take all that an image in a file says; a repeated or oversized one is not read.
 
     The row has `offset` and `size`, which are those of the image in `file`. `named` is the reason
     where the ending is that of a format that is not read; the bytes tell more.

@@ -135,7 +135,7 @@ def _key_of_cut(name: str, samples: list[Sample]) -> str | None:
 def _row_for_the_end(
     shard: Shard, index: TarIndex, cut: str | None, keys: set[str]
 ) -> Iterator[SampleRow]:
-    """A row for the damage itself, where no sample's row tells of it."""
+    """A row for the damage itself, where no sample's row has it."""
     if index.end == "complete" or cut in keys or (index.end == "no_end_mark" and not cut):
         return
     row = SampleRow(cut or f"@{index.end_offset}")

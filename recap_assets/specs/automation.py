@@ -127,7 +127,7 @@ class Automation(Spec):
         gt=0,
         le=1_000,
         description="How often the daemon launches one partition that keeps failing; an edit that "
-        "changes it starts the count anew.",
+        "changes it restarts the count.",
     )
     interval_seconds: int = Field(
         default=60,

@@ -30,7 +30,7 @@ class Spec(BaseModel):
     """The distribution's version: part of the provenance, and not of what decides."""
 
     gives: ClassVar[frozenset[str]] = frozenset()
-    """Of a kind: what not all of its family give, in words that a `Reference` asks for."""
+    """Of a kind: what not all of its family give, by the names that a `Reference` asks for."""
 
     extra: ClassVar[str] = ""
     """Of a kind that needs more than its distribution installs: the extra that has it."""
@@ -77,15 +77,15 @@ class Spec(BaseModel):
     def decides(self, *elsewhere: str) -> Mapping[str, object]:
         """The fields that decide a result, as JSON values; see `specs.fields`.
 
-        Of files and folders the content decides, which `contents` tells, and no field.
+        Of files and folders the content decides, which `contents` names, and no field.
 
         Args:
             elsewhere: Fields that decide something else than what is asked about.
         """
         beside = {**_beside(self), **dict.fromkeys(elsewhere, True)}
-        told = self.model_dump(mode="json", exclude=cast("dict[str, bool]", beside))
-        _name_givers(self, told)
-        return told
+        dumped = self.model_dump(mode="json", exclude=cast("dict[str, bool]", beside))
+        _name_givers(self, dumped)
+        return dumped
 
     @property
     def implemented_by(self) -> Mapping[str, object]:
@@ -106,8 +106,8 @@ class Spec(BaseModel):
 
     def decides_beyond_default(self, *names: str) -> Mapping[str, object]:
         """Those of the fields that are not at their defaults: what was built without them stays."""
-        told = self.model_dump(mode="json", include=set(names), exclude_defaults=True)
-        return {name: value for name, value in told.items() if value != {}}
+        dumped = self.model_dump(mode="json", include=set(names), exclude_defaults=True)
+        return {name: value for name, value in dumped.items() if value != {}}
 
     def contents(self) -> Mapping[str, Path]:
         """The files and folders whose bytes decide, by the dotted name of their field."""
@@ -117,11 +117,11 @@ class Spec(BaseModel):
         """For a card: what decides, what is short for it, and the last part of each place."""
         kept = {field for field, mark in marks_of(type(self)).items() if mark is Mark.SHORTHAND}
         beside = {name: out for name, out in _beside(self).items() if name not in kept}
-        told = self.model_dump(
+        dumped = self.model_dump(
             mode="json", exclude=cast("dict[str, bool]", beside), exclude_none=True
         )
         return {
-            **told,
+            **dumped,
             **{name: at.name for name, at in self.contents().items() if "." not in name},
         }
 
@@ -169,15 +169,15 @@ def _givers_within(value: object) -> Iterator[tuple[str, str]]:
         yield from _givers_within(part)
 
 
-def _name_givers(value: object, told: object) -> None:
+def _name_givers(value: object, dumped: object) -> None:
     """Say in a spec's JSON values which distribution gives each kind that is not ours."""
     for name, part, _ in _parts(value):
-        if isinstance(told, dict) and name in told:
-            _name_givers(part, cast("dict[str | int, object]", told)[name])
-        elif isinstance(told, list) and isinstance(name, int):
-            _name_givers(part, cast("list[object]", told)[name])
-    if isinstance(value, Spec) and value.distribution is not None and isinstance(told, dict):
-        cast("dict[str, object]", told).update(value.implemented_by)
+        if isinstance(dumped, dict) and name in dumped:
+            _name_givers(part, cast("dict[str | int, object]", dumped)[name])
+        elif isinstance(dumped, list) and isinstance(name, int):
+            _name_givers(part, cast("list[object]", dumped)[name])
+    if isinstance(value, Spec) and value.distribution is not None and isinstance(dumped, dict):
+        cast("dict[str, object]", dumped).update(value.implemented_by)
 
 
 def _beside(value: object) -> Mapping[str | int, object]:

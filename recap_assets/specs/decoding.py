@@ -103,7 +103,7 @@ class Decoding(Spec):
         ge=0,
         le=1_000,
         exclude_if=_is(0),
-        description="No run of so many tokens comes twice in a caption; 0: off.",
+        description="No run of this number of tokens comes twice in a caption; 0: off.",
     )
     seed: int = Field(
         default=0, description="Noise is a function of (seed, uid, candidate, position)."

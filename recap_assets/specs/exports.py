@@ -16,7 +16,7 @@ from recap_assets.specs.references import Reference
 ImageFormat = Literal["jpg", "png", "webp", "gif"]
 
 EXTENSIONS: Mapping[str, ImageFormat] = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif"}
-"""Extension of each format that the pool's index tells by content."""
+"""Extension of each format that the pool's index finds by content."""
 
 READ_BY_OPEN_CLIP: tuple[ImageFormat, ...] = ("jpg", "png", "webp")
 """open_clip's loader takes samples with a jpg, png, jpeg or webp member; a GIF it drops without a

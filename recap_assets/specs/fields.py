@@ -1,6 +1,6 @@
 """What a field of a spec is, by its mark: whether it decides, or says where, how fast, how dear.
 
-A field without a mark decides: a change of it makes what rests on it anew. A mark stands in the
+A field without a mark decides: a change of it rebuilds what rests on it. A mark stands in the
 field's type, as in `batch_size: Annotated[int, Speed]`, and all that has to be known of a spec
 follows from it: `Spec.decides`, `Spec.contents`, `Spec.public`.
 """

@@ -84,17 +84,17 @@ def parse_experiment(content: dict[str, object], where: str = "experiment") -> E
     try:
         return Experiment.model_validate(content)
     except ValidationError as error:
-        told = "\n".join(f"{where}: {line}" for line in _lines(content, error.errors()))
+        text = "\n".join(f"{where}: {line}" for line in _lines(content, error.errors()))
         if words := [word for detail in error.errors() for word in _unknown_words(detail)]:
-            raise UnknownKindError(told, str(content.get("name", "")), words) from error
-        raise ExperimentError(told) from error
+            raise UnknownKindError(text, str(content.get("name", "")), words) from error
+        raise ExperimentError(text) from error
 
 
 def _unknown_words(detail: ErrorDetails) -> Iterator[tuple[str, str]]:
     """Family and word of a kind that nobody gives, where that is what is wrong."""
     if detail["type"] == UNKNOWN:
-        told = detail.get("ctx", {})
-        yield from ((str(told["family"]), str(word)) for word in told["words"])
+        context = detail.get("ctx", {})
+        yield from ((str(context["family"]), str(word)) for word in context["words"])
 
 
 _WRONG_BRANCH = frozenset(
@@ -108,12 +108,14 @@ def _lines(content: object, details: list[ErrorDetails]) -> list[str]:
     # A mapping whose parts were refused is also called too short.
     placed = [(p, d) for p, d in placed if d["type"] != "too_short" or not _deeper(placed, p)]
     meant = {p for p, d in placed if d["type"] not in _WRONG_BRANCH}
-    told = [
+    meaningful = [
         (p, d)
         for p, d in placed
         if d["type"] not in _WRONG_BRANCH or (p not in meant and not _deeper(placed, p))
     ]
-    return list(dict.fromkeys(_line(".".join(path), detail) for path, detail in told or placed))
+    return list(
+        dict.fromkeys(_line(".".join(path), detail) for path, detail in meaningful or placed)
+    )
 
 
 def _deeper(placed: list[tuple[tuple[str, ...], ErrorDetails]], path: tuple[str, ...]) -> bool:

@@ -30,7 +30,7 @@ class PoolSpec(Spec):
     """Image-text pairs, in shards."""
 
     is_drawn: ClassVar[bool] = False
-    """Whether the program draws the images, anywhere anew from the seed: nothing is fetched, and
+    """Whether the program draws the images, anywhere again from the seed: nothing is fetched, and
     scenes may be alike without being the same."""
 
     holds_by_design: ClassVar[bool] = False

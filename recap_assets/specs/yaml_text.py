@@ -92,7 +92,7 @@ def dump_yaml(value: object) -> str:
     Nothing in it is filled in from the environment: `${NAME}` is written as `\x24{NAME}`.
     """
     text = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
-    # What counts as a variable is told by the whole file, where braces of one value may close those
+    # What counts as a variable depends on the whole file, where braces of one value may close those
     # of another. `_quoted` puts all texts with such beginnings between double quotes.
     return text.replace("${", "\\x24{")
 

@@ -74,8 +74,8 @@ released:                                      # captions that somebody else wro
     quoting: Quotes = None
     expected_text: str | None = Field(
         default=None,
-        description="Column with the file's own copy of the raw text, which tells captions of "
-        "another image.",
+        description="Column with the file's own copy of the raw text, which distinguishes captions "
+        "of another image.",
     )
     on_text_mismatch: Literal["keep", "set_aside"] = Field(
         default="keep",
