@@ -27,10 +27,10 @@ OF_POLARS = (
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        (KEPT_FAILING, "the object store (S3) kept answering HTTP 503 (SlowDown): look at it"),
-        (OF_POLARS, "the object store (S3) kept answering HTTP 500 (InternalError): look at it"),
-        (BROKE_OFF, "the connection to the object store (S3) broke off: look at it"),
-        ("Generic S3 error: HTTP error: operation timed out", "does not answer in time: look"),
+        (KEPT_FAILING, "the object store (S3) kept answering HTTP 503 (SlowDown): check it"),
+        (OF_POLARS, "the object store (S3) kept answering HTTP 500 (InternalError): check it"),
+        (BROKE_OFF, "the connection to the object store (S3) broke off: check it"),
+        ("Generic S3 error: HTTP error: operation timed out", "does not answer in time: check"),
         ("Generic S3 error: HTTP error: tcp connect error", "cannot be reached"),
         ("Generic S3 error: 404 <Code>NoSuchBucket</Code>", "there is no such bucket"),
         ("Generic S3 error: 403 <Code>AccessDenied</Code>", "the credentials may not do this"),
