@@ -23,6 +23,7 @@ from recap_assets.specs.left_out import captions_used, left_out_name, with_left_
 from recap_assets.specs.mixes import Mix
 from recap_assets.specs.models import Model
 from recap_assets.specs.pool import Pool
+from recap_assets.specs.recipe import Recipe
 from recap_assets.specs.references import EMBEDDINGS, Reference
 from recap_assets.specs.scorers import Scorer
 from recap_assets.specs.sets import UidSet
@@ -44,6 +45,9 @@ PARTS = (
 )
 """The sections whose entries have names; what each refers to is checked."""
 
+
+FULL = "full"
+"""The size of an experiment as its file has it."""
 
 _AS_IF_WRITTEN: Any = {}
 """A default that is checked as a file is: no kind is imported before."""
@@ -123,6 +127,17 @@ class Experiment(Spec):
     evaluation: Evaluation
     report: Report = Report()
     automation: Automation = Automation()
+    recipe: Recipe | None = Field(
+        default=None, description="Of a recipe: the paper that it follows, and what it found."
+    )
+    size: str = Field(
+        default=FULL, description="Which of `sizes` is built; `full` is the file as it is."
+    )
+    sizes: dict[Name, dict[str, Any]] = Field(
+        default={},
+        description="Other sizes of the same experiment: for each the settings laid over the file, "
+        "as `pool.samples: 300`. Its results are in a folder of their own, NAME_SIZE.",
+    )
 
     @property
     def source_names(self) -> tuple[str, ...]:
@@ -202,6 +217,7 @@ class Experiment(Spec):
             *self._mix_problems(),
             *self._report_problems(),
             *self._export_problems(),
+            *self._recipe_problems(),
         ]
         if problems:
             raise ValueError("; ".join(problems))
@@ -319,6 +335,20 @@ class Experiment(Spec):
                 first = folders.setdefault(export.folder.rstrip("/"), name)
                 if first != name:
                     yield f"exports.{name}.folder: exports.{first} goes to {export.folder} already"
+
+    def _recipe_problems(self) -> Iterator[str]:
+        # `load_experiment` takes the file's settings of another size, and then there are none.
+        if self.size != FULL:
+            yield f"size: there is no {self.size!r}; known are {_listed([FULL, *self.sizes])}"
+        if self.recipe is not None:
+            yield from self.recipe.problems(
+                {
+                    "mixes": self.mixes,
+                    "sources": self.source_names,
+                    "tasks": self.evaluation.task_names,
+                    "scorers": self.scorers,
+                }
+            )
 
 
 def _reads_exports(training: object) -> bool:

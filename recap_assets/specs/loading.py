@@ -1,7 +1,7 @@
 """Reading an experiment file: YAML in, a checked `Experiment` out, errors a person can act on."""
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import TypeGuard
@@ -9,7 +9,7 @@ from typing import TypeGuard
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from recap_assets.specs.experiment import Experiment
+from recap_assets.specs.experiment import FULL, Experiment
 from recap_assets.specs.kinds import NO_KIND, UNKNOWN
 from recap_assets.specs.yaml_text import MAX_BYTES, MAX_DEPTH, parse_yaml, read_yaml
 from recap_assets.untrusted.errors import RecapError, UntrustedError
@@ -52,7 +52,8 @@ def load_experiment(path: str | Path, overrides: Iterable[str] = ()) -> Experime
 
     Args:
         path: The YAML file. `${NAME:-default}` in a value of it is replaced from the environment;
-            `$${NAME}` is the text `${NAME}`.
+            `$${NAME}` is the text `${NAME}`. Where its `size` is not `full`, the settings of that
+            size are laid over the file first, and the name ends in it.
         overrides: `key.path=value` settings laid over the file; the value is parsed as YAML.
 
     Raises:
@@ -63,9 +64,34 @@ def load_experiment(path: str | Path, overrides: Iterable[str] = ()) -> Experime
     if not _is_mapping(content):
         msg = f"{path}: an experiment is a mapping of keys; see `recap init --stdout`"
         raise ExperimentError(msg)
-    for setting in overrides:
-        _override(content, setting)
+    settings = [_parsed(setting) for setting in overrides]
+    chosen = {key: value for key, value, _ in settings}
+    of_size = list(_of_size(content, chosen, path))
+    for key, value, shown in [*of_size, *settings]:
+        _override(content, key, value, shown)
+    if of_size:
+        # Nothing is left to choose: the experiment is of this size, under a name of its own.
+        content |= {"size": FULL, "sizes": {}}
     return parse_experiment(content, str(path))
+
+
+Setting = tuple[str, object, str]
+"""Key path, value, and how it was written."""
+
+
+def _of_size(
+    content: dict[str, object], chosen: Mapping[str, object], path: Path
+) -> Iterator[Setting]:
+    """The settings of the size that is asked for, and the name that goes with it."""
+    size, sizes = chosen.get("size", content.get("size", FULL)), content.get("sizes", {})
+    if size == FULL or not isinstance(size, str):
+        return
+    if not _is_mapping(sizes) or not _is_mapping(settings := sizes.get(size)):
+        known = ", ".join([FULL, *(sizes if _is_mapping(sizes) else ())])
+        msg = f"{path}: size: there is no {one_line(size, 80)!r}; known are {known}"
+        raise ExperimentError(msg)
+    yield "name", f"{content.get('name', '')}_{size}", f"sizes.{size}"
+    yield from ((key, value, f"sizes.{size}.{key}") for key, value in settings.items())
 
 
 def _read(path: Path) -> object:
@@ -187,45 +213,46 @@ def _known_keys(schema: object) -> set[str]:
     return keys
 
 
-def _override(content: dict[str, object], setting: str) -> None:
+def _parsed(setting: str) -> Setting:
     key_path, separator, text = setting.partition("=")
     if not separator:
         msg = f"--set {setting}: write key.path=value"
         raise ExperimentError(msg)
     try:
-        value = parse_yaml(text)
+        return key_path, parse_yaml(text), f"--set {setting}"
     except UntrustedError as error:
         msg = f"--set {setting}: {error}"
         raise ExperimentError(msg) from error
+
+
+def _override(content: dict[str, object], key_path: str, value: object, shown: str) -> None:
     *parents, last = key_path.split(".")
     if len(parents) >= MAX_DEPTH:
-        msg = (
-            f"--set {one_line(setting, 200)}: an experiment has no key of {len(parents) + 1} parts"
-        )
+        msg = f"{one_line(shown, 200)}: an experiment has no key of {len(parents) + 1} parts"
         raise ExperimentError(msg)
     at: object = content
     for key in parents:
-        at = _entered(at, key, setting)
+        at = _entered(at, key, shown)
     if _is_list(at):
-        at[_place(at, last, setting)] = value
+        at[_place(at, last, shown)] = value
     elif _is_mapping(at):
         at[last] = value
     else:
-        msg = f"--set {setting}: what holds {last} is a single value; it has no keys"
+        msg = f"{shown}: what holds {last} is a single value; it has no keys"
         raise ExperimentError(msg)
 
 
-def _entered(at: object, key: str, setting: str) -> object:
+def _entered(at: object, key: str, shown: str) -> object:
     if _is_list(at):
-        return at[_place(at, key, setting)]
+        return at[_place(at, key, shown)]
     if _is_mapping(at):
         return at.setdefault(key, {})
-    msg = f"--set {setting}: what holds {key} is a single value; it has no keys"
+    msg = f"{shown}: what holds {key} is a single value; it has no keys"
     raise ExperimentError(msg)
 
 
-def _place(at: list[object], key: str, setting: str) -> int:
+def _place(at: list[object], key: str, shown: str) -> int:
     if key.isdecimal() and int(key[:9]) < len(at) and len(key) <= 9:
         return int(key)
-    msg = f"--set {setting}: {key} is no place in a list of {len(at)}; places count from 0"
+    msg = f"{shown}: {key} is no place in a list of {len(at)}; places count from 0"
     raise ExperimentError(msg)
