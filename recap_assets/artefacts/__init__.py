@@ -22,7 +22,7 @@ from recap_assets.artefacts.previews import (
     image_markdown,
     preview_markdown,
 )
-from recap_assets.artefacts.report import LEADERBOARD, REPORT
+from recap_assets.artefacts.report import CLAIMS, LEADERBOARD, REPORT
 from recap_assets.artefacts.scores import (
     CLIP_SCORES,
     IMAGE_EMBEDDINGS,
@@ -92,6 +92,7 @@ __all__ = [
     "BIN_WIDTH",
     "CANDIDATE",
     "CAPTION_METRICS",
+    "CLAIMS",
     "CLIP_SCORES",
     "CLUSTER_CENTROIDS",
     "CURATED_MIXES",

@@ -8,7 +8,7 @@ from recap_assets.artefacts.evaluation import CAPTION_METRICS, EVALUATION_IMAGES
 from recap_assets.artefacts.lineage import EXPERIMENTS, LINEAGE
 from recap_assets.artefacts.mixes import CURATED_MIXES, THRESHOLDS
 from recap_assets.artefacts.pool import DOWNLOAD_FAILURES, RAW_POOL
-from recap_assets.artefacts.report import LEADERBOARD
+from recap_assets.artefacts.report import CLAIMS, LEADERBOARD
 from recap_assets.artefacts.scores import (
     CLIP_SCORES,
     IMAGE_EMBEDDINGS,
@@ -53,6 +53,7 @@ TABLES = {
         EVALUATION_RESULTS,
         CAPTION_METRICS,
         LEADERBOARD,
+        CLAIMS,
         LINEAGE,
         EXPERIMENTS,
     )

@@ -25,5 +25,24 @@ LEADERBOARD = Table(
     order=("mix", "task"),
 )
 
+CLAIMS = Table(
+    "claims",
+    "What papers claim, evaluated by this run: those of the study that the platform follows, and "
+    "what a recipe expects.",
+    {
+        "number": Column(pl.Int64, "Place in the list, from 0."),
+        "of": Column(pl.String, "recipe: of `recipe.expects`. study: of the paper on captioning."),
+        "name": Column(pl.String, "Short name."),
+        "statement": Column(pl.String, "What is claimed."),
+        "verdict": Column(
+            pl.String, "reproduced, not reproduced, holds by design or not measured."
+        ),
+        "figure": Column(pl.String, "The numbers that the verdict rests on; may be empty."),
+        "note": Column(pl.String, "What a reader must know before believing it; may be empty."),
+    },
+    slices=(),
+    order=("number",),
+)
+
 REPORT = Files("report")
 """The page."""

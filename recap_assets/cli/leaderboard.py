@@ -16,7 +16,7 @@ from recap_assets.defs.session import Session
 from recap_assets.evaluation.captions.measured import measured_sources, skipped_sources
 from recap_assets.evaluation.datacomp.aggregation import aggregate, main_by_run, result_lines
 from recap_assets.graph.project import Project
-from recap_assets.report.assets import current_results
+from recap_assets.report.results import current_results
 from recap_assets.specs.datacomp import GROUPS, N_AVERAGED, TASKS
 from recap_assets.storage.files import write_atomically
 

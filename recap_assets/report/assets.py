@@ -14,6 +14,7 @@ from PIL import Image
 
 from recap_assets.artefacts import (
     CAPTION_METRICS,
+    CLAIMS,
     CLIP_SCORES,
     CURATED_MIXES,
     DIVERSITY_SUMMARY,
@@ -30,7 +31,7 @@ from recap_assets.artefacts import (
     preview_markdown,
     uid_hashes,
 )
-from recap_assets.evaluation.captions.measured import measured_sources, reference_metrics
+from recap_assets.evaluation.captions.measured import measured_sources
 from recap_assets.graph.building import provenance
 from recap_assets.graph.stage import (
     Dependency,
@@ -45,7 +46,7 @@ from recap_assets.graph.stage import (
 from recap_assets.mixes.diversity import unique_trigrams_of_mixes
 from recap_assets.plots.mixes import SOURCE_SHARES, leaderboard_chart
 from recap_assets.plots.rendering import chart_png
-from recap_assets.report.findings import SCORE_MEANS, Evidence, evaluate
+from recap_assets.report import claims
 from recap_assets.report.leaderboard import leaderboard
 from recap_assets.report.left_out import LEFT_OUT
 from recap_assets.report.page import (
@@ -59,6 +60,7 @@ from recap_assets.report.page import (
     render,
 )
 from recap_assets.report.pairing import left_out
+from recap_assets.report.results import current_results
 from recap_assets.shards.reading import iterate_images
 from recap_assets.specs.base import deciding, fingerprint_of
 from recap_assets.specs.sources import RAW
@@ -71,8 +73,8 @@ THUMBNAIL_SIDE = 224
 
 
 def nodes(project: Project) -> list[Node]:
-    """The leaderboard and the report."""
-    return [_leaderboard_node(project), _report_node(project)]
+    """The leaderboard, the claims and the report."""
+    return [_leaderboard_node(project), claims.node_of(project), _report_node(project)]
 
 
 def _leaderboard_node(project: Project) -> Node:
@@ -121,13 +123,6 @@ def rank_mixes(project: Project) -> Rows:
     )
 
 
-def current_results(project: Project) -> pl.DataFrame:
-    """EVALUATION_RESULTS of the mixes and seeds that the experiment has now."""
-    of_mixes = pl.col("mix").is_in(list(project.experiment.mixes))
-    of_seeds = pl.col("seed").is_in(project.experiment.training.seeds)
-    return project.workspace.tables.scan(EVALUATION_RESULTS).filter(of_mixes & of_seeds).collect()
-
-
 def source_shares(project: Project) -> pl.DataFrame:
     """How many pairs of each mix come from which source: mix, source, n_pairs."""
     rows = _current_pairs(project)
@@ -149,7 +144,7 @@ def _report_node(project: Project) -> Node:
         for scorer in experiment.scorers
         for source in experiment.source_names
     ]
-    reads = [LEADERBOARD.key(), DIVERSITY_SUMMARY.key(), RAW_POOL.key(), *scored]
+    reads = [LEADERBOARD.key(), CLAIMS.key(), DIVERSITY_SUMMARY.key(), RAW_POOL.key(), *scored]
     reads += [CAPTION_METRICS.key(source) for source in measured_sources(project)]
     for name in experiment.mixes:
         reads += [THRESHOLDS.key(name), CURATED_MIXES.key(name)]
@@ -165,6 +160,8 @@ def _report_node(project: Project) -> Node:
             left_out=list(experiment.left_out),
             descriptions=[mix.description for mix in experiment.mixes.values()],
             scorers=list(experiment.scorers),
+            # Not said where there is none: what was built before it existed stays as it is.
+            **({"recipe": experiment.recipe} if experiment.recipe else {}),
         ),
         compute=lambda step: write_report(project, step),
         description="One self-contained page: mixes, claims, plots, sample images.",
@@ -181,56 +178,31 @@ def _report_node(project: Project) -> Node:
 def write_report(project: Project, step: Step) -> Outcome:
     """Gather everything and write the page."""
     board = project.workspace.tables.read(LEADERBOARD)
-    claims = claims_of(project)
-    page = render(report_data(project, board, claims)).encode()
+    claimed = claims_shown(project)
+    page = render(report_data(project, board, claimed)).encode()
     for path in (project.workspace.report, project.workspace.latest_report):
         write_atomically(path, page)
     return Outcome(
         # The page carries its date; what it shows is what counts.
         step.fingerprint or fingerprint_of(len(page)),
-        len(claims),
+        len(claimed),
         facts={
             "path": str(project.workspace.report.relative_to(project.workspace.data)),
-            **{f"claim/{claim.name}": claim.verdict for claim in claims},
+            **{f"claim/{claim.name}": claim.verdict for claim in claimed},
         },
     )
 
 
-def claims_of(project: Project) -> list[ClaimRow]:
-    """The paper's claims, evaluated by this run."""
-    experiment = project.experiment
-    evidence = Evidence(
-        results=current_results(project),
-        average=experiment.evaluation.averaged,
-        diversity=project.workspace.tables.read(DIVERSITY_SUMMARY),
-        scores=score_means(project),
-        references=reference_metrics(project),
-        embedded_world=experiment.pool.holds_by_design,
-    )
-    return [
-        ClaimRow(claim.name, claim.statement, claim.verdict, claim.figure, claim.note)
-        for claim in evaluate(experiment.report, evidence)
-    ]
+def claims_shown(project: Project) -> list[ClaimRow]:
+    """The claims of a recipe, and those of the study; with a recipe only what was measured."""
+    rows = project.workspace.tables.read(CLAIMS)
+    if project.experiment.recipe is not None:
+        rows = rows.filter((pl.col("of") == claims.RECIPE) | pl.col("verdict").ne("not measured"))
+    shown = rows.select("name", "statement", "verdict", "figure", "note")
+    return [ClaimRow(*row) for row in shown.iter_rows()]
 
 
-def score_means(project: Project) -> pl.DataFrame:
-    """Mean score of each source's captions by the first scorer, over the pool."""
-    scorer = next(iter(project.experiment.scorers))
-    rows = _current_scores(project).filter(pl.col("scorer") == scorer).drop_nulls("score")
-    means = rows.group_by("source").agg(
-        mean=pl.col("score").cast(pl.Float64).mean(), n=pl.len().cast(pl.Int64)
-    )
-    return means.select(list(SCORE_MEANS)).sort("source").collect()
-
-
-def _current_scores(project: Project) -> pl.LazyFrame:
-    return project.workspace.tables.scan(CLIP_SCORES).filter(
-        pl.col("source").is_in(project.experiment.source_names)
-        & pl.col("partition").is_in(list(project.partitions))
-    )
-
-
-def report_data(project: Project, board: pl.DataFrame, claims: list[ClaimRow]) -> ReportData:
+def report_data(project: Project, board: pl.DataFrame, claimed: list[ClaimRow]) -> ReportData:
     """Everything that the page shows."""
     experiment, tables = project.experiment, project.workspace.tables
     named = pl.col("mix").is_in(list(experiment.mixes))
@@ -246,7 +218,7 @@ def report_data(project: Project, board: pl.DataFrame, claims: list[ClaimRow]) -
         mixes=_mix_summary(project),
         shares=source_shares(project),
         rejects=_rejects(project),
-        claims=tuple(claims),
+        claims=tuple(claimed),
         left_out=_left_out(project),
         thresholds=tables.scan(THRESHOLDS).filter(named).collect(),
         histograms=histograms.collect(),
@@ -254,6 +226,7 @@ def report_data(project: Project, board: pl.DataFrame, claims: list[ClaimRow]) -
         curves=tables.scan(TRAINING_CURVES).filter(named).collect(),
         examples=tuple(_examples(project)),
         notes=_notes(project),
+        recipe=experiment.recipe,
         retrieval_task=experiment.report.retrieval_task,
         baseline=experiment.report.raw_filtered,
     )

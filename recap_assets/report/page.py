@@ -37,6 +37,7 @@ from recap_assets.plots.rendering import chart_svg
 from recap_assets.plots.scores import score_histograms
 from recap_assets.plots.training import training_curves
 from recap_assets.report.left_out import LEFT_OUT, mix_rows
+from recap_assets.specs.recipe import Recipe
 
 MIX_SUMMARY = pl.Schema(
     {
@@ -138,6 +139,7 @@ class ReportData:
         shares: SOURCE_SHARES.
         rejects: REJECTS.
         claims: In the order shown.
+        recipe: What the experiment follows, where it is a recipe.
         left_out: LEFT_OUT.
         thresholds: THRESHOLDS.
         histograms: SCORE_HISTOGRAMS.
@@ -156,6 +158,7 @@ class ReportData:
     shares: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SOURCE_SHARES))
     rejects: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REJECTS))
     claims: tuple[ClaimRow, ...] = ()
+    recipe: Recipe | None = None
     left_out: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LEFT_OUT))
     thresholds: pl.DataFrame = field(default_factory=THRESHOLDS.empty)
     histograms: pl.DataFrame = field(default_factory=SCORE_HISTOGRAMS.empty)

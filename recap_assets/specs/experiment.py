@@ -136,7 +136,8 @@ class Experiment(Spec):
     sizes: dict[Name, dict[str, Any]] = Field(
         default={},
         description="Other sizes of the same experiment: for each the settings laid over the file, "
-        "as `pool.samples: 300`. Its results are in a folder of their own, NAME_SIZE.",
+        "as `pool.samples: 300`; null takes a part out. Its results are in a folder of their own, "
+        "NAME_SIZE.",
     )
 
     @property

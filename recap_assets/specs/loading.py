@@ -60,14 +60,16 @@ def load_experiment(path: str | Path, overrides: Iterable[str] = ()) -> Experime
         ExperimentError: Naming the file, the key path, the bad value and what is allowed.
     """
     path = Path(path)
-    content = _read(path)
-    if not _is_mapping(content):
-        msg = f"{path}: an experiment is a mapping of keys; see `recap init --stdout`"
-        raise ExperimentError(msg)
+    content = read_file(path)
     settings = [_parsed(setting) for setting in overrides]
     chosen = {key: value for key, value, _ in settings}
     of_size = list(_of_size(content, chosen, path))
-    for key, value, shown in [*of_size, *settings]:
+    for key, value, shown in of_size:
+        if value is None:
+            _remove(content, key)
+        else:
+            _override(content, key, value, shown)
+    for key, value, shown in settings:
         _override(content, key, value, shown)
     if of_size:
         # Nothing is left to choose: the experiment is of this size, under a name of its own.
@@ -94,15 +96,24 @@ def _of_size(
     yield from ((key, value, f"sizes.{size}.{key}") for key, value in settings.items())
 
 
-def _read(path: Path) -> object:
+def read_file(path: Path) -> dict[str, object]:
+    """The keys and values of an experiment file, unchecked.
+
+    Raises:
+        ExperimentError: It cannot be read, or is no YAML mapping.
+    """
     try:
-        return read_yaml(read_bounded(path, MAX_BYTES))
+        content = read_yaml(read_bounded(path, MAX_BYTES))
     except OSError as error:
         msg = f"{path}: cannot be read: {error.strerror}"
         raise ExperimentError(msg) from error
     except UntrustedError as error:
         msg = f"{path}: {error}"
         raise ExperimentError(msg) from error
+    if not _is_mapping(content):
+        msg = f"{path}: an experiment is a mapping of keys; see `recap init --stdout`"
+        raise ExperimentError(msg)
+    return content
 
 
 def parse_experiment(content: dict[str, object], where: str = "experiment") -> Experiment:
@@ -240,6 +251,16 @@ def _override(content: dict[str, object], key_path: str, value: object, shown: s
     else:
         msg = f"{shown}: what holds {last} is a single value; it has no keys"
         raise ExperimentError(msg)
+
+
+def _remove(content: dict[str, object], key_path: str) -> None:
+    """Take a named part out; one that is not there is none to take."""
+    *parents, last = key_path.split(".")
+    at: object = content
+    for key in parents:
+        at = at.get(key) if _is_mapping(at) else None
+    if _is_mapping(at):
+        at.pop(last, None)
 
 
 def _entered(at: object, key: str, shown: str) -> object:

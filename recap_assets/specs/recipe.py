@@ -34,16 +34,22 @@ class Expectation(Spec):
         """Whether sources are compared, and not mixes."""
         return self.on.partition(".")[0] in SOURCE_MEASURES
 
+    @property
+    def scorer(self) -> str | None:
+        """The scorer whose mean score is compared; None for another measure."""
+        measure, _, name = self.on.partition(".")
+        return name if measure == "score" else None
+
     def names(self) -> Iterator[tuple[str, str, str]]:
         """What it names: the field, what it must be one of, the name."""
         of = "sources" if self.of_sources else "mixes"
         yield "better", of, self.better
         yield "than", of, self.than
-        first, _, rest = self.on.partition(".")
-        if first == "score":
-            yield "on", "scorers", rest
-        elif not self.of_sources and first != AVERAGE:
-            yield "on", "tasks", first
+        task = self.on.partition(".")[0]
+        if self.scorer is not None:
+            yield "on", "scorers", self.scorer
+        elif not self.of_sources and task != AVERAGE:
+            yield "on", "tasks", task
 
     @property
     def statement(self) -> str:

@@ -24,6 +24,7 @@ from recap_assets_tests.assembly.fields import SNAPSHOT, Field, changed, fields_
 DECIDED_OTHERWISE = {
     r"automation: .*": "when something is built, and not what",
     r"name: Experiment\.name": "where the results lie",
+    r"sizes?: Experiment\.sizes?": "settings of other fields, and those decide",
     r"pool: \w+\.(samples|samples_per_shard|shards_per_partition)": "which partitions there are",
     r"pool: FolderPool\.(\w+_column|quoting)": "the rows of a shard, which are its version",
     r"pool: UrlPool\.(\w+_column\w*|save_additional_columns|quoting)": "the list's rows, likewise",

@@ -117,7 +117,7 @@ def test_a_threshold_rebuilds_its_mix_and_what_reads_that(bench: Bench) -> None:
     mixes = {**EXPERIMENT["mixes"], "raw_top30": [{"use": "raw", "where": {"top": 0.5}}]}
     assert rebuilt(bench, mixes=mixes) == {
         "thresholds/raw_top30", "curated_mixes/raw_top30", "training_pairs/raw_top30",
-        "trained_clip/raw_top30", "evaluation_results/raw_top30", "leaderboard", "report",
+        "trained_clip/raw_top30", "evaluation_results/raw_top30", "leaderboard", "claims", "report",
     }  # fmt: skip
 
 
@@ -133,7 +133,7 @@ def test_leaving_sources_out_adds_mixes_and_rebuilds_nothing_that_is_there(bench
         one.remove()
     kinds = ("thresholds", "curated_mixes", "training_pairs", "trained_clip", "evaluation_results")
     added = {f"{kind}/mixed_without_{source}" for kind in kinds for source in ("raw", "a")}
-    assert computed == {*added, "leaderboard", "report"}
+    assert computed == {*added, "leaderboard", "claims", "report"}
     sources = pairs.group_by("mix").agg(pl.col("source").unique().sort()).sort("mix")
     assert dict(sources.iter_rows()) == {
         "mixed": ["a", "raw"], "mixed_without_a": ["raw"], "mixed_without_raw": ["a"],

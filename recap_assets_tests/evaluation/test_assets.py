@@ -27,7 +27,7 @@ from recap_assets.graph.building import compute_and_write
 from recap_assets.graph.node import Step
 from recap_assets.graph.planner import plan
 from recap_assets.graph.project import Project
-from recap_assets.report.assets import claims_of
+from recap_assets.report.claims import evaluate_claims
 from recap_assets_tests.evaluation.datacomp_on_disk import (
     association_rows,
     write_association_cache,
@@ -254,10 +254,10 @@ def test_the_claim_about_the_reference_metric_is_judged_by_them(bench: Bench) ->
     # With an average of one's own; there is none of DataComp's, since sets are missing.
     averaged = project.experiment.evaluation.model_copy(update={"average": ("coarse", "own")})
     experiment = project.experiment.model_copy(update={"evaluation": averaged})
-    claims = claims_of(Project(experiment, project.workspace))
-    claim = next(claim for claim in claims if claim.name == "reference metric")
+    rows = evaluate_claims(Project(experiment, project.workspace)).frame
+    [figure] = rows.filter(name="reference metric")["figure"]
     for source, _, value in found.rows():
-        assert f"{source} {value:.2f}, average" in claim.figure
+        assert f"{source} {value:.2f}, average" in figure
 
 
 def test_another_scorer_or_set_measures_anew_and_nothing_else(bench: Bench) -> None:
@@ -267,7 +267,7 @@ def test_another_scorer_or_set_measures_anew_and_nothing_else(bench: Bench) -> N
     changed = type(bench.project.experiment).model_validate({**given, "evaluation": evaluation})
     again = Bench(bench.project.workspace.data, changed, bench.memory)
     assert {asset for asset, _ in again.build()} == {
-        "caption_metrics/a", "caption_metrics/hot", "report",
+        "caption_metrics/a", "caption_metrics/hot", "claims", "report",
     }  # fmt: skip
 
 

@@ -41,6 +41,13 @@ def test_what_was_read_at_a_size_is_read_again_as_it_is(tmp_path: Path) -> None:
     assert type(smoke).model_validate(smoke.model_dump(mode="json")) == smoke
 
 
+def test_a_size_may_leave_parts_out(tmp_path: Path) -> None:
+    text = MINIMAL + "sizes: {small: {sources.coca: null, sources.none: null, a.b.c: null}}\n"
+    path = written(tmp_path, text)
+    assert list(load_experiment(path, ["size=small"]).sources) == []
+    assert list(load_experiment(path).sources) == ["coca"]
+
+
 @pytest.mark.parametrize("text", [MINIMAL, MINIMAL + SIZES])
 def test_an_unknown_size_is_refused_with_those_that_there_are(tmp_path: Path, text: str) -> None:
     with pytest.raises(ExperimentError, match=r"no 'huge'; known are full") as caught:
