@@ -14,6 +14,7 @@ from recap_assets.artefacts.scores import (
     IMAGE_EMBEDDINGS,
     IMAGE_SCORES,
     SCORE_HISTOGRAMS,
+    SCORE_SCALES,
 )
 from recap_assets.artefacts.sets import (
     CLUSTER_CENTROIDS,
@@ -38,6 +39,7 @@ TABLES = {
         CLIP_SCORES,
         IMAGE_SCORES,
         SCORE_HISTOGRAMS,
+        SCORE_SCALES,
         TEXT_LANGUAGES,
         CLUSTER_CENTROIDS,
         TARGET_CLUSTERS,

@@ -15,6 +15,9 @@ from recap_assets.artefacts.table import (
     Table,
 )
 
+BEYOND = 3.4e38
+"""A score is nearer to 0 than this, which is about the greatest float32; NaN is not."""
+
 IMAGE_EMBEDDINGS = Table(
     "image_embeddings",
     "Unit-length image embeddings, once for each scorer.",
@@ -40,12 +43,34 @@ CLIP_SCORES = Table(
         "uid": UID,
         "candidate": CANDIDATE,
         "score": Column(
-            pl.Float32, "Cosine in [-1, 1]; null where there is no caption.", nullable=True
+            pl.Float32,
+            "Finite, on the scorer's own scale (of a CLIP the cosine); null where there is none.",
+            nullable=True,
         ),
     },
     slices=("scorer", "source", "partition"),
     order=("shard", "uid", "candidate"),
-    constraints=(("score_is_a_cosine", "score IS NULL OR (score >= -1.001 AND score <= 1.001)"),),
+    constraints=(
+        ("score_is_finite", f"score IS NULL OR (score > -{BEYOND} AND score < {BEYOND})"),
+    ),
+)
+
+SCORE_SCALES = Table(
+    "score_scales",
+    "What a scorer that combines others scales their scores by: facts of the whole pool's scores.",
+    {
+        "scorer": SCORER,
+        "source": SOURCE,
+        "part": Column(pl.Int16, "Which of the combined scores, from 0."),
+        "what": Column(
+            pl.String,
+            "`mean`, `deviation` (n), `low`, `high`: of the scores; `n`: how many are in a bin.",
+        ),
+        "bin": Column(pl.Int32, "That bin, as in `score_histograms`; 0 for all else."),
+        "value": Column(pl.Float64, "The number."),
+    },
+    slices=("scorer", "source"),
+    order=("part", "what", "bin"),
 )
 
 IMAGE_SCORES = Table(
@@ -69,7 +94,7 @@ SCORE_HISTOGRAMS = Table(
         "scorer": SCORER,
         "source": SOURCE,
         "partition": PARTITION,
-        "bin": Column(pl.Int32, "floor((score + 1) / 1e-4)."),
+        "bin": Column(pl.Int32, "floor((score + 1) / 1e-4), within the type's bounds."),
         "n": Column(pl.Int64, "Scores in the bin (the best candidate of each image)."),
     },
     slices=("scorer", "source", "partition"),

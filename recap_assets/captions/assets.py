@@ -1,7 +1,6 @@
 """Synthetic captions: every usable image captioned by one source."""
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
@@ -25,15 +24,13 @@ from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.outside import outside_of
 from recap_assets.graph.project import Project
-from recap_assets.graph.shardwise import ImageBatch, over_images
+from recap_assets.graph.shardwise import BATCHES_AHEAD, ImageBatch, asked_ahead, over_images
 from recap_assets.specs.base import deciding
 from recap_assets.specs.kinds import KindError
 
 VERSION = 2
 STAGE = "captions"
 SECONDS_PER_IMAGE = 0.003
-BATCHES_AHEAD = 2
-"""Batches that a server has under way beside the one that is waited for."""
 
 _SCHEMA = SYNTHETIC_CAPTIONS.unsliced
 
@@ -110,15 +107,8 @@ def caption_partition(project: Project, spec: Captioning, step: Step) -> Rows:
 
 def _captioned(captioner: Captioner, batches: Iterable[ImageBatch]) -> Iterator[pl.DataFrame]:
     """The captions of each batch, rejected ones included."""
-    under_way: deque[Callable[[], pl.DataFrame]] = deque()
-    # A server is given the next batches before it is through with one, so that it never idles.
     n_ahead = BATCHES_AHEAD if isinstance(captioner, RemoteCaptioner) else 0
-    for batch in batches:
-        under_way.append(_begun(captioner, batch))
-        if len(under_way) > n_ahead:
-            yield under_way.popleft()()
-    for finish in under_way:
-        yield finish()
+    return asked_ahead(batches, partial(_begun, captioner), n_ahead)
 
 
 def _begun(captioner: Captioner, batch: ImageBatch) -> Callable[[], pl.DataFrame]:

@@ -49,9 +49,6 @@ class OwnAssets(CaptionSource):
 class Captioning(Opens, CaptionSource):
     """Captions that a model writes here, of one image after the other."""
 
-    waits_for_a_server: ClassVar[bool] = False
-    """Whether a server computes: it is opened for each partition, asked ahead, and needs no GPU."""
-
     candidates: int = Field(
         default=1, gt=0, le=MOST_CANDIDATES, description="Captions of each image."
     )

@@ -16,6 +16,10 @@ class Opens(Spec):
     framework: ClassVar[str] = "pytorch"
     """What the UI says that it is computed by."""
 
+    waits_for_a_server: ClassVar[bool] = False
+    """Whether a server computes: it is opened for each partition and closed after, and where it can
+    `submit`, asked for several batches at once. It needs no GPU."""
+
     @abstractmethod
     def open(self, places: Places) -> object:
         """The model.

@@ -141,8 +141,39 @@ class PairScorer(Protocol):
         be encoded once.
 
         Returns:
-            Numbers in [-1, 1]; NaN where no score can be had.
+            Numbers in the kind's range, [-1, 1] where it says nothing else; NaN where no score can
+            be had.
         """
+        ...
+
+
+class TextScorer(Protocol):
+    """Scores texts, whatever their images; the same for a text whatever the others."""
+
+    def score(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """A score for each text, shape (n,), on its own scale; NaN where there is none."""
+        ...
+
+
+@runtime_checkable
+class RemotePairScorer(PairScorer, Protocol):
+    """A scorer of pairs behind a server: several batches may be under way; it is closed after."""
+
+    def submit(self, images: Sequence[Image], texts: Sequence[str]) -> Future[NDArray[np.float32]]:
+        """Begin to score; the future gives what `score` would."""
+        ...
+
+    def close(self) -> None:
+        """Give up what is under way, and the connections."""
+        ...
+
+
+@runtime_checkable
+class Closes(Protocol):
+    """What holds connections or threads until it is closed."""
+
+    def close(self) -> None:
+        """Give them up."""
         ...
 
 

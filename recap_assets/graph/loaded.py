@@ -1,11 +1,12 @@
 """What kinds open, such as models, kept in a process for the partitions that follow."""
 
 from collections import OrderedDict
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol, TypeVar, cast
+from typing import ClassVar, Protocol, TypeVar, cast
 
-from recap_assets.engines.protocols import Places
+from recap_assets.engines.protocols import Closes, Places
 from recap_assets.graph.outside import contents_version
 from recap_assets.graph.project import Project
 
@@ -15,6 +16,9 @@ T_co = TypeVar("T_co", covariant=True)
 
 class Openable(Protocol[T_co]):
     """A kind that is opened: a spec."""
+
+    waits_for_a_server: ClassVar[bool]
+    """Whether a server computes, so that it is opened for one partition."""
 
     @property
     def trained_model(self) -> str | None:
@@ -44,6 +48,22 @@ class KeptOpen:
     def __init__(self, most: int = 1) -> None:
         self._most = most
         self._kept: OrderedDict[Hashable, object] = OrderedDict()
+
+    @contextmanager
+    def lent(self, project: Project, spec: Openable[T]) -> Iterator[T]:
+        """What the spec opens, for a partition.
+
+        What a server computes is opened for the block and closed at its end; all else is kept.
+        """
+        if not spec.waits_for_a_server:
+            yield self.opened(project, spec)
+            return
+        found = spec.open(project.workspace)
+        try:
+            yield found
+        finally:
+            if isinstance(found, Closes):
+                found.close()
 
     def opened(self, project: Project, spec: Openable[T]) -> T:
         """What the spec opens, from memory if nothing that it is opened from has changed."""

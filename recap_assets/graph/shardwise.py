@@ -3,7 +3,7 @@
 import io
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -39,6 +39,9 @@ class ImageBatch:
         """The rows that have an image."""
         return self.rows[list(self.images)]
 
+
+BATCHES_AHEAD = 2
+"""Batches that a server has under way beside the one that is waited for."""
 
 OverBatches = Callable[[Iterator[ImageBatch]], Iterator[pl.DataFrame]]
 """From batches to a frame for each, in their order; it may take some batches ahead of a frame."""
@@ -80,6 +83,29 @@ def over_images(
         return pl.concat(frames)
 
     return by_shard(project, step, images, of_shard)
+
+
+def asked_ahead(
+    batches: Iterable[ImageBatch],
+    begin: Callable[[ImageBatch], Callable[[], pl.DataFrame]],
+    n_ahead: int,
+) -> Iterator[pl.DataFrame]:
+    """The result of each batch, in their order, where some are begun before one is waited for.
+
+    A server is given the next batches before it is through with one, so that it never idles.
+
+    Args:
+        batches: Read as they are begun.
+        begin: Begins one, and gives what waits for its result.
+        n_ahead: Batches begun beside the one that is waited for.
+    """
+    under_way: deque[Callable[[], pl.DataFrame]] = deque()
+    for batch in batches:
+        under_way.append(begin(batch))
+        if len(under_way) > n_ahead:
+            yield under_way.popleft()()
+    for finish in under_way:
+        yield finish()
 
 
 def of_readable(

@@ -15,7 +15,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from recap_assets.artefacts.histograms import BIN_WIDTH, Scores, bins_of, score_histogram
+from recap_assets.artefacts.histograms import (
+    BIN_WIDTH,
+    Scores,
+    around_bin,
+    bins_of,
+    score_histogram,
+)
 from recap_assets.untrusted.errors import RecapError
 
 Fetch = Callable[[float, float], Scores]
@@ -140,11 +146,11 @@ def _descending(histogram: pl.DataFrame) -> tuple[npt.NDArray[np.int64], npt.NDA
 def _scores_in_bin(fetch: Fetch, number: int, expected: int) -> Scores:
     # A whole bin more on either side: whatever arithmetic the fetching engine compares with, no
     # score of this bin is missed, and the same function as in the counting decides.
-    low, high = (number - 1) * BIN_WIDTH - 1.0, (number + 2) * BIN_WIDTH - 1.0
-    near = np.asarray(fetch(low, high), np.float32)
+    near = np.asarray(fetch(*around_bin(number)), np.float32)
     inside = np.sort(near[bins_of(near) == number])
     if len(inside) != expected:
-        msg = f"{expected} scores were counted near {low:.4f}, {len(inside)} are there now"
+        near_to = number * BIN_WIDTH - 1.0
+        msg = f"{expected} scores were counted near {near_to:.4f}, {len(inside)} are there now"
         raise ScoresChangedError(msg)
     return inside
 

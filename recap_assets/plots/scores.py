@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import altair as alt
+import numpy as np
 import polars as pl
 
 from recap_assets.plots.style import INK, WIDE, by_source, inline_data, sized, styled
@@ -13,19 +14,24 @@ _MOST_BINS = 70
 
 
 def score_histograms(
-    histograms: pl.DataFrame, thresholds: pl.DataFrame, sources: Sequence[str] = ()
+    histograms: pl.DataFrame,
+    thresholds: pl.DataFrame,
+    sources: Sequence[str] = (),
+    score_is: str = "score of image and caption",
 ) -> alt.LayerChart:
     """How well the captions of each source fit, laid over each other, with the cut-offs.
 
     Args:
         histograms: SCORE_HISTOGRAMS; partitions and scorers are added up.
-        thresholds: THRESHOLDS; each distinct value is drawn once, named after its sources.
+        thresholds: THRESHOLDS; each distinct value is drawn once, named after its sources. Those of
+            other scorers are left out, since they are on other scales.
         sources: All sources of the experiment, so that each keeps its colour from chart to chart.
+        score_is: What the scores are.
     """
     shown = _shown_histogram(histograms)
     x = alt.X(
         "score:Q",
-        title="cosine of image and caption",
+        title=score_is,
         axis=alt.Axis(grid=False, tickCount=12),
         scale=alt.Scale(nice=False, zero=False),
     )
@@ -34,7 +40,8 @@ def score_histograms(
     )
     base = alt.Chart(inline_data(shown)).encode(x, y, by_source(shown["source"], sources))
     areas = base.mark_area(opacity=0.2, interpolate="monotone", line={"strokeWidth": 2})
-    cuts = _shown_cuts(thresholds)
+    of_scorer = thresholds.join(histograms.select("scorer").unique(), on="scorer", how="semi")
+    cuts = _shown_cuts(of_scorer)
     rules = alt.Chart(inline_data(cuts)).mark_rule(strokeDash=[4, 3], strokeWidth=1.2, color=INK)
     layers = [areas, rules.encode(x="value:Q"), *_cut_labels(cuts)]
     return styled(sized(alt.layer(*layers), WIDE, 300))
@@ -70,7 +77,8 @@ def _bins_shown_as_one(histograms: pl.DataFrame) -> int:
     bins: list[int] = histograms.filter(pl.col("n") > 0)["bin"].to_list()
     spread = (max(bins) - min(bins)) / _BINS_PER_UNIT if bins else 0.0
     fitting = [width for width in _SHOWN_BINS if spread <= width * _MOST_BINS]
-    return round((fitting or _SHOWN_BINS[-1:])[0] * _BINS_PER_UNIT)
+    width = fitting[0] if fitting else 10.0 ** np.ceil(np.log10(spread / _MOST_BINS))
+    return round(width * _BINS_PER_UNIT)
 
 
 def _shown_cuts(thresholds: pl.DataFrame) -> pl.DataFrame:

@@ -61,8 +61,10 @@ from recap_assets.report.page import (
 )
 from recap_assets.report.pairing import left_out
 from recap_assets.report.results import current_results
+from recap_assets.scores.kind import Scoring
 from recap_assets.shards.reading import iterate_images
 from recap_assets.specs.base import deciding, fingerprint_of
+from recap_assets.specs.kinds import fitting
 from recap_assets.specs.sources import RAW
 from recap_assets.storage.files import write_atomically
 
@@ -229,6 +231,7 @@ def report_data(project: Project, board: pl.DataFrame, claimed: list[ClaimRow]) 
         recipe=experiment.recipe,
         retrieval_task=experiment.report.retrieval_task,
         baseline=experiment.report.raw_filtered,
+        score_is=fitting(f"scorers.{scorer}", experiment.scorers[scorer], Scoring).score_is,
     )
 
 

@@ -21,7 +21,7 @@ RETRIEVAL_FACTOR = 1.5
 Verdict = Literal["reproduced", "not reproduced", "holds by design", "not measured"]
 
 SCORE_MEANS = pl.Schema({"source": pl.String, "mean": pl.Float64, "n": pl.Int64})
-"""Mean cosine of a source's captions over the pool, and how many were scored."""
+"""Mean score of a source's captions by the first scorer over the pool, and how many were scored."""
 
 REFERENCE_METRICS = pl.Schema({"source": pl.String, "mix": pl.String, "value": pl.Float64})
 """A captioner's reference metric (CIDEr, ...) and the mix that is trained on its captions alone."""

@@ -107,7 +107,7 @@ class ClaimRow:
 
 @dataclass(frozen=True)
 class ExampleCaption:
-    """One caption of an example; the score is a cosine, None where there is none."""
+    """One caption of an example, and its score by the first scorer, None where there is none."""
 
     source: str
     text: str
@@ -149,6 +149,7 @@ class ReportData:
         notes: What a reader must know, a paragraph each.
         retrieval_task: The task shown beside the average; None for none.
         baseline: The mix that the best one is compared with in the headline; None for none.
+        score_is: What the first scorer's scores are.
     """
 
     run: RunFacts
@@ -168,6 +169,7 @@ class ReportData:
     notes: tuple[str, ...] = ()
     retrieval_task: str | None = None
     baseline: str | None = None
+    score_is: str = "score of image and caption"
 
 
 @dataclass(frozen=True)
@@ -338,7 +340,7 @@ def _charts(data: ReportData, rows: Sequence[_Row]) -> dict[str, Markup]:
         ),
         "left_out": (left_out, left_out_chart(left_out, data.sources)),
         "sweep": (sweep, gain_over_pool(sweep, kinds)),
-        "scores": (scored, score_histograms(scored, cuts, data.sources)),
+        "scores": (scored, score_histograms(scored, cuts, data.sources, data.score_is)),
         "diversity": (data.diversity, diversity_bars(data.diversity, data.sources)),
         "rarefaction": (
             data.diversity.filter(pl.col("rarefaction").list.len() > 0),

@@ -1,51 +1,68 @@
 """Image embeddings once for each scorer that has them, and the score of every caption."""
 
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Iterator
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from recap_assets.artefacts.captions import texts_key, texts_of
-from recap_assets.artefacts.histograms import score_histogram
 from recap_assets.artefacts.pool import RAW_POOL
-from recap_assets.artefacts.previews import histogram_markdown, preview_markdown
-from recap_assets.artefacts.scores import (
-    CLIP_SCORES,
-    IMAGE_EMBEDDINGS,
-    SCORE_HISTOGRAMS,
-    best_scores,
-    vectors_of,
-)
+from recap_assets.artefacts.scores import IMAGE_EMBEDDINGS, vectors_of
 from recap_assets.engines.protocols import Scorer
-from recap_assets.graph.checks import Check, Verdict
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.outside import Outside, both, metadata_outside, outside_of
 from recap_assets.graph.project import Project
 from recap_assets.graph.shardwise import of_readable, over_images
-from recap_assets.scores.kind import ByEmbeddings, ByPairs
-from recap_assets.scores.opened import embedder_of, embedding_scorer, scorers_of
+from recap_assets.scores.kind import ByEmbeddings, ByPairs, ByTexts, OwnScores
+from recap_assets.scores.node import (
+    STAGE,
+    Scored,
+    node_of,
+    scored_rows,
+    scores_in,
+)
+from recap_assets.scores.opened import (
+    Kinds,
+    embedder_of,
+    embedding_scorer,
+    scorer_named,
+    scorers_of,
+    text_scorer_of,
+)
 from recap_assets.scores.pairs import score_pairs
 from recap_assets.shards.metadata import EMBEDDINGS, metadata_embeddings, metadata_scores
 from recap_assets.specs.base import deciding
 from recap_assets.specs.sources import RAW
 
 VERSION = 2
-STAGE = "scores"
-SECONDS_PER_IMAGE = 0.001
+SECONDS = 1.0
 TEXTS_AT_ONCE = 8_192
+
+Opened = ByEmbeddings | ByPairs | ByTexts
+"""Kinds whose scores the platform computes."""
+
+_PAIR = ["shard", "uid", "candidate"]
 
 
 def nodes(project: Project) -> list[Node]:
     """Embeddings for each scorer that embeds, scores for each scorer and source."""
-    made: list[Node] = []
+    made: dict[str, Node] = {}
     for name, spec in scorers_of(project).items():
-        if isinstance(spec, ByEmbeddings):
-            made.append(_embeddings_node(project, name, spec))
-        made += [_scores_node(project, name, spec, s) for s in project.experiment.source_names]
-    return made
+        for node in _nodes_of(project, name, spec):
+            made.setdefault(node.key, node)
+    return list(made.values())
+
+
+def _nodes_of(project: Project, name: str, spec: Kinds) -> Iterator[Node]:
+    if isinstance(spec, ByEmbeddings):
+        yield _embeddings_node(project, name, spec)
+    for source in project.experiment.source_names:
+        if isinstance(spec, OwnScores):
+            yield from spec.nodes(name, source, project)
+        else:
+            yield _scores_node(project, name, spec, source)
 
 
 def _embeddings_node(project: Project, name: str, spec: ByEmbeddings) -> Node:
@@ -60,46 +77,28 @@ def _embeddings_node(project: Project, name: str, spec: ByEmbeddings) -> Node:
         description=f"Unit-length image embeddings of {name}, computed once for all sources.",
         outside=both(outside_of(project, spec), _given_embeddings(project, spec)),
         content=StoredRows(project.workspace.tables, IMAGE_EMBEDDINGS, {"scorer": name}),
-        seconds=SECONDS_PER_IMAGE * 1_000,
-        pool=_lane(spec),
+        seconds=SECONDS,
+        pool="gpu" if spec.on_gpu else "cpu",
         kinds=(spec.framework, "deltalake"),
     )
 
 
-def _scores_node(project: Project, name: str, spec: ByEmbeddings | ByPairs, source: str) -> Node:
+def _scores_node(project: Project, name: str, spec: Opened, source: str) -> Node:
     embeds = isinstance(spec, ByEmbeddings)
-    reads = dict.fromkeys(
-        [texts_key(source), IMAGE_EMBEDDINGS.key(name) if embeds else RAW_POOL.key()]
-    )
-    how = "Cosine" if embeds else "Score"
-    return Node(
-        key=CLIP_SCORES.key(name, source),
-        stage=STAGE,
-        dimension="pool",
-        dependencies=(*(Dependency(key, "same") for key in reads), *_trained_by(spec)),
-        implementation=VERSION,
-        decides=deciding(scorer=spec, source=source),
-        compute=lambda step: score_partition(project, name, source, step),
-        description=f"{how} of image and caption for every caption of {source}, by {name}.",
+    images = IMAGE_EMBEDDINGS.key(name) if embeds else RAW_POOL.key()
+    reads = [texts_key(source), *([] if isinstance(spec, ByTexts) else [images])]
+    return node_of(
+        project,
+        name,
+        source,
+        lambda step: _scored(project, name, source, step),
+        version=VERSION,
+        reads=(*(Dependency(key, "same") for key in reads), *_trained_by(spec)),
         outside=both(outside_of(project, spec), _given_scores(project, spec, source)),
-        content=StoredRows(
-            project.workspace.tables,
-            CLIP_SCORES,
-            {"scorer": name, "source": source},
-            beside=(SCORE_HISTOGRAMS,),
-        ),
-        seconds=SECONDS_PER_IMAGE * (500 if embeds else 1_000),
-        pool=_lane(spec),
-        kinds=(spec.framework, "deltalake"),
-        checks=(_scores_in_range(project, name, source, embeds=embeds),),
     )
 
 
-def _lane(spec: ByEmbeddings | ByPairs) -> Literal["gpu", "cpu"]:
-    return "gpu" if spec.on_gpu else "cpu"
-
-
-def _trained_by(spec: ByEmbeddings | ByPairs) -> tuple[Dependency, ...]:
+def _trained_by(spec: Opened) -> tuple[Dependency, ...]:
     return tuple(Dependency(key, "all") for key in spec.trained_by())
 
 
@@ -107,7 +106,7 @@ def _given_embeddings(project: Project, spec: ByEmbeddings) -> Outside | None:
     return metadata_outside(project, EMBEDDINGS) if spec.given_embeddings else None
 
 
-def _given_scores(project: Project, spec: ByEmbeddings | ByPairs, source: str) -> Outside | None:
+def _given_scores(project: Project, spec: Opened, source: str) -> Outside | None:
     return metadata_outside(project) if spec.given_scores and source == RAW else None
 
 
@@ -158,31 +157,22 @@ def metadata_folder(project: Project) -> str:
 
 def score_partition(project: Project, name: str, source: str, step: Step) -> Rows:
     """Score every caption of one source in one pool partition."""
-    spec = scorers_of(project)[name]
+    return scored_rows(project, name, source, _scored(project, name, source, step), step)
+
+
+def _scored(project: Project, name: str, source: str, step: Step) -> Scored:
+    spec = scorer_named(project, name)
     texts = texts_of(project.workspace.tables, source, step.partition)
-    rejected: Mapping[str, int] = {}
     if spec.given_scores and source == RAW:
-        rows = _pool_scores(project, texts, spec.given_scores)
-    elif isinstance(spec, ByPairs):
-        rows, rejected = score_pairs(project, spec, texts, step)
-    else:
-        embeddings = project.workspace.tables.read(
-            IMAGE_EMBEDDINGS, scorer=name, partition=step.partition
-        )
-        rows = score_texts(embedder_of(project, name), texts, embeddings, step)
-    histogram = score_histogram(best_scores(rows))
-    mean = rows["score"].mean()
-    return Rows(
-        rows,
-        (histogram,),
-        rejected=rejected,
-        facts={"mean_score": round(float(mean), 4) if mean is not None else "none"},  # type: ignore[arg-type]
-        markdown={
-            "best_and_worst": preview_markdown(best_and_worst(rows, texts)),
-            "histogram": histogram_markdown(histogram),
-        },
-        machine=spec.given_by,
+        return Scored(_pool_scores(project, texts, spec.given_scores), texts)
+    if isinstance(spec, ByPairs):
+        return score_pairs(project, spec, texts, step)
+    if isinstance(spec, ByTexts):
+        return score_texts_alone(project, spec, texts, step)
+    embeddings = project.workspace.tables.read(
+        IMAGE_EMBEDDINGS, scorer=name, partition=step.partition
     )
+    return Scored(score_texts(embedder_of(project, name), texts, embeddings, step), texts)
 
 
 def _pool_scores(project: Project, texts: pl.DataFrame, column: str) -> pl.DataFrame:
@@ -216,25 +206,19 @@ def cosines(images: NDArray[np.float32], texts: NDArray[np.float32]) -> NDArray[
     return ((left * right).sum(axis=1) / np.maximum(norms, 1e-12)).astype(np.float32)
 
 
-def best_and_worst(rows: pl.DataFrame, texts: pl.DataFrame, n: int = 4) -> pl.DataFrame:
-    """The `n` best and the `n` worst scored texts: score, text; all of them where there are few."""
-    scored = rows.drop_nulls("score").join(texts, on=["uid", "candidate"])
-    ranked = scored.sort("score", descending=True).select("score", "text")
-    return ranked if ranked.height <= 2 * n else pl.concat([ranked.head(n), ranked.tail(n)])
-
-
-def _scores_in_range(project: Project, scorer: str, source: str, *, embeds: bool) -> Check:
-    def evaluate(partitions: Sequence[str]) -> Verdict:
-        rows = project.workspace.tables.scan(CLIP_SCORES, scorer=scorer, source=source)
-        score = pl.col("score")
-        outside = score.is_not_null() & ~(score.is_finite() & score.is_between(-1.001, 1.001))
-        figures = (
-            rows.filter(pl.col("partition").is_in(partitions))
-            .select(scores=pl.len(), unscored=score.null_count(), outside=outside.sum())
-            .collect()
-            .row(0, named=True)
-        )
-        return Verdict(figures["outside"] == 0, figures)
-
-    name = "scores_are_cosines" if embeds else "scores_are_in_range"
-    return Check(name, "Every score is finite and between -1 and 1.", evaluate)
+def score_texts_alone(project: Project, spec: ByTexts, texts: pl.DataFrame, step: Step) -> Scored:
+    """Scores of texts whatever their images; each distinct text of some is scored once."""
+    rows = texts.with_row_index("row").drop_nulls("text")
+    parts = [pl.DataFrame(schema={"row": pl.UInt32, "score": pl.Float32})]
+    with text_scorer_of(project, spec) as scorer:
+        for start in range(0, rows.height, TEXTS_AT_ONCE):
+            part = rows[start : start + TEXTS_AT_ONCE]
+            distinct = part.select(pl.col("text").unique(maintain_order=True))
+            given = scorer.score(distinct["text"].to_list())
+            scored = distinct.with_columns(scores_in(spec, given, distinct.height, "text"))
+            parts.append(part.join(scored, on="text", how="left").select("row", "score"))
+            step.progress(min(start + TEXTS_AT_ONCE, rows.height) / rows.height)
+    found = pl.concat(parts)
+    numbered = texts.with_row_index("row").join(found, on="row", how="left", maintain_order="left")
+    unscored = rows.height - found["score"].drop_nulls().len()
+    return Scored(numbered.select(*_PAIR, "score"), texts, {"not_scored": unscored})

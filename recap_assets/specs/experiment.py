@@ -228,6 +228,7 @@ class Experiment(Spec):
         if RAW in self.sources:
             yield "sources.raw: `raw` is the pool's own text and cannot be declared"
         yield from self._circles("models", "the models start from each other in a circle")
+        yield from self._circles("scorers", "the scorers are made of each other in a circle")
         yield from self._source_problems()
         yield from self._evaluation_problems()
 

@@ -136,6 +136,7 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = {
     "scores": (
         "recap_assets.scores.kinds.trained:EmbeddedScorer",
         "recap_assets.scores.kinds.open_clip:OpenClipScorer",
+        "recap_assets.scores.kinds.combined:CombinedScorer",
     ),
     "image_scorers": (
         "recap_assets.scores.of_images.kinds.head:EmbeddingHead",

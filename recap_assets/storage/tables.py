@@ -56,6 +56,7 @@ POLICY = {
     "delta.enableExpiredLogCleanup": "false",
     "delta.logRetentionDuration": "interval 3650 days",
 }
+_CONSTRAINT = "delta.constraints."
 _NO_LOG_CLEANUP = PostCommitHookProperties(cleanup_expired_logs=False)
 
 T = TypeVar("T")
@@ -334,9 +335,17 @@ class TableStore:
             delta = self._new(table)
         if not POLICY.items() <= delta.metadata().configuration.items():
             delta.alter.set_table_properties(POLICY)
+        held = {
+            key.removeprefix(_CONSTRAINT)
+            for key in delta.metadata().configuration
+            if key.startswith(_CONSTRAINT)
+        }
         for name, rule in table.constraints:
-            if f"delta.constraints.{name}" not in delta.metadata().configuration:
+            if name not in held:
                 delta.alter.add_constraint({name: rule})
+        # One of an earlier release would refuse what the table may hold now.
+        for name in sorted(held - dict(table.constraints).keys()):
+            delta.alter.drop_constraint(name, raise_if_not_exists=False)
         return delta
 
     def _new(self, table: Table) -> DeltaTable:

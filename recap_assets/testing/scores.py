@@ -7,14 +7,24 @@ shard::
         scorer = SiglipScorer(kind="siglip", weights="tiny.safetensors")
 """
 
+from collections.abc import Mapping
+from typing import cast
+
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
-from recap_assets.engines.protocols import Image, PairScorer, Scorer
-from recap_assets.scores.kind import ByEmbeddings, ByPairs
+from recap_assets.artefacts.captions import texts_key, texts_of
+from recap_assets.artefacts.scores import BEYOND, CLIP_SCORES
+from recap_assets.engines.protocols import Image, PairScorer, Scorer, TextScorer
+from recap_assets.graph.building import compute_and_write
+from recap_assets.graph.node import Dependency, Node, Rows, Step
+from recap_assets.graph.project import Project
+from recap_assets.scores.kind import ByEmbeddings, ByPairs, ByTexts, OwnScores
+from recap_assets.specs.sources import RAW
 from recap_assets.testing.inputs import Nothing, marked_but_deciding, some_images
 
-__all__ = ["EmbeddingContract", "Nothing", "PairContract"]
+__all__ = ["EmbeddingContract", "Nothing", "OwnScoresContract", "PairContract", "TextContract"]
 
 TEXTS = (
     "a photo of a dog",
@@ -91,11 +101,11 @@ class PairContract:
         return self.scorer.open(self.places)  # type: ignore[arg-type]
 
     def test_each_pair_has_a_score_in_range_or_none(self) -> None:
-        """A number from -1 to 1, or NaN; for no pair none."""
+        """A number of the kind's range, or NaN; for no pair none."""
         scores = self.opened().score(*_pairs())
         assert scores.shape == (len(_pairs()[0]),)
         assert scores.dtype == np.float32
-        assert np.all(np.isnan(scores) | (np.abs(scores) <= 1))
+        assert np.all(np.isnan(scores) | (np.abs(scores) <= _most(self.scorer)))
         assert self.opened().score([], []).shape == (0,)
 
     def test_a_score_depends_on_its_image_and_text_alone(self) -> None:
@@ -120,6 +130,102 @@ class PairContract:
     def test_what_decides_is_what_has_no_mark(self) -> None:
         """Speed, places, secrets and prices are in no version."""
         assert not marked_but_deciding(self.scorer)
+
+
+class TextContract:
+    """What must hold of every kind below `ByTexts`; its tests need `scorer` alone."""
+
+    scorer: ByTexts
+    places: object = Nothing()
+
+    def opened(self) -> TextScorer:
+        """The scorer, opened again."""
+        return self.scorer.open(self.places)  # type: ignore[arg-type]
+
+    def test_each_text_has_a_score_in_range_or_none(self) -> None:
+        """A number of the kind's range, or NaN; for no text none."""
+        scores = self.opened().score(TEXTS)
+        assert scores.shape == (len(TEXTS),)
+        assert scores.dtype == np.float32
+        assert np.all(np.isnan(scores) | (np.abs(scores) <= _most(self.scorer)))
+        assert self.opened().score([]).shape == (0,)
+
+    def test_a_score_depends_on_its_text_alone(self) -> None:
+        """The same in any batch and order, and opened anew."""
+        scorer = self.opened()
+        whole = scorer.score(TEXTS)
+        _agree(whole, np.concatenate([scorer.score([text]) for text in TEXTS]))
+        _agree(whole, scorer.score(TEXTS[::-1])[::-1])
+        _agree(whole, self.opened().score(TEXTS))
+
+    def test_what_decides_is_what_has_no_mark(self) -> None:
+        """Speed, places, secrets and prices are in no version."""
+        assert not marked_but_deciding(self.scorer)
+
+
+class OwnScoresContract:
+    """What must hold of every kind below `OwnScores`.
+
+    Its tests need a `project` whose pool, texts and other scores are built, and the `name` of the
+    scorer in it.
+    """
+
+    project: Project
+    name: str
+    source: str = RAW
+
+    def nodes(self) -> list[Node]:
+        """The kind's own assets, in the order of the graph."""
+        spec = cast(OwnScores, self.project.experiment.scorers[self.name])
+        return spec.nodes(self.name, self.source, self.project)
+
+    def scored(self) -> Mapping[str, pl.DataFrame]:
+        """The scores of each partition, computed anew."""
+        *others, scores = sorted(self.nodes(), key=lambda node: node.key == self._key)
+        for node in others:
+            for partition in self.project.partitions if node.dimension == "pool" else ("",):
+                compute_and_write(node, Step(partition))
+        found = {key: scores.compute(Step(key)) for key in self.project.partitions}
+        return {key: rows.frame for key, rows in found.items() if isinstance(rows, Rows)}
+
+    @property
+    def _key(self) -> str:
+        return CLIP_SCORES.key(self.name, self.source)
+
+    def test_it_has_the_asset_of_its_scores(self) -> None:
+        """Once, and it waits for the texts."""
+        keys = [node.key for node in self.nodes()]
+        assert keys.count(self._key) == 1
+        assert len(set(keys)) == len(keys)
+        node = next(node for node in self.nodes() if node.key == self._key)
+        assert Dependency(texts_key(self.source), "same") in node.dependencies
+
+    def test_each_text_has_one_row_in_range_and_what_has_none_is_null(self) -> None:
+        """Of what has no text there is no score."""
+        spec = cast(OwnScores, self.project.experiment.scorers[self.name])
+        for partition, rows in self.scored().items():
+            texts = texts_of(self.project.workspace.tables, self.source, partition)
+            keys = ["shard", "uid", "candidate"]
+            assert sorted(rows.select(keys).rows()) == sorted(texts.select(keys).rows())
+            scores = rows["score"].drop_nulls().to_numpy()
+            assert len(scores)
+            assert (np.abs(scores) <= (1.001 if spec.bounded else BEYOND)).all()
+            without = texts.filter(pl.col("text").is_null())
+            there = rows.join(without, on=keys, how="semi")["score"]
+            assert there.null_count() == len(there)
+
+    def test_computed_again_it_gives_the_same(self) -> None:
+        """Nothing is remembered, and what is drawn is drawn by seed and uid."""
+        for one, other in zip(self.scored().values(), self.scored().values(), strict=True):
+            assert one.equals(other)
+
+    def test_what_decides_is_what_has_no_mark(self) -> None:
+        """Speed, places, secrets and prices are in no version."""
+        assert not marked_but_deciding(self.project.experiment.scorers[self.name])
+
+
+def _most(spec: ByPairs | ByTexts) -> float:
+    return 1.0 if spec.bounded else float(np.finfo(np.float32).max)
 
 
 def _pairs() -> tuple[list[Image], list[str]]:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from recap_assets.artefacts.evaluation import CAPTION_METRICS, EVALUATION_IMAGES, EVALUATION_RESULTS
 from recap_assets.artefacts.report import LEADERBOARD
-from recap_assets.captions.opened import opened_captioner
+from recap_assets.captions.opened import opened as opened_captioner
 from recap_assets.engines.trained import load_trained_clip
 from recap_assets.evalsets.sets import RetrievalSet, load_set
 from recap_assets.evaluation.captions.assets import uid_of
@@ -235,9 +235,9 @@ def test_the_metrics_are_those_of_the_captions_that_the_captioner_writes(bench: 
     opened = load_set(folder.path, "test", decode)  # type: ignore[union-attr]
     assert isinstance(opened, RetrievalSet)
     [(images, references)] = opened.batches(100)
-    captioner = opened_captioner(project, project.experiment.sources["a"])
-    # Another batch than the stage's, in another order: a caption depends on neither.
-    written = [captioner.caption([images[i]], [uid_of("own", i)])[0][0].text for i in range(9)]
+    with opened_captioner(project, project.experiment.sources["a"]) as captioner:
+        # Another batch than the stage's, in another order: a caption depends on neither.
+        written = [captioner.caption([images[i]], [uid_of("own", i)])[0][0].text for i in range(9)]
     res = {i: [" ".join(caption_tokens(text))] for i, text in enumerate(written)}
     gts = {i: [" ".join(caption_tokens(r)) for r in own] for i, own in enumerate(references)}
     rows = project.workspace.tables.read(CAPTION_METRICS, source="a")

@@ -107,10 +107,26 @@ def test_histogram_is_the_tables_and_leaves_out_nulls():
     assert score_histogram(np.empty(0, np.float32)).height == 0
 
 
-@pytest.mark.parametrize("wrong", [np.nan, np.inf, 1.5])
-def test_scores_that_are_no_cosines_are_refused(wrong):
-    with pytest.raises(ValueError, match="cosine"):
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_scores_that_are_not_finite_are_refused(wrong):
+    with pytest.raises(ValueError, match="finite"):
         score_histogram(np.array([0.1, wrong], np.float32))
+
+
+@pytest.mark.parametrize("scale", [7.0, 1e3, 3e5, 1e30])
+def test_cutoffs_of_scores_on_any_scale_are_those_of_the_sort(scale):
+    generator = np.random.default_rng(1)
+    scores = (scale * generator.normal(size=5_000)).astype(np.float32)
+    scores[::7] = scores[0]
+    histogram = pl.concat([score_histogram(part) for part in np.array_split(scores, 3)])
+    assert histogram["n"].sum() == len(scores)
+    for rank in (0, 10, 2_500, 4_999):
+        cut = cut_at_rank(histogram, fetch_from(scores), rank)
+        assert cut.value == -np.sort(-scores)[rank]
+        assert cut.n_at_or_above == np.count_nonzero(scores >= np.float32(cut.value))
+    assert cut_at_value(histogram, fetch_from(scores), scale).n_at_or_above == np.count_nonzero(
+        scores >= np.float32(scale)
+    )
 
 
 def test_only_the_bin_of_the_cutoff_is_fetched():

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,11 +14,16 @@ from recap_assets.scores.kinds.open_clip import OpenClipScorer
 from recap_assets.scores.kinds.trained import EmbeddedScorer
 from recap_assets.specs.kinds import kinds_of
 from recap_assets.specs.models import SmallTower
-from recap_assets.testing.scores import EmbeddingContract, Nothing, PairContract
+from recap_assets.testing.scores import (
+    EmbeddingContract,
+    Nothing,
+    OwnScoresContract,
+    PairContract,
+)
 from recap_assets.training.engine.small_trainee import SmallTrainee
 from recap_assets_tests.scores.matching import MatchingScorer
 from recap_assets_tests.scores.test_open_clip import clip_folder  # noqa: F401 - a fixture
-from recap_assets_tests.tiny import TOWER
+from recap_assets_tests.tiny import EXPERIMENT, TOWER, Bench, tiny_experiment
 
 Given = tuple[ByEmbeddings, Nothing]
 
@@ -36,8 +42,35 @@ def from_open_clip(folder: Path) -> Given:
 KINDS: Mapping[str, Callable[[Path], Given]] = {"embedded": trained, "open_clip": from_open_clip}
 
 
+OWN: Mapping[str, Mapping[str, Any]] = {
+    "combined": {
+        "of": [{"scorer": "clip", "scale": "z"}, {"scorer": "clip", "scale": "rank"}],
+        "over": "raw",
+    },
+}
+"""Those with assets of their own: their fields, in an experiment with the scorer `clip`."""
+
+
 def test_no_kind_is_left_out() -> None:
-    assert KINDS.keys() == kinds_of("scores").keys()
+    assert [*KINDS, *OWN] == list(kinds_of("scores"))
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    scorers = {kind: {"kind": kind, **fields} for kind, fields in OWN.items()}
+    changes = {"scorers": {"clip": EXPERIMENT["scorers"]["clip"], **scorers}, "report": {}}
+    raw = {"scorer": "clip", "rules": [{"use": "raw"}]}
+    folder = tmp_path_factory.mktemp("built")
+    made = Bench(folder, tiny_experiment(**changes, mixes={"raw": raw}, sources={}))
+    made.build("world", "pool", "models", "scores")
+    return made
+
+
+@pytest.mark.parametrize("kind", OWN)
+class TestOwn(OwnScoresContract):
+    @pytest.fixture(autouse=True)
+    def given(self, kind: str, built: Bench) -> None:
+        self.project, self.name = built.project, kind
 
 
 @pytest.mark.parametrize("kind", KINDS)

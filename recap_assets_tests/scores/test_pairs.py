@@ -1,6 +1,7 @@
 """A scorer without embeddings, from its kind's entry point to mixes and exports."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from recap_assets.graph.building import compute_and_write
 from recap_assets.graph.node import Step
 from recap_assets.scores import pairs
 from recap_assets.scores.assets import score_partition
+from recap_assets.scores.node import ScoreError
 from recap_assets.shards.reading import iterate_images
 from recap_assets.specs.loading import ExperimentError
 from recap_assets_tests.registering import registered
@@ -180,9 +182,9 @@ def test_what_is_no_score_stops_the_build(
         def score(self, images: list[Any], _texts: list[str]) -> np.ndarray:
             return np.resize(scores, len(images) if len(scores) == 1 else len(scores))
 
-    monkeypatch.setattr(pairs, "pair_scorer_of", lambda *_: Wrong())
+    monkeypatch.setattr(pairs, "pair_scorer_of", lambda *_: nullcontext(Wrong()))
     node = bench.graph.nodes["clip_scores/judge/raw"]
-    with pytest.raises(pairs.ScoreError, match=words):
+    with pytest.raises(ScoreError, match=words):
         compute_and_write(node, Step(next(iter(bench.project.partitions))))
 
 

@@ -195,7 +195,7 @@ def test_a_table_of_an_earlier_release_learns_not_to_clean_its_log(store: TableS
     store.replace(CLIP_SCORES, AT, scores(0.1))
     settings = DeltaTable(store.uri(CLIP_SCORES)).metadata().configuration
     assert settings["delta.enableExpiredLogCleanup"] == "false"
-    assert "delta.constraints.score_is_a_cosine" in settings
+    assert "delta.constraints.score_is_finite" in settings
 
 
 def test_many_small_appends_are_merged_as_the_writer_would_write_them(store: TableStore) -> None:

@@ -55,6 +55,19 @@ def test_a_slice_is_replaced_and_its_neighbours_stay(store: TableStore) -> None:
     assert kept.rows() == [("00000", pytest.approx(0.3)), ("00001", pytest.approx(0.5))]
 
 
+def test_a_constraint_of_an_earlier_release_goes_when_the_table_is_next_written(
+    store: TableStore,
+) -> None:
+    store.replace(CLIP_SCORES, AT, scores(0.1))
+    rule = {"score_is_a_cosine": "score IS NULL OR (score >= -1.001 AND score <= 1.001)"}
+    DeltaTable(store.uri(CLIP_SCORES)).alter.add_constraint(rule)
+    store.replace(CLIP_SCORES, {**AT, "partition": "00001"}, scores(7.0))
+    assert sorted(store.read(CLIP_SCORES)["score"]) == [pytest.approx(0.1), 7.0]
+    settings = DeltaTable(store.uri(CLIP_SCORES)).metadata().configuration
+    kept = {name for name in settings if name.startswith("delta.constraints.")}
+    assert kept == {"delta.constraints.score_is_finite"}
+
+
 def test_equal_content_is_not_written_again(store: TableStore) -> None:
     first = store.replace(CLIP_SCORES, AT, scores(0.1, None))
     version = store.version(CLIP_SCORES)
