@@ -11,7 +11,7 @@ from recap_assets.specs.kinds import OneOf
 
 
 class CorpusSpec(Spec):
-    """Images with captions to learn from."""
+    """What models learn from: images with captions, or rows of texts."""
 
     @property
     def notes(self) -> Sequence[str]:

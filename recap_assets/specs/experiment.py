@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_v
 
 from recap_assets.specs.automation import Automation
 from recap_assets.specs.base import Name, Spec, fingerprint_of
+from recap_assets.specs.circles import circles
 from recap_assets.specs.corpora import Corpus
 from recap_assets.specs.evaluation import Evaluation, TaskSpec
 from recap_assets.specs.exports import (
@@ -214,6 +215,7 @@ class Experiment(Spec):
         problems = [
             *self._reference_problems(),
             *self._named_by_parts(),
+            *self._crossing_circles(),
             *self._set_problems(),
             *self._mix_problems(),
             *self._report_problems(),
@@ -302,6 +304,23 @@ class Experiment(Spec):
                 if name in _reached(reads, one.name):
                     yield f"{section}.{name}.{one.field}: {what}"
                     break
+
+    def _crossing_circles(self) -> Iterator[str]:
+        """What is made of itself by way of several sections, such as a mix of its own model."""
+        names = {(section, name) for section in PARTS for name in getattr(self, section)}
+        reads = {at: [to for to in self._named_by(*at) if to in names] for at in names}
+        for circle in circles(reads, PARTS):
+            if len({section for section, _ in circle}) > 1:
+                path = " → ".join(f"{section}.{name}" for section, name in (*circle, circle[0]))
+                section, name = circle[0]
+                yield f"{section}.{name}: it is made of itself: {path}"
+
+    def _named_by(self, section: str, name: str) -> Iterator[tuple[str, str]]:
+        part: Spec = getattr(self, section)[name]
+        for one in part.refers():
+            yield ("sources" if one.section == "source_names" else one.section), one.name
+        if isinstance(part, Mix):
+            yield "scorers", self.scorer_of(part)
 
     def _set_problems(self) -> Iterator[str]:
         for name, spec in self.sets.items():

@@ -99,6 +99,8 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = {
     "corpora": (
         "recap_assets.training.corpora.kinds.embedded:EmbeddedCorpus",
         "recap_assets.training.corpora.kinds.webdataset:WebDatasetCorpus",
+        "recap_assets.training.corpora.kinds.mix:MixCorpus",
+        "recap_assets.training.corpora.kinds.texts:TextsCorpus",
     ),
     "captions": (
         "recap_assets.captions.kinds.trained:EmbeddedSource",
@@ -149,6 +151,7 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = {
     "models": (
         "recap_assets.training.models.kinds.clip:TrainedClip",
         "recap_assets.training.models.kinds.captioner:TrainedCaptioner",
+        "recap_assets.training.models.kinds.rewriter:TrainedRewriter",
     ),
     "launchers": (
         "recap_assets.training.kinds.in_process:InProcessTraining",

@@ -1,14 +1,13 @@
 """Models that the platform trains itself, and how they are trained."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from recap_assets.specs.base import Name, Spec
+from recap_assets.specs.base import Spec
 from recap_assets.specs.fields import LocalModel
 from recap_assets.specs.kinds import OneOf
-from recap_assets.specs.references import Reference
 
 
 class SmallTower(Spec):
@@ -69,20 +68,21 @@ class Optimizer(Spec):
 
 
 class ModelSpec(Spec):
-    """A model that is trained here on a corpus; a kind is below `ModelKind`."""
-
-    corpus: Name = Field(description="The corpus to learn from.")
-    samples_seen: int = Field(gt=0, le=10**12, description="Pairs seen in all.")
+    """A model that is trained here; a kind is below `training.models.kind.ModelKind`."""
 
     @property
     def writes_without_image(self) -> bool | None:
         """Whether it learned what it would write without an image; None for what writes nothing."""
         return None
 
-    def refers(self) -> Iterator[Reference]:
-        """The corpus."""
-        yield from super().refers()
-        yield Reference("corpus", self.corpus, "corpora")
+    def control_problems(self, asked: Mapping[str, object]) -> Iterator[str]:
+        """What of a source's `control` does not fit what the model learned, or is missing.
+
+        Args:
+            asked: The controls that the source sets, by name.
+        """
+        if asked:
+            yield "it has no control; give it `control`, or leave this one out"
 
 
 Model = Annotated[ModelSpec, OneOf("models")]

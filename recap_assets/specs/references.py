@@ -5,6 +5,15 @@ from dataclasses import dataclass
 EMBEDDINGS = "embeddings"
 """What a scorer gives that embeds images and texts."""
 
+IMAGES = "images"
+"""What a corpus gives that has images with captions."""
+
+TEXTS = "rows of texts"
+"""What a corpus gives that has texts and what is to be made of them."""
+
+SOURCES = "sources of its texts"
+"""What a corpus gives that knows which source each text is of."""
+
 
 @dataclass(frozen=True)
 class Reference:

@@ -14,16 +14,18 @@ import numpy as np
 from recap_assets.engines.protocols import Places
 from recap_assets.specs.models import ModelSpec
 from recap_assets.testing.inputs import Nothing, marked_but_deciding
+from recap_assets.training.corpora.kind import TextRow
 from recap_assets.training.engine.pairs import TrainingPairs
-from recap_assets.training.models.kind import ModelKind, TrainedModel
+from recap_assets.training.models.kind import ImageTextModel, TextModel, TrainedModel
 
 COLOURS = ("red", "green", "blue")
+INPUTS = ("colour", "thing")
 
 
 class ModelContract:
     """What must hold of every kind of model; its tests need `model`, and what that one needs."""
 
-    model: ModelKind
+    model: ImageTextModel | TextModel
     models: Mapping[str, ModelSpec] = {}
     """The other models of the experiment, by name."""
 
@@ -32,6 +34,8 @@ class ModelContract:
 
     def trained(self) -> TrainedModel:
         """The model, trained on a few squares of one colour and what they are called."""
+        if isinstance(self.model, TextModel):
+            return self.model.train(INPUTS, some_rows(), self.places, lambda *_: None)
         side = self.model.image_side(self.models)
         return self.model.train(some_pairs(side), self.places, lambda *_: None)
 
@@ -70,3 +74,12 @@ def some_pairs(side: int, n: int = 24) -> TrainingPairs:
     images[np.arange(n), :, :, colours] = 255
     texts = [f"a {COLOURS[colour]} square, number {i}" for i, colour in enumerate(colours)]
     return TrainingPairs(images, np.arange(n, dtype=np.int32), texts, np.ones(n, np.float32))
+
+
+def some_rows(n: int = 24) -> list[TextRow]:
+    """A colour and a thing, and both in one text."""
+    colours = [COLOURS[number % len(COLOURS)] for number in range(n)]
+    return [
+        TextRow((colour, f"square {number}"), f"a {colour} square, number {number}")
+        for number, colour in enumerate(colours)
+    ]

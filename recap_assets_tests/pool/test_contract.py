@@ -9,6 +9,7 @@ from typing import Literal
 import polars as pl
 import pytest
 
+from recap_assets.graph.project import Project
 from recap_assets.pool.kind import PoolKind
 from recap_assets.pool.kinds.embedded import EmbeddedPool
 from recap_assets.pool.kinds.folder import FolderPool
@@ -18,13 +19,16 @@ from recap_assets.shards.manifest import Shard
 from recap_assets.shards.pools import EncodedImages, ImagePlace, PoolProject
 from recap_assets.shards.sample_rows import SampleRow, settle_uid, take_image
 from recap_assets.specs.kinds import kinds_of
-from recap_assets.testing.corpora import CorpusContract
+from recap_assets.testing.corpora import NAME, CorpusContract, TextCorpusContract
 from recap_assets.testing.pools import PoolContract
 from recap_assets.testing.tars import encoded_image, write_tars
 from recap_assets.training.corpora.kinds.embedded import EmbeddedCorpus
+from recap_assets.training.corpora.kinds.mix import MixCorpus
+from recap_assets.training.corpora.kinds.texts import TextsCorpus
 from recap_assets.training.corpora.kinds.webdataset import WebDatasetCorpus
 from recap_assets_tests.pool.kinds.urls.fetched import quick
 from recap_assets_tests.pool.kinds.urls.web import Web, served
+from recap_assets_tests.tiny import EXPERIMENT, Bench, tiny_experiment
 
 PARTS = (range(4), range(4, 7))
 
@@ -92,7 +96,7 @@ def test_each_kind_is_held() -> None:
         "embedded", "webdataset", "folder", "urls",
     }  # fmt: skip
     corpora = {name for name, kind in kinds_of("corpora").items() if kind.is_ours}
-    assert corpora == {"embedded", "webdataset"}
+    assert corpora == {"embedded", "webdataset", "mix", "texts"}
 
 
 class TestEmbeddedCorpus(CorpusContract):
@@ -104,6 +108,45 @@ class TestWebDatasetCorpus(CorpusContract):
     def given(self, folder: Path) -> WebDatasetCorpus:
         write_tars(folder / "tars", PARTS)
         return WebDatasetCorpus(kind="webdataset", shards=str(folder / "tars"))
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """An experiment with a mix of its pool's texts, built."""
+    corpora = {**EXPERIMENT["corpora"], NAME: {"kind": "mix", "mix": "raw"}}
+    models = {"scorer": EXPERIMENT["models"]["scorer"]}
+    changes = {"mixes": {"raw": [{"use": "raw"}]}, "sources": {}, "report": {}, "models": models}
+    bench = Bench(tmp_path_factory.mktemp("mixed"), tiny_experiment(**changes, corpora=corpora))
+    bench.build("world", "pool", "models", "scores", "mixes")
+    return bench.project
+
+
+class TestMixCorpus(CorpusContract):
+    def given(self, folder: Path) -> MixCorpus:  # noqa: ARG002
+        return MixCorpus(kind="mix", mix="raw")
+
+    @pytest.fixture(autouse=True)
+    def built(self, mixed: Project) -> None:
+        self.mixed = mixed
+
+    def project(self, folder: Path) -> Project:  # noqa: ARG002
+        return self.mixed
+
+
+class TestTextsCorpus(TextCorpusContract):
+    def given(self, folder: Path) -> TextsCorpus:
+        rows = {"web": ["a", "", "b"], "caption": ["c", "d", ""], "both": ["a c", "d", "b"]}
+        pl.DataFrame(rows).write_parquet(folder / "rows.parquet")
+        reads = {"raw": "web", "a": "caption"}
+        files = str(folder / "rows.parquet")
+        return TextsCorpus(kind="texts", files=files, reads=reads, writes="both")
+
+
+class TestDrawnTexts(TextCorpusContract):
+    def given(self, folder: Path) -> TextsCorpus:  # noqa: ARG002
+        return TextsCorpus(
+            kind="texts", files="embedded", reads={"raw": "raw"}, writes="fused", samples=4
+        )
 
 
 class Memory(PoolKind):

@@ -13,6 +13,16 @@ from recap_assets.specs.models import ModelSpec
 from recap_assets.specs.references import Reference
 
 
+class WrittenAs(Spec):
+    """How a captioner that was trained with `control` is to write."""
+
+    alignment: int | None = Field(
+        default=None, gt=0, description="How well captions are to fit, as a bin; the last is best."
+    )
+    length: int | None = Field(default=None, gt=0, description="Words, one of the model's lengths.")
+    tag: Name | None = Field(default=None, description="The source whose style it is to have.")
+
+
 class EmbeddedSource(DecodedHere):
     """A captioner that the asset `models/<model>` trains."""
 
@@ -22,14 +32,25 @@ class EmbeddedSource(DecodedHere):
         default=64, gt=0, le=65_536, description="Images of one forward pass; changes no caption."
     )
 
+    control: WrittenAs | None = Field(
+        default=None,
+        exclude_if=lambda control: control is None,
+        description="How to write, by each control that the model learned; by default it has none.",
+    )
+
     def open(self, places: Places) -> Captioner:
         """The captioner that was trained."""
         from recap_assets.engines.small.loading import load_small_captioner
 
         folder = places.models / self.model
         return load_small_captioner(
-            folder, self.decoding, self.candidates, self.batch_size, self.device
+            folder, self.decoding, self.candidates, self.batch_size, self.device, self.asked
         )
+
+    @property
+    def asked(self) -> Mapping[str, object]:
+        """The controls that it sets, by name."""
+        return self.control.model_dump(exclude_none=True) if self.control else {}
 
     @property
     def called(self) -> str:
@@ -51,8 +72,11 @@ class EmbeddedSource(DecodedHere):
         yield Reference("model", self.model, "models", "captioner")
 
     def problems(self, models: Mapping[str, Spec]) -> Iterator[str]:
-        """Guidance, which the model must have learned."""
+        """Guidance and control, which the model must have learned."""
         model, scale = models.get(self.model), self.decoding.guidance_scale
+        if isinstance(model, ModelSpec):
+            for problem in model.control_problems(self.asked):
+                yield f"control: models.{self.model}: {problem}"
         if scale != 1 and isinstance(model, ModelSpec) and model.writes_without_image is False:
             yield (
                 f"decoding.guidance_scale: {scale} needs a captioner that also "

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -22,6 +23,13 @@ class DecoderShape(Spec):
     layers: int
     vocabulary: int
     context_length: int = CONTEXT_LENGTH
+    controls: int = Field(
+        default=0,
+        ge=0,
+        le=4_096,
+        exclude_if=lambda n: n == 0,
+        description="Tokens beside the vocabulary that say how to write; none of them is written.",
+    )
 
 
 @dataclass
@@ -122,7 +130,7 @@ class CaptionDecoder(nn.Module):
         self.memory_norm = nn.LayerNorm(token_dim)
         self.memory_in = nn.Linear(token_dim, width)
         self.memory_position = nn.Parameter(torch.empty(cells, width))
-        self.embedding = nn.Embedding(shape.vocabulary, width)
+        self.embedding = nn.Embedding(shape.vocabulary + shape.controls, width)
         self.position = nn.Parameter(torch.empty(shape.context_length, width))
         self.layers = nn.ModuleList(DecoderLayer(width) for _ in range(shape.layers))
         self.norm = nn.LayerNorm(width)

@@ -13,7 +13,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from recap_assets.engines.decoding.captioner import CaptionWriter, batches
 from recap_assets.engines.protocols import Caption, Image
 from recap_assets.engines.row_counts import EvenPasses, example_pixels, example_tokens
-from recap_assets.engines.small.decoder import Cache, SmallCaptionModel
+from recap_assets.engines.small.decoder import Cache, CaptionDecoder, SmallCaptionModel
 from recap_assets.engines.small.images import to_square
 from recap_assets.engines.small.tokenizer import BOS, EOS, encode
 from recap_assets.engines.small.towers import ImageTower, SmallClip, pixels_to_input
@@ -100,25 +100,72 @@ class SmallState:
         self.cache = self.cache.reordered(rows)
 
 
-class SmallModel:
+class DecoderSteps:
+    """The small decoder, token by token, as the decoding loops take it.
+
+    Args:
+        decoder: In eval mode and on the device.
+        tokenizer: The one that it was trained with.
+        max_tokens: Tokens that will be written at most.
+        controls: Tokens beside the vocabulary that come before the text, numbered from 0.
+    """
+
+    def __init__(
+        self,
+        decoder: CaptionDecoder,
+        tokenizer: Tokenizer,
+        max_tokens: int,
+        controls: Sequence[int] = (),
+    ) -> None:
+        self.decoder = decoder
+        self.tokenizer = tokenizer
+        self.max_tokens = max_tokens
+        self.device = decoder.position.device
+        self.eos: Sequence[int] = [EOS]
+        self.vocabulary = decoder.shape.vocabulary
+        self.before = (BOS, *(self.vocabulary + number for number in controls))
+        self.room = decoder.shape.context_length - len(self.before)
+
+    def start(self, features: Tensor) -> tuple[Tensor, SmallState]:
+        """From the mark of the beginning and the controls alone."""
+        room = self.max_tokens + len(self.before) - 1
+        state = SmallState(self.decoder.start(features, 1, room), 0)
+        logits = features
+        for token in self.before:
+            logits = self.step(torch.full((len(features),), token, device=self.device), state)
+        return logits, state
+
+    def step(self, tokens: Tensor, state: SmallState) -> Tensor:
+        """One token on."""
+        logits = self.decoder.step(tokens, state.n_tokens, state.cache)
+        state.n_tokens += 1
+        return logits
+
+    def text(self, tokens: list[int]) -> str:
+        """The text without special tokens."""
+        return self.tokenizer.decode(tokens)
+
+
+class SmallModel(DecoderSteps):
     """The small captioner, token by token, as the decoding loops take it.
 
     Args:
         model: In eval mode and on the device.
         tokenizer: The one that it was trained with.
         max_tokens: Tokens that will be written at most.
+        controls: Tokens beside the vocabulary that come before the caption, numbered from 0.
     """
 
-    def __init__(self, model: SmallCaptionModel, tokenizer: Tokenizer, max_tokens: int) -> None:
-        self.decoder = model.decoder
+    def __init__(
+        self,
+        model: SmallCaptionModel,
+        tokenizer: Tokenizer,
+        max_tokens: int,
+        controls: Sequence[int] = (),
+    ) -> None:
+        super().__init__(model.decoder, tokenizer, max_tokens, controls)
         self.visual = model.visual
         self.image_size = model.tower_spec.image_size
-        self.tokenizer = tokenizer
-        self.max_tokens = max_tokens
-        self.device = model.decoder.position.device
-        self.eos: Sequence[int] = [EOS]
-        self.vocabulary = model.decoder.shape.vocabulary
-        self.room = model.decoder.shape.context_length - 1
 
     def prepare(self, image: Image) -> Tensor:
         """The image at the tower's size, normalised."""
@@ -132,21 +179,6 @@ class SmallModel:
         """Zeros, which `condition_dropout` puts in the place of image tokens in training."""
         return torch.zeros_like(features)
 
-    def start(self, features: Tensor) -> tuple[Tensor, SmallState]:
-        """From the mark of the beginning alone."""
-        state = SmallState(self.decoder.start(features, 1, self.max_tokens), 0)
-        return self.step(torch.full((len(features),), BOS, device=self.device), state), state
-
-    def step(self, tokens: Tensor, state: SmallState) -> Tensor:
-        """One token on."""
-        logits = self.decoder.step(tokens, state.n_tokens, state.cache)
-        state.n_tokens += 1
-        return logits
-
-    def text(self, tokens: list[int]) -> str:
-        """The text without special tokens."""
-        return self.tokenizer.decode(tokens)
-
 
 class SmallCaptioner:
     """The small captioner; images go through the tower in batches, unlike those of large models.
@@ -158,6 +190,7 @@ class SmallCaptioner:
         candidates: Captions of each image.
         batch_size: Images of one forward pass; changes no caption.
         device: A torch device.
+        controls: Tokens that say how to write, numbered from 0.
 
     Raises:
         ModelFileError: The decoding asks for more tokens than the model has positions.
@@ -172,9 +205,11 @@ class SmallCaptioner:
         candidates: int,
         batch_size: int,
         device: torch.device,
+        controls: Sequence[int] = (),
     ) -> None:
         fold_batch_norm(model.visual)
-        self.model = SmallModel(model.eval().to(device), tokenizer, decoding.max_tokens)
+        on_device = model.eval().to(device)
+        self.model = SmallModel(on_device, tokenizer, decoding.max_tokens, controls)
         self.writer = CaptionWriter(self.model, decoding, candidates)
         self.batch_size = batch_size
         self._towers = EvenPasses(device)

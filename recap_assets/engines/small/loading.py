@@ -1,18 +1,22 @@
 """Saved small models, loaded for use."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from recap_assets.engines.devices import resolve_device
 from recap_assets.engines.protocols import Captioner, Scorer
+from recap_assets.engines.small.controls import Controls
 from recap_assets.engines.small.decoder import DecoderShape, SmallCaptionModel
 from recap_assets.engines.small.files import build_model, read_config, read_tokenizer, read_weights
 from recap_assets.engines.small.inference import SmallCaptioner, SmallScorer
+from recap_assets.engines.small.rewriter import RewriterShape, SmallRewriteModel, SmallRewriter
 from recap_assets.engines.small.towers import SmallClip
 from recap_assets.specs.decoding import Decoding
 from recap_assets.specs.models import SmallTower
 
 CLIP_KIND = "small_clip"
 CAPTIONER_KIND = "small_captioner"
+REWRITER_KIND = "small_rewriter"
 
 
 def read_small_clip(directory: Path) -> SmallClip:
@@ -68,6 +72,7 @@ def load_small_captioner(
     candidates: int = 1,
     batch_size: int = 64,
     device: str = "auto",
+    control: Mapping[str, object] | None = None,
 ) -> Captioner:
     """A captioner trained here.
 
@@ -77,13 +82,16 @@ def load_small_captioner(
         candidates: Captions of each image.
         batch_size: Images of one forward pass; changes no caption.
         device: auto, or a torch device.
+        control: How to write, of each control that the captioner learned: `alignment`, `length`,
+            `tag`.
 
     Raises:
-        ModelFileError: A file is missing, truncated or of another kind, or the decoding asks for
-            more tokens than the model has positions.
+        ModelFileError: A file is missing, truncated or of another kind, the decoding asks for
+            more tokens than the model has positions, or the captioner learned no such control.
         ValueError: More candidates than beams.
     """
     model = read_small_captioner(directory)
+    controls = read_controls(directory).chosen(str(directory), control or {})
     return SmallCaptioner(
         model,
         read_tokenizer(directory),
@@ -91,4 +99,54 @@ def load_small_captioner(
         candidates,
         batch_size,
         resolve_device(device),
+        controls,
     )
+
+
+def read_controls(directory: Path) -> Controls:
+    """What the captioner saved in `directory` can be told about how to write.
+
+    Raises:
+        ModelFileError: A file is missing or damaged.
+    """
+    return Controls.of_config(directory, read_config(directory, CAPTIONER_KIND))
+
+
+def read_small_rewriter(directory: Path) -> SmallRewriteModel:
+    """The rewriter saved in `directory`, in eval mode.
+
+    Raises:
+        ModelFileError: A file is missing, truncated or of another kind.
+    """
+    config = read_config(directory, REWRITER_KIND)
+    shape = config.get("shape")
+    model = build_model(
+        directory, config, lambda: SmallRewriteModel(RewriterShape.model_validate(shape))
+    )
+    read_weights(directory, model)
+    return model.eval()
+
+
+def load_small_rewriter(
+    directory: Path,
+    decoding: Decoding,
+    candidates: int = 1,
+    batch_size: int = 64,
+    device: str = "auto",
+) -> SmallRewriter:
+    """A rewriter trained here.
+
+    Args:
+        directory: What `TrainedRewriterModel.save` wrote.
+        decoding: Strategy, bounds and seed.
+        candidates: Texts of each row.
+        batch_size: Rows of one forward pass; changes no text.
+        device: auto, or a torch device.
+
+    Raises:
+        ModelFileError: A file is missing, truncated or of another kind, or the decoding asks for
+            more tokens than the model has positions.
+        ValueError: More candidates than beams.
+    """
+    model, tokenizer = read_small_rewriter(directory), read_tokenizer(directory)
+    return SmallRewriter(model, tokenizer, decoding, candidates, batch_size, resolve_device(device))

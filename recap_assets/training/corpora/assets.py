@@ -1,9 +1,10 @@
 """The assets of corpora, and what models that learn from one rest on."""
 
-from recap_assets.graph.node import Node
+from recap_assets.graph.node import ForAll, Node
+from recap_assets.graph.outside import Outside, outside_of
 from recap_assets.graph.project import Project
 from recap_assets.specs.kinds import fitting
-from recap_assets.training.corpora.kind import CorpusKind
+from recap_assets.training.corpora.kind import CorpusKind, ImageCorpus, TextCorpus
 
 STAGE = "world"
 
@@ -21,3 +22,30 @@ def corpus_of(project: Project, name: str) -> CorpusKind:
         KindError: A kind of another package is none.
     """
     return fitting(f"corpora.{name}", project.experiment.corpora[name], CorpusKind)
+
+
+def image_corpus_of(project: Project, name: str) -> ImageCorpus:
+    """A corpus with images.
+
+    Raises:
+        KindError: A kind of another package is none.
+    """
+    return fitting(f"corpora.{name}", project.experiment.corpora[name], ImageCorpus)
+
+
+def text_corpus_of(project: Project, name: str) -> TextCorpus:
+    """A corpus of texts.
+
+    Raises:
+        KindError: A kind of another package is none.
+    """
+    return fitting(f"corpora.{name}", project.experiment.corpora[name], TextCorpus)
+
+
+def outside_of_corpus(project: Project, name: str) -> Outside | None:
+    """Version of a corpus that no asset makes; None for one that an asset makes."""
+    corpus = corpus_of(project, name)
+    if corpus.made_by(name) is not None:
+        return None
+    # Of files that it names what was hashed is kept.
+    return outside_of(project, corpus) or ForAll(lambda: corpus.version() or "")

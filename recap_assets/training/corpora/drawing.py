@@ -8,6 +8,7 @@ from recap_assets.graph.node import Node, Outcome, Step
 from recap_assets.graph.project import Project
 from recap_assets.specs.base import deciding
 from recap_assets.storage.content import files_version
+from recap_assets.world.rewriting import write_rows
 from recap_assets.world.writing import CorpusStyle, write_corpus
 
 
@@ -33,6 +34,7 @@ class DrawnCorpus(Protocol):
 VERSION = 1
 STAGE = "world"
 SECONDS_PER_IMAGE = 0.002
+SECONDS_PER_ROW = 0.0002
 
 
 def node_of(project: Project, name: str, corpus: DrawnCorpus) -> Node:
@@ -62,4 +64,29 @@ def node_of(project: Project, name: str, corpus: DrawnCorpus) -> Node:
         content=StoredFiles(lambda _: folder, lambda _: sorted(folder.rglob("*.tar"))),
         seconds=corpus.samples * SECONDS_PER_IMAGE,
         kinds=("python", "webdataset"),
+    )
+
+
+def rows_node(project: Project, name: str, samples: int) -> Node:
+    """The asset that draws the rows of a corpus of texts."""
+    folder = project.workspace.world / "corpora" / name
+
+    def compute(step: Step) -> Outcome:
+        write_rows(folder / "rows.jsonl", project.experiment.seed, samples)
+        step.progress(1.0)
+        return Outcome(files_version(folder.glob("*.jsonl"), folder), samples)
+
+    return Node(
+        key=corpus_key(name),
+        stage=STAGE,
+        dimension="none",
+        dependencies=(),
+        implementation=VERSION,
+        decides=deciding(seed=project.experiment.seed, rows=samples),
+        compute=compute,
+        description="Alt-texts and captions with what is to be made of them, for rewriters to "
+        "learn from.",
+        content=StoredFiles(lambda _: folder, lambda _: sorted(folder.glob("*.jsonl"))),
+        seconds=samples * SECONDS_PER_ROW,
+        kinds=("python",),
     )

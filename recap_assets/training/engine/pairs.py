@@ -23,12 +23,14 @@ class TrainingPairs:
         texts: One per pair.
         weights: float32, shape (n_pairs,): how often an image draws the pair among its own; an
             image without any positive weight is never drawn.
+        sources: The source of each text; empty where nobody asked.
     """
 
     images: NDArray[np.uint8]
     image_index: NDArray[np.int32]
     texts: Sequence[str]
     weights: NDArray[np.float32]
+    sources: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         _check_shapes(self)
@@ -48,7 +50,7 @@ class TrainingPairs:
         digest.update(np.ascontiguousarray(self.images).data)
         digest.update(self.image_index.astype("<i4").tobytes())
         digest.update(self.weights.astype("<f4").tobytes())
-        for text in self.texts:
+        for text in (*self.texts, *self.sources):
             digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
         return digest.hexdigest()
 
@@ -104,6 +106,8 @@ def _check_shapes(pairs: TrainingPairs) -> None:
             f"not {images.dtype} of shape {images.shape}"
         )
     counts = (len(pairs.texts), len(pairs.image_index), len(pairs.weights))
+    if pairs.sources and len(pairs.sources) != len(pairs.texts):
+        _refuse(f"{len(pairs.texts)} texts and {len(pairs.sources)} sources")
     if len(set(counts)) > 1:
         _refuse("{} texts, {} image numbers and {} weights".format(*counts))
 

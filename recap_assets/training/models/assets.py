@@ -8,22 +8,19 @@ import polars as pl
 from recap_assets.artefacts.previews import image_markdown
 from recap_assets.artefacts.training import MODELS
 from recap_assets.graph.content import StoredFiles, files_below
-from recap_assets.graph.node import Dependency, ForAll, Node, Outcome, Step
-from recap_assets.graph.outside import Outside, both, outside_of
+from recap_assets.graph.node import Dependency, Node, Outcome, Step
+from recap_assets.graph.outside import both, outside_of
 from recap_assets.graph.project import Project
 from recap_assets.plots.rendering import chart_png
 from recap_assets.plots.training import training_curves
 from recap_assets.specs.base import deciding
 from recap_assets.storage.content import files_version
 from recap_assets.storage.files import replaced_directory
-from recap_assets.training.corpora.assets import corpus_of
-from recap_assets.training.corpora.kind import CorpusKind
-from recap_assets.training.loading import corpus_pairs, curve_frame
-from recap_assets.training.models.kind import ModelKind
+from recap_assets.training.loading import curve_frame
+from recap_assets.training.models.kind import SECONDS_PER_SAMPLE, ModelKind, facts_of
 
 VERSION = 2
 STAGE = "models"
-SECONDS_PER_SAMPLE = 0.0015
 
 
 def nodes(project: Project) -> list[Node]:
@@ -37,22 +34,19 @@ def models_of(project: Project) -> Mapping[str, ModelKind]:
 
 
 def _node(project: Project, name: str, model: ModelKind) -> Node:
-    corpus = corpus_of(project, model.corpus)
-    made_by = corpus.made_by(model.corpus)
-    reads = [] if made_by is None else [Dependency(made_by, "all")]
-    needs = [one.name for one in model.refers() if one.section == "models"]
-    reads += [Dependency(MODELS.key(other), "all") for other in needs]
+    needs = (one.name for one in model.refers() if one.section == "models")
+    reads = dict.fromkeys([*model.reads(project), *map(MODELS.key, needs)])
     folder = project.workspace.model(name)
     return Node(
         key=MODELS.key(name),
         stage=STAGE,
         dimension="none",
-        dependencies=tuple(reads),
+        dependencies=tuple(Dependency(key, "all") for key in reads),
         implementation=VERSION,
-        decides=deciding(model=model, **corpus.decides_models()),
+        decides=deciding(model=model, **model.decided_by(project)),
         compute=lambda step: train_model(project, name, step),
-        description=f"A {model.word} trained here on the corpus {model.corpus}.",
-        outside=both(outside_of(project, model), _corpus_outside(corpus, made_by)),
+        description=f"A {model.word} trained here on {model.learns_from}.",
+        outside=both(outside_of(project, model), model.outside(project)),
         content=StoredFiles(lambda _: folder, lambda _: files_below(folder)),
         seconds=model.samples_seen * SECONDS_PER_SAMPLE,
         pool="gpu",
@@ -60,17 +54,12 @@ def _node(project: Project, name: str, model: ModelKind) -> Node:
     )
 
 
-def _corpus_outside(corpus: CorpusKind, made_by: str | None) -> Outside | None:
-    return None if made_by is not None else ForAll(lambda: corpus.version() or "")
-
-
 def train_model(project: Project, name: str, step: Step) -> Outcome:
     """Train one model and put its folder in place."""
     model = models_of(project)[name]
     folder = project.workspace.model(name)
-    pairs = corpus_pairs(project, model.corpus, model.image_side(project.experiment.models))
-    trained = model.train(
-        pairs, project.workspace, lambda seen, _: step.progress(seen / model.samples_seen)
+    trained = model.learn(
+        project, lambda seen, _: step.progress(min(1.0, seen / model.samples_seen))
     )
     with replaced_directory(folder, listed=True) as new:
         trained.save(new)
@@ -78,7 +67,11 @@ def train_model(project: Project, name: str, step: Step) -> Outcome:
     return Outcome(
         files_version(files_below(folder), folder),
         curve.height,
-        facts={"samples_seen": model.samples_seen, "final_loss": round(curve["loss"][-1], 4)},
+        facts={
+            "samples_seen": model.samples_seen,
+            "final_loss": round(curve["loss"][-1], 4),
+            **facts_of(trained),
+        },
         markdown={
             "training_curve": image_markdown(
                 chart_png(training_curves(curve.with_columns(mix=pl.lit(name))))

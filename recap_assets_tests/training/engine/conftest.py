@@ -1,7 +1,10 @@
 import pytest
 import torch
 
+from recap_assets.specs.models import Optimizer, SmallTower
+from recap_assets.training.engine.clip import train_clip
 from recap_assets_tests.threads import TEST_THREADS
+from recap_assets_tests.training.engine.drawings import drawn_pairs
 
 
 @pytest.fixture(autouse=True, scope="package")
@@ -11,3 +14,12 @@ def _one_thread():
     torch.set_num_threads(TEST_THREADS)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("backbone")
+    train_clip(
+        drawn_pairs(300), SmallTower(), Optimizer(), samples_seen=1_600, batch_size=32, seed=0
+    ).save(folder)
+    return folder

@@ -13,29 +13,18 @@ from recap_assets.engines.small.loading import (
 )
 from recap_assets.engines.small.towers import pixels_to_input
 from recap_assets.specs.decoding import Decoding
-from recap_assets.specs.models import Optimizer, SmallTower
-from recap_assets.training.engine.clip import train_clip
 from recap_assets.training.models.kinds.captioner import TrainedCaptioner
 from recap_assets.training.models.kinds.captioner.engine import (
-    _CaptionerRun,
     _model_and_tokenizer,
     train_captioner,
 )
+from recap_assets.training.models.kinds.captioner.run import CaptionerRun
 from recap_assets_tests.training.engine.drawings import COLOURS, SHAPES, drawn_pairs
 
 SPEC = TrainedCaptioner(
     kind="captioner", corpus="c", backbone="b", samples_seen=3_200, batch_size=32, width=64
 )
 GREEDY = Decoding(strategy="greedy", min_tokens=2, max_tokens=12)
-
-
-@pytest.fixture(scope="module")
-def backbone(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("backbone")
-    train_clip(
-        drawn_pairs(300), SmallTower(), Optimizer(), samples_seen=1_600, batch_size=32, seed=0
-    ).save(folder)
-    return folder
 
 
 def words_right(captions, texts):
@@ -135,4 +124,4 @@ def test_the_images_left_out_are_the_share_asked_for_and_those_of_the_seed(backb
 
 def captioner_run(spec, backbone):
     model, tokenizer = _model_and_tokenizer(spec, backbone, None)
-    return _CaptionerRun(drawn_pairs(2), spec, model, tokenizer)
+    return CaptionerRun(drawn_pairs(2), spec, model, tokenizer)

@@ -19,14 +19,15 @@ from recap_assets.testing.inputs import Nothing
 from recap_assets.testing.models import ModelContract
 from recap_assets.training.engine.clip import CurvePoint
 from recap_assets.training.engine.pairs import TrainingPairs
-from recap_assets.training.models.kind import ModelKind, OnProgress, TrainedModel
+from recap_assets.training.models.kind import ImageTextModel, OnProgress, TrainedModel
 from recap_assets.training.models.kinds.captioner import TrainedCaptioner
 from recap_assets.training.models.kinds.clip import TrainedClip
+from recap_assets.training.models.kinds.rewriter import TrainedRewriter
 from recap_assets_tests.registering import registered
 from recap_assets_tests.threads import TEST_THREADS
 from recap_assets_tests.tiny import CLIP, EXPERIMENT, TOWER, Bench, tiny_experiment
 
-HELD = {"clip": "TestClip", "captioner": "TestCaptioner"}
+HELD = {"clip": "TestClip", "captioner": "TestCaptioner", "rewriter": "TestRewriter"}
 SMALL = TrainedClip.model_validate({**CLIP, "corpus": "pairs", "tower": TOWER})
 
 
@@ -60,6 +61,12 @@ class TestCaptioner(ModelContract):
         self.places = Nothing(tmp_path / "models")
 
 
+class TestRewriter(ModelContract):
+    model = TrainedRewriter(
+        kind="rewriter", corpus="rows", samples_seen=32, batch_size=8, width=32, layers=1
+    )
+
+
 @dataclass(frozen=True)
 class Words:
     """What a corpus says, as a model."""
@@ -77,7 +84,7 @@ class Words:
         (directory / "words.json").write_text(text)
 
 
-class WordsModel(ModelKind):
+class WordsModel(ImageTextModel):
     """Remembers the words of a corpus."""
 
     kind: Literal["words"]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from recap_assets.artefacts.world import corpus_key
-from recap_assets.training.corpora.kind import CorpusKind
+from recap_assets.training.corpora.kind import ImageCorpus
 
 if TYPE_CHECKING:
     from recap_assets.graph.node import Node
@@ -19,7 +19,7 @@ NARROW_NOTE = (
 )
 
 
-class EmbeddedCorpus(CorpusKind):
+class EmbeddedCorpus(ImageCorpus):
     """Clean captions of drawn images. Styles: see docs/embedded_world.md."""
 
     kind: Literal["embedded"]

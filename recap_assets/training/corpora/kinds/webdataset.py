@@ -11,14 +11,14 @@ from recap_assets.specs.base import fingerprint_of
 from recap_assets.specs.fields import Address
 from recap_assets.specs.findings import Finding
 from recap_assets.specs.pool import ImageLimits
-from recap_assets.training.corpora.kind import CorpusKind
+from recap_assets.training.corpora.kind import ImageCorpus
 
 if TYPE_CHECKING:
     from recap_assets.graph.project import Project
     from recap_assets.shards.reading import CorpusSample
 
 
-class WebDatasetCorpus(CorpusKind):
+class WebDatasetCorpus(ImageCorpus):
     """Tar shards with an image and a `.txt` of one caption a line."""
 
     kind: Literal["webdataset"]

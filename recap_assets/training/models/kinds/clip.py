@@ -7,13 +7,13 @@ from pydantic import Field
 
 from recap_assets.engines.protocols import Places
 from recap_assets.specs.models import ModelSpec, Optimizer, SmallTower, Tower
-from recap_assets.training.models.kind import ModelKind, OnProgress, TrainedModel
+from recap_assets.training.models.kind import ImageTextModel, OnProgress, TrainedModel
 
 if TYPE_CHECKING:
     from recap_assets.training.engine.pairs import TrainingPairs
 
 
-class TrainedClip(ModelKind):
+class TrainedClip(ImageTextModel):
     """A CLIP trained on a corpus: a scorer, or the image tower of a captioner."""
 
     kind: Literal["clip"]
@@ -40,7 +40,8 @@ class TrainedClip(ModelKind):
         places: Places,  # noqa: ARG002 - of all kinds
         on_progress: OnProgress,
     ) -> TrainedModel:
-        """Train it from its seed."""
+        """Train it from its seed, on a GPU where there is one."""
+        from recap_assets.engines.devices import resolve_device
         from recap_assets.training.engine.clip import train_clip
 
         return train_clip(
@@ -52,4 +53,5 @@ class TrainedClip(ModelKind):
             seed=self.seed,
             tag_loss=self.tag_loss,
             on_progress=on_progress,
+            device=resolve_device("auto"),
         )
