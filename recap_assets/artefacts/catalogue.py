@@ -18,9 +18,16 @@ from recap_assets.artefacts.scores import (
 )
 from recap_assets.artefacts.sets import (
     CLUSTER_CENTROIDS,
+    CLUSTER_CUTS,
     DUPLICATES,
+    ENTRY_COUNTS,
+    ENTRY_PROBABILITIES,
+    IMAGE_CLUSTERS,
     TARGET_CLUSTERS,
+    TEXT_COUNTS,
+    TEXT_FREQUENCIES,
     TEXT_LANGUAGES,
+    TEXT_SIGNATURES,
     UID_SETS,
 )
 from recap_assets.artefacts.table import Table
@@ -43,6 +50,13 @@ TABLES = {
         TEXT_LANGUAGES,
         CLUSTER_CENTROIDS,
         TARGET_CLUSTERS,
+        IMAGE_CLUSTERS,
+        CLUSTER_CUTS,
+        TEXT_COUNTS,
+        TEXT_FREQUENCIES,
+        ENTRY_COUNTS,
+        ENTRY_PROBABILITIES,
+        TEXT_SIGNATURES,
         DUPLICATES,
         UID_SETS,
         DIVERSITY_STATISTICS,

@@ -6,15 +6,19 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from recap_assets.artefacts.words import TOKENISER, WORD, words
+
+__all__ = [
+    "TOKENISER",
+    "WORD",
+    "EncodedTexts",
+    "UInt32s",
+    "encode",
+    "nondescript",
+    "words",
+]
+
 UInt32s = npt.NDArray[np.uint32]
-
-TOKENISER = "words-1"
-"""Lower case; runs of letters, marks and digits, apostrophes inside a word included.
-
-Scripts without spaces give a run as one word.
-"""
-
-WORD = r"[\p{L}\p{M}\p{N}]+(?:['\u2019][\p{L}\p{M}\p{N}]+)*"
 
 _FILE_NAME = r"^[^\s/\\]+\.(?:jpe?g|png|gif|webp|bmp|tiff?|svg|heic|raw|cr2|nef)$"
 _CAMERA = (
@@ -32,11 +36,6 @@ _TIMESTAMP = r"^\d{4}-?\d{2}-?\d{2}t?[\s_]*\d{2}:?\d{2}(?::?\d{2})?z?$"
 _HASH = r"^(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]*\d[0-9a-f]*)$"
 _HASH_DIGITS = 12
 _BLOCK = 1 << 17
-
-
-def words(text: pl.Expr) -> pl.Expr:
-    """The words of each text, in order, as a list; null for null."""
-    return text.str.to_lowercase().str.extract_all(WORD)
 
 
 def nondescript(text: pl.Expr) -> pl.Expr:

@@ -37,7 +37,7 @@ def nodes(project: Project) -> list[Node]:
 def languages_asked(experiment: Experiment) -> list[tuple[str, str]]:
     """The identifier and the source of each language that a set asks for, each once."""
     rules = [spec.texts for spec in experiment.sets.values() if isinstance(spec, ComputedSet)]
-    return list(dict.fromkeys((r.identifier, r.source) for r in rules if r and r.language))
+    return list(dict.fromkeys((r.identifier, r.source) for r in rules if r and r.identifies))
 
 
 def _node(project: Project, name: str, spec: ComputedSet) -> Node:
@@ -60,7 +60,7 @@ def _node(project: Project, name: str, spec: ComputedSet) -> Node:
 
 def _decides(project: Project, spec: ComputedSet) -> str:
     rule, identifier = spec.texts, None
-    if rule is not None and rule.language:
+    if rule is not None and rule.identifies:
         identifier = project.experiment.identifiers[rule.identifier].decides()
     return deciding(set=spec.decides(*spec.decided_elsewhere), identifier=identifier)
 

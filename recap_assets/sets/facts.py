@@ -55,7 +55,7 @@ def dependencies_of(rule: TextRule | None) -> tuple[Dependency, ...]:
     keys = [RAW_POOL.key()]
     if rule is not None:
         keys += [texts_key(rule.source)]
-        keys += [TEXT_LANGUAGES.key(rule.identifier, rule.source)] if rule.language else []
+        keys += [TEXT_LANGUAGES.key(rule.identifier, rule.source)] if rule.identifies else []
     return tuple(Dependency(key, "same") for key in dict.fromkeys(keys))
 
 
@@ -70,7 +70,7 @@ def facts_of(
     texts = first_texts(tables, rule.source, samples.partition, samples.uid)
     asked = {name for one in requirements for name in one.holds.meta.root_names()}
     facts = _joined(rows, _counted(texts, asked))
-    if not rule.language:
+    if not rule.identifies:
         return facts.with_columns(language=pl.lit(None, pl.String))
     languages = tables.scan(
         TEXT_LANGUAGES,

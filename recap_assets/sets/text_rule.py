@@ -27,6 +27,11 @@ class TextRule(Spec):
     )
     identifier: Name = Field(default="fasttext", description="Which identifies the language.")
 
+    @property
+    def identifies(self) -> bool:
+        """Whether the language of its texts has to be known."""
+        return self.language is not None
+
     def refers(self) -> Iterator[Reference]:
         """The source and the identifier."""
         yield Reference("source", self.source, "source_names")

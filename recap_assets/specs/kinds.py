@@ -129,6 +129,10 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = {
         "recap_assets.sets.kinds.image_based:ImageBased",
         "recap_assets.sets.kinds.unique:Unique",
         "recap_assets.sets.kinds.image_score:ImageScoreRule",
+        "recap_assets.sets.kinds.words:WordsSet",
+        "recap_assets.sets.kinds.balanced:Balanced",
+        "recap_assets.sets.kinds.frequency:Frequency",
+        "recap_assets.sets.kinds.entries:EntriesSet",
     ),
     "targets": (
         "recap_assets.sets.kinds.image_based.target_embeddings:TargetEmbeddings",

@@ -39,6 +39,17 @@ def text_based(folder: Path) -> Given:
     return {"wordnet": str(files.folder), "synsets": str(folder / "synsets.txt")}
 
 
+def entries(folder: Path) -> Given:
+    (folder / "list.txt").write_text("dog\nboat\nHund\n")
+    return {"entries": str(folder / "list.txt"), "t": 1}
+
+
+def by_language(folder: Path) -> Given:
+    for language, entry in {"en": "dogs", "de": "Hund"}.items():
+        (folder / f"{language}.txt").write_text(f"{entry}\nnever\n")
+    return {"entries": str(folder), "t": 1, "by_language": True}
+
+
 KINDS: dict[str, list[Callable[[Path], Given]]] = {
     "no_filter": [lambda _: {}],
     "basic": [lambda _: {}, lambda _: {"language": None, "min_side": 350}],
@@ -49,8 +60,16 @@ KINDS: dict[str, list[Callable[[Path], Given]]] = {
         lambda _: {"by": "sha256"},
         lambda _: {"by": "perceptual", "keep": "first"},
         lambda _: {"by": "embedding", "scorer": "clip", "cosine": 0.9999},
+        lambda _: {"by": "text"},
     ],
     "image_score": [lambda _: {"scorer": "aesthetic", "at_least": 2, "at_most": 7}],
+    "words": [lambda _: {"any": ["dog", "Hund"], "none": ["boat"]}],
+    "balanced": [
+        lambda _: {"scorer": "clip", "clusters": 3, "per_cluster": 2, "best_by": "raw"},
+        lambda _: {"scorer": "clip", "clusters": 3, "per_cluster": 2, "score_by": "aesthetic"},
+    ],
+    "frequency": [lambda _: {"images_per_text": 2, "frequent_ngrams": 15}],
+    "entries": [entries, by_language],
 }
 """What a user may write of each kind."""
 

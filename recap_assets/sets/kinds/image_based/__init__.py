@@ -8,6 +8,7 @@ import polars as pl
 from recap_assets.artefacts import CLUSTER_CENTROIDS, IMAGE_EMBEDDINGS, TARGET_CLUSTERS
 from recap_assets.engines.protocols import Places
 from recap_assets.graph.stage import Dependency, Node, Outside, Project
+from recap_assets.sets.clusters import embeddings_of, given_centroids
 from recap_assets.sets.facts import Samples
 from recap_assets.sets.kinds.image_based import clusters
 from recap_assets.sets.kinds.image_based.spec import ImageBasedSpec
@@ -45,9 +46,7 @@ class ImageBased(ImageBasedSpec):
 
     def facts(self, known: pl.DataFrame, samples: Samples) -> pl.DataFrame:
         """With `cluster`, the nearest centroid, and `in_target`; null without an embedding."""
-        embeddings = clusters.embeddings_of(
-            samples.project, self.scorer, samples.partition, samples.uid
-        )
+        embeddings = embeddings_of(samples.project, self.scorer, samples.partition, samples.uid)
         if samples.uid is None:
             # Where the text is not as asked, the cluster need not be known.
             fits = reasons(self.of_captions(), known).is_null()
@@ -71,6 +70,6 @@ class ImageBased(ImageBasedSpec):
         try:
             self.target.check()
             if self.centroids is not None:
-                clusters.given_centroids(Path(self.centroids))
+                given_centroids(Path(self.centroids))
         except TargetError as error:
             yield False, f"{where}: {error}"

@@ -13,7 +13,6 @@ from recap_assets.artefacts import (
     uid_uniform,
     vectors_of,
 )
-from recap_assets.engines.errors import INSTALL_FILTERS, explain_loading
 from recap_assets.graph.stage import (
     Dependency,
     Node,
@@ -23,8 +22,15 @@ from recap_assets.graph.stage import (
     StoredRows,
     content_outside,
 )
+from recap_assets.sets.clusters import (
+    centroid_rows,
+    centroids_of,
+    clusters_of,
+    embeddings_of,
+    given_centroids,
+    learnt,
+)
 from recap_assets.sets.facts import Samples, dependencies_of, facts_of
-from recap_assets.sets.kinds.image_based.nearest import nearest_centroids
 from recap_assets.sets.kinds.image_based.spec import ImageBasedSpec
 from recap_assets.sets.rules import reasons
 from recap_assets.sets.targets import TargetError
@@ -73,17 +79,11 @@ def cluster_pool(project: Project, name: str, spec: ImageBasedSpec, step: Step) 
     if spec.centroids is None:
         vectors = _sampled(project, name, spec, step)
         facts["learnt_from"] = len(vectors)
-        centroids = _learnt(name, spec, vectors)
+        centroids = learnt(name, vectors, spec.clusters, spec.iterations, spec.seed)
     else:
         centroids = given_centroids(Path(spec.centroids))
         facts["clusters"] = len(centroids)
-    rows = pl.DataFrame(
-        {
-            "cluster": pl.Series(range(len(centroids)), dtype=pl.Int32),
-            "centroid": [one.tobytes() for one in centroids.astype("<f4")],
-        }
-    )
-    return Rows(rows, facts=facts)
+    return Rows(centroid_rows(centroids), facts=facts)
 
 
 def _sampled(project: Project, name: str, spec: ImageBasedSpec, step: Step) -> NDArray[np.float32]:
@@ -101,35 +101,6 @@ def _sampled(project: Project, name: str, spec: ImageBasedSpec, step: Step) -> N
         step.progress(0.5 * (i + 1) / len(partitions))
     # By uid, so that neither shards nor their order decide where k-means begins.
     return vectors_of(pl.concat(parts).sort("uid")["embedding"])
-
-
-def _learnt(name: str, spec: ImageBasedSpec, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    if len(vectors) < spec.clusters:
-        msg = (
-            f"sets.{name}.clusters: {len(vectors):,} images cannot make {spec.clusters:,} "
-            "clusters; ask for fewer, or for a larger `sample`"
-        )
-        raise ValueError(msg)
-    with explain_loading("faiss", INSTALL_FILTERS):
-        from recap_assets.engines.clustering import k_means
-    return k_means(vectors, spec.clusters, iterations=spec.iterations, seed=spec.seed)
-
-
-def given_centroids(path: Path) -> NDArray[np.float32]:
-    """The centroids of a file, shape (clusters, dimension).
-
-    Raises:
-        TargetError: It holds no such array.
-    """
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        msg = f"{path}: no array of centroids can be read from it: {error}"
-        raise TargetError(msg) from error
-    if array.ndim != 2 or array.dtype.kind != "f" or not np.isfinite(array).all():
-        msg = f"{path}: is {array.dtype} {array.shape}, not finite floats (clusters, dimension)"
-        raise TargetError(msg)
-    return array.astype(np.float32)
 
 
 def _targets_node(project: Project, name: str, spec: ImageBasedSpec) -> Node:
@@ -172,40 +143,6 @@ def place_targets(project: Project, name: str, spec: ImageBasedSpec) -> Rows:
         rejected={"image_unreadable": n_unreadable} if n_unreadable else {},
         facts={"target_images": int(counts.sum()), "of_clusters": len(centroids)},
     )
-
-
-def centroids_of(project: Project, name: str) -> NDArray[np.float32]:
-    """The centroids of a set, shape (clusters, dimension)."""
-    rows = project.workspace.tables.read(CLUSTER_CENTROIDS, set=name).sort("cluster")
-    packed = np.frombuffer(b"".join(rows["centroid"]), dtype="<f4")
-    return packed.reshape(rows.height, -1).astype(np.float32)
-
-
-def clusters_of(
-    vectors: NDArray[np.floating], centroids: NDArray[np.float32], name: str
-) -> NDArray[np.int32]:
-    """The nearest centroid of each vector.
-
-    Raises:
-        TargetError: They are of another dimension than the centroids.
-    """
-    if vectors.shape[1] != centroids.shape[1]:
-        msg = (
-            f"sets.{name}: embeddings of {vectors.shape[1]} dimensions have no place among "
-            f"centroids of {centroids.shape[1]}; they must come from one scorer"
-        )
-        raise TargetError(msg)
-    return nearest_centroids(vectors, centroids)
-
-
-def embeddings_of(
-    project: Project, scorer: str, partition: str, uid: bytes | None = None
-) -> pl.DataFrame:
-    """Image embeddings of a partition: uid, embedding. With `uid`, of one image."""
-    rows = project.workspace.tables.scan(IMAGE_EMBEDDINGS, scorer=scorer, partition=partition)
-    if uid is not None:
-        rows = rows.filter(pl.col("uid") == pl.lit(uid))
-    return rows.select("uid", "embedding").collect()
 
 
 def with_clusters(

@@ -12,16 +12,19 @@ from recap_assets.sets.rules import Requirement
 
 
 class Unique(UniqueSpec):
-    """One sample of each group that shows the same image."""
+    """One sample of each group that shows the same image, or has nearly the same text."""
 
-    decided_elsewhere = ("by", "bits", "cosine", "clusters", "seed", "keep")
+    decided_elsewhere = (
+        *("by", "bits", "cosine", "clusters", "seed", "keep"),
+        *("source", "jaccard", "ngram", "bands", "band_rows"),
+    )
 
     def requirements(self) -> tuple[Requirement, ...]:
         """That it is the one that is kept."""
         kept = Requirement(
             "duplicate",
             pl.col("kept").is_null() | (pl.col("kept") == pl.col("uid")),
-            lambda row: f"its image is that of {row['kept'].hex()}, which is kept",
+            lambda row: f"its {self.shared} is that of {row['kept'].hex()}, which is kept",
         )
         return (kept,)
 
@@ -30,13 +33,13 @@ class Unique(UniqueSpec):
         yield Dependency(DUPLICATES.key(name), "all")
 
     def facts(self, known: pl.DataFrame, samples: Samples) -> pl.DataFrame:
-        """With `kept`: the sample that stands for all that share its image; null for one alone."""
+        """With `kept`: the sample that stands for all like it; null for one alone."""
         tables = samples.project.workspace.tables
         found = tables.read(DUPLICATES, set=samples.name).select("uid", "kept")
         return known.join(found, on="uid", how="left", maintain_order="left")
 
     def nodes(self, name: str, project: Project) -> list[Node]:
-        """The duplicates."""
-        from recap_assets.sets.kinds.unique.assets import node_of
+        """The duplicates, and what those among texts are found by."""
+        from recap_assets.sets.kinds.unique.assets import nodes_of
 
-        return [node_of(project, name, self)]
+        return nodes_of(project, name, self)

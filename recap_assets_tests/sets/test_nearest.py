@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from recap_assets.sets.kinds.image_based import nearest
-from recap_assets.sets.kinds.image_based.nearest import nearest_centroids
+from recap_assets.sets import nearest
+from recap_assets.sets.nearest import nearest_centroids
 
 
 @pytest.fixture

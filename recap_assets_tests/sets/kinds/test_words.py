@@ -1,0 +1,106 @@
+"""Sets by words agree uid for uid with a plain search, on many random rows."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recap_assets.specs.loading import ExperimentError
+from recap_assets_tests.sets.many_rows import (
+    Sample,
+    built,
+    digest,
+    held_to,
+    project_of,
+    samples,
+    why_not,
+)
+from recap_assets_tests.tiny import tiny_experiment
+
+WORDS = ("man", "Woman", "person", "traffic  light", "mannequin", "Straße", "c++", "a.b", "x", "y")
+JOINTS = (" ", " ", ", ", "-", "", "\n", "_")
+SPEC: dict[str, Any] = {
+    "kind": "words", "any": ["man", "traffic light", "c++"], "all": ["x"],
+    "none": ["person", "a.b"],
+}  # fmt: skip
+
+
+def sample(draw: np.random.Generator, i: int) -> dict[str, Any]:
+    n = int(draw.integers(0, 8))
+    parts = zip(draw.choice(WORDS, n), draw.choice(JOINTS, n), strict=True)
+    text = "".join(f"{word}{joint}" for word, joint in parts).strip()
+    return {"text": None if i % 29 == 0 or not text else text}
+
+
+@pytest.fixture(scope="module")
+def pool() -> list[Sample]:
+    return samples(sample)
+
+
+def has(text: str, word: str, *, case: bool = False, match: str = "words") -> bool:
+    """Whether a word is in a text, its letters one by one."""
+    text = re.sub(r"\s+", " ", text)
+    text, word = (text, word) if case else (text.lower(), word.lower())
+    for start in range(len(text) - len(word) + 1):
+        ends = (text[start - 1 : start] if start else "", text[start + len(word) :][:1])
+        alone = not any(re.match(r"\w", end) for end in ends)
+        if text[start:].startswith(word) and (alone or match == "letters"):
+            return True
+    return False
+
+
+@pytest.mark.parametrize(
+    "how", [{}, {"case": True}, {"match": "letters"}, {"match": "letters", "case": True}]
+)
+def test_any_all_and_none(pool: list[Sample], how: dict[str, Any], tmp_path: Path) -> None:
+    expected = {
+        one.uid
+        for one in pool
+        if one.is_usable
+        and one.text is not None
+        and any(has(one.text, word, **how) for word in SPEC["any"])
+        and all(has(one.text, word, **how) for word in SPEC["all"])
+        and not any(has(one.text, word, **how) for word in SPEC["none"])
+    }
+    held_to(expected, pool, tmp_path, {**SPEC, **how})
+
+
+def test_patterns_are_regular_expressions(pool: list[Sample], tmp_path: Path) -> None:
+    spec = {"kind": "words", "match": "patterns", "any": ["^man", "(wo|hu)man$"], "none": ["x.*x"]}
+    expected = {
+        one.uid
+        for one in pool
+        if one.is_usable
+        and re.search("(?i)^man|(wo|hu)man$", one.text or "")
+        and not re.search("(?i)x.*x", one.text or "")
+    }
+    held_to(expected, pool, tmp_path, spec)
+
+
+def test_what_is_amiss_is_said_with_the_words(tmp_path: Path) -> None:
+    texts = {"dog": "a dog", "both": "man and person", "fine": "a man, x"}
+    given = [Sample(digest(name)[:16], text=text) for name, text in texts.items()]
+    found = built(project_of(tmp_path, [given], SPEC))
+    uids = {name: digest(name)[:16] for name in texts}
+    assert why_not(found, uids["fine"]) == []
+    assert why_not(found, uids["both"]) == ["it has not 'x'", "it has 'person'"]
+    assert why_not(found, uids["dog"]) == [
+        "it has not 'man', 'traffic light', 'c++'", "it has not 'x'"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"any": [], "all": [], "none": []}, "name words as `any`, `all` or `none`"),
+        ({"any": [" "]}, "any: ' ' has no letter"),
+        ({"any": ["(man"], "match": "patterns"}, "any: no regular expression"),
+        ({"any": ["x"] * 1_001}, "any"),
+        ({"source": "nobody"}, r"sets\.some\.source: there is no 'nobody'"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(wrong: dict[str, Any], words: str) -> None:
+    with pytest.raises(ExperimentError, match=words):
+        tiny_experiment(sets={"some": {**SPEC, **wrong}})
