@@ -24,8 +24,10 @@ EVALUATION_RESULTS = Table(
         "mix": MIX,
         "seed": SEED,
         "task": Column(pl.String, "Evaluation task."),
-        "metric": Column(pl.String, "acc1, mean_per_class_recall, image_recall@1, ..."),
-        "value": Column(pl.Float64, "Between 0 and 1."),
+        "metric": Column(pl.String, "acc1, mean_recall@1, image_to_text:swap_att, chance, ..."),
+        "value": Column(
+            pl.Float64, "Between 0 and 1, but for `spearman` (-1 to 1) and rank variances."
+        ),
         "is_main": Column(pl.Boolean, "True for the task's main metric."),
         "n_samples": Column(pl.Int64, "Images of the task."),
     },

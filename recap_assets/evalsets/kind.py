@@ -34,6 +34,16 @@ class Task(TaskSpec):
         """The metric that stands for the task; None for the set's own."""
         return None
 
+    @property
+    def ranges(self) -> Mapping[str, tuple[float, float]]:
+        """Least and greatest value of the metrics that are not between 0 and 1."""
+        return {}
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether the embedded world draws the set: it says nothing of models of real images."""
+        return False
+
     def made_by(self, name: str) -> Iterator[str]:  # noqa: ARG002 - of some kinds
         """Keys of the assets that make the set; `name` is the task's."""
         yield from ()

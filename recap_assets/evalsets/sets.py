@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from recap_assets.evalsets.associations import AssociationSet, open_associations
 from recap_assets.evalsets.embedding import Image
+from recap_assets.evalsets.measuring import MeasuringSet
 from recap_assets.evalsets.metadata import metadata_of
 from recap_assets.evalsets.rows import captioned_rows, has_rows
 from recap_assets.evalsets.webdatasets import (
@@ -36,7 +37,7 @@ from recap_assets.specs.datacomp import METADATA, Protocol
 
 __all__ = [
     "OBJECTIVES", "AssociationSet", "Captioned", "ClassificationSet", "Decode", "EvaluationSet",
-    "EvaluationSetError", "FacesSet", "Prompts", "RetrievalSet", "load_set",
+    "EvaluationSetError", "FacesSet", "MeasuringSet", "Prompts", "RetrievalSet", "load_set",
 ]  # fmt: skip
 
 OBJECTIVES = ("race", "gender", "age", "toxic")
@@ -189,7 +190,7 @@ class RetrievalSet:
             yield images
 
 
-EvaluationSet = ClassificationSet | FacesSet | RetrievalSet | AssociationSet
+EvaluationSet = ClassificationSet | FacesSet | RetrievalSet | AssociationSet | MeasuringSet
 
 
 def load_set(

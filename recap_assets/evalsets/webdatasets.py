@@ -59,6 +59,7 @@ class HasImage(Protocol):
 
 
 Imaged = TypeVar("Imaged", bound=HasImage)
+T = TypeVar("T")
 
 
 class EvaluationSetError(RecapError, ValueError):
@@ -76,7 +77,7 @@ class FileSystem(Protocol):
         """Whether there is a file or folder."""
         ...
 
-    def find(self, path: str) -> list[str]:
+    def find(self, path: str, maxdepth: int | None = None) -> list[str]:
         """Every file below a folder, sorted; none where there is no folder."""
         ...
 
@@ -117,15 +118,23 @@ class SetFolder:
         Raises:
             EvaluationSetError: It is missing, no text, or no file.
         """
+        return _text(self.content(name, MAX_TEXT_BYTES), f"{self.path}: {name}")
+
+    def content(self, name: str, limit: int) -> bytes:
+        """The bytes of a file, `limit` at most.
+
+        Raises:
+            EvaluationSetError: It is missing, longer, or no file.
+        """
         if not self.has(name):
             msg = f"{self.path}: {name} is missing"
             raise EvaluationSetError(msg)
         with self.opened(name) as file:
-            content = file.read(MAX_TEXT_BYTES + 1)
-        if len(content) > MAX_TEXT_BYTES:
-            msg = f"{self.path}: {name} has more than {MAX_TEXT_BYTES:,} bytes"
+            content = file.read(limit + 1)
+        if len(content) > limit:
+            msg = f"{self.path}: {name} has more than {limit:,} bytes"
             raise EvaluationSetError(msg)
-        return _text(content, f"{self.path}: {name}")
+        return content
 
     def opened(self, name: str) -> IO[bytes]:
         """A file below it, open.
@@ -142,6 +151,20 @@ class SetFolder:
                 msg = f"{self.path}: {name} cannot be read: {error}"
                 raise EvaluationSetError(msg) from error
         return self.files.open(path, "rb")
+
+    def listed(self, *endings: str) -> tuple[str, ...]:
+        """The names of the files in it with one of these endings, sorted.
+
+        Raises:
+            EvaluationSetError: There is none.
+        """
+        below = len(self.root) + 1
+        names = [path[below:] for path in self.files.find(self.root, maxdepth=1)]
+        found = tuple(name for name in names if "/" not in name and name.endswith(endings))
+        if not found:
+            msg = f"{self.path}: it has no file that ends in {' or '.join(endings)}"
+            raise EvaluationSetError(msg)
+        return tuple(sorted(found))
 
     def lines(self, name: str) -> tuple[str, ...]:
         """Stripped lines; blank ones at the end do not count, others would shift the labels."""
@@ -203,14 +226,23 @@ class SetShards:
             EvaluationSetError: An unreadable shard, a sample without an image, or no sample.
         """
         n_samples = 0
-        for number in range(self.n_shards):
-            name = f"{self.split}/{number}.tar"
-            for key, members in self._grouped(name):
-                n_samples += 1
-                yield _sample(f"{self.folder.path}/{name}, sample {key}", members)
+        for where, members in self.groups():
+            n_samples += 1
+            yield sample_of(where, members)
         if not n_samples:
             msg = f"{self.folder.path}: the split {self.split} has no sample"
             raise EvaluationSetError(msg)
+
+    def groups(self) -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
+        """Where each sample is, and its members by extension, in the order of the shards.
+
+        Raises:
+            EvaluationSetError: An unreadable shard.
+        """
+        for number in range(self.n_shards):
+            name = f"{self.split}/{number}.tar"
+            for key, members in self._grouped(name):
+                yield f"{self.folder.path}/{name}, sample {key}", members
 
     def batches(self, size: int) -> Iterator[tuple[list[Sample], list[Image]]]:
         """Samples and their decoded images, at most `size` at a time.
@@ -292,17 +324,32 @@ def decoded_batches(
     Raises:
         EvaluationSetError: An image cannot be decoded.
     """
-    batch: list[Imaged] = []
+    yield from batched(_decoded_items(items, decode), size)
+
+
+def _decoded_items(items: Iterable[Imaged], decode: Decode) -> Iterator[tuple[Imaged, Image, int]]:
+    for item in items:
+        yield item, decoded(decode, item.image, item.where), len(item.image)
+
+
+def batched(
+    items: Iterable[tuple[T, Image, int]], size: int
+) -> Iterator[tuple[list[T], list[Image]]]:
+    """Decoded items in batches; the third of each is the bytes of its file.
+
+    At most `size` at a time, and fewer where they would take more than MAX_BATCH_BYTES decoded, or
+    more than MAX_SAMPLE_BYTES as files.
+    """
+    batch: list[T] = []
     images: list[Image] = []
     n_bytes = n_encoded = 0
-    for item in items:
-        image = decoded(decode, item.image, item.where)
-        n_bytes, n_encoded = n_bytes + image.nbytes, n_encoded + len(item.image)
+    for item, image, n_of_file in items:
+        n_bytes, n_encoded = n_bytes + image.nbytes, n_encoded + n_of_file
         is_full = len(batch) == size or n_bytes > MAX_BATCH_BYTES or n_encoded > MAX_SAMPLE_BYTES
         if batch and is_full:
             yield batch, images
             batch, images = [], []
-            n_bytes, n_encoded = image.nbytes, len(item.image)
+            n_bytes, n_encoded = image.nbytes, n_of_file
         batch.append(item)
         images.append(image)
     if batch:
@@ -344,7 +391,12 @@ def _named(tar: tarfile.TarFile, member: tarfile.TarInfo, where: str) -> tuple[s
     return str(path.parent / stem), extension.lower(), content.read() if content else b""
 
 
-def _sample(where: str, members: list[tuple[str, bytes]]) -> Sample:
+def sample_of(where: str, members: list[tuple[str, bytes]]) -> Sample:
+    """The sample that some members of a shard are.
+
+    Raises:
+        EvaluationSetError: It has no image or several, or two members of one extension.
+    """
     by_extension = dict(members)
     if len(by_extension) < len(members):
         msg = f"{where}: it holds two members of one kind, so two samples share a key"

@@ -1,6 +1,7 @@
 """Evaluation of every trained CLIP on every task."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import polars as pl
@@ -10,12 +11,22 @@ from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.previews import preview_markdown
 from recap_assets.artefacts.table import is_usable
 from recap_assets.artefacts.training import TRAINED_CLIP
+from recap_assets.evalsets.embedding import Embedder, Remembering
 from recap_assets.evaluation import tasks
-from recap_assets.evaluation.tasks import dependencies, sets_of, sets_version
-from recap_assets.evaluation.zero_shot import evaluate
+from recap_assets.evaluation.scorers import scorer_read
+from recap_assets.evaluation.tasks import (
+    TaskSet,
+    dependencies,
+    ranges,
+    scorers_asked,
+    sets_of,
+    sets_version,
+)
+from recap_assets.evaluation.zero_shot import measured, metrics_of
 from recap_assets.graph.checks import Check, Verdict
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Rows, Step
+from recap_assets.graph.outside import both
 from recap_assets.graph.project import Project
 from recap_assets.shards.images import HASH_SIDE, decode, matches_within, perceptual_hash
 from recap_assets.specs.base import deciding
@@ -60,7 +71,7 @@ def _images_node(project: Project) -> Node:
 def hash_images(project: Project, step: Step) -> Rows:
     """Hash every evaluation image and look for it in the pool."""
     frames = []
-    sets = sets_of(project)
+    sets = [one for one in sets_of(project) if one.rests_on is None]
     for one in sets:
         hashes = [
             perceptual_hash(image)
@@ -113,6 +124,7 @@ def _no_leak(project: Project) -> Check:
 
 
 def _results_node(project: Project, mix: str) -> Node:
+    scorers = [scorer_read(project, name) for name in scorers_asked(project)]
     return Node(
         key=EVALUATION_RESULTS.key(mix),
         stage=STAGE,
@@ -120,17 +132,21 @@ def _results_node(project: Project, mix: str) -> Node:
         dependencies=(
             Dependency(TRAINED_CLIP.key(mix), "same"),
             *dependencies(project),
+            *(dependency for one in scorers for dependency in one.trained),
         ),
         implementation=VERSION,
-        decides=deciding(evaluation=project.experiment.evaluation.deciding_results),
+        decides=deciding(
+            evaluation=project.experiment.evaluation.deciding_results,
+            **({"scorers": {one.name: one.decides for one in scorers}} if scorers else {}),
+        ),
         compute=lambda step: evaluate_mix(project, mix, step),
         description=f"What the CLIPs trained on {mix} score on each task.",
-        outside=lambda _partition: sets_version(project),
+        outside=both(lambda _p: sets_version(project), *(one.outside for one in scorers)),
         content=StoredRows(project.workspace.tables, EVALUATION_RESULTS, {"mix": mix}),
         seconds=SECONDS,
         pool="gpu",
         kinds=("pytorch", "deltalake"),
-        checks=(_results_are_fractions(project, mix),),
+        checks=(_results_are_in_range(project, mix),),
     )
 
 
@@ -141,28 +157,46 @@ def evaluate_mix(project: Project, mix: str, step: Step) -> Rows:
     evaluation = project.experiment.evaluation
     seed = int(step.partition)
     embedder = load_trained_clip(project.workspace.checkpoint(mix, seed), evaluation.batch_size)
-    rows = []
+    rows: list[tuple[object, ...]] = []
+    aside: dict[str, int] = {}
     sets = sets_of(project)
+    shared = _embedders(sets, embedder)
     for number, one in enumerate(sets, 1):
-        results = evaluate(
-            embedder, one.open(_decode), batch_size=evaluation.batch_size, metric=one.metric
-        )
+        opened = one.open(_decode)
+        found = measured(shared[one.of_set], opened, evaluation.batch_size)
+        results = metrics_of(found, opened.path, one.metric)
         rows += [(one.name, r.metric, r.value, r.is_main, r.n_samples) for r in results]
+        aside |= {f"{one.name}/{reason}": n for reason, n in found.aside.items()}
         step.progress(number / len(sets))
     frame = pl.DataFrame(rows, schema=EVALUATION_RESULTS.unsliced, orient="row")
     main = frame.filter("is_main")
     return Rows(
         frame,
+        rejected=aside,
         facts=dict(main.select("task", pl.col("value").round(4)).iter_rows()),
         markdown={"results": preview_markdown(frame, rows=40)},
     )
 
 
-def _results_are_fractions(project: Project, mix: str) -> Check:
+def _embedders(sets: Sequence[TaskSet], embedder: Embedder) -> Mapping[str, Embedder]:
+    """By set what embeds it: where several tasks measure one set, it is embedded once."""
+    tasks = Counter(one.of_set for one in sets)
+    return {name: Remembering(embedder) if n > 1 else embedder for name, n in tasks.items()}
+
+
+def _results_are_in_range(project: Project, mix: str) -> Check:
     def evaluate(partitions: Sequence[str]) -> Verdict:
         rows = project.workspace.tables.scan(EVALUATION_RESULTS, mix=mix)
         of_seeds = rows.filter(pl.col("seed").is_in([int(p) for p in partitions])).collect()
-        outside = of_seeds.filter(~pl.col("value").is_between(0, 1)).height
+        bounds = ranges(project)
+        outside = 0
+        for task, metric, value in of_seeds.select("task", "metric", "value").iter_rows():
+            low, high = bounds.get((task, metric), (0.0, 1.0))
+            outside += not low <= value <= high
         return Verdict(outside == 0, {"results": of_seeds.height, "outside": outside})
 
-    return Check("results_are_fractions", "Every result is between 0 and 1.", evaluate)
+    return Check(
+        "results_are_in_range",
+        "Every result is between 0 and 1, or where its kind of task says that it may be.",
+        evaluate,
+    )

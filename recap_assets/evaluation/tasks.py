@@ -1,12 +1,13 @@
 """The evaluation sets of an experiment, declared and DataComp's, and what version each has."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
+from recap_assets.evalsets.embedding import Embedder
 from recap_assets.evalsets.kind import Task, tasks_of
-from recap_assets.evalsets.sets import Decode, EvaluationSet, load_set
+from recap_assets.evalsets.sets import Decode, EvaluationSet, EvaluationSetError, load_set
 from recap_assets.evaluation.datacomp.root import (
     SPLIT,
     Located,
@@ -14,10 +15,11 @@ from recap_assets.evaluation.datacomp.root import (
     how_to_get,
     locate,
 )
-from recap_assets.evaluation.kind import MadeHere
+from recap_assets.evaluation.kind import MadeHere, OnAnother
 from recap_assets.evaluation.versions import set_versions
 from recap_assets.graph.node import Dependency, Node
 from recap_assets.graph.project import Project
+from recap_assets.scores.opened import embedder_of
 from recap_assets.specs.base import fingerprint_of
 from recap_assets.specs.datacomp import TASKS
 from recap_assets.specs.evaluation import DataCompTasks
@@ -34,11 +36,18 @@ class TaskSet:
         name: The task.
         open: Opens the set; see `evalsets.kind.Task.open`.
         metric: The main metric; None for the set's own.
+        rests_on: The task whose set it is; None for its own.
     """
 
     name: str
     open: Callable[[Decode], EvaluationSet]
     metric: str | None = None
+    rests_on: str | None = None
+
+    @property
+    def of_set(self) -> str:
+        """The task that the set is of."""
+        return self.rests_on or self.name
 
 
 def nodes(project: Project) -> list[Node]:
@@ -81,7 +90,9 @@ def dependencies(project: Project, names: Iterable[str] | None = None) -> tuple[
     """Edges to the assets that make sets: those of some tasks, or of all."""
     tasks = tasks_of(project.experiment.tasks)
     chosen = [name for name in (tasks if names is None else names) if name in tasks]
-    return tuple(Dependency(k, "all") for name in chosen for k in tasks[name].made_by(name))
+    sets = dict.fromkeys(tasks[name].rests_on or name for name in chosen)
+    made = (k for name in sets if name in tasks for k in tasks[name].made_by(name))
+    return tuple(Dependency(k, "all") for k in made)
 
 
 def sets_version(project: Project) -> str:
@@ -96,11 +107,26 @@ def sets_version(project: Project) -> str:
     return fingerprint_of(*versions)
 
 
+def scorers_asked(project: Project) -> list[str]:
+    """The scorers of the experiment that tasks need, each once."""
+    tasks = tasks_of(project.experiment.tasks).values()
+    asked = (task.scorer(project.experiment) for task in tasks if isinstance(task, OnAnother))
+    return [*dict.fromkeys(name for name in asked if name is not None)]
+
+
+def ranges(project: Project) -> Mapping[tuple[str, str], tuple[float, float]]:
+    """Least and greatest value of metrics that are not between 0 and 1, by task and metric."""
+    tasks = tasks_of(project.experiment.tasks).items()
+    return {(name, metric): at for name, task in tasks for metric, at in task.ranges.items()}
+
+
 def set_version(project: Project, name: str) -> str:
     """What changes when one task's set changes; nothing where an asset makes it."""
     task = tasks_of(project.experiment.tasks).get(name)
     if task is None:
         return _datacomp_version(project, name)
+    if task.rests_on is not None:
+        return set_version(project, task.rests_on)
     return name if list(task.made_by(name)) else fingerprint_of(*task.versions(name))
 
 
@@ -112,7 +138,22 @@ def _datacomp_version(project: Project, name: str) -> str:
 
 def _declared(project: Project, name: str) -> TaskSet:
     task: Task = tasks_of(project.experiment.tasks)[name]
+    if isinstance(task, OnAnother):
+        whole = set_of(project, task.of)
+        opened = partial(_over, task, whole, project)
+        return TaskSet(name, opened, task.main_metric, task.of)
     return TaskSet(name, partial(task.open, project.task_folder(name)), task.main_metric)
+
+
+def _over(task: OnAnother, whole: TaskSet, project: Project, decode: Decode) -> EvaluationSet:
+    def scorer() -> Embedder:
+        name = task.scorer(project.experiment)
+        if name is None:
+            msg = f"{task.word}: no scorer of this experiment embeds images; declare one"
+            raise EvaluationSetError(msg)
+        return embedder_of(project, name)
+
+    return task.over(whole.open(decode), scorer)
 
 
 def _datacomp_sets(datacomp: DataCompTasks) -> list[TaskSet]:

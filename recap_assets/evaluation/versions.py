@@ -44,6 +44,32 @@ def set_versions(
         yield f"{name} {shard.name} {shard.version}"
 
 
+def listed_versions(name: str, lists: str, images: str) -> Iterator[str]:
+    """A line for each list of questions in a folder, and for each file of the folder of images.
+
+    Args:
+        name: The task's.
+        lists: The folder with the lists (JSON), a local path or an fsspec URL.
+        images: The folder of the images.
+    """
+    for folder, ending in ((lists, ".json"), (images, "")):
+        fs, root = places.located(folder)
+        is_local = isinstance(fs, LocalFileSystem)
+        found = fs.find(root.rstrip("/"), maxdepth=1, detail=True)
+        for path in sorted(found):
+            if path.endswith(ending):
+                yield f"{name} {path} {version_of(found[path], path, is_local=is_local)}"
+
+
+def file_versions(name: str, path: str, *beside: str) -> Iterator[str]:
+    """A line for one file, and for files of its folder beside it that are there."""
+    fs, root = places.located(path)
+    is_local = isinstance(fs, LocalFileSystem)
+    for one in (root, *(f"{root.rpartition('/')[0]}/{other}" for other in beside)):
+        if one == root or fs.exists(one):
+            yield f"{name} {one} {version_of(fs.info(one), one, is_local=is_local)}"
+
+
 def shards_version(path: str, split: str) -> str:
     """What changes when the shards of a set do.
 

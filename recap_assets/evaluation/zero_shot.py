@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recap_assets.evalsets.embedding import Embedder
+from recap_assets.evalsets.embedding import Embedder, Remembering
+from recap_assets.evalsets.measuring import Measured, MeasuringSet, Valued
 from recap_assets.evalsets.sets import (
     AssociationSet,
     ClassificationSet,
@@ -16,7 +17,6 @@ from recap_assets.evalsets.sets import (
 )
 from recap_assets.evaluation.datacomp.grouped import (
     Predicted,
-    Valued,
     face_metrics,
     grouped_metrics,
 )
@@ -47,8 +47,8 @@ class Metric:
 
     Attributes:
         metric: acc1, acc5, mean_per_class_recall, image_retrieval_recall@k,
-            text_retrieval_recall@k, mean_recall@1, or what a task of DataComp adds.
-        value: In [0, 1].
+            text_retrieval_recall@k, mean_recall@1, or what a kind of task or DataComp adds.
+        value: In [0, 1], where the kind of task does not give another range.
         is_main: True for the metric that enters averages.
         n_samples: Images that it is the mean over: those of the set, or of a group.
     """
@@ -83,24 +83,45 @@ def evaluate(
         ValueError: The set has no such metric.
         EvaluationSetError: The set is damaged.
     """
-    values, default = _measured(embedder, evaluation_set, batch_size)
-    main = metric or default
-    if main is not None and main not in values:
-        msg = f"{evaluation_set.path}: no metric {main!r}; this set gives {', '.join(values)}"
+    found = measured(embedder, evaluation_set, batch_size)
+    return metrics_of(found, evaluation_set.path, metric)
+
+
+def metrics_of(found: Measured, path: str, metric: str | None = None) -> list[Metric]:
+    """The metrics of a set as rows.
+
+    Args:
+        found: Of `measured`.
+        path: Of the set, for messages.
+        metric: The main one; by default the set's own.
+
+    Raises:
+        ValueError: The set has no such metric.
+    """
+    main = metric or found.main
+    if main is not None and main not in found.values:
+        msg = f"{path}: no metric {main!r}; this set gives {', '.join(found.values)}"
         raise ValueError(msg)
-    return [Metric(name, value, name == main, n) for name, (value, n) in values.items()]
+    return [Metric(name, value, name == main, n) for name, (value, n) in found.values.items()]
 
 
-def _measured(
-    embedder: Embedder, evaluation_set: EvaluationSet, batch_size: int
-) -> tuple[Valued, str | None]:
+def measured(embedder: Embedder, evaluation_set: EvaluationSet, batch_size: int) -> Measured:
+    """All that a model has on a set.
+
+    Raises:
+        EvaluationSetError: The set is damaged.
+    """
+    if isinstance(evaluation_set, MeasuringSet):
+        remembers = isinstance(embedder, Remembering)
+        once = embedder if remembers else Remembering(embedder)
+        return evaluation_set.measure(once, batch_size)
     if isinstance(evaluation_set, ClassificationSet):
-        return _classify(embedder, evaluation_set, batch_size), CLASSIFICATION_MAIN
+        return Measured(_classify(embedder, evaluation_set, batch_size), CLASSIFICATION_MAIN)
     if isinstance(evaluation_set, RetrievalSet):
-        return _retrieve(embedder, evaluation_set, batch_size), RETRIEVAL_MAIN
+        return Measured(_retrieve(embedder, evaluation_set, batch_size), RETRIEVAL_MAIN)
     if isinstance(evaluation_set, AssociationSet):
-        return _associate(embedder, evaluation_set), ASSOCIATION_MAIN
-    return _tell_of_faces(embedder, evaluation_set, batch_size), None
+        return Measured(_associate(embedder, evaluation_set), ASSOCIATION_MAIN)
+    return Measured(_tell_of_faces(embedder, evaluation_set, batch_size), None)
 
 
 def class_embeddings(
@@ -114,7 +135,7 @@ def class_embeddings(
     n_templates = len(templates)
     owners = np.arange(len(class_names) * n_templates) // n_templates
     sums: NDArray[np.float64] | None = None
-    for rows in _row_blocks(len(owners), batch_size):
+    for rows in row_blocks(len(owners), batch_size):
         prompts = [
             templates[row % n_templates].replace("{c}", class_names[row // n_templates])
             for row in range(rows.start, rows.stop)
@@ -208,14 +229,16 @@ def _retrieve(embedder: Embedder, evaluation_set: RetrievalSet, batch_size: int)
     for images, captions in evaluation_set.batches(batch_size):
         image_parts.append(embedder.embed_images(images))
         texts = [text for of_image in captions for text in of_image]
-        blocks = _row_blocks(len(texts), batch_size)
-        text_parts += [embedder.embed_texts(texts[rows]) for rows in blocks]
+        text_parts.append(embedded_texts(embedder, texts, batch_size))
         n_captions += [len(of_image) for of_image in captions]
     images, texts = np.concatenate(image_parts), np.concatenate(text_parts)
     image_of_text = np.repeat(np.arange(len(images)), n_captions)
     sides = {
-        "image": (_ranks(texts, images, image_of_text, np.arange(len(images))), len(images)),
-        "text": (_ranks(images, texts, np.arange(len(images)), image_of_text), len(texts)),
+        "image": (
+            retrieval_ranks(texts, images, image_of_text, np.arange(len(images))),
+            len(images),
+        ),
+        "text": (retrieval_ranks(images, texts, np.arange(len(images)), image_of_text), len(texts)),
     }
     values = {
         f"{side}_retrieval_recall@{k}": hit_fraction(ranks, k)
@@ -227,12 +250,20 @@ def _retrieve(embedder: Embedder, evaluation_set: RetrievalSet, batch_size: int)
     return _over({**values, RETRIEVAL_MAIN: 0.5 * sum(both)}, len(images))
 
 
-def _ranks(
+def retrieval_ranks(
     queries: Embeddings,
     candidates: Embeddings,
     image_of_query: NDArray[np.integer],
     image_of_candidate: NDArray[np.integer],
 ) -> Ranks:
+    """How many wrong candidates stand before each query's best right one, shape (queries,).
+
+    Args:
+        queries: Unit length, shape (queries, dim).
+        candidates: Unit length, shape (candidates, dim).
+        image_of_query: Shape (queries,).
+        image_of_candidate: Shape (candidates,); right are those of the query's image.
+    """
     # A block of rows at a time: 25,000 captions by 5,000 images would be half a gigabyte.
     return np.concatenate(
         [
@@ -240,11 +271,18 @@ def _ranks(
                 cosines(queries[rows], candidates),
                 image_of_query[rows, None] == image_of_candidate[None],
             )
-            for rows in _row_blocks(len(queries), max(1, _BLOCK // len(candidates)))
+            for rows in row_blocks(len(queries), max(1, _BLOCK // len(candidates)))
         ]
     )
 
 
-def _row_blocks(n_rows: int, size: int) -> Iterator[slice]:
+def embedded_texts(embedder: Embedder, texts: Sequence[str], batch_size: int) -> Embeddings:
+    """Embeddings of one text at least, `batch_size` at a time."""
+    blocks = row_blocks(len(texts), batch_size)
+    return np.concatenate([embedder.embed_texts(texts[rows]) for rows in blocks])
+
+
+def row_blocks(n_rows: int, size: int) -> Iterator[slice]:
+    """Slices of at most `size` rows, in order."""
     for start in range(0, n_rows, size):
         yield slice(start, min(start + size, n_rows))

@@ -14,6 +14,11 @@ from recap_assets.specs.kinds import OneOf
 class TaskSpec(Spec):
     """A set that CLIPs are measured on; a kind is below `evalsets.kind.Task`."""
 
+    @property
+    def rests_on(self) -> str | None:
+        """The task whose set it measures in another way; None where it has a set of its own."""
+        return None
+
 
 Task = Annotated[TaskSpec, OneOf("tasks")]
 
@@ -121,3 +126,15 @@ class Evaluation(Spec):
         for name in self.tasks:
             if self.datacomp and name in self.datacomp.names:
                 yield f"tasks.{name}: a task of `datacomp` has this name too; rename yours"
+        yield from self._problems_of_others_sets()
+
+    def _problems_of_others_sets(self) -> Iterator[str]:
+        own = [name for name in self.task_names if self._has_a_set(name)]
+        for name, task in self.tasks.items():
+            if task.rests_on in self.tasks and task.rests_on not in own:
+                known = ", ".join(own) or "none"
+                why = "has no set of its own"
+                yield f"tasks.{name}.of: the task {task.rests_on!r} {why}; those that have: {known}"
+
+    def _has_a_set(self, name: str) -> bool:
+        return name not in self.tasks or self.tasks[name].rests_on is None

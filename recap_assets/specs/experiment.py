@@ -152,6 +152,11 @@ class Experiment(Spec):
         return self.evaluation.tasks
 
     @property
+    def task_names(self) -> tuple[str, ...]:
+        """Every evaluation task, DataComp's included."""
+        return self.evaluation.task_names
+
+    @property
     def identifiers(self) -> Mapping[str, IdentifierSpec]:
         """The language identifiers by name; a declared one replaces the one of its name."""
         return {**always_there(), **self.languages}
@@ -235,6 +240,8 @@ class Experiment(Spec):
         yield from self._evaluation_problems()
 
     def _evaluation_problems(self) -> Iterator[str]:
+        for name, task in self.tasks.items():
+            yield from self.problems_of(f"evaluation.tasks.{name}", task)
         for name in self.evaluation.average:
             yield from _unknown("evaluation.average", name, self.evaluation.task_names)
         if captions := self.evaluation.captions:

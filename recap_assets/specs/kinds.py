@@ -151,6 +151,12 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = {
     "tasks": (
         "recap_assets.evaluation.kinds.embedded:EmbeddedTask",
         "recap_assets.evaluation.kinds.webdataset:WebDatasetTask",
+        "recap_assets.evaluation.kinds.composition:CompositionTask",
+        "recap_assets.evaluation.kinds.conditional:ConditionalTask",
+        "recap_assets.evaluation.kinds.sentences:SentencesTask",
+        "recap_assets.evaluation.kinds.languages:LanguagesTask",
+        "recap_assets.evaluation.kinds.neighbours:NeighboursTask",
+        "recap_assets.evaluation.kinds.bags:BagsTask",
     ),
     "models": (
         "recap_assets.training.models.kinds.clip:TrainedClip",

@@ -118,6 +118,23 @@ def _clean_noun(rng: Random, thing: Thing, fine_names: Sequence[float], *, plura
     return " ".join(parts)
 
 
+def described(thing: Thing, colour: str | None = None, coarse: str | None = None) -> str:
+    """Texture, colour and coarse class of a thing in plain words, one of them replaced or none."""
+    noun = coarse or FINE[thing.fine].coarse
+    return f"{TEXTURE_WORDS[thing.texture]} {colour or thing.colour} {noun}"
+
+
+_CIPHER = str.maketrans(
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
+    "nopqrstuvwxyzabcdefghijklmNOPQRSTUVWXYZABCDEFGHIJKLM",
+)
+
+
+def ciphered(text: str) -> str:
+    """The text in the world's second language: word for word, each letter thirteen further on."""
+    return text.translate(_CIPHER)
+
+
 def raw_text(rng: Random, scene: Scene, world: World) -> tuple[RawKind, str]:
     """Alt-text as found on the web, and what kind it is: the kind is for evaluating scorers only.
 

@@ -18,6 +18,7 @@ from typing import Literal
 
 from recap_assets.world import drawing, texts
 from recap_assets.world.evaluation import TASKS, Drawn
+from recap_assets.world.harder import HARDER, Harder
 from recap_assets.world.scenes import FINE, Scene, World, draw_scene, stream, world_of
 
 CorpusStyle = Literal["broad", "narrow", "scorer"]
@@ -175,24 +176,28 @@ def write_task(
     samples: int,
     on_progress: OnProgress | None = None,
 ) -> None:
-    """Write an evaluation set in CLIP_benchmark's webdataset layout, replacing the whole folder.
+    """Write an evaluation set in the layout of its kind, replacing the whole folder.
 
     Args:
         directory: The folder of the set.
         seed: Of the world.
         task: One of the tasks of `EmbeddedTask`.
-        samples: Images; classes take turns, so that they are as even as can be.
+        samples: Images, or pairs of sentences; classes take turns, so that they are as even as can
+            be.
         on_progress: Called with the number of samples written so far.
 
     Raises:
         ValueError: If the task is unknown.
     """
-    if task not in TASKS:
-        msg = f"no task {task!r} in the embedded world; there are {', '.join(TASKS)}"
+    if task not in TASKS and task not in HARDER:
+        msg = f"no task {task!r} in the embedded world; there are {', '.join((*TASKS, *HARDER))}"
         raise ValueError(msg)
     world = world_of(seed)
-    held_out = TASKS[task]
     progress = _Progress(on_progress)
+    if task in HARDER:
+        _write_harder(directory, world, HARDER[task], samples, progress)
+        return
+    held_out = TASKS[task]
 
     def members() -> Iterator[Member]:
         for number in progress.through(range(samples)):
@@ -207,6 +212,20 @@ def write_task(
             _write_file(folder / "classnames.txt", "\n".join(held_out.classes).encode())
             templates = "\n".join(held_out.templates).encode()
             _write_file(folder / "zeroshot_classification_templates.txt", templates)
+    progress.end()
+
+
+def _write_harder(
+    directory: Path, world: World, harder: Harder, samples: int, progress: "_Progress"
+) -> None:
+    numbers = range(max(1, samples // harder.per_number))
+    members = (member for n in progress.through(numbers) for member in harder.members(world, n))
+    with _Replaced(directory) as folder:
+        (folder / "test").mkdir()
+        _write_tar(folder / "test" / "0.tar", members)
+        _write_file(folder / "test" / "nshards.txt", b"1")
+        for name, content in harder.beside(world, samples).items():
+            _write_file(folder / name, content)
     progress.end()
 
 

@@ -11,7 +11,13 @@ from recap_assets.evalsets.kind import Task
 from recap_assets.evalsets.sets import EvaluationSet, RetrievalSet
 from recap_assets.evalsets.webdatasets import Decode
 from recap_assets.evaluation.kind import MadeHere
+from recap_assets.evaluation.kinds.bags import BagsTask
+from recap_assets.evaluation.kinds.composition import CompositionTask
+from recap_assets.evaluation.kinds.conditional import ConditionalTask
 from recap_assets.evaluation.kinds.embedded import EmbeddedTask
+from recap_assets.evaluation.kinds.languages import LanguagesTask
+from recap_assets.evaluation.kinds.neighbours import NeighboursTask
+from recap_assets.evaluation.kinds.sentences import SentencesTask
 from recap_assets.evaluation.kinds.webdataset import WebDatasetTask
 from recap_assets.evaluation.tasks import set_of
 from recap_assets.graph.content import StoredFiles, files_below
@@ -27,7 +33,16 @@ from recap_assets_tests.evaluation.sets_on_disk import captioned, decode, labell
 from recap_assets_tests.registering import registered
 from recap_assets_tests.tiny import EXPERIMENT, Bench, tiny_experiment
 
-HELD = {"embedded": "TestEmbedded", "webdataset": "TestWebDataset"}
+HELD = {
+    "embedded": "TestEmbedded",
+    "webdataset": "TestWebDataset",
+    "composition": "TestComposition",
+    "conditional": "TestConditional",
+    "sentences": "TestSentences",
+    "languages": "TestLanguages",
+    "neighbours": "TestNeighbours",
+    "bags": "TestBags",
+}
 
 
 def test_no_kind_is_left_out() -> None:
@@ -58,6 +73,57 @@ class TestWebDataset(TaskContract):
     @pytest.fixture(autouse=True)
     def given(self, tmp_path: Path) -> None:
         self.task = WebDatasetTask(kind="webdataset", path=str(shards(tmp_path / "set")))
+
+
+class TestComposition(TaskContract):
+    @pytest.fixture(autouse=True)
+    def given(self, tmp_path: Path) -> None:
+        write_task(tmp_path / "set", 3, "composition", 6)
+        self.task = CompositionTask(kind="composition", path=str(tmp_path / "set"))
+
+
+class TestConditional(TaskContract):
+    @pytest.fixture(autouse=True)
+    def given(self, tmp_path: Path) -> None:
+        write_task(tmp_path / "set", 3, "conditional", 15)
+        self.task = ConditionalTask(kind="conditional", path=str(tmp_path / "set"))
+
+
+class TestSentences(TaskContract):
+    @pytest.fixture(autouse=True)
+    def given(self, tmp_path: Path) -> None:
+        write_task(tmp_path / "set", 3, "sentences", 9)
+        self.task = SentencesTask(kind="sentences", path=str(tmp_path / "set"))
+
+
+class TestLanguages(TaskContract):
+    @pytest.fixture(autouse=True)
+    def given(self, tmp_path: Path) -> None:
+        write_task(tmp_path / "set", 3, "languages", 5)
+        self.task = LanguagesTask(kind="languages", path=str(tmp_path / "set"))
+
+
+class TestEmbeddedLanguages(TaskContract):
+    @pytest.fixture(autouse=True)
+    def given(self, tmp_path: Path) -> None:
+        self.task, self.made = EmbeddedTask(kind="embedded", task="languages"), tmp_path / "set"
+        write_task(self.made, 3, "languages", 5)
+
+
+class TestNeighbours(TaskContract):
+    @pytest.fixture(autouse=True)
+    def given(self, tmp_path: Path) -> None:
+        self.of = EmbeddedTask(kind="embedded", task="colour")
+        self.task, self.made = NeighboursTask(kind="neighbours", of="colour"), tmp_path / "set"
+        write_task(self.made, 3, "colour", 20)
+
+
+class TestBags(TaskContract):
+    @pytest.fixture(autouse=True)
+    def given(self, tmp_path: Path) -> None:
+        self.of = EmbeddedTask(kind="embedded", task="retrieval")
+        self.task, self.made = BagsTask(kind="bags", of="retrieval", size=3), tmp_path / "set"
+        write_task(self.made, 3, "retrieval", 6)
 
 
 class Shuffled(WebDatasetTask):

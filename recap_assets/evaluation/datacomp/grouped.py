@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from recap_assets.evalsets.measuring import Valued
 from recap_assets.evaluation.metrics import Ranks, hit_fraction
 from recap_assets.specs.datacomp import METADATA, Protocol
 
@@ -22,8 +23,6 @@ and is 0 where the model misses those four. That is what is computed here. `acc_
 leaves it out.
 """
 
-Valued = Mapping[str, tuple[float, int]]
-"""Values by name, each with the number of images that it is the mean over."""
 
 Integers = NDArray[np.int64]
 

@@ -46,7 +46,7 @@ class TargetTask(ImagesTarget):
         if isinstance(evaluation_set, AssociationSet):
             msg = f"evaluation.tasks.{self.task}: a set of cues and candidates is no set of images"
             raise TargetError(msg)
-        for images, _ in evaluation_set.batches(IMAGES_AT_ONCE):
+        for images in evaluation_set.images(IMAGES_AT_ONCE):
             yield images, 0
 
     def _task(self, project: Project) -> Task:
