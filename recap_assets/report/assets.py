@@ -47,7 +47,7 @@ from recap_assets.mixes.diversity import unique_trigrams_of_mixes
 from recap_assets.plots.mixes import SOURCE_SHARES, leaderboard_chart
 from recap_assets.plots.rendering import chart_png
 from recap_assets.report import claims
-from recap_assets.report.leaderboard import leaderboard
+from recap_assets.report.leaderboard import AVERAGE, leaderboard
 from recap_assets.report.left_out import LEFT_OUT
 from recap_assets.report.page import (
     MIX_SUMMARY,
@@ -61,6 +61,7 @@ from recap_assets.report.page import (
 )
 from recap_assets.report.pairing import left_out
 from recap_assets.report.results import current_results
+from recap_assets.report.swept import swept_rows
 from recap_assets.scores.kind import Scoring
 from recap_assets.shards.reading import iterate_images
 from recap_assets.specs.base import deciding, fingerprint_of
@@ -164,6 +165,7 @@ def _report_node(project: Project) -> Node:
             scorers=list(experiment.scorers),
             # Not said where there is none: what was built before it existed stays as it is.
             **({"recipe": experiment.recipe} if experiment.recipe else {}),
+            **({"sweep": experiment.sweep} if experiment.sweep else {}),
         ),
         compute=lambda step: write_report(project, step),
         description="One self-contained page: mixes, claims, plots, sample images.",
@@ -229,10 +231,18 @@ def report_data(project: Project, board: pl.DataFrame, claimed: list[ClaimRow]) 
         examples=tuple(_examples(project)),
         notes=_notes(project),
         recipe=experiment.recipe,
+        swept=swept_rows(experiment, board, _tasks_shown(project)),
         retrieval_task=experiment.report.retrieval_task,
         baseline=experiment.report.raw_filtered,
         score_is=fitting(f"scorers.{scorer}", experiment.scorers[scorer], Scoring).score_is,
     )
+
+
+def _tasks_shown(project: Project) -> tuple[str, ...]:
+    """Tasks of the curves: the average, and the report's two."""
+    report = project.experiment.report
+    named = (AVERAGE, report.retrieval_task, report.fine_task)
+    return tuple(dict.fromkeys(task for task in named if task))
 
 
 def _left_out(project: Project) -> pl.DataFrame:

@@ -35,6 +35,7 @@ from recap_assets.plots.mixes import (
 )
 from recap_assets.plots.rendering import chart_svg
 from recap_assets.plots.scores import score_histograms
+from recap_assets.plots.sweeps import SWEPT, swept_chart
 from recap_assets.plots.training import training_curves
 from recap_assets.report.left_out import LEFT_OUT, mix_rows
 from recap_assets.specs.recipe import Recipe
@@ -140,6 +141,7 @@ class ReportData:
         rejects: REJECTS.
         claims: In the order shown.
         recipe: What the experiment follows, where it is a recipe.
+        swept: SWEPT.
         left_out: LEFT_OUT.
         thresholds: THRESHOLDS.
         histograms: SCORE_HISTOGRAMS.
@@ -160,6 +162,7 @@ class ReportData:
     rejects: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REJECTS))
     claims: tuple[ClaimRow, ...] = ()
     recipe: Recipe | None = None
+    swept: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SWEPT))
     left_out: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LEFT_OUT))
     thresholds: pl.DataFrame = field(default_factory=THRESHOLDS.empty)
     histograms: pl.DataFrame = field(default_factory=SCORE_HISTOGRAMS.empty)
@@ -199,6 +202,13 @@ class _Row:
 
 
 @dataclass(frozen=True)
+class _Swept:
+    path: str
+    task: str
+    chart: Markup
+
+
+@dataclass(frozen=True)
 class _Headline:
     best: str
     best_mean: float
@@ -235,6 +245,7 @@ def render(data: ReportData) -> str:
         tasks=tasks,
         rows=rows,
         charts=_charts(data, rows),
+        swept=_swept(data, rows),
         colours=palette(data.sources),
         kind_colours=KIND_COLOURS,
         images=[_data_uri(example.image) for example in data.examples],
@@ -321,6 +332,17 @@ def _headline(data: ReportData) -> _Headline | None:
         return _Headline(best["mix"], best["mean"], best["deviation"], None, None)
     names = best["mix"], best["mean"], best["deviation"]
     return _Headline(*names, baseline["mix"], baseline["mean"])
+
+
+def _swept(data: ReportData, rows: Sequence[_Row]) -> list[_Swept]:
+    kinds = {row.mix: row.kind for row in rows}
+    found = data.swept.partition_by("sweep", "task", maintain_order=True)
+    drawn: list[_Swept] = []
+    for number, part in enumerate(found):
+        path, task = part["sweep"].item(0), part["task"].item(0)
+        svg = chart_svg(swept_chart(part, path, kinds), f"swept{number}")
+        drawn.append(_Swept(path, task, Markup(svg)))  # noqa: S704 - the renderer escapes text
+    return drawn
 
 
 def _charts(data: ReportData, rows: Sequence[_Row]) -> dict[str, Markup]:

@@ -131,6 +131,12 @@ class Experiment(Spec):
     recipe: Recipe | None = Field(
         default=None, description="Of a recipe: the paper that it follows, and what it found."
     )
+    sweep: dict[str, tuple[str | int | float | bool, ...]] = Field(
+        default={},
+        description="Settings to vary: for each key of a part's setting its values, as "
+        "`mixes.best.rules.0.where.top: [0.1, 0.2]`. Adds the part, and what uses it up to the "
+        "mixes, once for each value.",
+    )
     size: str = Field(
         default=FULL, description="Which of `sizes` is built; `full` is the file as it is."
     )

@@ -11,6 +11,13 @@ from pydantic_core import ErrorDetails
 
 from recap_assets.specs.experiment import FULL, Experiment
 from recap_assets.specs.kinds import NO_KIND, UNKNOWN
+from recap_assets.specs.sweeps import (
+    SECTIONS,
+    SweepError,
+    expanded,
+    read_sweeps,
+    with_scorers_named,
+)
 from recap_assets.specs.yaml_text import MAX_BYTES, MAX_DEPTH, parse_yaml, read_yaml
 from recap_assets.untrusted.errors import RecapError, UntrustedError
 from recap_assets.untrusted.files import read_bounded
@@ -74,7 +81,23 @@ def load_experiment(path: str | Path, overrides: Iterable[str] = ()) -> Experime
     if of_size:
         # Nothing is left to choose: the experiment is of this size, under a name of its own.
         content |= {"size": FULL, "sizes": {}}
-    return parse_experiment(content, str(path))
+    return _with_sweeps(content, str(path))
+
+
+def _with_sweeps(content: dict[str, object], where: str) -> Experiment:
+    """The experiment, with the variants that its sweeps add."""
+    if not content.get("sweep"):
+        return parse_experiment(content, where)
+    try:
+        sweeps = read_sweeps(content["sweep"])
+        content = with_scorers_named(content)
+        # A recipe may expect something of a variant, which is not there yet.
+        plain = parse_experiment({**content, "sweep": {}, "recipe": None}, where)
+        parts = {name: getattr(plain, name) for name in SECTIONS}
+        return parse_experiment(expanded(content, parts, sweeps), where)
+    except SweepError as error:
+        msg = f"{where}: {error}"
+        raise ExperimentError(msg) from error
 
 
 Setting = tuple[str, object, str]
