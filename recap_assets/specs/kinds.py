@@ -115,6 +115,8 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = {
         "recap_assets.exports.kinds.webdataset:WebDatasetExport",
         "recap_assets.exports.kinds.huggingface:HuggingFaceExport",
         "recap_assets.exports.kinds.text_to_image:TextToImageExport",
+        "recap_assets.exports.kinds.conversations:ConversationsExport",
+        "recap_assets.exports.kinds.llava:LlavaExport",
     ),
     "languages": (
         "recap_assets.sets.languages.kinds.fasttext:FastTextIdentifier",

@@ -22,6 +22,8 @@ KINDS: dict[str, list[dict[str, Any]]] = {
     "webdataset": [{}, {"samples_per_shard": 3, "shuffle": 1}, {"positives": "json"}],
     "huggingface": [{"license": "cc0-1.0"}, {"images": False, "rows_per_group": 2}],
     "text_to_image": [{"min_side": 40, "max_aspect": 3.0}],
+    "conversations": [{"samples_per_shard": 3, "max_characters": 38}],
+    "llava": [{"samples_per_shard": 6, "image_tokens": 576}],
 }
 
 

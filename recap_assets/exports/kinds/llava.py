@@ -1,0 +1,105 @@
+"""Conversations as a list in JSON beside image files, as LLaVA has them."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar, Literal, cast
+
+from recap_assets.exports.facts import code
+from recap_assets.exports.kinds.conversations.counts import Counts, counts_name, write_totals
+from recap_assets.exports.kinds.conversations.spec import ConversationsSpec
+from recap_assets.exports.kinds.conversations.turns import (
+    IMAGE_PLACEHOLDER,
+    Conversation,
+    Part,
+    conversation_of,
+)
+from recap_assets.exports.runs import Run
+from recap_assets.exports.samples import Sample
+from recap_assets.storage.folders import Folder, WrittenFile
+
+
+class LlavaExport(ConversationsSpec):
+    """Conversations in LLaVA's JSON, with the images as files beside it."""
+
+    example = """\
+llava: {mix: raw_top30_blip2_filtered, to: llava, image_tokens: 576}
+"""
+
+    tags: ClassVar = ("conversations", "json")
+    file_patterns: ClassVar = (
+        r"\d{8}\.json",
+        r"images/\d{8}/[^/]+",
+        r"records/\d{8}\.json",
+        r"counts/\d{8}\.json",
+        r"tokens\.json",
+    )
+    has_few_files: ClassVar[bool] = False
+
+    to: Literal["llava"]
+
+    def form(self) -> "LlavaLists":
+        """A list of conversations each."""
+        return LlavaLists(self.parts, self.seed, self.image_tokens)
+
+    def how_to_read(self, folder: str) -> str:
+        """By LLaVA's train.py and those that took its arguments."""
+        arguments = code(f"--data_path {folder}/00000000.json --image_folder {folder}", "bash")
+        return f"By LLaVA's `train.py`, a folder of shards each:\n\n{arguments}"
+
+    def beside_shards(self, folder: Folder, run: Run) -> Sequence[WrittenFile]:
+        """How many samples and tokens each part has."""
+        return write_totals(folder, run, [f"{number:08d}" for number in range(len(run.records))])
+
+
+class LlavaLists:
+    """`00000012.json`, a list of conversations, and its images below `images/00000012`."""
+
+    with_images = True
+
+    def __init__(self, parts: Mapping[str, Part], seed: int, image_tokens: int) -> None:
+        self._parts, self._seed, self._image_tokens = parts, seed, image_tokens
+        dumped = {name: part.model_dump(mode="json") for name, part in parts.items()}
+        self.options: Mapping[str, object] = {
+            "parts": dumped, "seed": seed, "image_tokens": image_tokens,
+        }  # fmt: skip
+
+    def record_name(self, number: int) -> str:
+        """In a folder of its own, so that a list of conversations is not mistaken for it."""
+        return f"records/{number:08d}.json"
+
+    def shard_name(self, number: int) -> str:
+        """The list's file."""
+        return f"{number:08d}.json"
+
+    def write(self, folder: Folder, number: int, samples: Iterator[Sample]) -> list[WrittenFile]:
+        """Write the images and then the list, an entry at a time."""
+        files, counts, name = (
+            list[WrittenFile](),
+            Counts(self._image_tokens),
+            self.shard_name(number),
+        )
+        with folder.writing(name) as file:
+            file.write(b"[")
+            for place, sample in enumerate(samples):
+                conversation = conversation_of(sample.row, self._parts, self._seed)
+                counts.add(conversation)
+                image = f"images/{number:08d}/{sample.key}.{sample.extension}"
+                if conversation.with_image:
+                    content = cast(bytes, sample.image)
+                    files.append(folder.write(image, content, sync=False))
+                entry = _entry(sample, conversation, image)
+                file.write((",\n" if place else "\n").encode() + entry)
+            file.write(b"\n]\n")
+        counted = folder.write(counts_name(f"{number:08d}"), counts.as_json())
+        return [*files, file.written(name), counted]
+
+
+def _entry(sample: Sample, conversation: Conversation, image: str) -> bytes:
+    turns: list[dict[str, str]] = []
+    for number, (user, told) in enumerate(conversation.turns):
+        shown = conversation.with_image and number == 0
+        said = f"{IMAGE_PLACEHOLDER}\n{user}" if shown else user
+        turns += [{"from": "human", "value": said}, {"from": "gpt", "value": told}]
+    shown_image = {"image": image} if conversation.with_image else {}
+    entry = {"id": sample.key, **shown_image, "conversations": turns, "part": conversation.part}
+    return json.dumps(entry, ensure_ascii=False).encode()
