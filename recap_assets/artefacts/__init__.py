@@ -16,7 +16,7 @@ from recap_assets.artefacts.exports import EXPORT_SHARDS, EXPORTS
 from recap_assets.artefacts.histograms import BIN_WIDTH, Scores, bins_of, score_histogram
 from recap_assets.artefacts.lineage import EXPERIMENTS, LINEAGE
 from recap_assets.artefacts.mixes import CURATED_MIXES, THRESHOLDS
-from recap_assets.artefacts.pool import DOWNLOAD_FAILURES, DOWNLOADED_SHARDS, RAW_POOL
+from recap_assets.artefacts.pool import DOWNLOAD_FAILURES, DOWNLOADED_SHARDS, POOL_COLUMNS, RAW_POOL
 from recap_assets.artefacts.previews import (
     histogram_markdown,
     image_markdown,
@@ -126,6 +126,7 @@ __all__ = [
     "MIX",
     "MODELS",
     "PARTITION",
+    "POOL_COLUMNS",
     "POOL_KEY",
     "RAW_POOL",
     "REASON",

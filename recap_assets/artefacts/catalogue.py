@@ -7,7 +7,7 @@ from recap_assets.artefacts.diversity import DIVERSITY_STATISTICS, DIVERSITY_SUM
 from recap_assets.artefacts.evaluation import CAPTION_METRICS, EVALUATION_IMAGES, EVALUATION_RESULTS
 from recap_assets.artefacts.lineage import EXPERIMENTS, LINEAGE
 from recap_assets.artefacts.mixes import CURATED_MIXES, THRESHOLDS
-from recap_assets.artefacts.pool import DOWNLOAD_FAILURES, RAW_POOL
+from recap_assets.artefacts.pool import DOWNLOAD_FAILURES, POOL_COLUMNS, RAW_POOL
 from recap_assets.artefacts.report import CLAIMS, LEADERBOARD
 from recap_assets.artefacts.scores import (
     CLIP_SCORES,
@@ -38,6 +38,7 @@ TABLES = {
     table.name: table
     for table in (
         RAW_POOL,
+        POOL_COLUMNS,
         DOWNLOAD_FAILURES,
         SYNTHETIC_CAPTIONS,
         IMPORTED_CAPTIONS,

@@ -42,6 +42,25 @@ RAW_POOL = Table(
     order=("shard", "uid", "key"),
 )
 
+POOL_COLUMNS = Table(
+    "pool_columns",
+    "A row for every usable sample and column of `pool.columns`.",
+    {
+        "column": Column(pl.String, "The column's name in the experiment."),
+        "partition": PARTITION,
+        "shard": SHARD,
+        "uid": UID,
+        "text": Column(
+            pl.String,
+            "The value as text, of a list its elements joined by commas; null where the sample has "
+            "none, or an object.",
+            nullable=True,
+        ),
+    },
+    slices=("column", "partition"),
+    order=("shard", "uid"),
+)
+
 DOWNLOAD_FAILURES = Table(
     "download_failures",
     "A row for every row of the list of URLs that gave no image.",

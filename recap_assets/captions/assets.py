@@ -3,21 +3,27 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import polars as pl
 
 from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
-from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.previews import preview_markdown
 from recap_assets.artefacts.table import (
     STATUS_ERROR,
     STATUS_TRUNCATED,
-    USABLE,
     count_rejects,
     is_usable,
 )
 from recap_assets.captions.kind import Captioning, OwnAssets
 from recap_assets.captions.opened import opened
+from recap_assets.captions.rows import caption_rows
+from recap_assets.captions.texts import (
+    complete,
+    named_texts,
+    text_dependencies,
+    texts_of_images,
+)
 from recap_assets.engines.protocols import Caption, Captioner, RemoteCaptioner
 from recap_assets.graph.checks import Check, Verdict
 from recap_assets.graph.content import StoredRows
@@ -70,7 +76,7 @@ def captioned(project: Project, name: str, spec: Captioning) -> Node:
         key=SYNTHETIC_CAPTIONS.key(name),
         stage=STAGE,
         dimension="pool",
-        dependencies=(Dependency(RAW_POOL.key(), "same"), *trained),
+        dependencies=(*text_dependencies(project, spec.reads), *trained),
         implementation=VERSION,
         decides=deciding(captioner=spec),
         compute=lambda step: caption_partition(project, spec, step),
@@ -87,10 +93,11 @@ def captioned(project: Project, name: str, spec: Captioning) -> Node:
 
 def caption_partition(project: Project, spec: Captioning, step: Step) -> Rows:
     """Caption one pool partition, shard by shard; what cannot be captioned has its reason."""
-    images = project.usable_images(step.partition)
+    images, lacking = _with_texts(project, spec, step)
     with opened(project, spec) as captioner:
-        compute = partial(_captioned, captioner)
+        compute = partial(_captioned, captioner, spec.reads)
         rows = over_images(project, step, images, spec.at_once, _SCHEMA, compute)
+    rows = pl.concat([rows, lacking]) if lacking.height else rows
     good = rows.filter(is_usable())
     return Rows(
         rows,
@@ -105,14 +112,34 @@ def caption_partition(project: Project, spec: Captioning, step: Step) -> Rows:
     )
 
 
-def _captioned(captioner: Captioner, batches: Iterable[ImageBatch]) -> Iterator[pl.DataFrame]:
+def _with_texts(
+    project: Project, spec: Captioning, step: Step
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The images with the texts that the prompt needs, and the captions of those that lack one."""
+    images = project.usable_images(step.partition)
+    if not spec.reads:
+        return images, _SCHEMA.to_frame()
+    texts = texts_of_images(project, spec.reads, step.partition)
+    whole, lost = complete(texts, spec.reads)
+    without = texts.filter(pl.Series([one is not None for one in lost], dtype=pl.Boolean))
+    lacking = caption_rows(without, [one for one in lost if one is not None], None)
+    return images.join(whole.drop("shard"), on="uid", maintain_order="left"), lacking
+
+
+def _captioned(
+    captioner: Captioner, reads: Sequence[str], batches: Iterable[ImageBatch]
+) -> Iterator[pl.DataFrame]:
     """The captions of each batch, rejected ones included."""
     n_ahead = BATCHES_AHEAD if isinstance(captioner, RemoteCaptioner) else 0
-    return asked_ahead(batches, partial(_begun, captioner), n_ahead)
+    return asked_ahead(batches, partial(_begun, captioner, reads), n_ahead)
 
 
-def _begun(captioner: Captioner, batch: ImageBatch) -> Callable[[], pl.DataFrame]:
-    work = (list(batch.images.values()), batch.readable["uid"].to_list())
+def _begun(
+    captioner: Captioner, reads: Sequence[str], batch: ImageBatch
+) -> Callable[[], pl.DataFrame]:
+    work: Any = (list(batch.images.values()), batch.readable["uid"].to_list())
+    if reads:
+        work = (*work, named_texts(batch.readable, reads))
     result = captioner.submit(*work).result if isinstance(captioner, RemoteCaptioner) else None
 
     def finish() -> pl.DataFrame:
@@ -128,33 +155,11 @@ def _caption_rows(
     rows: pl.DataFrame, by_row: Mapping[int, list[Caption]], seconds: float
 ) -> pl.DataFrame:
     share = seconds / max(sum(map(len, by_row.values())), 1)
-    found: list[_Row] = []
-    for i, (shard, uid) in enumerate(rows.select("shard", "uid").iter_rows()):
-        found.extend(_rows_of(shard, uid, by_row.get(i, [_UNREADABLE]), share))
-    return pl.DataFrame(found, schema=_SCHEMA, orient="row")
+    captions = [by_row.get(i, [_UNREADABLE]) for i in range(rows.height)]
+    return caption_rows(rows, captions, share)
 
 
 _UNREADABLE = Caption("", STATUS_ERROR, reason="image_unreadable")
-
-_Row = tuple[str | bytes | int | float | None, ...]
-
-
-def _rows_of(shard: int, uid: bytes, captions: Sequence[Caption], seconds: float) -> Iterator[_Row]:
-    for candidate, caption in enumerate(captions):
-        is_lost = caption.status not in USABLE
-        yield (
-            shard,
-            uid,
-            candidate,
-            caption.text or None,
-            caption.log_probability,
-            caption.n_tokens,
-            caption.n_prompt_tokens,
-            caption.status,
-            # What is set aside has a reason, if only its status.
-            caption.reason or caption.status if is_lost else None,
-            seconds if caption.seconds is None else caption.seconds,
-        )
 
 
 def captions_not_empty(project: Project, name: str) -> Check:

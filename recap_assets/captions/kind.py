@@ -15,7 +15,10 @@ from recap_assets.engines.opening import Opens
 from recap_assets.engines.protocols import Captioner, Places
 from recap_assets.specs.decoding import Decoding
 from recap_assets.specs.findings import Finding
+from recap_assets.specs.prompts import filled, names_in, references_in
+from recap_assets.specs.references import Reference
 from recap_assets.specs.sources import MOST_CANDIDATES, Device, SourceSpec
+from recap_assets.untrusted.prompt_texts import harmless
 
 if TYPE_CHECKING:
     from recap_assets.graph.node import Node
@@ -53,9 +56,34 @@ class Captioning(Opens, CaptionSource):
         default=1, gt=0, le=MOST_CANDIDATES, description="Captions of each image."
     )
 
+    @property
+    def asks(self) -> str | None:
+        """What the model is asked with each image, with names in braces; None without a prompt."""
+        return None
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The sources and columns in the prompt: their texts are passed with each image.
+
+        Of a source its first usable candidate counts. An image that lacks one of the texts is set
+        aside with the reason `without_NAME`.
+        """
+        return names_in(self.asks or "")
+
+    def asked(self, texts: Mapping[str, str]) -> str:
+        """The prompt for one image, with its texts in it as `harmless` makes them."""
+        return filled(self.asks or "", {name: harmless(text) for name, text in texts.items()})
+
+    def refers(self) -> Iterator[Reference]:
+        """What its parts name, and the sources and columns in its prompt."""
+        yield from super().refers()
+        yield from references_in("prompt", self.asks or "")
+
     @abstractmethod
     def open(self, places: Places) -> Captioner:
-        """The captioner. It gives an image the same captions in any batch and order.
+        """The captioner; an `AskedCaptioner` as well where the kind `reads` texts.
+
+        It gives an image the same captions in any batch and order.
 
         Raises:
             ModelFileError: The model is missing, damaged or of another kind.

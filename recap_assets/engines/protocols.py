@@ -1,6 +1,6 @@
 """What a captioner and a scorer are. No torch here: stages and tests import it freely."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +52,26 @@ class Captioner(Protocol):
 
     def caption(self, images: Sequence[Image], uids: Sequence[bytes]) -> list[list[Caption]]:
         """Caption each image: for every image its candidates, in order."""
+        ...
+
+
+class AskedCaptioner(Protocol):
+    """A captioner whose prompt has texts of the image in it."""
+
+    def caption(
+        self,
+        images: Sequence[Image],
+        uids: Sequence[bytes],
+        texts: Sequence[Mapping[str, str]],
+    ) -> list[list[Caption]]:
+        """Caption each image: for every image its candidates, in order.
+
+        Args:
+            images: The images.
+            uids: Their uids.
+            texts: For each image its texts by the names in the prompt, as they come from outside:
+                `Captioning.asked` makes a prompt of them.
+        """
         ...
 
 
@@ -110,6 +130,40 @@ class RemoteCaptioner(Captioner, Protocol):
 
     def submit(self, images: Sequence[Image], uids: Sequence[bytes]) -> Future[list[list[Caption]]]:
         """Begin to caption; the future gives what `caption` would."""
+        ...
+
+    def close(self) -> None:
+        """Give up what is under way, and the connections."""
+        ...
+
+
+class Rewriter(Protocol):
+    """Writes a text from other texts of an image; the same for an image whatever the others."""
+
+    def rewrite(
+        self, inputs: Sequence[Mapping[str, str]], uids: Sequence[bytes]
+    ) -> list[list[Caption]]:
+        """Write for each image its candidates, in order.
+
+        Args:
+            inputs: For each image its texts by the names that the source reads; none is empty.
+                They come from outside: whatever is in a text may change its own image's result
+                and no other.
+            uids: The images' uids, which what is drawn by chance depends on.
+        """
+        ...
+
+
+@runtime_checkable
+class RemoteRewriter(Rewriter, Protocol):
+    """A rewriter behind a server: several batches may be under way, and it is closed after use."""
+
+    usage: Usage
+
+    def submit(
+        self, inputs: Sequence[Mapping[str, str]], uids: Sequence[bytes]
+    ) -> Future[list[list[Caption]]]:
+        """Begin to write; the future gives what `rewrite` would."""
         ...
 
     def close(self) -> None:

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar, Protocol, TypeVar, cast
+from typing import Protocol, TypeVar, cast
 
 from recap_assets.engines.protocols import Closes, Places
 from recap_assets.graph.outside import contents_version
@@ -17,8 +17,10 @@ T_co = TypeVar("T_co", covariant=True)
 class Openable(Protocol[T_co]):
     """A kind that is opened: a spec."""
 
-    waits_for_a_server: ClassVar[bool]
-    """Whether a server computes, so that it is opened for one partition."""
+    @property
+    def waits_for_a_server(self) -> bool:
+        """Whether a server computes, so that it is opened for one partition."""
+        ...
 
     @property
     def trained_model(self) -> str | None:

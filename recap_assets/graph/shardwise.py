@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
@@ -17,6 +18,9 @@ from recap_assets.graph.node import Step
 from recap_assets.graph.project import Project
 from recap_assets.shards.reading import iterate_images
 from recap_assets.storage.files import write_atomically
+
+B = TypeVar("B")
+R = TypeVar("R")
 
 ShardProgress = Callable[[int], None]
 """Told how many more rows are done."""
@@ -86,10 +90,8 @@ def over_images(
 
 
 def asked_ahead(
-    batches: Iterable[ImageBatch],
-    begin: Callable[[ImageBatch], Callable[[], pl.DataFrame]],
-    n_ahead: int,
-) -> Iterator[pl.DataFrame]:
+    batches: Iterable[B], begin: Callable[[B], Callable[[], R]], n_ahead: int
+) -> Iterator[R]:
     """The result of each batch, in their order, where some are begun before one is waited for.
 
     A server is given the next batches before it is through with one, so that it never idles.
@@ -99,7 +101,7 @@ def asked_ahead(
         begin: Begins one, and gives what waits for its result.
         n_ahead: Batches begun beside the one that is waited for.
     """
-    under_way: deque[Callable[[], pl.DataFrame]] = deque()
+    under_way: deque[Callable[[], R]] = deque()
     for batch in batches:
         under_way.append(begin(batch))
         if len(under_way) > n_ahead:

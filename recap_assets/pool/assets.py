@@ -15,7 +15,7 @@ from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.outside import both, metadata_outside
 from recap_assets.graph.project import Project
-from recap_assets.pool import repeats
+from recap_assets.pool import columns, repeats
 from recap_assets.pool.kind import PoolKind
 from recap_assets.shards.indexing import index_shard
 from recap_assets.shards.metadata import load_metadata
@@ -33,6 +33,7 @@ def nodes(project: Project) -> list[Node]:
     made_by = pool.made_by
     return [
         *pool.nodes(project),
+        *columns.nodes(project, pool),
         Node(
             key=RAW_POOL.key(),
             stage=STAGE,

@@ -5,12 +5,13 @@ A kind's module is imported before the experiment is, so it imports no more than
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from recap_assets.pool.listing import findings_of
 from recap_assets.shards.manifest import Shard, ShardFile
 from recap_assets.shards.pools import EncodedImages, ListedPool, ReadablePool
 from recap_assets.shards.sample_rows import SampleRow
+from recap_assets.shards.tar_columns import values_of_tar
 from recap_assets.shards.tar_images import TarImages
 from recap_assets.shards.tar_rows import rows_of_tar
 from recap_assets.shards.text_places import places_of_texts
@@ -62,6 +63,8 @@ class PoolKind(ReadablePool):
 class TarPool(PoolKind):
     """A pool whose shards are tars, as img2dataset writes them."""
 
+    column_roots: ClassVar = ("json",)
+
     @property
     def text_place(self) -> str | None:
         """Ending of the member, or field of the json, that holds the text; None for the usual."""
@@ -74,6 +77,10 @@ class TarPool(PoolKind):
     def open_images(self, shards: Mapping[int, Shard], *, strict: bool) -> EncodedImages:
         """The images in the tars."""
         return TarImages(shards, strict=strict)
+
+    def column_values(self, shard: Shard, field: str) -> Iterable[tuple[str, object]]:
+        """A field of the json beside each image."""
+        return values_of_tar(shard, field)
 
     def deciding_rows(self) -> Mapping[str, object]:
         """The limits, and the place of the texts where it is not the usual one."""

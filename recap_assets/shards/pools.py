@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from recap_assets.shards import manifest_file
+from recap_assets.shards.files import PoolError
 from recap_assets.shards.manifest import Listing, Shard, SkippedFile, assign
 from recap_assets.shards.sample_rows import SampleRow
 from recap_assets.specs.pool import PoolSpec
@@ -109,7 +110,28 @@ class ReadablePool(PoolSpec):
 
     def deciding_rows(self) -> Mapping[str, object]:
         """What decides the rows of a shard beside the shard itself, by name, in JSON values."""
-        return {"pool": self.decides("shards_per_partition")}
+        return {"pool": self.decides("shards_per_partition", "columns")}
+
+    def column_values(self, shard: Shard, field: str) -> Iterable[tuple[str, object]]:
+        """The values of a column by the samples' keys; of a key's several the first counts.
+
+        Args:
+            shard: The shard.
+            field: What its place says behind `json.` or `table.`.
+
+        Returns:
+            JSON values, as they are written; what cannot be read is left out.
+
+        Raises:
+            OSError: The shard is gone or cannot be read.
+            PoolError: It cannot be read as what it should be, or has no such column.
+        """
+        msg = f"a pool of kind {self.word} has no columns ({shard.name}, {field})"
+        raise PoolError(msg)
+
+    def columns_version(self, shards: Sequence[Shard]) -> str:
+        """What changes when a column of these shards may have."""
+        return "\n".join(f"{shard.name} {shard.version}" for shard in shards)
 
 
 class ListedPool(ReadablePool):

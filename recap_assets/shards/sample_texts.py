@@ -1,6 +1,7 @@
 """The text of a sample: where in its members it is, how it is decoded, and what to note."""
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import NamedTuple
 
 from recap_assets.untrusted.decoding import cut_utf8, decode_text, is_blank
@@ -78,7 +79,7 @@ def text_of_fields(content: Mapping[str, object], fields: tuple[str, ...]) -> Fo
     """The first text among the fields of a json; `a.b` also names the field b of a field a."""
     first = NO_TEXT
     for name in fields:
-        found = _text_of_value(_value(content, name))
+        found = _text_of_value(value_of(content, name))
         if found.text:
             return found
         first = first if first.note else found
@@ -92,12 +93,38 @@ def note_of(encoding: str | None) -> str | None:
     return f"text_from_{str(encoding).replace('-', '_').removesuffix('_le').removesuffix('_be')}"
 
 
-def _value(content: Mapping[str, object], name: str) -> object:
+def value_of(content: Mapping[str, object], name: str) -> object:
+    """A field of a json; `a.b` also names the field b of a field a. None where there is none."""
     if name in content or "." not in name:
         return content.get(name)
     outer, _, inner = name.partition(".")
     below = content.get(outer)
-    return _value(below, inner) if isinstance(below, dict) else None
+    return value_of(below, inner) if isinstance(below, dict) else None
+
+
+MOST_LISTED = 1_000
+"""Elements of a list that become part of a column's text."""
+
+
+def text_of_column(value: object) -> str | None:
+    """A value of a column as text: of a list its elements joined by commas; None where it has none.
+
+    Truth and numbers are written as JSON has them, whole numbers without a point.
+    """
+    if isinstance(value, str):
+        return clean_text(value)
+    if isinstance(value, bytes):
+        return clean_text(decode_text(value).text)
+    if isinstance(value, list):
+        texts = (text_of_column(one) for one in value[:MOST_LISTED])
+        return clean_text(", ".join(text for text in texts if text))
+    return _number_as_text(value) if isinstance(value, int | float) else None
+
+
+def _number_as_text(value: float) -> str | None:
+    if isinstance(value, float):
+        return f"{value:.15g}" if isfinite(value) else None
+    return str(value).lower()
 
 
 def _text_of_value(value: object) -> FoundText:

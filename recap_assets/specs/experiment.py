@@ -24,6 +24,7 @@ from recap_assets.specs.left_out import captions_used, left_out_name, with_left_
 from recap_assets.specs.mixes import Mix
 from recap_assets.specs.models import Model
 from recap_assets.specs.pool import Pool
+from recap_assets.specs.prompts import TEXT_NAMES
 from recap_assets.specs.recipe import Recipe
 from recap_assets.specs.references import EMBEDDINGS, Reference
 from recap_assets.specs.scorers import Scorer
@@ -153,6 +154,11 @@ class Experiment(Spec):
         return (RAW, *self.sources)
 
     @property
+    def text_names(self) -> tuple[str, ...]:
+        """What a prompt may name in braces: the sources, and the columns of the pool."""
+        return (*self.source_names, *self.pool.columns)
+
+    @property
     def tasks(self) -> Mapping[str, TaskSpec]:
         """The evaluation tasks by name."""
         return self.evaluation.tasks
@@ -262,7 +268,10 @@ class Experiment(Spec):
         for name, source in self.sources.items():
             where = f"sources.{name}"
             yield from (f"{where}.{problem}" for problem in source.problems(self.models))
-        yield from self._circles("sources", "the sources re-rank each other in a circle")
+        yield from self._circles("sources", "the sources are made of each other in a circle")
+        for name in self.pool.columns:
+            if name in self.source_names:
+                yield f"pool.columns.{name}: a source has this name; give the column another"
 
     def _named_by_parts(self) -> Iterator[str]:
         for where, part in self._parts():
@@ -309,7 +318,10 @@ class Experiment(Spec):
     def _circles(self, section: str, what: str) -> Iterator[str]:
         parts: Mapping[str, Spec] = getattr(self, section)
         reads = {
-            name: [one for one in part.refers() if one.section == section]
+            # Some sections name those of another and more: sources, `raw` and columns of the pool.
+            name: [
+                one for one in part.refers() if one.name in parts and _section_of(one) == section
+            ]
             for name, part in parts.items()
         }
         for name, named in reads.items():
@@ -331,7 +343,7 @@ class Experiment(Spec):
     def _named_by(self, section: str, name: str) -> Iterator[tuple[str, str]]:
         part: Spec = getattr(self, section)[name]
         for one in part.refers():
-            yield ("sources" if one.section == "source_names" else one.section), one.name
+            yield _section_of(one), one.name
         if isinstance(part, Mix):
             yield "scorers", self.scorer_of(part)
 
@@ -383,6 +395,11 @@ class Experiment(Spec):
                     "scorers": self.scorers,
                 }
             )
+
+
+def _section_of(one: Reference) -> str:
+    """The section that has the name, if it is a part's."""
+    return "sources" if one.section in ("source_names", TEXT_NAMES) else one.section
 
 
 def _reads_exports(training: object) -> bool:

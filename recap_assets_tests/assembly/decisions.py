@@ -22,10 +22,16 @@ EVERY_KIND = Path(__file__).with_name("every_kind.yaml")
 SHIPPED = Path(__file__).parents[2] / "recap_assets" / "experiments"
 
 VARIANTS: Mapping[str, tuple[str, ...]] = {
-    "webdataset pool": ("pool={kind: webdataset, shards: shards, metadata: metadata}",),
-    "folder pool": ("pool={kind: folder, images: images, texts: texts.csv}",),
+    "webdataset pool": (
+        "pool={kind: webdataset, shards: shards, metadata: metadata, "
+        "columns: {label: metadata.label}}",
+    ),
+    "folder pool": (
+        "pool={kind: folder, images: images, texts: texts.csv, columns: {label: table.label}}",
+    ),
     "urls pool": (
-        "pool={kind: urls, urls: urls.parquet, metadata: metadata, verify_hash: {column: sha256}}",
+        "pool={kind: urls, urls: urls.parquet, metadata: metadata, verify_hash: {column: sha256}, "
+        "columns: {label: json.label}}",
     ),
     "torchrun": ("training={launcher: torchrun, scale: debug}",),
 }

@@ -19,7 +19,7 @@ from transformers import (
     BlipProcessor,
 )
 
-from recap_assets.captions.kinds.openai import client as server_client
+from recap_assets.captions.servers import client as server_client
 from recap_assets_tests.captions.kinds.transformers.families import (
     BUILDERS,
     shuffle_weights,

@@ -6,7 +6,7 @@ from typing import get_args
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recap_assets.captions.kinds.openai.replies import MAX_CHARACTERS, caption_of
+from recap_assets.captions.servers.replies import MAX_CHARACTERS, caption_of
 from recap_assets.engines.protocols import Caption, CaptionStatus
 from recap_assets_tests.fuzzing.damage import Damage, damages
 

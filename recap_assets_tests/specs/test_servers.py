@@ -32,7 +32,7 @@ def parsed(**keys: Any) -> OpenAISource:
         ({"decoding": {"temperature": 0}, "candidates": 2}, "would all be the same"),
         ({"base_url": "localhost:8000"}, "write http://HOST:PORT/v1"),
         ({"base_url": "http://me:secret@host/v1"}, "name a key by api_key_env"),
-        ({"prompt": "Improve {text}"}, "{text} has no meaning here"),
+        ({"prompt": "Improve {text"}, "a single { in 'Improve {text'"),
         ({"extra_body": {"seed": 1, "n": 2}}, "n, seed: the source's own keys decide this"),
         ({"price_per_million_prompt_tokens": 1}, "or neither"),
         ({"batch_size": 4}, "unknown key"),

@@ -7,6 +7,7 @@ from recap_assets.captions.kind import Captioning
 from recap_assets.graph.project import Project
 
 NO_CAPTIONER = "its captions were not written here, so there is nobody to describe other images"
+NO_TEXTS = "its prompt has texts of the pool in it, which the images of an evaluation set lack"
 CIDER = "CIDEr"
 
 
@@ -15,13 +16,18 @@ def measured_sources(project: Project) -> tuple[str, ...]:
     if project.experiment.evaluation.captions is None:
         return ()
     sources = project.experiment.sources.items()
-    return tuple(name for name, spec in sources if isinstance(spec, Captioning))
+    return tuple(n for n, spec in sources if isinstance(spec, Captioning) and not spec.reads)
 
 
 def skipped_sources(project: Project) -> dict[str, str]:
     """Why a declared source is not measured."""
     measured = measured_sources(project)
-    return {name: NO_CAPTIONER for name in project.experiment.sources if name not in measured}
+    sources = project.experiment.sources.items()
+    return {
+        name: NO_TEXTS if isinstance(spec, Captioning) else NO_CAPTIONER
+        for name, spec in sources
+        if name not in measured
+    }
 
 
 def reference_metrics(project: Project) -> pl.DataFrame | None:

@@ -77,7 +77,7 @@ def reranked(source: str, scorer: str, **more: Any) -> dict[str, Any]:
         ({"best": reranked("raww", "clip")}, "sources.best.source: there is no 'raww'"),
         ({"best": reranked("a", "l14")}, "sources.best.scorer: there is no 'l14'; known are clip"),
         ({"x": reranked("y", "clip"), "y": reranked("x", "clip")}, "each other in a circle"),
-        ({"x": reranked("x", "clip")}, "sources.x.source: the sources re-rank each other"),
+        ({"x": reranked("x", "clip")}, "sources.x.source: the sources are made of each other"),
         ({"x": reranked("a", "clip", keep=0)}, "sources.x.reranked.keep"),
     ],
 )

@@ -1,21 +1,17 @@
-"""What a captioning server is asked: an image made small, a prompt, and a seed, as JSON."""
+"""What a captioning server is asked: an image made small, and a prompt, as JSON."""
 
 import base64
-import hashlib
-import json
 
 import numpy as np
 import simplejpeg
 from PIL import Image as PillowImage
 
 from recap_assets.captions.kinds.openai.spec import OpenAISpec
+from recap_assets.captions.servers.requests import chat_body
 from recap_assets.engines.protocols import Image
 
 _MAX_SIDE = 16_384
 """Pixels; a JPEG's side ends at 65,535."""
-
-_SEED_BITS = 31
-"""Every server takes a seed of this number of bits; some take no more."""
 
 
 def small_jpeg(image: Image, max_pixels: int, quality: int) -> bytes:
@@ -47,43 +43,13 @@ def fitted(width: int, height: int, max_pixels: int) -> tuple[int, int]:
     return (long, short) if width >= height else (short, long)
 
 
-def seed_of(seed: int, uid: bytes, candidate: int) -> int:
-    """31 bits that only (seed, uid, candidate) decide."""
-    digest = hashlib.blake2b(uid, digest_size=8, key=str(seed).encode())
-    digest.update(candidate.to_bytes(4, "little"))
-    return int.from_bytes(digest.digest(), "little") >> (64 - _SEED_BITS)
-
-
-def request_body(source: OpenAISpec, jpeg: bytes, uid: bytes, candidate: int) -> bytes:
-    """One request as canonical JSON: equal bytes ask for the same, whatever the server's address.
-
-    At temperature 0 no seed is sent, so that copies of an image ask for the same.
-    """
-    decoding = source.decoding
-    body: dict[str, object] = {
-        **source.extra_body,
-        "model": source.model,
-        "messages": _messages(source, jpeg),
-        "temperature": decoding.temperature,
-        "top_p": decoding.top_p,
-        source.max_tokens_field: decoding.max_tokens,
-    }
-    if decoding.top_k is not None:
-        body["top_k"] = decoding.top_k
-    if decoding.min_tokens is not None:
-        body["min_tokens"] = decoding.min_tokens
-    if decoding.temperature > 0:
-        body["seed"] = seed_of(decoding.seed, uid, candidate)
-    return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-def _messages(source: OpenAISpec, jpeg: bytes) -> list[dict[str, object]]:
+def request_body(
+    source: OpenAISpec, jpeg: bytes, uid: bytes, candidate: int, prompt: str | None = None
+) -> bytes:
+    """One request: the image, and the prompt behind it, the source's own where none is given."""
     url = f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
     asked: list[dict[str, object]] = [
         {"type": "image_url", "image_url": {"url": url}},
-        {"type": "text", "text": source.prompt},
+        {"type": "text", "text": source.prompt if prompt is None else prompt},
     ]
-    messages: list[dict[str, object]] = [{"role": "user", "content": asked}]
-    if source.system:
-        messages.insert(0, {"role": "system", "content": source.system})
-    return messages
+    return chat_body(source, asked, uid, candidate, source.system)

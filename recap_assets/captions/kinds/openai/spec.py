@@ -1,107 +1,15 @@
 """Captioners behind a server that speaks OpenAI's chat completions: what a user writes."""
 
-from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from typing import Literal
 
-from pydantic import Field, JsonValue, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from recap_assets.captions.kind import Captioning
-from recap_assets.specs.base import Spec
-from recap_assets.specs.fields import Address, Price, Secret, Speed
-from recap_assets.untrusted.nested import check_size
-
-_NOT_BY_A_SERVER = {
-    "strategy": "temperature 0 is greedy, anything above samples",
-    "num_beams": "it cannot search by beams",
-    "beams": "it cannot search by beams",
-    "beam_groups": "it cannot search by beams",
-    "num_beam_groups": "it cannot search by beams",
-    "diversity_penalty": "it cannot search by beams",
-    "length_penalty": "it cannot search by beams",
-    "guidance": "it cannot guide the decoding",
-    "guidance_scale": "it cannot guide the decoding",
-}
-"""What kind transformers can do, by the names it may have there, and why a server cannot."""
-
-_OURS = frozenset(
-    {
-        "model",
-        "messages",
-        "n",
-        "stream",
-        "seed",
-        "temperature",
-        "top_p",
-        "top_k",
-        "min_tokens",
-        "max_tokens",
-        "max_completion_tokens",
-    }
-)
-"""Fields of a request that the source's own keys decide."""
+from recap_assets.captions.servers.spec import ServerSpec
+from recap_assets.specs.prompts import Prompt
 
 
-def _not_by_a_server(value: object) -> list[str]:
-    return [key for key in _NOT_BY_A_SERVER if isinstance(value, dict) and key in value]
-
-
-MAX_EXTRA_BODY = 64 * 2**10
-"""Characters of `extra_body`, written out: it goes with every request."""
-
-
-class ServerDecoding(Spec):
-    """Sampling as a server offers it.
-
-    What is not given is not sent, and a server may then take it from the model's own
-    generation_config.json; `recap serve-captioner` instructs vLLM not to.
-    """
-
-    temperature: float = Field(
-        default=0.75, ge=0, le=2, description="Divides the logits; 0 takes the likeliest token."
-    )
-    top_p: float = Field(
-        default=1.0, gt=0, le=1, description="Tokens kept, by their share of the probability."
-    )
-    top_k: int | None = Field(
-        default=None,
-        gt=0,
-        le=1_000_000,
-        description="Tokens kept, by number. vLLM and SGLang know it; OpenAI's own API does not.",
-    )
-    min_tokens: int | None = Field(
-        default=None,
-        ge=0,
-        le=32_767,
-        description="Shortest caption, in the model's tokens. vLLM and SGLang know it.",
-    )
-    max_tokens: int = Field(
-        default=128,
-        gt=0,
-        le=32_767,
-        description="Longest reply, in the model's tokens, thinking included.",
-    )
-    seed: int = Field(
-        default=0, description="The server is given a seed made of (seed, uid, candidate)."
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_what_no_server_does(cls, value: object) -> object:
-        if named := _not_by_a_server(value):
-            reasons = "; ".join(f"{key}: {_NOT_BY_A_SERVER[key]}" for key in named)
-            msg = f"a server samples ({reasons}); kind transformers decodes in other ways"
-            raise ValueError(msg)
-        return value
-
-    @model_validator(mode="after")
-    def _bounds(self) -> "ServerDecoding":
-        if (self.min_tokens or 0) > self.max_tokens:
-            msg = f"min_tokens {self.min_tokens} exceeds max_tokens {self.max_tokens}"
-            raise ValueError(msg)
-        return self
-
-
-class OpenAISpec(Captioning):
+class OpenAISpec(ServerSpec, Captioning):
     """A model behind an OpenAI-compatible server, asked with an image and a prompt."""
 
     example = """\
@@ -113,22 +21,13 @@ vlm:                                           # behind vLLM, SGLang, or any suc
   decoding: {temperature: 0.75, max_tokens: 60}
 """
 
-    waits_for_a_server = True
-    framework = "openai"
-
     kind: Literal["openai"]
-    model: str = Field(min_length=1, description="The model's name, as the server lists it.")
-    base_url: Annotated[str, Address] = Field(
-        default="http://127.0.0.1:8000/v1",
-        description="What comes before /chat/completions; changes no caption.",
-    )
-    prompt: str = Field(
+    prompt: Prompt = Field(
         default="Describe this image in one sentence.",
-        min_length=1,
-        description="What the model is asked, after the image.",
+        description="What the model is asked, after the image. `{raw}`, another source or a column "
+        "of the pool in braces stands for the image's own text, cleaned and cut at 1,000 "
+        "characters; a brace itself is doubled.",
     )
-    system: str | None = Field(default=None, description="System message.")
-    decoding: ServerDecoding = ServerDecoding()
     candidates: int = Field(
         default=1, gt=0, le=64, description="Captions of each image, a request each."
     )
@@ -141,121 +40,20 @@ vlm:                                           # behind vLLM, SGLang, or any suc
     jpeg_quality: int = Field(
         default=90, ge=30, le=100, description="Quality of the JPEG that is sent."
     )
-    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = Field(
-        default="max_tokens",
-        description="Name of the bound in a request; OpenAI's reasoning models want the second.",
-    )
-    extra_body: dict[str, JsonValue] = Field(
-        default={},
-        description="More fields of a request, such as {chat_template_kwargs: "
-        "{enable_thinking: false}}.",
-    )
-    concurrency: Annotated[int, Speed] = Field(
-        default=32,
-        gt=0,
-        le=4_096,
-        description="Requests under way at once, for each partition that is being built; "
-        "changes no caption.",
-    )
-    timeout_seconds: Annotated[float, Speed] = Field(
-        default=180, gt=0, le=86_400, description="Longest wait for one reply; changes no caption."
-    )
-    max_attempts: Annotated[int, Speed] = Field(
-        default=6,
-        gt=0,
-        le=100,
-        description="Attempts at one request while the server is busy or away; changes no caption.",
-    )
-    cache: Annotated[bool, Speed] = Field(
-        default=True,
-        description="Keep replies on the disk, so that nothing is paid for twice; changes no "
-        "caption.",
-    )
-    price_per_million_prompt_tokens: Annotated[float | None, Price] = Field(
-        default=None, ge=0, le=1e9, description="In whatever currency; changes no caption."
-    )
-    price_per_million_completion_tokens: Annotated[float | None, Price] = Field(
-        default=None, ge=0, le=1e9, description="In the same currency; changes no caption."
-    )
-    api_key_env: Annotated[str | None, Secret] = Field(
-        default=None,
-        description="NAME of the environment variable that holds the key; never the key itself.",
-    )
 
     @property
-    def called(self) -> str:
-        """The model's name."""
-        return self.model
+    def asks(self) -> str:
+        """The prompt."""
+        return self.prompt
 
     @property
     def at_once(self) -> int:
         """Images that are passed at once; the next are on their way meanwhile."""
         return max(8, self.concurrency // self.candidates)
 
-    def cost_of(self, n_prompt_tokens: int, n_completion_tokens: int) -> float | None:
-        """What these tokens cost, in the currency of the prices; None where none is given."""
-        of_prompt = self.price_per_million_prompt_tokens
-        of_completion = self.price_per_million_completion_tokens
-        if of_prompt is None or of_completion is None:
-            return None
-        return (n_prompt_tokens * of_prompt + n_completion_tokens * of_completion) / 1e6
-
-    @field_validator("base_url")
-    @classmethod
-    def _is_an_address(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.username or parts.password:
-            msg = "an address without a user or password in it; name a key by api_key_env"
-            raise ValueError(msg)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
-            msg = f"{value!r} is no address; write http://HOST:PORT/v1 or https://HOST/v1"
-            raise ValueError(msg)
-        return value.rstrip("/")
-
-    @field_validator("api_key_env")
-    @classmethod
-    def _names_a_variable(cls, value: str | None) -> str | None:
-        # A key that was put here by mistake must not be repeated in the error.
-        letters = (value or "A").replace("_", "A")
-        if not (letters.isascii() and letters.isalnum() and letters.isupper()):
-            msg = "name an environment variable in capitals, such as OPENAI_API_KEY, and put the "
-            msg += "key in there: a key has no place in this file"
-            raise ValueError(msg)
-        return value
-
-    @field_validator("prompt")
-    @classmethod
-    def _has_no_placeholder(cls, value: str) -> str:
-        if "{text}" in value:
-            msg = "the raw alt-text is not given to a captioner, so {text} has no meaning here"
-            raise ValueError(msg)
-        return value
-
-    @field_validator("extra_body", mode="before")
-    @classmethod
-    def _is_small(cls, value: object) -> object:
-        check_size(value, MAX_EXTRA_BODY)
-        return value
-
-    @field_validator("extra_body")
-    @classmethod
-    def _adds_only(cls, value: dict[str, JsonValue]) -> dict[str, JsonValue]:
-        if taken := sorted(_OURS & value.keys()):
-            msg = f"{', '.join(taken)}: the source's own keys decide this"
-            raise ValueError(msg)
-        return value
-
     @model_validator(mode="after")
     def _candidates_differ(self) -> "OpenAISpec":
         if self.candidates > 1 and self.decoding.temperature == 0:
             msg = f"candidates {self.candidates}: at temperature 0 they would all be the same"
-            raise ValueError(msg)
-        return self
-
-    @model_validator(mode="after")
-    def _both_prices(self) -> "OpenAISpec":
-        prices = (self.price_per_million_prompt_tokens, self.price_per_million_completion_tokens)
-        if prices.count(None) == 1:
-            msg = "give the price of prompt tokens and that of completion tokens, or neither"
             raise ValueError(msg)
         return self

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from recap_assets.pool.kinds.folder.images import FolderImages
 from recap_assets.pool.kinds.folder.rows import rows_of
 from recap_assets.pool.kinds.folder.spec import FolderSpec
-from recap_assets.pool.kinds.folder.table import virtual_shards
+from recap_assets.pool.kinds.folder.table import column_of, table_version, virtual_shards
 from recap_assets.shards.folder_names import FolderFiles
 from recap_assets.shards.manifest import Listing, Shard
 from recap_assets.shards.sample_rows import SampleRow
@@ -29,6 +29,14 @@ class FolderPool(FolderSpec):
     def deciding_rows(self) -> Mapping[str, object]:
         """The limits; which columns are read decides the shards."""
         return {"limits": self.limits.decides(), **self.implemented_by}
+
+    def column_values(self, shard: Shard, field: str) -> Iterable[tuple[str, object]]:
+        """A column of the table, by the images' paths."""
+        return column_of(self, shard.name, field)
+
+    def columns_version(self, shards: Sequence[Shard]) -> str:  # noqa: ARG002 - one table has all
+        """That of the table: what shards go by are the columns of the index alone."""
+        return table_version(self)
 
     def near_names(self, keys: Sequence[str]) -> Mapping[str, str]:
         """Files whose names differ by upper and lower case alone."""

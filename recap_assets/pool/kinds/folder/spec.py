@@ -1,6 +1,6 @@
 """A plain folder of images with a table of texts: what a user writes."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -18,6 +18,8 @@ kind: folder
 images: /data/photos
 texts: /data/photos.csv                        # columns `image` and `text`
 """
+
+    column_roots: ClassVar = ("table",)
 
     kind: Literal["folder"]
     images: Annotated[str, Address] = Field(

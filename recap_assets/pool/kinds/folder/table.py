@@ -2,7 +2,8 @@
 
 import hashlib
 import posixpath
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterator, Mapping
+from contextlib import contextmanager
 from typing import cast
 
 import polars as pl
@@ -12,8 +13,10 @@ from recap_assets.pool.kinds.folder.spec import FolderSpec
 from recap_assets.shards.files import PoolError, found_at, staged, version_of
 from recap_assets.shards.folder_names import by_same_name, same_name
 from recap_assets.shards.manifest import ShardFile
+from recap_assets.shards.sample_texts import MAX_JSON_BYTES
 from recap_assets.shards.text_tables import TextTable, Wanted, listed, path_of
 from recap_assets.untrusted.errors import UntrustedError
+from recap_assets.untrusted.json_text import parse_json
 
 TABLE_ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 _FOLDER_ROWS = pl.Schema({"image": pl.String, "text": pl.String, "uid": pl.String})
@@ -37,6 +40,47 @@ def listed_rows(pool: FolderSpec, shard_name: str) -> pl.DataFrame:
     """
     index = int(shard_name.rpartition("-")[2])
     return _texts(pool).slice(index * pool.samples_per_shard, pool.samples_per_shard)
+
+
+def column_of(pool: FolderSpec, shard_name: str, column: str) -> Iterator[tuple[str, object]]:
+    """The values of a column for the images of one virtual shard, by the images' paths.
+
+    Raises:
+        PoolError: Where the table cannot be read or lacks the column.
+    """
+    images = folder_rows(pool, shard_name)["image"].drop_nulls().unique()
+    with _read(pool) as table:
+        is_json = table.ending.startswith((".json", ".ndjson"))
+        wanted = {
+            "image": Wanted(pool.image_column, "image"),
+            "value": Wanted(column, "json" if is_json else "any"),
+        }
+        if missing := table.missing(wanted):
+            msg = (
+                f"pool.columns: {pool.texts} has no column {missing[0]!r}; it has "
+                f"{listed(table.columns())}"
+            )
+            raise PoolError(msg)
+        for batch in table.read(wanted):
+            rows = batch.frame.filter(pl.col("image").is_in(images.implode()))
+            for image, value in rows.select("image", "value").iter_rows():
+                yield image, _parsed(value) if is_json else value
+
+
+def table_version(pool: FolderSpec) -> str:
+    """What changes when the table is replaced; the same where there is none, which reading says."""
+    fs, path = found_at(pool.texts)
+    try:
+        return version_of(fs.info(path), path, is_local=isinstance(fs, LocalFileSystem))
+    except OSError:
+        return "none"
+
+
+def _parsed(value: str | None) -> object:
+    try:
+        return None if value is None else parse_json(value.encode(), MAX_JSON_BYTES)
+    except UntrustedError:
+        return None
 
 
 def virtual_shards(pool: FolderSpec) -> list[ShardFile]:
@@ -86,6 +130,17 @@ def _image_marks(pool: FolderSpec) -> tuple[dict[str, str], dict[str, int]]:
 
 def _texts(pool: FolderSpec) -> pl.DataFrame:
     """As in `listed_rows`; rows that cannot be read come last, with null in the other columns."""
+    with _read(pool) as table:
+        return _rows_of(pool, table)
+
+
+@contextmanager
+def _read(pool: FolderSpec) -> Iterator[TextTable]:
+    """The table on this machine; what cannot be read of it is explained.
+
+    Raises:
+        PoolError: Where the table cannot be read.
+    """
     ending = next((e for e in TABLE_ENDINGS if pool.texts.lower().endswith(e)), None)
     if ending is None:
         shown = posixpath.splitext(pool.texts)[1]
@@ -93,7 +148,7 @@ def _texts(pool: FolderSpec) -> pl.DataFrame:
         raise PoolError(msg)
     try:
         with staged(pool.texts) as path:
-            return _rows_of(pool, TextTable(path, ending, pool.quoting))
+            yield TextTable(path, ending, pool.quoting)
     except FileNotFoundError as error:
         msg = (
             f"pool.texts: there is no file {pool.texts}. Give the table with an image and a text "

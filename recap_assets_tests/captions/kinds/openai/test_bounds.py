@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import pytest
 
 from recap_assets.captions.kinds.openai import OpenAISource
-from recap_assets.captions.kinds.openai import client as server_client
-from recap_assets.captions.kinds.openai.client import (
+from recap_assets.captions.servers import client as server_client
+from recap_assets.captions.servers.client import (
     LONGEST_ASKED_PAUSE,
     asked_pause,
     models_served,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from recap_assets.captions.kinds.openai import OpenAISource
-from recap_assets.captions.kinds.openai.client import models_served
+from recap_assets.captions.servers.client import models_served
 from recap_assets.engines.errors import CaptionServerError
 from recap_assets.engines.protocols import RemoteCaptioner
 from recap_assets_tests.captions.kinds.openai.asking import SHADES, ask, image, opened, uid

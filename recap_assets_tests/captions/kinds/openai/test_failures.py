@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from recap_assets.captions.kinds.openai import client as server_client
+from recap_assets.captions.servers import client as server_client
 from recap_assets.engines.errors import CaptionServerError
 from recap_assets_tests.captions.kinds.openai.asking import SHADES, ask, image, opened, uid
 from recap_assets_tests.chat_server import (

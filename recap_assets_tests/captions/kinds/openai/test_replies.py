@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
-from recap_assets.captions.kinds.openai.replies import MAX_CHARACTERS, caption_of
+from recap_assets.captions.servers.replies import MAX_CHARACTERS, caption_of
 from recap_assets_tests.chat_server import said
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
 from recap_assets.assembly.cleaning import old_replies, remove_old_replies
-from recap_assets.captions.kinds.openai import client as server_client
+from recap_assets.captions.servers import client as server_client
 from recap_assets.captions.spending import Spending, spending
 from recap_assets.engines.errors import CaptionServerError
 from recap_assets.graph.planner import plan

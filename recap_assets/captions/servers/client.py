@@ -18,9 +18,9 @@ from email.utils import parsedate_to_datetime
 
 import httpx2
 
-from recap_assets.captions.kinds.openai.bodies import ReplyTooLargeError, read_body
-from recap_assets.captions.kinds.openai.spec import OpenAISpec
 from recap_assets.captions.served import is_local
+from recap_assets.captions.servers.bodies import ReplyTooLargeError, read_body
+from recap_assets.captions.servers.spec import ServerSpec
 from recap_assets.engines.errors import CaptionServerError
 from recap_assets.engines.protocols import Usage
 from recap_assets.untrusted.decoding import decode_text
@@ -103,7 +103,7 @@ class ChatClient:
         CaptionServerError: The environment has no such key.
     """
 
-    def __init__(self, source: OpenAISpec, usage: Usage) -> None:
+    def __init__(self, source: ServerSpec, usage: Usage) -> None:
         self._source, self._usage = source, usage
         self._key = key_of(source)
         self._held_until = 0.0
@@ -201,7 +201,7 @@ class ChatClient:
             await asyncio.sleep(left + random.uniform(0, 0.1 * left))  # noqa: S311 - no secret
 
 
-def models_served(source: OpenAISpec) -> list[str]:
+def models_served(source: ServerSpec) -> list[str]:
     """Names of the models that the server lists, fit to be shown.
 
     Raises:
@@ -224,7 +224,7 @@ def models_served(source: OpenAISpec) -> list[str]:
         raise CaptionServerError(msg) from error
 
 
-async def _list_of_models(source: OpenAISpec) -> bytes:
+async def _list_of_models(source: ServerSpec) -> bytes:
     headers, url = headers_of(key_of(source)), f"{source.base_url}/models"
     trusts = not is_local(source.base_url)
     async with (
@@ -250,12 +250,12 @@ async def _content(response: httpx2.Response) -> bytes:
 _START = "Start it, for example with `recap serve-captioner --source NAME`"
 
 
-def named(source: OpenAISpec) -> str:
+def named(source: ServerSpec) -> str:
     """The server in an error's words."""
     return f"the captioning server {source.base_url} (model {source.model})"
 
 
-def key_of(source: OpenAISpec) -> str | None:
+def key_of(source: ServerSpec) -> str | None:
     """The key, from the environment variable that the source names; None where it names none.
 
     Raises:

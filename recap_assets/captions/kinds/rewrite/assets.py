@@ -1,0 +1,99 @@
+"""The asset of a source that a language model writes from other texts."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+
+import polars as pl
+
+from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
+from recap_assets.artefacts.table import STATUS_TRUNCATED
+from recap_assets.captions.assets import captions_not_empty
+from recap_assets.captions.derived import found_rows
+from recap_assets.captions.kinds.rewrite import RewriteSource
+from recap_assets.captions.opened import opened_writer
+from recap_assets.captions.rows import caption_rows
+from recap_assets.captions.texts import (
+    complete,
+    in_place,
+    named_texts,
+    text_dependencies,
+    texts_of_images,
+)
+from recap_assets.engines.protocols import RemoteRewriter, Rewriter
+from recap_assets.graph.content import StoredRows
+from recap_assets.graph.node import Dependency, Node, Rows, Step
+from recap_assets.graph.outside import outside_of
+from recap_assets.graph.project import Project
+from recap_assets.graph.shardwise import BATCHES_AHEAD, ShardProgress, asked_ahead, by_shard
+from recap_assets.specs.base import deciding
+
+VERSION = 1
+STAGE = "captions"
+SECONDS_PER_TEXT = 0.003
+
+
+def node_of(project: Project, name: str, spec: RewriteSource) -> Node:
+    """The asset of a rewritten source."""
+    trained = [Dependency(key, "all") for key in spec.by.trained_by()]
+    read = ", ".join(spec.names)
+    return Node(
+        key=SYNTHETIC_CAPTIONS.key(name),
+        stage=STAGE,
+        dimension="pool",
+        dependencies=(*text_dependencies(project, spec.names), *trained),
+        implementation=VERSION,
+        decides=deciding(rewrite=spec),
+        compute=lambda step: rewrite_partition(project, spec, step),
+        description=f"Texts that {spec.called} wrote from {read} of every usable image, each by "
+        "itself.",
+        outside=outside_of(project, spec),
+        content=StoredRows(project.workspace.tables, SYNTHETIC_CAPTIONS, {"source": name}),
+        seconds=SECONDS_PER_TEXT * spec.candidates * 1_000,
+        pool="cpu" if spec.waits_for_a_server else "gpu",
+        kinds=(spec.by.framework, "deltalake"),
+        checks=(captions_not_empty(project, name),),
+    )
+
+
+def rewrite_partition(project: Project, spec: RewriteSource, step: Step) -> Rows:
+    """Rewrite one pool partition, shard by shard; what cannot be rewritten has its reason."""
+    texts = texts_of_images(project, spec.names, step.partition)
+    with opened_writer(project, spec) as rewriter:
+        rows = by_shard(project, step, texts, partial(_of_shard, spec, rewriter))
+        spent = spec.by.spent(rewriter)
+    is_long = pl.any_horizontal(pl.col("^text\\..*$").str.len_chars() > spec.longest)
+    facts = {
+        "with_a_text_cut": int(texts.select(is_long.sum()).item() or 0),
+        "truncated": int((rows["status"] == STATUS_TRUNCATED).sum()),
+        **spent,
+    }
+    return found_rows(rows, facts)
+
+
+def _of_shard(
+    spec: RewriteSource, rewriter: Rewriter, texts: pl.DataFrame, advance: ShardProgress
+) -> pl.DataFrame:
+    slices = texts.iter_slices(spec.by.at_once)
+    n_ahead = BATCHES_AHEAD if isinstance(rewriter, RemoteRewriter) else 0
+    frames = [SYNTHETIC_CAPTIONS.unsliced.to_frame()]
+    for n, frame in asked_ahead(slices, partial(_begun, spec, rewriter), n_ahead):
+        frames.append(frame)
+        advance(n)
+    return pl.concat(frames)
+
+
+def _begun(
+    spec: RewriteSource, rewriter: Rewriter, batch: pl.DataFrame
+) -> Callable[[], tuple[int, pl.DataFrame]]:
+    whole, lost = complete(batch, spec.names)
+    work = (named_texts(whole, spec.names), whole["uid"].to_list())
+    result = rewriter.submit(*work).result if isinstance(rewriter, RemoteRewriter) else None
+
+    def finish() -> tuple[int, pl.DataFrame]:
+        start = time.monotonic()
+        written = rewriter.rewrite(*work) if result is None else result()
+        share = (time.monotonic() - start) / max(sum(map(len, written)), 1)
+        return batch.height, caption_rows(batch, in_place(lost, written), share)
+
+    return finish

@@ -1,0 +1,1 @@
+"""What writes a text from other texts of an image."""
