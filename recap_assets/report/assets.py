@@ -1,16 +1,11 @@
 """The leaderboard, and the report page."""
 
-import io
 import os
 import platform
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
-from PIL import Image
 
 from recap_assets.artefacts import (
     CAPTION_METRICS,
@@ -29,7 +24,6 @@ from recap_assets.artefacts import (
     image_markdown,
     is_usable,
     preview_markdown,
-    uid_hashes,
 )
 from recap_assets.evaluation.captions.measured import measured_sources
 from recap_assets.graph.building import provenance
@@ -47,14 +41,13 @@ from recap_assets.mixes.diversity import unique_trigrams_of_mixes
 from recap_assets.plots.mixes import SOURCE_SHARES, leaderboard_chart
 from recap_assets.plots.rendering import chart_png
 from recap_assets.report import claims
+from recap_assets.report.examples import discarded, examples
 from recap_assets.report.leaderboard import AVERAGE, leaderboard
 from recap_assets.report.left_out import LEFT_OUT
 from recap_assets.report.page import (
     MIX_SUMMARY,
     REJECTS,
     ClaimRow,
-    Example,
-    ExampleCaption,
     ReportData,
     RunFacts,
     render,
@@ -63,7 +56,6 @@ from recap_assets.report.pairing import left_out
 from recap_assets.report.results import current_results
 from recap_assets.report.swept import swept_rows
 from recap_assets.scores.kind import Scoring
-from recap_assets.shards.reading import iterate_images
 from recap_assets.specs.base import deciding, fingerprint_of
 from recap_assets.specs.kinds import fitting
 from recap_assets.specs.sources import RAW
@@ -165,7 +157,11 @@ def _report_node(project: Project) -> Node:
             scorers=list(experiment.scorers),
             # Not said where there is none: what was built before it existed stays as it is.
             **({"recipe": experiment.recipe} if experiment.recipe else {}),
-            **({"sweep": experiment.sweep} if experiment.sweep else {}),
+            **(
+                {"sweep": experiment.model_dump(mode="json", include={"sweep"})}
+                if experiment.sweep
+                else {}
+            ),
         ),
         compute=lambda step: write_report(project, step),
         description="One self-contained page: mixes, claims, plots, sample images.",
@@ -228,7 +224,8 @@ def report_data(project: Project, board: pl.DataFrame, claimed: list[ClaimRow]) 
         histograms=histograms.collect(),
         diversity=tables.read(DIVERSITY_SUMMARY),
         curves=tables.scan(TRAINING_CURVES).filter(named).collect(),
-        examples=tuple(_examples(project)),
+        examples=tuple(examples(project)),
+        discarded=tuple(discarded(project)),
         notes=_notes(project),
         recipe=experiment.recipe,
         swept=swept_rows(experiment, board, _tasks_shown(project)),
@@ -350,57 +347,3 @@ def _rejects(project: Project) -> pl.DataFrame:
     rows = pl.concat(parts).rename({"reject_reason": "reason"})
     counted = rows.group_by("stage", "reason").agg(n=pl.len().cast(pl.Int64))
     return counted.select(list(REJECTS)).sort("stage", "reason").collect()
-
-
-def _examples(project: Project) -> Iterator[Example]:
-    usable = pl.concat([project.usable_images(key) for key in list(project.partitions)[:4]])
-    if usable.is_empty() or not project.experiment.report.examples:
-        return
-    drawn = pl.Series(uid_hashes(0, "report examples", usable["uid"]))
-    chosen = usable.with_columns(draw=drawn).sort("draw").head(project.experiment.report.examples)
-    captions = _captions_of(project, chosen["uid"])
-    batches = iterate_images(chosen, project.shards, project.pool, batch_size=chosen.height)
-    for batch, images in batches:
-        for uid, image in zip(batch["uid"], images, strict=True):
-            if image is not None:
-                captions_of_it = captions.filter(pl.col("uid") == uid).select(
-                    "source", "text", "score"
-                )
-                shown = tuple(ExampleCaption(*row) for row in captions_of_it.iter_rows())
-                yield Example(thumbnail(image), shown)
-
-
-def thumbnail(image: NDArray[np.uint8]) -> bytes:
-    """A small JPEG; what the page shows is encoded again, never the pool's own bytes."""
-    small = Image.fromarray(image)
-    small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-    buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=88)
-    return buffer.getvalue()
-
-
-def _captions_of(project: Project, uids: pl.Series) -> pl.DataFrame:
-    tables = project.workspace.tables
-    scorer = next(iter(project.experiment.scorers))
-    wanted = pl.col("uid").is_in(uids.implode())
-    raw = tables.scan(RAW_POOL).filter(wanted).select(
-        "uid", "text", source=pl.lit(RAW), candidate=pl.lit(0, pl.Int16)
-    )  # fmt: skip
-    written = (
-        tables.scan(SYNTHETIC_CAPTIONS)
-        .filter(wanted & pl.col("source").is_in(list(project.experiment.sources)))
-        .select("uid", "text", "source", "candidate")
-    )
-    scored = tables.scan(CLIP_SCORES, scorer=scorer).filter(wanted)
-    order = pl.Enum(project.experiment.source_names)
-    return (
-        pl.concat([raw, written])
-        .drop_nulls("text")
-        .join(
-            scored.select("uid", "source", "candidate", "score"),
-            on=["uid", "source", "candidate"],
-            how="left",
-        )
-        .sort(pl.col("source").cast(order), "candidate")
-        .collect()
-    )

@@ -148,6 +148,7 @@ class ReportData:
         diversity: DIVERSITY_SUMMARY.
         curves: TRAINING_CURVES.
         examples: In the order shown.
+        discarded: Images whose raw text the filter discards, and that a mix takes by a caption.
         notes: What a reader must know, a paragraph each.
         retrieval_task: The task shown beside the average; None for none.
         baseline: The mix that the best one is compared with in the headline; None for none.
@@ -169,6 +170,7 @@ class ReportData:
     diversity: pl.DataFrame = field(default_factory=DIVERSITY_SUMMARY.empty)
     curves: pl.DataFrame = field(default_factory=TRAINING_CURVES.empty)
     examples: tuple[Example, ...] = ()
+    discarded: tuple[Example, ...] = ()
     notes: tuple[str, ...] = ()
     retrieval_task: str | None = None
     baseline: str | None = None
@@ -248,7 +250,7 @@ def render(data: ReportData) -> str:
         swept=_swept(data, rows),
         colours=palette(data.sources),
         kind_colours=KIND_COLOURS,
-        images=[_data_uri(example.image) for example in data.examples],
+        data_uri=_data_uri,
         left_out=list(mix_rows(data.left_out, tasks)),
         thresholds=list(_threshold_rows(_whole_pool(data.thresholds))),
         rejects=data.rejects.sort("n", "stage", "reason", descending=[True, False, False]).rows(),

@@ -9,7 +9,7 @@ from recap_assets.specs.sweeps import Sweep, read_sweeps
 
 def sweeps_of(experiment: Experiment) -> list[Sweep]:
     """The sweeps of an experiment."""
-    return read_sweeps({key: list(values) for key, values in experiment.sweep.items()})
+    return read_sweeps(experiment.model_dump(mode="json", include={"sweep"})["sweep"])
 
 
 def swept_rows(experiment: Experiment, board: pl.DataFrame, tasks: tuple[str, ...]) -> pl.DataFrame:

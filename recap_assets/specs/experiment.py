@@ -91,6 +91,16 @@ class Report(Spec):
     )
 
 
+Swept = str | int | float | bool
+
+
+class SweptOnly(Spec):
+    """The values of a setting, and which of the mixes that use its part are varied."""
+
+    values: tuple[Swept, ...] = Field(min_length=1, description="What the setting takes.")
+    only: tuple[Name, ...] | None = Field(default=None, description="These mixes; by default all.")
+
+
 class Experiment(Spec):
     """One experiment: pool, caption sources, scorers, mixes, training, evaluation."""
 
@@ -132,7 +142,7 @@ class Experiment(Spec):
     recipe: Recipe | None = Field(
         default=None, description="Of a recipe: the paper that it follows, and what it found."
     )
-    sweep: dict[str, tuple[str | int | float | bool, ...]] = Field(
+    sweep: dict[str, tuple[Swept, ...] | SweptOnly] = Field(
         default={},
         description="Settings to vary: for each key of a part's setting its values, as "
         "`mixes.best.rules.0.where.top: [0.1, 0.2]`. Adds the part, and what uses it up to the "

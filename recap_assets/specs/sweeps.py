@@ -4,6 +4,9 @@
 `best_top_0_2`. What refers to the part is added again, too, and what refers to that, up to the
 mixes: `sweep: {sources.a.decoding.temperature: [0.5, 1.0]}` adds two sources, and each mix that
 uses `a` once for each. The parts as they are written stay.
+
+Several settings of a part that take each value together are joined by commas. A mapping with
+`values` and `only` varies, of the mixes that use the part, only those that it names.
 """
 
 import copy
@@ -48,26 +51,26 @@ class Sweep:
     """One varied setting.
 
     Attributes:
+        path: The key of the sweep, as it is written.
         section: The part's section.
         name: The part's name.
-        keys: The setting within the part.
-        values: What it takes.
+        settings: The keys of each setting within the part; all take the same value.
+        values: What they take.
+        only: The mixes that are varied of those that use the part; None for all.
     """
 
+    path: str
     section: str
     name: str
-    keys: tuple[str, ...]
+    settings: tuple[tuple[str, ...], ...]
     values: tuple[Value, ...]
-
-    @property
-    def path(self) -> str:
-        """The key of the sweep."""
-        return ".".join((self.section, self.name, *self.keys))
+    only: tuple[str, ...] | None = None
 
     @property
     def setting(self) -> str:
         """What is varied, in a word: the last key that is no number."""
-        return next((key for key in reversed(self.keys) if not key.isdecimal()), self.keys[-1])
+        keys = self.settings[0]
+        return next((key for key in reversed(keys) if not key.isdecimal()), keys[-1])
 
     def variant(self, name: str, value: Value) -> str:
         """The name of a part, the varied one or one that depends on it, at a value."""
@@ -103,7 +106,8 @@ class Expansion:
             for (section, name), variant in renamed.items():
                 self._add(sweep, section, name, variant, renamed)
             at = self.content[sweep.section][sweep.variant(sweep.name, value)]
-            _set(at, sweep, value)
+            for keys in sweep.settings:
+                set_at(at, keys, value, sweep.path)
 
     def _depending(self, sweep: Sweep) -> list[Part]:
         """The parts that refer to the varied one, directly or by others."""
@@ -116,7 +120,7 @@ class Expansion:
         reached = [(sweep.section, sweep.name)]
         for at in reached:
             reached += [part for part, of in named.items() if at in of and part not in reached]
-        return reached[1:]
+        return [part for part in reached[1:] if _is_meant(part, sweep)]
 
     def _add(
         self,
@@ -173,6 +177,10 @@ def expanded(
             known = ", ".join(sorted(parts[sweep.section])) or "none"
             msg = f"sweep.{sweep.path}: {sweep.section} has no {sweep.name!r}; known are {known}"
             raise SweepError(msg)
+        for name in sweep.only or ():
+            if name not in full["mixes"]:
+                msg = f"sweep.{sweep.path}.only: mixes has no {name!r}"
+                raise SweepError(msg)
         expansion.vary(sweep)
     return full
 
@@ -197,64 +205,93 @@ def _long_form(mix: object) -> object:
     return {"rules": cast("list[object]", mix)} if isinstance(mix, list) else mix
 
 
-def _read(key: str, values: object) -> Sweep:
-    section, name, *rest = (*key.split("."), "", "")
-    keys: list[str] = [one for one in rest if one]
-    if section not in SECTIONS or not name or not keys:
+def _read(key: str, given: object) -> Sweep:
+    first, *others = (one.strip() for one in key.split(","))
+    section, name, *rest = (*first.split("."), "", "")
+    settings = [[one for one in rest if one], *(one.split(".") for one in others)]
+    if section not in SECTIONS or not name or not all(map(all, settings)) or not settings[0]:
         msg = (
             f"sweep.{key}: write SECTION.NAME.SETTING, as mixes.best.rules.0.where.top; sections "
             f"are {', '.join(SECTIONS)}"
         )
         raise SweepError(msg)
-    if section == "mixes" and keys[0].isdecimal():
-        keys.insert(0, "rules")
-    if not isinstance(values, list) or not 0 < len(cast("list[object]", values)) <= MOST_VALUES:
-        msg = f"sweep.{key}: write a list of 1 to {MOST_VALUES} values"
-        raise SweepError(msg)
-    found = cast("list[object]", values)
+    rules = ["rules"] if section == "mixes" else []
+    keys = [tuple(rules + one if one[0].isdecimal() else one) for one in settings]
+    values, only = _values(key, given)
+    return Sweep(key, section, name, tuple(keys), values, only)
+
+
+def _values(key: str, given: object) -> tuple[tuple[Value, ...], tuple[str, ...] | None]:
+    only: object = None
+    if isinstance(given, dict):
+        mapping = cast("Content", given)
+        if unknown := set(mapping) - {"values", "only"}:
+            msg = f"sweep.{key}: unknown key {min(unknown)!r}; there are values and only"
+            raise SweepError(msg)
+        given, only = mapping.get("values"), mapping.get("only")
+    found = _listed(key, given)
     if wrong := [one for one in found if not isinstance(one, str | int | float | bool)]:
         msg = f"sweep.{key}: {wrong[0]!r} is no number and no word"
         raise SweepError(msg)
     if len(set(map(str, found))) < len(found):
         msg = f"sweep.{key}: a value is there twice"
         raise SweepError(msg)
-    return Sweep(section, name, tuple(keys), tuple(cast("list[Value]", found)))
+    named = None if only is None else tuple(map(str, _listed(f"{key}.only", only)))
+    return tuple(cast("Sequence[Value]", found)), named
+
+
+def _listed(key: str, given: object) -> Sequence[object]:
+    found = cast("list[object] | tuple[object, ...]", given)
+    if not isinstance(given, list | tuple) or not 0 < len(found) <= MOST_VALUES:
+        msg = f"sweep.{key}: write a list of 1 to {MOST_VALUES} values"
+        raise SweepError(msg)
+    return found
+
+
+def _is_meant(part: Part, sweep: Sweep) -> bool:
+    section, name = part
+    return section != "mixes" or sweep.only is None or name in sweep.only
 
 
 def _section(one: Reference) -> str:
     return SECTION_OF.get(one.section, one.section)
 
 
-def _set(part: Content, sweep: Sweep, value: Value) -> None:
+def set_at(part: Content, keys: Sequence[str], value: object, path: str) -> None:
+    """Set a setting within a part, as it is written in YAML.
+
+    Raises:
+        SweepError: The keys lead to no place in it; `path` names them.
+    """
     at: Any = part
-    for key in sweep.keys[:-1]:
-        at = _entered(at, key, sweep)
+    for key in keys[:-1]:
+        at = _entered(at, key, path)
     if isinstance(at, list):
         rows = cast("list[object]", at)
-        rows[_place(rows, sweep.keys[-1], sweep)] = value
+        rows[_place(rows, keys[-1], path)] = value
     elif isinstance(at, dict):
-        cast("Content", at)[sweep.keys[-1]] = value
+        cast("Content", at)[keys[-1]] = value
     else:
-        raise _no_place(sweep, sweep.keys[-1])
+        raise _no_place(path, keys[-1])
 
 
-def _entered(at: object, key: str, sweep: Sweep) -> object:
+def _entered(at: object, key: str, path: str) -> object:
     if isinstance(at, list):
         rows = cast("list[object]", at)
-        return rows[_place(rows, key, sweep)]
+        return rows[_place(rows, key, path)]
     if not isinstance(at, dict):
-        raise _no_place(sweep, key)
+        raise _no_place(path, key)
     return cast("Content", at).setdefault(key, {})
 
 
-def _place(at: Sequence[object], key: str, sweep: Sweep) -> int:
+def _place(at: Sequence[object], key: str, path: str) -> int:
     if key.isdecimal() and len(key) <= 6 and int(key) < len(at):
         return int(key)
-    raise _no_place(sweep, key)
+    raise _no_place(path, key)
 
 
-def _no_place(sweep: Sweep, key: str) -> SweepError:
-    return SweepError(f"sweep.{sweep.path}: {key!r} leads nowhere in {sweep.section}.{sweep.name}")
+def _no_place(path: str, key: str) -> SweepError:
+    return SweepError(f"sweep.{path}: {key!r} leads nowhere in the part")
 
 
 def _rename(at: Any, keys: Sequence[str], name: str, variant: str) -> None:  # noqa: ANN401 - YAML

@@ -12,8 +12,11 @@ from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.scores import CLIP_SCORES, IMAGE_EMBEDDINGS
 from recap_assets.artefacts.table import STATUS_OK
 from recap_assets.graph.planner import plan
+from recap_assets.graph.project import Project
 from recap_assets.mixes.assets import trial
-from recap_assets.scores.assets import best_and_worst
+from recap_assets.report.examples import discarded
+from recap_assets.scores.node import best_and_worst
+from recap_assets.specs.experiment import Report
 from recap_assets_tests.tiny import EXPERIMENT, Bench, Memory, tiny_experiment
 
 
@@ -29,8 +32,11 @@ def test_every_table_is_filled(bench: Bench) -> None:
     empty = {name for name, table in TABLES.items() if tables.read(table).is_empty()}
     of_runs = {"lineage", "experiments"}  # there are none here
     where_asked_for = {
-        "caption_metrics", "cluster_centroids", "download_failures", "duplicates", "image_scores",
-        "import_reports", "imported_captions", "target_clusters", "text_languages", "uid_sets",
+        "caption_metrics", "cluster_centroids", "cluster_cuts", "download_failures", "duplicates",
+        "entry_counts", "entry_probabilities", "image_clusters", "image_scores", "import_reports",
+        "imported_captions", "score_scales", "target_clusters", "text_counts", "text_frequencies",
+        "text_languages",
+        "text_signatures", "uid_sets",
     }  # fmt: skip
     assert empty == of_runs | where_asked_for
 
@@ -81,6 +87,19 @@ def test_the_report_is_one_page_with_every_mix(bench: Bench) -> None:
     assert all(f">{mix}<" in page for mix in bench.project.experiment.mixes)
     assert bench.project.workspace.latest_report.read_text() == page
     assert 'src="http' not in page
+
+
+def test_the_report_shows_what_the_filter_discards_and_a_caption_keeps(bench: Bench) -> None:
+    taken = bench.project.workspace.tables.read(CURATED_MIXES, mix="mixed").filter(source="a")
+    many = bench.project.experiment.report.model_copy(update={"examples": 100})
+    experiment = bench.project.experiment.model_copy(update={"report": many})
+    shown = list(discarded(Project(experiment, bench.project.workspace)))
+    of_a = [caption.text for one in shown for caption in one.captions if caption.source == "a"]
+    assert sorted(of_a) == sorted(taken["text"])
+    assert len(list(discarded(bench.project))) == 3
+    assert "Discarded by the filter" in bench.project.workspace.report.read_text()
+    neither = bench.project.experiment.model_copy(update={"report": Report(raw_filtered="raw")})
+    assert list(discarded(Project(neither, bench.project.workspace))) == []
 
 
 def test_every_check_passes(bench: Bench) -> None:

@@ -86,6 +86,21 @@ def test_a_model_takes_scorers_with_it_and_every_mix_says_its_own(tmp_path: Path
     assert found.models["captioner" + end].backbone == "backbone" + end  # type: ignore[attr-defined]
 
 
+def test_settings_joined_by_commas_take_each_value_together(tmp_path: Path) -> None:
+    line = "'mixes.both.rules.0.weight, rules.1.weight': [2.0]"
+    made = swept(tmp_path, line).mixes["both_weight_2"]
+    assert [rule.weight for rule in made.rules] == [2.0, 2.0]
+
+
+def test_of_the_mixes_that_use_a_part_only_the_named_ones_may_be_varied(tmp_path: Path) -> None:
+    line = "sources.a.decoding.temperature: {values: [0.5], only: [told]}"
+    found = swept(tmp_path, line)
+    end = "_temperature_0_5"
+    assert [name for name in found.mixes if name.endswith(end)] == ["told" + end]
+    assert "best" + end in found.sources
+    assert Experiment.model_validate(found.model_dump(mode="json")) == found
+
+
 def test_two_sweeps_are_varied_each_by_itself(tmp_path: Path) -> None:
     lines = ("mixes.raw.rules.0.where.top: [0.1]", "sources.b.decoding.seed: [3]")
     added = set(swept(tmp_path, *lines).mixes) - {"raw", "of_b", "of_best", "both", "told"}
@@ -103,8 +118,11 @@ def test_what_was_expanded_is_read_again_as_it_is(tmp_path: Path) -> None:
         ("mixes.none.rules.0.where.top: [0.1]", "mixes has no 'none'; known are both"),
         ("training.samples_seen: [1]", "write SECTION.NAME.SETTING"),
         ("mixes.raw: [1]", "write SECTION.NAME.SETTING"),
-        ("mixes.raw.rules.7.weight: [1]", "'7' leads nowhere in mixes.raw"),
-        ("mixes.raw.rules.0.use.source.x: [1]", "leads nowhere in mixes.raw"),
+        ("mixes.raw.rules.7.weight: [1]", "sweep.mixes.raw.rules.7.weight: '7' leads nowhere"),
+        ("mixes.raw.rules.0.use.source.x: [1]", "leads nowhere in the part"),
+        ("mixes.raw.rules.0.weight: {values: [1], of: [raw]}", "unknown key 'of'"),
+        ("sources.a.candidates: {values: [2], only: [none]}", "only: mixes has no 'none'"),
+        ("'mixes.raw.rules.0.weight,': [1]", "write SECTION.NAME.SETTING"),
         ("mixes.raw.rules.0.where.top: 0.1", "write a list of 1 to 100 values"),
         ("mixes.raw.rules.0.where.top: []", "write a list of 1 to 100 values"),
         ("mixes.raw.rules.0.where.top: [0.1, 0.1]", "a value is there twice"),

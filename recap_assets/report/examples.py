@@ -1,0 +1,106 @@
+"""Images of the report with all their captions."""
+
+import io
+from collections.abc import Iterator
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from PIL import Image
+
+from recap_assets.artefacts import (
+    CLIP_SCORES,
+    CURATED_MIXES,
+    RAW_POOL,
+    SYNTHETIC_CAPTIONS,
+    uid_hashes,
+)
+from recap_assets.graph.stage import Project
+from recap_assets.report.page import Example, ExampleCaption
+from recap_assets.shards.reading import iterate_images
+from recap_assets.specs.sources import RAW
+
+THUMBNAIL_SIDE = 224
+PARTITIONS = 4
+"""The first ones, of which images are drawn."""
+
+
+def examples(project: Project) -> Iterator[Example]:
+    """Images of the pool, drawn by their uid."""
+    yield from _shown(project, _usable(project))
+
+
+def discarded(project: Project) -> Iterator[Example]:
+    """Images whose raw text the filter discards, and that the first mixed mix takes by a caption.
+
+    They are what the paper's figure 1 shows: images worth keeping beside texts that are not.
+    """
+    report = project.experiment.report
+    if report.raw_filtered is None or not report.mixed:
+        return
+    pairs = project.workspace.tables.scan(CURATED_MIXES).filter(
+        pl.col("partition").is_in(list(project.partitions)[:PARTITIONS])
+    )
+    kept = pairs.filter(pl.col("mix") == report.raw_filtered).select("uid")
+    with_caption = pairs.filter((pl.col("mix") == report.mixed[0]) & pl.col("source").ne(RAW))
+    rescued = with_caption.join(kept, on="uid", how="anti").select("uid").unique().collect()
+    yield from _shown(project, _usable(project).join(rescued, on="uid", how="semi"))
+
+
+def _usable(project: Project) -> pl.DataFrame:
+    keys = list(project.partitions)[:PARTITIONS]
+    return pl.concat([project.usable_images(key) for key in keys])
+
+
+def _shown(project: Project, images: pl.DataFrame) -> Iterator[Example]:
+    wanted = project.experiment.report.examples
+    if images.is_empty() or not wanted:
+        return
+    drawn = pl.Series(uid_hashes(0, "report examples", images["uid"]))
+    chosen = images.with_columns(draw=drawn).sort("draw").head(wanted)
+    captions = _captions_of(project, chosen["uid"])
+    batches = iterate_images(chosen, project.shards, project.pool, batch_size=chosen.height)
+    for batch, decoded in batches:
+        for uid, image in zip(batch["uid"], decoded, strict=True):
+            if image is not None:
+                captions_of_it = captions.filter(pl.col("uid") == uid).select(
+                    "source", "text", "score"
+                )
+                shown = tuple(ExampleCaption(*row) for row in captions_of_it.iter_rows())
+                yield Example(thumbnail(image), shown)
+
+
+def thumbnail(image: NDArray[np.uint8]) -> bytes:
+    """A small JPEG; what the page shows is encoded again, never the pool's own bytes."""
+    small = Image.fromarray(image)
+    small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+    buffer = io.BytesIO()
+    small.save(buffer, "JPEG", quality=88)
+    return buffer.getvalue()
+
+
+def _captions_of(project: Project, uids: pl.Series) -> pl.DataFrame:
+    tables = project.workspace.tables
+    scorer = next(iter(project.experiment.scorers))
+    wanted = pl.col("uid").is_in(uids.implode())
+    raw = tables.scan(RAW_POOL).filter(wanted).select(
+        "uid", "text", source=pl.lit(RAW), candidate=pl.lit(0, pl.Int16)
+    )  # fmt: skip
+    written = (
+        tables.scan(SYNTHETIC_CAPTIONS)
+        .filter(wanted & pl.col("source").is_in(list(project.experiment.sources)))
+        .select("uid", "text", "source", "candidate")
+    )
+    scored = tables.scan(CLIP_SCORES, scorer=scorer).filter(wanted)
+    order = pl.Enum(project.experiment.source_names)
+    return (
+        pl.concat([raw, written])
+        .drop_nulls("text")
+        .join(
+            scored.select("uid", "source", "candidate", "score"),
+            on=["uid", "source", "candidate"],
+            how="left",
+        )
+        .sort(pl.col("source").cast(order), "candidate")
+        .collect()
+    )
