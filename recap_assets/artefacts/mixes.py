@@ -6,7 +6,6 @@ from recap_assets.artefacts.table import (
     CANDIDATE,
     MIX,
     PARTITION,
-    SCORER,
     SHARD,
     UID,
     Column,
@@ -19,13 +18,19 @@ THRESHOLDS = Table(
     {
         "mix": MIX,
         "path": Column(pl.String, "Where in the mix the cut-off stands: rules.0.where.top, ..."),
-        "kind": Column(pl.String, "absolute, quantile or size."),
-        "requested": Column(pl.Float64, "The number in the spec: a cosine, a fraction or a size."),
-        "scorer": SCORER,
-        "source": Column(pl.String, "The source whose scores were ranked."),
-        "population": Column(pl.Int64, "Scored samples that were ranked."),
-        "value": Column(pl.Float32, "The cut-off: keep score >= value.", nullable=True),
-        "n_at_or_above": Column(pl.Int64, "Samples of that source at or above it."),
+        "kind": Column(pl.String, "absolute, quantile, size, or copies (of a draw with repeats)."),
+        "requested": Column(pl.Float64, "The number in the spec: a score, a fraction or a size."),
+        "scorer": Column(pl.String, "The mix's scorer, where `source` names none."),
+        "source": Column(
+            pl.String, "The score column that was ranked: `SOURCE`, `SCORER.SOURCE`, `used`, ..."
+        ),
+        "population": Column(pl.Int64, "Scored samples that were ranked, or pairs to draw from."),
+        "value": Column(
+            pl.Float32,
+            "The cut-off: keep score >= value. Of copies, the score of one expected copy.",
+            nullable=True,
+        ),
+        "n_at_or_above": Column(pl.Int64, "Samples at or above it."),
         "n_tied": Column(pl.Int64, "Samples exactly at it."),
     },
     slices=("mix",),
@@ -46,6 +51,7 @@ CURATED_MIXES = Table(
         "score": Column(pl.Float32, "Score of the text, the mean for joined texts.", nullable=True),
         "weight": Column(pl.Float32, "How often training draws the pair, relatively."),
         "rule": Column(pl.Int16, "Number of the rule that accepted the image."),
+        "copies": Column(pl.Int32, "How many times the pair is in the mix.", default=1),
         "image_hash": Column(
             pl.Int64, "First 8 bytes of the image's sha256, big-endian: which image it is."
         ),

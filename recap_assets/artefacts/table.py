@@ -33,12 +33,15 @@ class Column:
         nullable: Whether it may be null.
         is_content: False for what was measured on the way (seconds): it differs from computation to
             computation of the same content, so the data version leaves it out.
+        default: Of a column that a table got later, what its rows from before count as. A slice
+            of nothing else has the version that it had without the column.
     """
 
     dtype: pl.DataType | type[pl.DataType]
     meaning: str
     nullable: bool = False
     is_content: bool = True
+    default: int | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,12 @@ class Table(Artefact):
     def content(self) -> tuple[str, ...]:
         """Names of the columns that decide the data version."""
         return tuple(name for name, column in self.columns.items() if column.is_content)
+
+    @property
+    def defaults(self) -> dict[str, int]:
+        """What columns that came later count as in rows from before."""
+        found = {name: column.default for name, column in self.columns.items()}
+        return {name: default for name, default in found.items() if default is not None}
 
     def empty(self) -> pl.DataFrame:
         """A frame with the table's schema and no rows."""

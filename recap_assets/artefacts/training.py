@@ -12,7 +12,7 @@ TRAINING_PAIRS = Table(
         "partition": PARTITION,
         "n_pairs": Column(pl.Int64, "Pairs."),
         "n_images": Column(pl.Int64, "Distinct images."),
-        "pairs": Column(pl.String, "Hash of their uid, image_hash, text and weight."),
+        "pairs": Column(pl.String, "Hash of their uid, image_hash, text, weight and copies."),
     },
     slices=("mix",),
     order=("partition",),

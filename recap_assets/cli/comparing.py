@@ -32,7 +32,7 @@ _MEANINGS: dict[Change, str] = {
     "removed": "removed",
     "recaptioned": "with another text",
     "resourced": "with the same text from another source",
-    "reweighted": "with another weight",
+    "reweighted": "with another weight or number of copies",
 }
 _MARKS = {"before": ("-", "red"), "after": ("+", "green")}
 
@@ -96,6 +96,8 @@ def _counts(found: MixDifference) -> Table:
     sides = found.comparison.before, found.comparison.after
     _add_numbers(table, "pairs", *(side.n_pairs for side in sides))
     _add_numbers(table, "images", *(side.n_images for side in sides))
+    if any(side.n_copies > side.n_pairs for side in sides):
+        _add_numbers(table, "copies", *(side.n_copies for side in sides))
     for source in sorted(set().union(*(side.n_by_source for side in sides))):
         _add_numbers(
             table, f"pairs of {source}", *(side.n_by_source.get(source, 0) for side in sides)
@@ -177,5 +179,7 @@ def _samples(found: MixDifference) -> Iterator[Text]:
 def _pair(mark: str, colour: str, pair: dict[str, Any]) -> Text:
     score = "no score" if pair["score"] is None else f"{pair['score']:.4f}"
     weight = "" if pair["weight"] == 1 else f", weight {pair['weight']:g}"
+    copies = "" if pair["copies"] == 1 else f", {pair['copies']} copies"
     line = Text(f"  {mark} ", style=colour)
-    return line.append_text(plain(f"{pair['source']} {score}{weight}: {pair['text']}", colour))
+    what = f"{pair['source']} {score}{weight}{copies}: {pair['text']}"
+    return line.append_text(plain(what, colour))

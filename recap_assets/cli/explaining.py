@@ -111,7 +111,8 @@ def _mix(answer: MixAnswer, *, name_partition: bool) -> Tree:
             _add_rule(tree, rule)
     for row in answer.stored.iter_rows(named=True):
         score = "no score" if row["score"] is None else f"score {row['score']:.4f}"
-        pair = f"stored: {row['source']}, {score}, weight {row['weight']:g}: {row['text']}"
+        times = "" if row["copies"] == 1 else f", {row['copies']} copies"
+        pair = f"stored: {row['source']}, {score}, weight {row['weight']:g}{times}: {row['text']}"
         tree.add(plain(pair, "cyan"))
     return tree
 

@@ -1,6 +1,7 @@
 """`recap mix try`."""
 
 import json
+from typing import Any
 
 import click
 import polars as pl
@@ -15,7 +16,8 @@ from recap_assets.cli.tracing import copy_receipts
 from recap_assets.defs.session import Session
 from recap_assets.graph.planner import plan
 from recap_assets.graph.records import RememberedRecords
-from recap_assets.mixes.assets import trial
+from recap_assets.mixes.copies import PATH as COPIES
+from recap_assets.mixes.stored_trial import realised, trial
 from recap_assets.mixes.trial_diversity import unique_trigrams_of_trial
 from recap_assets.sets import assets as sets
 
@@ -27,8 +29,9 @@ def print_trial(session: Session, *, as_json: bool) -> None:
         msg = "there are no scores yet: run `recap build` first; `mix try` only counts"
         raise click.ClickException(msg)
     _warn_of_sets(session)
-    diversity = unique_trigrams_of_trial(session.project)
-    rows = trial(session.project).join(diversity, on="mix", how="left")
+    cutoffs = realised(session.project)
+    diversity = unique_trigrams_of_trial(session.project, cutoffs)
+    rows = trial(session.project, cutoffs).join(diversity, on="mix", how="left")
     if as_json:
         echo(json.dumps(rows.to_dicts(), indent=2))
         return
@@ -58,16 +61,25 @@ def _table(rows: pl.DataFrame) -> Table:
     for name in ("mix", "cut-offs", "sources"):
         table.add_column(name, overflow="fold")
     trigrams = f"trigrams in {rows['sample_size'].max() or 0:,}"
-    for name in ("pairs", "images", "mean score", trigrams):
+    repeats = bool((rows["n_copies"] > rows["n_pairs"]).any())
+    copies = ["copies"] if repeats else []
+    for name in ("pairs", *copies, "images", "mean score", trigrams):
         table.add_column(name, justify="right")
     for row in rows.iter_rows(named=True):
-        cutoffs = "\n".join(f"{c['source']} >= {c['value']:.4f}" for c in row["thresholds"])
+        cutoffs = "\n".join(_cutoff(one) for one in row["thresholds"])
         shares = "\n".join(f"{100 * s['share']:.1f} % {s['source']}" for s in row["source_shares"])
         mean = "-" if row["mean_score"] is None else f"{row['mean_score']:.4f}"
         trigrams = f"{row['unique_trigrams'] or 0:,}"
-        numbers = (f"{row['n_pairs']:,}", f"{row['n_images']:,}", mean, trigrams)
+        drawn = [f"{row['n_copies']:,}"] if repeats else []
+        numbers = (f"{row['n_pairs']:,}", *drawn, f"{row['n_images']:,}", mean, trigrams)
         table.add_row(row["mix"], cutoffs, shares, *numbers, end_section=True)
     return table
+
+
+def _cutoff(one: dict[str, Any]) -> str:
+    if one["path"] == COPIES:
+        return f"one copy at {one['source']} {one['value']:.4f}"
+    return f"{one['source']} >= {one['value']:.4f}"
 
 
 def _overlap(rows: pl.DataFrame) -> Table:

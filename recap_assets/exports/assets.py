@@ -22,6 +22,7 @@ from recap_assets.exports.written import Progress, Written, read_written
 from recap_assets.graph.node import Dependency, Node, Outcome, Step
 from recap_assets.graph.project import Project
 from recap_assets.specs.base import deciding, fingerprint_of
+from recap_assets.specs.mixes import Mix
 from recap_assets.storage.folders import WrittenFile
 
 VERSION = 1
@@ -106,7 +107,20 @@ def _decides_whole(project: Project, export: ExportKind) -> str:
 
 def _decides_shards(project: Project, export: ShardedExport) -> str:
     along = export.sources_along(project.experiment.source_names)
-    return deciding(export=export.decides(*export.only_beside), captions=list(along))
+    beside = _beside(project.experiment.mixes[export.mix], export)
+    return deciding(export=export.decides(*export.only_beside), captions=list(along), **beside)
+
+
+def _beside(mix: Mix, export: ShardedExport) -> Mapping[str, bool]:
+    """What of the mix decides the shards beside its pairs, where there is any."""
+    one_candidate = [rule.model_copy(update={"candidates": 1}) for rule in mix.rules]
+    plain = mix.model_copy(update={"rules": tuple(one_candidate)})
+    found = {
+        # Shards that are grouped for their candidates alone were not so before 2026-11.
+        "grouped_by_candidates": export.in_groups(mix) and not export.in_groups(plain),
+        "copies": mix.copies is not None,
+    }
+    return {name: True for name, holds in found.items() if holds}
 
 
 def build_shards(project: Project, name: str, export: ShardedExport, step: Step) -> Outcome:

@@ -49,6 +49,11 @@ def _curation(curation: Curation) -> str:
             numbers = f"{row['value']:.7g} | {row['n_at_or_above']:,}"
             lines.append(f"| `{row['path']}` | {row['source']} | {numbers} |")
         parts.append("Its cut-offs as realised:\n\n" + "\n".join(lines))
+    if curation.has_copies:
+        parts.append(
+            "A pair may be there several times: `copies` in the rules says how their number was "
+            "drawn, and the cut-off of that name is the score of which one copy was expected."
+        )
     parts += [
         "The captions, beside the pool's own text (`raw`), and the scorer:",
         _as_yaml({"sources": curation.sources, "scorer": curation.scorer}),

@@ -9,7 +9,6 @@ from recap_assets.exports.facts import Curation
 from recap_assets.exports.kind import ExportKind, ShardedExport
 from recap_assets.graph.project import Project
 from recap_assets.specs.base import Spec
-from recap_assets.specs.mixes import sources_read
 from recap_assets.specs.sources import RAW
 from recap_assets.storage.content import VERSION_DIGITS
 
@@ -36,14 +35,21 @@ def description_of(project: Project, export: ExportKind) -> dict[str, Mapping[st
     experiment = project.experiment
     mix = experiment.mixes[export.mix]
     scorer = experiment.scorer_of(mix)
-    names = list(sources_read(mix))
+    read = experiment.reads(mix)
+    names = [*read.sources, *(source for _, source in read.scores)]
     if isinstance(export, ShardedExport):
         names += export.sources_along(experiment.source_names)
     sources = {n: _public(experiment.sources[n]) for n in dict.fromkeys(names) if n != RAW}
     return {
         "mix": mix.model_dump(mode="json", exclude_defaults=True),
         "sources": sources,
-        "scorer": {scorer: _public(experiment.scorers[scorer])},
+        "scorer": {
+            **{
+                name: _public(experiment.scorers[name])
+                for name in dict.fromkeys([scorer, *(name for name, _ in read.scores)])
+            },
+            **{name: _public(experiment.image_scorers[name]) for name in read.images},
+        },
     }
 
 

@@ -28,6 +28,11 @@ class Curation:
     scorer: Mapping[str, object]
     versions: Mapping[str, str]
 
+    @property
+    def has_copies(self) -> bool:
+        """Whether the mix has pairs several times."""
+        return "copies" in self.rules
+
 
 @dataclass(frozen=True)
 class Holdings:

@@ -118,6 +118,9 @@ class ShardedExport(ExportKind):
     has_few_files: ClassVar[bool] = True
     """Whether a shard is so few files that each plan may look whether they are there."""
 
+    repeats: ClassVar[bool] = True
+    """Whether a pair of k copies is k samples; otherwise it is one, with its number of copies."""
+
     captions: Literal["all"] | tuple[Name, ...] = Field(
         default="all", description="Sources whose captions go along with the chosen text."
     )
@@ -138,6 +141,10 @@ class ShardedExport(ExportKind):
     @abstractmethod
     def form(self) -> Form:
         """How a shard is written."""
+
+    def form_of(self, mix: Mix) -> Form:  # noqa: ARG002 - of some kinds
+        """How a shard of this mix is written."""
+        return self.form()
 
     def refers(self) -> Iterator[Reference]:
         """The mix, and the sources whose captions go along."""

@@ -62,7 +62,8 @@ def rows_of(
     along = _captions(
         project, scorer, export.sources_along(project.experiment.source_names), partition, pairs
     )
-    return export_rows(pairs, images, along, export)
+    has_copies = project.experiment.mixes[export.mix].copies is not None
+    return export_rows(pairs, images, along, export, has_copies=has_copies)
 
 
 def _captions(

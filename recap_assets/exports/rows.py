@@ -7,6 +7,7 @@ from itertools import pairwise
 import polars as pl
 
 from recap_assets.exports.kind import ShardedExport
+from recap_assets.exports.repeats import repeated
 from recap_assets.exports.samples import CAPTION
 
 IMAGE_COLUMNS = (
@@ -23,7 +24,9 @@ class ExportRows:
         samples: `uid`, `k` (the sample's number among those of its image), `text`, `source`,
             `candidate`, `score`, `weight`, `rule`, the image's columns of raw_pool with `shard`,
             `captions` (a list of CAPTION), and `pairs` (a list of PAIR) where one sample may stand
-            for several; in the order in which they are written.
+            for several; in the order in which they are written. Where the mix has copies, each is a
+            sample of its own with COPY, its number among those of its pair, or the pair is one with
+            `copies`.
         n_pairs: Pairs of the mix.
         left_out: Pairs that are not written, by reason.
     """
@@ -41,7 +44,12 @@ class ExportRows:
 
 
 def export_rows(
-    pairs: pl.DataFrame, images: pl.DataFrame, captions: pl.DataFrame, export: ShardedExport
+    pairs: pl.DataFrame,
+    images: pl.DataFrame,
+    captions: pl.DataFrame,
+    export: ShardedExport,
+    *,
+    has_copies: bool = False,
 ) -> ExportRows:
     """The samples that an export writes of one pool partition.
 
@@ -51,17 +59,30 @@ def export_rows(
         captions: `uid` and the fields of CAPTION, of every source that goes along, in the order in
             which they are listed.
         export: What is asked for.
+        has_copies: Whether the mix has a pair several times; otherwise `copies` is not looked at.
     """
     numbered = pairs.sort("uid", "rule", "source", "candidate").with_columns(
         k=pl.int_range(pl.len(), dtype=pl.Int32).over("uid")
     )
     located = numbered.select(
-        "shard", "uid", "k", "text", "source", "candidate", "score", "weight", "rule"
+        "shard",
+        "uid",
+        "k",
+        "text",
+        "source",
+        "candidate",
+        "score",
+        "weight",
+        "rule",
+        *(["copies"] if has_copies else []),
     ).join(images.select(IMAGE_COLUMNS), on="uid", how="inner", maintain_order="left")
     judged = located.with_columns(reason=_reason(export))
     counts = judged.drop_nulls("reason").group_by("reason").len().sort("reason")
     kept = judged.filter(pl.col("reason").is_null()).drop("reason")
     kept = export.gathered(kept)
+    if has_copies and export.repeats:
+        number = pl.int_range(pl.len(), dtype=pl.Int32).over("uid")
+        kept = repeated(kept).drop("copies").with_columns(k=number)
     nested = captions.group_by("uid", maintain_order=True).agg(
         captions=pl.struct(*CAPTION.to_schema())
     )

@@ -1,6 +1,7 @@
 """One sample of an export: its key, its extension, and what is said of it."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -80,7 +81,7 @@ def best_captions(row: Row) -> dict[str, str]:
     """
     best: dict[str, tuple[float, int, str]] = {}
     for caption in row["captions"] or ():
-        score = -2.0 if caption["score"] is None else caption["score"]
+        score = -math.inf if caption["score"] is None else caption["score"]
         rank = (-score, caption["candidate"], caption["text"])
         source = f"caption_{caption['source']}"
         best[source] = min(best.get(source, rank), rank)

@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from recap_assets.exports.forms import VERSION, Form
+from recap_assets.exports.repeats import COPY
 from recap_assets.exports.samples import Sample, key_of, shortest
 from recap_assets.storage.content import frame_version
 from recap_assets.storage.folders import Folder, WrittenFile
@@ -158,15 +159,23 @@ def _record(
 ) -> ShardRecord:
     found = ShardRecord(shard, 0, 0, 0.0, plan, {}, dict(left_out), tuple(files))
     kept = written_samples(rows, found)
-    n_pairs = kept["pairs"].list.len().sum() if "pairs" in kept.columns else kept.height
+    n_pairs = _pairs_in(kept)
     mean = kept["weight"].cast(pl.Float64).mean()
     return ShardRecord(
         shard=shard,
         successes=kept.height,
-        pairs=int(n_pairs),
+        pairs=n_pairs,
         weight=shortest(float(mean)) or 0.0 if mean is not None else 0.0,  # type: ignore[arg-type]
         plan=plan,
         sources=dict(sorted(Counter(kept["source"]).items())),
         left_out=dict(sorted(left_out.items())),
         files=tuple(files),
     )
+
+
+def _pairs_in(samples: pl.DataFrame) -> int:
+    """The pairs that samples stand for; of copies of one, the first counts."""
+    firsts = samples.filter(pl.col(COPY) == 0) if COPY in samples.columns else samples
+    if "pairs" in firsts.columns:
+        return int(firsts["pairs"].list.len().sum())
+    return firsts.height

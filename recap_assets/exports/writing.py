@@ -71,8 +71,9 @@ class _Writer:
     ) -> None:
         self._project, self._export, self._folder = project, export, folder
         self._progress = progress
-        self._form = export.form()
-        self._in_groups = export.in_groups(project.experiment.mixes[export.mix])
+        mix = project.experiment.mixes[export.mix]
+        self._form = export.form_of(mix)
+        self._in_groups = export.in_groups(mix)
         self.written = Written()
 
     def count(self, partition: str, pairs: pl.DataFrame, rows: ExportRows) -> None:

@@ -1,14 +1,14 @@
 """Cut-offs and curated mixes: which caption of which image is trained on."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import polars as pl
 
 from recap_assets.artefacts import (
     CLIP_SCORES,
     CURATED_MIXES,
+    IMAGE_SCORES,
     RAW_POOL,
-    SCORE_HISTOGRAMS,
     THRESHOLDS,
     UID_SETS,
     has_repeats,
@@ -27,13 +27,15 @@ from recap_assets.graph.stage import (
     StoredRows,
     Verdict,
 )
-from recap_assets.mixes.cutoffs import cutoffs_needed, realise
-from recap_assets.mixes.score_view import ScoreView
+from recap_assets.mixes.candidates import with_scores
+from recap_assets.mixes.cutoffs import Parts, cutoffs_needed, reads_parts, realise
+from recap_assets.mixes.images import Candidates
 from recap_assets.mixes.selection import select
-from recap_assets.mixes.trial import Part, try_mixes
+from recap_assets.mixes.stored_scores import further_scores, score_view, scores_in
 from recap_assets.sets import assets as sets
 from recap_assets.specs.base import deciding, fingerprint_of
-from recap_assets.specs.mixes import Mix, sets_read, sources_read
+from recap_assets.specs.columns import Reads
+from recap_assets.specs.mixes import Mix, sets_read
 from recap_assets.storage.content import frame_version
 
 VERSION = 2
@@ -60,18 +62,17 @@ def _values_version(thresholds: pl.DataFrame) -> str:
 
 
 def _thresholds_node(project: Project, name: str, mix: Mix) -> Node:
-    scorer = project.experiment.scorer_of(mix)
-    ranked = dict.fromkeys(request.source for request in cutoffs_needed(mix, scorer))
-    reads = [Dependency(CLIP_SCORES.key(scorer, source), "all") for source in ranked]
+    files = _files_read(project, mix) if mix.copies is not None else []
     return Node(
         key=THRESHOLDS.key(name),
         stage=STAGE,
         dimension="none",
-        dependencies=tuple(reads),
+        dependencies=tuple(Dependency(key, "all") for key in _ranked_keys(project, mix)),
         implementation=VERSION,
         decides=_decides(project, mix),
         compute=lambda _step: realise_cutoffs(project, name),
         description=f"The cut-offs of {name} as realised: population, value, count, ties.",
+        outside=(lambda _partition: _files_version(project, files)) if files else None,
         content=StoredRows(
             project.workspace.tables, THRESHOLDS, {"mix": name}, version_of=_values_version
         ),
@@ -81,11 +82,48 @@ def _thresholds_node(project: Project, name: str, mix: Mix) -> Node:
     )
 
 
+def _ranked_keys(project: Project, mix: Mix) -> Iterable[str]:
+    """What the cut-offs rest on: the columns ranked, or all that decides what the rules take."""
+    if mix.copies is not None:
+        return [*_read_keys(project, mix), *_computed_keys(project, mix)]
+    if reads_parts(mix):
+        return _read_keys(project, mix)
+    ranked = [request.source for request in cutoffs_needed(mix, project.experiment.scorer_of(mix))]
+    found = Reads.of(ranked, project.experiment.source_names)
+    return dict.fromkeys(_score_keys(project, mix, found))
+
+
+def _read_keys(project: Project, mix: Mix) -> Iterable[str]:
+    """The captions and scores that decide the mix."""
+    found = project.experiment.reads(mix)
+    texts = [texts_key(source) for source in found.sources]
+    return dict.fromkeys([*texts, *_score_keys(project, mix, found)])
+
+
+def _score_keys(project: Project, mix: Mix, found: Reads) -> Iterator[str]:
+    scorer = project.experiment.scorer_of(mix)
+    yield from (CLIP_SCORES.key(scorer, source) for source in found.sources)
+    yield from (CLIP_SCORES.key(*one) for one in found.scores)
+    yield from (IMAGE_SCORES.key(name) for name in found.images)
+
+
+def _computed_keys(project: Project, mix: Mix) -> Iterator[str]:
+    computed = sets.computed_sets(project)
+    yield from (UID_SETS.key(name) for name in sets_read(mix) if name in computed)
+
+
+def _files_read(project: Project, mix: Mix) -> list[str]:
+    computed = sets.computed_sets(project)
+    return [name for name in sets_read(mix) if name not in computed]
+
+
 def realise_cutoffs(project: Project, name: str) -> Rows:
     """Turn the mix's cut-offs into numbers."""
     mix = project.experiment.mixes[name]
     scorer = project.experiment.scorer_of(mix)
-    rows = realise(mix, scorer, lambda source: score_view(project, scorer, source))
+    rows = realise(
+        mix, scorer, lambda column: score_view(project, scorer, column), parts_of(project, mix)
+    )
     return Rows(
         rows,
         facts={row["path"]: round(row["value"], 5) for row in rows.iter_rows(named=True)},
@@ -94,35 +132,21 @@ def realise_cutoffs(project: Project, name: str) -> Rows:
     )
 
 
-def score_view(project: Project, scorer: str, source: str) -> ScoreView:
-    """The pool's scores of one source by one scorer, read partition by partition."""
-    tables = project.workspace.tables
-    partitions = list(project.partitions)
+def parts_of(project: Project, mix: Mix) -> Parts:
+    """The pool with all that decides the mix, a partition at a time."""
 
-    def read(low: float) -> Iterator[pl.DataFrame]:
-        for partition in partitions:
-            rows = tables.scan(CLIP_SCORES, scorer=scorer, source=source, partition=partition)
-            wanted = pl.col("score").is_null() | (pl.col("score") >= low)
-            yield rows.filter(wanted).select("uid", "candidate", "score").collect()
+    def parts() -> Iterator[tuple[Candidates, Mapping[str, pl.Series]]]:
+        for partition in project.partitions:
+            yield candidates_of(project, mix, partition), sets_of(project, mix, partition)
 
-    stored = tables.scan(SCORE_HISTOGRAMS, scorer=scorer, source=source)
-    of_pool = stored.filter(pl.col("partition").is_in(partitions)).select("bin", "n")
-    return ScoreView(read, of_pool.collect())
+    return parts
 
 
 def _mix_node(project: Project, name: str, mix: Mix) -> Node:
-    scorer = project.experiment.scorer_of(mix)
     reads = [Dependency(THRESHOLDS.key(name), "all"), Dependency(RAW_POOL.key(), "same")]
-    for source in sources_read(mix):
-        texts = texts_key(source)
-        reads += [
-            Dependency(texts, "same"),
-            Dependency(CLIP_SCORES.key(scorer, source), "same"),
-        ]
-    computed = sets.computed_sets(project)
-    named = sets_read(mix)
-    files = [one for one in named if one not in computed]
-    reads += [Dependency(UID_SETS.key(one), "same") for one in named if one in computed]
+    reads += [Dependency(key, "same") for key in _read_keys(project, mix)]
+    reads += [Dependency(key, "same") for key in _computed_keys(project, mix)]
+    files = _files_read(project, mix)
     return Node(
         key=CURATED_MIXES.key(name),
         stage=STAGE,
@@ -151,7 +175,10 @@ def select_pairs(project: Project, name: str, step: Step) -> Rows:
     counts = rows.group_by("source").len().sort("source")
     return Rows(
         rows,
-        facts={f"pairs/{source}": n for source, n in counts.iter_rows()},
+        facts={
+            **{f"pairs/{source}": n for source, n in counts.iter_rows()},
+            **({} if mix.copies is None else {"copies": int(rows["copies"].sum())}),
+        },
         markdown={"preview": preview_markdown(rows.select("uid", "source", "text", "score"))},
         machine=mix.given_by,
     )
@@ -165,36 +192,24 @@ def _image_hashes(project: Project, partition: str) -> pl.DataFrame:
 
 def candidates_of(
     project: Project, mix: Mix, partition: str, uid: bytes | None = None
-) -> pl.DataFrame:
-    """Texts and scores of all sources that the mix reads, as `select` takes them.
+) -> Mapping[str, pl.DataFrame]:
+    """What decides the mix in a partition, by score column, as `select` takes it.
 
-    With `uid`, those of one image.
+    With `uid`, that of one image.
     """
     scorer = project.experiment.scorer_of(mix)
-    return _with_texts(project, scorer, sources_read(mix), partition, uid)
+    found = project.experiment.reads(mix)
+    return dict(_with_texts(project, scorer, found, partition, uid))
 
 
 def _with_texts(
-    project: Project, scorer: str, sources: Iterable[str], partition: str, uid: bytes | None = None
-) -> pl.DataFrame:
-    frames = []
-    for source in sources:
+    project: Project, scorer: str, found: Reads, partition: str, uid: bytes | None = None
+) -> Iterator[tuple[str, pl.DataFrame]]:
+    for source in found.sources:
         texts = texts_of(project.workspace.tables, source, partition, uid)
-        scored = project.workspace.tables.read(
-            CLIP_SCORES, scorer=scorer, source=source, partition=partition
-        )
-        frames.append(_with_scores(texts, scored).with_columns(source=pl.lit(source)))
-    return pl.concat(frames)
-
-
-def _with_scores(texts: pl.DataFrame, scored: pl.DataFrame) -> pl.DataFrame:
-    """The texts with a column `score`, null where there is none."""
-    # Both slices are in the order of shard and uid, so that row mostly stands beside row.
-    if texts.select("uid", "candidate").equals(scored.select("uid", "candidate")):
-        return texts.with_columns(scored["score"])
-    return texts.join(
-        scored.select("uid", "candidate", "score"), on=["uid", "candidate"], how="left"
-    )
+        yield source, with_scores(texts, scores_in(project, scorer, source, partition))
+    for column, rows in further_scores(project, found, partition):
+        yield column, rows if uid is None else rows.filter(pl.col("uid") == pl.lit(uid))
 
 
 def sets_of(project: Project, mix: Mix, partition: str) -> Mapping[str, pl.Series]:
@@ -207,38 +222,6 @@ def _files_version(project: Project, names: Sequence[str]) -> str:
     return fingerprint_of(*(f"{n} {frame_version(m.to_frame('uid'))}" for n, m in members.items()))
 
 
-def trial(project: Project) -> pl.DataFrame:
-    """What every mix would hold, counted from the score tables; nothing is written."""
-    experiment = project.experiment
-
-    named = dict.fromkeys(one for mix in experiment.mixes.values() for one in sets_read(mix))
-
-    def parts() -> Iterator[Part]:
-        for partition in project.partitions:
-            candidates = {
-                scorer: _counted_candidates(project, scorer, partition)
-                for scorer in experiment.scorers
-            }
-            members = {name: sets.members_of(project, name, partition) for name in named}
-            yield Part(candidates, members)
-
-    view: Callable[[str, str], ScoreView] = lambda scorer, source: score_view(  # noqa: E731
-        project, scorer, source
-    )
-    return try_mixes(experiment, view, parts())
-
-
-def _counted_candidates(project: Project, scorer: str, partition: str) -> pl.DataFrame:
-    """Candidates of all mixes of a scorer, with their texts only where one of them looks there."""
-    every = project.experiment.mixes.values()
-    mixes = [mix for mix in every if project.experiment.scorer_of(mix) == scorer]
-    if any(mix.reads_texts for mix in mixes):
-        sources = dict.fromkeys(source for mix in mixes for source in sources_read(mix))
-        return _with_texts(project, scorer, sources, partition)
-    rows = project.workspace.tables.scan(CLIP_SCORES, scorer=scorer, partition=partition)
-    return rows.select("uid", "shard", "source", "candidate", "score").collect()
-
-
 def _realised_within_ties(project: Project, name: str) -> Check:
     def evaluate(_partitions: Sequence[str]) -> Verdict:
         rows = project.workspace.tables.read(THRESHOLDS, mix=name)
@@ -249,9 +232,8 @@ def _realised_within_ties(project: Project, name: str) -> Check:
         )
         # The sample at the cut-off is at or above it, and those strictly above are at most `asked`.
         above = pl.col("n_at_or_above") - pl.col("n_tied")
-        wrong = rows.filter(
-            pl.col("kind").ne("absolute") & ~((above <= asked) & (pl.col("n_at_or_above") >= asked))
-        )
+        is_ranked = pl.col("kind").is_in(["quantile", "size"])
+        wrong = rows.filter(is_ranked & ~((above <= asked) & (pl.col("n_at_or_above") >= asked)))
         return Verdict(wrong.is_empty(), {"cutoffs": rows.height, "wrong": wrong.height})
 
     return Check(
@@ -267,10 +249,13 @@ def _pairs_are_sound(project: Project, name: str) -> Check:
     def evaluate(partitions: Sequence[str]) -> Verdict:
         rows = project.workspace.tables.scan(CURATED_MIXES, mix=name)
         chosen = rows.filter(pl.col("partition").is_in(partitions))
-        pairs = chosen.select("uid", "source", "rule", "weight", "text").collect()
+        columns = ("uid", "source", "rule", "weight", "text", "copies")
+        pairs = chosen.select(columns).collect()
         twice = _of_two_rules(pairs) if first_only and has_repeats(pairs["uid"]) else 0
         weight = pl.col("weight")
-        bad = pairs.filter(~(weight.is_finite() & (weight > 0)) | (pl.col("text") == "")).height
+        most = 1 if (copies := project.experiment.mixes[name].copies) is None else copies.cap
+        sound = weight.is_finite() & (weight > 0) & pl.col("copies").is_between(1, most)
+        bad = pairs.filter(~sound | (pl.col("text") == "")).height
         shares = pairs.group_by("source").agg(share=pl.len() / pairs.height).sort("source")
         figures = {f"share/{source}": share for source, share in shares.iter_rows()}
         return Verdict(
@@ -279,7 +264,8 @@ def _pairs_are_sound(project: Project, name: str) -> Check:
 
     return Check(
         "pairs_are_sound",
-        "Every pair has text and a positive weight; no image took two rules of a first-only mix.",
+        "Every pair has text, a positive weight and 1 to `cap` copies; no image took two rules of "
+        "a first-only mix.",
         evaluate,
     )
 

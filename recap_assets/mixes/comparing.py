@@ -26,6 +26,7 @@ PERCENTILES = tuple(f"p{100 * share:g}" for share in QUANTILES)
 """Names of QUANTILES: p5, p25, ..."""
 
 _ANY_SHARD = 2**31 - 1
+_SHOWN = ("source", "text", "score", "weight", "copies")
 
 
 class MixVersionError(RecapError, ValueError):
@@ -273,6 +274,7 @@ def _side_as_json(version: MixVersion, side: Side, scorer: str | None) -> dict[s
         "scorer": scorer,
         "pairs": side.n_pairs,
         "images": side.n_images,
+        "copies": side.n_copies,
         "pairs_by_source": dict(sorted(side.n_by_source.items())),
         "scores": scores_of(side.scores),
     }
@@ -294,7 +296,7 @@ def sample_images(samples: pl.DataFrame) -> list[dict[str, object]]:
         for (uid,), pairs in of_change.group_by("uid", maintain_order=True):
             assert isinstance(uid, bytes)  # noqa: S101 - for the type checker
             sides = {
-                side: pairs.filter(side=side).select("source", "text", "score", "weight").to_dicts()
+                side: pairs.filter(side=side).select(_SHOWN).to_dicts()
                 for side in ("before", "after")
             }
             found.append({"change": change, "uid": uid.hex(), **sides})

@@ -1,21 +1,23 @@
 """The cut-offs of a mix: which it asks for, and what each comes to on a pool."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import polars as pl
 
 from recap_assets.artefacts.mixes import THRESHOLDS
+from recap_assets.mixes.copies import PATH, realise_copies, taken_score
+from recap_assets.mixes.images import Candidates, Images
 from recap_assets.mixes.score_view import ScoreView
-from recap_assets.mixes.thresholds import (
-    Cut,
-    EmptyPopulationError,
-    cut_at_rank,
-    cut_at_value,
-    rank_of_fraction,
-)
-from recap_assets.specs.mixes import Mix
+from recap_assets.mixes.selection import what_rules_take
+from recap_assets.mixes.thresholds import Cut, EmptyPopulationError
+from recap_assets.mixes.used import used_scores
+from recap_assets.specs.columns import USED, scorer_and_name
+from recap_assets.specs.mixes import Copies, Mix
+
+Parts = Callable[[], Iterable[tuple[Candidates, Mapping[str, pl.Series]]]]
+"""The pool, part by part, each time it is called: candidates and members of sets, as `select`."""
 
 THRESHOLD_SCHEMA = pl.Schema({n: t for n, t in THRESHOLDS.schema.items() if n != "mix"})
 
@@ -25,7 +27,7 @@ class CutoffRequest:
     """A cut-off that a mix asks for, in the columns of the table `thresholds`."""
 
     path: str
-    kind: Literal["absolute", "quantile", "size"]
+    kind: Literal["absolute", "quantile", "size", "copies"]
     requested: float
     scorer: str
     source: str
@@ -37,46 +39,101 @@ def cutoffs_needed(mix: Mix, scorer: str) -> list[CutoffRequest]:
     Raises:
         ValueError: If a condition does not say which of several used sources it means.
     """
-    return [
+    found = [
         CutoffRequest(one.path, one.kind, one.requested, scorer, one.source)
         for number, rule in enumerate(mix.rules)
         if rule.where is not None
         for one in rule.where.needs(rule.place(number))
     ]
+    if mix.copies is not None:
+        size, of = mix.copies.size, mix.copies.of
+        found.append(CutoffRequest(PATH, "copies", size, scorer, of))
+    return found
 
 
-def realise(mix: Mix, scorer: str, scores: Callable[[str], ScoreView]) -> pl.DataFrame:
+def reads_parts(mix: Mix) -> bool:
+    """Whether its cut-offs rest on what its rules take, and not on score columns alone."""
+    return any(_of_taken(request) for request in cutoffs_needed(mix, ""))
+
+
+def _of_taken(request: CutoffRequest) -> bool:
+    return request.kind == "copies" or scorer_and_name(request.source)[1] == USED
+
+
+def realise(
+    mix: Mix, scorer: str, scores: Callable[[str], ScoreView], parts: Parts | None = None
+) -> pl.DataFrame:
     """Turn the cut-offs of a mix into numbers.
 
     Args:
         mix: Whose cut-offs. Under `within`, only that part of the pool is ranked.
         scorer: Name of the scorer; goes into the result.
-        scores: The whole pool's scores of a source by that scorer.
+        scores: The whole pool's scores in a column, by the mix's scorer where it names none.
+        parts: The pool, where `reads_parts` says that it is read.
 
     Returns:
         The table `thresholds` without `mix`: a row for each cut-off, by path.
 
     Raises:
-        EmptyPopulationError: If the best of a source without any score are asked for.
+        EmptyPopulationError: If the best of a column without any score are asked for.
         ScoresChangedError: If a stored histogram is not that of the scores.
+        CopiesError: If more copies are asked for than the pairs give.
     """
     views: dict[str, ScoreView] = {}
     rows: list[dict[str, object]] = []
     for request in cutoffs_needed(mix, scorer):
-        if request.source not in views:
-            views[request.source] = scores(request.source).within(mix.within)
-        cut = _cut(request, views[request.source])
-        rows.append({**vars(request), **vars(cut)})
-    return pl.DataFrame(rows, schema=THRESHOLD_SCHEMA).sort("path")
+        if request.kind == "copies":
+            continue
+        rule = request.path.split(".")[1]
+        name = f"{rule}.{request.source}" if _of_taken(request) else request.source
+        if name not in views:
+            view = _used(mix, request, parts) if _of_taken(request) else scores(request.source)
+            views[name] = view.within(mix.within)
+        rows.append({**vars(request), **vars(_cut(request, views[name]))})
+    cutoffs = pl.DataFrame(rows, schema=THRESHOLD_SCHEMA)
+    if mix.copies is not None:
+        cutoffs = _with_copies(mix, mix.copies, cutoffs, scorer, parts)
+    return cutoffs.sort("path")
+
+
+def _with_copies(
+    mix: Mix, spec: Copies, cutoffs: pl.DataFrame, scorer: str, parts: Parts | None
+) -> pl.DataFrame:
+    cut = realise_copies(spec, _taken_scores(mix, spec, cutoffs, parts))
+    (request,) = (one for one in cutoffs_needed(mix, scorer) if one.kind == "copies")
+    row = pl.DataFrame([{**vars(request), **vars(cut)}], schema=THRESHOLD_SCHEMA)
+    return pl.concat([cutoffs, row])
+
+
+def _taken_scores(
+    mix: Mix, spec: Copies, cutoffs: pl.DataFrame, parts: Parts | None
+) -> Iterator[pl.Series]:
+    """The scores that decide the copies of the pairs that the rules take."""
+    for candidates, sets in _given(parts)():
+        images = Images.for_mixes(candidates, [mix])
+        frame = what_rules_take(mix, cutoffs, images, sets).images.frame
+        yield frame.filter("accepted").select(taken_score(mix, spec)).to_series()
+
+
+def _used(mix: Mix, request: CutoffRequest, parts: Parts | None) -> ScoreView:
+    """The scores of the texts that a rule takes, over the pool."""
+    number, scorer = int(request.path.split(".")[1]), scorer_and_name(request.source)[0]
+
+    def read(_low: float) -> Iterator[pl.DataFrame]:
+        for candidates, _ in _given(parts)():
+            yield used_scores(mix, number, scorer, candidates)
+
+    return ScoreView(read)
+
+
+def _given(parts: Parts | None) -> Parts:
+    if parts is None:
+        msg = "cut-offs of what the rules take are found in the candidates, and none are given"
+        raise ValueError(msg)
+    return parts
 
 
 def _cut(request: CutoffRequest, view: ScoreView) -> Cut:
-    if request.kind == "absolute":
-        return cut_at_value(view.histogram, view.fetch, request.requested)
-    if not view.population:
+    if request.kind != "absolute" and not view.population:
         raise EmptyPopulationError(request.source)
-    if request.kind == "quantile":
-        rank = rank_of_fraction(view.population, request.requested)
-    else:
-        rank = min(int(request.requested), view.population) - 1
-    return cut_at_rank(view.histogram, view.fetch, rank)
+    return view.cut(request.kind, request.requested)

@@ -1,8 +1,8 @@
 """What differs between two mixes, or two versions of one, added up a part of the pool at a time.
 
-An image is the same in both where its texts, their sources and weights are. Pairs of one source and
-text, which several rules of a mix may give, count as one with the sum of their weights, as training
-draws them.
+An image is the same in both where its texts, their sources, weights and copies are. Pairs of one
+source and text, which several rules of a mix may give, count as one with the sum of their weights,
+as training draws them.
 """
 
 from dataclasses import dataclass, field
@@ -20,13 +20,14 @@ from recap_assets.artefacts import (
 
 Change = Literal["added", "removed", "recaptioned", "resourced", "reweighted"]
 """What became of an image, from before to after. recaptioned: other texts. resourced: the same
-texts from other sources. reweighted: the same texts and sources with other weights."""
+texts from other sources. reweighted: the same texts and sources with other weights or copies."""
 
 CHANGES: tuple[Change, ...] = get_args(Change)
-COMPARED = ("uid", "source", "text", "score", "weight")
+COMPARED = ("uid", "source", "text", "score", "weight", "copies")
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 _PAIR = ["uid", "source", "text"]
+_SAME = ("text", "source", "weight", "copies")
 _SAMPLE_SCHEMA = pl.Schema(
     {"change": pl.String, "draw": pl.UInt64, "side": pl.String}
     | {name: CURATED_MIXES.schema[name] for name in COMPARED}
@@ -82,6 +83,7 @@ class Side:
 
     n_pairs: int = 0
     n_images: int = 0
+    n_copies: int = 0
     n_by_source: dict[str, int] = field(default_factory=dict[str, int])
     scores: ScoreTally = field(default_factory=ScoreTally)
     changed_scores: ScoreTally = field(default_factory=ScoreTally)
@@ -90,6 +92,7 @@ class Side:
     def add(self, pairs: pl.DataFrame) -> None:
         """Count more pairs."""
         self.n_pairs += pairs.height
+        self.n_copies += int(pairs["copies"].sum())
         uids = pairs["uid"]
         self.n_images += uids.n_unique() if has_repeats(uids) else len(uids)
         for source, n in pairs.group_by("source").len().sort("source").iter_rows():
@@ -196,7 +199,7 @@ def _changes_of_single(
     """`changes_between` where no image has two pairs: several times as fast."""
     joined = before.join(after, on="uid", how="full", coalesce=True, suffix=".after")
     is_before, is_after = (pl.col(name).is_not_null() for name in ("weight", "weight.after"))
-    same = {name: pl.col(name) == pl.col(f"{name}.after") for name in ("text", "source", "weight")}
+    same = {name: pl.col(name) == pl.col(f"{name}.after") for name in _SAME}
     differing = joined.filter(~pl.all_horizontal(same.values()).fill_null(value=False))
     differing = differing.with_columns(
         change=_change(is_before, is_after, same["text"], same["source"])
@@ -221,7 +224,8 @@ def _changes_of_several(
         is_before=pl.col("weight").is_not_null(), is_after=pl.col("weight.after").is_not_null()
     )
     has = pl.col("is_before"), pl.col("is_after")
-    is_same = (pl.col("weight") == pl.col("weight.after")).fill_null(value=False)
+    equal = (pl.col(name) == pl.col(f"{name}.after") for name in ("weight", "copies"))
+    is_same = pl.all_horizontal(equal).fill_null(value=False)
     by_text = joined.group_by("uid", "text").agg(same_text=pl.all_horizontal(*_any(*has)))
     images = (
         joined.group_by("uid")
@@ -240,8 +244,10 @@ def _changes_of_several(
 
 
 def _captions(pairs: pl.DataFrame) -> pl.DataFrame:
-    """A row for each source and text of an image, with the weights of its pairs summed."""
-    return pairs.group_by(_PAIR).agg(pl.col("weight").cast(pl.Float64).sum(), pl.col("score").max())
+    """A row for each source and text of an image, with its pairs' weights and copies summed."""
+    return pairs.group_by(_PAIR).agg(
+        pl.col("weight").cast(pl.Float64).sum(), pl.col("copies").sum(), pl.col("score").max()
+    )
 
 
 def _any(*columns: pl.Expr) -> list[pl.Expr]:

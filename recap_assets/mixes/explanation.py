@@ -12,9 +12,10 @@ from typing import Literal
 import polars as pl
 
 from recap_assets.artefacts.uids import subset_draw
+from recap_assets.mixes import copies
 from recap_assets.mixes.candidates import n_used
 from recap_assets.mixes.clauses import Clause
-from recap_assets.mixes.images import Images
+from recap_assets.mixes.images import Candidates, Images, columns_of
 from recap_assets.mixes.one_image import OneImage
 from recap_assets.mixes.selection import PAIR_SCHEMA, Decision, Ruling, decide, rulings_of
 from recap_assets.mixes.words import distinguished, joined, percent
@@ -69,6 +70,7 @@ class Explanation:
         words: In a sentence.
         within: How the draw for the mix's part of the pool fell; None where it takes it whole.
         rules: In the mix's order; none where no source that the mix reads knows the image.
+        copies: How the draw of copies came out; None where there is none, or no rule takes it.
         pairs: The image's rows of what `select` returns.
     """
 
@@ -76,12 +78,13 @@ class Explanation:
     within: str | None
     rules: tuple[EvaluatedRule, ...]
     pairs: pl.DataFrame
+    copies: str | None = None
 
 
 def explain(
     mix: Mix,
     thresholds: pl.DataFrame,
-    candidates: pl.DataFrame,
+    candidates: Candidates,
     sets: Mapping[str, pl.Series],
     uid: bytes,
     why_not: Mapping[str, Sequence[str]] | None = None,
@@ -99,7 +102,9 @@ def explain(
     Raises:
         KeyError: If a cut-off or a set that the mix names is not given.
     """
-    of_image = candidates.filter(pl.col("uid") == pl.lit(uid))
+    is_image = pl.col("uid") == pl.lit(uid)
+    known = columns_of(candidates, [mix])
+    of_image = {name: frame.filter(is_image) for name, frame in known.items()}
     images = Images.for_mixes(of_image, [mix])
     if images.frame.is_empty():
         words = f"no source that the mix reads ({', '.join(sources_read(mix))}) has this image"
@@ -111,9 +116,10 @@ def explain(
     within = None if mix.within is None else _Within.of(mix.within, uids)
     rules = tuple(_rule(mix, i, ruling, image, within) for i, ruling in enumerate(rulings))
     pairs = decision.emit()
-    return Explanation(
-        _summary(rules, pairs, within), None if within is None else within.words, rules, pairs
-    )
+    is_taken = any(rule.outcome == "takes" for rule in rules)
+    drawn = copies.words(mix.copies, image) if mix.copies is not None and is_taken else None
+    words = _summary(rules, pairs, within, drawn)
+    return Explanation(words, None if within is None else within.words, rules, pairs, drawn)
 
 
 def _seen(
@@ -133,7 +139,8 @@ def _asked(number: int, ruling: Ruling) -> Iterator[tuple[str, pl.Expr]]:
     yield f"usable.{number}", ruling.usable
     yield f"alone.{number}", ruling.accepts.fill_null(value=False)
     for source in ruling.use.alternatives:
-        yield f"pairs.{number}.{source}", n_used(ruling.rule.candidates, source)
+        name = ruling.use.ranked(source)
+        yield f"pairs.{number}.{source}", n_used(ruling.rule.candidates, name)
     for clause in ruling.where.all_within() if ruling.where is not None else ():
         yield f"holds.{clause.at.path}", clause.holds
 
@@ -195,7 +202,7 @@ def _use_words(ruling: Ruling, number: int, image: OneImage) -> str:
     chosen: int | None = image.values.get(f"choice.{number}")
     words = use.words(image, chosen, ruling.rule.weight)
     further = _further(ruling, number, chosen, image)
-    absent = [source for source in use.sources if not image.has_text(source)]
+    absent = [source for source in use.sources if not image.has_text(use.ranked(source))]
     return "; ".join([words, *further, *(f"{source} has no text" for source in absent)])
 
 
@@ -204,7 +211,7 @@ def _further(ruling: Ruling, number: int, chosen: int | None, image: OneImage) -
     if ruling.rule.candidates == 1:
         return
     for i, source in enumerate(ruling.use.alternatives):
-        if not image.has_text(source) or chosen not in (None, i):
+        if not image.has_text(ruling.use.ranked(source)) or chosen not in (None, i):
             continue
         n: int = image.values[f"pairs.{number}.{source}"]
         each = ruling.rule.weight * ruling.use.share(source) / n
@@ -212,16 +219,20 @@ def _further(ruling: Ruling, number: int, chosen: int | None, image: OneImage) -
             yield f"{source} gives its {n} best candidates, weight {each:g} each"
 
 
-def _summary(rules: Sequence[EvaluatedRule], pairs: pl.DataFrame, within: _Within | None) -> str:
+def _summary(
+    rules: Sequence[EvaluatedRule], pairs: pl.DataFrame, within: _Within | None, drawn: str | None
+) -> str:
     if within is not None and not within.contains:
         return "not in the mix: it takes only a random part of the pool, without this image"
+    if pairs.is_empty() and drawn is not None:
+        return f"not in the mix: a rule takes it, and it is {drawn}"
     if pairs.is_empty():
         return f"not in the mix: {'all' if len(rules) > 1 else 'its'} {_count(rules)} it on"
     taken = pairs.group_by("rule", maintain_order=True).agg("source")
     sentences = [
         f"rule {rule + 1} takes it with {joined(sources)}" for rule, sources in taken.rows()
     ]
-    return f"in the mix: {'; '.join(sentences)}"
+    return f"in the mix: {'; '.join(sentences)}" + ("" if drawn is None else f"; {drawn}")
 
 
 def _count(rules: Sequence[EvaluatedRule]) -> str:

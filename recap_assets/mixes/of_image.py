@@ -266,7 +266,8 @@ def _mix_as_json(answer: MixAnswer) -> dict[str, object]:
         for rule in found.rules
     ]
     pairs = found.pairs.drop("uid", "shard").to_dicts()
-    return {**fields, "words": found.words, "within": found.within, "rules": rules, "pairs": pairs}
+    said = {"words": found.words, "within": found.within, "copies": found.copies}
+    return {**fields, **said, "rules": rules, "pairs": pairs}
 
 
 def _clause_as_json(clause: EvaluatedClause) -> dict[str, object]:

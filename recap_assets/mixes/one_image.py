@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from recap_assets.mixes.words import distinguished
+from recap_assets.specs.columns import USED
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,13 @@ class OneImage:
     def score(self, source: str) -> float | None:
         """The best caption's score; None where it has none."""
         return self.values[f"score.{source}"]
+
+    def lacks(self, column: str) -> str:
+        """Why there is no score in a column."""
+        if column == USED or column.endswith(f".{USED}"):
+            return f"{column}: no text is taken, or it has no score"
+        is_text = f"text.{column}" in self.values
+        return f"{column} has no {'text' if is_text and not self.has_text(column) else 'score'}"
 
     def named(self, source: str, score: str) -> str:
         """A source with the score of its best caption, and which candidate that is."""

@@ -18,17 +18,23 @@ Rules of the language, where the words of a mix leave them open:
 - `best_of`: a missing score ranks last; ties go to the source named first.
 - `random_of` draws among the sources that have a text for the image.
 - `join` needs the text of every source; its candidate number is the first source's.
+- `used` is the score of the text that the rule takes of an image, whatever its condition: of a use
+  that takes several, the highest; of `join`, the mean. Its cut-offs rank the whole pool (the part
+  within which the mix is), also images that an earlier rule takes.
+- `copies` is drawn for what the rules take, and a pair of no copies is not in the mix.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
 from recap_assets.artefacts import CURATED_MIXES, is_within
+from recap_assets.mixes import copies
 from recap_assets.mixes.clauses import Clause, clause_of
 from recap_assets.mixes.conditions.kind import Known
-from recap_assets.mixes.images import Images
+from recap_assets.mixes.images import Candidates, Images
+from recap_assets.mixes.used import with_used
 from recap_assets.mixes.uses.kind import Use, use_of
 from recap_assets.specs.mixes import Mix, Rule
 from recap_assets.storage.sorting import sort_rows
@@ -44,7 +50,7 @@ _PAIR_ORDER = ("shard", "uid", "rule", "source", "candidate")
 def select(
     mix: Mix,
     thresholds: pl.DataFrame,
-    candidates: pl.DataFrame,
+    candidates: Candidates,
     sets: Mapping[str, pl.Series],
 ) -> pl.DataFrame:
     """The training pairs of a mix in one partition.
@@ -52,8 +58,9 @@ def select(
     Args:
         mix: What to select.
         thresholds: `path` and `value` of every cut-off, from `realise`.
-        candidates: `uid`, `shard`, `source`, `candidate`, `text`, `score`, in any order; sources
-            that the mix does not read may be among them. All rows of an image are in one frame.
+        candidates: `uid`, `shard`, `source`, `candidate`, `text`, `score`, in any order, or a frame
+            for each score column, as `images.columns_of` has them; what the mix does not read may
+            be among them. All rows of an image are given at once.
         sets: Binary uids by name, for `in_set`.
 
     Returns:
@@ -77,6 +84,7 @@ class Pairs:
     score: pl.Expr
     weight: pl.Expr
     rule: int
+    copies: pl.Expr
 
 
 @dataclass(frozen=True)
@@ -99,28 +107,58 @@ def decide(
 
     Arguments and errors as for `select`, with the candidates side by side.
     """
-    frame, uids = images.frame, images.frame["uid"]
-    names = [f"accepts.{i}" for i in range(len(mix.rules))]
-    exists = pl.lit(value=True) if mix.within is None else pl.lit(is_within(mix.within, uids))
+    taken = what_rules_take(mix, thresholds, images, sets)
+    frame, n_copies = taken.images.frame, pl.lit(1)
+    if mix.copies is not None:
+        frame = copies.drawn(mix, mix.copies, thresholds, frame)
+        n_copies = pl.col("copies")
+    pairs = [
+        replace(pair, where=pair.where if mix.copies is None else pair.where & (n_copies > 0))
+        for number, ruling in enumerate(taken.rulings)
+        for pair in _pairs(ruling, number, taken.images, n_copies)
+    ]
+    return Decision(frame, tuple(pairs))
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What the rules of a mix take, before copies are drawn.
+
+    Attributes:
+        images: With `accepts.i` of each rule, `accepted`, and the scores of the texts taken.
+        rulings: The rules.
+    """
+
+    images: Images
+    rulings: tuple["Ruling", ...]
+
+
+def what_rules_take(
+    mix: Mix, thresholds: pl.DataFrame, images: Images, sets: Mapping[str, pl.Series]
+) -> Taken:
+    """Decide every image by the rules.
+
+    Arguments and errors as for `decide`.
+    """
+    uids = images.frame["uid"]
     rulings = rulings_of(mix, thresholds, uids, sets)
-    frame = frame.with_columns(
-        (exists & ruling.accepts).fill_null(value=False).alias(name)
-        for name, ruling in zip(names, rulings, strict=True)
+    seen = with_used(mix, [(ruling.use, ruling.choice) for ruling in rulings], images)
+    exists = pl.lit(value=True) if mix.within is None else pl.lit(is_within(mix.within, uids))
+    frame = seen.frame.with_columns(
+        (exists & ruling.accepts).fill_null(value=False).alias(f"accepts.{i}")
+        for i, ruling in enumerate(rulings)
     )
+    return Taken(replace(seen, frame=_accepted(mix, frame)), rulings)
+
+
+def _accepted(mix: Mix, frame: pl.DataFrame) -> pl.DataFrame:
+    """With `accepted`: any rule takes the image. Where but one may, it is the first."""
+    names = [f"accepts.{i}" for i in range(len(mix.rules))]
     if mix.combine == "first":
         frame = frame.with_columns(
             pl.col(name) & ~pl.any_horizontal(names[:i]) for i, name in enumerate(names) if i
         )
-    frame = frame.with_columns(
-        pl.any_horizontal(names).alias("accepted"),
-        *(
-            ruling.choice.alias(f"choice.{i}")
-            for i, ruling in enumerate(rulings)
-            if ruling.choice is not None
-        ),
-    )
-    pairs = [pair for i, ruling in enumerate(rulings) for pair in _pairs(ruling, i, images)]
-    return Decision(frame, tuple(pairs))
+    return frame.with_columns(pl.any_horizontal(names).alias("accepted"))
 
 
 @dataclass(frozen=True)
@@ -164,7 +202,7 @@ def _ruling(rule: Rule, number: int, uids: pl.Series, known: Known) -> Ruling:
     return Ruling(rule, use, use.usable(), clause, use.choice(uids))
 
 
-def _pairs(ruling: Ruling, number: int, images: Images) -> Iterator[Pairs]:
+def _pairs(ruling: Ruling, number: int, images: Images, n_copies: pl.Expr) -> Iterator[Pairs]:
     rule, accepts = ruling.rule, pl.col(f"accepts.{number}")
     choice = None if ruling.choice is None else pl.col(f"choice.{number}")
     for taken in ruling.use.taken(images, rule.candidates, choice):
@@ -176,6 +214,7 @@ def _pairs(ruling: Ruling, number: int, images: Images) -> Iterator[Pairs]:
             score=taken.score,
             weight=pl.lit(rule.weight * taken.share) / taken.n_pairs,
             rule=number,
+            copies=n_copies,
         )
 
 
@@ -189,6 +228,7 @@ def _emit(decision: Decision, pairs: Pairs) -> pl.DataFrame:
         "score": pairs.score,
         "weight": pairs.weight,
         "rule": pl.lit(pairs.rule),
+        "copies": pairs.copies,
     }
     chosen = decision.images.filter(pairs.where)
     return chosen.select(

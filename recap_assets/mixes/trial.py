@@ -1,15 +1,13 @@
 """What every mix of an experiment would hold, counted without making a single pair."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from recap_assets.mixes.cutoffs import realise
-from recap_assets.mixes.images import Images
-from recap_assets.mixes.score_view import ScoreView
+from recap_assets.mixes.images import Candidates, Images
 from recap_assets.mixes.selection import Decision, decide
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.mixes import Mix
@@ -19,6 +17,7 @@ TRIAL_SCHEMA = pl.Schema(
         "mix": pl.String,
         "n_pairs": pl.Int64,
         "n_images": pl.Int64,
+        "n_copies": pl.Int64,
         "mean_score": pl.Float64,
         "source_shares": pl.List(pl.Struct({"source": pl.String, "share": pl.Float64})),
         "thresholds": pl.List(
@@ -34,13 +33,13 @@ class Part:
     """A part of the pool.
 
     Attributes:
-        candidates: By scorer, as `select` takes them. Without a column `text`, which saves most of
-            the reading, a caption counts as there where it has a score; a mix that looks at the
-            captions needs it.
+        candidates: By the scorer of the mixes, as `select` takes them. Without a column `text`,
+            which saves most of the reading, a caption counts as there where it has a score; a mix
+            that looks at the captions needs it.
         sets: Binary uids by name, for `in_set`; those of this part suffice.
     """
 
-    candidates: Mapping[str, pl.DataFrame]
+    candidates: Mapping[str, Candidates]
     sets: Mapping[str, pl.Series]
 
 
@@ -50,6 +49,7 @@ class _Tally:
 
     thresholds: pl.DataFrame
     n_images: int = 0
+    n_copies: int = 0
     n_scored: int = 0
     score_sum: float = 0.0
     n_by_source: dict[str, int] = field(default_factory=dict[str, int])
@@ -57,31 +57,23 @@ class _Tally:
 
 
 def try_mixes(
-    experiment: Experiment,
-    scores: Callable[[str, str], ScoreView],
-    parts: Iterable[Part],
+    experiment: Experiment, cutoffs: Mapping[str, pl.DataFrame], parts: Iterable[Part]
 ) -> pl.DataFrame:
     """Count every mix of an experiment.
 
     Args:
         experiment: Whose mixes.
-        scores: The scores of (scorer, source) over the pool.
+        cutoffs: What `realise` returns for each mix.
         parts: The pool; all candidates of an image are in one part.
 
     Returns:
-        A row a mix, in the experiment's order: `n_pairs`, `n_images`, `mean_score` (over the
-        pairs with a score; null where there is none), `source_shares` (of the pairs, largest
-        first), `thresholds`, and `overlap` with each other mix: images in both / images in either
-        (0 where both are empty).
-
-    Raises:
-        EmptyPopulationError: If a mix wants the best of a source that has no scores.
+        A row a mix, in the experiment's order: `n_pairs`, `n_images`, `n_copies` (of all pairs;
+        their number where none is repeated), `mean_score` (over the pairs with a score; null where
+        there is none), `source_shares` (of the pairs, largest first), `thresholds`, and `overlap`
+        with each other mix: images in both / images in either (0 where both are empty).
     """
     mixes = {name: (mix, experiment.scorer_of(mix)) for name, mix in experiment.mixes.items()}
-    tallies = {
-        name: _Tally(realise(mix, scorer, lambda source, scorer=scorer: scores(scorer, source)))
-        for name, (mix, scorer) in mixes.items()
-    }
+    tallies = {name: _Tally(cutoffs[name]) for name in mixes}
     by_scorer: dict[str, list[Mix]] = {}
     for mix, scorer in mixes.values():
         by_scorer.setdefault(scorer, []).append(mix)
@@ -110,6 +102,10 @@ def _count(tally: _Tally, decision: Decision) -> None:
             for i, pair in enumerate(decision.pairs)
         ),
         *(
+            pl.when(pair.where).then(pair.copies.cast(pl.Int64)).sum().alias(f"copies.{i}")
+            for i, pair in enumerate(decision.pairs)
+        ),
+        *(
             (pair.where & pair.score.is_not_null()).sum().alias(f"scored.{i}")
             for i, pair in enumerate(decision.pairs)
         ),
@@ -117,6 +113,7 @@ def _count(tally: _Tally, decision: Decision) -> None:
     tally.n_images += counts["images"]
     for i, pair in enumerate(decision.pairs):
         tally.n_by_source[pair.source] = tally.n_by_source.get(pair.source, 0) + counts[f"n.{i}"]
+        tally.n_copies += counts[f"copies.{i}"]
         tally.n_scored += counts[f"scored.{i}"]
         tally.score_sum += counts[f"sum.{i}"]
 
@@ -155,6 +152,7 @@ def _row(name: str, tally: _Tally, tallies: Mapping[str, _Tally]) -> dict[str, o
         "mix": name,
         "n_pairs": n_pairs,
         "n_images": tally.n_images,
+        "n_copies": tally.n_copies,
         "mean_score": tally.score_sum / tally.n_scored if tally.n_scored else None,
         "source_shares": [
             {"source": source, "share": n / n_pairs if n_pairs else 0.0}

@@ -312,7 +312,10 @@ def _mix_summary(project: Project) -> pl.DataFrame:
     means = (
         _current_pairs(project)
         .group_by("mix")
-        .agg(mean_score=pl.col("score").cast(pl.Float64).mean())
+        .agg(
+            n_copies=pl.col("copies").cast(pl.Int64).sum(),
+            mean_score=pl.col("score").cast(pl.Float64).mean(),
+        )
         .collect()
     )
     described = pl.DataFrame(

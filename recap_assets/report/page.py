@@ -44,11 +44,13 @@ MIX_SUMMARY = pl.Schema(
     {
         "mix": pl.String,
         "description": pl.String,
+        "n_copies": pl.Int64,
         "mean_score": pl.Float64,
         "unique_trigrams": pl.Int64,
     }
 )
-"""A row a mix: mean score of its pairs, distinct trigrams in an equal-sized sample; may be null."""
+"""A row a mix: copies of all its pairs together, mean score of the pairs, distinct trigrams in an
+equal-sized sample; these may be null."""
 
 REJECTS = pl.Schema({"stage": pl.String, "reason": pl.String, "n": pl.Int64})
 """Samples or captions set aside: in which stage, why, how many."""
@@ -199,6 +201,7 @@ class _Row:
     cells: tuple[_Cell, ...]
     n_pairs: int
     shares: tuple[_Share, ...]
+    n_copies: int | None
     mean_score: float | None
     unique_trigrams: int | None
 
@@ -301,6 +304,7 @@ def _rows(data: ReportData, tasks: Sequence[str]) -> list[_Row]:
                 cells=tuple(_cell(cells.get((mix, task)), best[task]) for task in tasks),
                 n_pairs=own["n_pairs"],
                 shares=_shares(data, mix),
+                n_copies=summary.get("n_copies"),
                 mean_score=summary.get("mean_score"),
                 unique_trigrams=summary.get("unique_trigrams"),
             )
@@ -414,6 +418,8 @@ def _threshold_rows(thresholds: pl.DataFrame) -> Iterator[dict[str, str]]:
 def _asked(kind: str, requested: float) -> str:
     if kind == "quantile":
         return f"top {100 * requested:g} %"
+    if kind == "copies":
+        return f"{requested:,.0f} copies; the score of one"
     return f"best {requested:,.0f}" if kind == "size" else f"score ≥ {requested:g}"
 
 

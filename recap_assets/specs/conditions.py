@@ -10,8 +10,9 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import ConfigDict
 
 from recap_assets.specs.base import Spec
+from recap_assets.specs.columns import USED, column_references, scorer_and_name
 from recap_assets.specs.kinds import OneOf
-from recap_assets.specs.references import Reference
+from recap_assets.specs.references import Reference, sources_named
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,43 @@ class Place:
         """
         source = named or self.used
         if source is None:
-            msg = f"{self.path}.of: say which source's score is meant, since the rule uses several"
+            msg = f"{self.path}.of: say which source is meant, since the rule uses several"
             raise ValueError(msg)
         return source
+
+    def column(self, named: str | None) -> str:
+        """The score column that is meant: the named one, or that of the used source.
+
+        `used` is that of the used source too, where the rule uses but one.
+
+        Raises:
+            ValueError: None is named, and the rule uses several sources.
+        """
+        if named is not None and named != USED:
+            return named
+        if self.used is None and named is None:
+            msg = (
+                f"{self.path}.of: say which score is meant, since the rule uses several sources: "
+                f"`{USED}` is that of the text that is taken"
+            )
+            raise ValueError(msg)
+        return self.used or USED
+
+    def score(self, named: str | None) -> str:
+        """The column of `Images.frame` that has that score.
+
+        Raises:
+            ValueError: As for `column`.
+        """
+        column = self.column(named)
+        if scorer_and_name(column)[1] != USED:
+            return f"score.{column}"
+        return used_score(int(self.path.split(".")[1]), column)
+
+
+def used_score(rule: int, column: str) -> str:
+    """The column of `Images.frame` for `used` or `SCORER.used` of a rule, from 0."""
+    return f"score.rules.{rule}.{column}"
 
 
 @dataclass(frozen=True)
@@ -52,7 +87,7 @@ class Cutoff:
         path: Where it is in the mix, unlike that of any other; it names the cut-off.
         kind: `absolute`: a score. `quantile`: of the best share. `size`: of a number of the best.
         requested: That score, share or number.
-        source: Whose scores are ranked or tested.
+        source: The score column that is ranked or tested.
     """
 
     path: str
@@ -64,8 +99,9 @@ class Cutoff:
 class ConditionSpec(Spec):
     """What a user writes of a condition.
 
-    When it is decided, the captions and scores are there of the sources that it refers to (section
-    `source_names`) and of those that the rule uses, and the members of the sets that it refers to.
+    When it is decided, the captions and scores are there of the sources that it looks at and of
+    those that the rule uses, the score columns that it compares, and the members of the sets that
+    it refers to.
     """
 
     # Built with the experiment: conditions hold conditions of kinds that are imported by then.
@@ -79,25 +115,50 @@ class ConditionSpec(Spec):
         """The sources that it looks at, as its field `of` names them; None means the used one."""
         return ()
 
+    @property
+    def compares(self) -> tuple[str | None, ...]:
+        """The score columns that it looks at, as `of` names them; None means the used source's."""
+        return ()
+
     def refers(self) -> Iterator[Reference]:
-        """The named sources, and what its parts name."""
+        """The named sources and columns, and what its parts name."""
         for name in self.looks_at:
             if name is not None:
                 yield Reference("of", name, "source_names")
+        for column in self.compares:
+            if column is not None:
+                yield from column_references("of", column)
         yield from super().refers()
+
+    def reads(self, at: Place) -> Iterator[str]:
+        """The score columns that decide it, those of its parts and cut-offs included.
+
+        A source, as the column of its scores, stands for its captions as well.
+
+        Raises:
+            ValueError: It does not say which of several used sources it means.
+        """
+        yield from sources_named(self)
+        yield from (at.source(name) for name in self.looks_at)
+        yield from (at.column(name) for name in self.compares)
+        yield from (one.source for one in self.needs(at))
+        for field, part in self.inside().items():
+            yield from part.reads(at.below(field))
 
     def inside(self) -> Mapping[str, "ConditionSpec"]:
         """The conditions that it is made of, by their paths below its own, as `all.0`."""
         return {}
 
     def check(self, at: Place) -> None:
-        """See that a source is meant wherever it looks at one.
+        """See that a source or a score is meant wherever it looks at one.
 
         Raises:
             ValueError: None is named, and the rule uses several.
         """
         for name in self.looks_at:
             at.source(name)
+        for column in self.compares:
+            at.column(column)
         for field, part in self.inside().items():
             part.check(at.below(field))
 

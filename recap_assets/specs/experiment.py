@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_v
 from recap_assets.specs.automation import Automation
 from recap_assets.specs.base import Name, Spec, fingerprint_of
 from recap_assets.specs.circles import circles
+from recap_assets.specs.columns import USED, Reads, scorer_and_name
 from recap_assets.specs.corpora import Corpus
 from recap_assets.specs.evaluation import Evaluation, TaskSpec
 from recap_assets.specs.exports import (
@@ -21,7 +22,7 @@ from recap_assets.specs.fields import Content
 from recap_assets.specs.image_scorers import ImageScorer
 from recap_assets.specs.languages import Identifier, IdentifierSpec, always_there
 from recap_assets.specs.left_out import captions_used, left_out_name, with_left_out
-from recap_assets.specs.mixes import Mix
+from recap_assets.specs.mixes import Mix, reads_of
 from recap_assets.specs.models import Model
 from recap_assets.specs.pool import Pool
 from recap_assets.specs.prompts import TEXT_NAMES
@@ -192,6 +193,10 @@ class Experiment(Spec):
         """The scorer whose scores decide this mix."""
         return mix.scorer or next(iter(self.scorers))
 
+    def reads(self, mix: Mix) -> Reads:
+        """The sources, scores and image scorers that decide this mix."""
+        return reads_of(mix, self.source_names)
+
     @property
     def left_out(self) -> dict[str, dict[str, str]]:
         """For each mix that says `leave_one_source_out`, the mix without each of its sources."""
@@ -256,6 +261,8 @@ class Experiment(Spec):
     def _reference_problems(self) -> Iterator[str]:
         if RAW in self.sources:
             yield "sources.raw: `raw` is the pool's own text and cannot be declared"
+        if USED in self.sources:
+            yield f"sources.{USED}: `{USED}` is the text that a rule takes; choose another name"
         yield from self._circles("models", "the models start from each other in a circle")
         yield from self._circles("scorers", "the scorers are made of each other in a circle")
         yield from self._source_problems()
@@ -302,7 +309,8 @@ class Experiment(Spec):
 
     def _reference_of(self, where: str, one: Reference) -> Iterator[str]:
         known: Collection[str] = getattr(self, one.section)
-        yield from _unknown(where, one.name, known)
+        also: Collection[str] = () if one.also is None else getattr(self, one.also)
+        yield from _unknown(where, one.name, (*known, *also))
         if one.kind is not None and one.name in known:
             words = {name: self._word_of(one.section, name) for name in known}
             if words[one.name] != one.kind:
@@ -353,7 +361,8 @@ class Experiment(Spec):
     def _named_by(self, section: str, name: str) -> Iterator[tuple[str, str]]:
         part: Spec = getattr(self, section)[name]
         for one in part.refers():
-            yield _section_of(one), one.name
+            other = one.also if one.name not in self.source_names else None
+            yield other or _section_of(one), one.name
         if isinstance(part, Mix):
             yield "scorers", self.scorer_of(part)
 
@@ -374,7 +383,18 @@ class Experiment(Spec):
                 continue
             if mix.scorer is None and len(self.scorers) > 1:
                 yield f"mixes.{name}.scorer: name one of {_listed(self.scorers)}"
-            yield from (f"mixes.{name}.{problem}" for problem in mix.problems())
+            problems = [*mix.problems(), *self._bound_problems(mix)]
+            yield from (f"mixes.{name}.{problem}" for problem in problems)
+
+    def _bound_problems(self, mix: Mix) -> Iterator[str]:
+        """Fixed cut-offs that no score of a scorer within [-1, 1] can be compared with."""
+        for path, column, value in mix.numbers():
+            scorer, name = scorer_and_name(column)
+            is_of_image = scorer is None and name != USED and name not in self.source_names
+            spec = self.scorers.get(scorer or self.scorer_of(mix))
+            if abs(value) > 1 and spec is not None and spec.bounded and not is_of_image:
+                of = scorer or self.scorer_of(mix)
+                yield f"{path}: {value:g} is no score of {of}, whose scores are in [-1, 1]"
 
     def _report_problems(self) -> Iterator[str]:
         report = self.report

@@ -1,6 +1,8 @@
 """What one part of an experiment names of another."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 EMBEDDINGS = "embeddings"
 """What a scorer gives that embeds images and texts."""
@@ -26,6 +28,8 @@ class Reference:
             `source_names`, which has `raw` too.
         kind: The word of the kind that it must be of; None for any.
         gives: What its kind must give, one of `Spec.gives`; None where any will do.
+        also: Another section where it may stand instead; None where there is none.
+        by: Of a source, the scorer whose scores of it are meant, and nothing else of the source.
     """
 
     field: str
@@ -33,3 +37,20 @@ class Reference:
     section: str
     kind: str | None = None
     gives: str | None = None
+    also: str | None = None
+    by: str | None = None
+
+
+class Refers(Protocol):
+    """A part of an experiment."""
+
+    def refers(self) -> Iterator[Reference]:
+        """What it names."""
+        ...
+
+
+def sources_named(part: Refers) -> Iterator[str]:
+    """The sources whose captions, or scores by the mix's own scorer, a part names."""
+    for one in part.refers():
+        if one.section == "source_names" and one.by is None:
+            yield one.name

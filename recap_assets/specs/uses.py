@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar
 from pydantic import BeforeValidator, ConfigDict, TypeAdapter
 
 from recap_assets.specs.base import Spec
+from recap_assets.specs.columns import of_source
 from recap_assets.specs.kinds import OneOf
 from recap_assets.specs.references import Reference
 
@@ -40,6 +41,11 @@ class UseSpec(Spec):
         """The same with these two or more of its sources; weights and seeds stay as they are."""
 
     @property
+    def ranked_by(self) -> str | None:
+        """The scorer by which it chooses among captions; None is the mix's."""
+        return None
+
+    @property
     def plain_source(self) -> str | None:
         """The source whose captions it takes whatever they are; None for any other use."""
         return None
@@ -49,9 +55,15 @@ class UseSpec(Spec):
         return 1.0
 
     def refers(self) -> Iterator[Reference]:
-        """The sources."""
+        """The sources, and the scorer that it chooses by."""
         for source in self.sources:
             yield Reference(self.word, source, "source_names")
+        if self.ranked_by is not None:
+            yield Reference("scorer", self.ranked_by, "scorers")
+
+    def ranked(self, source: str) -> str:
+        """The column of `Images.frame`, without `score.`, of a source's best caption."""
+        return of_source(self.ranked_by, source)
 
     def without(self, source: str) -> "UseSpec | None":
         """What is left of it without the captions of a source; None where nothing is."""

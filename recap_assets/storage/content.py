@@ -30,8 +30,12 @@ def frame_version(frame: pl.DataFrame) -> str:
 
 
 def slice_version(table: Table, rows: pl.DataFrame) -> str:
-    """Hash of the columns of a table that are content."""
-    return frame_version(rows.select(table.content))
+    """Hash of the columns of a table that are content.
+
+    A column that came later and holds its default only is left out, as it was before.
+    """
+    idle = {name for name, default in table.defaults.items() if (rows[name] == default).all()}
+    return frame_version(rows.select(name for name in table.content if name not in idle))
 
 
 def _add_column(digest: "hashlib._Hash", column: pl.Series) -> None:

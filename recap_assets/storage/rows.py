@@ -29,9 +29,16 @@ def conform(table: Table, at: Slice, frame: pl.DataFrame) -> pl.DataFrame:
 def typed(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
     """The frame with the table's column order and row order, all of its columns given.
 
+    A column that came later and is not given holds its default.
+
     Raises:
         StorageError: A column is missing or of another type, or null where it must not be.
     """
+    frame = frame.with_columns(
+        pl.lit(default, table.columns[name].dtype).alias(name)
+        for name, default in table.defaults.items()
+        if name not in frame.columns
+    )
     if wrong := {
         name: (frame.schema.get(name), dtype)
         for name, dtype in table.schema.items()

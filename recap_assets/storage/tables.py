@@ -111,7 +111,7 @@ class TableStore:
         """
         if (delta := self.open(table, version)) is None:
             return table.empty().lazy()
-        frame = pl.scan_delta(delta).select(list(table.columns))
+        frame = _with_defaults(pl.scan_delta(delta), table, delta).select(list(table.columns))
         for column, value in at.items():
             frame = frame.filter(pl.col(column) == value)
         return frame.cast(pl.Schema(table.schema))
@@ -437,6 +437,19 @@ class TableStore:
 
     def _options(self) -> dict[str, str] | None:
         return self.storage_options or None
+
+
+def _with_defaults(frame: pl.LazyFrame, table: Table, delta: DeltaTable) -> pl.LazyFrame:
+    """The rows with the columns that came after some of them were written."""
+    if not table.defaults:
+        return frame
+    there = {field.name for field in delta.schema().fields}
+    return frame.with_columns(
+        pl.col(name).fill_null(default)
+        if name in there
+        else pl.lit(default, table.columns[name].dtype).alias(name)
+        for name, default in table.defaults.items()
+    )
 
 
 def writer_properties() -> WriterProperties:

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 import polars as pl
 
+from recap_assets.mixes.cutoffs import realise
 from recap_assets.mixes.score_view import ScoreView
-from recap_assets.specs.mixes import Mix, Rule, sets_read, sources_read
+from recap_assets.specs.columns import scorer_and_name
+from recap_assets.specs.mixes import Mix, Rule, columns_read, sets_read
 from recap_assets.specs.uses import UseSpec, use_of_source
 
 SCORER = "scorer"
@@ -26,14 +28,30 @@ _SCHEMA = pl.Schema(
 )
 
 
-def some_candidates(sources: Sequence[str], *, seed: int = 0, gaps: bool = True) -> pl.DataFrame:
+def some_candidates(columns: Sequence[str], *, seed: int = 0, gaps: bool = True) -> pl.DataFrame:
     """Captions of several sources, as `select` takes them: ties, and images of one or two captions.
 
     Args:
-        sources: Their names.
+        columns: Sources, and score columns `SCORER.SOURCE` of those.
         seed: Of the scores and the texts.
         gaps: Whether some captions have no text, and some no score.
     """
+    sources = list(dict.fromkeys(scorer_and_name(name)[1] for name in columns))
+    captions = _captions(sources, seed, gaps=gaps)
+    others = [name for name in columns if name not in sources]
+    return pl.concat([captions, *(_scored_by(captions, i, c) for i, c in enumerate(others))])
+
+
+def _scored_by(captions: pl.DataFrame, number: int, column: str) -> pl.DataFrame:
+    """The same captions of one source, by another scorer: other scores, and the same gaps."""
+    _, source = scorer_and_name(column)
+    rows = captions.filter(pl.col("source") == source)
+    # Another order, with ties: the scores are multiples of 1/20.
+    score = ((pl.col("score") * 20 * (3 + 2 * number)).round() % 17 / 20).cast(pl.Float32)
+    return rows.with_columns(source=pl.lit(column), text=pl.lit(None, pl.String), score=score)
+
+
+def _captions(sources: Sequence[str], seed: int, *, gaps: bool) -> pl.DataFrame:
     random = np.random.default_rng(seed)
     rows: list[tuple[object, ...]] = []
     for image, source in ((i, source) for i in range(IMAGES) for source in sources):
@@ -65,13 +83,19 @@ def mix_of(use: UseSpec | str, **fields: object) -> Mix:
 
 
 def read_by(mix: Mix, candidates: pl.DataFrame) -> pl.DataFrame:
-    """Candidates of the sources that the mix says it reads, and of no other."""
-    return candidates.filter(pl.col("source").is_in(list(sources_read(mix))))
+    """Candidates of the columns that the mix says it reads, and of no other."""
+    return candidates.filter(pl.col("source").is_in(list(columns_read(mix))))
 
 
 def views_of(candidates: pl.DataFrame) -> Callable[[str], ScoreView]:
-    """The scores of each source, as `realise` asks for them."""
+    """The scores in each column, as `realise` asks for them."""
     return lambda source: ScoreView(lambda _: [candidates.filter(pl.col("source") == source)])
+
+
+def cutoffs_of(mix: Mix, candidates: pl.DataFrame) -> pl.DataFrame:
+    """The cut-offs of a mix over these candidates."""
+    parts = [(candidates, some_sets(mix))]
+    return realise(mix, SCORER, views_of(candidates), lambda: parts)
 
 
 def in_parts(candidates: pl.DataFrame, seed: int) -> Iterator[pl.DataFrame]:

@@ -14,22 +14,20 @@ import polars as pl
 
 from recap_assets.mixes.clauses import Clause, clause_of
 from recap_assets.mixes.conditions.kind import Condition, Known
-from recap_assets.mixes.cutoffs import realise
 from recap_assets.mixes.explanation import EvaluatedClause, explain
-from recap_assets.mixes.images import Images
 from recap_assets.mixes.selection import select
+from recap_assets.mixes.used import images_with_used
 from recap_assets.specs.base import marks_of
 from recap_assets.specs.conditions import Place
 from recap_assets.specs.fields import Mark
-from recap_assets.specs.mixes import Mix, sources_read
+from recap_assets.specs.mixes import Mix, columns_read
 from recap_assets.testing.candidates import (
-    SCORER,
+    cutoffs_of,
     in_parts,
     mix_of,
     read_by,
     some_candidates,
     some_sets,
-    views_of,
 )
 
 Decided = Mapping[bytes, bool | None]
@@ -47,12 +45,12 @@ class ConditionContract:
         return mix_of(self.used, where=self.condition)
 
     def candidates(self, *, gaps: bool = True) -> pl.DataFrame:
-        """Captions of the sources that it says it reads; of others there are none."""
-        return read_by(self.mix, some_candidates(sources_read(self.mix), gaps=gaps))
+        """Captions of the columns that it says it reads; of others there are none."""
+        return read_by(self.mix, some_candidates(columns_read(self.mix), gaps=gaps))
 
     def known(self, candidates: pl.DataFrame) -> Known:
         """The cut-offs that it needs, and the members of the sets that it names."""
-        cutoffs = realise(self.mix, SCORER, views_of(candidates))
+        cutoffs = cutoffs_of(self.mix, candidates)
         return Known(dict(cutoffs.select("path", "value").iter_rows()), some_sets(self.mix))
 
     def clause(self, candidates: pl.DataFrame) -> Clause:
@@ -62,7 +60,7 @@ class ConditionContract:
 
     def decided(self, clause: Clause, candidates: pl.DataFrame) -> Decided:
         """What it comes to for each image."""
-        frame = Images.for_mixes(candidates, [self.mix]).frame
+        frame = images_with_used(self.mix, candidates).frame
         found = frame.select("uid", holds=clause.holds)
         assert found.schema["holds"] in (pl.Boolean, pl.Null), "it is true, false or null"
         return dict(found.iter_rows())
@@ -115,7 +113,7 @@ class ConditionContract:
     def test_what_it_decides_is_selected_and_told(self) -> None:
         """A mix with it takes the images where it holds, and one line says why of each."""
         candidates, mix = self.candidates(), self.mix
-        cutoffs, sets = realise(mix, SCORER, views_of(candidates)), some_sets(mix)
+        cutoffs, sets = cutoffs_of(mix, candidates), some_sets(mix)
         taken = set(select(mix, cutoffs, candidates, sets)["uid"])
         for uid, holds in self.decided(self.clause(candidates), candidates).items():
             (rule,) = explain(mix, cutoffs, candidates, sets, uid).rules

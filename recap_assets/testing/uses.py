@@ -11,22 +11,20 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from recap_assets.mixes.cutoffs import realise
 from recap_assets.mixes.explanation import explain
 from recap_assets.mixes.images import Images
 from recap_assets.mixes.selection import decide, select
 from recap_assets.mixes.uses.kind import Use
 from recap_assets.specs.base import marks_of
 from recap_assets.specs.fields import Mark
-from recap_assets.specs.mixes import Mix, Rule
+from recap_assets.specs.mixes import Mix, Rule, columns_read
 from recap_assets.specs.uses import UseSpec
 from recap_assets.testing.candidates import (
-    SCORER,
+    cutoffs_of,
     in_parts,
     mix_of,
     read_by,
     some_candidates,
-    views_of,
 )
 
 
@@ -37,11 +35,12 @@ class UseContract:
 
     def candidates(self, *, gaps: bool = True) -> pl.DataFrame:
         """Captions of the sources that it says it uses; of others there are none."""
-        return read_by(mix_of(self.use), some_candidates(self.use.sources, gaps=gaps))
+        mix = mix_of(self.use)
+        return read_by(mix, some_candidates(columns_read(mix), gaps=gaps))
 
     def pairs(self, mix: Mix, candidates: pl.DataFrame) -> pl.DataFrame:
         """What the mix takes of them."""
-        return select(mix, realise(mix, SCORER, views_of(candidates)), candidates, {})
+        return select(mix, cutoffs_of(mix, candidates), candidates, {})
 
     def usable(self, candidates: pl.DataFrame) -> set[bytes]:
         """The images of which it can take anything."""
@@ -87,7 +86,7 @@ class UseContract:
         if self.use.reads_texts:
             return
         mix, candidates = mix_of(self.use), self.candidates(gaps=False)
-        cutoffs = realise(mix, SCORER, views_of(candidates))
+        cutoffs = cutoffs_of(mix, candidates)
         images = Images.for_mixes(candidates.drop("text"), [mix])
         counted = decide(mix, cutoffs, images, {}).emit().drop("text")
         assert counted.equals(self.pairs(mix, candidates).drop("text"))
@@ -105,7 +104,7 @@ class UseContract:
     def test_which_captions_are_taken_is_told(self) -> None:
         """In one line for each image, and why of one that gives nothing."""
         mix, candidates = mix_of(self.use), self.candidates()
-        cutoffs = realise(mix, SCORER, views_of(candidates))
+        cutoffs = cutoffs_of(mix, candidates)
         usable = self.usable(candidates)
         for uid in candidates["uid"].unique():
             (rule,) = explain(mix, cutoffs, candidates, {}, uid).rules

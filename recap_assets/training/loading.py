@@ -80,7 +80,12 @@ def mix_pairs(
         kept["text"].to_list(),
         kept["weight"].to_numpy(),
         kept["source"].to_list() if with_sources else (),
+        _copies(wanted.filter(readable)["copies"]),
     )
+
+
+def _copies(copies: pl.Series) -> "NDArray[np.int32] | None":
+    return None if (copies == 1).all() else copies.to_numpy()
 
 
 def mix_samples(project: Project, mix: str) -> "Iterator[CorpusSample]":
@@ -107,11 +112,14 @@ def _located(project: Project, mix: str) -> pl.DataFrame:
     tables = project.workspace.tables
     now = pl.col("partition").is_in(list(project.partitions))
     pairs = tables.scan(CURATED_MIXES, mix=mix).filter(now)
-    pairs = pairs.select("partition", "uid", "text", "weight", "source")
+    pairs = pairs.select("partition", "uid", "text", "weight", "source", "copies")
     places = tables.scan(RAW_POOL).filter(is_usable())
     located = (
         pairs.join(places, on=["partition", "uid"], how="inner")
-        .select("shard", "offset", "key", "size", "sha256", "uid", "text", "weight", "source")
+        .select(
+            *("shard", "offset", "key", "size", "sha256", "uid"),
+            *("text", "weight", "source", "copies"),
+        )
         .sort("uid", "sha256", "text", "weight", "source", "shard")
         .collect()
     )

@@ -21,7 +21,10 @@ VERSION = 2
 STAGE = "training"
 SECONDS = 0.5
 SEEN = ("uid", "image_hash", "text", "weight")
-"""The columns of a pair that decide a training: which image, its text, how often it is drawn."""
+"""The columns of a pair that decide a training: which image, its text, how often it is drawn.
+
+`copies` too, where a pair has several.
+"""
 
 
 def nodes(project: Project) -> list[Node]:
@@ -54,7 +57,10 @@ def hash_pairs(project: Project, mix: str, step: Step) -> Rows:
     partitions = list(project.partitions)
     rows: list[tuple[str, str, int, int, str]] = []
     for i, partition in enumerate(partitions):
-        pairs = tables.scan(CURATED_MIXES, mix=mix, partition=partition).select(SEEN).collect()
+        rows = tables.scan(CURATED_MIXES, mix=mix, partition=partition)
+        pairs = rows.select(*SEEN, "copies").collect()
+        if (pairs["copies"] == 1).all():
+            pairs = pairs.drop("copies")
         if not pairs.is_empty():
             counts = pairs.height, pairs["uid"].n_unique()
             rows.append((mix, partition, *counts, frame_version(pairs)))

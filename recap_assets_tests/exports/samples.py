@@ -25,6 +25,7 @@ def sharded(to: str = "webdataset", **options: Any) -> Any:
 def pairs(*rows: dict[str, Any]) -> pl.DataFrame:
     """Pairs of images by number; what a row does not say has some value."""
     usual = {"shard": 0, "source": "raw", "candidate": 0, "score": 0.25, "weight": 1.0, "rule": 0}
+    usual["copies"] = 1
     schema = {n: t for n, t in CURATED_MIXES.schema.items() if n not in ("mix", "partition")}
     filled = [
         {

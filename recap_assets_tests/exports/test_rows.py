@@ -63,6 +63,29 @@ def test_one_sample_an_image_has_the_heaviest_text_and_all_pairs() -> None:
     assert [pair["text"] for pair in row["pairs"]] == ["light", "heavy", "as heavy"]
 
 
+def test_each_copy_of_a_pair_is_a_sample_of_its_own() -> None:
+    rows = pairs({"image": 0, "copies": 3}, {"image": 1}, {"image": 2, "copies": 2})
+    found = export_rows(rows, images(range(3)), NONE, sharded(), has_copies=True)
+    samples = [(uid_of(i), k) for i, n in enumerate([3, 1, 2]) for k in range(n)]
+    assert found.samples.select("uid", "k").rows() == samples
+    assert found.n_pairs == 3
+    together = sharded(positives="json")
+    again = export_rows(rows, images(range(3)), NONE, together, has_copies=True).samples
+    assert again.select("uid", "k").rows() == samples
+    assert again["pairs"].list.len().to_list() == [1] * 6
+
+
+def test_a_form_with_a_column_for_copies_writes_each_pair_once() -> None:
+    rows = pairs({"image": 0, "copies": 3}, {"image": 1})
+    found = export_rows(rows, images(range(2)), NONE, sharded("huggingface"), has_copies=True)
+    assert found.samples.select("uid", "copies").rows() == [(uid_of(0), 3), (uid_of(1), 1)]
+
+
+def test_a_mix_without_copies_is_written_as_before_there_were_any() -> None:
+    found = export_rows(pairs({"image": 0}), images(range(1)), NONE, sharded()).samples
+    assert not {"copies", "copy"} & set(found.columns)
+
+
 @pytest.mark.parametrize("options", [{}, {"shuffle": 5}])
 def test_the_order_of_what_comes_in_changes_nothing(options: dict[str, int]) -> None:
     rows = pairs(*({"image": i % 20, "rule": i // 20} for i in range(40)))

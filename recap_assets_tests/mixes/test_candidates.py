@@ -159,9 +159,8 @@ def test_counting_a_mix_counts_its_candidates():
     mix = {"rules": [{"use": "coca", "candidates": "all", "where": {"top": 1.0}}]}
     spec = experiment().model_copy(update={"mixes": {"m": Mix.model_validate(mix)}})
     pool = small_pool().drop("text")
-    (row,) = try_mixes(
-        spec, lambda _, source: views_of(pool)(source), [Part({"l14": pool}, {})]
-    ).to_dicts()
+    cuts = {"m": realise(spec.mixes["m"], "l14", views_of(pool))}
+    (row,) = try_mixes(spec, cuts, [Part({"l14": pool}, {})]).to_dicts()
     # Without texts a caption is there where it has a score.
     assert (row["n_pairs"], row["n_images"]) == (4, 3)
     assert row["mean_score"] == pytest.approx((0.1 + 0.3 + 0.2 + 0.05) / 4)

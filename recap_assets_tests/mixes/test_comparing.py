@@ -63,7 +63,8 @@ def test_a_mix_that_takes_more_images_adds_them(project: Project) -> None:
         assert bytes.fromhex(sample["uid"]) in added
         assert sample["before"] == []
         [pair] = new.filter(pl.col("uid") == pl.lit(bytes.fromhex(sample["uid"]))).to_dicts()
-        assert sample["after"] == [{k: pair[k] for k in ("source", "text", "score", "weight")}]
+        shown = ("source", "text", "score", "weight", "copies")
+        assert sample["after"] == [{k: pair[k] for k in shown}]
 
 
 def test_the_other_way_round_they_are_removed(project: Project) -> None:

@@ -28,10 +28,14 @@ CONDITIONS: list[dict[str, Any]] = [
     {"all": [{"top": 0.5}, {"any": [{"best": 20, "of": "a"}, {"in_set": "some"}]}]},
     {"any": [{"at_least": 0.5}, {"without": {"in_set": "some"}}]},
     {"without": {"all": [{"at_least": 0.2}, {"at_least": 0.6, "of": "a"}]}},
+    {"top": 0.3, "of": "itm.a"},
+    {"at_least": {"top": 0.3, "of": "a"}, "of": "itm.raw"},
+    {"any": [{"best": 9, "of": "itm.used"}, {"at_least": 0.7, "of": "used"}]},
 ]
 USES: list[Any] = [
     "raw",
     {"best_of": ["raw", "a", "b"]},
+    {"best_of": ["raw", "a", "b"], "scorer": "itm"},
     {"random_of": {"raw": 1, "a": 2, "b": 0.5}, "seed": 4},
     {"join": ["raw", "a"], "separator": ". "},
     {"each": {"raw": 1, "a": 2, "b": 1}},
@@ -197,5 +201,6 @@ def test_a_use_that_keeps_no_contract_fails_it(kind: type[ShortestOf], test: str
 def test_a_condition_may_only_refer_to_what_is_in_the_file() -> None:
     found = list(condition({"at_least": {"top": 0.3, "of": "b"}, "of": "a"}).refers())
     assert found == [
-        Reference("of", "a", "source_names"), Reference("at_least.of", "b", "source_names")
-    ]  # fmt: skip
+        Reference("of", "a", "source_names", also="image_scorers"),
+        Reference("at_least.of", "b", "source_names", also="image_scorers"),
+    ]

@@ -21,7 +21,7 @@ SCHEMA = {name: CURATED_MIXES.schema[name] for name in COMPARED}
 
 
 def frame(rows):
-    full = [(uid_of(i), source, text, score, weight) for i, source, text, score, weight in rows]
+    full = [(uid_of(i), *rest) if len(rest) == 5 else (uid_of(i), *rest, 1) for i, *rest in rows]
     return pl.DataFrame(full, schema=SCHEMA, orient="row")
 
 
@@ -32,28 +32,32 @@ def score_of(source, text):
 
 
 def mixes(max_pairs):
-    """Rows of a mix: up to so many pairs an image, few texts, sources and weights."""
+    """Rows of a mix: up to so many pairs an image, few texts, sources, weights and copies."""
     caption = st.tuples(
-        st.sampled_from(["raw", "a"]), st.sampled_from(["x", "y"]), st.sampled_from([1.0, 2.0, 3.0])
+        st.sampled_from(["raw", "a"]),
+        st.sampled_from(["x", "y"]),
+        st.sampled_from([1.0, 2.0, 3.0]),
+        st.sampled_from([1, 1, 2]),
     )
     images = st.dictionaries(
         st.integers(0, 6), st.lists(caption, min_size=1, max_size=max_pairs), max_size=6
     )
     return images.map(
         lambda by_image: [
-            (i, source, text, score_of(source, text), weight)
+            (i, source, text, score_of(source, text), weight, copies)
             for i, captions in by_image.items()
-            for source, text, weight in captions
+            for source, text, weight, copies in captions
         ]
     )
 
 
 def summed(rows):
-    """The weight of each source and text, by image."""
+    """The weight and the copies of each source and text, by image."""
     found = {}
-    for i, source, text, _, weight in rows:
+    for i, source, text, _, weight, copies in rows:
         captions = found.setdefault(uid_of(i), {})
-        captions[source, text] = captions.get((source, text), 0.0) + weight
+        before = captions.get((source, text), (0.0, 0))
+        captions[source, text] = (before[0] + weight, before[1] + copies)
     return found
 
 
@@ -72,7 +76,9 @@ def change_of(before, after):
 @pytest.mark.parametrize("max_pairs", [1, 3])
 @given(data=st.data(), n_parts=st.integers(1, 3), seed=st.integers(0, 5))
 @settings(max_examples=40, deadline=None)
-def test_every_image_is_told_by_its_set_of_source_text_and_weight(max_pairs, data, n_parts, seed):
+def test_every_image_is_told_by_its_set_of_source_text_weight_and_copies(
+    max_pairs, data, n_parts, seed
+):
     rows = [data.draw(mixes(max_pairs)) for _ in range(2)]
     before, after = (frame(side).sample(fraction=1.0, shuffle=True, seed=seed) for side in rows)
     old, new = (summed(side) for side in rows)
@@ -100,6 +106,7 @@ def test_every_image_is_told_by_its_set_of_source_text_and_weight(max_pairs, dat
     for side, pairs in ((comparison.before, before), (comparison.after, after)):
         assert side.n_pairs == pairs.height
         assert side.n_images == pairs["uid"].n_unique()
+        assert side.n_copies == pairs["copies"].sum()
         assert side.n_by_source == dict(pairs.group_by("source").len().iter_rows())
 
 

@@ -67,7 +67,12 @@ def trial(pools, n_parts, *, with_text=True):
     parts = (
         Part({name: part(pool, i) for name, pool in pools.items()}, SETS) for i in range(n_parts)
     )
-    return try_mixes(experiment(), lambda scorer, source: views_of(pools[scorer])(source), parts)
+    return try_mixes(experiment(), cutoffs(pools), parts)
+
+
+def cutoffs(pools):
+    mixes = experiment().mixes
+    return {n: realise(mix, mix.scorer, views_of(pools[mix.scorer])) for n, mix in mixes.items()}
 
 
 @pytest.mark.parametrize("n_parts", [1, 3])

@@ -56,7 +56,7 @@ def leaderboard(*, n_seeds: int = 3, sweep: bool = True) -> pl.DataFrame:
 
 
 def mixes() -> pl.DataFrame:
-    rows = [(mix, facts[0], facts[5], facts[6]) for mix, facts in MIXES.items()]
+    rows = [(mix, facts[0], None, facts[5], facts[6]) for mix, facts in MIXES.items()]
     return pl.DataFrame(rows, schema=report.MIX_SUMMARY, orient="row")
 
 

@@ -68,6 +68,21 @@ def test_a_constraint_of_an_earlier_release_goes_when_the_table_is_next_written(
     assert kept == {"delta.constraints.score_is_finite"}
 
 
+def test_rows_from_before_a_column_count_as_its_default(store: TableStore) -> None:
+    old = replace(CLIP_SCORES, name="later")
+    later = replace(old, columns={**old.columns, "n": Column(pl.Int32, "Later.", default=1)})
+    first = store.replace(old, AT, scores(0.1, 0.2))
+    assert store.read(later)["n"].to_list() == [1, 1]
+    again = store.replace(later, AT, scores(0.1, 0.2), known_version=first.data_version)
+    assert (again.data_version, again.rewritten) == (first.data_version, False)
+    beside = {**AT, "partition": "00001"}
+    twice = scores(0.5).with_columns(n=pl.lit(2, pl.Int32))
+    other = store.replace(later, beside, twice)
+    assert store.read(later).sort("partition")["n"].to_list() == [1, 1, 2]
+    assert other.data_version != store.replace(later, beside, scores(0.5)).data_version
+    assert store.read(old).columns == list(old.columns)
+
+
 def test_equal_content_is_not_written_again(store: TableStore) -> None:
     first = store.replace(CLIP_SCORES, AT, scores(0.1, None))
     version = store.version(CLIP_SCORES)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from recap_assets.exports.facts import code
 from recap_assets.exports.kind import WholeExport
+from recap_assets.exports.repeats import repeated
 from recap_assets.exports.runs import UidSpool
 from recap_assets.exports.written import Progress, Written
 from recap_assets.storage.folders import Folder
@@ -39,8 +40,8 @@ uids: {mix: raw_top30_blip2_filtered, to: subset}        # sorted uids, one file
     def write(self, project: "Project", folder: Folder, progress: Progress) -> Written:
         """Write `sample_ids_<source>.npy` for each source of the mix's texts.
 
-        A pair counts in the file of its source; an image with several pairs of one source is there
-        as often, which DataComp's resharder takes as upsampling.
+        A pair counts in the file of its source; an image with several pairs of one source, or
+        several copies of a pair, is there as often, which DataComp's resharder takes as upsampling.
         """
         from recap_assets.exports.reading import pairs_of, version_of
 
@@ -49,7 +50,8 @@ uids: {mix: raw_top30_blip2_filtered, to: subset}        # sorted uids, one file
             pairs = pairs_of(project, self.mix, partition)
             written.versions[partition] = version_of(pairs)
             for (source,), rows in pairs.partition_by("source", as_dict=True).items():
-                spools.setdefault(str(source), UidSpool()).add(rows["uid"])
+                uids = repeated(rows)["uid"]
+                spools.setdefault(str(source), UidSpool()).add(uids)
             progress(1)
         for source, spool in sorted(spools.items()):
             name = f"sample_ids_{source}.npy"

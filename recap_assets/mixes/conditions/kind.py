@@ -12,12 +12,14 @@ import polars as pl
 from recap_assets.mixes.one_image import OneImage
 from recap_assets.mixes.words import answer, distinguished, joined, percent
 from recap_assets.specs.base import Name
+from recap_assets.specs.columns import ColumnName
 from recap_assets.specs.conditions import AnyCondition, ConditionSpec, Cutoff, Place
 from recap_assets.specs.kinds import OneOf
 from recap_assets.specs.references import Reference
 
 __all__ = [
     "AnyCondition",
+    "ColumnName",
     "Condition",
     "ConditionSpec",
     "Cutoff",

@@ -18,12 +18,12 @@ from recap_assets.mixes.conditions.kind import (
 
 
 class Reaches(Condition):
-    """The score of a source at or above a cut-off."""
+    """A score at or above a cut-off."""
 
     @property
     @abstractmethod
     def named(self) -> str | None:
-        """The source that the user names; None means the used one."""
+        """The score column that the user names; None means the used source's."""
 
     @abstractmethod
     def cutoff(self, at: Place) -> Cutoff:
@@ -34,8 +34,8 @@ class Reaches(Condition):
         """
 
     @property
-    def looks_at(self) -> tuple[str | None, ...]:
-        """That source."""
+    def compares(self) -> tuple[str | None, ...]:
+        """That column."""
         return (self.named,)
 
     def needs(self, at: Place) -> Iterator[Cutoff]:
@@ -45,27 +45,26 @@ class Reaches(Condition):
     def holds(self, at: Place, known: Known, parts: Sequence[pl.Expr]) -> pl.Expr:  # noqa: ARG002
         """Whether the score reaches it; null where there is none."""
         value = pl.lit(known.values[self.cutoff(at).path], dtype=pl.Float32)
-        return pl.col(f"score.{at.source(self.named)}") >= value
+        return pl.col(at.score(self.named)) >= value
 
     def words(self, at: Place, holds: bool | None, image: OneImage) -> str:  # noqa: FBT001
         """The score, the cut-off, and where that came from."""
-        source, cutoff = at.source(self.named), image.cutoffs[self.cutoff(at).path]
-        value, score = cutoff["value"], image.score(source)
+        column, cutoff = at.column(self.named), image.cutoffs[self.cutoff(at).path]
+        value, score = cutoff["value"], image.values[at.score(self.named)]
         if score is None:
-            missing = "score" if image.has_text(source) else "text"
             shown = f"cut-off {distinguished(value)[0]} ({_origin(cutoff)})"
-            return f"{source} has no {missing}; unknown is not accepted; {shown}"
+            return f"{image.lacks(column)}; unknown is not accepted; {shown}"
         scored, shown = distinguished(score, value)
         tied = ""
         if score == value:
-            n = f"; {cutoff['n_tied']:,} tied" if source == cutoff["source"] else ""
+            n = f"; {cutoff['n_tied']:,} tied" if column == cutoff["source"] else ""
             tied = f", a tie{n}: ties are kept"
         sign = ">=" if holds else "<"
-        return f"{source} score {scored} {sign} cut-off {shown} ({_origin(cutoff)}){tied}"
+        return f"{column} score {scored} {sign} cut-off {shown} ({_origin(cutoff)}){tied}"
 
 
 class Ranks(Reaches):
-    """One whose cut-off comes from ranking a source; `at_least` may test another one by it."""
+    """One whose cut-off comes from ranking a column; `at_least` may test another one by it."""
 
 
 def _origin(cutoff: Mapping[str, Any]) -> str:

@@ -42,7 +42,7 @@ class Taken:
         source: What the pairs name as their source.
         candidate: Number of the caption.
         text: The caption.
-        score: Its score.
+        score: Its score by the mix's scorer.
         where: Of which accepted images; None for all.
         share: What the rule's weight is multiplied by.
         n_pairs: Pairs of an image that share that weight evenly.
@@ -71,7 +71,7 @@ class Use(UseSpec):
 
     def usable(self) -> pl.Expr:
         """Whether an image has the texts that it needs: an expression over `Images.frame`."""
-        return pl.any_horizontal(f"has.{source}" for source in self.sources)
+        return pl.any_horizontal(f"has.{self.ranked(source)}" for source in self.sources)
 
     def choice(self, uids: pl.Series) -> pl.Expr | None:  # noqa: ARG002 - of some kinds
         """The number of the alternative that an image takes, where it takes one of several.
@@ -92,14 +92,15 @@ class Use(UseSpec):
         for number, source in enumerate(self.alternatives):
             where = None if choice is None else choice == number
             if where is None and len(self.alternatives) > 1:
-                where = pl.col(f"has.{source}")
-            for rank in range(within(depth, images.depths[source])):
+                where = pl.col(f"has.{self.ranked(source)}")
+            for rank in range(within(depth, images.depths[self.ranked(source)])):
                 yield self._caption(images, depth, source, rank, where)
 
     def _caption(
         self, images: Images, depth: Depth, source: str, rank: int, where: pl.Expr | None
     ) -> Taken:
-        name = f"{source}.{rank}" if rank else source
+        best = self.ranked(source)
+        name = f"{best}.{rank}" if rank else best
         asked = [] if where is None else [where]
         # A use takes only images that have the best caption, and some have no further one.
         asked += [pl.col(f"has.{name}")] if rank else []
@@ -107,10 +108,10 @@ class Use(UseSpec):
             source=source,
             candidate=pl.col(f"candidate.{name}"),
             text=images.text(name),
-            score=pl.col(f"score.{name}"),
+            score=images.score(name),
             where=pl.all_horizontal(asked) if asked else None,
             share=self.share(source),
-            n_pairs=n_used(depth, source),
+            n_pairs=n_used(depth, best),
         )
 
     @abstractmethod

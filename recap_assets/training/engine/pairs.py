@@ -24,6 +24,7 @@ class TrainingPairs:
         weights: float32, shape (n_pairs,): how often an image draws the pair among its own; an
             image without any positive weight is never drawn.
         sources: The source of each text; empty where nobody asked.
+        copies: int32, shape (n_images,): how often an epoch passes each image; None for once.
     """
 
     images: NDArray[np.uint8]
@@ -31,6 +32,7 @@ class TrainingPairs:
     texts: Sequence[str]
     weights: NDArray[np.float32]
     sources: Sequence[str] = ()
+    copies: NDArray[np.int32] | None = None
 
     def __post_init__(self) -> None:
         _check_shapes(self)
@@ -42,6 +44,10 @@ class TrainingPairs:
             _refuse("weights must be finite and not negative")
         if not (self.weights > 0).any():
             _refuse("no pair has a positive weight")
+        if self.copies is not None and (
+            self.copies.shape != (len(self.images),) or (self.copies < 1).any()
+        ):
+            _refuse("copies must be one whole number above 0 for each image")
 
     def content_hash(self) -> str:
         """32 hex digits over all content, in order."""
@@ -50,13 +56,17 @@ class TrainingPairs:
         digest.update(np.ascontiguousarray(self.images).data)
         digest.update(self.image_index.astype("<i4").tobytes())
         digest.update(self.weights.astype("<f4").tobytes())
+        if self.copies is not None:
+            digest.update(b"copies" + self.copies.astype("<i4").tobytes())
         for text in (*self.texts, *self.sources):
             digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
         return digest.hexdigest()
 
 
 class PairOrder:
-    """An endless sequence of pairs: each epoch passes every image once, in an order of its own.
+    """An endless sequence of pairs: each epoch passes every image, in an order of its own.
+
+    Once, or as often as it has copies, each of which draws among its pairs by itself.
 
     Order and draws are a function of (seed, position) only.
     """
@@ -71,8 +81,11 @@ class PairOrder:
         last = np.append(first[1:], len(index)) - 1
         low = np.where(first > 0, self._upper[first - 1], 0.0)
         drawable = self._upper[last] > low
-        self._low, self._high = low[drawable], self._upper[last][drawable]
-        self.images_per_epoch = int(drawable.sum())
+        passes = drawable.astype(np.int64)
+        if pairs.copies is not None:
+            passes *= pairs.copies[index[first]]
+        self._low, self._high = (np.repeat(end, passes) for end in (low, self._upper[last]))
+        self.images_per_epoch = int(passes.sum())
         self._epoch: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, np.int64))
 
     def pairs_at(self, first: int, count: int) -> NDArray[np.int64]:

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -42,6 +44,24 @@ def test_texts_are_drawn_by_weight():
 def test_an_image_without_positive_weight_is_never_drawn():
     drawn = PairOrder(pairs_of([0, 1, 2], [0.0, 1.0, 0.0]), seed=3).pairs_at(0, 50)
     assert set(drawn) == {1}
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=9), st.integers(0, 5))
+def test_each_epoch_passes_every_image_as_often_as_it_has_copies(copies, seed):
+    index = [i for i in range(len(copies)) for _ in range(2)]
+    plain = pairs_of(index)
+    pairs = dataclasses.replace(plain, copies=np.array(copies, np.int32))
+    order = PairOrder(pairs, seed)
+    assert order.images_per_epoch == sum(copies)
+    for epoch in order.pairs_at(0, 2 * sum(copies)).reshape(2, -1):
+        assert np.bincount(pairs.image_index[epoch]).tolist() == copies
+    once = dataclasses.replace(plain, copies=np.ones(len(copies), np.int32))
+    n = 3 * len(copies)
+    assert np.array_equal(
+        PairOrder(once, seed).pairs_at(0, n), PairOrder(plain, seed).pairs_at(0, n)
+    )
+    assert pairs.content_hash() != plain.content_hash()
 
 
 def test_seeds_and_epochs_differ_in_order():

@@ -12,6 +12,7 @@ from recap_assets.exports.kinds.huggingface.croissant import croissant
 from recap_assets.exports.kinds.huggingface.front_matter import front_matter
 from recap_assets.exports.kinds.huggingface.parquets import ROWS_PER_GROUP, Parquets
 from recap_assets.specs.exports import ImageFormat
+from recap_assets.specs.mixes import Mix
 
 CROISSANT = "croissant.json"
 
@@ -27,6 +28,7 @@ published: {mix: raw_top30_blip2_filtered, to: huggingface, license: cc-by-4.0}
     file_patterns: ClassVar = (r"data/train-\d{8}\.parquet", r"records/\d{8}\.json")
     beside: ClassVar = (CROISSANT,)
     only_beside: ClassVar = ("license",)
+    repeats: ClassVar = False
 
     to: Literal["huggingface"]
     formats: tuple[ImageFormat, ...] = Field(
@@ -53,6 +55,14 @@ published: {mix: raw_top30_blip2_filtered, to: huggingface, license: cc-by-4.0}
     def form(self) -> Parquets:
         """A parquet file each."""
         return Parquets(with_images=self.images, rows_per_group=self.rows_per_group)
+
+    def form_of(self, mix: Mix) -> Parquets:
+        """A parquet file each, with a column `copies` where the mix has any."""
+        return Parquets(
+            with_images=self.images,
+            rows_per_group=self.rows_per_group,
+            with_copies=mix.copies is not None,
+        )
 
     def how_to_read(self, folder: str) -> str:
         """By datasets."""

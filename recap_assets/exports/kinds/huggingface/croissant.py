@@ -32,8 +32,9 @@ _MEANINGS: Mapping[str, tuple[str, str]] = {
     "image": ("sc:ImageObject", "The image, encoded as it was found."),
     "text": ("sc:Text", "The text that the mix chose."),
     "source": ("sc:Text", "Where the text comes from: `raw`, or a captioner."),
-    "score": ("sc:Float", "Cosine of image and text by the mix's scorer."),
+    "score": ("sc:Float", "Score of image and text by the mix's scorer."),
     "weight": ("sc:Float", "How often training draws the pair, relatively."),
+    "copies": ("sc:Integer", "How many times the pair is in the mix."),
     "url": ("sc:Text", "Where the image was found."),
     "sha256": ("sc:Text", "Of the image's bytes, in hex."),
     "width": ("sc:Integer", "Pixels."),
@@ -49,7 +50,8 @@ def croissant(
     The column `captions`, a list of structures, is in the card only: Croissant has no form for it
     that its own reader follows into parquet.
     """
-    columns = [name for name in hub_columns(with_images=with_images) if name in _MEANINGS]
+    known = hub_columns(with_images=with_images, with_copies=curation.has_copies)
+    columns = [name for name in known if name in _MEANINGS]
     content: dict[str, object] = {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",

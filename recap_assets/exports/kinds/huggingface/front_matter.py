@@ -30,7 +30,7 @@ def front_matter(
             }
         ],
         "dataset_info": {
-            "features": _yaml_features(with_images=with_images),
+            "features": _yaml_features(with_images=with_images, with_copies=curation.has_copies),
             "splits": [split],
             "download_size": held.n_bytes,
             "dataset_size": held.n_bytes,
@@ -51,8 +51,8 @@ _NAMES = {
 }  # fmt: skip
 
 
-def _yaml_features(*, with_images: bool) -> list[dict[str, object]]:
-    columns = hub_columns(with_images=with_images)
+def _yaml_features(*, with_images: bool, with_copies: bool) -> list[dict[str, object]]:
+    columns = hub_columns(with_images=with_images, with_copies=with_copies)
     return [_yaml_feature(name, kind) for name, kind in columns.items()]
 
 

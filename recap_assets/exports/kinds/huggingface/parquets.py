@@ -22,38 +22,45 @@ _CAPTION_FIELDS = {
 _IMAGE = pa.struct({"bytes": pa.binary(), "path": pa.string()})
 _COLUMNS: Mapping[str, pa.DataType] = {
     "uid": pa.string(), "image": _IMAGE, "text": pa.string(), "source": pa.string(),
-    "score": pa.float32(), "weight": pa.float32(), "url": pa.string(), "sha256": pa.string(),
+    "score": pa.float32(), "weight": pa.float32(), "copies": pa.int32(), "url": pa.string(),
+    "sha256": pa.string(),
     "width": pa.int32(), "height": pa.int32(),
     "captions": pa.list_(pa.struct(_CAPTION_FIELDS)),
 }  # fmt: skip
 _DTYPES = {pa.string(): "string", pa.float32(): "float32", pa.int16(): "int16", pa.int32(): "int32"}
 
 
-def hub_columns(*, with_images: bool) -> dict[str, pa.DataType]:
+def hub_columns(*, with_images: bool, with_copies: bool = False) -> dict[str, pa.DataType]:
     """Columns of a parquet export and their Arrow types."""
-    return {name: kind for name, kind in _COLUMNS.items() if with_images or name != "image"}
+    left_out = {"image": not with_images, "copies": not with_copies}
+    return {name: kind for name, kind in _COLUMNS.items() if not left_out.get(name)}
 
 
-def hub_features(*, with_images: bool) -> dict[str, object]:
+def hub_features(*, with_images: bool, with_copies: bool = False) -> dict[str, object]:
     """The columns as `datasets` describes them in a parquet file's metadata."""
     captions = {name: _value(_DTYPES[kind]) for name, kind in _CAPTION_FIELDS.items()}
     special: dict[str, object] = {
         "image": {"_type": "Image"}, "captions": {"feature": captions, "_type": "List"}
     }  # fmt: skip
-    columns = hub_columns(with_images=with_images)
+    columns = hub_columns(with_images=with_images, with_copies=with_copies)
     return {name: special.get(name) or _value(_DTYPES[kind]) for name, kind in columns.items()}
 
 
 class Parquets:
     """`data/train-00000012.parquet`, the images embedded as `datasets` embeds them."""
 
-    def __init__(self, *, with_images: bool, rows_per_group: int) -> None:
+    def __init__(
+        self, *, with_images: bool, rows_per_group: int, with_copies: bool = False
+    ) -> None:
         self.with_images, self._rows_per_group = with_images, rows_per_group
         is_usual = rows_per_group == ROWS_PER_GROUP
         self.options: Mapping[str, object] = {} if is_usual else {"rows_per_group": rows_per_group}
-        info = {"info": {"features": hub_features(with_images=with_images)}}
-        self._schema = pa.schema(hub_columns(with_images=with_images)).with_metadata(
-            {"huggingface": json.dumps(info)}
+        if with_copies:
+            self.options = {**self.options, "with_copies": True}
+        features = hub_features(with_images=with_images, with_copies=with_copies)
+        columns = hub_columns(with_images=with_images, with_copies=with_copies)
+        self._schema = pa.schema(columns).with_metadata(
+            {"huggingface": json.dumps({"info": {"features": features}})}
         )
 
     def record_name(self, number: int) -> str:

@@ -1,35 +1,38 @@
-"""A fixed cut-off, or the one of another source."""
+"""A fixed cut-off, or the one of another score."""
 
 from dataclasses import replace
 from typing import Annotated
 
 from pydantic import Field
 
-from recap_assets.mixes.conditions.kind import Cutoff, Name, OneOf, Place
+from recap_assets.mixes.conditions.kind import ColumnName, Cutoff, OneOf, Place
 from recap_assets.mixes.conditions.reaching import Ranks, Reaches
 
-Cosine = Annotated[float, Field(ge=-1, le=1)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class AtLeast(Reaches):
-    """Score at or above a cut-off: a number, or the cut-off of another source (transferred)."""
+    """Score at or above a cut-off: a number, or the cut-off of another score (transferred)."""
 
-    at_least: Cosine | Annotated[Ranks, OneOf("conditions", below=Ranks)] = Field(
-        description="A cosine in [-1, 1], or {top: 0.3, of: raw} for that source's realised "
-        "cut-off."
+    at_least: Number | Annotated[Ranks, OneOf("conditions", below=Ranks)] = Field(
+        description="A number on the scorer's scale (a cosine is in [-1, 1]), or "
+        "{top: 0.3, of: raw} for the realised cut-off of that score."
     )
-    of: Name | None = Field(
-        default=None, description="The source that is tested; by default the used one."
+    of: ColumnName | None = Field(
+        default=None, description="The score that is tested; by default that of the used source."
     )
 
     @property
     def named(self) -> str | None:
-        """The source that is tested."""
+        """The score that is tested."""
         return self.of
 
     def cutoff(self, at: Place) -> Cutoff:
-        """The number, or what the ranking comes to; one that names no source ranks the tested."""
+        """The number, or what the ranking comes to; one that names no score ranks the tested."""
         inner = at.below("at_least")
         if isinstance(self.at_least, Ranks):
-            return self.at_least.cutoff(replace(inner, used=self.of or at.used))
-        return Cutoff(inner.path, "absolute", self.at_least, at.source(self.of))
+            is_named = self.at_least.named is not None
+            return self.at_least.cutoff(
+                inner if is_named else replace(inner, used=at.column(self.of))
+            )
+        return Cutoff(inner.path, "absolute", self.at_least, at.column(self.of))

@@ -2,23 +2,23 @@
 
 from pydantic import Field
 
-from recap_assets.mixes.conditions.kind import Cutoff, Name, Place
+from recap_assets.mixes.conditions.kind import ColumnName, Cutoff, Place
 from recap_assets.mixes.conditions.reaching import Ranks
 
 
 class TargetSize(Ranks):
-    """The best `best` samples by this source's score, with all ties of the last one."""
+    """The best `best` samples by a score, with all ties of the last one."""
 
     best: int = Field(gt=0, le=10**15, description="Samples to keep.")
-    of: Name | None = Field(
-        default=None, description="The source whose score ranks; by default the used one."
+    of: ColumnName | None = Field(
+        default=None, description="The score that ranks; by default that of the used source."
     )
 
     @property
     def named(self) -> str | None:
-        """The source whose score ranks."""
+        """The score that ranks."""
         return self.of
 
     def cutoff(self, at: Place) -> Cutoff:
         """That of the number."""
-        return Cutoff(f"{at.path}.best", "size", self.best, at.source(self.of))
+        return Cutoff(f"{at.path}.best", "size", self.best, at.column(self.of))

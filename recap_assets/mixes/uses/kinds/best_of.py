@@ -13,21 +13,32 @@ class BestOf(Use):
     """Per image, the caption with the highest score; ties go to the source named first."""
 
     best_of: tuple[Name, ...] = Field(min_length=2)
+    scorer: Name | None = Field(
+        default=None,
+        exclude_if=lambda scorer: scorer is None,
+        description="Whose scores are compared, among a source's candidates too; by default the "
+        "mix's scorer.",
+    )
 
     @property
     def sources(self) -> tuple[str, ...]:
         """The sources."""
         return self.best_of
 
+    @property
+    def ranked_by(self) -> str | None:
+        """The named scorer."""
+        return self.scorer
+
     def keeping(self, sources: Sequence[str]) -> UseSpec:
         """The best of these."""
-        return BestOf(best_of=tuple(sources))
+        return BestOf(best_of=tuple(sources), scorer=self.scorer)
 
     def choice(self, uids: pl.Series) -> pl.Expr:  # noqa: ARG002 - no chance is in it
         """The first that has the highest score of those with a text; a missing score ranks last."""
         scores = [
             pl.when(f"has.{name}").then(pl.col(f"score.{name}").fill_null(-np.inf))
-            for name in self.best_of
+            for name in map(self.ranked, self.best_of)
         ]
         best = pl.max_horizontal(scores)
         return pl.coalesce(pl.when(score == best).then(pl.lit(i)) for i, score in enumerate(scores))
@@ -35,8 +46,9 @@ class BestOf(Use):
     def words(self, image: OneImage, chosen: int | None, weight: float) -> str:  # noqa: ARG002
         """Whom the best one beats."""
         assert chosen is not None  # noqa: S101 - a text is there, so one was chosen
-        best, listed = self.best_of[chosen], f"best_of [{', '.join(self.best_of)}]"
-        others = [name for name in self.best_of if name != best and image.has_text(name)]
+        ranked = [self.ranked(source) for source in self.best_of]
+        best, listed = ranked[chosen], f"best_of [{', '.join(ranked)}]"
+        others = [name for name in ranked if name != best and image.has_text(name)]
         if not others:
             return f"{listed}: {image.scored(best)} is the only one with a text"
         if image.score(best) is None:

@@ -1,6 +1,7 @@
 """A mix trained on in the process of the build."""
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from recap_assets.engines.devices import resolve_device
 from recap_assets.engines.trained import image_side
@@ -10,6 +11,9 @@ from recap_assets.training.engine.clip import train_clip
 from recap_assets.training.kind import Trained
 from recap_assets.training.kinds.in_process.spec import InProcessSpec
 from recap_assets.training.loading import curve_frame, mix_pairs
+
+if TYPE_CHECKING:
+    from recap_assets.training.engine.pairs import TrainingPairs
 
 
 def train_in_memory(project: Project, training: InProcessSpec, mix: str, step: Step) -> Trained:
@@ -35,7 +39,11 @@ def train_in_memory(project: Project, training: InProcessSpec, mix: str, step: S
         facts={
             "pairs": len(pairs.texts),
             "images": len(pairs.images),
-            "passes": round(training.samples_seen / max(len(pairs.images), 1), 2),
+            "passes": round(training.samples_seen / max(_an_epoch(pairs), 1), 2),
         },
         clear=partial(checkpoint.unlink, missing_ok=True),
     )
+
+
+def _an_epoch(pairs: "TrainingPairs") -> int:
+    return len(pairs.images) if pairs.copies is None else int(pairs.copies.sum())

@@ -1,0 +1,96 @@
+"""What every mix would hold, counted from the score tables; nothing is written."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+
+import polars as pl
+
+from recap_assets.artefacts.captions import texts_of
+from recap_assets.graph.project import Project
+from recap_assets.mixes.assets import sets_of
+from recap_assets.mixes.candidates import with_scores
+from recap_assets.mixes.cutoffs import Parts, realise
+from recap_assets.mixes.images import Candidates
+from recap_assets.mixes.score_view import ScoreView
+from recap_assets.mixes.stored_scores import further_scores, score_view, scores_in
+from recap_assets.mixes.trial import Part, try_mixes
+from recap_assets.sets import assets as sets
+from recap_assets.specs.columns import Reads
+from recap_assets.specs.mixes import Mix, columns_read, sets_read
+
+Cutoffs = Mapping[str, pl.DataFrame]
+"""The realised cut-offs of each mix."""
+
+
+def realised(project: Project) -> Cutoffs:
+    """The cut-offs of all mixes, each found once.
+
+    Raises:
+        EmptyPopulationError: A mix wants the best of a column that has no scores.
+        CopiesError: A mix wants more copies than its pairs give.
+    """
+    experiment = project.experiment
+
+    @cache
+    def view(scorer: str, column: str) -> ScoreView:
+        return score_view(project, scorer, column)
+
+    found: dict[str, pl.DataFrame] = {}
+    for name, mix in experiment.mixes.items():
+        scorer = experiment.scorer_of(mix)
+        parts = _counted_parts(project, mix)
+        found[name] = realise(
+            mix, scorer, lambda column, scorer=scorer: view(scorer, column), parts
+        )
+    return found
+
+
+def trial(project: Project, cutoffs: Cutoffs) -> pl.DataFrame:
+    """What every mix would hold: `trial.try_mixes` of the pool as its tables are."""
+    experiment = project.experiment
+    mixes = experiment.mixes.values()
+    named = dict.fromkeys(one for mix in mixes for one in sets_read(mix))
+    scorers = dict.fromkeys(experiment.scorer_of(mix) for mix in mixes)
+    by_scorer = {
+        scorer: [mix for mix in mixes if experiment.scorer_of(mix) == scorer] for scorer in scorers
+    }
+
+    def parts() -> Iterator[Part]:
+        for partition in project.partitions:
+            candidates = {
+                scorer: counted(project, scorer, of_scorer, partition)
+                for scorer, of_scorer in by_scorer.items()
+            }
+            members = {name: sets.members_of(project, name, partition) for name in named}
+            yield Part(candidates, members)
+
+    return try_mixes(experiment, cutoffs, parts())
+
+
+def counted(
+    project: Project, scorer: str, mixes: Iterable[Mix], partition: str
+) -> Mapping[str, pl.DataFrame]:
+    """What decides mixes of one scorer, by score column: texts only where one looks at them."""
+    wanted = list(mixes)
+    columns = dict.fromkeys(column for mix in wanted for column in columns_read(mix))
+    found = Reads.of(columns, project.experiment.source_names)
+    with_texts = any(mix.reads_texts for mix in wanted)
+    read: dict[str, pl.DataFrame] = {}
+    for source in found.sources:
+        scored = scores_in(project, scorer, source, partition)
+        if with_texts:
+            texts = texts_of(project.workspace.tables, source, partition)
+            scored = with_scores(texts, scored)
+        read[source] = scored
+    return {**read, **dict(further_scores(project, found, partition))}
+
+
+def _counted_parts(project: Project, mix: Mix) -> Parts:
+    scorer = project.experiment.scorer_of(mix)
+
+    def parts() -> Iterator[tuple[Candidates, Mapping[str, pl.Series]]]:
+        for partition in project.partitions:
+            candidates = counted(project, scorer, [mix], partition)
+            yield candidates, sets_of(project, mix, partition)
+
+    return parts
