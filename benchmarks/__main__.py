@@ -34,6 +34,7 @@ QUICK: dict[str, tuple[str, ...]] = {
     "status_page": ("--partitions", "500", "--rounds", "1"),
     "imports": ("--rows", "200_000", "--partitions", "4"),
     "threshold_edit": ("--images", "64_000", "--partitions", "4", "--rounds", "1"),
+    "mix_trial": ("--images", "64_000", "--partitions", "4", "--rounds", "1"),
     "kills": ("--kills", "2"),
 }  # fmt: skip
 """Every benchmark in its order, with the options of a quick look: sizes too small to be quoted."""

@@ -40,7 +40,7 @@ class Place:
         """
         source = named or self.used
         if source is None:
-            msg = f"{self.path}.of: say which source is meant, since the rule uses several"
+            msg = f"{self.path}.of: say which source's score is meant, since the rule uses several"
             raise ValueError(msg)
         return source
 

@@ -1,7 +1,8 @@
 """A pool with many score columns, ties, gaps and several candidates, and its plain contents."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache, cached_property
 
 import numpy as np
 import polars as pl
@@ -80,6 +81,11 @@ class ManyScores:
             for uid, c, one in zip(keys["uid"], candidate, score, strict=True):
                 held.setdefault(uid, {})[int(c)] = one
 
+    @cached_property
+    def in_three(self) -> Sequence[tuple[Mapping[str, pl.DataFrame], Mapping[str, pl.Series]]]:
+        """`parts`, made once."""
+        return list(self.parts())
+
     def parts(
         self, n: int = 3
     ) -> Iterator[tuple[Mapping[str, pl.DataFrame], Mapping[str, pl.Series]]]:
@@ -105,13 +111,14 @@ class ManyScores:
     ) -> pl.DataFrame:
         """What the platform selects, part by part."""
         cutoffs = self.cutoffs(mix, sets)
-        wanted = self.parts() if in_parts else [(self.columns, sets)]
+        wanted = self.in_three if in_parts else [(self.columns, sets)]
         return pl.concat([select(mix, cutoffs, part, sets) for part, _ in wanted])
 
     def cutoffs(self, mix: Mix, sets: Mapping[str, pl.Series] = NO_SETS) -> pl.DataFrame:
         """The cut-offs that the platform finds."""
-        return realise(mix, "clip", self.view, lambda: [(part, sets) for part, _ in self.parts()])
+        return realise(mix, "clip", self.view, lambda: [(part, sets) for part, _ in self.in_three])
 
+    @cache  # noqa: B019 - a pool lives as long as its module's tests
     def best(self, source: str, scorer: str = "clip") -> dict[bytes, tuple[int, float | None]]:
         """The caption with a text that a scorer likes best: its number and that score."""
         found = {}
@@ -123,6 +130,7 @@ class ManyScores:
                 found[uid] = (chosen, scores[chosen])
         return found
 
+    @cache  # noqa: B019 - as above
     def column(self, source: str, scorer: str = "clip") -> dict[bytes, float]:
         """The best score of each image that has any."""
         found = {}

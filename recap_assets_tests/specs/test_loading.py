@@ -47,7 +47,11 @@ def test_every_shipped_experiment_loads(name: str) -> None:
         ("use: raw", "use: raww", "mixes.all_raw.rules.0.use: there is no 'raww'; known are"),
         ("{use: raw}", "{use: raw, where: {top: 1.5}}", "less than or equal to 1 (it is 1.5)"),
         ("{use: raw}", "{use: raw, where: {top: 0}}", "greater than 0 (it is 0)"),
-        ("{use: raw}", "{use: raw, where: {at_least: 1.4}}", "less than or equal to 1 (it is 1.4)"),
+        (
+            "{use: raw}",
+            "{use: raw, where: {at_least: 1.4}}",
+            "1.4 is no score of clip, whose scores are in [-1, 1]",
+        ),
         ("{use: raw}", "{use: raw, where: {topp: 0.3}}", "a condition is one of top, best"),
         ("{use: raw}", "{use: raw, where: {in_set: x}}", "there is no 'x'; known are none"),
         (
@@ -65,11 +69,11 @@ def test_every_shipped_experiment_loads(name: str) -> None:
         ("name: tiny", "name: tiny\nname: other", "the key 'name' is there twice"),
         ("name: tiny", "name: Bad-Name", "name:"),
         ("name: tiny", "name: ${RECAP_NO_SUCH_VARIABLE}", "the environment has no"),
-        ("{use: raw}", "{use: {best_of: [raw, coca]}, where: {top: 0.3}}", "say which source"),
+        ("{use: raw}", "{use: {best_of: [raw, coca]}, where: {top: 0.3}}", "say which score"),
         (
             "{use: raw}",
             "{use: {best_of: [raw, coca]}, where: {all: [{at_least: {top: 0.3, of: raw}}]}}",
-            "mixes.all_raw.rules.0.where.all.0.of: say which source",
+            "mixes.all_raw.rules.0.where.all.0.of: say which score",
         ),
         ("{use: raw}", "{use: {best: [raw]}}", "a use is the name of a source, or one of"),
         ("{use: raw}", "{use: null}", "mixes.all_raw.0.use: a use is the name of a source"),
