@@ -15,6 +15,7 @@ from recap_assets.artefacts.scores import (
     IMAGE_SCORES,
     SCORE_HISTOGRAMS,
     SCORE_SCALES,
+    TARGET_EMBEDDINGS,
 )
 from recap_assets.artefacts.sets import (
     CLUSTER_CENTROIDS,
@@ -48,6 +49,7 @@ TABLES = {
         IMAGE_SCORES,
         SCORE_HISTOGRAMS,
         SCORE_SCALES,
+        TARGET_EMBEDDINGS,
         TEXT_LANGUAGES,
         CLUSTER_CENTROIDS,
         TARGET_CLUSTERS,

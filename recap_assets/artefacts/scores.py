@@ -73,6 +73,18 @@ SCORE_SCALES = Table(
     order=("part", "what", "bin"),
 )
 
+TARGET_EMBEDDINGS = Table(
+    "target_embeddings",
+    "The images that a scorer of images compares with.",
+    {
+        "scorer": Column(pl.String, "Scorer of images."),
+        "number": Column(pl.Int32, "Number of the target image, from 0."),
+        "embedding": Column(pl.Binary, "float16, little-endian, L2-normalised."),
+    },
+    slices=("scorer",),
+    order=("number",),
+)
+
 IMAGE_SCORES = Table(
     "image_scores",
     "What a scorer of images makes of each image: aesthetics, unsafe content, watermarks.",

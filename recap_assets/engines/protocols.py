@@ -171,6 +171,16 @@ class RemoteRewriter(Rewriter, Protocol):
         ...
 
 
+class TextEmbedder(Protocol):
+    """Embeds texts; how alike two are is the cosine."""
+
+    embedding_dim: int
+
+    def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Unit-length embeddings, shape (n, embedding_dim)."""
+        ...
+
+
 class Scorer(Protocol):
     """Embeds images and texts into one space; the score of a pair is the cosine."""
 

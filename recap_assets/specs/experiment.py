@@ -264,7 +264,6 @@ class Experiment(Spec):
         if USED in self.sources:
             yield f"sources.{USED}: `{USED}` is the text that a rule takes; choose another name"
         yield from self._circles("models", "the models start from each other in a circle")
-        yield from self._circles("scorers", "the scorers are made of each other in a circle")
         yield from self._source_problems()
         yield from self._evaluation_problems()
 
@@ -349,11 +348,14 @@ class Experiment(Spec):
                     break
 
     def _crossing_circles(self) -> Iterator[str]:
-        """What is made of itself by way of several sections, such as a mix of its own model."""
+        """What is made of itself by way of other parts, such as a mix of its own model.
+
+        Those among models alone and among sources alone have words of their own.
+        """
         names = {(section, name) for section in PARTS for name in getattr(self, section)}
         reads = {at: [to for to in self._named_by(*at) if to in names] for at in names}
         for circle in circles(reads, PARTS):
-            if len({section for section, _ in circle}) > 1:
+            if {section for section, _ in circle} not in ({"models"}, {"sources"}):
                 path = " → ".join(f"{section}.{name}" for section, name in (*circle, circle[0]))
                 section, name = circle[0]
                 yield f"{section}.{name}: it is made of itself: {path}"

@@ -150,10 +150,14 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = {
         "recap_assets.scores.kinds.trained:EmbeddedScorer",
         "recap_assets.scores.kinds.open_clip:OpenClipScorer",
         "recap_assets.scores.kinds.combined:CombinedScorer",
+        "recap_assets.scores.kinds.clip_loss:NegClipLossScorer",
+        "recap_assets.scores.kinds.text_similarity:TextSimilarityScorer",
+        "recap_assets.scores.kinds.words:WordsScorer",
     ),
     "image_scorers": (
         "recap_assets.scores.of_images.kinds.head:EmbeddingHead",
         "recap_assets.scores.of_images.kinds.classifier:ImageClassifier",
+        "recap_assets.scores.of_images.kinds.norm_sim:NormSim",
     ),
     "tasks": (
         "recap_assets.evaluation.kinds.embedded:EmbeddedTask",

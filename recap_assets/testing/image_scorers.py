@@ -6,11 +6,19 @@ A scorer that keeps its contract gives an image the same score in any batch, ord
         scorer = SharpnessScorer(kind="sharpness")
 """
 
+from collections.abc import Mapping
+from typing import cast
+
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
+from recap_assets.artefacts.scores import IMAGE_SCORES
 from recap_assets.engines.protocols import ImageScorer, VectorScorer
-from recap_assets.scores.of_images.kind import OfEmbeddings, OfImages
+from recap_assets.graph.building import compute_and_write
+from recap_assets.graph.node import Node, Rows, Step
+from recap_assets.graph.project import Project
+from recap_assets.scores.of_images.kind import OfEmbeddings, OfImages, OwnImageScores
 from recap_assets.specs.references import EMBEDDINGS
 from recap_assets.testing.inputs import Nothing, marked_but_deciding, some_images
 
@@ -110,3 +118,52 @@ def _fits(scores: Numbers, n: int) -> None:
 
 def _agree(one: Numbers, other: Numbers) -> None:
     np.testing.assert_allclose(one, other, atol=ROUNDING, rtol=ROUNDING)
+
+
+class OwnImageScoresContract:
+    """What must hold of every kind below `OwnImageScores`.
+
+    Its tests need a `project` whose pool and other scores are built, and the `name` of the scorer.
+    """
+
+    project: Project
+    name: str
+
+    def nodes(self) -> list[Node]:
+        """The kind's own assets."""
+        spec = cast(OwnImageScores, self.project.experiment.image_scorers[self.name])
+        return spec.nodes(self.name, self.project)
+
+    def scored(self) -> Mapping[str, pl.DataFrame]:
+        """The scores of each partition, computed anew."""
+        key = IMAGE_SCORES.key(self.name)
+        *others, scores = sorted(self.nodes(), key=lambda node: node.key == key)
+        for node in others:
+            for partition in self.project.partitions if node.dimension == "pool" else ("",):
+                compute_and_write(node, Step(partition))
+        found = {key: scores.compute(Step(key)) for key in self.project.partitions}
+        return {key: rows.frame for key, rows in found.items() if isinstance(rows, Rows)}
+
+    def test_it_has_the_asset_of_its_scores(self) -> None:
+        """Once."""
+        keys = [node.key for node in self.nodes()]
+        assert keys.count(IMAGE_SCORES.key(self.name)) == 1
+        assert len(set(keys)) == len(keys)
+
+    def test_each_image_has_one_finite_score_or_none(self) -> None:
+        """And no other image has one."""
+        for partition, rows in self.scored().items():
+            uids = self.project.usable_images(partition)["uid"]
+            assert rows.height
+            assert rows["uid"].n_unique() == rows.height
+            assert rows["uid"].is_in(uids.implode()).all()
+            assert rows["score"].is_finite().all()
+
+    def test_computed_again_it_gives_the_same(self) -> None:
+        """Nothing is remembered, and what is drawn is drawn by seed and uid."""
+        for one, other in zip(self.scored().values(), self.scored().values(), strict=True):
+            assert one.equals(other)
+
+    def test_what_decides_is_what_has_no_mark(self) -> None:
+        """Speed, places, secrets and prices are in no version."""
+        assert not marked_but_deciding(self.project.experiment.image_scorers[self.name])

@@ -1,7 +1,46 @@
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 import torch
 
 from recap_assets_tests.threads import TEST_THREADS
+from recap_assets_tests.tiny import EXPERIMENT, Bench, tiny_experiment
+
+OWN: Mapping[str, Mapping[str, Any]] = {
+    "combined": {
+        "of": [{"scorer": "clip", "scale": "z"}, {"scorer": "clip", "scale": "rank"}],
+        "over": "raw",
+    },
+    "neg_clip_loss": {"scorer": "clip", "temperature": 0.05, "batch_size": 7, "rounds": 3},
+    "text_similarity": {"captions": "a", "scorer": "clip"},
+}
+"""The scorers with assets of their own: their fields, in an experiment with the scorer `clip`."""
+
+OWN_OF_IMAGES: Mapping[str, Mapping[str, Any]] = {
+    "norm_sim": {"scorer": "clip", "target": {"task": "coarse"}, "norm": 2},
+}
+"""The image scorers likewise."""
+
+
+@pytest.fixture(scope="session")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """An experiment with a scorer of each of these kinds, named as the kind, built to the pool's
+    captions and embeddings, with their scores."""
+    scorers = {kind: {"kind": kind, **fields} for kind, fields in OWN.items()}
+    captioner = {**EXPERIMENT["sources"]["a"], "candidates": 2}
+    made = Bench(
+        tmp_path_factory.mktemp("own"),
+        tiny_experiment(
+            scorers={"clip": EXPERIMENT["scorers"]["clip"], **scorers},
+            image_scorers={kind: {"kind": kind, **f} for kind, f in OWN_OF_IMAGES.items()},
+            sources={"a": captioner},
+            mixes={"raw": {"scorer": "clip", "rules": [{"use": "raw"}]}},
+            report={},
+        ),
+    )
+    made.build("world", "pool", "models", "captions", "scores")
+    return made
 
 
 @pytest.fixture(autouse=True)

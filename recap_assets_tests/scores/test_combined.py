@@ -237,7 +237,10 @@ def test_a_weight_rebuilds_the_scores_and_not_the_scales(bench: Bench, tmp_path:
         ({"of": [{"scale": "z"}]}, "name a `scorer` or an `image_scorer`"),
         ({"of": [{"scorer": "nobody"}]}, r"scorers\.sum\.of\.0\.scorer: there is no 'nobody'"),
         ({"of": [{"scorer": "clip"}], "over": "b"}, r"scorers\.sum\.over: there is no 'b'"),
-        ({"of": [{"scorer": "sum"}]}, "in a circle"),
+        (
+            {"of": [{"scorer": "sum"}]},
+            r"scorers\.sum: it is made of itself: scorers\.sum → scorers\.sum",
+        ),
         ({"how": "max", "of": [{"scorer": "clip", "weight": 2}]}, "only a sum has weights"),
     ],
 )

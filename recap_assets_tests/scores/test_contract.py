@@ -2,16 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from recap_assets.engines.protocols import Image, PairScorer, Places, Scorer
-from recap_assets.scores.kind import ByEmbeddings, ByPairs
+from recap_assets.scores.kind import ByEmbeddings, ByPairs, ByTexts
 from recap_assets.scores.kinds.open_clip import OpenClipScorer
 from recap_assets.scores.kinds.trained import EmbeddedScorer
+from recap_assets.scores.kinds.words import WordsScorer
 from recap_assets.specs.kinds import kinds_of
 from recap_assets.specs.models import SmallTower
 from recap_assets.testing.scores import (
@@ -19,11 +19,13 @@ from recap_assets.testing.scores import (
     Nothing,
     OwnScoresContract,
     PairContract,
+    TextContract,
 )
 from recap_assets.training.engine.small_trainee import SmallTrainee
+from recap_assets_tests.scores.conftest import OWN
 from recap_assets_tests.scores.matching import MatchingScorer
 from recap_assets_tests.scores.test_open_clip import clip_folder  # noqa: F401 - a fixture
-from recap_assets_tests.tiny import EXPERIMENT, TOWER, Bench, tiny_experiment
+from recap_assets_tests.tiny import TOWER, Bench
 
 Given = tuple[ByEmbeddings, Nothing]
 
@@ -42,35 +44,15 @@ def from_open_clip(folder: Path) -> Given:
 KINDS: Mapping[str, Callable[[Path], Given]] = {"embedded": trained, "open_clip": from_open_clip}
 
 
-OWN: Mapping[str, Mapping[str, Any]] = {
-    "combined": {
-        "of": [{"scorer": "clip", "scale": "z"}, {"scorer": "clip", "scale": "rank"}],
-        "over": "raw",
-    },
-}
-"""Those with assets of their own: their fields, in an experiment with the scorer `clip`."""
-
-
 def test_no_kind_is_left_out() -> None:
-    assert [*KINDS, *OWN] == list(kinds_of("scores"))
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    scorers = {kind: {"kind": kind, **fields} for kind, fields in OWN.items()}
-    changes = {"scorers": {"clip": EXPERIMENT["scorers"]["clip"], **scorers}, "report": {}}
-    raw = {"scorer": "clip", "rules": [{"use": "raw"}]}
-    folder = tmp_path_factory.mktemp("built")
-    made = Bench(folder, tiny_experiment(**changes, mixes={"raw": raw}, sources={}))
-    made.build("world", "pool", "models", "scores")
-    return made
+    assert {*KINDS, *OWN, *TEXTS} == kinds_of("scores").keys()
 
 
 @pytest.mark.parametrize("kind", OWN)
 class TestOwn(OwnScoresContract):
     @pytest.fixture(autouse=True)
-    def given(self, kind: str, built: Bench) -> None:
-        self.project, self.name = built.project, kind
+    def given(self, kind: str, own: Bench) -> None:
+        self.project, self.name = own.project, kind
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -78,6 +60,18 @@ class TestOurs(EmbeddingContract):
     @pytest.fixture(autouse=True)
     def given(self, kind: str, clip_folder: Path, tmp_path: Path) -> None:  # noqa: F811
         self.scorer, self.places = KINDS[kind](clip_folder if kind == "open_clip" else tmp_path)
+
+
+TEXTS: Mapping[str, ByTexts] = {
+    "words": WordsScorer(kind="words", measure="repetition"),
+}
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+class TestOfTexts(TextContract):
+    @pytest.fixture(autouse=True)
+    def given(self, kind: str) -> None:
+        self.scorer = TEXTS[kind]
 
 
 class TestMatching(PairContract):

@@ -248,7 +248,7 @@ class FirstPixels:
 def test_a_target_of_images_is_embedded_by_the_scorer(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recap_assets.sets.targets.embedder_of", lambda *_: FirstPixels())
+    monkeypatch.setattr("recap_assets.scores.targets.embedder_of", lambda *_: FirstPixels())
     folder = world.folder / "images" / "class"
     folder.mkdir(parents=True)
     for i, colour in enumerate([(0, 250, 0), (10, 200, 10)]):

@@ -1,25 +1,37 @@
-"""What a kind of image scorer is: a spec that can be opened, for images or for embeddings.
+"""What a kind of image scorer is: a spec that can be opened, or that has nodes of its own.
 
 A kind's module is imported before the experiment is, so it imports no more than `specs`,
-`artefacts` and this; its engine is imported by its methods.
+`artefacts` and this; its engine and its nodes are imported by its methods.
 """
 
 from abc import abstractmethod
-from typing import ClassVar
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar
 
 from recap_assets.engines.opening import Opens
 from recap_assets.engines.protocols import ImageScorer, Places, VectorScorer
+from recap_assets.specs.findings import Finding
 from recap_assets.specs.image_scorers import ImageScorerSpec
 
+if TYPE_CHECKING:
+    from recap_assets.graph.node import Node
+    from recap_assets.graph.project import Project
 
-class ImageScoring(Opens, ImageScorerSpec):
-    """A scorer of the image alone. A kind is below `OfImages` or `OfEmbeddings`."""
+
+class ImageScoring(ImageScorerSpec):
+    """A score of the image alone.
+
+    A kind is below `OfImages`, `OfEmbeddings` or `OwnImageScores`.
+    """
 
     on_gpu: ClassVar[bool] = True
     """Whether it waits for its turn on the GPU."""
 
+    seconds: ClassVar[float] = 1.0
+    """A guess of the time of a partition, for the first plan, before there is a history."""
 
-class OfImages(ImageScoring):
+
+class OfImages(Opens, ImageScoring):
     """It looks at the images themselves."""
 
     @abstractmethod
@@ -32,10 +44,11 @@ class OfImages(ImageScoring):
         return 64
 
 
-class OfEmbeddings(ImageScoring):
+class OfEmbeddings(Opens, ImageScoring):
     """It takes the embeddings that a scorer of image and text has anyway; no image is read."""
 
     on_gpu = False
+    seconds = 0.01
 
     @property
     @abstractmethod
@@ -45,3 +58,22 @@ class OfEmbeddings(ImageScoring):
     @abstractmethod
     def open(self, places: Places) -> VectorScorer:
         """The model. It gives an embedding the same score beside any others."""
+
+
+class OwnImageScores(ImageScoring):
+    """Scores that come by assets of the kind's own."""
+
+    on_gpu = False
+    framework: ClassVar[str] = "numpy"
+    seconds = 0.1
+
+    @abstractmethod
+    def nodes(self, name: str, project: "Project") -> "list[Node]":
+        """Its assets, `IMAGE_SCORES.key(name)` among them.
+
+        `recap_assets.scores.of_images.node.node_of` makes that one.
+        """
+
+    def doctor(self, where: str, places: Places) -> Iterator[Finding]:  # noqa: ARG002 - of some kinds
+        """What stands between the scorer and a build; `where` is its name in the file."""
+        yield from ()

@@ -13,14 +13,20 @@ from recap_assets.scores.of_images.kind import OfEmbeddings, OfImages
 from recap_assets.scores.of_images.kinds.classifier import ImageClassifier
 from recap_assets.scores.of_images.kinds.head import EmbeddingHead
 from recap_assets.specs.kinds import kinds_of
-from recap_assets.testing.image_scorers import OfEmbeddingsContract, OfImagesContract
+from recap_assets.testing.image_scorers import (
+    OfEmbeddingsContract,
+    OfImagesContract,
+    OwnImageScoresContract,
+)
+from recap_assets_tests.scores.conftest import OWN_OF_IMAGES
 from recap_assets_tests.scores.of_images.test_classifier import save_classifier
+from recap_assets_tests.tiny import Bench
 
 HELD = {"embedding_head": "TestHead", "image_classifier": "TestClassifier"}
 
 
 def test_no_kind_is_left_out() -> None:
-    assert HELD.keys() == kinds_of("image_scorers").keys()
+    assert {*HELD, *OWN_OF_IMAGES} == kinds_of("image_scorers").keys()
     assert set(HELD.values()) <= globals().keys()
 
 
@@ -35,6 +41,13 @@ class TestHead(OfEmbeddingsContract):
         self.scorer = EmbeddingHead.model_validate(
             head | {"weights": str(tmp_path / "a.safetensors"), "output": "sigmoid"}
         )
+
+
+@pytest.mark.parametrize("kind", OWN_OF_IMAGES)
+class TestOwn(OwnImageScoresContract):
+    @pytest.fixture(autouse=True)
+    def given(self, kind: str, own: Bench) -> None:
+        self.project, self.name = own.project, kind
 
 
 class TestClassifier(OfImagesContract):
