@@ -44,7 +44,9 @@ DIVERSITY_SUMMARY = Table(
         "duplicate_fraction": Column(pl.Float64, "1 - distinct / all, over the sample."),
         "sample_size": Column(pl.Int64, "Captions of the sample; the same for every source."),
         "tokeniser": Column(pl.String, "Name and version of the word tokeniser."),
-        "lexicon": Column(pl.String, "Name and content hash of the noun lexicon."),
+        "lexicon": Column(
+            pl.String, "Name and content hash of the noun lexicon, its language and licence."
+        ),
         "unique_words": Column(pl.Int64, "Distinct words in the sample, exact."),
         "unique_trigrams": Column(pl.Int64, "Distinct word trigrams in the sample, exact."),
         "unique_nouns": Column(pl.Int64, "Distinct nouns in the sample, exact."),

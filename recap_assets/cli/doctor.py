@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 from recap_assets.cli import doctor_places
+from recap_assets.cli.doctor_realism import drawn_parts
 from recap_assets.cli.output import echo
 from recap_assets.specs.evaluation import DataCompTasks
 from recap_assets.specs.experiment import Experiment
@@ -153,6 +154,7 @@ _CHECKS: Sequence[Callable[[Experiment], Iterator[Finding]]] = (
     _models,
     _sets,
     doctor_places.export_folders,
+    drawn_parts,
     _storage,
     _tables,
 )

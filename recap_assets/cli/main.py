@@ -205,19 +205,26 @@ def reproduce(chosen: Chosen, asset: str, into: Path | None, jobs: int) -> None:
 
 @recap.command()
 @click.option("--stdout", is_flag=True, help="Print it instead of writing a file.")
+@click.option(
+    "--pool",
+    metavar="FOLDER",
+    help="Write it for the pool in this folder: shards, or images beside a table of texts. By "
+    "default for shards in the folder where you are; without any, or with `embedded`, the demo.",
+)
 @click.argument("path", type=click.Path(path_type=Path), default=OWN)
-def init(path: Path, stdout: bool) -> None:  # noqa: FBT001 - click's flags
-    """Write a commented starting file: the embedded demo, and the keys for a pool of your own."""
-    from recap_assets.cli.starting_file import starting_file
+def init(path: Path, stdout: bool, pool: str | None) -> None:  # noqa: FBT001 - click's flags
+    """Write a commented starting file: for a pool that is there, or the embedded demo."""
+    from recap_assets.cli.starting_file import starting_text
 
+    text, what = starting_text(pool)
     if stdout:
-        echo(starting_file(), nl=False)
+        echo(text, nl=False)
         return
     if path.exists():
         msg = f"{path} exists; name another file"
         raise click.ClickException(msg)
-    path.write_text(starting_file(), encoding="utf-8")
-    echo(f"Wrote {path}. Check it with `recap --experiment {path} doctor`.")
+    path.write_text(text, encoding="utf-8")
+    echo(f"Wrote {path} for {what}. Check it with `recap --experiment {path} doctor`.")
 
 
 @recap.command()

@@ -1,6 +1,10 @@
-"""`recap init`: the embedded demo with its comments, then the kinds that may take its places."""
+"""`recap init`: the embedded demo with its comments, then the kinds that may take its places.
+
+For a pool that is there `starting_pool` writes another file.
+"""
 
 from collections.abc import Iterator
+from pathlib import Path
 from textwrap import indent
 
 from recap_assets.specs.kinds import FAMILIES, Kind, kinds_of
@@ -29,6 +33,29 @@ automation:
   partitions_per_run: 64
   max_attempts: 3                              # launches of a partition that keeps failing
 """
+
+
+EMBEDDED = "embedded"
+
+
+def starting_text(pool: str | None) -> tuple[str, str]:
+    """The text of a starting file, and in words what it is for.
+
+    Args:
+        pool: A folder with a pool, or `embedded` for the demo; by default the shards in the
+            current folder, or else the demo.
+
+    Raises:
+        NoPoolError: There is no pool in the folder.
+    """
+    from recap_assets.cli.starting_pool import file_for, found_in_words, pool_at, pool_beside
+
+    found = pool_beside(Path.cwd()) if pool is None else None
+    if pool is not None and pool != EMBEDDED:
+        found = pool_at(Path(pool))
+    if found is None:
+        return starting_file(), "the embedded world"
+    return file_for(found), found_in_words(found)
 
 
 def starting_file() -> str:

@@ -10,7 +10,7 @@ from recap_assets.artefacts import (
     preview_markdown,
     texts_key,
 )
-from recap_assets.diversity.lexicon import lexicon_hash, load_nouns
+from recap_assets.diversity.lexicon import ENGLISH, Lexicon, english, lexicon_hash, load_lexicon
 from recap_assets.diversity.statistics import partition_statistics, summarise
 from recap_assets.diversity.words import TOKENISER
 from recap_assets.graph.content import StoredRows
@@ -33,10 +33,13 @@ def nodes(project: Project) -> list[Node]:
     return [*(_statistics_node(project, source) for source in sources), _summary_node(project)]
 
 
-def nouns_of(project: Project) -> frozenset[str]:
-    """The lexicon that the experiment names."""
-    path = project.experiment.diversity.nouns
-    return frozenset(embedded_nouns()) if path == EMBEDDED_LEXICON else load_nouns(path)
+def nouns_of(project: Project) -> Lexicon:
+    """The lexicon that the experiment names; by default its pool's."""
+    drawn = project.experiment.pool.is_drawn
+    name = project.experiment.diversity.nouns or (EMBEDDED_LEXICON if drawn else ENGLISH)
+    if name == EMBEDDED_LEXICON:
+        return Lexicon(EMBEDDED_LEXICON, frozenset(embedded_nouns()))
+    return english() if name == ENGLISH else load_lexicon(name)
 
 
 def _decides(project: Project, *sources: str) -> str:
@@ -99,11 +102,12 @@ def summarise_sources(project: Project) -> Rows:
     statistics = project.workspace.tables.read(DIVERSITY_STATISTICS).filter(
         pl.col("source").is_in(sources) & pl.col("partition").is_in(list(project.partitions))
     )
-    name = project.experiment.diversity.nouns
-    summary = summarise(statistics, project.experiment.diversity, nouns_of(project), name)
+    lexicon = nouns_of(project)
+    summary = summarise(statistics, project.experiment.diversity, lexicon)
     shown = summary.drop("rarefaction")
     return Rows(
         summary,
+        facts={"lexicon": lexicon.label},
         markdown={
             "summary": preview_markdown(shown, rows=20),
             "diversity": image_markdown(chart_png(diversity_bars(summary, sources))),

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from recap_assets.artefacts import DIVERSITY_STATISTICS, DIVERSITY_SUMMARY, uid_hashes
-from recap_assets.diversity.lexicon import lexicon_hash, nouns_among
+from recap_assets.diversity.lexicon import Lexicon, nouns_among
 from recap_assets.diversity.ngrams import distinct_trigram_hashes, trigram_keys, trigram_owners
 from recap_assets.diversity.sketches import estimate_of_union, sketch_of
 from recap_assets.diversity.words import TOKENISER, EncodedTexts, encode, nondescript
@@ -26,7 +26,7 @@ _STATISTICS_SCHEMA = pl.Schema(
 
 
 def partition_statistics(
-    captions: pl.DataFrame, diversity: Diversity, nouns: frozenset[str]
+    captions: pl.DataFrame, diversity: Diversity, nouns: Lexicon
 ) -> pl.DataFrame:
     """Statistics of one source's captions in one partition, in any order of rows.
 
@@ -65,9 +65,7 @@ def partition_statistics(
     return pl.DataFrame([row], schema=_STATISTICS_SCHEMA)
 
 
-def summarise(
-    statistics: pl.DataFrame, diversity: Diversity, nouns: frozenset[str], lexicon_name: str
-) -> pl.DataFrame:
+def summarise(statistics: pl.DataFrame, diversity: Diversity, nouns: Lexicon) -> pl.DataFrame:
     """Merge the statistics of all partitions and compare the sources.
 
     Args:
@@ -75,7 +73,6 @@ def summarise(
             is to be compared.
         diversity: As the statistics were made with.
         nouns: The lexicon.
-        lexicon_name: Its name; its content's hash is added.
 
     Returns:
         The table `diversity_summary`, a row a source. The sample has `diversity.sample` captions,
@@ -84,11 +81,10 @@ def summarise(
     sizes = statistics.group_by("source").agg(pl.col("n_captions").sum())
     smallest = sizes.filter(pl.col("n_captions") > 0)["n_captions"].min()
     size = min(diversity.sample, int(smallest)) if isinstance(smallest, int) else 0
-    lexicon = f"{lexicon_name}@{lexicon_hash(nouns)}"
     rows = [
         {
             "source": source,
-            "lexicon": lexicon,
+            "lexicon": nouns.label,
             "tokeniser": TOKENISER,
             **_over_pool(statistics.filter(pl.col("source") == source)),
             **_over_sample(statistics.filter(pl.col("source") == source), size, nouns),
@@ -141,7 +137,7 @@ def _over_pool(rows: pl.DataFrame) -> dict[str, object]:
     }
 
 
-def _over_sample(rows: pl.DataFrame, size: int, nouns: frozenset[str]) -> dict[str, object]:
+def _over_sample(rows: pl.DataFrame, size: int, nouns: Lexicon) -> dict[str, object]:
     pairs = rows.select(key="sample_keys", text="sample_texts").explode("key", "text")
     texts = _smallest(pairs.drop_nulls(), size)["text"]
     encoded = encode(texts)

@@ -259,6 +259,7 @@ def render(data: ReportData) -> str:
         rejects=data.rejects.sort("n", "stage", "reason", descending=[True, False, False]).rows(),
         n_reproduced=sum(claim.verdict == "reproduced" for claim in data.claims),
         sample_size=data.diversity["sample_size"].max(),
+        lexicon=data.diversity["lexicon"].max(),
     )
 
 

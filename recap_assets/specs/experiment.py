@@ -65,9 +65,11 @@ class Diversity(Spec):
         le=1_000_000,
         description="Captions of the equal-sized sample on which counts are exact.",
     )
-    nouns: Annotated[str, Content(names=("embedded",))] = Field(
-        default="embedded",
-        description="Lexicon of nouns, one a line; `embedded` is the embedded world's own.",
+    nouns: Annotated[str | None, Content(names=("embedded", "english"))] = Field(
+        default=None,
+        description="Lexicon of nouns: a file, one a line; `english`, made from WordNet 3.0; or "
+        "`embedded`, the embedded world's own. By default the world's own on its pools, and "
+        "`english` on others.",
     )
     seed: int = 0
 

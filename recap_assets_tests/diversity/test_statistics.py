@@ -13,10 +13,11 @@ from nltk import ngrams
 
 from recap_assets.artefacts.diversity import DIVERSITY_STATISTICS, DIVERSITY_SUMMARY
 from recap_assets.artefacts.draws import uid_hashes
+from recap_assets.diversity.lexicon import Lexicon
 from recap_assets.diversity.statistics import partition_statistics, rarefaction, summarise
 from recap_assets.specs.experiment import Diversity
 
-NOUNS = frozenset({"dog", "cat", "house", "tree"})
+NOUNS = Lexicon("test", frozenset({"dog", "cat", "house", "tree"}))
 VOCABULARY = [
     *("a", "the", "red", "runs", "on", "near", "dog", "dogs", "cat", "house", "houses", "tree"),
     *("IMG_12.jpg", "2004"),
@@ -42,7 +43,7 @@ def statistics_of(sources, diversity, n_parts=1, seed=None):
 
 def summary_of(sources, diversity, n_parts=1, seed=None):
     found = statistics_of(sources, diversity, n_parts, seed)
-    return summarise(found.reverse() if seed else found, diversity, NOUNS, "test")
+    return summarise(found.reverse() if seed else found, diversity, NOUNS)
 
 
 def row_of(summary, source):
@@ -141,7 +142,7 @@ def test_nothing_at_all_and_one_caption():
     row = row_of(summary_of({"raw": one}, Diversity()), "raw")
     assert (row["sample_size"], row["unique_trigrams"], row["unique_nouns"]) == (1, 2, 1)
     assert row["rarefaction"] == [{"n": 1, "unique_trigrams": 2.0}]
-    assert summarise(statistics_of(alone, Diversity()).clear(), Diversity(), NOUNS, "x").is_empty()
+    assert summarise(statistics_of(alone, Diversity()).clear(), Diversity(), NOUNS).is_empty()
 
 
 def test_rarefaction_is_the_mean_over_all_samples():
