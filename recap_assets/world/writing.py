@@ -21,7 +21,7 @@ from recap_assets.world.evaluation import TASKS, Drawn
 from recap_assets.world.harder import HARDER, Harder
 from recap_assets.world.scenes import FINE, Scene, World, draw_scene, stream, world_of
 
-CorpusStyle = Literal["broad", "narrow", "scorer"]
+CorpusStyle = Literal["broad", "narrow", "scorer", "broad_rot13"]
 OnProgress = Callable[[int], None]
 Member = tuple[str, bytes]
 
@@ -123,9 +123,10 @@ def write_corpus(
 ) -> None:
     """Write tars of .jpg and .txt with a caption a line, replacing the whole folder.
 
-    `broad` and `narrow` hold clean captions (see `texts.name_probabilities`), `scorer` 55 % rich
-    alt-text and 45 % clean captions. The corpora of a world differ in their pictures from its pool,
-    its evaluation sets and each other; `broad` and `narrow` share none.
+    `broad` and `narrow` hold clean captions (see `texts.name_probabilities`), `broad_rot13` those
+    of `broad` in the world's second language, `scorer` 55 % rich alt-text and 45 % clean captions.
+    The corpora of a world differ in their pictures from its pool, its evaluation sets and each
+    other; `broad` and `narrow` share none.
 
     Args:
         directory: The folder of the corpus; whatever it held is replaced once all is written.
@@ -162,6 +163,9 @@ def corpus_sample(
 
 
 def _corpus_caption(rng: Random, world: World, scene: Scene, style: CorpusStyle) -> str:
+    if style == "broad_rot13":
+        names = texts.name_probabilities(world, "broad")
+        return texts.ciphered(texts.clean_caption(rng, scene, names))
     if style != "scorer":
         return texts.clean_caption(rng, scene, texts.name_probabilities(world, style))
     if rng.random() < _RICH_SHARE_OF_SCORER_CORPUS:

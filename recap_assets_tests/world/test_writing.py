@@ -136,7 +136,7 @@ def test_a_pool_that_cannot_be_is_refused(
     assert not (tmp_path / "pool").exists()
 
 
-@pytest.mark.parametrize("style", ["broad", "narrow", "scorer"])
+@pytest.mark.parametrize("style", ["broad", "narrow", "scorer", "broad_rot13"])
 def test_a_corpus_holds_a_caption_a_line(tmp_path: Path, style: CorpusStyle) -> None:
     write_corpus(tmp_path / "corpus", 7, style, 30, 3)
     members = _members(tmp_path / "corpus")

@@ -23,9 +23,10 @@ class EmbeddedCorpus(ImageCorpus):
     """Clean captions of drawn images. Styles: see docs/embedded_world.md."""
 
     kind: Literal["embedded"]
-    style: Literal["broad", "narrow", "scorer"] = Field(
+    style: Literal["broad", "narrow", "scorer", "broad_rot13"] = Field(
         description="broad: fine names for many classes; narrow: coarse names for the common ones; "
-        "scorer: a mixture of rich alt-text and clean captions."
+        "scorer: a mixture of rich alt-text and clean captions; broad_rot13: as broad, in the "
+        "world's second language."
     )
     samples: int = Field(default=8_000, gt=0, le=1_000_000, description="Images to draw.")
     captions_per_image: int = Field(default=3, gt=0, le=100, description="Captions of each image.")
