@@ -24,5 +24,10 @@ class TrainingSpec(Spec):
     )
     seeds: Annotated[Seeds, Partitions] = (0,)
 
+    @property
+    def marks_sources(self) -> bool:
+        """Whether each text begins with the name of its source."""
+        return False
+
 
 Training = Annotated[TrainingSpec, OneOf("launchers")]

@@ -6,6 +6,7 @@ to train again. See docs/adr/0005-what-a-training-rests-on.md.
 """
 
 import hashlib
+from collections.abc import Mapping
 
 import polars as pl
 
@@ -39,7 +40,7 @@ def _node(project: Project, mix: str) -> Node:
         dimension="none",
         dependencies=(Dependency(CURATED_MIXES.key(mix), "all"),),
         implementation=VERSION,
-        decides=deciding(),
+        decides=deciding(**_beside(project)),
         compute=lambda step: hash_pairs(project, mix, step),
         description=f"A hash of what training sees of {mix}: images, texts, weights. While it "
         "stays, nothing is trained again.",
@@ -51,14 +52,20 @@ def _node(project: Project, mix: str) -> Node:
     )
 
 
+def _beside(project: Project) -> Mapping[str, object]:
+    """What training sees of a pair beside `SEEN`; nothing is said of it where there is nothing."""
+    return {"beside": ["source"]} if project.experiment.training.marks_sources else {}
+
+
 def hash_pairs(project: Project, mix: str, step: Step) -> Rows:
     """Hash the pairs of each partition."""
     tables = project.workspace.tables
     partitions = list(project.partitions)
+    columns = [*SEEN, *(["source"] if project.experiment.training.marks_sources else [])]
     rows: list[tuple[str, str, int, int, str]] = []
     for i, partition in enumerate(partitions):
-        rows = tables.scan(CURATED_MIXES, mix=mix, partition=partition)
-        pairs = rows.select(*SEEN, "copies").collect()
+        scanned = tables.scan(CURATED_MIXES, mix=mix, partition=partition)
+        pairs = scanned.select(*columns, "copies").collect()
         if (pairs["copies"] == 1).all():
             pairs = pairs.drop("copies")
         if not pairs.is_empty():

@@ -1,9 +1,10 @@
 """Training of a CLIP: a fixed number of samples seen, contrastive loss, resumable to the bit."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,11 +12,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recap_assets.specs.base import fingerprint_of
+from recap_assets.specs.losses import Contrastive, Loss, TwoStage
 from recap_assets.specs.models import Optimizer, Tower
 from recap_assets.training.engine.augmentation import brightness, rolled
 from recap_assets.training.engine.checkpoints import read_checkpoint, write_checkpoint
 from recap_assets.training.engine.draws import stream
-from recap_assets.training.engine.losses import contrastive_loss
+from recap_assets.training.engine.losses import (
+    contrastive_loss,
+    margin_loss,
+    margins_of,
+    several_positives_loss,
+)
 from recap_assets.training.engine.optimizers import ScheduledOptimizer
 from recap_assets.training.engine.pairs import PairOrder, TrainingPairs
 from recap_assets.training.engine.trainee import Trainee
@@ -23,6 +30,7 @@ from recap_assets.training.engine.trainees import make_trainee
 
 CURVE_POINTS = 40
 MAX_LOGIT_SCALE = float(np.log(100.0))
+_CONTRASTIVE = Contrastive()
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,20 @@ class TrainedClipModel:
         self.trainee.save(directory)
 
 
+class _Batch(NamedTuple):
+    """Images and the texts that go with them; `shares` where an image may have several."""
+
+    images: Tensor
+    tokens: Tensor
+    owners: Tensor
+    shares: Tensor | None
+
+
+def copy_of(model: nn.Module) -> nn.Module:
+    """A model as it is now, that learns no more."""
+    return deepcopy(model).eval().requires_grad_(requires_grad=False)
+
+
 class _WithTags(nn.Module):
     """The model and, in training only, a head that predicts a text's tokens from the image."""
 
@@ -101,6 +123,8 @@ def train_clip(  # noqa: PLR0913 - a run has that many settings, keyword-only bu
     batch_size: int,
     seed: int,
     tag_loss: float = 0.0,
+    loss: Loss = _CONTRASTIVE,
+    all_positives: bool = False,
     checkpoint: Path | None = None,
     checkpoint_every: int = 50_000,
     on_progress: Callable[[int, float], None] | None = None,
@@ -117,6 +141,9 @@ def train_clip(  # noqa: PLR0913 - a run has that many settings, keyword-only bu
         seed: Of weights, order and augmentation.
         tag_loss: Weight of the loss that predicts a text's tokens from the image; small towers
             only.
+        loss: What is made small.
+        all_positives: Whether each image is trained on with all its texts at once, and not with one
+            that is drawn.
         checkpoint: A file that holds the run's state. Where it exists and belongs to this very
             run, training continues from it, to the same final weights on one device; a damaged one
             is set aside. The caller deletes it after saving the model.
@@ -132,15 +159,16 @@ def train_clip(  # noqa: PLR0913 - a run has that many settings, keyword-only bu
         run = _ClipRun(
             pairs, tower, optimizer, samples_seen, batch_size, seed, tag_loss, torch.device(device)
         )
+        run.learn_by(loss, all_positives=all_positives)
         first = run.resume(checkpoint) if checkpoint else 0
         for step in range(first, run.steps):
-            loss = run.step(step)
+            lost = run.step(step)
             seen = (step + 1) * batch_size
             due = seen // checkpoint_every > step * batch_size // checkpoint_every
             if checkpoint and due and step + 1 < run.steps:
                 run.write(checkpoint, step + 1)
             if on_progress:
-                on_progress(seen, loss)
+                on_progress(seen, lost)
     run.trainee.model.eval()
     return TrainedClipModel(run.trainee, run.curve.points)
 
@@ -175,17 +203,31 @@ class _ClipRun:
         self.identity = fingerprint_of(
             tower, optimizer, self.steps, batch_size, seed, tag_loss, pairs.content_hash()
         )
+        self.loss: Loss = _CONTRASTIVE
+        self.all_positives = False
+        self.first: nn.Module | None = None
+
+    def learn_by(self, loss: Loss, *, all_positives: bool) -> None:
+        """Say what is made small, before the first step."""
+        if loss == _CONTRASTIVE and not all_positives:
+            return
+        if all_positives and isinstance(loss, TwoStage):
+            msg = "the two-stage loss takes one text an image: leave `positives` at `one`"
+            raise ValueError(msg)
+        self.loss, self.all_positives = loss, all_positives
+        self.identity = fingerprint_of(self.identity, loss, all_positives)
 
     def step(self, step: int) -> float:
         """One update; the contrastive loss before it."""
         torch.manual_seed(stream(self.seed, step) >> 1)
         self.module.train()
-        images, tokens = self._batch(step)
-        outputs = self.module.clip(images, tokens)
-        contrastive = contrastive_loss(**outputs)
+        batch = self._batch(step)
+        outputs = self.module.clip(batch.images, batch.tokens)
+        contrastive = self._loss(step, batch, outputs)
         total = contrastive
         if self.module.tag_head is not None:
-            total = total + self.tag_loss * self._tag_loss(outputs["image_features"], tokens)
+            features = outputs["image_features"][batch.owners]
+            total = total + self.tag_loss * self._tag_loss(features, batch.tokens)
         total.backward()
         self.optimizer.step(step)
         with torch.no_grad():
@@ -194,10 +236,29 @@ class _ClipRun:
         self.curve.add(step, loss, self.optimizer.factor(step))
         return loss
 
-    def _batch(self, step: int) -> tuple[Tensor, Tensor]:
+    def _loss(self, step: int, batch: "_Batch", outputs: dict[str, Tensor]) -> Tensor:
+        if batch.shares is not None:
+            return several_positives_loss(**outputs, owners=batch.owners, shares=batch.shares)
+        if not isinstance(self.loss, TwoStage) or step < round(self.loss.first * self.steps):
+            return contrastive_loss(**outputs)
+        if self.first is None:
+            self.first = copy_of(self.module.clip)
+        with torch.no_grad():
+            known = self.first(batch.images, batch.tokens)
+            features = known["image_features"], known["text_features"]
+            margins = margins_of(*features, self.loss.strength)
+        return margin_loss(**outputs, margins=margins)
+
+    def _batch(self, step: int) -> "_Batch":
         positions = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
-        chosen = self.order.pairs_at(int(positions[0]), self.batch_size)
-        rows = self.pairs.image_index[chosen]
+        if self.all_positives:
+            chosen, owners, shares = self.order.texts_at(int(positions[0]), self.batch_size)
+            first = np.flatnonzero(np.diff(owners, prepend=-1))
+            rows = self.pairs.image_index[chosen[first]]
+        else:
+            chosen = self.order.pairs_at(int(positions[0]), self.batch_size)
+            owners, shares = np.arange(len(chosen)), None
+            rows = self.pairs.image_index[chosen]
         gain = None
         if self.trainee.augment:
             pixels = rolled(self.pairs.images, rows, self.seed, positions)
@@ -206,7 +267,12 @@ class _ClipRun:
             pixels = self.pairs.images[rows]
         tokens = torch.from_numpy(self.trainee.trim(self.tokens[chosen])).to(self.device)
         images = torch.from_numpy(pixels).to(self.device)
-        return self.trainee.to_input(images, gain), tokens.long()
+        return _Batch(
+            self.trainee.to_input(images, gain),
+            tokens.long(),
+            torch.from_numpy(owners).to(self.device),
+            None if shares is None else torch.from_numpy(shares).to(self.device),
+        )
 
     def _tag_loss(self, features: Tensor, tokens: Tensor) -> Tensor:
         # Summed over the vocabulary and divided by the tags: of one order with a cross-entropy.
@@ -221,11 +287,14 @@ class _ClipRun:
         if found is None:
             return 0
         tensors, progress = found
-        parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}}
+        parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "first": {}}
         for name, tensor in tensors.items():
             part, _, rest = name.partition("/")
             parts[part][rest] = tensor
         self.module.load_state_dict(parts["model"])
+        if parts["first"]:
+            self.first = copy_of(self.module.clip)
+            self.first.load_state_dict(parts["first"])
         self.optimizer.load_state(parts["optimizer"])
         self.curve.load_state(progress["curve"])
         return int(progress["step"])
@@ -234,5 +303,7 @@ class _ClipRun:
         """Write the state after `step` steps."""
         tensors = {f"model/{k}": v for k, v in self.module.state_dict().items()}
         tensors |= {f"optimizer/{k}": v for k, v in self.optimizer.state().items()}
+        if self.first is not None:
+            tensors |= {f"first/{k}": v for k, v in self.first.state_dict().items()}
         progress = {"step": step, "curve": self.curve.state()}
         write_checkpoint(checkpoint, tensors, progress, self.identity)

@@ -1,9 +1,9 @@
 """Training pairs grouped by image, and the order in which a run passes over them."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +63,20 @@ class TrainingPairs:
         return digest.hexdigest()
 
 
+class Positives(NamedTuple):
+    """All texts of some images.
+
+    Attributes:
+        pairs: Pair numbers, shape (m,).
+        owners: Shape (m,): which of the images each is of.
+        shares: Shape (m,), float32: the weight of each among its image's; they add up to 1.
+    """
+
+    pairs: NDArray[np.int64]
+    owners: NDArray[np.int64]
+    shares: NDArray[np.float32]
+
+
 class PairOrder:
     """An endless sequence of pairs: each epoch passes every image, in an order of its own.
 
@@ -76,6 +90,7 @@ class PairOrder:
         self._by_image = np.argsort(pairs.image_index, kind="stable")
         weights = pairs.weights[self._by_image].astype(np.float64)
         self._upper = np.cumsum(weights)
+        self._weights = weights
         index = pairs.image_index[self._by_image]
         first = np.flatnonzero(np.diff(index, prepend=-1))
         last = np.append(first[1:], len(index)) - 1
@@ -84,9 +99,11 @@ class PairOrder:
         passes = drawable.astype(np.int64)
         if pairs.copies is not None:
             passes *= pairs.copies[index[first]]
+        self._first, self._last = np.repeat(first, passes), np.repeat(last, passes)
         self._low, self._high = (np.repeat(end, passes) for end in (low, self._upper[last]))
         self.images_per_epoch = int(passes.sum())
         self._epoch: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, np.int64))
+        self._order: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, np.int64))
 
     def pairs_at(self, first: int, count: int) -> NDArray[np.int64]:
         """Pair numbers at the positions `first` ... `first + count - 1`, shape (count,)."""
@@ -98,10 +115,36 @@ class PairOrder:
             first, count = first + len(part), count - len(part)
         return np.concatenate(parts)
 
+    def texts_at(self, first: int, count: int) -> Positives:
+        """All texts of the images at the positions `first` ... `first + count - 1`."""
+        at = np.concatenate(list(self._images_at(first, count)))
+        counts = self._last[at] - self._first[at] + 1
+        owners = np.repeat(np.arange(len(at)), counts)
+        within = np.arange(len(owners)) - np.repeat(np.cumsum(counts) - counts, counts)
+        places = self._first[at][owners] + within
+        shares = self._weights[places]
+        drawn = shares > 0
+        totals = np.bincount(owners, shares, len(at))
+        shares = (shares / totals[owners]).astype(np.float32)
+        return Positives(self._by_image[places[drawn]], owners[drawn], shares[drawn])
+
+    def _images_at(self, first: int, count: int) -> Iterator[NDArray[np.int64]]:
+        while count:
+            epoch, start = divmod(first, self.images_per_epoch)
+            part = self._order_of(epoch)[start : start + count]
+            yield part
+            first, count = first + len(part), count - len(part)
+
+    def _order_of(self, epoch: int) -> NDArray[np.int64]:
+        if self._order[0] != epoch:
+            draws = words(stream(self.seed, epoch, _ORDER), np.arange(self.images_per_epoch))
+            self._order = (epoch, np.argsort(draws, kind="stable"))
+        return self._order[1]
+
     def _pairs_of(self, epoch: int) -> NDArray[np.int64]:
         if self._epoch[0] != epoch:
             images = np.arange(self.images_per_epoch)
-            order = np.argsort(words(stream(self.seed, epoch, _ORDER), images), kind="stable")
+            order = self._order_of(epoch)
             share = uniform(stream(self.seed, epoch, _CHOICE), images)
             at = self._low + share * (self._high - self._low)
             # Rounding may reach the upper end, which belongs to the next image.

@@ -1,5 +1,6 @@
 """A mix trained on in the process of the build."""
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from recap_assets.training.engine.clip import train_clip
 from recap_assets.training.kind import Trained
 from recap_assets.training.kinds.in_process.spec import InProcessSpec
 from recap_assets.training.loading import curve_frame, mix_pairs
+from recap_assets.training.prefixes import with_prefix
 
 if TYPE_CHECKING:
     from recap_assets.training.engine.pairs import TrainingPairs
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
 def train_in_memory(project: Project, training: InProcessSpec, mix: str, step: Step) -> Trained:
     """Train to the end; a run that was killed continues from its last checkpoint."""
     seed = int(step.partition)
-    pairs = mix_pairs(project, mix, image_side(training.tower))
+    pairs = mix_pairs(project, mix, image_side(training.tower), with_sources=training.marks_sources)
+    if training.marks_sources:
+        pairs = replace(pairs, texts=list(map(with_prefix, pairs.sources, pairs.texts)))
     checkpoint = project.workspace.checkpoint(mix, seed).with_name(f"{seed}.checkpoint")
     trained = train_clip(
         pairs,
@@ -28,6 +32,8 @@ def train_in_memory(project: Project, training: InProcessSpec, mix: str, step: S
         samples_seen=training.samples_seen,
         batch_size=training.batch_size,
         seed=seed,
+        loss=training.loss,
+        all_positives=training.positives == "all",
         checkpoint=checkpoint,
         checkpoint_every=training.checkpoint_every,
         on_progress=lambda seen, _loss: step.progress(seen / training.samples_seen),

@@ -1,10 +1,11 @@
 """Training in the process of the build: what a user writes."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from recap_assets.specs.fields import Partitions, Speed
+from recap_assets.specs.losses import Contrastive, Loss, TwoStage
 from recap_assets.specs.models import Optimizer, SmallTower, Tower
 from recap_assets.specs.training import Seeds
 from recap_assets.training.kind import Launcher
@@ -23,7 +24,36 @@ class InProcessSpec(Launcher):
         le=10**12,
         description="Pairs seen between checkpoints; a killed run resumes from the last.",
     )
+    positives: Literal["one", "all"] = Field(
+        default="one",
+        exclude_if=lambda positives: positives == "one",
+        description="all: an image is trained on with all its texts at once, by their mean; "
+        "one: with one that is drawn by its weight each epoch.",
+    )
+    prefix: Literal["source"] | None = Field(
+        default=None,
+        exclude_if=lambda prefix: prefix is None,
+        description="source: each text begins with the name of its source (prefix conditioning, "
+        "Saito et al. 2023, arXiv 2206.01125); `evaluation.prefix` says what prompts begin with.",
+    )
+    loss: Loss = Field(
+        default=Contrastive(),
+        exclude_if=lambda loss: isinstance(loss, Contrastive),
+        description="contrastive: CLIP's own; two_stage: with margins by what it had learned.",
+    )
     launcher: Literal["in_process"] = Field(
         default="in_process",
         description="torchrun hands exported shards to open_clip's own trainer; see `scale`.",
     )
+
+    @property
+    def marks_sources(self) -> bool:
+        """Whether each text begins with the name of its source."""
+        return self.prefix is not None
+
+    @model_validator(mode="after")
+    def _loss_fits(self) -> Self:
+        if self.positives == "all" and isinstance(self.loss, TwoStage):
+            msg = "loss: two_stage takes one text an image; leave `positives` at `one`"
+            raise ValueError(msg)
+        return self

@@ -31,6 +31,13 @@ RECIPES = {
 """DataComp's `scale_configs.py` (arXiv 2304.14108, appendix)."""
 _SMALL = RECIPES["small"]
 
+NOT_IN_OPEN_CLIP = {
+    "positives": "open_clip's trainer takes one text an image",
+    "prefix": "open_clip's trainer takes texts as they are exported",
+    "loss": "open_clip's trainer has its own loss alone",
+}
+"""Options of training in process that this launcher does not have, and why."""
+
 
 class TorchrunSpec(Launcher):
     """open_clip's own trainer on shards exported for it, with the recipe of a DataComp scale.
@@ -109,6 +116,16 @@ class TorchrunSpec(Launcher):
     def _only_known_options(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         check_torchrun_arguments(value)
         return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_what_open_clip_has(cls, value: Any) -> Any:  # noqa: ANN401 - pydantic hands over raw input
+        if isinstance(value, dict):
+            for name, why in NOT_IN_OPEN_CLIP.items():
+                if name in value:
+                    msg = f"{name}: {why}; use `launcher: in_process`, or leave it out"
+                    raise ValueError(msg)
+        return cast("object", value)
 
     @model_validator(mode="before")
     @classmethod

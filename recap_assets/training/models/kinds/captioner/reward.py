@@ -45,7 +45,7 @@ class Reward(Spec):
         default=24, gt=1, le=1_024, description="Tokens of a sampled caption at most."
     )
     rate: float = Field(
-        default=0.2, gt=0, le=1, description="What the learning rates are multiplied by."
+        default=0.5, gt=0, le=1, description="What the learning rates are multiplied by."
     )
 
     @model_validator(mode="after")
