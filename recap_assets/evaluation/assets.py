@@ -13,6 +13,7 @@ from recap_assets.artefacts.table import is_usable
 from recap_assets.artefacts.training import TRAINED_CLIP
 from recap_assets.evalsets.embedding import Embedder, Remembering
 from recap_assets.evaluation import tasks
+from recap_assets.evaluation.prefixed import Prefixed
 from recap_assets.evaluation.scorers import scorer_read
 from recap_assets.evaluation.tasks import (
     TaskSet,
@@ -31,6 +32,7 @@ from recap_assets.graph.project import Project
 from recap_assets.shards.images import HASH_SIDE, decode, matches_within, perceptual_hash
 from recap_assets.specs.base import deciding
 from recap_assets.specs.pool import ImageLimits
+from recap_assets.training.prefixes import prefix_of
 
 VERSION = 2
 STAGE = "evaluation"
@@ -156,7 +158,12 @@ def evaluate_mix(project: Project, mix: str, step: Step) -> Rows:
 
     evaluation = project.experiment.evaluation
     seed = int(step.partition)
-    embedder = load_trained_clip(project.workspace.checkpoint(mix, seed), evaluation.batch_size)
+    embedder: Embedder = load_trained_clip(
+        project.workspace.checkpoint(mix, seed), evaluation.batch_size
+    )
+    if evaluation.prefix is not None:
+        source = prefix_of(project.experiment.mixes[mix], evaluation.prefix)
+        embedder = Prefixed(embedder, source)
     rows: list[tuple[object, ...]] = []
     aside: dict[str, int] = {}
     sets = sets_of(project)

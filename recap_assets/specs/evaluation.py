@@ -95,6 +95,12 @@ class Evaluation(Spec):
     captions: CaptionMetrics | None = Field(
         default=None, description="Reference metrics of the captioners; by default none."
     )
+    prefix: Name | None = Field(
+        default=None,
+        exclude_if=lambda prefix: prefix is None,
+        description="With `training.prefix`: the source whose name every prompt and text of a task "
+        "begins with; for a mix without texts of it, the mix's first source.",
+    )
 
     @property
     def task_names(self) -> tuple[str, ...]:

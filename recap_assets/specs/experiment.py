@@ -270,6 +270,7 @@ class Experiment(Spec):
         yield from self._evaluation_problems()
 
     def _evaluation_problems(self) -> Iterator[str]:
+        yield from self._prefix_problems()
         for name, task in self.tasks.items():
             yield from self.problems_of(f"evaluation.tasks.{name}", task)
         for name in self.evaluation.average:
@@ -281,6 +282,16 @@ class Experiment(Spec):
             scorer = captions.scorer or next(iter(self.scorers))
             one = Reference("scorer", scorer, "scorers", gives=EMBEDDINGS)
             yield from self._reference_of("evaluation.captions.scorer", one)
+
+    def _prefix_problems(self) -> Iterator[str]:
+        prefix = self.evaluation.prefix
+        if prefix is not None:
+            yield from _unknown("evaluation.prefix", prefix, self.source_names)
+        if self.training.marks_sources and prefix is None:
+            known = _listed(self.source_names)
+            yield f"evaluation.prefix: training.prefix is set; name the source for prompts: {known}"
+        if prefix is not None and not self.training.marks_sources:
+            yield "evaluation.prefix: no text that is trained on has one; set training.prefix"
 
     def _source_problems(self) -> Iterator[str]:
         for name, source in self.sources.items():
