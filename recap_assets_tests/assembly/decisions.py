@@ -34,6 +34,10 @@ VARIANTS: Mapping[str, tuple[str, ...]] = {
         "columns: {label: json.label}}",
     ),
     "torchrun": ("training={launcher: torchrun, scale: debug}",),
+    "two stages": (
+        "training={prefix: source, loss: {kind: two_stage}}",
+        "evaluation.prefix=small",
+    ),
 }
 """Beside every_kind.yaml as it is: what an experiment has one of."""
 
