@@ -114,7 +114,10 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = {
         "recap_assets.captions.kinds.split:SplitSource",
         "recap_assets.captions.kinds.rewrite:RewriteSource",
     ),
-    "rewriters": ("recap_assets.captions.rewriters.kinds.openai:OpenAIRewriter",),
+    "rewriters": (
+        "recap_assets.captions.rewriters.kinds.openai:OpenAIRewriter",
+        "recap_assets.captions.rewriters.kinds.trained:EmbeddedRewriter",
+    ),
     "exports": (
         "recap_assets.exports.kinds.subset:SubsetExport",
         "recap_assets.exports.kinds.webdataset:WebDatasetExport",

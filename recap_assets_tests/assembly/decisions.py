@@ -37,6 +37,7 @@ VARIANTS: Mapping[str, tuple[str, ...]] = {
     "two stages": (
         "training={prefix: source, loss: {kind: two_stage}}",
         "evaluation.prefix=small",
+        "sources.melted={kind: rewrite, reads: [raw], by: {kind: embedded, model: fuser}}",
     ),
 }
 """Beside every_kind.yaml as it is: what an experiment has one of."""

@@ -1,6 +1,6 @@
 """The small rewriter: texts in, a text out, with the captioner's decoder on the inputs' tokens."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -124,6 +124,17 @@ class SmallRewriter:
         self.device = device
         self._passes = EvenPasses(device)
 
+    def check_inputs(self, names: Iterable[str]) -> None:
+        """That it learned to read these.
+
+        Raises:
+            ModelFileError: It did not.
+        """
+        known = self.model.shape.inputs
+        if unknown := set(names) - set(known):
+            msg = f"the rewriter reads {', '.join(known)}, and no {min(unknown)!r}"
+            raise ModelFileError(msg)
+
     @torch.inference_mode()
     def rewrite(
         self, inputs: Sequence[Mapping[str, str]], uids: Sequence[bytes]
@@ -142,9 +153,7 @@ class SmallRewriter:
             msg = f"{len(inputs)} rows and {len(uids)} uids"
             raise ValueError(msg)
         shape = self.model.shape
-        if unknown := {name for row in inputs for name in row} - set(shape.inputs):
-            msg = f"the rewriter reads {', '.join(shape.inputs)}, and no {min(unknown)!r}"
-            raise ModelFileError(msg)
+        self.check_inputs({name for row in inputs for name in row})
         texts: list[list[Caption]] = []
         size = self._passes.at_once(self.batch_size)
         for first in range(0, len(inputs), size):
