@@ -45,9 +45,15 @@ def realised(project: Project) -> Cutoffs:
     return found
 
 
-def trial(project: Project, cutoffs: Cutoffs) -> pl.DataFrame:
-    """What every mix would hold: `trial.try_mixes` of the pool as its tables are."""
+def trial(project: Project, cutoffs: Cutoffs | None = None) -> pl.DataFrame:
+    """What every mix would hold: `trial.try_mixes` of the pool as its tables are.
+
+    Args:
+        project: The experiment and its workspace.
+        cutoffs: What `realised` gives, where it is known already.
+    """
     experiment = project.experiment
+    cutoffs = realised(project) if cutoffs is None else cutoffs
     mixes = experiment.mixes.values()
     named = dict.fromkeys(one for mix in mixes for one in sets_read(mix))
     scorers = dict.fromkeys(experiment.scorer_of(mix) for mix in mixes)

@@ -13,7 +13,7 @@ from recap_assets.artefacts.scores import CLIP_SCORES, IMAGE_EMBEDDINGS
 from recap_assets.artefacts.table import STATUS_OK
 from recap_assets.graph.planner import plan
 from recap_assets.graph.project import Project
-from recap_assets.mixes.assets import trial
+from recap_assets.mixes.stored_trial import trial
 from recap_assets.report.examples import discarded
 from recap_assets.scores.node import best_and_worst
 from recap_assets.specs.experiment import Report

@@ -15,8 +15,8 @@ from recap_assets.artefacts.mixes import CURATED_MIXES
 from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.sets import CLUSTER_CENTROIDS, TARGET_CLUSTERS, TEXT_LANGUAGES, UID_SETS
 from recap_assets.graph.node import Step
-from recap_assets.mixes.assets import trial
 from recap_assets.mixes.of_image import explain_image
+from recap_assets.mixes.stored_trial import trial
 from recap_assets.sets.assets import filter_partition, members_of, why_not
 from recap_assets.sets.kinds.image_based.clusters import place_targets
 from recap_assets_tests.shards.building import encoded, picture, tar_of, uid_of

@@ -11,9 +11,10 @@ import pytest
 
 from recap_assets.artefacts.mixes import CURATED_MIXES, THRESHOLDS
 from recap_assets.graph.project import Project
-from recap_assets.mixes.assets import nodes, trial
+from recap_assets.mixes.assets import nodes
 from recap_assets.mixes.difference import Comparison
 from recap_assets.mixes.of_image import explain_image
+from recap_assets.mixes.stored_trial import trial
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.loading import ExperimentError, UnknownKindError
 from recap_assets_tests.mixes.written_mixes import (

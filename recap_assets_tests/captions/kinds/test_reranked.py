@@ -19,8 +19,8 @@ from recap_assets.artefacts.table import USABLE, is_usable
 from recap_assets.assembly.accounts import accounts
 from recap_assets.captions.kinds.reranked.assets import best_candidates
 from recap_assets.graph.planner import plan
-from recap_assets.mixes.assets import trial
 from recap_assets.mixes.of_image import explain_image
+from recap_assets.mixes.stored_trial import trial
 from recap_assets.specs.loading import ExperimentError
 from recap_assets_tests.tiny import EXPERIMENT, Bench, Memory, tiny_experiment
 
