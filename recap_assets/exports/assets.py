@@ -46,7 +46,7 @@ def _whole_node(project: Project, name: str, export: WholeExport) -> Node:
         key=EXPORTS.key(name),
         stage=STAGE,
         dimension="none",
-        dependencies=_of_mix(export),
+        dependencies=(*_of_mix(export), *export.reads()),
         implementation=VERSION,
         decides=_decides_whole(project, export),
         compute=lambda step: build_whole(project, name, export, step),

@@ -24,6 +24,7 @@ from recap_assets.specs.references import Reference
 from recap_assets.storage.folders import Folder, WrittenFile
 
 if TYPE_CHECKING:
+    from recap_assets.graph.node import Dependency
     from recap_assets.graph.project import Project
 
 
@@ -99,6 +100,10 @@ class WholeExport(ExportKind):
     @abstractmethod
     def described(self) -> str:
         """What it is, for the UI."""
+
+    def reads(self) -> "Iterator[Dependency]":
+        """What it reads beside the mix."""
+        yield from ()
 
     @abstractmethod
     def write(self, project: "Project", folder: Folder, progress: Progress) -> Written:

@@ -167,6 +167,11 @@ class Experiment(Spec):
         return (RAW, *self.sources)
 
     @property
+    def column_names(self) -> tuple[str, ...]:
+        """The columns of the pool that are declared."""
+        return tuple(self.pool.columns)
+
+    @property
     def text_names(self) -> tuple[str, ...]:
         """What a prompt may name in braces: the sources, and the columns of the pool."""
         return (*self.source_names, *self.pool.columns)

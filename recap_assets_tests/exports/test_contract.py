@@ -16,6 +16,7 @@ from recap_assets.specs.exports import parse_export
 from recap_assets.specs.kinds import kinds_of
 from recap_assets.storage.folders import Folder, WrittenFile
 from recap_assets.testing.exports import MIX, ExportContract
+from recap_assets_tests.exports.teachers import MeanColours
 
 KINDS: dict[str, list[dict[str, Any]]] = {
     "subset": [{}],
@@ -24,6 +25,9 @@ KINDS: dict[str, list[dict[str, Any]]] = {
     "text_to_image": [{"min_side": 40, "max_aspect": 3.0}],
     "conversations": [{"samples_per_shard": 3, "max_characters": 38}],
     "llava": [{"samples_per_shard": 6, "image_tokens": 576}],
+    "reinforced": [
+        {"teachers": ["clip"], "captioners": ["raw"], "augmentations": 2, "samples_per_shard": 5}
+    ],
 }
 
 
@@ -32,7 +36,9 @@ KINDS: dict[str, list[dict[str, Any]]] = {
 )
 class TestOurs(ExportContract):
     @pytest.fixture(autouse=True)
-    def given(self, to: str, options: Mapping[str, Any]) -> None:
+    def given(self, to: str, options: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+        place = "recap_assets.exports.kinds.reinforced.writing.embedder_of"
+        monkeypatch.setattr(place, lambda *_: MeanColours())
         self.spec = parse_export({"to": to, "mix": MIX, **options})  # type: ignore[assignment]
 
 

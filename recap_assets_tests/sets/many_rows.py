@@ -13,6 +13,7 @@ import polars as pl
 from recap_assets.artefacts import (
     CLIP_SCORES,
     IMAGE_EMBEDDINGS,
+    POOL_COLUMNS,
     RAW_POOL,
     TEXT_LANGUAGES,
     UID_SETS,
@@ -43,6 +44,7 @@ class Sample:
         vector: Its embedding, of float16's grid; None where there is none.
         score: A float32; None where there is none.
         language: Of the text.
+        columns: Values of the pool's columns, as texts.
     """
 
     uid: bytes
@@ -53,6 +55,7 @@ class Sample:
     vector: np.ndarray | None = None
     score: float | None = None
     language: str | None = None
+    columns: Mapping[str, str | None] | None = None
 
 
 def digest(of: str) -> bytes:
@@ -78,7 +81,9 @@ def in_parts(found: Sequence[Sample], n_parts: int, seed: int = 0) -> list[list[
 
 def project_of(folder: Path, parts: Sequence[Sequence[Sample]], spec: Mapping[str, Any]) -> Project:
     """An experiment with this set, over a pool whose tables hold the samples."""
-    pool = {"kind": "webdataset", "shards": str(folder / "shards")}
+    names = {name for part in parts for one in part for name in one.columns or ()}
+    columns = {name: f"json.{name}" for name in sorted(names)}
+    pool = {"kind": "webdataset", "shards": str(folder / "shards"), "columns": columns}
     experiment = parse_experiment({**EXPERIMENT, "pool": pool, "sets": {NAME: dict(spec)}})
     project = Project(experiment, Workspace(folder / "data", experiment.name))
     project.freeze([Shard(f"{n:08d}", f"{n:08d}.tar", 1, "v", n) for n in range(len(parts))])
@@ -122,6 +127,12 @@ def write_part(project: Project, number: int, part: Sequence[Sample]) -> None:
     if told:
         at = {"identifier": "fasttext", "source": "raw", "partition": partition}
         _write(project, TEXT_LANGUAGES, at, languages)
+
+    for name in project.experiment.pool.columns:
+        values = [(one.uid, (one.columns or {}).get(name)) for one in part]
+        rows = pl.DataFrame(values, schema={"uid": pl.Binary, "text": pl.String}, orient="row")
+        at = {"column": name, "partition": partition}
+        _write(project, POOL_COLUMNS, at, rows.with_columns(shard=number))
 
 
 def _write(project: Project, table: Table, at: Mapping[str, str], rows: pl.DataFrame) -> None:

@@ -63,7 +63,10 @@ KINDS: dict[str, list[Callable[[Path], Given]]] = {
         lambda _: {"by": "text"},
     ],
     "image_score": [lambda _: {"scorer": "aesthetic", "at_least": 2, "at_most": 7}],
-    "words": [lambda _: {"any": ["dog", "Hund"], "none": ["boat"]}],
+    "words": [
+        lambda _: {"any": ["dog", "Hund"], "none": ["boat"]},
+        lambda _: {"columns": {"width": {"at_least": 350}}},
+    ],
     "balanced": [
         lambda _: {"scorer": "clip", "clusters": 3, "per_cluster": 2, "best_by": "raw"},
         lambda _: {"scorer": "clip", "clusters": 3, "per_cluster": 2, "score_by": "aesthetic"},

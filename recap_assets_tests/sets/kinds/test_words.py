@@ -31,7 +31,14 @@ def sample(draw: np.random.Generator, i: int) -> dict[str, Any]:
     n = int(draw.integers(0, 8))
     parts = zip(draw.choice(WORDS, n), draw.choice(JOINTS, n), strict=True)
     text = "".join(f"{word}{joint}" for word, joint in parts).strip()
-    return {"text": None if i % 29 == 0 or not text else text}
+    columns = {
+        "license": [None, "cc-by", "CC-BY", "cc0", "1", "true"][int(draw.integers(0, 6))],
+        "stars": [None, "3", "3.5", "4", "-1e2", "many"][int(draw.integers(0, 6))],
+    }
+    return {
+        "text": None if i % 29 == 0 or not text else text, "columns": columns,
+        "width": int(draw.integers(197, 203)),
+    }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +74,57 @@ def test_any_all_and_none(pool: list[Sample], how: dict[str, Any], tmp_path: Pat
     held_to(expected, pool, tmp_path, {**SPEC, **how})
 
 
+def number(text: str | None) -> float:
+    try:
+        return float(text or "")
+    except ValueError:
+        return float("nan")
+
+
+@pytest.mark.parametrize(
+    ("asked", "holds"),
+    [
+        ({"license": "cc-by"}, lambda one: one.columns["license"] == "cc-by"),
+        ({"license": ["cc0", 1]}, lambda one: one.columns["license"] in ("cc0", "1")),
+        ({"license": True}, lambda one: one.columns["license"] == "true"),
+        (
+            {"license": {"none_of": ["cc0"]}},
+            lambda one: one.columns["license"] not in (None, "cc0"),
+        ),
+        ({"stars": {"at_least": 3.5}}, lambda one: number(one.columns["stars"]) >= 3.5),
+        ({"stars": [4.0, -100]}, lambda one: number(one.columns["stars"]) in (4, -100)),
+        (
+            {"width": {"at_least": 200, "at_most": 201}, "stars": 3},
+            lambda one: 200 <= one.width <= 201 and one.columns["stars"] == "3",
+        ),
+    ],
+)
+def test_columns_of_the_pool(
+    pool: list[Sample], asked: dict[str, Any], holds: Any, tmp_path: Path
+) -> None:
+    expected = {one.uid for one in pool if one.is_usable and holds(one)}
+    held_to(expected, pool, tmp_path, {"kind": "words", "columns": asked})
+
+
+def test_words_and_columns_are_both_asked_for(pool: list[Sample], tmp_path: Path) -> None:
+    spec = {"kind": "words", "any": ["man"], "columns": {"license": ["cc-by", "cc0"]}}
+    expected = {
+        one.uid
+        for one in pool
+        if one.is_usable
+        and one.text
+        and has(one.text, "man")
+        and (one.columns or {})["license"] in ("cc-by", "cc0")
+    }
+    found = held_to(expected, pool, tmp_path, spec)
+    assert set(found.reasons) == {"no_text", "no_such_word", "other_license"}
+    uid = next(
+        one.uid for one in pool
+        if one.is_usable and has(one.text or "", "man") and (one.columns or {})["license"] == "1"
+    )  # fmt: skip
+    assert why_not(found, uid) == ["its license is '1'; one of 'cc-by', 'cc0' is asked for"]
+
+
 def test_patterns_are_regular_expressions(pool: list[Sample], tmp_path: Path) -> None:
     spec = {"kind": "words", "match": "patterns", "any": ["^man", "(wo|hu)man$"], "none": ["x.*x"]}
     expected = {
@@ -94,7 +152,9 @@ def test_what_is_amiss_is_said_with_the_words(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"any": [], "all": [], "none": []}, "name words as `any`, `all` or `none`"),
+        ({"any": [], "all": [], "none": []}, "name words as `any`, `all` or `none`, or `columns`"),
+        ({"columns": {"nothing": 1}}, r"sets\.some\.columns\.nothing: there is no 'nothing'"),
+        ({"columns": {"width": {}}}, "name `at_least`, `at_most`"),
         ({"any": [" "]}, "any: ' ' has no letter"),
         ({"any": ["(man"], "match": "patterns"}, "any: no regular expression"),
         ({"any": ["x"] * 1_001}, "any"),

@@ -9,11 +9,13 @@ from typing import cast
 
 import polars as pl
 
+from recap_assets.sets.kinds.entries.spec import EMBEDDED
 from recap_assets.untrusted.decoding import decode_text
 from recap_assets.untrusted.errors import RecapError, UntrustedError
 from recap_assets.untrusted.files import read_bounded
 from recap_assets.untrusted.json_text import parse_json
 from recap_assets.untrusted.showing import one_line
+from recap_assets.world.writing import nouns
 
 MAX_BYTES = 256 * 2**20
 """Of a list: MetaCLIP's half a million entries take 8 MB."""
@@ -97,6 +99,8 @@ def load_lists(place: str, *, by_language: bool) -> Mapping[str, Entries]:
     Raises:
         EntriesError: A file is missing, too large, or no list of texts.
     """
+    if place == EMBEDDED and not by_language:
+        return {ALL: Entries(pl.Series("entry", sorted(nouns()), pl.String), by_script=False)}
     path = Path(place)
     if not by_language:
         return {ALL: _loaded(path, by_script=False)}

@@ -8,6 +8,9 @@ from recap_assets.sets.kind import TextSet
 from recap_assets.sets.text_rule import LanguageCode
 from recap_assets.specs.fields import Content
 
+EMBEDDED = "embedded"
+"""The list of the embedded world's nouns."""
+
 
 class EntriesSpec(TextSet):
     """MetaCLIP's curation: texts that hold an entry of a list, fewer of the common entries.
@@ -26,10 +29,10 @@ class EntriesSpec(TextSet):
     language: LanguageCode | None = Field(
         default=None, description="The text's language by the identifier; null for any."
     )
-    entries: Annotated[str, Content()] = Field(
+    entries: Annotated[str, Content(names=(EMBEDDED,))] = Field(
         description="A JSON list of entries, such as MetaCLIP's metadata.json, or a .txt with one "
         "a line; with `by_language` a folder with such a file for each language (en.json), and "
-        "one `other.json` for all others if wanted."
+        "one `other.json` for all others if wanted. `embedded` is the embedded world's nouns."
     )
     by_language: bool = Field(
         default=False, description="Whether each text is matched with its language's list."

@@ -208,6 +208,15 @@ def test_t_and_the_share_of_the_tail_are_meta_clips() -> None:
     assert limit_of(np.zeros(3, np.int64), 0.3) == 1
 
 
+def test_the_embedded_worlds_nouns_are_a_list_that_needs_no_file() -> None:
+    (found,) = load_lists("embedded", by_language=False).values()
+    texts = pl.DataFrame({"uid": [b"1", b"2"], "text": ["a red castle, at night", "IMG_2231"]})
+    assert sorted(found.held_by(texts)["entry"]) == ["castle", "night"]
+    spec = EntriesSet.model_validate({"kind": "entries", "entries": "embedded"})
+    assert not spec.contents()
+    assert spec.decides()["entries"] == "embedded"
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
