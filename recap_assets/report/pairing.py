@@ -10,20 +10,29 @@ from recap_assets.report.leaderboard import AVERAGE, averages_by_seed
 
 @dataclass(frozen=True)
 class Difference:
-    """Seed-paired: mean and deviation (None below two common seeds), in fractions of one."""
+    """Seed-paired: mean and deviation (None below two common seeds).
+
+    Attributes:
+        mean: In the unit of the values, mostly fractions of one.
+        deviation: Likewise.
+        n_seeds: Common seeds.
+        in_points: Whether it is shown in points of 100, as fractions are.
+    """
 
     mean: float | None
     deviation: float | None
     n_seeds: int
+    in_points: bool = True
 
     @property
     def text(self) -> str:
-        """In points of 100, with sign and deviation."""
+        """With sign and deviation."""
         if self.mean is None:
             return "no seed in common"
+        times = 100 if self.in_points else 1
         if self.deviation is None:
-            return f"{100 * self.mean:+.1f}, one seed"
-        return f"{100 * self.mean:+.1f} ± {100 * self.deviation:.1f}, {self.n_seeds} seeds"
+            return f"{times * self.mean:+.1f}, one seed"
+        return f"{times * self.mean:+.1f} ± {times * self.deviation:.1f}, {self.n_seeds} seeds"
 
     @property
     def holds(self) -> bool | None:
@@ -40,6 +49,8 @@ class Runs:
         self._values: dict[str, dict[int, float]] = {}
         for mix, seed, value in values.sort("mix", "seed").select("mix", "seed", "value").rows():
             self._values.setdefault(mix, {})[seed] = value
+        each = (value for of_mix in self._values.values() for value in of_mix.values())
+        self._are_fractions = all(abs(value) <= 1 for value in each)
 
     @classmethod
     def of_task(cls, results: pl.DataFrame, task: str | None) -> "Runs":
@@ -52,8 +63,9 @@ class Runs:
         return sum(values) / len(values)
 
     def percent(self, mix: str) -> str:
-        """The mean as per cent."""
-        return f"{100 * self.mean(mix):.1f} %"
+        """The mean as per cent, or as it is where values exceed one, as variances of ranks do."""
+        mean = self.mean(mix)
+        return f"{100 * mean:.1f} %" if self._are_fractions else f"{mean:.1f}"
 
     def best(self, mixes: Iterable[str]) -> str | None:
         """The measured mix of the highest mean, the first of equals; None where there is none."""
@@ -79,6 +91,7 @@ class Runs:
             mean if isinstance(mean, float) else None,
             deviation if isinstance(deviation, float) else None,
             len(differences),
+            self._are_fractions,
         )
 
     def ratio(self, mix: str, base: str) -> str:

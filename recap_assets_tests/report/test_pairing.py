@@ -3,7 +3,7 @@ import pytest
 
 from recap_assets.artefacts.evaluation import EVALUATION_RESULTS
 from recap_assets.report.leaderboard import AVERAGE
-from recap_assets.report.pairing import left_out
+from recap_assets.report.pairing import Runs, left_out
 
 FAMILY = {"m": {"raw": "m_without_raw", "a": "m_without_a"}}
 
@@ -48,3 +48,13 @@ def test_one_common_seed_has_no_deviation_and_what_was_not_measured_is_not_there
 
 def test_without_results_there_is_nothing() -> None:
     assert left_out(EVALUATION_RESULTS.empty(), (), FAMILY) == []
+
+
+def test_values_beyond_one_are_no_per_cent() -> None:
+    variances = results(("a", 0, "many", 30.0), ("b", 0, "many", 0.5), ("b", 1, "many", 0.5))
+    runs = Runs.of_task(variances, "many")
+    assert (runs.percent("a"), runs.percent("b")) == ("30.0", "0.5")
+    assert runs.compare("a", "b").text == "+29.5, one seed"
+    fractions = Runs.of_task(results(("a", 0, "fine", 0.5), ("b", 0, "fine", 0.25)), "fine")
+    assert fractions.percent("a") == "50.0 %"
+    assert fractions.compare("a", "b").text == "+25.0, one seed"
