@@ -14,7 +14,7 @@ from recap_assets.artefacts.training import TRAINED_CLIP
 from recap_assets.evalsets.embedding import Embedder, Remembering
 from recap_assets.evaluation import tasks
 from recap_assets.evaluation.prefixed import Prefixed
-from recap_assets.evaluation.scorers import scorer_read
+from recap_assets.evaluation.scorers import ScorerRead, scorer_read
 from recap_assets.evaluation.tasks import (
     TaskSet,
     dependencies,
@@ -48,7 +48,8 @@ _decode_for_hash = partial(decode, limits=LIMITS, min_side=HASH_SIDE)
 
 def nodes(project: Project) -> list[Node]:
     """The sets that are made here, the evaluation images, and the results of each mix."""
-    results = [_results_node(project, mix) for mix in project.experiment.mixes]
+    scorers = [scorer_read(project, name) for name in scorers_asked(project)]
+    results = [_results_node(project, mix, scorers) for mix in project.experiment.mixes]
     return [*tasks.nodes(project), _images_node(project), *results]
 
 
@@ -125,8 +126,7 @@ def _no_leak(project: Project) -> Check:
     )
 
 
-def _results_node(project: Project, mix: str) -> Node:
-    scorers = [scorer_read(project, name) for name in scorers_asked(project)]
+def _results_node(project: Project, mix: str, scorers: Sequence[ScorerRead]) -> Node:
     return Node(
         key=EVALUATION_RESULTS.key(mix),
         stage=STAGE,

@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from recap_assets.artefacts.scores import IMAGE_EMBEDDINGS
 from recap_assets.artefacts.training import MODELS
 from recap_assets.graph.node import Dependency
 from recap_assets.graph.outside import Outside, outside_of
 from recap_assets.graph.project import Project
-from recap_assets.scores import assets as scores
+from recap_assets.scores.assets import embeddings_node
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class ScorerRead:
 
 def scorer_read(project: Project, name: str) -> ScorerRead:
     """A scorer that embeds images."""
-    node = next(n for n in scores.nodes(project) if n.key == IMAGE_EMBEDDINGS.key(name))
+    node = embeddings_node(project, name)
     models = set(map(MODELS.key, project.experiment.models))
     trained = tuple(one for one in node.dependencies if one.asset in models)
     spec = project.experiment.scorers[name]

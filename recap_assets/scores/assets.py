@@ -57,7 +57,7 @@ def nodes(project: Project) -> list[Node]:
 
 def _nodes_of(project: Project, name: str, spec: Kinds) -> Iterator[Node]:
     if isinstance(spec, ByEmbeddings):
-        yield _embeddings_node(project, name, spec)
+        yield embeddings_node(project, name)
     for source in project.experiment.source_names:
         if isinstance(spec, OwnScores):
             yield from spec.nodes(name, source, project)
@@ -65,7 +65,9 @@ def _nodes_of(project: Project, name: str, spec: Kinds) -> Iterator[Node]:
             yield _scores_node(project, name, spec, source)
 
 
-def _embeddings_node(project: Project, name: str, spec: ByEmbeddings) -> Node:
+def embeddings_node(project: Project, name: str) -> Node:
+    """The asset of a scorer's image embeddings; it must be one that embeds."""
+    spec = embedding_scorer(project, name)
     return Node(
         key=IMAGE_EMBEDDINGS.key(name),
         stage=STAGE,

@@ -8,13 +8,11 @@ from functools import partial
 import numpy as np
 import polars as pl
 
-from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
 from recap_assets.artefacts.evaluation import CAPTION_METRICS
 from recap_assets.artefacts.previews import preview_markdown
-from recap_assets.artefacts.scores import IMAGE_EMBEDDINGS
 from recap_assets.artefacts.table import USABLE
 from recap_assets.artefacts.training import MODELS
-from recap_assets.captions import assets as captions
+from recap_assets.captions.assets import captioned
 from recap_assets.captions.kind import Captioning
 from recap_assets.captions.opened import opened
 from recap_assets.engines.protocols import Captioner, Scorer
@@ -33,7 +31,7 @@ from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Node, Rows, Step
 from recap_assets.graph.outside import both, outside_of
 from recap_assets.graph.project import Project
-from recap_assets.scores import assets as scores
+from recap_assets.scores.assets import embeddings_node
 from recap_assets.scores.opened import embedder_of
 from recap_assets.shards.images import decode
 from recap_assets.specs.base import deciding, fingerprint_of
@@ -65,9 +63,9 @@ def scorer_of(project: Project, spec: CaptionMetrics) -> str:
 
 
 def _node(project: Project, name: str, spec: CaptionMetrics) -> Node:
-    writer = next(n for n in captions.nodes(project) if n.key == SYNTHETIC_CAPTIONS.key(name))
+    writer = captioned(project, name, _captioner(project, name))
     scorer = scorer_of(project, spec)
-    embedder = next(n for n in scores.nodes(project) if n.key == IMAGE_EMBEDDINGS.key(scorer))
+    embedder = embeddings_node(project, scorer)
     trained = {
         dependency.asset: dependency
         for dependency in (*writer.dependencies, *embedder.dependencies)
@@ -102,6 +100,12 @@ def _node(project: Project, name: str, spec: CaptionMetrics) -> Node:
     )
 
 
+def _captioner(project: Project, name: str) -> Captioning:
+    source = project.experiment.sources[name]
+    assert isinstance(source, Captioning), "others have no node"  # noqa: S101
+    return source
+
+
 @dataclass
 class Described:
     """The images of one set: what the captioner wrote, what people wrote, their embeddings."""
@@ -130,9 +134,7 @@ def measure_source(project: Project, name: str, step: Step) -> Rows:
 def _describe_all(
     project: Project, name: str, spec: CaptionMetrics, scorer: Scorer, step: Step
 ) -> dict[str, Described]:
-    source = project.experiment.sources[name]
-    assert isinstance(source, Captioning), "others have no node"  # noqa: S101
-    source = source.model_copy(update={"candidates": 1})
+    source = _captioner(project, name).model_copy(update={"candidates": 1})
     described: dict[str, Described] = {}
     with opened(project, source) as captioner:
         for task in spec.sets:
