@@ -33,7 +33,7 @@ export RECAP_DATA := $(abspath $(DATA))
 export DAGSTER_HOME := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help install anew tools demo test test-long test-bits test-gpu test-lowest test-faults faults fuzz \
+.PHONY: help install anew tools demo recipes test test-long test-bits test-gpu test-lowest test-faults faults fuzz \
 	lint check bench ui format clean
 
 help:  ## What make can do here
@@ -64,10 +64,17 @@ $(TOOLS_STAMP): $(STAMP) $(TOOLS_PINS)
 demo: install  ## Run the main job on the embedded world: about ten minutes on two cores
 	$(BIN)/recap --experiment recap_assets/experiments/demo.yaml build --yes
 
+SIZE ?= full
+
+recipes: install  ## Every recipe, then what each found: SIZE=full (a night and more) or smoke
+	@for file in recap_assets/experiments/recipes/*.yaml; do name=$$(basename $$file .yaml); \
+	  $(BIN)/recap recipes run $${name%%_*} --size $(SIZE) --yes || exit 1; done
+	$(BIN)/recap recipes results
+
 test: install tools  ## The tests, but for those that take long
 	$(BIN)/python -m pytest --durations 10
 
-test-long: install tools  ## The tests that take long: guides, daemons, kills, races, torchrun
+test-long: install tools  ## The tests that take long: recipes, guides, daemons, kills, races, torchrun
 	$(BIN)/python -m pytest -m long
 
 test-gpu: install  ## The tests that need a GPU, which the others do not see

@@ -72,6 +72,7 @@ def outcome(tmp_path: Path):
     return run
 
 
+@pytest.mark.long(reason="pytest in processes of its own")
 @pytest.mark.parametrize("n_gpus", [0, 1])
 def test_a_plain_run_shows_no_gpu_to_any_test_or_process(outcome, n_gpus):
     said = outcome(n_gpus)
@@ -79,6 +80,7 @@ def test_a_plain_run_shows_no_gpu_to_any_test_or_process(outcome, n_gpus):
     assert "python -m pytest -m gpu" in said
 
 
+@pytest.mark.long(reason="pytest in processes of its own")
 def test_the_run_of_gpu_tests_shows_the_gpu(outcome):
     said = outcome(1, "-m", "gpu")
     assert "1 passed, 1 deselected" in said, said
@@ -98,6 +100,7 @@ def test_here_torch_itself_sees_no_gpu():
     assert done.stdout.split() == ["False", "0"]
 
 
+@pytest.mark.long(reason="pytest in processes of its own")
 def test_the_run_on_a_lent_machine_tells_each_failure_and_runs_the_rest(tmp_path):
     (tmp_path / "test_broken.py").write_text("import not_installed")
     (tmp_path / "test_some.py").write_text(SOME_FAIL)

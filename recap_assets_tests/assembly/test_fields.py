@@ -21,6 +21,8 @@ from recap_assets.storage.workspace import Workspace
 from recap_assets_tests.assembly.decisions import every_kind
 from recap_assets_tests.assembly.fields import SNAPSHOT, Field, changed, fields_of, snapshot
 
+pytestmark = pytest.mark.long(reason="the graph again for each field of each kind")
+
 DECIDED_OTHERWISE = {
     r"automation: .*": "when something is built, and not what",
     r"name: Experiment\.name": "where the results lie",

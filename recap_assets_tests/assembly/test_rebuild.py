@@ -174,6 +174,7 @@ def test_an_edit_that_changes_no_caption_ends_there(world: World) -> None:
     assert computed == {"synthetic_captions/sure": set(SHARDS)}
 
 
+@pytest.mark.long(reason="the pipeline built again and again")
 def test_what_leaves_the_experiment_is_planned_for_removal_and_removed(world: World) -> None:
     content = edited()
     del content["sources"]["b"], content["mixes"]["with_b"]
@@ -205,6 +206,7 @@ def test_what_leaves_the_experiment_is_planned_for_removal_and_removed(world: Wo
     }
 
 
+@pytest.mark.long(reason="the pipeline built again and again")
 def test_shards_that_leave_the_pool_take_their_rows_with_them(world: World) -> None:
     world.after(parse_experiment(edited(pool__samples=40)))
     current = plan(world.bench.graph, world.bench.memory)

@@ -61,6 +61,7 @@ def files_of(folder: Path) -> Mapping[str, tuple[int, int]]:
     return {str(one): (one.stat().st_size, one.stat().st_mtime_ns) for one in found}
 
 
+@pytest.mark.long(reason="every command in a process of its own")
 def test_commands_that_read_only_read(
     tmp_path: Path, written: Callable[..., Path], recap: Recap
 ) -> None:

@@ -21,6 +21,7 @@ def path(recap: Recap, tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.long(reason="a whole build again, by the command line")
 def test_a_version_is_rebuilt_equal_although_the_pool_grew(
     path: Path, recap: Recap, tmp_path: Path
 ) -> None:
@@ -35,6 +36,7 @@ def test_a_version_is_rebuilt_equal_although_the_pool_grew(
     assert again.exit_code == 0, again.output
 
 
+@pytest.mark.long(reason="a whole build again, by the command line")
 def test_shards_that_changed_since_are_named_as_the_cause(
     path: Path, recap: Recap, tmp_path: Path
 ) -> None:

@@ -43,6 +43,7 @@ def broken(opened: Callable[..., Session], tmp_path: Path) -> Session:
     return opened(pool=pool, **TRIMMED)
 
 
+@pytest.mark.long(reason="builds in processes of their own")
 def test_what_fails_is_told_and_the_rest_is_built(
     opened: Callable[..., Session], tmp_path: Path
 ) -> None:
@@ -60,6 +61,7 @@ def test_what_fails_is_told_and_the_rest_is_built(
     assert build.state.n_done == len(build.session.graph.nodes) - len({e.asset for e in left})
 
 
+@pytest.mark.long(reason="builds in processes of their own")
 def test_each_of_several_failures_of_one_run_is_told_by_its_own_error_alone(
     opened: Callable[..., Session], tmp_path: Path
 ) -> None:
@@ -84,6 +86,7 @@ def test_each_of_several_failures_of_one_run_is_told_by_its_own_error_alone(
     assert "lines.jsonl" not in failed["imported_captions/cells"]
 
 
+@pytest.mark.long(reason="builds in processes of their own")
 def test_a_build_that_failed_leaves_the_plan_of_the_good_file_as_it_was(
     opened: Callable[..., Session], tmp_path: Path
 ) -> None:

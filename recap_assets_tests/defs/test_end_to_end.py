@@ -13,6 +13,8 @@ from recap_assets_tests.cli.running import REPOSITORY, Recap, recap_in
 from recap_assets_tests.defs.shards import write_shard
 from recap_assets_tests.tiny import EXPERIMENT
 
+pytestmark = pytest.mark.long(reason="builds by the command line, in processes of their own")
+
 ONE_MIX = {
     "name": "trimmed",
     "mixes": {"mixed": EXPERIMENT["mixes"]["mixed"]},

@@ -19,6 +19,8 @@ sys.path.append(str(REPOSITORY / "benchmarks"))
 
 from postgres import private_cluster, server_programs  # noqa: E402 - a script beside the benchmarks
 
+pytestmark = pytest.mark.long(reason="a PostgreSQL of its own, and runs in it")
+
 
 def fragment() -> str:
     (found,) = re.findall(r"```yaml\n(.*?)```", (REPOSITORY / "docs/scale.md").read_text(), re.S)

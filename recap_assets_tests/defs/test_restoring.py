@@ -19,6 +19,8 @@ from recap_assets.graph.records import Record
 from recap_assets_tests.killed_builds import KilledBuild
 from recap_assets_tests.tiny import EXPERIMENT
 
+pytestmark = pytest.mark.long(reason="commands in processes of their own, each on lost records")
+
 SMALL = {
     **EXPERIMENT,
     "name": "small",

@@ -131,6 +131,7 @@ def test_shards_that_come_later_are_compared_and_the_earlier_ones_stay(tmp_path:
     assert [text for _, text in usable_of(bench)] == ["again", "second", "third"]
 
 
+@pytest.mark.long(reason="a whole build for one input")
 def test_a_broken_image_is_set_aside_and_the_rest_is_captioned(tmp_path: Path) -> None:
     samples = [(uid(i), jpeg(i), "a boat") for i in range(1, 4)]
     samples[1] = (uid(2), jpeg(2)[:200], "half a boat")
@@ -224,6 +225,7 @@ def test_a_crash_in_a_long_partition_loses_one_shard_of_work(
     assert not list((bench.project.workspace.root / "scratch").rglob("*.parquet"))
 
 
+@pytest.mark.long(reason="a whole build for one input")
 def test_a_pool_in_a_folder_with_a_table_of_texts(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     for i in range(3):

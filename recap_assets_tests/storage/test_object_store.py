@@ -172,6 +172,8 @@ from recap_assets.artefacts.scores import CLIP_SCORES
 from recap_assets.storage import tables
 from recap_assets_tests.storage.test_tables import AT, scores
 
+pytestmark = pytest.mark.long(reason="an object store in a process of its own")
+
 # Proved already: what breaks off are requests of the table's own.
 tables.prove_once = lambda _root: None
 for score in (0.2, 0.3, 0.4):

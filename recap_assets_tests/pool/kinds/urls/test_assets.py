@@ -147,6 +147,7 @@ def seed_of(url: str) -> int:
     return int(url.rpartition("/")[2])
 
 
+@pytest.mark.long(reason="img2dataset in processes of its own")
 def test_an_edit_of_the_list_fetches_what_is_new(pool: Pool, web: Web) -> None:
     changed = rows_of(web, [11, 12, 14]).with_columns(text=pl.lit("another text"))
     pool.write("b", changed)
@@ -171,6 +172,7 @@ def test_a_shard_without_rows_leaves(pool: Pool) -> None:
     assert uids(raw_pool(bench)) == {uid_of(seed) for seed in range(1, 7)}
 
 
+@pytest.mark.long(reason="img2dataset in processes of its own")
 def test_failed_urls_are_tried_again_where_it_is_asked_for(pool: Pool, web: Web) -> None:
     web.pages["gone/13"] = jpeg(13)
     assert pool.built()[1] == []
@@ -185,12 +187,14 @@ def test_failed_urls_are_tried_again_where_it_is_asked_for(pool: Pool, web: Web)
     assert uid_of(13) in uids(raw_pool(bench))
 
 
+@pytest.mark.long(reason="img2dataset in processes of its own")
 def test_another_size_fetches_everything_again(pool: Pool, web: Web) -> None:
     bench, _ = pool.built(image_size=48)
     assert web.asked["image/1"] == 1
     assert set(raw_pool(bench)["width"]) == {48}
 
 
+@pytest.mark.long(reason="img2dataset in processes of its own")
 @pytest.mark.parametrize("what", ["no statistics", "no tar", "a shorter tar"])
 def test_a_lost_or_half_written_shard_is_made_again(pool: Pool, web: Web, what: str) -> None:
     bench, _ = pool.built()
@@ -210,6 +214,7 @@ def test_a_lost_or_half_written_shard_is_made_again(pool: Pool, web: Web, what: 
     assert n_asked == [1, 1, 1, 1, 0, 0]
 
 
+@pytest.mark.long(reason="img2dataset in processes of its own")
 def test_a_replacement_that_was_interrupted_is_gone_on_with(pool: Pool) -> None:
     bench, _ = pool.built()
     folder = bench.project.workspace.downloads / "shards"
@@ -227,6 +232,7 @@ def test_a_replacement_that_was_interrupted_is_gone_on_with(pool: Pool) -> None:
     assert not list(folder.glob(".0*"))
 
 
+@pytest.mark.long(reason="img2dataset in processes of its own")
 def test_shards_of_a_receipt_are_not_fetched_again(pool: Pool, web: Web, tmp_path: Path) -> None:
     bench, _ = pool.built()
     shards_then = list(bench.project.shards.values())
@@ -261,6 +267,7 @@ def test_the_partitions_are_known_before_anything_is_fetched(pool: Pool) -> None
     assert [len(part) for part in project.partitions.values()] == [2, 1]
 
 
+@pytest.mark.long(reason="img2dataset in processes of its own")
 def test_real_images_arrive_as_they_were_listed(
     shared_data: Path, tmp_path: Path, web: Web
 ) -> None:
