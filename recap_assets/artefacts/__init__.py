@@ -31,6 +31,7 @@ from recap_assets.artefacts.scores import (
     best_scores,
     vectors_of,
 )
+from recap_assets.artefacts.searches import SEARCH_TRIALS
 from recap_assets.artefacts.sets import (
     CLUSTER_CENTROIDS,
     CLUSTER_CUTS,
@@ -133,6 +134,7 @@ __all__ = [
     "REPORT",
     "SCORER",
     "SCORE_HISTOGRAMS",
+    "SEARCH_TRIALS",
     "SEED",
     "SET",
     "SHA256_BYTES",

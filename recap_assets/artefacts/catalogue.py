@@ -17,6 +17,7 @@ from recap_assets.artefacts.scores import (
     SCORE_SCALES,
     TARGET_EMBEDDINGS,
 )
+from recap_assets.artefacts.searches import SEARCH_TRIALS
 from recap_assets.artefacts.sets import (
     CLUSTER_CENTROIDS,
     CLUSTER_CUTS,
@@ -71,6 +72,7 @@ TABLES = {
         EVALUATION_IMAGES,
         EVALUATION_RESULTS,
         CAPTION_METRICS,
+        SEARCH_TRIALS,
         LEADERBOARD,
         CLAIMS,
         LINEAGE,

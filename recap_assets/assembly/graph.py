@@ -17,6 +17,7 @@ from recap_assets.pool import assets as pool
 from recap_assets.report import assets as report
 from recap_assets.scores import assets as scores
 from recap_assets.scores.of_images import assets as image_scores
+from recap_assets.search import assets as search
 from recap_assets.sets import assets as sets
 from recap_assets.training import assets as training
 from recap_assets.training import seen as training_pairs
@@ -41,6 +42,7 @@ STAGES = (
     training,
     evaluation,
     caption_metrics,
+    search,
     report,
 )
 

@@ -18,6 +18,7 @@ from recap_assets.artefacts import (
     RAW_POOL,
     REPORT,
     SCORE_HISTOGRAMS,
+    SEARCH_TRIALS,
     SYNTHETIC_CAPTIONS,
     THRESHOLDS,
     TRAINING_CURVES,
@@ -25,6 +26,7 @@ from recap_assets.artefacts import (
     is_usable,
     preview_markdown,
 )
+from recap_assets.evaluation.averages import AVERAGE
 from recap_assets.evaluation.captions.measured import measured_sources
 from recap_assets.graph.building import provenance
 from recap_assets.graph.stage import (
@@ -42,7 +44,7 @@ from recap_assets.plots.mixes import SOURCE_SHARES, leaderboard_chart
 from recap_assets.plots.rendering import chart_png
 from recap_assets.report import claims
 from recap_assets.report.examples import discarded, examples
-from recap_assets.report.leaderboard import AVERAGE, leaderboard
+from recap_assets.report.leaderboard import leaderboard
 from recap_assets.report.left_out import LEFT_OUT
 from recap_assets.report.page import (
     MIX_SUMMARY,
@@ -54,6 +56,7 @@ from recap_assets.report.page import (
 )
 from recap_assets.report.pairing import left_out
 from recap_assets.report.results import current_results
+from recap_assets.report.searched import searched
 from recap_assets.report.swept import swept_rows
 from recap_assets.scores.kind import Scoring
 from recap_assets.specs.base import deciding, fingerprint_of
@@ -141,6 +144,7 @@ def _report_node(project: Project) -> Node:
     ]
     reads = [LEADERBOARD.key(), CLAIMS.key(), DIVERSITY_SUMMARY.key(), RAW_POOL.key(), *scored]
     reads += [CAPTION_METRICS.key(source) for source in measured_sources(project)]
+    reads += [SEARCH_TRIALS.key(name) for name in experiment.searches]
     for name in experiment.mixes:
         reads += [THRESHOLDS.key(name), CURATED_MIXES.key(name)]
         reads.append(EVALUATION_RESULTS.key(name))
@@ -157,6 +161,7 @@ def _report_node(project: Project) -> Node:
             scorers=list(experiment.scorers),
             # Not said where there is none: what was built before it existed stays as it is.
             **({"recipe": experiment.recipe} if experiment.recipe else {}),
+            **({"searches": list(experiment.searches)} if experiment.searches else {}),
             **(
                 {"sweep": experiment.model_dump(mode="json", include={"sweep"})}
                 if experiment.sweep
@@ -228,6 +233,7 @@ def report_data(project: Project, board: pl.DataFrame, claimed: list[ClaimRow]) 
         discarded=tuple(discarded(project)),
         notes=_notes(project),
         recipe=experiment.recipe,
+        searched=searched(project),
         swept=swept_rows(experiment, board, _tasks_shown(project)),
         retrieval_task=experiment.report.retrieval_task,
         baseline=experiment.report.raw_filtered,

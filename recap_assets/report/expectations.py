@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from recap_assets.evaluation.averages import averages_by_seed
+from recap_assets.evaluation.pairing import Runs
 from recap_assets.report.findings import Claim, Verdict
-from recap_assets.report.leaderboard import averages_by_seed
-from recap_assets.report.pairing import Runs
 from recap_assets.specs.recipe import AVERAGE, Expectation
 
 _ONE_MODEL = "One value of each source, so by how much another training would move it is not known."

@@ -11,8 +11,8 @@ from typing import Literal
 
 import polars as pl
 
-from recap_assets.report.leaderboard import averages_by_seed
-from recap_assets.report.pairing import Difference, Runs, unnamed
+from recap_assets.evaluation.averages import averages_by_seed
+from recap_assets.evaluation.pairing import Difference, Runs, unnamed
 from recap_assets.specs.experiment import Report
 from recap_assets.specs.sources import RAW
 

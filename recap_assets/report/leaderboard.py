@@ -5,12 +5,8 @@ from collections.abc import Sequence
 import polars as pl
 
 from recap_assets.artefacts.report import LEADERBOARD
+from recap_assets.evaluation.averages import SEEDED, averages_by_seed, main_metrics
 from recap_assets.evaluation.datacomp.aggregation import group_rows
-
-AVERAGE = "average"
-"""The task under which the leaderboard lists the mean over tasks."""
-
-_SEEDED = ("mix", "seed", "task", "metric", "value")
 
 
 def leaderboard(
@@ -33,12 +29,12 @@ def leaderboard(
         that lacks one of the tasks has no average, since it would compare other tasks; a mix
         without any complete seed has no such row. `deviation` is with n - 1, null for one seed.
     """
-    parts = [_main(results), averages_by_seed(results, average)]
+    parts = [main_metrics(results), averages_by_seed(results, average)]
     if with_groups:
         parts.append(group_rows(results))
     return (
         pl.concat(parts)
-        .sort(_SEEDED)
+        .sort(SEEDED)
         .group_by("mix", "task", "metric", maintain_order=True)
         .agg(
             mean=pl.col("value").mean(),
@@ -49,29 +45,3 @@ def leaderboard(
         .select(pl.col(name).cast(dtype) for name, dtype in LEADERBOARD.schema.items())
         .sort(*LEADERBOARD.order)
     )
-
-
-def averages_by_seed(results: pl.DataFrame, average: Sequence[str]) -> pl.DataFrame:
-    """The mean of the main metrics of each training run.
-
-    Args:
-        results: EVALUATION_RESULTS.
-        average: Tasks of the average; empty for all that occur.
-
-    Returns:
-        Columns mix, seed, task (`average`), metric (`mean`), value; only runs with every task.
-    """
-    main = _main(results)
-    tasks = sorted(set(average) or set(main["task"].unique()))
-    return (
-        main.filter(pl.col("task").is_in(tasks))
-        .sort(_SEEDED)
-        .group_by("mix", "seed", maintain_order=True)
-        .agg(value=pl.col("value").mean(), n_tasks=pl.col("task").n_unique())
-        .filter(pl.col("n_tasks") == len(tasks))
-        .select("mix", "seed", task=pl.lit(AVERAGE), metric=pl.lit("mean"), value="value")
-    )
-
-
-def _main(results: pl.DataFrame) -> pl.DataFrame:
-    return results.filter("is_main").select(_SEEDED)

@@ -38,6 +38,7 @@ from recap_assets.plots.scores import score_histograms
 from recap_assets.plots.sweeps import SWEPT, swept_chart
 from recap_assets.plots.training import training_curves
 from recap_assets.report.left_out import LEFT_OUT, mix_rows
+from recap_assets.report.searched import Searched
 from recap_assets.specs.recipe import Recipe
 
 MIX_SUMMARY = pl.Schema(
@@ -144,6 +145,7 @@ class ReportData:
         claims: In the order shown.
         recipe: What the experiment follows, where it is a recipe.
         swept: SWEPT.
+        searched: The searches, in the order shown.
         left_out: LEFT_OUT.
         thresholds: THRESHOLDS.
         histograms: SCORE_HISTOGRAMS.
@@ -166,6 +168,7 @@ class ReportData:
     claims: tuple[ClaimRow, ...] = ()
     recipe: Recipe | None = None
     swept: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SWEPT))
+    searched: tuple[Searched, ...] = ()
     left_out: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LEFT_OUT))
     thresholds: pl.DataFrame = field(default_factory=THRESHOLDS.empty)
     histograms: pl.DataFrame = field(default_factory=SCORE_HISTOGRAMS.empty)

@@ -10,7 +10,7 @@ from recap_assets.specs.base import Spec
 
 Stage = Literal[
     "world", "pool", "models", "captions", "scores", "diversity", "sets", "mixes",
-    "exports", "training", "evaluation", "report",
+    "exports", "training", "evaluation", "search", "report",
 ]  # fmt: skip
 STAGES: tuple[Stage, ...] = get_args(Stage)
 """The stages, in the order in which they read each other."""

@@ -29,6 +29,7 @@ from recap_assets.specs.prompts import TEXT_NAMES
 from recap_assets.specs.recipe import Recipe
 from recap_assets.specs.references import EMBEDDINGS, Reference
 from recap_assets.specs.scorers import Scorer
+from recap_assets.specs.searches import Search
 from recap_assets.specs.sets import UidSet
 from recap_assets.specs.sources import RAW, Source
 from recap_assets.specs.training import Training, TrainingSpec
@@ -151,6 +152,9 @@ class Experiment(Spec):
         "`mixes.best.rules.0.where.top: [0.1, 0.2]`. Adds the part, and what uses it up to the "
         "mixes, once for each value.",
     )
+    searches: dict[Name, Search] = Field(
+        default={}, description="Settings of mixes to search for, with small trainings."
+    )
     size: str = Field(
         default=FULL, description="Which of `sizes` is built; `full` is the file as it is."
     )
@@ -260,6 +264,7 @@ class Experiment(Spec):
             *self._report_problems(),
             *self._export_problems(),
             *self._recipe_problems(),
+            *self._search_problems(),
         ]
         if problems:
             raise ValueError("; ".join(problems))
@@ -445,6 +450,17 @@ class Experiment(Spec):
                     "scorers": self.scorers,
                 }
             )
+
+    def _search_problems(self) -> Iterator[str]:
+        training = self.training
+        if self.searches and not training.trains_here:
+            yield (
+                f"searches: a search trains in the process of the build, and the launcher "
+                f"{training.word} does not; write `training.launcher: in_process`"
+            )
+        for name, search in self.searches.items():
+            found = search.problems(self.mixes, self.evaluation.task_names, training.samples_seen)
+            yield from (f"searches.{name}.{problem}" for problem in found)
 
 
 def _section_of(one: Reference) -> str:

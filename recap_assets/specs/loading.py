@@ -11,6 +11,8 @@ from pydantic_core import ErrorDetails
 
 from recap_assets.specs.experiment import FULL, Experiment
 from recap_assets.specs.kinds import NO_KIND, UNKNOWN
+from recap_assets.specs.searches import Search, Settings
+from recap_assets.specs.setting_keys import SettingKeyError, set_at
 from recap_assets.specs.sweeps import (
     SECTIONS,
     SweepError,
@@ -140,14 +142,53 @@ def read_file(path: Path) -> dict[str, object]:
 
 
 def parse_experiment(content: dict[str, object], where: str = "experiment") -> Experiment:
-    """Check a parsed experiment; `where` names it in errors."""
+    """Check a parsed experiment; `where` names it in errors.
+
+    Raises:
+        ExperimentError: As `load_experiment`.
+    """
     try:
-        return Experiment.model_validate(content)
+        experiment = Experiment.model_validate(content)
     except ValidationError as error:
         text = "\n".join(f"{where}: {line}" for line in _lines(content, error.errors()))
         if words := [word for detail in error.errors() for word in _unknown_words(detail)]:
             raise UnknownKindError(text, str(content.get("name", "")), words) from error
         raise ExperimentError(text) from error
+    for name, search in experiment.searches.items():
+        _refuse_unfit(experiment, f"{where}: searches.{name}.over", search)
+    return experiment
+
+
+def _refuse_unfit(experiment: Experiment, where: str, search: Search) -> None:
+    """Refuse a search of which neither the first values make a mix nor the last."""
+    first, last = search.ends
+    try:
+        with_settings(experiment, search, first)
+    except ExperimentError as error:
+        try:
+            with_settings(experiment, search, last)
+        except ExperimentError:
+            msg = f"{where}: with its first values: {error}"
+            raise ExperimentError(msg) from error
+
+
+def with_settings(experiment: Experiment, search: Search, settings: Settings) -> Experiment:
+    """The experiment with other settings of a search's mix, and without searches and a recipe.
+
+    Raises:
+        ExperimentError: They make no mix, or one that does not fit the experiment.
+    """
+    content = experiment.model_dump(mode="json")
+    # Without what is not there: a setting below it can be written then.
+    mix = experiment.mixes[search.mix].model_dump(mode="json", exclude_none=True)
+    part = {**mix, "leave_one_source_out": False}
+    try:
+        for key, value in zip(search.keys, settings.values(), strict=True):
+            set_at(part, key.keys, value, key.path)
+    except SettingKeyError as error:
+        raise ExperimentError(str(error)) from error
+    mixes = {**content["mixes"], search.mix: part}
+    return parse_experiment({**content, "mixes": mixes, "searches": {}, "recipe": None}, "trial")
 
 
 def _unknown_words(detail: ErrorDetails) -> Iterator[tuple[str, str]]:

@@ -17,6 +17,7 @@ from typing import Any, cast
 
 from recap_assets.specs.base import Spec
 from recap_assets.specs.references import Reference
+from recap_assets.specs.setting_keys import Content, SettingKeyError, Value, set_at
 
 SECTIONS = (
     "corpora",
@@ -36,8 +37,6 @@ SECTION_OF = {"source_names": "sources", "identifiers": "languages"}
 LONGEST_NAME = 64
 MOST_VALUES = 100
 
-Content = dict[str, Any]
-Value = str | int | float | bool
 Part = tuple[str, str]
 """Section and name."""
 
@@ -106,8 +105,12 @@ class Expansion:
             for (section, name), variant in renamed.items():
                 self._add(sweep, section, name, variant, renamed)
             at = self.content[sweep.section][sweep.variant(sweep.name, value)]
-            for keys in sweep.settings:
-                set_at(at, keys, value, sweep.path)
+            try:
+                for keys in sweep.settings:
+                    set_at(at, keys, value, sweep.path)
+            except SettingKeyError as error:
+                msg = f"sweep.{error}"
+                raise SweepError(msg) from error
 
     def _depending(self, sweep: Sweep) -> list[Part]:
         """The parts that refer to the varied one, directly or by others."""
@@ -255,43 +258,6 @@ def _is_meant(part: Part, sweep: Sweep) -> bool:
 
 def _section(one: Reference) -> str:
     return SECTION_OF.get(one.section, one.section)
-
-
-def set_at(part: Content, keys: Sequence[str], value: object, path: str) -> None:
-    """Set a setting within a part, as it is written in YAML.
-
-    Raises:
-        SweepError: The keys lead to no place in it; `path` names them.
-    """
-    at: Any = part
-    for key in keys[:-1]:
-        at = _entered(at, key, path)
-    if isinstance(at, list):
-        rows = cast("list[object]", at)
-        rows[_place(rows, keys[-1], path)] = value
-    elif isinstance(at, dict):
-        cast("Content", at)[keys[-1]] = value
-    else:
-        raise _no_place(path, keys[-1])
-
-
-def _entered(at: object, key: str, path: str) -> object:
-    if isinstance(at, list):
-        rows = cast("list[object]", at)
-        return rows[_place(rows, key, path)]
-    if not isinstance(at, dict):
-        raise _no_place(path, key)
-    return cast("Content", at).setdefault(key, {})
-
-
-def _place(at: Sequence[object], key: str, path: str) -> int:
-    if key.isdecimal() and len(key) <= 6 and int(key) < len(at):
-        return int(key)
-    raise _no_place(path, key)
-
-
-def _no_place(path: str, key: str) -> SweepError:
-    return SweepError(f"sweep.{path}: {key!r} leads nowhere in the part")
 
 
 def _rename(at: Any, keys: Sequence[str], name: str, variant: str) -> None:  # noqa: ANN401 - YAML

@@ -19,6 +19,10 @@ class TrainingSpec(Spec):
     reads_exports: ClassVar[bool] = False
     """Whether it reads a mix as an export that `trains`; one is added to a mix that has none."""
 
+    trains_here: ClassVar[bool] = False
+    """Whether it trains in the process of the build, from the pairs in `curated_mixes`, the number
+    of samples that it is given: then a search can train with it, see `specs.searches`."""
+
     samples_seen: int = Field(
         default=28_000, gt=0, le=10**12, description="Pairs seen in all, the same for every mix."
     )

@@ -39,6 +39,10 @@ VARIANTS: Mapping[str, tuple[str, ...]] = {
         "evaluation.prefix=small",
         "sources.melted={kind: rewrite, reads: [raw], by: {kind: embedded, model: fuser}}",
     ),
+    "search": (
+        "searches={top: {over: {mixes.top.rules.0.where.top: {low: 0.1, high: 0.9}, "
+        "mixes.top.rules.1.use: {choices: [small, blip2]}}, among: [top, best], samples_seen: 10}}",
+    ),
 }
 """Beside every_kind.yaml as it is: what an experiment has one of."""
 

@@ -19,7 +19,7 @@ from recap_assets.storage.workspace import Workspace
 from recap_assets_tests.assembly.decisions import VARIANTS, every_kind
 
 SNAPSHOT = Path(__file__).with_name("fields.json")
-SECTIONS = {"torchrun": "training", "two stages": "training"}
+SECTIONS = {"torchrun": "training", "two stages": "training", "search": "searches"}
 """What a variant is looked at for; the others are for their pools."""
 
 Versions = Mapping[str, tuple[str, tuple[str, ...]]]

@@ -3,7 +3,8 @@ import pytest
 
 from recap_assets.artefacts.evaluation import EVALUATION_RESULTS
 from recap_assets.artefacts.report import LEADERBOARD
-from recap_assets.report.leaderboard import averages_by_seed, leaderboard
+from recap_assets.evaluation.averages import averages_by_seed
+from recap_assets.report.leaderboard import leaderboard
 
 
 def results(*rows: tuple[str, int, str, float]) -> pl.DataFrame:

@@ -2,8 +2,9 @@ import polars as pl
 import pytest
 
 from recap_assets.artefacts.evaluation import EVALUATION_RESULTS
-from recap_assets.report.leaderboard import AVERAGE
-from recap_assets.report.pairing import Runs, left_out
+from recap_assets.evaluation.averages import AVERAGE
+from recap_assets.evaluation.pairing import Runs
+from recap_assets.report.pairing import left_out
 
 FAMILY = {"m": {"raw": "m_without_raw", "a": "m_without_a"}}
 

@@ -1,6 +1,6 @@
 """Training in the process of the build: what a user writes."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -13,6 +13,8 @@ from recap_assets.training.kind import Launcher
 
 class InProcessSpec(Launcher):
     """A fixed number of samples seen, whatever the mix's size (DataComp's rule)."""
+
+    trains_here: ClassVar[bool] = True
 
     tower: Tower = SmallTower()
     optimizer: Optimizer = Optimizer()

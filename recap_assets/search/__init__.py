@@ -1,0 +1,1 @@
+"""Searches for the settings of a mix that train the best CLIP."""
