@@ -117,6 +117,7 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = {
     "rewriters": (
         "recap_assets.captions.rewriters.kinds.openai:OpenAIRewriter",
         "recap_assets.captions.rewriters.kinds.trained:EmbeddedRewriter",
+        "recap_assets.captions.rewriters.kinds.transformers:TransformersRewriter",
     ),
     "exports": (
         "recap_assets.exports.kinds.subset:SubsetExport",

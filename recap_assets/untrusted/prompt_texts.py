@@ -7,6 +7,7 @@ turns begin and end, names of roles, line ends, letters that nobody sees, and le
 
 import re
 import unicodedata
+from collections.abc import Collection
 
 OPENS, CLOSES = "«", "»"
 """What a text is quoted by; within it they are other quotation marks."""
@@ -43,12 +44,19 @@ def quoted(text: str, most: int = MOST_CHARACTERS) -> str:
     return f"{OPENS}{harmless(text, most)}{CLOSES}"
 
 
-def without_tokens(text: str, tokens: list[str]) -> str:
-    """A text in which none of a tokenizer's own tokens is: each is broken by a space."""
-    there = [token for token in tokens if len(token) > 1 and token in text]
-    for token in there:
-        text = text.replace(token, f"{token[0]} {token[1:]}")
-    return without_tokens(text, tokens) if there else text
+def without_tokens(text: str, tokens: Collection[str]) -> str:
+    """A text in which none of a tokenizer's own tokens is: each is broken by a space.
+
+    Tokens of one letter and of white space are left; one that cannot be broken is taken out.
+    """
+    strict = [token for token in tokens if len(token) > 1 and token.strip()]
+    for between in (" ", " ", ""):
+        for token in strict:
+            text = text.replace(token, f"{token[0]}{between}{token[1:]}" if between else "")
+    while there := [token for token in strict if token in text]:
+        for token in there:
+            text = text.replace(token, "")
+    return text
 
 
 def _seen(character: str) -> str:

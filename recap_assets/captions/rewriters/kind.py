@@ -5,7 +5,7 @@ A kind's module is imported before the experiment is, so it imports no more than
 """
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,7 +15,7 @@ from recap_assets.engines.protocols import Places, Rewriter
 from recap_assets.specs.base import Spec
 from recap_assets.specs.findings import Finding
 from recap_assets.specs.prompts import filled
-from recap_assets.untrusted.prompt_texts import MOST_CHARACTERS, quoted
+from recap_assets.untrusted.prompt_texts import MOST_CHARACTERS, quoted, without_tokens
 
 SYSTEM = (
     "You write image captions. The user's message quotes texts from web pages between « and ». "
@@ -41,9 +41,14 @@ class RewriteTask:
     candidates: int = 1
     longest: int = MOST_CHARACTERS
 
-    def asked(self, texts: Mapping[str, str]) -> str:
-        """The prompt for one image, each of its texts cleaned, bounded, and between « and »."""
-        safe = {name: quoted(text, self.longest) for name, text in texts.items()}
+    def asked(self, texts: Mapping[str, str], tokens: Collection[str] = ()) -> str:
+        """The prompt for one image, each of its texts cleaned, bounded, and between « and ».
+
+        Args:
+            texts: The image's, by name.
+            tokens: Those that the model's tokenizer takes for more than text: no text has them.
+        """
+        safe = {n: without_tokens(quoted(t, self.longest), tokens) for n, t in texts.items()}
         return filled(self.prompt or "", safe)
 
 

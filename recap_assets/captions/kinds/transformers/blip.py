@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from transformers import DynamicCache, EncoderDecoderCache
 
 from recap_assets.captions.kinds.transformers.base import HubModel
-from recap_assets.captions.kinds.transformers.language import CachedState
+from recap_assets.engines.decoding.language import CachedState
 
 
 class _FusedAttention(nn.Module):

@@ -8,7 +8,6 @@ small; a server (kind openai) is faster then.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,12 +15,12 @@ from PIL import Image as PilImage
 from torch import Tensor
 from transformers import DynamicCache
 
-from recap_assets.captions.kinds.transformers.language import (
-    UNLIMITED,
+from recap_assets.engines.decoding.language import (
     end_tokens,
     positions_of,
     same_bits_for_one_query,
 )
+from recap_assets.engines.decoding.prompted import PromptBatch, PromptState
 from recap_assets.engines.errors import ModelFileError
 from recap_assets.engines.model_folders.templates import literal, render_template
 from recap_assets.engines.protocols import Image
@@ -69,24 +68,6 @@ def fix_prompt(processor: Any, model: str, instruction: str) -> None:  # noqa: A
 
 def _plain(mark: object) -> object:
     return [str(one) for one in mark] if isinstance(mark, list | tuple) else str(mark)
-
-
-@dataclass
-class ChatState:
-    """Keys and values of the rows, and by how much their positions run ahead of the tokens.
-
-    Attributes:
-        cache: Of all rows.
-        deltas: Shape (rows, 1) for each module that counts an image's positions in two dimensions.
-    """
-
-    cache: DynamicCache
-    deltas: list[Tensor]
-
-    def select(self, rows: Tensor) -> None:
-        """Keep `rows`, in that order."""
-        self.cache.reorder_cache(rows)  # pyright: ignore[reportArgumentType] - an int64 tensor
-        self.deltas = [delta.index_select(0, rows.to(delta.device)) for delta in self.deltas]
 
 
 class Chat:
@@ -158,9 +139,9 @@ class Chat:
         """Tokens of the prompt, the image's included."""
         return prepared["input_ids"].shape[1]
 
-    def batch(self, prepared: Sequence[Inputs]) -> "ChatBatch":
+    def batch(self, prepared: Sequence[Inputs]) -> "PromptBatch":
         """The model for these prompts, which are of one length."""
-        return ChatBatch(self, prepared)
+        return PromptBatch(self, prepared)
 
     def read(self, inputs: Inputs) -> tuple[Tensor, DynamicCache, list[Tensor]]:
         """One prompt: the logits after it, shape (1, vocabulary), its cache and its deltas."""
@@ -180,7 +161,7 @@ class Chat:
         logits = output.logits[:, -1].float().to(self.device)
         return logits, cache, [delta for delta in deltas if delta is not None]
 
-    def step(self, tokens: Tensor, state: ChatState) -> Tensor:
+    def step(self, tokens: Tensor, state: PromptState) -> Tensor:
         """One token on."""
         for counter, delta in zip(self.counters, state.deltas, strict=False):
             counter.rope_deltas = delta
@@ -197,69 +178,3 @@ class Chat:
     def _only_the_last(self) -> Mapping[str, int]:
         # Logits of every prompt token would take gigabytes in a large vocabulary.
         return {"logits_to_keep": 1} if self.model._supports_logits_to_keep() else {}  # noqa: SLF001
-
-
-class ChatBatch:
-    """A chat model for some prompts of one length: their numbers stand for them."""
-
-    def __init__(self, chat: Chat, prepared: Sequence[Inputs]) -> None:
-        self.chat, self.prepared = chat, prepared
-        self.device: torch.device = chat.device
-        self.eos: Sequence[int] = chat.eos
-        self.vocabulary: int = chat.vocabulary
-        longest = chat.length(prepared[0]) if prepared else 0
-        self.room: int = chat.positions - longest if chat.positions < UNLIMITED else UNLIMITED
-
-    def prepare(self, image: Any) -> Tensor:  # noqa: ANN401 - a number, see `Reader.batch`
-        """The number, shape (1,)."""
-        return torch.tensor([image])
-
-    def encode(self, pixels: Tensor) -> Tensor:
-        """The numbers: a prompt is read as a whole in `start`."""
-        return pixels.to(self.device)
-
-    def start(self, features: Tensor) -> tuple[Tensor, ChatState]:
-        """Read every prompt by itself, once, and put the rows together; numbers may repeat."""
-        named, rows = features[:, 0].unique(return_inverse=True)
-        read = [self.chat.read(self.prepared[number]) for number in named.tolist()]
-        logits = torch.cat([found[0] for found in read])
-        deltas = [torch.cat(column) for column in zip(*(found[2] for found in read), strict=True)]
-        state = ChatState(joined([found[1] for found in read]), deltas)
-        state.select(rows)
-        return logits[rows], state
-
-    def step(self, tokens: Tensor, state: ChatState) -> Tensor:
-        """One token on."""
-        return self.chat.step(tokens, state)
-
-    def text(self, tokens: list[int]) -> str:
-        """The text without special tokens."""
-        return self.chat.text(tokens)
-
-
-def joined(caches: Sequence[DynamicCache]) -> DynamicCache:
-    """One cache with the rows of all, which have read equally many tokens each.
-
-    The first of them becomes the result; the others are emptied layer by layer, so that memory
-    holds hardly more than one copy.
-    """
-    whole, *others = caches
-    for number, layer in enumerate(whole.layers):
-        same = [cache.layers[number] for cache in others]
-        for name, value in vars(layer).items():
-            if isinstance(value, Tensor) and value.dim():
-                rows = torch.cat([value, *(getattr(one, name) for one in same)])
-                setattr(layer, name, rows)
-            elif isinstance(value, dict):
-                _join_states(value, [getattr(one, name) for one in same])
-        for cache in others:
-            layers: Any = cache.layers
-            layers[number] = None
-    return whole
-
-
-def _join_states(states: dict[int, Any], others: Sequence[Mapping[int, Any]]) -> None:
-    """The same for layers of linear attention, which keep several states by number."""
-    for number, value in states.items():
-        if isinstance(value, Tensor):
-            states[number] = torch.cat([value, *(other[number] for other in others)])

@@ -10,7 +10,7 @@ from transformers import DynamicCache
 from transformers.masking_utils import create_causal_mask
 
 from recap_assets.captions.kinds.transformers.base import HubModel
-from recap_assets.captions.kinds.transformers.language import CachedState, end_tokens
+from recap_assets.engines.decoding.language import CachedState, end_tokens
 
 
 @dataclass

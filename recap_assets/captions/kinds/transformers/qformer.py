@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from recap_assets.captions.kinds.transformers.base import HubModel
-from recap_assets.captions.kinds.transformers.language import (
+from recap_assets.engines.decoding.language import (
     CachedState,
     DecoderOnly,
     EncoderDecoder,
