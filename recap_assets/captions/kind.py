@@ -5,7 +5,7 @@ A kind's module is imported before the experiment is, so it imports no more than
 """
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from pydantic import Field, model_validator
@@ -18,7 +18,7 @@ from recap_assets.specs.findings import Finding
 from recap_assets.specs.prompts import filled, names_in, references_in
 from recap_assets.specs.references import Reference
 from recap_assets.specs.sources import MOST_CANDIDATES, Device, SourceSpec
-from recap_assets.untrusted.prompt_texts import harmless
+from recap_assets.untrusted.prompt_texts import harmless, without_tokens
 
 if TYPE_CHECKING:
     from recap_assets.graph.node import Node
@@ -70,9 +70,15 @@ class Captioning(Opens, CaptionSource):
         """
         return names_in(self.asks or "")
 
-    def asked(self, texts: Mapping[str, str]) -> str:
-        """The prompt for one image, with its texts in it as `harmless` makes them."""
-        return filled(self.asks or "", {name: harmless(text) for name, text in texts.items()})
+    def asked(self, texts: Mapping[str, str], tokens: Collection[str] = ()) -> str:
+        """The prompt for one image, with its texts in it as `harmless` makes them.
+
+        Args:
+            texts: The image's, by name.
+            tokens: Those that the model's tokenizer takes for more than text: no text has them.
+        """
+        safe = {name: without_tokens(harmless(text), tokens) for name, text in texts.items()}
+        return filled(self.asks or "", safe)
 
     def refers(self) -> Iterator[Reference]:
         """What its parts name, and the sources and columns in its prompt."""

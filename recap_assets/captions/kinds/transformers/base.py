@@ -1,6 +1,7 @@
 """What the families with a fixed image size share: pixels in, text out."""
 
-from typing import Any
+from copy import copy
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -23,6 +24,16 @@ class HubModel:
         self.device = device
         self.dtype: torch.dtype = model.dtype
         self.vocabulary: int = model.config.get_text_config().vocab_size
+
+    def take(self, prompt: str | None) -> None:
+        """Have this prompt from now on; None for the family's own."""
+        raise NotImplementedError
+
+    def with_prompt(self, prompt: str) -> Self:
+        """The same model with another prompt."""
+        other = copy(self)
+        other.take(prompt)
+        return other
 
     def prepare(self, image: Image) -> Tensor:
         """The processor's own resizing and normalisation."""

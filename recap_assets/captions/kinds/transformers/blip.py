@@ -43,10 +43,15 @@ class Blip(HubModel):
         super().__init__(model, processor, device)
         text_config = model.config.text_config
         self.eos: Sequence[int] = [text_config.sep_token_id]
-        self.prompt = [text_config.bos_token_id, *self.words(prompt)]
-        self.room = text_config.max_position_embeddings - len(self.prompt) + 1
+        self.take(prompt)
         for layer in model.vision_model.encoder.layers if is_fused else ():
             layer.self_attn = _FusedAttention(layer.self_attn)
+
+    def take(self, prompt: str | None) -> None:
+        """Have this prompt from now on."""
+        config = self.model.config.text_config
+        self.prompt = [config.bos_token_id, *self.words(prompt)]
+        self.room = config.max_position_embeddings - len(self.prompt) + 1
 
     def encode(self, pixels: Tensor) -> Tensor:
         """Last hidden state of the vision tower."""

@@ -41,14 +41,19 @@ Inputs = Mapping[str, Tensor]
 model's own layout, sizes and masks."""
 
 
+MARK = "RecapPutsThePromptHere"
+"""What stands for the instruction in a template that is rendered before images have their own."""
+
+
 def fix_prompt(processor: Any, model: str, instruction: str) -> None:  # noqa: ANN401
     """Render the processor's template once, where it can be ended, and leave it the text.
 
-    The prompt is the same for every image, so what the template would say is known when the model
-    is loaded. A processor without a template is left alone.
+    What the template would say is known when the model is loaded, but for the instruction, where
+    `MARK` stands for that of each image. A processor without a template is left alone.
 
     Raises:
-        ModelFileError: The template cannot be rendered within its bounds.
+        ModelFileError: The template cannot be rendered within its bounds, or does not pass on what
+            the user says.
     """
     template = getattr(processor, "chat_template", None)
     if isinstance(template, Mapping):
@@ -63,6 +68,10 @@ def fix_prompt(processor: Any, model: str, instruction: str) -> None:  # noqa: A
         options["enable_thinking"] = False
     messages = [{"role": "user", "content": content}]
     prompt = render_template(model, str(template), messages, options)
+    if instruction == MARK and prompt.count(MARK) != 1:
+        msg = f"{model}: its chat template does not pass on what a user says; take another model"
+        raise ModelFileError(msg)
+    processor.around = prompt.partition(MARK)
     processor.chat_template = literal(prompt)
 
 
@@ -114,16 +123,25 @@ class Chat:
         # Qwen-VL and its kin keep here what the last prompt came to.
         self.counters = [m for m in model.modules() if hasattr(m, "rope_deltas")]
 
-    def prepare(self, image: Image) -> Inputs:
+    def prepare(self, image: Image, instruction: str | None = None) -> Inputs:
         """Template and processor, for a user who shows the image and says the instruction.
+
+        Args:
+            image: The image.
+            instruction: Its own, in the place of `MARK`; without it all have the one that is fixed.
 
         Raises:
             NoRoomError: With its image the prompt leaves no room for the caption.
         """
         shown = {"type": "image", "image": PilImage.fromarray(image)}
-        content = [shown, {"type": "text", "text": self.instruction}]
+        content = [shown, {"type": "text", "text": instruction or self.instruction}]
+        own: dict[str, str] = {}
+        if instruction is not None:
+            before, _, after = self.processor.around
+            own["chat_template"] = literal(f"{before}{instruction}{after}")
         inputs = self.processor.apply_chat_template(
             [{"role": "user", "content": content}],
+            **own,
             add_generation_prompt=True,
             tokenize=True,
             return_dict=True,

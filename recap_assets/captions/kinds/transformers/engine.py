@@ -2,15 +2,26 @@
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig
 from transformers.utils import logging
 
+from recap_assets.captions.kinds.transformers.asked import (
+    AskedCaptioner,
+    AskedChat,
+    AskedModel,
+)
 from recap_assets.captions.kinds.transformers.blip import Blip
-from recap_assets.captions.kinds.transformers.chat import INSTRUCTION, Chat, NoRoomError, fix_prompt
+from recap_assets.captions.kinds.transformers.chat import (
+    INSTRUCTION,
+    MARK,
+    Chat,
+    NoRoomError,
+    fix_prompt,
+)
 from recap_assets.captions.kinds.transformers.florence import Florence2
 from recap_assets.captions.kinds.transformers.git import Git
 from recap_assets.captions.kinds.transformers.qformer import Blip2, InstructBlip
@@ -62,6 +73,9 @@ def load_transformers_captioner(
         device_name(device),
     )
     size = BatchSize(source.batch_size, load, batch_sizes)
+    if isinstance(reader, AskedChat | AskedModel):
+        captioner = BatchingCaptioner(reader, source.decoding, source.candidates, size)
+        return cast("Captioner", AskedCaptioner(source, captioner, _tokens_of(reader)))
     return BatchingCaptioner(reader, source.decoding, source.candidates, size)
 
 
@@ -81,7 +95,8 @@ def _staged_reader(
     )
     processor: Any = AutoProcessor.from_pretrained(staged, **OPTIONS)
     if config.model_type in CHAT_TYPES:
-        fix_prompt(processor, source.model, source.prompt or INSTRUCTION)
+        instruction = MARK if source.reads else source.asked({}) or INSTRUCTION
+        fix_prompt(processor, source.model, instruction)
     model = _read_model(source, staged, config, device).eval()
     device = model.device if source.device_map else device
     reader = _reader(source, config, model, processor, device)
@@ -97,13 +112,18 @@ def _reader(
     device: torch.device,
 ) -> Reader[Any, Any]:
     """The adapter of the model's family."""
-    arguments = (model, processor, device, source.prompt)
-    if config.model_type == "blip":
-        return FixedSizeReader(Blip(*arguments, is_fused=source.attention != "eager"))
+    longest = source.decoding.max_tokens
+    plain = source.asked(dict.fromkeys(source.reads, "something"))
+    arguments = (model, processor, device, None if source.reads else source.asked({}) or None)
     adapter = _ADAPTERS.get(config.model_type)
-    if adapter is not None:
-        return FixedSizeReader(adapter(*arguments))
-    return Chat(*arguments, source.decoding.max_tokens)
+    if config.model_type == "blip":
+        fixed = Blip(*arguments, is_fused=source.attention != "eager")
+    elif adapter is not None:
+        fixed = adapter(*arguments)
+    else:
+        chat = Chat(*arguments, longest)
+        return AskedChat(chat, plain) if source.reads else chat
+    return AskedModel(fixed, plain, longest) if source.reads else FixedSizeReader(fixed)
 
 
 @torch.inference_mode()
@@ -117,8 +137,12 @@ def _try(source: TransformersSpec, reader: Reader[Any, Any]) -> None:
     if strange := [end for end in model.eos if not 0 <= end < model.vocabulary]:
         msg = f"{source.model} ends a text with token {strange[0]}; it has {model.vocabulary:,}"
         raise ModelFileError(msg)
-    first = prepared[None] if isinstance(prepared, torch.Tensor) else torch.tensor([[0]])
-    model.start(model.encode(first))
+    model.start(model.encode(model.prepare(cast("Any", 0))[None]))
+
+
+def _tokens_of(reader: AskedChat | AskedModel) -> frozenset[str]:
+    processor = reader.chat.processor if isinstance(reader, AskedChat) else reader.model.processor
+    return frozenset(str(one) for one in processor.tokenizer.added_tokens_decoder.values())
 
 
 def _check_libraries(source: TransformersSpec, device: torch.device) -> None:

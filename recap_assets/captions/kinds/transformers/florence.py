@@ -32,9 +32,7 @@ class Florence2(HubModel):
         super().__init__(model, processor, device)
         settings, text_config = model.generation_config, model.config.text_config
         self.eos: Sequence[int] = end_tokens(settings)
-        inputs = processor(images=np.zeros((8, 8, 3), np.uint8), text=prompt or TASK)
-        image_token = model.config.image_token_id
-        self.prompt = [token for token in inputs["input_ids"][0] if token != image_token]
+        self.take(prompt)
         start = settings.decoder_start_token_id
         first = [text_config.decoder_start_token_id if start is None else start]
         if settings.forced_bos_token_id is not None:
@@ -42,6 +40,12 @@ class Florence2(HubModel):
         encoder = model.model.language_model.encoder
         self.language = EncoderDecoder(model, encoder, text_config, first, device)
         self.room = positions_of(text_config) - len(first) + 1
+
+    def take(self, prompt: str | None) -> None:
+        """Have this task from now on."""
+        inputs = self.processor(images=np.zeros((8, 8, 3), np.uint8), text=prompt or TASK)
+        image_token = self.model.config.image_token_id
+        self.prompt = [token for token in inputs["input_ids"][0] if token != image_token]
 
     def encode(self, pixels: Tensor) -> Tensor:
         """Tokens of the image in the space of the language model's."""

@@ -32,8 +32,12 @@ class Git(HubModel):
     ) -> None:
         super().__init__(model, processor, device)
         self.eos: Sequence[int] = end_tokens(model.generation_config)
-        self.prompt = [model.config.bos_token_id, *self.words(prompt)]
-        self.room = model.config.max_position_embeddings - len(self.prompt) + 1
+        self.take(prompt)
+
+    def take(self, prompt: str | None) -> None:
+        """Have this prompt from now on."""
+        self.prompt = [self.model.config.bos_token_id, *self.words(prompt)]
+        self.room = self.model.config.max_position_embeddings - len(self.prompt) + 1
 
     def encode(self, pixels: Tensor) -> Tensor:
         """Tokens of the image encoder in the space of the decoder."""

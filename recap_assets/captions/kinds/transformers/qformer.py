@@ -36,17 +36,22 @@ class Blip2(HubModel):
         super().__init__(model, processor, device)
         language, text_config = model.language_model, model.config.text_config
         self.eos: Sequence[int] = end_tokens(text_config, model.generation_config)
-        self.prompt = self.read_prompt(prompt)
         if model.config.use_decoder_only_language_model:
             self.language = DecoderOnly(language, device)
-            used = model.config.num_query_tokens + len(self.prompt)
-            self.room = positions_of(text_config) - used + 1
         else:
             first = [text_config.decoder_start_token_id]
             self.language = EncoderDecoder(
                 language, language.get_encoder(), text_config, first, device
             )
-            self.room = positions_of(text_config) - len(first) + 1
+        self.take(prompt)
+
+    def take(self, prompt: str | None) -> None:
+        """Have this prompt from now on."""
+        self.prompt = self.read_prompt(prompt)
+        used = 1
+        if self.model.config.use_decoder_only_language_model:
+            used = self.model.config.num_query_tokens + len(self.prompt)
+        self.room = positions_of(self.model.config.text_config) - used + 1
 
     def read_prompt(self, prompt: str | None) -> list[int]:
         """Token ids that follow the image."""

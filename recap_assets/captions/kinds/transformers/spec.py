@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from recap_assets.captions.kind import DecodedHere
 from recap_assets.specs.fields import LocalModel, Speed
+from recap_assets.specs.prompts import Prompt
 from recap_assets.specs.sources import BatchSize, Precision, images_at_once
 
 
@@ -30,11 +31,12 @@ blip2:
     )
     revision: str | None = Field(default=None, description="Commit of the hub repository; pin it.")
     precision: Precision = "float32"
-    prompt: str | None = Field(
+    prompt: Prompt | None = Field(
         default=None,
-        min_length=1,
         description="BLIP, BLIP-2, GIT: what the caption continues. InstructBLIP, chat models: "
-        "the instruction. Florence-2: the task (<CAPTION>). Without one, each family's own.",
+        "the instruction. Florence-2: the task (<CAPTION>). Without one, each family's own. "
+        "`{raw}`, another source or a column of the pool in braces stands for the image's own "
+        "text, cleaned and cut at 1,000 characters; a brace itself is doubled.",
     )
     batch_size: BatchSize = Field(
         default=64,
@@ -65,6 +67,11 @@ blip2:
             msg = "attention flash_attention_2 needs precision bfloat16 or float16"
             raise ValueError(msg)
         return self
+
+    @property
+    def asks(self) -> str | None:
+        """The prompt."""
+        return self.prompt
 
     @property
     def called(self) -> str:
