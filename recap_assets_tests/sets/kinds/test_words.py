@@ -102,8 +102,9 @@ def number(text: str | None) -> float:
 def test_columns_of_the_pool(
     pool: list[Sample], asked: dict[str, Any], holds: Any, tmp_path: Path
 ) -> None:
-    expected = {one.uid for one in pool if one.is_usable and holds(one)}
-    held_to(expected, pool, tmp_path, {"kind": "words", "columns": asked})
+    some = pool[:1_500]
+    expected = {one.uid for one in some if one.is_usable and holds(one)}
+    held_to(expected, some, tmp_path, {"kind": "words", "columns": asked})
 
 
 def test_words_and_columns_are_both_asked_for(pool: list[Sample], tmp_path: Path) -> None:

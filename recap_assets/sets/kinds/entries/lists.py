@@ -15,7 +15,6 @@ from recap_assets.untrusted.errors import RecapError, UntrustedError
 from recap_assets.untrusted.files import read_bounded
 from recap_assets.untrusted.json_text import parse_json
 from recap_assets.untrusted.showing import one_line
-from recap_assets.world.writing import nouns
 
 MAX_BYTES = 256 * 2**20
 """Of a list: MetaCLIP's half a million entries take 8 MB."""
@@ -100,6 +99,9 @@ def load_lists(place: str, *, by_language: bool) -> Mapping[str, Entries]:
         EntriesError: A file is missing, too large, or no list of texts.
     """
     if place == EMBEDDED and not by_language:
+        # It draws as well, and kinds are imported with every command.
+        from recap_assets.world.writing import nouns
+
         return {ALL: Entries(pl.Series("entry", sorted(nouns()), pl.String), by_script=False)}
     path = Path(place)
     if not by_language:
