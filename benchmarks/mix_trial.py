@@ -215,7 +215,7 @@ def measure(folder: Path, args: argparse.Namespace) -> None:
     is_new = not pool.exists()
     pool.mkdir(exist_ok=True)
     for number in range(args.partitions if is_new else 0):
-        (pool / f"{number:08d}.tar").write_bytes(b"not read by any of this")
+        (pool / f"{number:08d}.tar").write_bytes(bytes(10_240))
     file = folder / "tried.yaml"
     file.write_text(yaml.safe_dump(experiment(folder), sort_keys=False))
     os.environ["RECAP_DATA"] = str(folder / "data")

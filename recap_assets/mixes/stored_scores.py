@@ -1,6 +1,6 @@
 """The scores that mixes compare, as tables hold them: a partition, or the whole pool in parts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import polars as pl
 
@@ -56,19 +56,13 @@ def _of_source(project: Project, scorer: str, source: str) -> ScoreView:
             part = rows.filter(pl.col("partition") == partition)
             yield part.filter(wanted).select("uid", "candidate", "score").collect()
 
-    def near(low: float, high: float) -> Iterator[Scores] | None:
+    def near(low: float, high: float) -> Iterable[Scores] | None:
         """Where no image has several candidates, its one score is its best, whoever it is."""
         now = rows.filter(pl.col("partition").is_in(partitions))
         if now.select(pl.col("candidate").max()).collect().item() != 0:
             return None
-        return (
-            rows.filter(pl.col("partition") == partition)
-            .filter(pl.col("score").is_between(low, high))
-            .select("score")
-            .collect()["score"]
-            .to_numpy()
-            for partition in partitions
-        )
+        found = now.filter(pl.col("score").is_between(low, high)).select("score").collect()
+        return [found["score"].to_numpy()]
 
     return ScoreView(read, of_pool.collect(), near)
 
