@@ -44,7 +44,7 @@ CAPTION_METRICS = Table(
         "metric": Column(
             pl.String,
             "CIDEr (CIDEr-D, 0 to 10), BLEU-1 to BLEU-4, ROUGE-L, CLIP-S (0 to 2.5), RefCLIP-S, "
-            "self_retrieval_recall@1.",
+            "self_retrieval_recall@1, also `:bags_of_N`, among similar images.",
         ),
         "value": Column(pl.Float64, "Over the whole set; an image without caption counts."),
         "n_images": Column(pl.Int64, "Images of the set."),

@@ -67,6 +67,13 @@ class CaptionMetrics(Spec):
     sets: tuple[Name, ...] = Field(
         min_length=1, description="Retrieval tasks whose captions are the references."
     )
+    bags: int | None = Field(
+        default=None,
+        ge=2,
+        le=10_000,
+        description="Images of a bag: each caption also looks for its image among those most "
+        "similar to it by the scorer. By default only among the whole set.",
+    )
     scorer: Name | None = Field(
         default=None,
         description="Scorer of CLIP-S, RefCLIP-S and self-retrieval; by default the first. "

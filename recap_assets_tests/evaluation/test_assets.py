@@ -88,7 +88,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
             "own": {"kind": "webdataset", "path": str(folder / "own")},
         },
         "datacomp": {"root": str(invented_root(folder / "root")), "tasks": "available"},
-        "captions": {"sets": ["retrieval", "own"]},
+        "captions": {"sets": ["retrieval", "own"], "bags": 3},
     }
     sources = {
         **EXPERIMENT["sources"],
@@ -223,10 +223,12 @@ def test_what_was_evaluated_before_there_were_these_keys_stays(tmp_path: Path) -
 def test_every_captioner_is_measured_on_every_set(bench: Bench) -> None:
     rows = bench.project.workspace.tables.read(CAPTION_METRICS)
     counts = {(s, t): n for s, t, n in rows.group_by("source", "task").len().rows()}
-    assert counts == {(s, t): 9 for s in ("a", "hot") for t in ("retrieval", "own")}
+    assert counts == {(s, t): 10 for s in ("a", "hot") for t in ("retrieval", "own")}
     assert dict(rows.select("task", "n_images").unique().rows()) == {"retrieval": 12, "own": 9}
     of_scorer = set(rows.drop_nulls("scorer")["metric"])
-    assert of_scorer == {"CLIP-S", "RefCLIP-S", "self_retrieval_recall@1"}
+    assert of_scorer == {
+        "CLIP-S", "RefCLIP-S", "self_retrieval_recall@1", "self_retrieval_recall@1:bags_of_3",
+    }  # fmt: skip
 
 
 def test_the_metrics_are_those_of_the_captions_that_the_captioner_writes(bench: Bench) -> None:

@@ -17,6 +17,7 @@ from recap_assets.captions.kind import Captioning
 from recap_assets.captions.opened import opened
 from recap_assets.engines.protocols import Captioner, Scorer
 from recap_assets.evalsets.sets import EvaluationSetError, RetrievalSet
+from recap_assets.evaluation.bags import self_retrieval_in_bags
 from recap_assets.evaluation.captions.measured import measured_sources
 from recap_assets.evaluation.captions.metrics import (
     CLIP_S_PROMPT,
@@ -82,7 +83,10 @@ def _node(project: Project, name: str, spec: CaptionMetrics) -> Node:
         implementation=VERSION,
         # What decides the source's captions of the pool and the scorer's embeddings decides these.
         decides=deciding(
-            captioner=writer.decides_value, scorer=embedder.decides_value, sets=list(spec.sets)
+            captioner=writer.decides_value,
+            scorer=embedder.decides_value,
+            sets=list(spec.sets),
+            **spec.decides_beyond_default("bags"),
         ),
         compute=lambda step: measure_source(project, name, step),
         description=f"How well {name} describes images that people described: CIDEr, BLEU, ROUGE, "
@@ -123,7 +127,11 @@ def measure_source(project: Project, name: str, step: Step) -> Rows:
     scorer_name = scorer_of(project, spec)
     scorer = embedder_of(project, scorer_name)
     described = _describe_all(project, name, spec, scorer, step)
-    rows = [row for task, one in described.items() for row in _rows(task, one, scorer, scorer_name)]
+    rows = [
+        row
+        for task, one in described.items()
+        for row in _rows(task, one, scorer, scorer_name, spec.bags)
+    ]
     frame = pl.DataFrame(rows, schema=CAPTION_METRICS.unsliced, orient="row")
     facts = {f"{row[0]}/{row[1]}": round(float(str(row[2])), 4) for row in rows}
     previews = {f"preview_{t}": preview_markdown(_preview(one)) for t, one in described.items()}
@@ -172,7 +180,7 @@ def uid_of(task: str, number: int) -> bytes:
 
 
 def _rows(
-    task: str, described: Described, scorer: Scorer, scorer_name: str
+    task: str, described: Described, scorer: Scorer, scorer_name: str, bags: int | None
 ) -> Iterator[tuple[object, ...]]:
     n_images = len(described.captions)
     tokens = [caption_tokens(caption) for caption in described.captions]
@@ -185,7 +193,11 @@ def _rows(
     prompted = _embedded(scorer, [CLIP_S_PROMPT + text for text in described.captions])
     said = _embedded(scorer, [CLIP_S_PROMPT + text for text in flat])
     by_scorer = clip_metrics(images, prompted, said, image_of)
-    recall = self_retrieval(images, _embedded(scorer, described.captions))
+    bare = _embedded(scorer, described.captions)
+    recall = self_retrieval(images, bare)
+    if bags is not None:
+        value = self_retrieval_in_bags(images, bare, bags)
+        yield task, f"{BY_SCORER[-1]}:bags_of_{bags}", value, n_images, scorer_name
     for metric, value in zip(BY_SCORER, (*by_scorer.values(), recall), strict=True):
         yield task, metric, value, n_images, scorer_name
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from recap_assets.evalsets.sets import EvaluationSetError, MeasuringSet, load_set
+from recap_assets.evaluation.bags import bags_by, self_retrieval_in_bags
 from recap_assets.evaluation.kinds.bags import BagsTask
-from recap_assets.evaluation.kinds.bags.sets import bags_by
 from recap_assets_tests.evaluation.kinds.tables import Told, assert_values, coarse, cosine
 from recap_assets_tests.evaluation.sets_on_disk import captioned, decode, labelled, write_set
 
@@ -49,7 +49,7 @@ def plain_values(
 def test_the_values_are_those_of_the_definition_with_ties(
     seed: int, size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recap_assets.evaluation.kinds.bags.sets._BLOCK", 100)
+    monkeypatch.setattr("recap_assets.evaluation.bags._BLOCK", 100)
     rng = np.random.default_rng(seed)
     captions = [[f"{i}_{c}" for c in range(1 + i % 3)] for i in range(25)]
     names = [text for of_image in captions for text in of_image]
@@ -74,6 +74,17 @@ def test_an_image_is_in_its_own_bag_first_even_beside_a_copy() -> None:
     assert bags_by(np.tile(np.float32([1, 0]), (4, 1)), 2).tolist() == [
         [0, 1], [1, 0], [2, 0], [3, 0],
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_self_retrieval_in_bags_is_that_of_the_definition_with_ties(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    images, captions = coarse(rng, 30), coarse(rng, 30)
+    hits = [
+        all(cosine(captions[i], images[j]) < cosine(captions[i], images[i]) for j in bag[1:])
+        for i, bag in enumerate(plain_bags(images, 5))
+    ]
+    assert self_retrieval_in_bags(images, captions, 5) == sum(hits) / 30
 
 
 def test_a_set_without_captions_or_with_one_image_is_refused(tmp_path: Path) -> None:

@@ -10,16 +10,14 @@ from recap_assets.evalsets.embedding import Embedder, Image
 from recap_assets.evalsets.measuring import CHANCE, Measured, MeasuringSet
 from recap_assets.evalsets.sets import EvaluationSet, RetrievalSet
 from recap_assets.evalsets.webdatasets import EvaluationSetError
+from recap_assets.evaluation.bags import bags_by
 from recap_assets.evaluation.metrics import hit_fraction, positive_ranks
 from recap_assets.evaluation.zero_shot import (
     RETRIEVAL_MAIN,
     Embeddings,
     cosines,
     embedded_texts,
-    row_blocks,
 )
-
-_BLOCK = 2**22
 
 
 @dataclass(frozen=True)
@@ -83,24 +81,6 @@ def bags_of(whole: EvaluationSet, size: int, similar: Callable[[], Embedder]) ->
         msg = f"{whole.path}: bags need a set of retrieval, whose images have captions"
         raise EvaluationSetError(msg)
     return BagSet(whole.path, size, whole, similar)
-
-
-def bags_by(looks: Embeddings, size: int) -> NDArray[np.int64]:
-    """For each image itself and the others most similar to it, the most similar first.
-
-    Args:
-        looks: Unit length, shape (n, dim).
-        size: Images of a bag; all of them where there are fewer.
-
-    Returns:
-        Numbers of images, shape (n, min(size, n)); of equally similar ones the first come first.
-    """
-    bags: list[NDArray[np.int64]] = []
-    for rows in row_blocks(len(looks), max(1, _BLOCK // len(looks))):
-        scores = np.nan_to_num(cosines(looks[rows], looks), nan=-np.inf)
-        scores[np.arange(len(scores)), np.arange(len(looks))[rows]] = np.inf
-        bags.append(np.argsort(-scores, axis=1, kind="stable")[:, :size])
-    return np.concatenate(bags)
 
 
 def within(
