@@ -154,6 +154,7 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = {
     "scores": (
         "recap_assets.scores.kinds.trained:EmbeddedScorer",
         "recap_assets.scores.kinds.open_clip:OpenClipScorer",
+        "recap_assets.scores.kinds.reward:RewardScorer",
         "recap_assets.scores.kinds.combined:CombinedScorer",
         "recap_assets.scores.kinds.clip_loss:NegClipLossScorer",
         "recap_assets.scores.kinds.text_similarity:TextSimilarityScorer",
@@ -178,6 +179,7 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = {
         "recap_assets.training.models.kinds.clip:TrainedClip",
         "recap_assets.training.models.kinds.captioner:TrainedCaptioner",
         "recap_assets.training.models.kinds.rewriter:TrainedRewriter",
+        "recap_assets.training.models.kinds.preference:PreferenceModel",
     ),
     "launchers": (
         "recap_assets.training.kinds.in_process:InProcessTraining",

@@ -148,6 +148,11 @@ def raw_text(rng: Random, scene: Scene, world: World) -> tuple[RawKind, str]:
     return kind, text
 
 
+def text_of(kind: RawKind, rng: Random, scene: Scene, world: World) -> str:
+    """Alt-text of one kind."""
+    return _WRITERS[kind](rng, scene, world)
+
+
 def rich_text(rng: Random, scene: Scene) -> str:
     """Accurate alt-text with fine names, synonyms, brands, places and years."""
     return _filled(rng, _one_of(rng, words.RICH_TEMPLATES), _rich_subject(rng, scene), scene)

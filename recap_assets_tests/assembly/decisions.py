@@ -37,6 +37,7 @@ VARIANTS: Mapping[str, tuple[str, ...]] = {
     "two stages": (
         "training={prefix: source, loss: {kind: two_stage}}",
         "evaluation.prefix=small",
+        "scorers.preferred={kind: reward, model: referee}",
         "sources.melted={kind: rewrite, reads: [raw], by: {kind: embedded, model: fuser}}",
     ),
     "search": (

@@ -14,8 +14,13 @@ OWN: Mapping[str, Mapping[str, Any]] = {
     },
     "neg_clip_loss": {"scorer": "clip", "temperature": 0.05, "batch_size": 7, "rounds": 3},
     "text_similarity": {"captions": "a", "scorer": "clip"},
+    "reward": {"model": "referee"},
 }
 """The scorers with assets of their own: their fields, in an experiment with the scorer `clip`."""
+
+REFEREE: Mapping[str, Any] = {
+    "kind": "preference", "scorer": "clip", "preferences": "embedded", "samples_seen": 2_000,
+}  # fmt: skip
 
 OWN_OF_IMAGES: Mapping[str, Mapping[str, Any]] = {
     "norm_sim": {"scorer": "clip", "target": {"task": "coarse"}, "norm": 2},
@@ -35,6 +40,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Bench:
             scorers={"clip": EXPERIMENT["scorers"]["clip"], **scorers},
             image_scorers={kind: {"kind": kind, **f} for kind, f in OWN_OF_IMAGES.items()},
             sources={"a": captioner},
+            models={**EXPERIMENT["models"], "referee": REFEREE},
             mixes={"raw": {"scorer": "clip", "rules": [{"use": "raw"}]}},
             report={},
         ),

@@ -7,10 +7,13 @@ from itertools import count
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pytest
 import torch
 
+from recap_assets.engines.errors import ModelFileError
 from recap_assets.engines.protocols import Places
+from recap_assets.engines.small.preference import read_preference_head
 from recap_assets.graph.node import Step
 from recap_assets.specs.kinds import kinds_of
 from recap_assets.specs.loading import ExperimentError
@@ -22,12 +25,20 @@ from recap_assets.training.engine.pairs import TrainingPairs
 from recap_assets.training.models.kind import ImageTextModel, OnProgress, TrainedModel
 from recap_assets.training.models.kinds.captioner import TrainedCaptioner
 from recap_assets.training.models.kinds.clip import TrainedClip
+from recap_assets.training.models.kinds.preference import PreferenceModel
+from recap_assets.training.models.kinds.preference.engine import train_preference
+from recap_assets.training.models.kinds.preference.reading import Compared
 from recap_assets.training.models.kinds.rewriter import TrainedRewriter
 from recap_assets_tests.registering import registered
 from recap_assets_tests.threads import TEST_THREADS
 from recap_assets_tests.tiny import CLIP, EXPERIMENT, TOWER, Bench, tiny_experiment
 
-HELD = {"clip": "TestClip", "captioner": "TestCaptioner", "rewriter": "TestRewriter"}
+HELD = {
+    "clip": "TestClip",
+    "captioner": "TestCaptioner",
+    "rewriter": "TestRewriter",
+    "preference": "TestPreference",
+}
 SMALL = TrainedClip.model_validate({**CLIP, "corpus": "pairs", "tower": TOWER})
 
 
@@ -65,6 +76,32 @@ class TestRewriter(ModelContract):
     model = TrainedRewriter(
         kind="rewriter", corpus="rows", samples_seen=32, batch_size=8, width=32, layers=1
     )
+
+
+class TestPreference:
+    """It learns from the pool, so the contract of what learns from a corpus is kept here."""
+
+    model = PreferenceModel(
+        kind="preference", scorer="clip", preferences="p.jsonl", samples_seen=600, batch_size=32
+    )
+
+    def trained(self) -> TrainedModel:
+        rng = np.random.default_rng(0)
+        images, better, worse = rng.normal(size=(3, 90, 6)).astype("f4")
+        better[:, 2] += 1.0
+        return train_preference(Compared(images, better, worse, 3), self.model, lambda *_: None)
+
+    test_the_same_pairs_give_the_same_model = ModelContract.test_the_same_pairs_give_the_same_model
+    test_the_curve_says_what_was_seen = ModelContract.test_the_curve_says_what_was_seen
+    test_what_decides_is_what_has_no_mark = ModelContract.test_what_decides_is_what_has_no_mark
+
+    def test_what_is_preferred_weighs_more(self, tmp_path: Path) -> None:
+        trained = self.trained()
+        trained.save(tmp_path)
+        head = read_preference_head(tmp_path, 6)
+        assert head.text.argmax() == 2
+        with pytest.raises(ModelFileError, match="no head on 7 numbers"):
+            read_preference_head(tmp_path, 7)
 
 
 @dataclass(frozen=True)

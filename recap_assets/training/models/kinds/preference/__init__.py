@@ -1,0 +1,48 @@
+"""Scorers learned from preferences."""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from recap_assets.artefacts.scores import IMAGE_EMBEDDINGS
+from recap_assets.training.models.kind import OnProgress, TrainedModel
+from recap_assets.training.models.kinds.preference.spec import DRAWN, PreferenceSpec
+
+if TYPE_CHECKING:
+    from recap_assets.graph.outside import Outside
+    from recap_assets.graph.project import Project
+
+
+class PreferenceModel(PreferenceSpec):
+    """Which of two texts people prefer for an image, as a score (Bradley-Terry).
+
+    Compress & Align (arXiv 2312.06726) trains such a referee on compared captions. The probability
+    that one text is preferred is the sigmoid of the difference of both scores.
+    """
+
+    def reads(self, project: "Project") -> Iterator[str]:
+        """The pool's embeddings, and what the scorer was trained by."""
+        from recap_assets.scores.opened import embedding_scorer
+
+        yield IMAGE_EMBEDDINGS.key(self.scorer)
+        yield from embedding_scorer(project, self.scorer).trained_by()
+
+    def decided_by(self, project: "Project") -> Mapping[str, object]:
+        """The scorer, and the world's seed where the preferences are drawn."""
+        from recap_assets.scores.opened import embedding_scorer
+
+        drawn = {"seed": project.experiment.seed} if self.preferences == DRAWN else {}
+        return {"scorer": embedding_scorer(project, self.scorer).decides(), **drawn}
+
+    def outside(self, project: "Project") -> "Outside | None":
+        """The scorer's files."""
+        from recap_assets.graph.outside import outside_of
+        from recap_assets.scores.opened import embedding_scorer
+
+        return outside_of(project, embedding_scorer(project, self.scorer))
+
+    def learn(self, project: "Project", on_progress: OnProgress) -> TrainedModel:
+        """Train the head on the preferences whose image is in the pool."""
+        from recap_assets.training.models.kinds.preference.engine import train_preference
+        from recap_assets.training.models.kinds.preference.reading import compared
+
+        return train_preference(compared(project, self), self, on_progress)
