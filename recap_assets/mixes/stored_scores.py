@@ -15,8 +15,10 @@ _KEYS = ("uid", "shard", "candidate", "score")
 
 def scores_in(project: Project, scorer: str, source: str, partition: str) -> pl.DataFrame:
     """Scores of one source: `uid`, `shard`, `candidate`, `score`."""
-    at = {"scorer": scorer, "source": source, "partition": partition}
-    return project.workspace.tables.scan(CLIP_SCORES, **at).select(_KEYS).collect()
+    rows = project.workspace.tables.scan(
+        CLIP_SCORES, scorer=scorer, source=source, partition=partition
+    )
+    return rows.select(_KEYS).collect()
 
 
 def further_scores(
