@@ -13,6 +13,7 @@ memory; and its counts are compared with those of a plain computation with numpy
 import argparse
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -73,15 +74,18 @@ MIXES = {
             },
         ]
     },
-    "copied": {
-        "rules": [{"use": "raw"}],
-        "copies": {"of": "flyt.raw", "size": 12_800_000, "cap": 50, "penalty": 0.15,
-                   "temperature": 0.05},
-    },
-}  # fmt: skip
+    "copied": {"rules": [{"use": "raw"}]},
+}
+COPIES = {"of": "flyt.raw", "cap": 50, "penalty": 0.15, "temperature": 0.05}
+"""Of the last one, as many as there are images."""
 
 
-def experiment(folder: Path) -> Mapping[str, object]:
+def mixes(images: int) -> Mapping[str, Mapping[str, object]]:
+    copied = {**MIXES["copied"], "copies": {**COPIES, "size": images}}
+    return {**MIXES, "copied": copied}
+
+
+def experiment(folder: Path, images: int) -> Mapping[str, object]:
     return {
         "name": "tried",
         "pool": {"kind": "webdataset", "shards": str(folder / "pool"), "shards_per_partition": 1},
@@ -90,7 +94,7 @@ def experiment(folder: Path) -> Mapping[str, object]:
         "image_scorers": {
             "beauty": {"kind": "embedding_head", "scorer": "clip", "weights": "x.safetensors"}
         },
-        "mixes": {name: {"scorer": "clip", **mix} for name, mix in MIXES.items()},
+        "mixes": {name: {"scorer": "clip", **mix} for name, mix in mixes(images).items()},
         "evaluation": {"tasks": {"coarse": {"kind": "embedded", "task": "coarse"}}},
     }
 
@@ -152,8 +156,9 @@ def scores_of(scorer: str, source: str, partition: str, rows: int) -> pl.Series:
     return pl.Series(random.normal(centre, width, rows).astype(np.float32))
 
 
-def tried(session: Session) -> tuple[float, float, list[dict[str, object]]]:
-    """Seconds, peak memory in GiB, and what `recap mix try` prints."""
+def tried(session: Session) -> tuple[float, float, float, list[dict[str, object]]]:
+    """Seconds, those of processor time, peak memory in GiB, and what `recap mix try` prints."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [
         sys.executable, "-c", _MEASURED, "-e", str(session.path), "mix", "try",
         "--json",
@@ -164,10 +169,12 @@ def tried(session: Session) -> tuple[float, float, list[dict[str, object]]]:
         command, env=environment, capture_output=True, text=True, check=False, cwd=REPOSITORY
     )
     seconds = time.perf_counter() - started
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     if done.returncode:
         raise SystemExit(f"recap mix try failed:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
     peak = float(done.stderr.rsplit("VmHWM", 1)[1].split()[0])
-    return seconds, peak / 2**20, json.loads(done.stdout)
+    return seconds, processor, peak / 2**20, json.loads(done.stdout)
 
 
 _MEASURED = """
@@ -217,7 +224,7 @@ def measure(folder: Path, args: argparse.Namespace) -> None:
     for number in range(args.partitions if is_new else 0):
         (pool / f"{number:08d}.tar").write_bytes(bytes(10_240))
     file = folder / "tried.yaml"
-    file.write_text(yaml.safe_dump(experiment(folder), sort_keys=False))
+    file.write_text(yaml.safe_dump(experiment(folder, args.images), sort_keys=False))
     os.environ["RECAP_DATA"] = str(folder / "data")
     os.environ["DAGSTER_HOME"] = str(REPOSITORY)
     session = Session(file)
@@ -233,17 +240,21 @@ def measure(folder: Path, args: argparse.Namespace) -> None:
     runs = []
     for _ in range(args.rounds):
         runs.append(tried(session))
-        print(f"recap mix try: {runs[-1][0]:.1f} s, {runs[-1][1]:.2f} GiB", flush=True)
-    counts = {str(row["mix"]): row["n_pairs"] for row in runs[0][2]}
+        seconds, processor, gib, _ = runs[-1]
+        of = f"{seconds:.1f} s, {processor:.1f} s of processor time, {gib:.2f} GiB"
+        print(f"recap mix try: {of}", flush=True)
+    counts = {str(row["mix"]): row["n_pairs"] for row in runs[0][3]}
     for mix, wanted in plain_counts(partitions, rows).items():
         if counts[mix] != wanted:
             raise SystemExit(f"{mix}: {counts[mix]} pairs, and {wanted} by the plain computation")
-    for row in _shown(runs[0][2]):
+    for row in _shown(runs[0][3]):
         print(row)
     what = f"mix try on {args.images / 1e6:.3g} M images, ten columns, five mixes"
     seconds = statistics.median(run[0] for run in runs)
     verdict(f"{what}, seconds", seconds, TARGET_SECONDS, at_most=True)
-    verdict(f"{what}, GiB", max(run[1] for run in runs), TARGET_GIB, at_most=True)
+    processor = statistics.median(run[1] for run in runs) / 2
+    verdict(f"{what}, processor time / 2 cores", processor, TARGET_SECONDS, at_most=True)
+    verdict(f"{what}, GiB", max(run[2] for run in runs), TARGET_GIB, at_most=True)
 
 
 def _shown(rows: list[dict[str, object]]) -> Iterator[str]:
