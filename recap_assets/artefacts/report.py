@@ -31,7 +31,10 @@ CLAIMS = Table(
     "what a recipe expects.",
     {
         "number": Column(pl.Int64, "Place in the list, from 0."),
-        "of": Column(pl.String, "recipe: of `recipe.expects`. study: of the paper on captioning."),
+        "of": Column(
+            pl.String,
+            "recipe: of `recipe.expects`. search: of a search. study: of the paper on captioning.",
+        ),
         "name": Column(pl.String, "Short name."),
         "statement": Column(pl.String, "What is claimed."),
         "verdict": Column(

@@ -10,6 +10,7 @@ from recap_assets.artefacts import (
     CLIP_SCORES,
     DIVERSITY_SUMMARY,
     EVALUATION_RESULTS,
+    SEARCH_TRIALS,
     preview_markdown,
 )
 from recap_assets.evaluation.captions.measured import measured_sources, reference_metrics
@@ -17,12 +18,13 @@ from recap_assets.graph.stage import Dependency, Node, Project, Rows, StoredRows
 from recap_assets.report.expectations import Measured, expected
 from recap_assets.report.findings import SCORE_MEANS, Claim, Evidence, evaluate
 from recap_assets.report.results import current_results
+from recap_assets.report.searched import claims_of_searches
 from recap_assets.specs.base import deciding
 
 VERSION = 1
 STAGE = "report"
 SECONDS = 1.0
-RECIPE, STUDY = "recipe", "study"
+RECIPE, SEARCH, STUDY = "recipe", "search", "study"
 
 
 def node_of(project: Project) -> Node:
@@ -36,7 +38,8 @@ def node_of(project: Project) -> Node:
     measured = [CAPTION_METRICS.key(source) for source in measured_sources(project)]
     # The leaderboard has the tasks' main metrics only.
     results = [EVALUATION_RESULTS.key(mix) for mix in experiment.mixes]
-    reads = [*results, DIVERSITY_SUMMARY.key(), *scored, *measured]
+    searches = [SEARCH_TRIALS.key(name) for name in experiment.searches]
+    reads = [*results, DIVERSITY_SUMMARY.key(), *scored, *measured, *searches]
     recipe = experiment.recipe
     return Node(
         key=CLAIMS.key(),
@@ -65,7 +68,7 @@ def _scorers_read(project: Project) -> tuple[str, ...]:
 
 
 def evaluate_claims(project: Project) -> Rows:
-    """Evaluate what a recipe expects, then the claims of the study."""
+    """Evaluate what a recipe expects, what searches found, then the claims of the study."""
     rows = [
         (number, of, one.name, one.statement, one.verdict, one.figure, one.note)
         for number, (of, one) in enumerate(_claims(project))
@@ -91,6 +94,8 @@ def _claims(project: Project) -> Iterator[tuple[str, Claim]]:
         measured = Measured(results, average, captions.collect(), diversity, scores)
         for one in experiment.recipe.expects:
             yield RECIPE, expected(one, measured)
+    for claim in claims_of_searches(project):
+        yield SEARCH, claim
     evidence = Evidence(
         results=results,
         average=average,

@@ -47,12 +47,12 @@ def sentence(rows: pl.DataFrame, search: Search) -> str:
         return "Undecided: no proposal, or no mix made by hand, has a result in the last round."
     verdict = verdict_of(margin)
     found, made = best
-    figures = f"{found} is at {margin.text} against {made}"
+    figures = f"{found} against {made} on {search.on}: {margin.text}"
     if verdict == UNDECIDED:
-        return f"Undecided: {figures} on {search.on}; two seeds at least are needed."
+        return f"Undecided. {figures}; two seeds at least are needed."
     if verdict == BETTER:
-        return f"Better: {figures} on {search.on}, more than the deviation over the seeds."
-    return f"No better: {figures} on {search.on}; that is not above the deviation over the seeds."
+        return f"Better. {figures}: more than the deviation over the seeds."
+    return f"No better. {figures}: not above the deviation over the seeds."
 
 
 def best_settings(rows: pl.DataFrame) -> Settings | None:

@@ -34,6 +34,11 @@ class SettingKey:
         """As it is written."""
         return ".".join((self.section, self.name, *self.keys))
 
+    @property
+    def setting(self) -> str:
+        """In a word: the last key that is no number."""
+        return next((key for key in reversed(self.keys) if not key.isdecimal()), self.keys[-1])
+
 
 def set_at(part: Content, keys: Sequence[str], value: object, path: str) -> None:
     """Set a setting within a part, as it is written in YAML; mappings on the way are made.

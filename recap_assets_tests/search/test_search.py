@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 import yaml
 
-from recap_assets.artefacts import CURATED_MIXES, EVALUATION_RESULTS, SEARCH_TRIALS
+from recap_assets.artefacts import CLAIMS, CURATED_MIXES, EVALUATION_RESULTS, SEARCH_TRIALS
 from recap_assets.graph.building import build_partition
 from recap_assets.graph.planner import plan
 from recap_assets.search import proxies
@@ -77,6 +77,13 @@ def rows_of(bench: Bench, name: str) -> pl.DataFrame:
     return bench.project.workspace.tables.read(SEARCH_TRIALS, search=name)
 
 
+def _claimed(rows: pl.DataFrame) -> str:
+    """What the verdict in the table is as that of a claim."""
+    said = rows["verdict"].drop_nulls().unique().item()
+    words = {"better": "reproduced", "no better": "not reproduced", "undecided": "not measured"}
+    return words[said]
+
+
 @pytest.mark.usefixtures("trained")
 def test_a_proposal_gives_what_a_mix_of_the_same_settings_gives(bench: Bench) -> None:
     tables = bench.project.workspace.tables
@@ -121,6 +128,10 @@ def test_the_page_and_the_materialization_show_the_verdict_and_the_mix_to_paste(
     page = bench.project.workspace.report.read_text()
     assert "<h2>Searches</h2>" in page
     assert "raw_top30_found" in page
+    claims = bench.project.workspace.tables.read(CLAIMS).filter(of="search")
+    verdicts = {f"search {name}": _claimed(rows_of(bench, name)) for name in SEARCHES}
+    assert dict(claims.select("name", "verdict").iter_rows()) == verdicts
+    assert verdicts["search same"] == "not measured"
     experiment, rows = bench.project.experiment, rows_of(bench, "same")
     written = found_yaml(experiment, experiment.searches["same"], rows)
     found = yaml.safe_load(written or "")["mixes"]["raw_top30_found"]
