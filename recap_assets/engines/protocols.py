@@ -221,7 +221,15 @@ class TextScorer(Protocol):
 
 @runtime_checkable
 class RemotePairScorer(PairScorer, Protocol):
-    """A scorer of pairs behind a server: several batches may be under way; it is closed after."""
+    """A scorer of pairs behind a server: several batches may be under way; it is closed after.
+
+    Attributes:
+        usage: What it asked and was answered, since it was opened.
+        unscored: Of the pairs without a score how many there are, by reason.
+    """
+
+    usage: Usage
+    unscored: Mapping[str, int]
 
     def submit(self, images: Sequence[Image], texts: Sequence[str]) -> Future[NDArray[np.float32]]:
         """Begin to score; the future gives what `score` would."""

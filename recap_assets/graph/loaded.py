@@ -18,11 +18,6 @@ class Openable(Protocol[T_co]):
     """A kind that is opened: a spec."""
 
     @property
-    def waits_for_a_server(self) -> bool:
-        """Whether a server computes, so that it is opened for one partition."""
-        ...
-
-    @property
     def trained_model(self) -> str | None:
         """The model of this experiment that it opens; None for one from elsewhere."""
         ...
@@ -57,7 +52,8 @@ class KeptOpen:
 
         What a server computes is opened for the block and closed at its end; all else is kept.
         """
-        if not spec.waits_for_a_server:
+        # Of most kinds the class says it, of some their fields, so no protocol can.
+        if not getattr(spec, "waits_for_a_server", False):
             yield self.opened(project, spec)
             return
         found = spec.open(project.workspace)

@@ -38,10 +38,13 @@ def score_pairs(project: Project, spec: ByPairs, texts: pl.DataFrame, step: Step
         compute = partial(_scored, spec, scorer, there)
         found = over_images(project, step, images, spec.at_once, CLIP_SCORES.unsliced, compute)
         spent = spec.spent(scorer)
+        reasons = dict(scorer.unscored) if isinstance(scorer, RemotePairScorer) else {}
     rows = texts.select(_PAIR).join(found, on=_PAIR, how="left", maintain_order="left")
+    # What a build before this one scored of the partition has its reasons no more.
     lost = {
         "image_unreadable": there.height - found.height,
-        "not_scored": found["score"].null_count(),
+        "not_scored": max(0, found["score"].null_count() - sum(reasons.values())),
+        **reasons,
     }
     return Scored(rows, texts, lost, spent)
 

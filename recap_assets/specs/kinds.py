@@ -157,6 +157,8 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = {
         "recap_assets.scores.kinds.reward:RewardScorer",
         "recap_assets.scores.kinds.combined:CombinedScorer",
         "recap_assets.scores.kinds.clip_loss:NegClipLossScorer",
+        "recap_assets.scores.kinds.matching:ImageTextMatching",
+        "recap_assets.scores.kinds.judge:ChatJudge",
         "recap_assets.scores.kinds.text_similarity:TextSimilarityScorer",
         "recap_assets.scores.kinds.words:WordsScorer",
     ),

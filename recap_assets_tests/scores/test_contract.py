@@ -1,6 +1,6 @@
 """The public contracts of scorers, kept by every registered kind and by one of somebody else."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ import torch
 
 from recap_assets.engines.protocols import Image, PairScorer, Places, Scorer
 from recap_assets.scores.kind import ByEmbeddings, ByPairs, ByTexts
+from recap_assets.scores.kinds.matching import ImageTextMatching
 from recap_assets.scores.kinds.open_clip import OpenClipScorer
 from recap_assets.scores.kinds.trained import EmbeddedScorer
 from recap_assets.scores.kinds.words import WordsScorer
@@ -22,8 +23,12 @@ from recap_assets.testing.scores import (
     TextContract,
 )
 from recap_assets.training.engine.small_trainee import SmallTrainee
+from recap_assets_tests.chat_server import chat_servers
 from recap_assets_tests.scores.conftest import OWN
 from recap_assets_tests.scores.matching import MatchingScorer
+from recap_assets_tests.scores.test_judge import marked
+from recap_assets_tests.scores.test_judge import spec as judge_spec
+from recap_assets_tests.scores.test_matching import save_matching
 from recap_assets_tests.scores.test_open_clip import clip_folder  # noqa: F401 - a fixture
 from recap_assets_tests.tiny import TOWER, Bench
 
@@ -45,7 +50,7 @@ KINDS: Mapping[str, Callable[[Path], Given]] = {"embedded": trained, "open_clip"
 
 
 def test_no_kind_is_left_out() -> None:
-    assert {*KINDS, *OWN, *TEXTS} == kinds_of("scores").keys()
+    assert {*KINDS, *OWN, *TEXTS, *PAIRS, "openai"} == kinds_of("scores").keys()
 
 
 @pytest.mark.parametrize("kind", OWN)
@@ -72,6 +77,31 @@ class TestOfTexts(TextContract):
     @pytest.fixture(autouse=True)
     def given(self, kind: str) -> None:
         self.scorer = TEXTS[kind]
+
+
+PAIRS: Mapping[str, Callable[[Path], ByPairs]] = {
+    "image_text_matching": lambda folder: ImageTextMatching(
+        kind="image_text_matching", model=str(save_matching(folder)), device="cpu"
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", PAIRS)
+class TestOfPairs(PairContract):
+    @pytest.fixture(autouse=True)
+    def given(self, kind: str, tmp_path: Path) -> None:
+        self.scorer = PAIRS[kind](tmp_path)
+
+
+class TestJudge(PairContract):
+    """Of the kind `openai`, beside a server on loopback."""
+
+    @pytest.fixture(autouse=True)
+    def given(self) -> Iterator[None]:
+        with chat_servers() as start:
+            server = start(marked)
+            self.scorer = judge_spec(server)
+            yield
 
 
 class TestMatching(PairContract):

@@ -1,6 +1,7 @@
 """A scorer without embeddings, from its kind's entry point to mixes and exports."""
 
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import nullcontext
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from recap_assets.artefacts.captions import texts_of
 from recap_assets.artefacts.mixes import CURATED_MIXES
 from recap_assets.artefacts.scores import CLIP_SCORES, SCORE_HISTOGRAMS
+from recap_assets.engines.protocols import Usage
 from recap_assets.graph import shardwise
 from recap_assets.graph.building import compute_and_write
 from recap_assets.graph.node import Step
@@ -20,7 +22,7 @@ from recap_assets.scores.node import ScoreError
 from recap_assets.shards.reading import iterate_images
 from recap_assets.specs.loading import ExperimentError
 from recap_assets_tests.registering import registered
-from recap_assets_tests.scores.matching import score_of
+from recap_assets_tests.scores.matching import Matching, MatchingScorer, score_of
 from recap_assets_tests.tiny import EXPERIMENT, Bench, tiny_experiment
 
 CLIP = EXPERIMENT["scorers"]["clip"]
@@ -186,6 +188,48 @@ def test_what_is_no_score_stops_the_build(
     node = bench.graph.nodes["clip_scores/judge/raw"]
     with pytest.raises(ScoreError, match=words):
         compute_and_write(node, Step(next(iter(bench.project.partitions))))
+
+
+class Remote(Matching):
+    """A server, that notes what it is asked and when an answer is waited for."""
+
+    usage = Usage()
+
+    def __init__(self, log: list[str]) -> None:
+        super().__init__("a")
+        self.log, self.unscored = log, {"declined": 2}
+
+    def submit(self, images: list[Any], texts: list[str]) -> Future[Any]:
+        self.log.append("asked")
+        log, scores = self.log, self.score(images, texts)
+
+        class Waited(Future[Any]):
+            def result(self, timeout: float | None = None) -> Any:  # noqa: ARG002
+                log.append("waited")
+                return scores
+
+        return Waited()
+
+    def close(self) -> None:
+        self.log.append("closed")
+
+
+def test_a_server_is_asked_ahead_and_closed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    log: list[str] = []
+    changed = {**JUDGED, "scorers": {"judge": {"kind": "matching", "salt": "a", "batch_size": 2}}}
+    other = Bench(bench.project.workspace.root.parent, tiny_experiment(**changed))
+    monkeypatch.setattr(MatchingScorer, "waits_for_a_server", True)
+    monkeypatch.setattr(MatchingScorer, "open", lambda *_: Remote(log))
+    partition = next(iter(other.project.partitions))
+    found = score_partition(other.project, "judge", "a", Step(partition))
+    assert log[:5] == ["asked", "asked", "asked", "waited", "asked"]
+    assert log.count("asked") == log.count("waited") > 6
+    assert log[-1] == "closed"
+    assert log.count("closed") == 1
+    assert found.rejected["declined"] == 2
+    monkeypatch.undo()
+    before = score_partition(bench.project, "judge", "a", Step(partition))
+    assert found.frame.equals(before.frame)
 
 
 NEAR = {"kind": "image_based", "scorer": "judge", "clusters": 5, "target": {"task": "coarse"}}

@@ -1,6 +1,6 @@
 """The loss of a batch, and batches by (seed, uid)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import polars as pl
@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 from recap_assets.artefacts.draws import uid_hashes
 
 Float64s = NDArray[np.float64]
+
+_FEW_POWERS = 700.0
+"""e to the minus this is about the least number that float64 holds whole."""
 
 _CELLS = 1 << 22
 """Cosines that are in memory at once, but for those of one image."""
@@ -23,13 +26,35 @@ def normalisers(images: Float64s, texts: Float64s, temperature: float) -> Float6
         temperature: T.
     """
     n = len(images)
-    of_images, of_texts = np.empty(n), np.full(n, -np.inf)
     step = max(1, _CELLS // max(n, 1))
-    for start in range(0, n, step):
-        cosines = images[start : start + step] @ texts.T / temperature
-        of_images[start : start + step] = np.logaddexp.reduce(cosines, axis=1)
-        of_texts = np.logaddexp(of_texts, np.logaddexp.reduce(cosines, axis=0))
+    blocks = (
+        (slice(start, start + step), images[start : start + step] @ texts.T / temperature)
+        for start in range(0, n, step)
+    )
+    sums = _sums_of_powers if 2 / temperature < _FEW_POWERS else _sums_of_logarithms
+    of_images, of_texts = sums(n, blocks, 1 / temperature)
     return (of_images + of_texts) * temperature / 2
+
+
+Blocks = Iterable[tuple[slice, Float64s]]
+
+
+def _sums_of_powers(n: int, blocks: Blocks, highest: float) -> tuple[Float64s, Float64s]:
+    """Where the least power is still a number: each is taken once for its row and its column."""
+    of_images, of_texts = np.empty(n), np.zeros(n)
+    for rows, block in blocks:
+        powers = np.exp(block - highest)
+        of_images[rows] = powers.sum(axis=1)
+        of_texts += powers.sum(axis=0)
+    return np.log(of_images) + highest, np.log(of_texts) + highest
+
+
+def _sums_of_logarithms(n: int, blocks: Blocks, _highest: float) -> tuple[Float64s, Float64s]:
+    of_images, of_texts = np.empty(n), np.full(n, -np.inf)
+    for rows, block in blocks:
+        of_images[rows] = np.logaddexp.reduce(block, axis=1)
+        of_texts = np.logaddexp(of_texts, np.logaddexp.reduce(block, axis=0))
+    return of_images, of_texts
 
 
 def batches(uids: pl.Series, seed: int, number: int, size: int) -> Iterator[NDArray[np.intp]]:

@@ -1,21 +1,19 @@
 """Sentence encoders of transformers: safetensors only, and no code of the repository's."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from transformers import AutoConfig, AutoModel, AutoTokenizer
+from transformers import AutoModel, AutoTokenizer
 
-from recap_assets.engines.devices import dtype_of, resolve_device
+from recap_assets.engines.devices import resolve_device
 from recap_assets.engines.errors import ModelFileError, explain_loading
 from recap_assets.engines.model_folders.hub_files import model_folder
-from recap_assets.engines.model_folders.skeletons import check_skeleton
-from recap_assets.engines.model_folders.staging import stage_model, staging
-from recap_assets.engines.model_folders.weights import read_weights, weight_files
+from recap_assets.engines.model_folders.staging import staging
+from recap_assets.engines.model_folders.transformers_models import ADVICE, OPTIONS, read_staged
 from recap_assets.engines.row_counts import EvenPasses, example_tokens
 from recap_assets.scores.kinds.text_similarity.spec import SentenceEncoder
 
@@ -77,45 +75,15 @@ def load_sentence_encoder(spec: SentenceEncoder) -> MeanPooling:
         DeviceError: This machine has no such device.
     """
     device = resolve_device(spec.device)
-    with explain_loading(spec.model, _ADVICE):
+    with explain_loading(spec.model, ADVICE):
         folder = model_folder(spec.model, spec.revision)
         with staging(spec.model) as staged:
-            model, report, tokenizer = _staged(spec, folder, staged)
-    # What pools for another task is not used.
-    missing = sorted(name for name in report["missing_keys"] if not name.startswith("pooler."))
-    if missing:
-        msg = f"{spec.model} lacks tensors of its own config: {', '.join(missing[:8])}. {_ADVICE}"
-        raise ModelFileError(msg)
+            build = AutoModel.from_config
+            read = AutoModel.from_pretrained
+            # What pools for another task is not used.
+            model = read_staged(folder, staged, build, read, spec.precision, unused="pooler.")
+            tokenizer = AutoTokenizer.from_pretrained(staged, **OPTIONS)
     if model.config.is_encoder_decoder or not hasattr(model.config, "max_position_embeddings"):
         msg = f"{spec.model} (type {model.config.model_type}) is no encoder of texts alone"
         raise ModelFileError(msg)
-    return MeanPooling(model.eval().to(device), tokenizer, spec, device)
-
-
-def _staged(spec: SentenceEncoder, folder: Path, staged: Path) -> tuple[Any, Any, Any]:
-    """Model, report of loading and tokenizer, from what was checked of the folder."""
-    files = weight_files(folder)
-    weights = read_weights(files)
-    raw = stage_model(folder, staged, files, weights.n_tensors)
-    config = AutoConfig.from_pretrained(staged, **_OPTIONS)
-    check_skeleton(
-        folder / "config.json",
-        lambda: AutoModel.from_config(config, trust_remote_code=False),
-        weights,
-        is_packed="quantization_config" in raw,
-    )
-    model, report = AutoModel.from_pretrained(
-        staged,
-        dtype=dtype_of(spec.precision),
-        use_safetensors=True,
-        output_loading_info=True,
-        **_OPTIONS,
-    )
-    return model, report, AutoTokenizer.from_pretrained(staged, **_OPTIONS)
-
-
-_OPTIONS: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
-_ADVICE = (
-    "On a machine with network: `hf download MODEL --local-dir FOLDER`, then give FOLDER as the "
-    "model. Only safetensors are read."
-)
+    return MeanPooling(model.to(device), tokenizer, spec, device)

@@ -1,21 +1,19 @@
 """Image classifiers of transformers: the probability of one label."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification
+from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 from recap_assets.engines.devices import dtype_of, resolve_device
 from recap_assets.engines.errors import ModelFileError, explain_loading
 from recap_assets.engines.model_folders.hub_files import model_folder
-from recap_assets.engines.model_folders.skeletons import check_skeleton
-from recap_assets.engines.model_folders.staging import stage_model, staging
-from recap_assets.engines.model_folders.weights import read_weights, weight_files
+from recap_assets.engines.model_folders.staging import staging
+from recap_assets.engines.model_folders.transformers_models import ADVICE, OPTIONS, read_staged
 from recap_assets.engines.protocols import Image
 from recap_assets.engines.row_counts import EvenPasses, example_pixels
 from recap_assets.scores.of_images.kinds.classifier.spec import ImageClassifierSpec
@@ -81,15 +79,17 @@ def load_image_classifier(spec: ImageClassifierSpec) -> LabelProbability:
         DeviceError: This machine has no such device.
     """
     device = resolve_device(spec.device)
-    with explain_loading(spec.model, _ADVICE):
+    with explain_loading(spec.model, ADVICE):
         folder = model_folder(spec.model, spec.revision)
         with staging(spec.model) as staged:
-            model, report, processor = _staged(spec, folder, staged)
-    if missing := sorted(report["missing_keys"]):
-        msg = f"{spec.model} lacks tensors of its own config: {', '.join(missing[:8])}. {_ADVICE}"
-        raise ModelFileError(msg)
+            build = AutoModelForImageClassification.from_config
+            read = AutoModelForImageClassification.from_pretrained
+            model = read_staged(folder, staged, build, read, spec.precision)
+            processor: Any = AutoImageProcessor.from_pretrained(
+                staged, backend="torchvision", **OPTIONS
+            )
     number = _number_of(spec, model.config.id2label, model.config.num_labels)
-    return LabelProbability(model.eval().to(device), processor, number, spec, device)
+    return LabelProbability(model.to(device), processor, number, spec, device)
 
 
 def _number_of(spec: ImageClassifierSpec, labels: Mapping[int, object], n_labels: int) -> int:
@@ -101,33 +101,3 @@ def _number_of(spec: ImageClassifierSpec, labels: Mapping[int, object], n_labels
     names = listed(sorted(map(str, labels.values())))
     msg = f"{spec.model} has {has} {spec.label!r} among its {n_labels:,}; they are {names}"
     raise ModelFileError(msg)
-
-
-def _staged(spec: ImageClassifierSpec, folder: Path, staged: Path) -> tuple[Any, Any, Any]:
-    """Model, report of loading and processor, from what was checked of the folder."""
-    files = weight_files(folder)
-    weights = read_weights(files)
-    raw = stage_model(folder, staged, files, weights.n_tensors)
-    config = AutoConfig.from_pretrained(staged, **_OPTIONS)
-    check_skeleton(
-        folder / "config.json",
-        lambda: AutoModelForImageClassification.from_config(config, trust_remote_code=False),
-        weights,
-        is_packed="quantization_config" in raw,
-    )
-    model, report = AutoModelForImageClassification.from_pretrained(
-        staged,
-        dtype=dtype_of(spec.precision),
-        use_safetensors=True,
-        output_loading_info=True,
-        **_OPTIONS,
-    )
-    processor = AutoImageProcessor.from_pretrained(staged, backend="torchvision", **_OPTIONS)
-    return model, report, processor
-
-
-_OPTIONS: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
-_ADVICE = (
-    "On a machine with network: `hf download MODEL --local-dir FOLDER`, then give FOLDER as the "
-    "model. Only safetensors are read."
-)
