@@ -26,7 +26,7 @@ class BagsTask(OnAnother):
     alike it is as easy as retrieval among `size` random ones.
 
     The set is that of another retrieval task (`of`), whose embeddings are computed once for both.
-    Source: Manderyna et al. 2024 (No Detail Left Behind), section on bags of similar images.
+    Source: Gaur et al. 2024 (No Detail Left Behind), its bags of similar images.
     """
 
     kind: Literal["bags"]
