@@ -46,7 +46,7 @@ def test_drawn_preferences_are_two_an_image_and_what_was_learned_scores_texts(ow
 
 
 @pytest.mark.long(reason="trains a scorer that tells things apart")
-def test_it_agrees_with_preferences_that_it_did_not_see_more_than_the_cosine_does(
+def test_it_agrees_with_most_preferences_that_it_did_not_see(
     tmp_path: Path,
 ) -> None:
     scorer = {"kind": "clip", "corpus": "pairs", "samples_seen": 6_000, "batch_size": 64}
@@ -69,14 +69,8 @@ def test_it_agrees_with_preferences_that_it_did_not_see_more_than_the_cosine_doe
         for at in (order[:900], order[900:])
     )
     head = train_preference(seen, spec, lambda *_: None).head
-    cosine = PreferenceHead(np.ones_like(head.product), np.zeros_like(head.text))
-
-    def agreement(judge: PreferenceHead) -> float:
-        lead = judge.score(new.images, new.better) - judge.score(new.images, new.worse)
-        return float((lead > 0).mean())
-
-    assert agreement(head) > 0.6, "chance is a half"
-    assert agreement(head) > agreement(cosine) - 0.02, "it knows no less than it began with"
+    better, worse = (head.score(new.images, texts) for texts in (new.better, new.worse))
+    assert (better > worse).mean() > 0.65, "chance is a half"
 
 
 def test_preferences_of_a_file_are_joined_by_uid_and_the_others_counted(
