@@ -72,6 +72,9 @@ def _parts() -> Iterator[str]:
     yield f"{_LINE}\nA pool of your own. Put one of these in place of `pool` above.\n\n"
     for kind in _shown("pools"):
         yield f"{kind.summary}\n\npool:\n{indent(example_of(kind), '  ')}\n"
+    yield "What models that are trained here may learn from beside, and such models:\n\n"
+    for section in ("corpora", "models"):
+        yield _section(section, section)
     yield (
         "Captioners, and a scorer from the hub, in place of the ones trained above (`corpora` and\n"
         "`models` then go):\n\n"

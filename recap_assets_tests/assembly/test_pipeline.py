@@ -34,8 +34,9 @@ def test_every_table_is_filled(bench: Bench) -> None:
     where_asked_for = {
         "caption_metrics", "cluster_centroids", "cluster_cuts", "download_failures", "duplicates",
         "entry_counts", "entry_probabilities", "image_clusters", "image_scores", "import_reports",
-        "imported_captions", "score_scales", "search_trials", "target_clusters", "text_counts",
-        "text_frequencies", "text_languages", "text_signatures", "uid_sets",
+        "imported_captions", "pool_columns", "score_scales", "search_trials", "target_clusters",
+        "target_embeddings", "text_counts", "text_frequencies", "text_languages", "text_signatures",
+        "uid_sets",
     }  # fmt: skip
     assert empty == of_runs | where_asked_for
 

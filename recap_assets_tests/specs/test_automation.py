@@ -65,11 +65,19 @@ def test_nonsense_is_refused_where_it_stands(automation: dict[str, object], word
 
 def test_every_stage_of_the_graph_has_its_name(tmp_path):
     experiment = tiny_experiment(
-        sets={"all": {"kind": "no_filter"}}, exports={"uids": {"mix": "raw", "to": "subset"}}
+        sets={"all": {"kind": "no_filter"}},
+        exports={"uids": {"mix": "raw", "to": "subset"}},
+        searches={
+            "best": {
+                "over": {"mixes.mixed.rules.0.where.top": {"from": 0.1, "to": 0.5}},
+                "trials": 2,
+            }
+        },
     )
     bench = Bench(tmp_path, experiment)
     assert {node.stage for node in bench.graph.nodes.values()} == set(STAGES)
-    assert {module.STAGE for module in MODULES} == set(STAGES)
+    of_modules = [node.stage for module in MODULES for node in module.nodes(bench.project)]
+    assert set(of_modules) == set(STAGES)
 
 
 def test_no_code_version_depends_on_it(tmp_path):

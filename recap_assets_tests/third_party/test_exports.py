@@ -112,7 +112,7 @@ def recap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recap:
 
 def test_recap_export_takes_its_fields_for_options(recap: Recap, tmp_path: Path) -> None:
     told = recap("export", "--help").output
-    assert "text_to_image|lines]" in told
+    assert "|lines]" in told
     assert "lines: What stands before each text." in told
     out = tmp_path / "out"
     words = ("--to", "lines", "--prompt", "see: ", "--letters", "20", "--out", out)

@@ -17,9 +17,14 @@ class WrittenAs(Spec):
     """How a captioner that was trained with `control` is to write."""
 
     alignment: int | None = Field(
-        default=None, gt=0, description="How well captions are to fit, as a bin; the last is best."
+        default=None,
+        gt=0,
+        le=1_000,
+        description="How well captions are to fit, as a bin; the last is best.",
     )
-    length: int | None = Field(default=None, gt=0, description="Words, one of the model's lengths.")
+    length: int | None = Field(
+        default=None, gt=0, le=4_096, description="Words, one of the model's lengths."
+    )
     tag: Name | None = Field(default=None, description="The source whose style it is to have.")
 
 
