@@ -69,8 +69,8 @@ def test_every_stage_of_the_graph_has_its_name(tmp_path):
         exports={"uids": {"mix": "raw", "to": "subset"}},
         searches={
             "best": {
-                "over": {"mixes.mixed.rules.0.where.top": {"from": 0.1, "to": 0.5}},
-                "trials": 2,
+                "over": {"mixes.mixed.rules.0.where.top": {"low": 0.1, "high": 0.5}},
+                "samples_seen": 16,
             }
         },
     )
