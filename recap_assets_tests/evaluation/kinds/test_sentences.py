@@ -45,7 +45,7 @@ def test_a_tower_that_says_the_same_of_every_pair_has_nothing() -> None:
     ("name", "content"),
     [
         ("pairs.jsonl", "\n".join(map(json.dumps, ROWS)).encode()),
-        ("sts.jsonl.gz", gzip.compress("\n".join(map(json.dumps, ROWS)).encode())),
+        ("sts.jsonl.gz", gzip.compress("\n".join(map(json.dumps, ROWS)).encode(), mtime=0)),
         ("sts.tsv", "\n".join(["sentence1\tsentence2\tscore", *TABS]).encode()),
         ("sts-test.csv", "\r\n".join([*STSB, ""]).encode()),
     ],

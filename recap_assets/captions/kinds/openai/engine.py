@@ -1,7 +1,6 @@
 """Captions by a server that speaks OpenAI's chat completions (vLLM, SGLang and others)."""
 
 import asyncio
-import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recap_assets.captions.kinds.openai.requests import request_body, small_jpeg
+from recap_assets.captions.kinds.openai.requests import request_body
 from recap_assets.captions.kinds.openai.spec import OpenAISpec
 from recap_assets.captions.reply_cache import ReplyCache
 from recap_assets.captions.servers.asking import (
@@ -19,13 +18,11 @@ from recap_assets.captions.servers.asking import (
     Wanted,
     opened_with_cache,
 )
+from recap_assets.captions.servers.images import ENCODERS, small_jpeg
 from recap_assets.engines.protocols import Caption, Image
 
 _PLAIN = np.full((64, 64, 3), 128, np.uint8)
 _UNANSWERED = "captions no image, not even a plain grey one"
-
-ENCODERS = min(8, os.cpu_count() or 1)
-"""Threads that make images small and encode them, ahead of the requests."""
 
 
 class ServerCaptioner(Asking):

@@ -13,10 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from recap_assets.captions.kinds.openai.engine import ENCODERS
-from recap_assets.captions.kinds.openai.requests import small_jpeg
 from recap_assets.captions.reply_cache import ReplyCache
 from recap_assets.captions.servers.asking import Asking, Bodies, Plain, Wanted, opened_with_cache
+from recap_assets.captions.servers.images import ENCODERS, small_jpeg
 from recap_assets.captions.servers.requests import chat_body
 from recap_assets.engines.protocols import Caption, Image
 from recap_assets.scores.kinds.judge import ChatJudge

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from recap_assets.captions.kinds.openai import OpenAISource
-from recap_assets.captions.kinds.openai.requests import fitted, request_body, small_jpeg
+from recap_assets.captions.kinds.openai.requests import request_body
+from recap_assets.captions.servers.images import fitted, small_jpeg
 from recap_assets.captions.servers.requests import seed_of
 
 SIDES = st.integers(min_value=1, max_value=60_000)
