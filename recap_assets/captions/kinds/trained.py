@@ -49,11 +49,11 @@ class EmbeddedSource(DecodedHere):
 
         folder = places.models / self.model
         return load_small_captioner(
-            folder, self.decoding, self.candidates, self.batch_size, self.device, self.asked
+            folder, self.decoding, self.candidates, self.batch_size, self.device, self.controls
         )
 
     @property
-    def asked(self) -> Mapping[str, object]:
+    def controls(self) -> Mapping[str, object]:
         """The controls that it sets, by name."""
         return self.control.model_dump(exclude_none=True) if self.control else {}
 
@@ -80,7 +80,7 @@ class EmbeddedSource(DecodedHere):
         """Guidance and control, which the model must have learned."""
         model, scale = models.get(self.model), self.decoding.guidance_scale
         if isinstance(model, ModelSpec):
-            for problem in model.control_problems(self.asked):
+            for problem in model.control_problems(self.controls):
                 yield f"control: models.{self.model}: {problem}"
         if scale != 1 and isinstance(model, ModelSpec) and model.writes_without_image is False:
             yield (

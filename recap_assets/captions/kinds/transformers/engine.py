@@ -74,7 +74,8 @@ def load_transformers_captioner(
     )
     size = BatchSize(source.batch_size, load, batch_sizes)
     if isinstance(reader, AskedChat | AskedModel):
-        captioner = BatchingCaptioner(reader, source.decoding, source.candidates, size)
+        asked = cast("Reader[Any, Any]", reader)
+        captioner = BatchingCaptioner(asked, source.decoding, source.candidates, size)
         return cast("Captioner", AskedCaptioner(source, captioner, _tokens_of(reader)))
     return BatchingCaptioner(reader, source.decoding, source.candidates, size)
 
