@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from recap_assets.graph.project import Project
-from recap_assets_tests.exports.exported_pools import cut_shard, real_setting
+from recap_assets_tests.exports.exported_pools import WITH_COPIES, cut_shard, real_setting
 
 
 @pytest.fixture(scope="session")
@@ -19,4 +19,4 @@ def pool(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def project(pool: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    return real_setting(tmp_path_factory.mktemp("data"), pool)
+    return real_setting(tmp_path_factory.mktemp("data"), pool, mixes=WITH_COPIES)

@@ -35,9 +35,14 @@ MIXES: Mapping[str, Any] = {
     ],
     "each": [{"use": {"each": {"raw": 1, "blip2": 3}}}],
     "joined": [{"use": {"join": ["raw", "blip2"]}}],
-    "copied": {"rules": [{"use": "raw"}], "copies": {"size": 300, "cap": 4, "temperature": 0.1}},
     "shared": [{"use": "blip2", "candidates": "all"}, {"use": "raw"}],
 }
+WITH_COPIES = {
+    **MIXES,
+    "copied": {"rules": [{"use": "raw"}], "copies": {"size": 300, "cap": 4, "temperature": 0.1}},
+}
+"""With repeats besides, of a pool that has enough pairs."""
+
 N_CANDIDATES = 2
 
 
