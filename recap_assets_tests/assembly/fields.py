@@ -88,13 +88,17 @@ def _others(value: object, annotation: Any) -> Iterator[object]:
         return
     elif isinstance(value, str):
         yield from (word for word in _words(annotation) if word != value)
-        yield from () if _words(annotation) else (f"{value}_other",)
+        yield from () if _words(annotation) else (f"{value}_other", "raw")
     elif isinstance(value, tuple):
-        yield from () if any(isinstance(part, Spec) for part in value) else (value[1:], (*value, 1))
+        yield from () if any(isinstance(part, Spec) for part in value) else _tuples(value)
     elif isinstance(value, Mapping):
         yield {name: _next(part) for name, part in value.items()} or {"more": 1}
     elif value is None:
         yield from _of_nothing(annotation)
+
+
+def _tuples(value: tuple[object, ...]) -> Iterator[tuple[object, ...]]:
+    yield from (value[1:], (*value, 1)) if value else ((1,), ("raw",))
 
 
 def _is_plain(value: Mapping[str, object]) -> bool:

@@ -22,6 +22,8 @@ from recap_assets_tests.storage.test_tables import AT, EVENTS, events, scores
 pytest.importorskip("moto", reason="the extra dev brings a stand-in for S3")
 botocore_session = pytest.importorskip("botocore.session", reason="the extra s3 brings it")
 
+pytestmark = pytest.mark.long(reason="an object store in a process of its own")
+
 REPOSITORY = Path(__file__).parents[2]
 WRITER = """
 import sys
@@ -171,8 +173,6 @@ import sys
 from recap_assets.artefacts.scores import CLIP_SCORES
 from recap_assets.storage import tables
 from recap_assets_tests.storage.test_tables import AT, scores
-
-pytestmark = pytest.mark.long(reason="an object store in a process of its own")
 
 # Proved already: what breaks off are requests of the table's own.
 tables.prove_once = lambda _root: None
