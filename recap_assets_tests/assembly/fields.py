@@ -22,6 +22,9 @@ SNAPSHOT = Path(__file__).with_name("fields.json")
 SECTIONS = {"torchrun": "training", "two stages": "training", "search": "searches"}
 """What a variant is looked at for; the others are for their pools."""
 
+SOURCES = ("raw", "small")
+"""Names that mean something wherever a source is named."""
+
 Versions = Mapping[str, tuple[str, tuple[str, ...]]]
 """Of each asset its code version, and what it reads."""
 
@@ -88,13 +91,17 @@ def _others(value: object, annotation: Any) -> Iterator[object]:
         return
     elif isinstance(value, str):
         yield from (word for word in _words(annotation) if word != value)
-        yield from () if _words(annotation) else (f"{value}_other", "raw")
+        yield from () if _words(annotation) else _names(value)
     elif isinstance(value, tuple):
         yield from () if any(isinstance(part, Spec) for part in value) else _tuples(value)
     elif isinstance(value, Mapping):
         yield {name: _next(part) for name, part in value.items()} or {"more": 1}
     elif value is None:
         yield from _of_nothing(annotation)
+
+
+def _names(value: str) -> Iterator[str]:
+    yield from (name for name in (f"{value}_other", *SOURCES) if name != value)
 
 
 def _tuples(value: tuple[object, ...]) -> Iterator[tuple[object, ...]]:
