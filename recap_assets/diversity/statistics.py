@@ -14,7 +14,7 @@ from recap_assets.diversity.lexicon import Lexicon, nouns_among
 from recap_assets.diversity.ngrams import distinct_trigram_hashes, trigram_keys, trigram_owners
 from recap_assets.diversity.sketches import estimate_of_union, sketch_of
 from recap_assets.diversity.words import TOKENISER, EncodedTexts, encode, nondescript
-from recap_assets.specs.experiment import Diversity
+from recap_assets.specs.diversity import Diversity
 
 LONGEST = 100
 """The last bin of the length histogram: captions of this many words or more."""

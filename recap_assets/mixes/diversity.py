@@ -7,7 +7,7 @@ import polars as pl
 from recap_assets.artefacts import CURATED_MIXES, uid_hashes
 from recap_assets.diversity.ngrams import unique_trigrams
 from recap_assets.graph.project import Project
-from recap_assets.specs.experiment import Diversity
+from recap_assets.specs.diversity import Diversity
 
 UNIQUE_TRIGRAMS = pl.Schema(
     {"mix": pl.String, "sample_size": pl.Int64, "unique_trigrams": pl.Int64}

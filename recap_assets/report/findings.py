@@ -13,7 +13,7 @@ import polars as pl
 
 from recap_assets.evaluation.averages import averages_by_seed
 from recap_assets.evaluation.pairing import Difference, Runs, unnamed
-from recap_assets.specs.experiment import Report
+from recap_assets.specs.report import Report
 from recap_assets.specs.sources import RAW
 
 RETRIEVAL_FACTOR = 1.5

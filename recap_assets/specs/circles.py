@@ -1,6 +1,6 @@
 """Circles among the parts of an experiment: what would be made of itself."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 Part = tuple[str, str]
 """A section and a name in it."""
@@ -44,3 +44,14 @@ def _path(start: Part, end: Part, came_from: Mapping[Part, Part]) -> list[Part]:
     while path[-1] != start:
         path.append(came_from[path[-1]])
     return path[::-1]
+
+
+def reached(reads: Mapping[str, Iterable[str]], start: str) -> set[str]:
+    """What can be reached from a part, itself included, by what each reads."""
+    seen: set[str] = set()
+    waiting = [start]
+    while waiting:
+        if (at := waiting.pop()) not in seen:
+            seen.add(at)
+            waiting += reads.get(at, ())
+    return seen

@@ -1,15 +1,16 @@
 """The experiment: one file that declares everything, checked as a whole."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from recap_assets.specs.automation import Automation
 from recap_assets.specs.base import Name, Spec, fingerprint_of
-from recap_assets.specs.circles import circles
+from recap_assets.specs.circles import circles, reached
 from recap_assets.specs.columns import USED, Reads, scorer_and_name
 from recap_assets.specs.corpora import Corpus
+from recap_assets.specs.diversity import Diversity
 from recap_assets.specs.evaluation import Evaluation, TaskSpec
 from recap_assets.specs.exports import (
     Export,
@@ -18,7 +19,6 @@ from recap_assets.specs.exports import (
     training_export,
     with_training_exports,
 )
-from recap_assets.specs.fields import Content
 from recap_assets.specs.image_scorers import ImageScorer
 from recap_assets.specs.languages import Identifier, IdentifierSpec, always_there
 from recap_assets.specs.left_out import captions_used, left_out_name, with_left_out
@@ -28,10 +28,12 @@ from recap_assets.specs.pool import Pool
 from recap_assets.specs.prompts import TEXT_NAMES
 from recap_assets.specs.recipe import Recipe
 from recap_assets.specs.references import EMBEDDINGS, Reference
+from recap_assets.specs.report import Report
 from recap_assets.specs.scorers import Scorer
 from recap_assets.specs.searches import Search
 from recap_assets.specs.sets import UidSet
 from recap_assets.specs.sources import RAW, Source
+from recap_assets.specs.swept import Swept, SweptOnly
 from recap_assets.specs.training import Training, TrainingSpec
 from recap_assets.untrusted.nested import texts_of
 from recap_assets.untrusted.secrets import redacted
@@ -55,54 +57,6 @@ FULL = "full"
 
 _AS_IF_WRITTEN: Any = {}
 """A default that is checked as a file is: no kind is imported before."""
-
-
-class Diversity(Spec):
-    """How the diversity of a caption source is measured."""
-
-    sample: int = Field(
-        default=1_000,
-        gt=0,
-        le=1_000_000,
-        description="Captions of the equal-sized sample on which counts are exact.",
-    )
-    nouns: Annotated[str | None, Content(names=("embedded", "english"))] = Field(
-        default=None,
-        description="Lexicon of nouns: a file, one a line; `english`, made from WordNet 3.0; or "
-        "`embedded`, the embedded world's own. By default the world's own on its pools, and "
-        "`english` on others.",
-    )
-    seed: int = 0
-
-
-class Report(Spec):
-    """What the report compares; names of mixes, sources and scorers of this experiment."""
-
-    raw: Name | None = Field(default=None, description="The mix of unfiltered raw text.")
-    raw_filtered: Name | None = Field(default=None, description="The mix of filtered raw text.")
-    synthetic: tuple[Name, ...] = Field(
-        default=(), description="Mixes with synthetic captions only."
-    )
-    mixed: tuple[Name, ...] = Field(default=(), description="Mixes of raw and synthetic captions.")
-    fine_task: Name | None = Field(
-        default=None, description="The task of fine-grained classification."
-    )
-    retrieval_task: Name | None = Field(
-        default=None, description="The task of image-text retrieval."
-    )
-    examples: int = Field(
-        default=12, ge=0, le=1_000, description="Sample images shown with all their captions."
-    )
-
-
-Swept = str | int | float | bool
-
-
-class SweptOnly(Spec):
-    """The values of a setting, and which of the mixes that use its part are varied."""
-
-    values: tuple[Swept, ...] = Field(min_length=1, description="What the setting takes.")
-    only: tuple[Name, ...] | None = Field(default=None, description="These mixes; by default all.")
 
 
 class Experiment(Spec):
@@ -357,18 +311,16 @@ class Experiment(Spec):
 
     def _circles(self, section: str, what: str) -> Iterator[str]:
         parts: Mapping[str, Spec] = getattr(self, section)
-        reads = {
-            # Some sections name those of another and more: sources, `raw` and columns of the pool.
-            name: [
-                one for one in part.refers() if one.name in parts and _section_of(one) == section
-            ]
+        # Some sections name those of another and more: sources, `raw` and columns of the pool.
+        named = {
+            name: [o for o in part.refers() if o.name in parts and _section_of(o) == section]
             for name, part in parts.items()
         }
-        for name, named in reads.items():
-            for one in named:
-                if name in _reached(reads, one.name):
-                    yield f"{section}.{name}.{one.field}: {what}"
-                    break
+        reads = {name: [one.name for one in ones] for name, ones in named.items()}
+        for name, ones in named.items():
+            into = next((one for one in ones if name in reached(reads, one.name)), None)
+            if into is not None:
+                yield f"{section}.{name}.{into.field}: {what}"
 
     def _crossing_circles(self) -> Iterator[str]:
         """What is made of itself by way of other parts, such as a mix of its own model.
@@ -484,14 +436,3 @@ def _unknown(where: str, name: str, known: Iterable[str]) -> Iterator[str]:
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "none"
-
-
-def _reached(reads: Mapping[str, list[Reference]], start: str) -> set[str]:
-    """What can be reached from a part, itself included, by what each refers to."""
-    seen: set[str] = set()
-    waiting = [start]
-    while waiting:
-        if (at := waiting.pop()) not in seen:
-            seen.add(at)
-            waiting += [one.name for one in reads.get(at, [])]
-    return seen

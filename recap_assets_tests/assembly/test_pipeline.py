@@ -16,7 +16,7 @@ from recap_assets.graph.project import Project
 from recap_assets.mixes.stored_trial import trial
 from recap_assets.report.examples import discarded
 from recap_assets.scores.node import best_and_worst
-from recap_assets.specs.experiment import Report
+from recap_assets.specs.report import Report
 from recap_assets_tests.tiny import EXPERIMENT, Bench, Memory, tiny_experiment
 
 

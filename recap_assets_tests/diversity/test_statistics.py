@@ -15,7 +15,7 @@ from recap_assets.artefacts.diversity import DIVERSITY_STATISTICS, DIVERSITY_SUM
 from recap_assets.artefacts.draws import uid_hashes
 from recap_assets.diversity.lexicon import Lexicon
 from recap_assets.diversity.statistics import partition_statistics, rarefaction, summarise
-from recap_assets.specs.experiment import Diversity
+from recap_assets.specs.diversity import Diversity
 
 NOUNS = Lexicon("test", frozenset({"dog", "cat", "house", "tree"}))
 VOCABULARY = [

@@ -12,7 +12,7 @@ from recap_assets.report.findings import (
     Evidence,
     evaluate,
 )
-from recap_assets.specs.experiment import Report
+from recap_assets.specs.report import Report
 
 REPORT = Report(
     raw="raw",
