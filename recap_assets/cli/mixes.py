@@ -24,14 +24,15 @@ from recap_assets.sets import assets as sets
 
 def print_trial(session: Session, *, as_json: bool) -> None:
     """Print counts, shares, overlap and diversity of every mix; nothing is written."""
-    tables = session.project.workspace.tables
+    project = session.project.fixed()
+    tables = project.workspace.tables
     if tables.version(CLIP_SCORES) is None:
         msg = "there are no scores yet: run `recap build` first; `mix try` only counts"
         raise click.ClickException(msg)
     _warn_of_sets(session)
-    cutoffs = realised(session.project)
-    diversity = unique_trigrams_of_trial(session.project, cutoffs)
-    rows = trial(session.project, cutoffs).join(diversity, on="mix", how="left")
+    cutoffs = realised(project)
+    diversity = unique_trigrams_of_trial(project, cutoffs)
+    rows = trial(project, cutoffs).join(diversity, on="mix", how="left")
     if as_json:
         echo(json.dumps(rows.to_dicts(), indent=2))
         return

@@ -1,7 +1,7 @@
 """What every stage works with: the experiment, its workspace, and the shards of its pool."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -40,6 +40,10 @@ class Project:
             KindError: A kind of another package is none.
         """
         return fitting("pool", self.experiment.pool, ReadablePool)
+
+    def fixed(self) -> "Project":
+        """The same for a reader of many slices: each table is opened once, and none written."""
+        return replace(self, workspace=self.workspace.fixed())
 
     def task_folder(self, name: str) -> Path:
         """Where an asset puts the evaluation set that it makes for a task."""

@@ -1,7 +1,6 @@
 """A draw with repeats: how many copies of each pair there are, as `specs.mixes.Copies` says."""
 
-import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +9,7 @@ import polars as pl
 from recap_assets.artefacts.histograms import Scores
 from recap_assets.artefacts.uids import uid_uniform
 from recap_assets.mixes.one_image import OneImage
+from recap_assets.mixes.spool import Spool
 from recap_assets.mixes.thresholds import Cut
 from recap_assets.mixes.words import distinguished
 from recap_assets.specs.columns import USED, scorer_and_name
@@ -23,7 +23,6 @@ PATH = "copies"
 COUNT = pl.Int32
 _BINS = 4_096
 _BISECTIONS = 64
-_BLOCK = 1 << 20
 
 Floats = npt.NDArray[np.float64]
 
@@ -143,7 +142,7 @@ def realise_copies(spec: Copies, scores: Iterable[pl.Series]) -> Cut:
     Raises:
         CopiesError: The cap leaves fewer copies than `size`.
     """
-    with _Spool(scores) as spool:
+    with Spool(scores) as spool:
         bins, counts = _counted(spec, spool)
         population = int(counts.sum())
         if spec.size > spec.cap * population:
@@ -193,23 +192,3 @@ def _counted(
         frames.append(pl.DataFrame({"bin": bins, "n": counts.astype(np.int64)}))
     total = pl.concat(frames).group_by("bin").agg(pl.col("n").sum()).sort("bin")
     return total["bin"].to_numpy(), total["n"].to_numpy()
-
-
-class _Spool:
-    """Scores on disk, without the missing ones: read block by block, several times."""
-
-    def __init__(self, scores: Iterable[pl.Series]) -> None:
-        self._file = tempfile.TemporaryFile(prefix="recap-scores-")  # noqa: SIM115 - closed on exit
-        for part in scores:
-            self._file.write(part.drop_nulls().cast(pl.Float32).to_numpy().tobytes())
-
-    def __enter__(self) -> "_Spool":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def __iter__(self) -> Iterator[Scores]:
-        self._file.seek(0)
-        while block := self._file.read(4 * _BLOCK):
-            yield np.frombuffer(block, np.float32)

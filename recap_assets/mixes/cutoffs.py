@@ -1,16 +1,19 @@
 """The cut-offs of a mix: which it asks for, and what each comes to on a pool."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Literal
 
 import polars as pl
 
 from recap_assets.artefacts.mixes import THRESHOLDS
+from recap_assets.artefacts.uids import is_within
 from recap_assets.mixes.copies import PATH, realise_copies, taken_score
 from recap_assets.mixes.images import Candidates, Images
 from recap_assets.mixes.score_view import ScoreView
 from recap_assets.mixes.selection import what_rules_take
+from recap_assets.mixes.spool import Spool
 from recap_assets.mixes.thresholds import Cut, EmptyPopulationError
 from recap_assets.mixes.used import used_scores
 from recap_assets.specs.columns import USED, scorer_and_name
@@ -81,15 +84,19 @@ def realise(
     """
     views: dict[str, ScoreView] = {}
     rows: list[dict[str, object]] = []
-    for request in cutoffs_needed(mix, scorer):
-        if request.kind == "copies":
-            continue
-        rule = request.path.split(".")[1]
-        name = f"{rule}.{request.source}" if _of_taken(request) else request.source
-        if name not in views:
-            view = _used(mix, request, parts) if _of_taken(request) else scores(request.source)
-            views[name] = view.within(mix.within)
-        rows.append({**vars(request), **vars(_cut(request, views[name]))})
+    with ExitStack() as spools:
+        for request in cutoffs_needed(mix, scorer):
+            if request.kind == "copies":
+                continue
+            rule = request.path.split(".")[1]
+            name = f"{rule}.{request.source}" if _of_taken(request) else request.source
+            if name not in views:
+                views[name] = (
+                    _spooled(spools, _used(mix, request, parts))
+                    if _of_taken(request)
+                    else scores(request.source).within(mix.within)
+                )
+            rows.append({**vars(request), **vars(_cut(request, views[name]))})
     cutoffs = pl.DataFrame(rows, schema=THRESHOLD_SCHEMA)
     if mix.copies is not None:
         cutoffs = _with_copies(mix, mix.copies, cutoffs, scorer, parts)
@@ -115,15 +122,20 @@ def _taken_scores(
         yield frame.filter("accepted").select(taken_score(mix, spec)).to_series()
 
 
-def _used(mix: Mix, request: CutoffRequest, parts: Parts | None) -> ScoreView:
-    """The scores of the texts that a rule takes, over the pool."""
+def _spooled(spools: ExitStack, scores: Iterable[pl.Series]) -> ScoreView:
+    """A view on scores that are read once; one score an image, until the stack is closed."""
+    spool = spools.enter_context(Spool(scores))
+    return ScoreView(lambda _low: (), near=spool.between)
+
+
+def _used(mix: Mix, request: CutoffRequest, parts: Parts | None) -> Iterator[pl.Series]:
+    """The scores of the texts that a rule takes, over the part of the pool that the mix is of."""
     number, scorer = int(request.path.split(".")[1]), scorer_and_name(request.source)[0]
-
-    def read(_low: float) -> Iterator[pl.DataFrame]:
-        for candidates, _ in _given(parts)():
-            yield used_scores(mix, number, scorer, candidates)
-
-    return ScoreView(read)
+    for candidates, _ in _given(parts)():
+        frame = used_scores(mix, number, scorer, candidates)
+        if mix.within is not None:
+            frame = frame.filter(is_within(mix.within, frame["uid"]))
+        yield frame["score"]
 
 
 def _given(parts: Parts | None) -> Parts:

@@ -20,8 +20,8 @@ class ScoreView:
             and null ones; all candidates of an image are in one frame.
         stored: `bin` and `n` of the best candidates, as partitions store them; counted by reading
             everything once where there is none.
-        near: A faster way to the best candidates' scores between two numbers: called with them; it
-            returns None where it is none.
+        near: A faster way to the best candidates' scores between two numbers, ends included; called
+            with infinities for all. It returns None where it is none.
     """
 
     def __init__(
@@ -39,8 +39,9 @@ class ScoreView:
         """`bin` and `n`, ascending."""
         if self.stored is not None:
             return self.stored.group_by("bin").agg(pl.col("n").sum()).sort("bin")
-        parts = [score_histogram(best_scores(frame)) for frame in self.read(-np.inf)]
-        parts.append(score_histogram(pl.Series([], dtype=pl.Float32)))
+        if (every := self.near(-np.inf, np.inf)) is None:
+            every = (best_scores(frame) for frame in self.read(-np.inf))
+        parts = [score_histogram(pl.Series([], dtype=pl.Float32)), *map(score_histogram, every)]
         return pl.concat(parts).group_by("bin").agg(pl.col("n").sum()).sort("bin")
 
     @property

@@ -77,4 +77,10 @@ def _of_images(project: Project, name: str) -> ScoreView:
             rows = tables.scan(IMAGE_SCORES, scorer=name, partition=partition)
             yield rows.filter(pl.col("score") >= low).select("uid", "score").collect()
 
-    return ScoreView(read)
+    def near(low: float, high: float) -> Iterator[Scores]:
+        for partition in partitions:
+            rows = tables.scan(IMAGE_SCORES, scorer=name, partition=partition)
+            found = rows.filter(pl.col("score").is_between(low, high)).select("score").collect()
+            yield found["score"].to_numpy()
+
+    return ScoreView(read, near=near)

@@ -1,10 +1,11 @@
 """Where the results of one experiment are."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from recap_assets.storage.fixed_tables import FixedTables
 from recap_assets.storage.locations import refuse_unusable
 from recap_assets.storage.locks import Claims
 from recap_assets.storage.tables import TableStore
@@ -22,11 +23,13 @@ class Workspace:
         name: The experiment's name.
         tables_root: Root of all experiments' tables, a path or an object store's URL; by default
             beside the other results.
+        is_fixed: Whether its tables are those of the first look at each, and are only read.
     """
 
     data: Path
     name: str
     tables_root: str | None = None
+    is_fixed: bool = False
 
     @classmethod
     def from_environment(cls, name: str) -> "Workspace":
@@ -43,7 +46,11 @@ class Workspace:
     def tables(self) -> TableStore:
         """The experiment's Delta tables."""
         root = f"{self.tables_root}/{self.name}" if self.tables_root else str(self.root / "tables")
-        return TableStore(root)
+        return FixedTables(root) if self.is_fixed else TableStore(root)
+
+    def fixed(self) -> "Workspace":
+        """The same for a reader of many slices: see `FixedTables`."""
+        return replace(self, is_fixed=True)
 
     def refuse_unusable(self) -> None:
         """Refuse a data folder, or a folder of tables, whose name the libraries cannot take.

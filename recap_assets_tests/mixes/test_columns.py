@@ -9,12 +9,16 @@ import pytest
 from recap_assets.artefacts.mixes import CURATED_MIXES, THRESHOLDS
 from recap_assets.artefacts.scores import IMAGE_SCORES
 from recap_assets.graph.project import Project
-from recap_assets.mixes.assets import nodes
+from recap_assets.mixes.assets import nodes, parts_of
 from recap_assets.mixes.comparing import compare_mixes, difference_as_json, mix_version
+from recap_assets.mixes.cutoffs import realise
 from recap_assets.mixes.of_image import answer_as_json, explain_image
+from recap_assets.mixes.stored_scores import score_view
 from recap_assets.mixes.stored_trial import realised, trial
 from recap_assets.specs.loading import ExperimentError
 from recap_assets.specs.mixes import Mix
+from recap_assets.storage import tables
+from recap_assets.storage.locations import LocatedTable
 from recap_assets_tests.mixes.written_mixes import (
     build_mixes,
     mixes_experiment,
@@ -89,6 +93,36 @@ def test_what_is_tried_is_what_is_built(project: Project) -> None:
         assert (row["n_pairs"], row["n_copies"]) == (made.height, made["copies"].sum())
         built = project.workspace.tables.read(THRESHOLDS, mix=row["mix"]).drop("mix")
         assert cutoffs[row["mix"]].equals(built)
+
+
+def test_a_fixed_project_opens_each_table_once_and_gives_the_same(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+
+    class Counted(LocatedTable):
+        def __init__(self, uri: str, *args: object) -> None:
+            opened.append(uri)
+            super().__init__(uri, *args)  # type: ignore[arg-type] - passed on as given
+
+    expected = trial(project)
+    monkeypatch.setattr(tables, "LocatedTable", Counted)
+    assert trial(project.fixed()).equals(expected)
+    assert len(opened) == len(set(opened)) == 3, "scores, their histograms, scores of images"
+
+
+def test_a_cut_off_of_what_is_taken_reads_the_pool_once(project: Project) -> None:
+    read: list[int] = []
+    mix = project.experiment.mixes["best"]
+
+    def parts():
+        read.append(1)
+        return parts_of(project, mix)()
+
+    found = realise(mix, "clip", lambda column: score_view(project, "clip", column), parts)
+    built = project.workspace.tables.read(THRESHOLDS, mix="best").drop("mix")
+    assert found.equals(built)
+    assert len(read) == 1
 
 
 def test_an_image_scorers_number_is_compared_on_its_own_scale(project: Project) -> None:
