@@ -35,7 +35,7 @@ from recap_assets.mixes.stored_scores import further_scores, score_view, scores_
 from recap_assets.sets import assets as sets
 from recap_assets.specs.base import deciding, fingerprint_of
 from recap_assets.specs.columns import Reads
-from recap_assets.specs.mixes import Mix, sets_read
+from recap_assets.specs.mixes import Mix, columns_read, sets_read
 from recap_assets.storage.content import frame_version
 
 VERSION = 2
@@ -200,6 +200,15 @@ def candidates_of(
     scorer = project.experiment.scorer_of(mix)
     found = project.experiment.reads(mix)
     return dict(_with_texts(project, scorer, found, partition, uid))
+
+
+def candidates_of_all(
+    project: Project, scorer: str, mixes: Iterable[Mix], partition: str
+) -> Mapping[str, pl.DataFrame]:
+    """`candidates_of` for several mixes of one scorer at once."""
+    columns = dict.fromkeys(column for mix in mixes for column in columns_read(mix))
+    found = Reads.of(columns, project.experiment.source_names)
+    return dict(_with_texts(project, scorer, found, partition))
 
 
 def _with_texts(

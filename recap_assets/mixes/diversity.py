@@ -24,26 +24,19 @@ def unique_trigrams_of_mixes(project: Project) -> pl.DataFrame:
     built = project.workspace.tables.scan(CURATED_MIXES).filter(
         pl.col("partition").is_in(list(project.partitions))
     )
-    names = project.experiment.mixes
-    return trigrams_counted(
-        project,
-        {
-            name: built.filter(pl.col("mix") == name).select("uid", "source", "text").collect()
-            for name in names
-        },
-    )
+
+    def sampled(name: str) -> pl.Series:
+        pairs = built.filter(pl.col("mix") == name).select("uid", "source", "text").collect()
+        return drawn_texts(pairs, project.experiment.diversity)["text"]
+
+    return trigrams_counted({name: sampled(name) for name in project.experiment.mixes})
 
 
-def trigrams_counted(project: Project, pairs: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
-    """UNIQUE_TRIGRAMS of these pairs: of each mix `uid`, `source`, `text`."""
-    sampled = {name: _sampled(project, frame) for name, frame in pairs.items()}
+def trigrams_counted(sampled: Mapping[str, pl.Series]) -> pl.DataFrame:
+    """UNIQUE_TRIGRAMS of these texts: of each mix those of `drawn_texts`."""
     size = min((len(texts) for texts in sampled.values() if len(texts)), default=0)
     rows = [(name, size, unique_trigrams(texts[:size])) for name, texts in sampled.items()]
     return pl.DataFrame(rows, schema=UNIQUE_TRIGRAMS, orient="row")
-
-
-def _sampled(project: Project, pairs: pl.DataFrame) -> pl.Series:
-    return drawn_texts(pairs, project.experiment.diversity)["text"]
 
 
 def drawn_texts(pairs: pl.DataFrame, diversity: Diversity) -> pl.DataFrame:

@@ -1,12 +1,14 @@
 """What every mix would hold, counted from the score tables; nothing is written."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import polars as pl
 
 from recap_assets.artefacts.captions import texts_of
 from recap_assets.graph.project import Project
+from recap_assets.graph.shardwise import asked_ahead
 from recap_assets.mixes.assets import sets_of
 from recap_assets.mixes.candidates import with_scores
 from recap_assets.mixes.cutoffs import Parts, realise
@@ -16,6 +18,7 @@ from recap_assets.mixes.stored_scores import further_scores, score_view, scores_
 from recap_assets.mixes.trial import Part, try_mixes
 from recap_assets.sets import assets as sets
 from recap_assets.specs.columns import Reads
+from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.mixes import Mix, columns_read, sets_read
 
 Cutoffs = Mapping[str, pl.DataFrame]
@@ -54,23 +57,29 @@ def trial(project: Project, cutoffs: Cutoffs | None = None) -> pl.DataFrame:
     """
     experiment = project.experiment
     cutoffs = realised(project) if cutoffs is None else cutoffs
-    mixes = experiment.mixes.values()
-    named = dict.fromkeys(one for mix in mixes for one in sets_read(mix))
-    scorers = dict.fromkeys(experiment.scorer_of(mix) for mix in mixes)
-    by_scorer = {
-        scorer: [mix for mix in mixes if experiment.scorer_of(mix) == scorer] for scorer in scorers
-    }
+    named = dict.fromkeys(one for mix in experiment.mixes.values() for one in sets_read(mix))
+    by_scorer = mixes_by_scorer(experiment)
 
-    def parts() -> Iterator[Part]:
-        for partition in project.partitions:
-            candidates = {
-                scorer: counted(project, scorer, of_scorer, partition)
-                for scorer, of_scorer in by_scorer.items()
-            }
-            members = {name: sets.members_of(project, name, partition) for name in named}
-            yield Part(candidates, members)
+    def part(partition: str) -> Part:
+        candidates = {
+            scorer: counted(project, scorer, mixes.values(), partition)
+            for scorer, mixes in by_scorer.items()
+        }
+        members = {name: sets.members_of(project, name, partition) for name in named}
+        return Part(candidates, members)
 
-    return try_mixes(experiment, cutoffs, parts())
+    # The next partition is read while one is counted.
+    with ThreadPoolExecutor(1) as reader:
+        parts = asked_ahead(project.partitions, lambda key: reader.submit(part, key).result, 1)
+        return try_mixes(experiment, cutoffs, parts)
+
+
+def mixes_by_scorer(experiment: Experiment) -> Mapping[str, Mapping[str, Mix]]:
+    """The mixes by name, by their scorer."""
+    found: dict[str, dict[str, Mix]] = {}
+    for name, mix in experiment.mixes.items():
+        found.setdefault(experiment.scorer_of(mix), {})[name] = mix
+    return found
 
 
 def counted(

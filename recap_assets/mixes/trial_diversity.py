@@ -1,12 +1,14 @@
 """Diversity of mixes that are not built yet."""
 
+from collections.abc import Iterator
+
 import polars as pl
 
 from recap_assets.graph.project import Project
-from recap_assets.mixes.assets import candidates_of, sets_of
-from recap_assets.mixes.diversity import trigrams_counted
+from recap_assets.mixes.assets import candidates_of_all, sets_of
+from recap_assets.mixes.diversity import drawn_texts, merged_draws, trigrams_counted
 from recap_assets.mixes.selection import select
-from recap_assets.mixes.stored_trial import Cutoffs
+from recap_assets.mixes.stored_trial import Cutoffs, mixes_by_scorer
 
 PARTITIONS_TRIED = 4
 
@@ -15,18 +17,22 @@ def unique_trigrams_of_trial(project: Project, cutoffs: Cutoffs) -> pl.DataFrame
     """`unique_trigrams_of_mixes` before anything is built, on a few partitions of the pool."""
     keys = list(project.partitions)
     chosen = keys[:: max(1, len(keys) // PARTITIONS_TRIED)][:PARTITIONS_TRIED]
+    drawn: dict[str, list[pl.DataFrame]] = {name: [] for name in cutoffs}
+    for key in chosen:
+        for name, texts in _drawn(project, cutoffs, key):
+            drawn[name].append(texts)
+    diversity = project.experiment.diversity
     return trigrams_counted(
-        project,
-        {name: _tried(project, name, found, chosen) for name, found in cutoffs.items()},
+        {name: merged_draws(parts, diversity)["text"] for name, parts in drawn.items()}
     )
 
 
-def _tried(
-    project: Project, name: str, cutoffs: pl.DataFrame, partitions: list[str]
-) -> pl.DataFrame:
-    mix = project.experiment.mixes[name]
-    parts = [
-        select(mix, cutoffs, candidates_of(project, mix, key), sets_of(project, mix, key))
-        for key in partitions
-    ]
-    return pl.concat(parts).select("uid", "source", "text")
+def _drawn(
+    project: Project, cutoffs: Cutoffs, partition: str
+) -> Iterator[tuple[str, pl.DataFrame]]:
+    """A sample of what each mix takes of a partition, which is read once for all mixes."""
+    for scorer, mixes in mixes_by_scorer(project.experiment).items():
+        candidates = candidates_of_all(project, scorer, mixes.values(), partition)
+        for name, mix in mixes.items():
+            pairs = select(mix, cutoffs[name], candidates, sets_of(project, mix, partition))
+            yield name, drawn_texts(pairs, project.experiment.diversity)

@@ -12,9 +12,11 @@ from recap_assets.graph.project import Project
 from recap_assets.mixes.assets import nodes, parts_of
 from recap_assets.mixes.comparing import compare_mixes, difference_as_json, mix_version
 from recap_assets.mixes.cutoffs import realise
+from recap_assets.mixes.diversity import unique_trigrams_of_mixes
 from recap_assets.mixes.of_image import answer_as_json, explain_image
 from recap_assets.mixes.stored_scores import score_view
 from recap_assets.mixes.stored_trial import realised, trial
+from recap_assets.mixes.trial_diversity import PARTITIONS_TRIED, unique_trigrams_of_trial
 from recap_assets.specs.loading import ExperimentError
 from recap_assets.specs.mixes import Mix
 from recap_assets.storage import tables
@@ -93,6 +95,13 @@ def test_what_is_tried_is_what_is_built(project: Project) -> None:
         assert (row["n_pairs"], row["n_copies"]) == (made.height, made["copies"].sum())
         built = project.workspace.tables.read(THRESHOLDS, mix=row["mix"]).drop("mix")
         assert cutoffs[row["mix"]].equals(built)
+
+
+def test_the_diversity_of_what_is_tried_is_that_of_what_is_built(project: Project) -> None:
+    assert len(project.partitions) <= PARTITIONS_TRIED
+    found = unique_trigrams_of_trial(project, realised(project))
+    assert found.equals(unique_trigrams_of_mixes(project))
+    assert found["unique_trigrams"].min() > 0
 
 
 def test_a_fixed_project_opens_each_table_once_and_gives_the_same(
