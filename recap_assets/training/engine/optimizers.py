@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from recap_assets.specs.models import Optimizer
+from recap_assets.training.engine.eager import AdamW, EagerOptimizer
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 NEWTON_SCHULZ_STEPS = 5
@@ -49,7 +50,7 @@ def orthogonalize(matrix: Tensor) -> Tensor:
     return x if factor is None else factor @ x
 
 
-class Muon(torch.optim.Optimizer):
+class Muon(EagerOptimizer):
     """Momentum whose update is orthogonalised; kernels count as (channels out, the rest)."""
 
     def __init__(self, groups: Iterable[dict[str, Any]]) -> None:
@@ -105,7 +106,7 @@ class ScheduledOptimizer:
             {"params": plain, "peak": spec.adamw_rate, "weight_decay": 0.0},
         ]
         self.optimizers: dict[str, torch.optim.Optimizer] = {
-            "adamw": torch.optim.AdamW(adamw, lr=0.0, betas=spec.betas, fused=True)
+            "adamw": AdamW(adamw, lr=0.0, betas=spec.betas, fused=True)
         }
         if kernels or matrices:
             self.optimizers["muon"] = Muon(muon)

@@ -1,9 +1,13 @@
+import sys
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
 
 from recap_assets.engines.small.towers import SmallClip
 from recap_assets.specs.models import Optimizer, SmallTower
+from recap_assets.training.engine.eager import AdamW
 from recap_assets.training.engine.optimizers import Muon, ScheduledOptimizer, orthogonalize
 
 
@@ -74,3 +78,32 @@ def test_kernels_and_text_matrices_have_rates_of_their_own_and_tables_are_left_t
 def test_adamw_alone_where_asked():
     optimizer = ScheduledOptimizer(nn.Linear(2, 2), Optimizer(kind="adamw"), 10)
     assert list(optimizer.optimizers) == ["adamw"]
+
+
+def steps_of(optimizer: Callable[..., torch.optim.Optimizer]) -> torch.Tensor:
+    """Parameters after three steps, the last by a state that was saved and loaded."""
+    weights = torch.tensor([1.0, -2.0, 0.5]).requires_grad_()
+    adam = optimizer([weights], lr=0.1, weight_decay=0.2)
+    for _ in range(3):
+        adam.load_state_dict(adam.state_dict())
+        (weights**2).sum().backward()
+        adam.step()
+        adam.zero_grad()
+    return weights.detach()
+
+
+def test_our_adamw_is_torchs_bit_by_bit():
+    assert torch.equal(steps_of(AdamW), steps_of(torch.optim.AdamW))
+
+
+def test_training_does_not_import_torchs_compiler(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "torch._dynamo", None)  # type: ignore[arg-type]
+    with pytest.raises(ImportError):
+        steps_of(torch.optim.AdamW)
+    steps_of(AdamW)
+    model = nn.Linear(4, 4)
+    optimizer = ScheduledOptimizer(model, Optimizer(), 2)
+    assert set(optimizer.optimizers) == {"adamw", "muon"}
+    model(torch.ones(1, 4)).sum().backward()
+    optimizer.step(0)
+    optimizer.load_state(optimizer.state())

@@ -11,6 +11,7 @@ from torch.nn import functional
 from recap_assets.engines.small.preference import PreferenceHead
 from recap_assets.training.engine.clip import Curve, CurvePoint
 from recap_assets.training.engine.draws import stream, words
+from recap_assets.training.engine.eager import AdamW
 from recap_assets.training.models.kinds.preference.reading import Compared
 from recap_assets.training.models.kinds.preference.spec import PreferenceSpec
 
@@ -46,7 +47,7 @@ def train_preference(
     dimension = given.images.shape[1]
     start = torch.cat([torch.ones(dimension), torch.zeros(dimension)])
     weights = start.requires_grad_()
-    adam = torch.optim.AdamW([weights], lr=spec.rate, weight_decay=spec.weight_decay)
+    adam = AdamW([weights], lr=spec.rate, weight_decay=spec.weight_decay)
     steps = -(-spec.samples_seen // spec.batch_size)
     curve = Curve(steps, spec.batch_size)
     for step in range(steps):
