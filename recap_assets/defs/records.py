@@ -12,10 +12,9 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 from dagster._core.storage.event_log.base import AssetEntry
-from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
-from sqlalchemy import Connection
 
 from recap_assets.defs.events import Materialized
+from recap_assets.defs.remembering import remember
 from recap_assets.graph.records import Implementation, Inputs, Record
 from recap_assets.storage.files import write_atomically
 
@@ -55,7 +54,7 @@ class DagsterRecords:
 
     def __init__(self, instance: dg.DagsterInstance, folder: Path | None = None) -> None:
         self._instance = instance
-        _remember_columns(instance)
+        remember(instance)
         self._cache = folder / CACHE_FILE if folder else None
         self._records: dict[str, dict[str, Record]] = {}
         self._cursors: dict[str, int] = {}
@@ -218,29 +217,6 @@ class DagsterRecords:
 def newest_event(instance: dg.DagsterInstance) -> int:
     """A number that every later event exceeds."""
     return instance.event_log_storage.get_maximum_record_id() or 0
-
-
-def _remember_columns(instance: dg.DagsterInstance) -> None:
-    """Keep Dagster from asking for the columns of its own table at every read and every event.
-
-    On PostgreSQL these questions take half of the time of a look at an asset.
-    """
-    storage = instance.event_log_storage
-    if not isinstance(storage, SqlEventLogStorage) or hasattr(storage, "known_columns"):
-        return
-    known: set[str] = set()
-    on_connection = storage._has_asset_key_col_on_connection  # noqa: SLF001 - a test holds it
-    anywhere = storage.has_asset_key_col
-
-    def has_on_connection(conn: Connection, column_name: str) -> bool:
-        # A migration adds columns and takes none away.
-        if column_name not in known and on_connection(conn, column_name):
-            known.add(column_name)
-        return column_name in known
-
-    storage.known_columns = known  # type: ignore[attr-defined]
-    storage._has_asset_key_col_on_connection = has_on_connection  # noqa: SLF001
-    storage.has_asset_key_col = lambda column_name: column_name in known or anywhere(column_name)
 
 
 def _records_in(rows: pl.DataFrame) -> Iterable[tuple[str, Record]]:

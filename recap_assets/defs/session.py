@@ -24,6 +24,7 @@ from recap_assets.defs.damaged_files import put_aside_damaged
 from recap_assets.defs.failures import shorten_retries
 from recap_assets.defs.read_only import copied, is_writable
 from recap_assets.defs.records import DagsterRecords
+from recap_assets.defs.remembering import remember
 from recap_assets.defs.restoring import restore_records
 from recap_assets.graph.node import Graph
 from recap_assets.graph.project import Project
@@ -135,6 +136,7 @@ class Session:
             for found in put_aside_damaged(self.storage):
                 say(found)
             instance = dg.DagsterInstance.get()
+            remember(instance)
             self._restore(instance)
             if self.against is None:
                 self.project.scan()
