@@ -1,6 +1,6 @@
 """Image embeddings once for each scorer that has them, and the score of every caption."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import polars as pl
@@ -116,6 +116,7 @@ def embed_partition(project: Project, name: str, step: Step) -> Rows:
     """Embed the images of one pool partition, shard by shard."""
     spec = embedding_scorer(project, name)
     images = project.usable_images(step.partition)
+    shown: Mapping[str, str] = {}
     if spec.given_embeddings:
         rows = _pool_embeddings(project, images, spec.given_embeddings)
     else:
@@ -125,9 +126,10 @@ def embed_partition(project: Project, name: str, step: Step) -> Rows:
         )
         schema = IMAGE_EMBEDDINGS.unsliced
         rows = over_images(project, step, images, spec.at_once, schema, embed)
+        shown = spec.shown(scorer, rows)
     missing = images.height - rows.height
     rejected = {"image_unreadable": missing} if missing else {}
-    return Rows(rows, rejected=rejected, machine=spec.given_by)
+    return Rows(rows, rejected=rejected, markdown=shown, machine=spec.given_by)
 
 
 def _packed(vectors: NDArray[np.float32]) -> list[bytes]:

@@ -15,6 +15,8 @@ from recap_assets.specs.references import EMBEDDINGS
 from recap_assets.specs.scorers import ScorerSpec
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from recap_assets.graph.node import Node
     from recap_assets.graph.project import Project
 
@@ -60,6 +62,15 @@ class ByEmbeddings(Opens, Scoring):
     def given_embeddings(self) -> str | None:
         """The key of the metadata's npz files that has image embeddings; None computes them."""
         return None
+
+    def shown(self, scorer: Scorer, images: "pl.DataFrame") -> Mapping[str, str]:  # noqa: ARG002 - of some kinds
+        """What else people see of a partition's images, Markdown by a short name.
+
+        Args:
+            scorer: The open model.
+            images: Columns shard, uid and embedding.
+        """
+        return {}
 
 
 class ByPairs(Opens, Scoring):

@@ -161,6 +161,7 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = {
         "recap_assets.scores.kinds.judge:ChatJudge",
         "recap_assets.scores.kinds.text_similarity:TextSimilarityScorer",
         "recap_assets.scores.kinds.words:WordsScorer",
+        "recap_assets.scores.kinds.vocabulary:VocabularyScorer",
     ),
     "image_scorers": (
         "recap_assets.scores.of_images.kinds.head:EmbeddingHead",
@@ -182,6 +183,7 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = {
         "recap_assets.training.models.kinds.captioner:TrainedCaptioner",
         "recap_assets.training.models.kinds.rewriter:TrainedRewriter",
         "recap_assets.training.models.kinds.preference:PreferenceModel",
+        "recap_assets.training.models.kinds.vocabulary:TrainedVocabulary",
     ),
     "launchers": (
         "recap_assets.training.kinds.in_process:InProcessTraining",

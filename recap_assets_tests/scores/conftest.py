@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from recap_assets_tests.threads import TEST_THREADS
-from recap_assets_tests.tiny import EXPERIMENT, Bench, tiny_experiment
+from recap_assets_tests.tiny import EXPERIMENT, TOWER, Bench, tiny_experiment
 
 OWN: Mapping[str, Mapping[str, Any]] = {
     "combined": {
@@ -20,6 +20,11 @@ OWN: Mapping[str, Mapping[str, Any]] = {
 
 REFEREE: Mapping[str, Any] = {
     "kind": "preference", "scorer": "clip", "preferences": "embedded", "samples_seen": 2_000,
+}  # fmt: skip
+
+LEXICAL: Mapping[str, Any] = {
+    "kind": "vocabulary", "corpus": "pairs", "tower": TOWER, "samples_seen": 48, "batch_size": 24,
+    "top": 4,
 }  # fmt: skip
 
 OWN_OF_IMAGES: Mapping[str, Mapping[str, Any]] = {
@@ -37,10 +42,14 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     made = Bench(
         tmp_path_factory.mktemp("own"),
         tiny_experiment(
-            scorers={"clip": EXPERIMENT["scorers"]["clip"], **scorers},
+            scorers={
+                "clip": EXPERIMENT["scorers"]["clip"],
+                "over_words": {"kind": "vocabulary", "model": "lexical"},
+                **scorers,
+            },
             image_scorers={kind: {"kind": kind, **f} for kind, f in OWN_OF_IMAGES.items()},
             sources={"a": captioner},
-            models={**EXPERIMENT["models"], "referee": REFEREE},
+            models={**EXPERIMENT["models"], "referee": REFEREE, "lexical": LEXICAL},
             mixes={"raw": {"scorer": "clip", "rules": [{"use": "raw"}]}},
             report={},
         ),

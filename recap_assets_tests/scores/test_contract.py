@@ -12,9 +12,11 @@ from recap_assets.scores.kind import ByEmbeddings, ByPairs, ByTexts
 from recap_assets.scores.kinds.matching import ImageTextMatching
 from recap_assets.scores.kinds.open_clip import OpenClipScorer
 from recap_assets.scores.kinds.trained import EmbeddedScorer
+from recap_assets.scores.kinds.vocabulary import VocabularyScorer
 from recap_assets.scores.kinds.words import WordsScorer
 from recap_assets.specs.kinds import kinds_of
 from recap_assets.specs.models import SmallTower
+from recap_assets.testing.models import some_pairs
 from recap_assets.testing.scores import (
     EmbeddingContract,
     Nothing,
@@ -23,6 +25,8 @@ from recap_assets.testing.scores import (
     TextContract,
 )
 from recap_assets.training.engine.small_trainee import SmallTrainee
+from recap_assets.training.models.kinds.vocabulary import TrainedVocabulary
+from recap_assets.training.models.kinds.vocabulary.engine import train_vocabulary
 from recap_assets_tests.chat_server import chat_servers
 from recap_assets_tests.scores.conftest import OWN
 from recap_assets_tests.scores.matching import MatchingScorer
@@ -46,7 +50,19 @@ def from_open_clip(folder: Path) -> Given:
     return OpenClipScorer(kind="open_clip", model=f"local-dir:{folder}", device="cpu"), Nothing()
 
 
-KINDS: Mapping[str, Callable[[Path], Given]] = {"embedded": trained, "open_clip": from_open_clip}
+def over_words(folder: Path) -> Given:
+    spec = {"kind": "vocabulary", "corpus": "pairs", "samples_seen": 8, "batch_size": 8, "top": 4}
+    pairs = some_pairs(64, 8)
+    learned = train_vocabulary(pairs, TrainedVocabulary.model_validate({**spec, "tower": TOWER}))
+    learned.save(folder / "lexical")
+    return VocabularyScorer(kind="vocabulary", model="lexical", device="cpu"), Nothing(folder)
+
+
+KINDS: Mapping[str, Callable[[Path], Given]] = {
+    "embedded": trained,
+    "open_clip": from_open_clip,
+    "vocabulary": over_words,
+}
 
 
 def test_no_kind_is_left_out() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol, Self
 
 import numpy as np
 import torch
@@ -16,8 +17,9 @@ from recap_assets.engines.row_counts import EvenPasses, example_pixels, example_
 from recap_assets.engines.small.decoder import Cache, CaptionDecoder, SmallCaptionModel
 from recap_assets.engines.small.images import to_square
 from recap_assets.engines.small.tokenizer import BOS, EOS, encode
-from recap_assets.engines.small.towers import ImageTower, SmallClip, pixels_to_input
+from recap_assets.engines.small.towers import ImageTower, pixels_to_input
 from recap_assets.specs.decoding import Decoding
+from recap_assets.specs.models import SmallTower
 
 
 def fold_batch_norm(tower: ImageTower) -> ImageTower:
@@ -32,8 +34,31 @@ def fold_batch_norm(tower: ImageTower) -> ImageTower:
     return tower
 
 
+class TwoTowers(Protocol):
+    """What a small model that embeds is made of."""
+
+    spec: SmallTower
+    visual: ImageTower
+
+    def encode_image(self, image: Tensor, normalize: bool = False) -> Tensor:  # noqa: FBT001, FBT002 - open_clip's signature
+        """Embeddings (n, embedding_dim) of the output of `pixels_to_input`."""
+        ...
+
+    def encode_text(self, text: Tensor, normalize: bool = False) -> Tensor:  # noqa: FBT001, FBT002 - open_clip's signature
+        """Embeddings (n, embedding_dim) of tokens (n, length)."""
+        ...
+
+    def eval(self) -> Self:
+        """In eval mode."""
+        ...
+
+    def to(self, device: torch.device) -> Self:
+        """On a device."""
+        ...
+
+
 class SmallScorer:
-    """A small CLIP as a scorer.
+    """A small model with two towers as a scorer.
 
     Args:
         model: In eval mode; its batch norms are folded in place.
@@ -43,7 +68,7 @@ class SmallScorer:
     """
 
     def __init__(
-        self, model: SmallClip, tokenizer: Tokenizer, batch_size: int, device: torch.device
+        self, model: TwoTowers, tokenizer: Tokenizer, batch_size: int, device: torch.device
     ) -> None:
         fold_batch_norm(model.visual)
         self.model = model.eval().to(device)

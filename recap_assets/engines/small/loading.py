@@ -11,12 +11,14 @@ from recap_assets.engines.small.files import build_model, read_config, read_toke
 from recap_assets.engines.small.inference import SmallCaptioner, SmallScorer
 from recap_assets.engines.small.rewriter import RewriterShape, SmallRewriteModel, SmallRewriter
 from recap_assets.engines.small.towers import SmallClip
+from recap_assets.engines.small.vocabulary import SmallVocabularyModel, SmallVocabularyScorer
 from recap_assets.specs.decoding import Decoding
 from recap_assets.specs.models import SmallTower
 
 CLIP_KIND = "small_clip"
 CAPTIONER_KIND = "small_captioner"
 REWRITER_KIND = "small_rewriter"
+VOCABULARY_KIND = "small_vocabulary"
 
 
 def read_small_clip(directory: Path) -> SmallClip:
@@ -150,3 +152,38 @@ def load_small_rewriter(
     """
     model, tokenizer = read_small_rewriter(directory), read_tokenizer(directory)
     return SmallRewriter(model, tokenizer, decoding, candidates, batch_size, resolve_device(device))
+
+
+def read_small_vocabulary(directory: Path) -> SmallVocabularyModel:
+    """The vocabulary model saved in `directory`, in eval mode.
+
+    Raises:
+        ModelFileError: A file is missing, truncated or of another kind.
+    """
+    config = read_config(directory, VOCABULARY_KIND)
+    model = build_model(
+        directory,
+        config,
+        lambda: SmallVocabularyModel(
+            SmallTower(**config["tower"]), config["vocabulary"], config["top"]
+        ),
+    )
+    read_weights(directory, model)
+    return model.eval()
+
+
+def load_small_vocabulary(
+    directory: Path, batch_size: int = 128, device: str = "auto"
+) -> SmallVocabularyScorer:
+    """A vocabulary model trained here, as a scorer.
+
+    Args:
+        directory: What `TrainedVocabularyModel.save` wrote.
+        batch_size: Rows of one forward pass; changes no embedding.
+        device: auto, or a torch device.
+
+    Raises:
+        ModelFileError: A file is missing, truncated or of another kind.
+    """
+    model, tokenizer = read_small_vocabulary(directory), read_tokenizer(directory)
+    return SmallVocabularyScorer(model, tokenizer, batch_size, resolve_device(device))

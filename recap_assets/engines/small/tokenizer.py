@@ -1,10 +1,12 @@
-"""Byte-pair tokenizer trained on the given texts; lower case, any bytes representable."""
+"""Tokenizers trained on the given texts: byte pairs, which spell any text, and whole words."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import (
+    Regex,
     Tokenizer,
     decoders,
     models,
@@ -17,6 +19,9 @@ from tokenizers import (
 PAD = 0
 BOS = 1
 EOS = 2
+UNKNOWN = 3
+"""Of a tokenizer of words only."""
+
 SPECIAL = ("<pad>", "<bos>", "<eos>")
 MAX_CHARACTERS = 2_000
 """Only this much of a text is read: pools hold texts of megabytes and contexts hold few tokens."""
@@ -44,9 +49,31 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
         show_progress=False,
     )
     tokenizer.train_from_iterator((_readable(text) for text in texts), trainer)
-    tokenizer.post_processor = processors.TemplateProcessing(  # type: ignore[assignment]
-        single="<bos> $A <eos>", special_tokens=[("<bos>", BOS), ("<eos>", EOS)]
+    tokenizer.post_processor = _between_marks()
+    return tokenizer
+
+
+def train_word_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
+    """Learn the most frequent words of `texts`, in lower case: a token is a word.
+
+    Args:
+        texts: What to learn from; their order changes nothing.
+        vocabulary: Largest number of tokens, special tokens included.
+
+    Returns:
+        A tokenizer that puts `BOS` before and `EOS` behind each text, and `UNKNOWN` for a word that
+        it does not know: of those that it learnt from, one that came once.
+    """
+    marks = (*SPECIAL, "<unknown>")
+    tokenizer = Tokenizer(models.WordLevel(vocab={}, unk_token=marks[UNKNOWN]))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])  # type: ignore[assignment]
+    words = Regex(r"[\p{L}\p{M}\p{N}]+")
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(words, "removed", invert=True)  # type: ignore[assignment]
+    trainer = trainers.WordLevelTrainer(
+        vocab_size=vocabulary, min_frequency=2, special_tokens=list(marks), show_progress=False
     )
+    tokenizer.train_from_iterator((_readable(text) for text in texts), trainer)
+    tokenizer.post_processor = _between_marks()
     return tokenizer
 
 
@@ -68,6 +95,12 @@ def encode(tokenizer: Tokenizer, texts: Sequence[str], context_length: int) -> N
 def longest(tokens: NDArray[np.int32]) -> int:
     """Columns of `tokens` that hold more than padding."""
     return int((tokens != PAD).any(axis=0).sum())
+
+
+def _between_marks() -> Any:  # noqa: ANN401 - the library's types disagree
+    return processors.TemplateProcessing(
+        single="<bos> $A <eos>", special_tokens=[("<bos>", BOS), ("<eos>", EOS)]
+    )
 
 
 def _readable(text: str) -> str:

@@ -159,14 +159,17 @@ class TextTower(nn.Module):
         nn.init.normal_(self.embedding.weight, std=0.3)
         nn.init.normal_(self.position, std=0.02)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Embeddings (n, embedding_dim) of tokens (n, length), padded with `PAD`."""
+    def states(self, tokens: Tensor) -> Tensor:
+        """What the layers make of each token, (n, length, text_width); 0 of padding."""
         real = tokens != PAD
         x = self.embedding(tokens) + self.position[: tokens.shape[1]]
         for layer in self.layers:
             x = layer(x, real[:, None, None, :])
-        x = self.norm(x) * real[..., None]
-        mean = x.sum(1) / real.sum(1, keepdim=True)
+        return self.norm(x) * real[..., None]
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Embeddings (n, embedding_dim) of tokens (n, length), padded with `PAD`."""
+        mean = self.states(tokens).sum(1) / (tokens != PAD).sum(1, keepdim=True)
         return self.projection(mean)
 
 

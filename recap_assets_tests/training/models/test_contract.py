@@ -29,6 +29,7 @@ from recap_assets.training.models.kinds.preference import PreferenceModel
 from recap_assets.training.models.kinds.preference.engine import train_preference
 from recap_assets.training.models.kinds.preference.reading import Compared
 from recap_assets.training.models.kinds.rewriter import TrainedRewriter
+from recap_assets.training.models.kinds.vocabulary import TrainedVocabulary
 from recap_assets_tests.registering import registered
 from recap_assets_tests.threads import TEST_THREADS
 from recap_assets_tests.tiny import CLIP, EXPERIMENT, TOWER, Bench, tiny_experiment
@@ -38,6 +39,7 @@ HELD = {
     "captioner": "TestCaptioner",
     "rewriter": "TestRewriter",
     "preference": "TestPreference",
+    "vocabulary": "TestVocabulary",
 }
 SMALL = TrainedClip.model_validate({**CLIP, "corpus": "pairs", "tower": TOWER})
 
@@ -70,6 +72,12 @@ class TestCaptioner(ModelContract):
         backbone.model = SMALL
         backbone.trained().save(tmp_path / "models" / "backbone")
         self.places = Nothing(tmp_path / "models")
+
+
+class TestVocabulary(ModelContract):
+    model = TrainedVocabulary.model_validate(
+        {**CLIP, "kind": "vocabulary", "corpus": "pairs", "tower": TOWER}
+    )
 
 
 class TestRewriter(ModelContract):
