@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -36,12 +37,28 @@ def test_a_kind_is_known_to_its_registry_alone() -> None:
     assert asked == NAMED_BY_A_COMMAND
 
 
+def test_no_file_is_reached_from_itself() -> None:
+    """Imports inside of functions count, and those for types alone."""
+    modules = {module for module, _ in imports()}
+    reads: dict[str, set[str]] = {}
+    for module, target in imports():
+        package = f"{target}.__init__"
+        reads.setdefault(module, set()).add(package if package in modules else target)
+    TopologicalSorter(reads).prepare()  # raises CycleError, which names the files
+
+
 def imports() -> Iterator[tuple[str, str]]:
     """Each module of the package with each module that it imports, wherever in it."""
     for path in (REPOSITORY / "recap_assets").rglob("*.py"):
         module = ".".join(path.relative_to(REPOSITORY).with_suffix("").parts)
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and node.module:
-                yield module, node.module
+                yield from ((module, _imported(node.module, name.name)) for name in node.names)
             elif isinstance(node, ast.Import):
                 yield from ((module, name.name) for name in node.names)
+
+
+def _imported(module: str, name: str) -> str:
+    """The file that a name comes from: a module of a package, or what defines it."""
+    inside = REPOSITORY / f"{module}.{name}".replace(".", "/")
+    return f"{module}.{name}" if inside.is_dir() or inside.with_suffix(".py").exists() else module

@@ -14,7 +14,7 @@ from recap_assets.artefacts.scores import CLIP_SCORES
 from recap_assets.engines.errors import ModelFileError
 from recap_assets.scores.kinds.text_similarity.assets import told
 from recap_assets.scores.kinds.text_similarity.encoder import load_sentence_encoder
-from recap_assets.scores.kinds.text_similarity.spec import SAYING_NOTHING, SentenceEncoder
+from recap_assets.scores.kinds.text_similarity.spec import SAYING_NOTHING
 from recap_assets.scores.opened import embedder_of
 from recap_assets.specs.loading import ExperimentError
 from recap_assets_tests.tiny import EXPERIMENT, Bench, tiny_experiment
@@ -84,7 +84,7 @@ def save_encoder(folder: Path, seed: int = 0) -> Path:
 def test_an_encoder_of_the_hub_takes_the_mean_of_its_states(tmp_path: Path) -> None:
     folder = save_encoder(tmp_path)
     texts = ["a b c", "d", "e f g", "", "a b c", "a " * 40]
-    encoder = load_sentence_encoder(SentenceEncoder(model=str(folder), batch_size=2, device="cpu"))
+    encoder = load_sentence_encoder(str(folder), batch_size=2, device="cpu")
     found = encoder.embed_texts(texts)
     model = BertModel.from_pretrained(folder, add_pooling_layer=False).eval()
     for text, vector in zip(texts, found, strict=True):
@@ -100,7 +100,7 @@ def test_an_encoder_of_the_hub_takes_the_mean_of_its_states(tmp_path: Path) -> N
 def test_a_folder_without_a_model_is_told(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(ModelFileError, match=str(tmp_path)):
-        load_sentence_encoder(SentenceEncoder(model=str(tmp_path)))
+        load_sentence_encoder(str(tmp_path))
 
 
 @pytest.mark.parametrize(

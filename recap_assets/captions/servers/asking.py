@@ -14,7 +14,6 @@ from recap_assets.captions.servers.client import (
     SERVER_FAILED,
     ChatClient,
     RequestFailedError,
-    named,
     said_in,
 )
 from recap_assets.captions.servers.replies import caption_of
@@ -181,7 +180,7 @@ class Asking:
             outcome = await self._answered(self._plain.body(), None, attempts=1)
             if outcome.caption.status == "error":
                 msg = (
-                    f"{named(self._source)} {self._plain.unanswered}: "
+                    f"{self._source.server_name} {self._plain.unanswered}: "
                     f"{outcome.said} (before that, to image {uid.hex()}: {failed.said}). What it "
                     "answered is kept: see that it runs and takes such requests, then build again"
                 )

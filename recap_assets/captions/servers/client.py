@@ -9,7 +9,6 @@ import asyncio
 import json
 import logging
 import math
-import os
 import random
 import time
 from dataclasses import dataclass
@@ -26,7 +25,6 @@ from recap_assets.engines.protocols import Usage
 from recap_assets.untrusted.decoding import decode_text
 from recap_assets.untrusted.errors import UntrustedError
 from recap_assets.untrusted.json_text import parse_json
-from recap_assets.untrusted.secrets import learn
 from recap_assets.untrusted.showing import one_line
 
 _log = logging.getLogger(__name__)
@@ -105,7 +103,7 @@ class ChatClient:
 
     def __init__(self, source: ServerSpec, usage: Usage) -> None:
         self._source, self._usage = source, usage
-        self._key = key_of(source)
+        self._key = source.server_key()
         self._held_until = 0.0
         self._http = httpx2.AsyncClient(
             headers=headers_of(self._key),
@@ -174,7 +172,7 @@ class ChatClient:
         is_spent = status == 429 and b"insufficient_quota" in content
         if (status in _BUSY or status >= 500) and not is_spent:
             return self._busy(said, asked_pause(response.headers.get("retry-after", "")))
-        msg = f"{named(self._source)} answers {said}. {_advice(response)}"
+        msg = f"{self._source.server_name} answers {said}. {_advice(response)}"
         return CaptionServerError(msg)
 
     def _busy(self, said: str, asked: float | None) -> _Attempt:
@@ -189,7 +187,7 @@ class ChatClient:
             and pause >= _TOLD_PAUSE
             and time.monotonic() + pause > self._held_until + _TOLD_AGAIN
         ):
-            _log.warning("%s answers %s: waiting %.0f s", named(self._source), said, pause)
+            _log.warning("%s answers %s: waiting %.0f s", self._source.server_name, said, pause)
         return _Attempt(said, pause)
 
     def _hold_all(self, seconds: float | None) -> None:
@@ -213,19 +211,19 @@ def models_served(source: ServerSpec) -> list[str]:
         listed = parse_json(content, MAX_REPLY_BYTES)
         return [one_line(str(model["id"]), 200) for model in listed["data"]]  # type: ignore[index]
     except TimeoutError as error:
-        msg = f"{named(source)} has not listed its models within {MODELS_SECONDS:g} s"
+        msg = f"{source.server_name} has not listed its models within {MODELS_SECONDS:g} s"
         raise CaptionServerError(msg) from error
     except httpx2.TransportError as error:
-        msg = f"{named(source)} cannot be reached: {_in_words(error)}. {_START}"
+        msg = f"{source.server_name} cannot be reached: {_in_words(error)}. {_START}"
         raise CaptionServerError(msg) from error
     except (ValueError, KeyError, TypeError, httpx2.HTTPError) as error:
         why = f" ({error})" if isinstance(error, UntrustedError) else ""
-        msg = f"{named(source)} lists no models{why}; is this the address that ends in /v1?"
+        msg = f"{source.server_name} lists no models{why}; is this the address that ends in /v1?"
         raise CaptionServerError(msg) from error
 
 
 async def _list_of_models(source: ServerSpec) -> bytes:
-    headers, url = headers_of(key_of(source)), f"{source.base_url}/models"
+    headers, url = headers_of(source.server_key()), f"{source.base_url}/models"
     trusts = not is_local(source.base_url)
     async with (
         asyncio.timeout(MODELS_SECONDS),
@@ -233,7 +231,8 @@ async def _list_of_models(source: ServerSpec) -> bytes:
         http.stream("GET", url) as response,
     ):
         if response.status_code != httpx2.codes.OK:
-            msg = f"{named(source)} answers {response.status_code} to /models. {_advice(response)}"
+            code = response.status_code
+            msg = f"{source.server_name} answers {code} to /models. {_advice(response)}"
             raise CaptionServerError(msg)
         return await _content(response)
 
@@ -248,28 +247,6 @@ async def _content(response: httpx2.Response) -> bytes:
 
 
 _START = "Start it, for example with `recap serve-captioner --source NAME`"
-
-
-def named(source: ServerSpec) -> str:
-    """The server in an error's words."""
-    return f"the captioning server {source.base_url} (model {source.model})"
-
-
-def key_of(source: ServerSpec) -> str | None:
-    """The key, from the environment variable that the source names; None where it names none.
-
-    Raises:
-        CaptionServerError: The variable is not set.
-    """
-    if source.api_key_env is None:
-        return None
-    key = os.environ.get(source.api_key_env, "").strip()
-    if not key or not key.isascii() or not key.isprintable():
-        what = "not set" if not key else "set to what is no key"
-        msg = f"{named(source)} wants a key, and the variable {source.api_key_env} is {what}"
-        raise CaptionServerError(msg)
-    learn(key)
-    return key
 
 
 def headers_of(key: str | None) -> dict[str, str]:

@@ -1,17 +1,19 @@
 """A model behind a server that speaks OpenAI's chat completions: what a user writes of it."""
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
+from recap_assets.engines.errors import CaptionServerError
 from recap_assets.engines.protocols import Usage
 from recap_assets.specs.base import Spec
 from recap_assets.specs.fields import Address, Price, Secret, Speed
-from recap_assets.specs.findings import Finding
 from recap_assets.untrusted.nested import check_size
+from recap_assets.untrusted.secrets import learn
 
 _NOT_BY_A_SERVER = {
     "strategy": "temperature 0 is greedy, anything above samples",
@@ -163,6 +165,11 @@ class ServerSpec(Spec):
         """The model's name."""
         return self.model
 
+    @property
+    def server_name(self) -> str:
+        """The server in the words of an error."""
+        return f"the captioning server {self.base_url} (model {self.model})"
+
     def cost_of(self, n_prompt_tokens: int, n_completion_tokens: int) -> float | None:
         """What these tokens cost, in the currency of the prices; None where none is given."""
         of_prompt = self.price_per_million_prompt_tokens
@@ -177,25 +184,15 @@ class ServerSpec(Spec):
         Raises:
             CaptionServerError: The variable is not set.
         """
-        from recap_assets.captions.servers.client import key_of
-
-        return key_of(self)
-
-    def server_findings(self, where: str) -> Iterator[Finding]:
-        """Whether the server answers, and has the model; `where` names who asks."""
-        from recap_assets.captions.servers.client import models_served
-        from recap_assets.engines.errors import CaptionServerError
-
-        try:
-            models = models_served(self)
-        except CaptionServerError as error:
-            yield False, f"{where}: {error}"
-            return
-        listed = ", ".join(models[:8]) or "none"
-        if self.model in models:
-            yield True, f"{where}: {self.base_url} serves {self.model}"
-        else:
-            yield False, f"{where}: {self.base_url} serves no {self.model}; it lists {listed}"
+        if self.api_key_env is None:
+            return None
+        key = os.environ.get(self.api_key_env, "").strip()
+        if not key or not key.isascii() or not key.isprintable():
+            what = "not set" if not key else "set to what is no key"
+            msg = f"{self.server_name} wants a key, and the variable {self.api_key_env} is {what}"
+            raise CaptionServerError(msg)
+        learn(key)
+        return key
 
     def cost_with(self, usage: Usage) -> Mapping[str, int | float]:
         """What a server was asked for, by name, and what that cost where prices are given."""

@@ -24,7 +24,9 @@ class OpenAISource(OpenAISpec):
 
     def doctor(self, where: str, places: Places) -> Iterator[Finding]:  # noqa: ARG002 - of all kinds
         """Whether the server answers, and has the model."""
-        yield from self.server_findings(where)
+        from recap_assets.captions.servers.findings import server_findings
+
+        yield from server_findings(self, where)
 
     def spent(self, captioner: Captioner) -> Mapping[str, int | float]:
         """What the server was asked for, and what that cost."""

@@ -10,7 +10,7 @@ from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
 from recap_assets.artefacts.table import STATUS_TRUNCATED
 from recap_assets.captions.assets import captions_not_empty
 from recap_assets.captions.derived import found_rows
-from recap_assets.captions.kinds.rewrite import RewriteSource
+from recap_assets.captions.kinds.rewrite.spec import RewriteSpec
 from recap_assets.captions.opened import opened_writer
 from recap_assets.captions.rows import caption_rows
 from recap_assets.captions.texts import (
@@ -33,7 +33,7 @@ STAGE = "captions"
 SECONDS_PER_TEXT = 0.003
 
 
-def node_of(project: Project, name: str, spec: RewriteSource) -> Node:
+def node_of(project: Project, name: str, spec: RewriteSpec) -> Node:
     """The asset of a rewritten source."""
     trained = [Dependency(key, "all") for key in spec.by.trained_by()]
     read = ", ".join(spec.names)
@@ -56,7 +56,7 @@ def node_of(project: Project, name: str, spec: RewriteSource) -> Node:
     )
 
 
-def rewrite_partition(project: Project, spec: RewriteSource, step: Step) -> Rows:
+def rewrite_partition(project: Project, spec: RewriteSpec, step: Step) -> Rows:
     """Rewrite one pool partition, shard by shard; what cannot be rewritten has its reason."""
     texts = texts_of_images(project, spec.names, step.partition)
     with opened_writer(project, spec) as rewriter:
@@ -72,7 +72,7 @@ def rewrite_partition(project: Project, spec: RewriteSource, step: Step) -> Rows
 
 
 def _of_shard(
-    spec: RewriteSource, rewriter: Rewriter, texts: pl.DataFrame, advance: ShardProgress
+    spec: RewriteSpec, rewriter: Rewriter, texts: pl.DataFrame, advance: ShardProgress
 ) -> pl.DataFrame:
     slices = texts.iter_slices(spec.by.at_once)
     n_ahead = BATCHES_AHEAD if isinstance(rewriter, RemoteRewriter) else 0
@@ -84,7 +84,7 @@ def _of_shard(
 
 
 def _begun(
-    spec: RewriteSource, rewriter: Rewriter, batch: pl.DataFrame
+    spec: RewriteSpec, rewriter: Rewriter, batch: pl.DataFrame
 ) -> Callable[[], tuple[int, pl.DataFrame]]:
     whole, lost = complete(batch, spec.names)
     work = (named_texts(whole, spec.names), whole["uid"].to_list())

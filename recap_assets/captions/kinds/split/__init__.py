@@ -1,48 +1,20 @@
 """The parts of a longer text, each a candidate."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING
 
-from pydantic import Field
-
-from recap_assets.captions.kind import OwnAssets
-from recap_assets.specs.prompts import TEXT_NAMES
-from recap_assets.specs.references import Reference
-from recap_assets.specs.sources import MOST_CANDIDATES
+from recap_assets.captions.kinds.split.spec import SplitSpec
 
 if TYPE_CHECKING:
     from recap_assets.graph.node import Node
     from recap_assets.graph.project import Project
 
 
-class SplitSource(OwnAssets):
+class SplitSource(SplitSpec):
     """The sentences of another source's texts, or of a column of the pool, each a candidate.
 
     DreamLIP takes sub-captions of long captions so. An image without a text is set aside with the
     reason `without_SOURCE`, one whose text has no words with `no_words`.
     """
-
-    example = """\
-sentences: {kind: split, source: long, at: sentence, keep: 8}   # candidates 0 to 7
-"""
-
-    kind: Literal["split"]
-    source: str = Field(
-        description="The source, or the column of the pool; of candidates the first usable one is "
-        "split."
-    )
-    at: Literal["sentence", "comma", "newline"] = Field(
-        default="sentence",
-        description="Where: at the ends of sentences (not at those of abbreviations, numbers and "
-        "initials) and lines, at commas and semicolons as well, or at the ends of lines alone.",
-    )
-    keep: Annotated[int, Field(gt=0, le=MOST_CANDIDATES)] = Field(
-        default=8, description="Parts kept, the first ones; a repeated part counts once."
-    )
-
-    def refers(self) -> Iterator[Reference]:
-        """The source or column."""
-        yield Reference("source", self.source, TEXT_NAMES)
 
     def nodes(self, name: str, project: "Project") -> "list[Node]":
         """One asset."""

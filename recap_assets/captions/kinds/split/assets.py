@@ -4,8 +4,8 @@ import polars as pl
 
 from recap_assets.artefacts.table import STATUS_EMPTY
 from recap_assets.captions.derived import Derived, Facts, derived_node
-from recap_assets.captions.kinds.split import SplitSource
 from recap_assets.captions.kinds.split.sentences import parts_of
+from recap_assets.captions.kinds.split.spec import SplitSpec
 from recap_assets.captions.rows import caption_rows
 from recap_assets.captions.texts import complete, in_place, texts_of_images
 from recap_assets.engines.protocols import Caption
@@ -15,7 +15,7 @@ from recap_assets.graph.project import Project
 VERSION = 1
 
 
-def node_of(project: Project, name: str, spec: SplitSource) -> Node:
+def node_of(project: Project, name: str, spec: SplitSpec) -> Node:
     """The asset of a split source."""
     describes = f"The first {spec.keep} parts of each text of {spec.source}, cut at {spec.at}."
     derived = Derived(
@@ -24,7 +24,7 @@ def node_of(project: Project, name: str, spec: SplitSource) -> Node:
     return derived_node(project, name, spec, derived)
 
 
-def split_partition(project: Project, spec: SplitSource, step: Step) -> tuple[pl.DataFrame, Facts]:
+def split_partition(project: Project, spec: SplitSpec, step: Step) -> tuple[pl.DataFrame, Facts]:
     """The parts of one pool partition's texts."""
     images = texts_of_images(project, [spec.source], step.partition)
     whole, lost = complete(images, [spec.source])

@@ -6,7 +6,7 @@ import polars as pl
 
 from recap_assets.artefacts.table import STATUS_EMPTY, STATUS_OK, STATUS_TRUNCATED
 from recap_assets.captions.derived import Derived, Facts, derived_node
-from recap_assets.captions.kinds.template import TemplateSource
+from recap_assets.captions.kinds.template.spec import TemplateSpec
 from recap_assets.captions.rows import caption_rows
 from recap_assets.captions.texts import complete, in_place, named_texts, texts_of_images
 from recap_assets.engines.protocols import Caption
@@ -18,7 +18,7 @@ from recap_assets.specs.prompts import filled
 VERSION = 1
 
 
-def node_of(project: Project, name: str, spec: TemplateSource) -> Node:
+def node_of(project: Project, name: str, spec: TemplateSpec) -> Node:
     """The asset of a template."""
     describes = f"For every usable image: {spec.template}"
     derived = Derived(
@@ -27,9 +27,7 @@ def node_of(project: Project, name: str, spec: TemplateSource) -> Node:
     return derived_node(project, name, spec, derived)
 
 
-def fill_partition(
-    project: Project, spec: TemplateSource, step: Step
-) -> tuple[pl.DataFrame, Facts]:
+def fill_partition(project: Project, spec: TemplateSpec, step: Step) -> tuple[pl.DataFrame, Facts]:
     """The texts of one pool partition."""
     images = texts_of_images(project, spec.names, step.partition)
     whole, lost = complete(images, spec.names)

@@ -16,7 +16,7 @@ import PIL.Image
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from recap_assets.exports.kinds.reinforced import ReinforcedExport
+    from recap_assets.exports.kinds.reinforced.spec import ReinforcedSpec
 
 Crop = tuple[int, int, int, int]
 Operation = tuple[int, float]
@@ -37,7 +37,7 @@ MEAN, DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 
 """Of CLIP's images."""
 
 
-def configuration(export: "ReinforcedExport") -> bytes:
+def configuration(export: "ReinforcedSpec") -> bytes:
     """`--dataset-reinforcement-config` of the patched trainer."""
     size = export.size
     steps: dict[str, object] = {
@@ -81,7 +81,7 @@ class Draws:
 
 
 def drawn_parameters(
-    export: "ReinforcedExport", key: str, sides: tuple[int, int]
+    export: "ReinforcedSpec", key: str, sides: tuple[int, int]
 ) -> Sequence[Parameters]:
     """The augmentations of an image of these sides (height, width)."""
     found: list[Parameters] = []

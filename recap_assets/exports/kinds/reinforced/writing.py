@@ -14,12 +14,12 @@ from pydantic import PrivateAttr
 from recap_assets.engines.protocols import Scorer
 from recap_assets.exports.forms import Form
 from recap_assets.exports.kind import Refusal, ShardedExport
-from recap_assets.exports.kinds.reinforced import ReinforcedExport
 from recap_assets.exports.kinds.reinforced.augmentations import (
     Parameters,
     augmented,
     drawn_parameters,
 )
+from recap_assets.exports.kinds.reinforced.spec import ReinforcedSpec
 from recap_assets.exports.kinds.webdataset.tars import BLOCK, RECORD, add_member
 from recap_assets.exports.samples import Sample, told_as_json
 from recap_assets.exports.writing import write_whole
@@ -34,7 +34,7 @@ PROBE = "a photograph of a brown dog beside a red chair"
 Arrays = Mapping[str, NDArray[np.float32]]
 
 
-def write_tars(project: Project, export: ReinforcedExport, folder: Folder) -> Written:
+def write_tars(project: Project, export: ReinforcedSpec, folder: Folder) -> Written:
     """Write the samples of all partitions."""
     teachers = [embedder_of(project, name) for name in export.teachers]
     shards = _Shards(
@@ -77,7 +77,7 @@ class ReinforcedTars:
     with_images = True
 
     def __init__(
-        self, export: ReinforcedExport, teachers: Sequence[Scorer], limits: ImageLimits
+        self, export: ReinforcedSpec, teachers: Sequence[Scorer], limits: ImageLimits
     ) -> None:
         self._export, self._teachers, self._limits = export, teachers, limits
         drawn = ("augmentations", "rand_augment", "size", "seed", "captioners")

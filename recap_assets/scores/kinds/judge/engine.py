@@ -18,7 +18,7 @@ from recap_assets.captions.servers.asking import Asking, Bodies, Plain, Wanted, 
 from recap_assets.captions.servers.images import ENCODERS, small_jpeg
 from recap_assets.captions.servers.requests import chat_body
 from recap_assets.engines.protocols import Caption, Image
-from recap_assets.scores.kinds.judge import ChatJudge
+from recap_assets.scores.kinds.judge.spec import JudgeSpec
 from recap_assets.untrusted.errors import UntrustedError
 from recap_assets.untrusted.json_text import parse_json
 from recap_assets.untrusted.prompt_texts import quoted
@@ -43,7 +43,7 @@ class Judge(Asking):
         CaptionServerError: The environment has no such key.
     """
 
-    def __init__(self, spec: ChatJudge, cache: ReplyCache | None) -> None:
+    def __init__(self, spec: JudgeSpec, cache: ReplyCache | None) -> None:
         self._spec = spec
         self.unscored: Counter[str] = Counter()
         super().__init__(spec, cache, Plain(self._plain_body, _UNANSWERED))
@@ -118,7 +118,7 @@ def _name_of(text: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).digest()
 
 
-def prompt_of(spec: ChatJudge, text: str) -> str:
+def prompt_of(spec: JudgeSpec, text: str) -> str:
     """What is asked of a text, which is cut, cleaned and quoted."""
     axes = "\n".join(f"- {name}: {what}" for name, what in spec.axes.items())
     form = ", ".join(f'"{name}": {spec.lowest}' for name in spec.axes)
@@ -129,7 +129,7 @@ def prompt_of(spec: ChatJudge, text: str) -> str:
     )
 
 
-def marks_in(reply: str, spec: ChatJudge) -> Mapping[str, float] | None:
+def marks_in(reply: str, spec: JudgeSpec) -> Mapping[str, float] | None:
     """The mark on each axis; None where one is missing, is no number or is out of bounds.
 
     The reply is JSON, alone or within other words; of one axis a bare number will do.
@@ -157,12 +157,12 @@ def _number(value: object) -> float | None:
     return float(value)
 
 
-def _within(marks: Mapping[str, float], spec: ChatJudge) -> Mapping[str, float] | None:
+def _within(marks: Mapping[str, float], spec: JudgeSpec) -> Mapping[str, float] | None:
     fits = all(spec.lowest <= mark <= spec.highest for mark in marks.values())
     return marks if fits and marks.keys() == spec.axes.keys() else None
 
 
-def taken(marks: Mapping[str, float], spec: ChatJudge) -> float:
+def taken(marks: Mapping[str, float], spec: JudgeSpec) -> float:
     """The score of some marks, from 0 to 1."""
     match spec.take:
         case "mean":
@@ -174,7 +174,7 @@ def taken(marks: Mapping[str, float], spec: ChatJudge) -> float:
     return (mark - spec.lowest) / (spec.highest - spec.lowest)
 
 
-def load_judge(spec: ChatJudge, replies: Path | None) -> Judge:
+def load_judge(spec: JudgeSpec, replies: Path | None) -> Judge:
     """A judge behind a server; nothing is asked of it yet.
 
     Args:

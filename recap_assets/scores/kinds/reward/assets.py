@@ -10,7 +10,7 @@ from recap_assets.engines.small.preference import read_preference_head
 from recap_assets.graph.node import Dependency, Node, Step
 from recap_assets.graph.outside import outside_of
 from recap_assets.graph.project import Project
-from recap_assets.scores.kinds.reward import RewardScorer
+from recap_assets.scores.kinds.reward.spec import RewardSpec
 from recap_assets.scores.node import Scored, node_of
 from recap_assets.scores.opened import embedder_of, embedding_scorer
 from recap_assets.scores.texts import embedded_texts
@@ -19,7 +19,7 @@ VERSION = 1
 _PAIR = ["shard", "uid", "candidate"]
 
 
-def nodes_of(project: Project, name: str, source: str, spec: RewardScorer) -> list[Node]:
+def nodes_of(project: Project, name: str, source: str, spec: RewardSpec) -> list[Node]:
     """The scores of a source."""
     scorer = _scorer_of(project, spec)
     by = embedding_scorer(project, scorer)
@@ -43,12 +43,12 @@ def nodes_of(project: Project, name: str, source: str, spec: RewardScorer) -> li
     ]
 
 
-def _scorer_of(project: Project, spec: RewardScorer) -> str:
+def _scorer_of(project: Project, spec: RewardSpec) -> str:
     """The scorer whose embeddings its model learned on: the reference says that it has one."""
     return str(project.experiment.models[spec.model].model_dump(include={"scorer"})["scorer"])
 
 
-def score_partition(project: Project, source: str, spec: RewardScorer, step: Step) -> Scored:
+def score_partition(project: Project, source: str, spec: RewardSpec, step: Step) -> Scored:
     """The score of every usable text whose image was embedded, in one pool partition."""
     tables, scorer = project.workspace.tables, _scorer_of(project, spec)
     texts = texts_of(tables, source, step.partition)

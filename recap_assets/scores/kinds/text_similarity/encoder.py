@@ -15,7 +15,7 @@ from recap_assets.engines.model_folders.hub_files import model_folder
 from recap_assets.engines.model_folders.staging import staging
 from recap_assets.engines.model_folders.transformers_models import ADVICE, OPTIONS, read_staged
 from recap_assets.engines.row_counts import EvenPasses, example_tokens
-from recap_assets.scores.kinds.text_similarity.spec import SentenceEncoder
+from recap_assets.specs.sources import Precision
 
 MOST_TOKENS = 512
 """What is beyond is cut off, or earlier where the model's positions end."""
@@ -29,18 +29,19 @@ class MeanPooling:
     Args:
         model: An encoder in eval mode, on `device`.
         tokenizer: Its own.
-        spec: Batch size.
         device: Where the model is.
+        batch_size: Texts of one forward pass.
     """
 
     def __init__(
         self,
         model: Any,  # noqa: ANN401 - one of many classes of transformers
         tokenizer: Any,  # noqa: ANN401
-        spec: SentenceEncoder,
         device: torch.device,
+        batch_size: int,
     ) -> None:
-        self._model, self._tokenizer, self._spec, self._device = model, tokenizer, spec, device
+        self._model, self._tokenizer, self._device = model, tokenizer, device
+        self._batch_size = batch_size
         self._passes = EvenPasses(device)
         self._most = min(MOST_TOKENS, int(model.config.max_position_embeddings))
         self.embedding_dim = int(model.config.hidden_size)
@@ -54,7 +55,7 @@ class MeanPooling:
         for length in np.unique(lengths):
             rows = np.flatnonzero(lengths == length)
             ids = torch.tensor([tokens[row] for row in rows])
-            passes = self._passes.run(self._pooled, ids, self._spec.batch_size, example_tokens)
+            passes = self._passes.run(self._pooled, ids, self._batch_size, example_tokens)
             found[rows] = torch.cat(list(passes)).numpy()
         return found
 
@@ -67,23 +68,37 @@ class MeanPooling:
         return torch.nn.functional.normalize(states.mean(dim=1), dim=1).cpu()
 
 
-def load_sentence_encoder(spec: SentenceEncoder) -> MeanPooling:
+def load_sentence_encoder(
+    model: str,
+    revision: str | None = None,
+    *,
+    precision: Precision = "float32",
+    batch_size: int = 64,
+    device: str = "auto",
+) -> MeanPooling:
     """An encoder from the hub or a folder.
+
+    Args:
+        model: Hub id or local folder.
+        revision: Commit of the hub repository; None for the newest.
+        precision: Type of the weights.
+        batch_size: Texts of one forward pass; changes no embedding.
+        device: `auto` is a GPU where there is one.
 
     Raises:
         ModelFileError: It is missing, damaged, incomplete, or no encoder.
         DeviceError: This machine has no such device.
     """
-    device = resolve_device(spec.device)
-    with explain_loading(spec.model, ADVICE):
-        folder = model_folder(spec.model, spec.revision)
-        with staging(spec.model) as staged:
+    at = resolve_device(device)
+    with explain_loading(model, ADVICE):
+        folder = model_folder(model, revision)
+        with staging(model) as staged:
             build = AutoModel.from_config
             read = AutoModel.from_pretrained
             # What pools for another task is not used.
-            model = read_staged(folder, staged, build, read, spec.precision, unused="pooler.")
+            encoder = read_staged(folder, staged, build, read, precision, unused="pooler.")
             tokenizer = AutoTokenizer.from_pretrained(staged, **OPTIONS)
-    if model.config.is_encoder_decoder or not hasattr(model.config, "max_position_embeddings"):
-        msg = f"{spec.model} (type {model.config.model_type}) is no encoder of texts alone"
+    if encoder.config.is_encoder_decoder or not hasattr(encoder.config, "max_position_embeddings"):
+        msg = f"{model} (type {encoder.config.model_type}) is no encoder of texts alone"
         raise ModelFileError(msg)
-    return MeanPooling(model.to(device), tokenizer, spec, device)
+    return MeanPooling(encoder.to(at), tokenizer, at, batch_size)

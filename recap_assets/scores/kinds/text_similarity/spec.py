@@ -49,7 +49,13 @@ class SentenceEncoder(Opens):
         """The encoder."""
         from recap_assets.scores.kinds.text_similarity.encoder import load_sentence_encoder
 
-        return load_sentence_encoder(self)
+        return load_sentence_encoder(
+            self.model,
+            self.revision,
+            precision=self.precision,
+            batch_size=self.batch_size,
+            device=self.device,
+        )
 
     @property
     def called(self) -> str:

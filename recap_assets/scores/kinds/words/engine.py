@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from recap_assets.artefacts.words import words
 from recap_assets.engines.errors import ModelFileError
-from recap_assets.scores.kinds.words import WordsScorer
+from recap_assets.scores.kinds.words.spec import WordsSpec
 from recap_assets.untrusted.decoding import decode_text
 from recap_assets.untrusted.errors import UntrustedError
 from recap_assets.untrusted.files import read_bounded
@@ -40,7 +40,7 @@ class WordFigures:
         return found.to_series().to_numpy().astype(np.float32)
 
 
-def open_words(spec: WordsScorer) -> WordFigures:
+def open_words(spec: WordsSpec) -> WordFigures:
     """What counts.
 
     Raises:
@@ -69,7 +69,7 @@ def _n_listed(listed: frozenset[str]) -> pl.Expr:
     return _WORDS.list.eval(pl.element().is_in(sorted(listed))).list.sum().cast(pl.Float64)
 
 
-_FIGURES: Mapping[str, Callable[[WordsScorer, frozenset[str]], pl.Expr]] = {
+_FIGURES: Mapping[str, Callable[[WordsSpec, frozenset[str]], pl.Expr]] = {
     "words": lambda _spec, _listed: _N_WORDS,
     "characters": lambda _spec, _listed: _TEXT.str.strip_chars().str.len_chars(),
     "letters": lambda _spec, _listed: _letters(),

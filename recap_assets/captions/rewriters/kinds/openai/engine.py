@@ -7,7 +7,7 @@ from pathlib import Path
 
 from recap_assets.captions.reply_cache import ReplyCache
 from recap_assets.captions.rewriters.kind import RewriteTask
-from recap_assets.captions.rewriters.kinds.openai import OpenAIRewriter
+from recap_assets.captions.rewriters.kinds.openai.spec import OpenAIRewriterSpec
 from recap_assets.captions.servers.asking import (
     Asking,
     Bodies,
@@ -33,7 +33,9 @@ class ServerRewriter(Asking):
         CaptionServerError: The environment has no such key.
     """
 
-    def __init__(self, source: OpenAIRewriter, task: RewriteTask, cache: ReplyCache | None) -> None:
+    def __init__(
+        self, source: OpenAIRewriterSpec, task: RewriteTask, cache: ReplyCache | None
+    ) -> None:
         self._by, self._task = source, task
         plain = partial(self._body, dict.fromkeys(task.reads, "a photo of a dog"), bytes(16), 0)
         super().__init__(source, cache, Plain(plain, _UNANSWERED))
@@ -64,7 +66,7 @@ class ServerRewriter(Asking):
 
 
 def load_server_rewriter(
-    source: OpenAIRewriter, task: RewriteTask, replies: Path | None
+    source: OpenAIRewriterSpec, task: RewriteTask, replies: Path | None
 ) -> ServerRewriter:
     """A rewriter behind a server; nothing is asked of it yet.
 

@@ -11,7 +11,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Dynami
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from recap_assets.captions.rewriters.kind import RewriteTask
-from recap_assets.captions.rewriters.kinds.transformers import TransformersRewriter
+from recap_assets.captions.rewriters.kinds.transformers.spec import TransformersRewriterSpec
 from recap_assets.engines.batch_sizes import BatchSize, Load, device_name
 from recap_assets.engines.decoding.batching import REJECTED, BatchingCaptioner
 from recap_assets.engines.decoding.language import (
@@ -161,7 +161,7 @@ class LocalRewriter:
     """
 
     def __init__(
-        self, reader: TextReader, by: TransformersRewriter, task: RewriteTask, size: BatchSize
+        self, reader: TextReader, by: TransformersRewriterSpec, task: RewriteTask, size: BatchSize
     ) -> None:
         self._task, self._reader = task, reader
         self._writer = BatchingCaptioner(reader, by.decoding, task.candidates, size)
@@ -180,7 +180,7 @@ def _in_words(caption: Caption) -> Caption:
     return replace(caption, reason=TOO_LONG) if caption.reason == REJECTED else caption
 
 
-def load_rewriter(by: TransformersRewriter, task: RewriteTask) -> LocalRewriter:
+def load_rewriter(by: TransformersRewriterSpec, task: RewriteTask) -> LocalRewriter:
     """A rewriter from a folder in transformers' layout, or from the hub.
 
     Raises:
@@ -199,7 +199,7 @@ def load_rewriter(by: TransformersRewriter, task: RewriteTask) -> LocalRewriter:
     return LocalRewriter(reader, by, task, BatchSize(by.batch_size, load, None))
 
 
-def _check_kind(by: TransformersRewriter, folder: Path) -> None:
+def _check_kind(by: TransformersRewriterSpec, folder: Path) -> None:
     kind = str(read_config(folder / "config.json").get("model_type"))
     if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         msg = (
@@ -210,7 +210,7 @@ def _check_kind(by: TransformersRewriter, folder: Path) -> None:
 
 
 def _staged_reader(
-    by: TransformersRewriter, folder: Path, staged: Path, device: torch.device
+    by: TransformersRewriterSpec, folder: Path, staged: Path, device: torch.device
 ) -> TextReader:
     """The model, by way of a folder that holds what was checked of its own."""
     files = weight_files(folder)
@@ -238,7 +238,7 @@ def _staged_reader(
     return TextReader(model.eval().to(device), tokenizer, around, by.decoding.max_tokens)
 
 
-def _advice(by: TransformersRewriter) -> str:
+def _advice(by: TransformersRewriterSpec) -> str:
     return (
         f"On a machine with network: `hf download {by.model} --local-dir FOLDER`, then give FOLDER "
         "as the model. Only safetensors are read."
