@@ -10,6 +10,7 @@ The pool that it is tried on is that of `recap_assets.testing.stored_pool`: it m
 """
 
 import re
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,18 @@ def built(folder: Path, spec: ComputedSet, parts: Sequence[Sequence[int]]) -> Bu
     return Built(project, members, reasons)
 
 
+_in_order: dict[tuple[type[ComputedSet], str], tuple[tempfile.TemporaryDirectory[str], Built]] = {}
+
+
+def _built_in_order(spec: ComputedSet) -> Built:
+    """The set on the pool in order: built once for all tests of a spec, which only read it."""
+    key = type(spec), spec.model_dump_json()
+    if key not in _in_order:
+        folder = tempfile.TemporaryDirectory(prefix="recap_built_set_")
+        _in_order[key] = folder, built(Path(folder.name), spec, IN_ORDER)
+    return _in_order[key][1]
+
+
 def _computed(project: Project, node: Node) -> Mapping[str, int]:
     reasons: dict[str, int] = {}
     for partition in project.partitions if node.dimension == "pool" else ("",):
@@ -75,24 +88,22 @@ class ComputedSetContract:
 
     spec: ComputedSet
 
-    def test_each_sample_is_a_member_or_has_a_reason(self, tmp_path: Path) -> None:
+    def test_each_sample_is_a_member_or_has_a_reason(self) -> None:
         """Nothing is lost, and a reason is a word that can be counted."""
-        found = built(tmp_path, self.spec, IN_ORDER)
+        found = _built_in_order(self.spec)
         assert len(found.members) + sum(found.reasons.values()) == SAMPLES
         assert all(REASON.fullmatch(reason) for reason in found.reasons)
 
     def test_members_are_the_same_in_any_shards_and_order(self, tmp_path: Path) -> None:
         """No sample depends on those that are beside it, and nothing is drawn without a seed."""
-        one = built(tmp_path / "one", self.spec, IN_ORDER)
-        other = built(tmp_path / "other", self.spec, [part.tolist() for part in SHUFFLED])
+        one = _built_in_order(self.spec)
+        other = built(tmp_path, self.spec, [part.tolist() for part in SHUFFLED])
         assert one.members == other.members
         assert one.reasons == other.reasons
 
-    def test_of_an_image_alone_the_answer_is_the_same_with_the_reason_in_words(
-        self, tmp_path: Path
-    ) -> None:
+    def test_of_an_image_alone_the_answer_is_the_same_with_the_reason_in_words(self) -> None:
         """As `recap mix explain` asks."""
-        found = built(tmp_path, self.spec, IN_ORDER)
+        found = _built_in_order(self.spec)
         for partition, part in zip(found.project.partitions, IN_ORDER, strict=True):
             for number in part:
                 why = assets.why_not(found.project, NAME, partition, uid_of(number))

@@ -5,7 +5,10 @@ table whatever the partition that it is in.
 """
 
 import hashlib
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -77,11 +80,20 @@ def stored_pool(
         experiment.model_copy(update=dict(sections)), Workspace(folder / "data", experiment.name)
     )
     project.freeze([Shard(f"{n:08d}", f"{n:08d}.tar", 1, "v", n) for n in range(len(parts))])
+    written = _written(tuple(tuple(map(int, part)) for part in parts))
+    shutil.copytree(written.name, project.workspace.root, dirs_exist_ok=True)
+    return project
+
+
+@cache
+def _written(parts: tuple[tuple[int, ...], ...]) -> tempfile.TemporaryDirectory[str]:
+    """A folder with the tables of these partitions, written once in a process."""
+    folder = tempfile.TemporaryDirectory(prefix="recap_stored_pool_")
+    tables = Workspace(Path(folder.name).parent, Path(folder.name).name).tables
     for number, part in enumerate(parts):
         for table, at, rows in _rows(number, part):
-            where = {**at, "partition": partition_key(number, 1)}
-            project.workspace.tables.replace(table, where, rows)
-    return project
+            tables.replace(table, {**at, "partition": partition_key(number, 1)}, rows)
+    return folder
 
 
 Slices = Iterator[tuple[Table, Mapping[str, str], pl.DataFrame]]
