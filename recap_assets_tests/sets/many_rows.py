@@ -1,6 +1,8 @@
 """Pools of many random rows without an image, on which sets are held to plain implementations."""
 
 import hashlib
+import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -81,14 +83,36 @@ def in_parts(found: Sequence[Sample], n_parts: int, seed: int = 0) -> list[list[
 
 def project_of(folder: Path, parts: Sequence[Sequence[Sample]], spec: Mapping[str, Any]) -> Project:
     """An experiment with this set, over a pool whose tables hold the samples."""
+    project = _empty(folder, parts, spec)
+    for number, part in enumerate(parts):
+        write_part(project, number, part)
+    return project
+
+
+def _empty(folder: Path, parts: Sequence[Sequence[Sample]], spec: Mapping[str, Any]) -> Project:
     names = {name for part in parts for one in part for name in one.columns or ()}
     columns = {name: f"json.{name}" for name in sorted(names)}
     pool = {"kind": "webdataset", "shards": str(folder / "shards"), "columns": columns}
     experiment = parse_experiment({**EXPERIMENT, "pool": pool, "sets": {NAME: dict(spec)}})
     project = Project(experiment, Workspace(folder / "data", experiment.name))
     project.freeze([Shard(f"{n:08d}", f"{n:08d}.tar", 1, "v", n) for n in range(len(parts))])
-    for number, part in enumerate(parts):
-        write_part(project, number, part)
+    return project
+
+
+_written: dict[tuple[int, int], tuple[Sequence[Sample], Project]] = {}
+"""Projects by the samples, which are kept so that no others get their id, and parts."""
+
+
+def _in_parts_written_once(
+    found: Sequence[Sample], n_parts: int, folder: Path, spec: Mapping[str, Any]
+) -> Project:
+    """The project of the samples in some parts; its tables are written for one test of a module."""
+    parts, key = in_parts(found, n_parts, n_parts), (id(found), n_parts)
+    if key not in _written:
+        template = Path(tempfile.mkdtemp(dir=folder.parent))
+        _written[key] = found, project_of(template, parts, spec)
+    project = _empty(folder, parts, spec)
+    shutil.copytree(_written[key][1].workspace.root, project.workspace.root, dirs_exist_ok=True)
     return project
 
 
@@ -179,7 +203,7 @@ def held_to(
     results = []
     for n_parts in (1, 4):
         place = folder / str(n_parts)
-        result = built(project_of(place, in_parts(found, n_parts, n_parts), spec))
+        result = built(_in_parts_written_once(found, n_parts, place, spec))
         assert result.members == expected
         assert sum(result.reasons.values()) == len(usable) - len(expected)
         results.append(result)

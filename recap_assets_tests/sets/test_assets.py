@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import re
+import shutil
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +75,11 @@ class World:
     folder: Path
     memory: Memory = dataclasses.field(default_factory=Memory)
 
+    def copied(self, folder: Path) -> "World":
+        """The same in another folder, with what was built."""
+        shutil.copytree(self.folder, folder, dirs_exist_ok=True)
+        return World(folder, deepcopy(self.memory))
+
     def bench(self, sets: dict[str, Any], **changes: Any) -> Bench:
         scorer = {
             "kind": "open_clip", "model": "ViT-B-32", "pool_scores": "score",
@@ -95,12 +102,24 @@ class World:
         )  # fmt: skip
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> World:
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """The pool, indexed and scored, before there is any set."""
+    return scored_world(tmp_path_factory.mktemp("scored"))
+
+
+def scored_world(folder: Path) -> World:
     for shard in range(3):
-        write_shard(tmp_path, f"{shard:08d}", list(range(8 * shard, 8 * shard + 8)))
-    np.save(tmp_path / "targets.npy", vector_of(1)[None].astype(np.float32))
-    return World(tmp_path)
+        write_shard(folder, f"{shard:08d}", list(range(8 * shard, 8 * shard + 8)))
+    np.save(folder / "targets.npy", vector_of(1)[None].astype(np.float32))
+    world = World(folder)
+    world.bench({}).build("pool", "scores")
+    return world
+
+
+@pytest.fixture
+def world(scored: World, tmp_path: Path) -> World:
+    return scored.copied(tmp_path)
 
 
 def numbers_of(bench: Bench, name: str) -> set[int]:
@@ -322,6 +341,7 @@ def test_another_file_of_targets_is_noticed(world: World) -> None:
 def test_samples_set_aside_are_in_no_set(world: World) -> None:
     write_shard(world.folder, "00000003", [24, 24])
     bench = world.bench({"all": {"kind": "no_filter"}})
+    bench.project.scan()
     bench.build(*STAGES)
     samples = bench.project.workspace.tables.read(RAW_POOL)
     usable = samples.filter(status="ok")

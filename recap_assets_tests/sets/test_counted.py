@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from recap_assets_tests.sets import test_assets
-from recap_assets_tests.sets.test_assets import STAGES, World, numbers_of, vector_of, write_shard
+from recap_assets_tests.sets.test_assets import (
+    STAGES,
+    World,
+    numbers_of,
+    scored,  # noqa: F401 - a fixture
+    vector_of,
+    write_shard,
+)
 
 OTHERS = ("a photo of some red barns in fog", "cats", "eine alte Brücke über den Fluss", "one boat")
 BY_TEXT = {
@@ -18,12 +25,10 @@ BY_TEXT = {
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    for shard in range(3):
-        write_shard(tmp_path, f"{shard:08d}", list(range(8 * shard, 8 * shard + 8)))
+def world(scored: World, tmp_path: Path) -> World:  # noqa: F811
     np.save(tmp_path / "centroids.npy", np.stack([vector_of(n) for n in range(3)]))
     (tmp_path / "entries.txt").write_text("dog\nboat\nbarns\n")
-    return World(tmp_path)
+    return scored.copied(tmp_path)
 
 
 def sets_of(world: World) -> dict[str, Any]:

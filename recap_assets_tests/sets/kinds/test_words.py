@@ -46,6 +46,11 @@ def pool() -> list[Sample]:
     return samples(sample)
 
 
+@pytest.fixture(scope="module")
+def some(pool: list[Sample]) -> list[Sample]:
+    return pool[:1_500]
+
+
 def has(text: str, word: str, *, case: bool = False, match: str = "words") -> bool:
     """Whether a word is in a text, its letters one by one."""
     text = re.sub(r"\s+", " ", text)
@@ -100,9 +105,8 @@ def number(text: str | None) -> float:
     ],
 )
 def test_columns_of_the_pool(
-    pool: list[Sample], asked: dict[str, Any], holds: Any, tmp_path: Path
+    some: list[Sample], asked: dict[str, Any], holds: Any, tmp_path: Path
 ) -> None:
-    some = pool[:1_500]
     expected = {one.uid for one in some if one.is_usable and holds(one)}
     held_to(expected, some, tmp_path, {"kind": "words", "columns": asked})
 
