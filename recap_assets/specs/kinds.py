@@ -113,6 +113,7 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = {
         "recap_assets.captions.kinds.template:TemplateSource",
         "recap_assets.captions.kinds.split:SplitSource",
         "recap_assets.captions.kinds.rewrite:RewriteSource",
+        "recap_assets.captions.kinds.shared:SharedSource",
     ),
     "rewriters": (
         "recap_assets.captions.rewriters.kinds.openai:OpenAIRewriter",

@@ -78,6 +78,11 @@ class PoolSpec(Spec):
                 yield f"columns.{name}: {place!r} is no place in this pool; write {known}"
 
     @property
+    def pictures_of_a_scene(self) -> int:
+        """Pictures that the program draws of each scene; 1 where it draws none."""
+        return 1
+
+    @property
     def metadata_folder(self) -> str | None:
         """Folder of DataComp's metadata, joined by uid; None for a pool without."""
         return None

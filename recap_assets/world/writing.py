@@ -20,6 +20,7 @@ from recap_assets.world import drawing, texts
 from recap_assets.world.evaluation import TASKS, Drawn
 from recap_assets.world.harder import HARDER, Harder
 from recap_assets.world.scenes import FINE, Scene, World, draw_scene, stream, world_of
+from recap_assets.world.views import AS_EVER, Drawing, pool_scene
 
 CorpusStyle = Literal["broad", "narrow", "scorer", "broad_rot13"]
 OnProgress = Callable[[int], None]
@@ -60,6 +61,7 @@ def write_pool(
     samples_per_shard: int,
     shards: Sequence[int] | None = None,
     on_progress: OnProgress | None = None,
+    drawn: Drawing = AS_EVER,
 ) -> None:
     """Write shards as img2dataset does: `NNNNNNNN.tar` with .jpg, .txt, .json, and `_stats.json`.
 
@@ -73,6 +75,7 @@ def write_pool(
         samples_per_shard: Samples in each shard; the last may hold fewer.
         shards: Numbers of the shards to write; all of them by default.
         on_progress: Called with the number of samples written so far.
+        drawn: How often a scene is seen, and whether its boxes are written.
 
     Raises:
         ValueError: If a size is not positive or a number names no shard of the pool.
@@ -93,7 +96,8 @@ def write_pool(
         numbers = range(start, min(samples, start + samples_per_shard))
         stats = json.dumps({"count": len(numbers), "successes": len(numbers)})
         _write_file(directory / f"{shard:08d}_stats.json", stats.encode())
-        members = (member for i in progress.through(numbers) for member in _members(world, i))
+        samples_of = progress.through(numbers)
+        members = (member for i in samples_of for member in _members(world, i, drawn))
         _write_tar(directory / f"{shard:08d}.tar", members)
     progress.end()
 
@@ -103,10 +107,9 @@ def pool_uid(seed: int, number: int) -> bytes:
     return hashlib.blake2b(f"uid:{seed}:{number}".encode(), digest_size=16).digest()
 
 
-def pool_sample(world: World, number: int) -> PoolSample:
-    """One sample of the pool by its number, from 0."""
-    rng = stream(world.seed, "pool", number)
-    scene = draw_scene(rng, world)
+def pool_sample(world: World, number: int, views: int = 1) -> PoolSample:
+    """One sample of the pool by its number, from 0, where each scene is seen `views` times."""
+    rng, scene = pool_scene(world, number, views)
     image = drawing.jpeg(drawing.draw(scene, world.seed), drawing.draw_quality(rng))
     kind, text = texts.raw_text(rng, scene, world)
     side = _ORIGINAL_SIDES[int(rng.random() * len(_ORIGINAL_SIDES))]
@@ -238,8 +241,8 @@ def nouns() -> list[str]:
     return list(texts.lexicon())
 
 
-def _members(world: World, number: int) -> Iterator[Member]:
-    sample = pool_sample(world, number)
+def _members(world: World, number: int, drawn: Drawing) -> Iterator[Member]:
+    sample = pool_sample(world, number, drawn.views)
     key = f"{number:09d}"
     record = {
         "uid": sample.uid.hex(),
@@ -254,6 +257,7 @@ def _members(world: World, number: int) -> Iterator[Member]:
         "original_height": sample.original_side,
         "kind": sample.kind,
         "fine": FINE[sample.scene.things[0].fine].name,
+        **drawn.beside(sample.scene, number),
     }
     yield f"{key}.jpg", sample.image
     yield f"{key}.txt", sample.text.encode()

@@ -38,6 +38,21 @@ class EmbeddedPool(TarPool):
         default=750, gt=0, le=10_000_000, description="Pairs in each tar shard."
     )
 
+    views: int = Field(
+        default=1,
+        gt=0,
+        le=1_000,
+        exclude_if=lambda views: views == 1,
+        description="Pictures of each scene, in another place and light, with texts of their own; "
+        "the jsons say by `group` which are of one.",
+    )
+    boxes: bool = Field(
+        default=False,
+        exclude_if=lambda boxes: not boxes,
+        description="Whether the jsons say by `boxes` where the things of a picture are: left, "
+        "upper, right and lower end in shares of its side.",
+    )
+
     @model_validator(mode="after")
     def _shards_can_be_planned(self) -> Self:
         n_shards = -(-self.samples // self.samples_per_shard)
@@ -48,6 +63,11 @@ class EmbeddedPool(TarPool):
             )
             raise ValueError(msg)
         return self
+
+    @property
+    def pictures_of_a_scene(self) -> int:
+        """Views of each."""
+        return self.views
 
     @property
     def made_by(self) -> str:
@@ -64,7 +84,12 @@ class EmbeddedPool(TarPool):
         """The asset that draws the shards."""
         from recap_assets.pool.kinds.embedded.assets import node_of
 
-        return [node_of(project, self.samples, self.samples_per_shard, self.shards_per_partition)]
+        return [node_of(project, self)]
+
+    @property
+    def drawn_otherwise(self) -> Mapping[str, object]:
+        """What decides the samples beside the seed, where it is not as ever."""
+        return self.decides_beyond_default("views", "boxes")
 
     @classmethod
     def gone(cls, project: "Project") -> "Iterator[Leaving]":

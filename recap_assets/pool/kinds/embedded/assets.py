@@ -7,9 +7,11 @@ from recap_assets.artefacts.world import POOL_FOLDER, POOL_KEY
 from recap_assets.graph.content import StoredFiles
 from recap_assets.graph.node import Leaving, Node, Outcome, Step
 from recap_assets.graph.project import Project
+from recap_assets.pool.kinds.embedded import EmbeddedPool
 from recap_assets.shards.manifest import partition_key
 from recap_assets.specs.base import deciding
 from recap_assets.storage.content import files_version
+from recap_assets.world.views import Drawing
 from recap_assets.world.writing import write_pool
 
 VERSION = 1
@@ -17,17 +19,11 @@ STAGE = "world"
 SECONDS_PER_IMAGE = 0.002
 
 
-def node_of(project: Project, samples: int, per_shard: int, per_partition: int) -> Node:
-    """The asset that draws the pool's shards.
-
-    Args:
-        project: The experiment and its workspace.
-        samples: Of the whole pool.
-        per_shard: Samples of a shard.
-        per_partition: Shards of a partition.
-    """
+def node_of(project: Project, pool: EmbeddedPool) -> Node:
+    """The asset that draws the pool's shards."""
     folder = project.workspace.world / POOL_FOLDER
-    seed = project.experiment.seed
+    seed, drawn = project.experiment.seed, Drawing(pool.views, pool.boxes)
+    samples, per_shard = pool.samples, pool.samples_per_shard
 
     def n_samples(partition: str) -> int:
         numbers = [shard.number for shard in project.partitions[partition]]
@@ -38,7 +34,7 @@ def node_of(project: Project, samples: int, per_shard: int, per_partition: int) 
 
     def compute(step: Step) -> Outcome:
         numbers = [shard.number for shard in project.partitions[step.partition]]
-        write_pool(folder, seed, samples, per_shard, shards=numbers)
+        write_pool(folder, seed, samples, per_shard, shards=numbers, drawn=drawn)
         return Outcome(files_version(shards(step.partition), folder), n_samples(step.partition))
 
     return Node(
@@ -47,13 +43,13 @@ def node_of(project: Project, samples: int, per_shard: int, per_partition: int) 
         dimension="pool",
         dependencies=(),
         implementation=VERSION,
-        decides=deciding(seed=seed, samples_per_shard=per_shard),
+        decides=deciding(seed=seed, samples_per_shard=per_shard, **pool.drawn_otherwise),
         compute=compute,
         description="Image-text pairs that the program draws, with alt-text as noisy as the web's.",
         # A larger pool leaves the shards alone that it already had.
         outside=lambda partition: f"{n_samples(partition)}_samples",
         content=StoredFiles(lambda _: folder, shards, lambda: project.partitions),
-        seconds=per_shard * per_partition * SECONDS_PER_IMAGE,
+        seconds=per_shard * pool.shards_per_partition * SECONDS_PER_IMAGE,
         kinds=("python", "webdataset"),
     )
 

@@ -30,7 +30,11 @@ class PreferenceModel(PreferenceSpec):
         """The scorer, and the world's seed where the preferences are drawn."""
         from recap_assets.scores.opened import embedding_scorer
 
-        drawn = {"seed": project.experiment.seed} if self.preferences == DRAWN else {}
+        drawn: dict[str, object] = {}
+        if self.preferences == DRAWN:
+            drawn["seed"] = project.experiment.seed
+            if (views := project.pool.pictures_of_a_scene) > 1:
+                drawn["views"] = views
         return {"scorer": embedding_scorer(project, self.scorer).decides(), **drawn}
 
     def outside(self, project: "Project") -> "Outside | None":

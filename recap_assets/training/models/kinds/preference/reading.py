@@ -77,7 +77,7 @@ def _preferences(project: Project, spec: PreferenceSpec) -> Iterator[Preference]
             raise ValueError(msg)
         uids = project.workspace.tables.scan(IMAGE_EMBEDDINGS, scorer=spec.scorer)
         known = set(uids.select("uid").collect()["uid"])
-        yield from preferences_of(project.experiment.seed, known)
+        yield from preferences_of(project.experiment.seed, known, project.pool.pictures_of_a_scene)
         return
     for row in rows_of(Path(spec.preferences), _Columns(spec.rows_at_most)):
         uid, worse = row.inputs
