@@ -15,6 +15,7 @@ from recap_assets.engines.open_clip.pixels import PixelTransform
 from recap_assets.engines.open_clip.text_tower import CausalTextEncoder, bucket_of, text_encoder_of
 from recap_assets.scores.kinds.open_clip import OpenClipScorer
 from recap_assets.testing.inputs import Nothing
+from recap_assets_tests.scores.tiny_clip import save_clip
 
 TEXTS = [
     "a photo of a dog",
@@ -28,25 +29,7 @@ TEXTS = [
 
 @pytest.fixture(scope="session")
 def clip_folder(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("clip")
-    config = {
-        "embed_dim": 24,
-        "vision_cfg": {
-            "image_size": 32,
-            "layers": 2,
-            "width": 32,
-            "head_width": 16,
-            "patch_size": 8,
-        },
-        "text_cfg": {"width": 32, "heads": 2, "layers": 2},
-    }
-    preprocess = {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.25]}
-    document = {"model_cfg": config, "preprocess_cfg": preprocess}
-    (folder / "open_clip_config.json").write_text(json.dumps(document))
-    torch.manual_seed(0)
-    model = open_clip.create_model(f"local-dir:{folder}")
-    save_file(model.state_dict(), folder / "open_clip_model.safetensors")
-    return folder
+    return save_clip(tmp_path_factory.mktemp("clip"))
 
 
 @pytest.fixture(scope="session")
