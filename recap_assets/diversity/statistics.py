@@ -1,8 +1,9 @@
 """Diversity of a caption source: mergeable statistics per partition, one summary over the pool.
 
 Counts of distinct things grow with the number of captions, so sources are compared on samples of
-one size (paper.md, section 4.2). The sample is the captions with the smallest hash of (seed, uid):
-the smallest of all partitions are among the smallest of each, so it does not depend on partitions.
+one size, as arXiv 2307.10350 does. The sample is the captions with the smallest hash of (seed,
+uid): the smallest of all partitions are among the smallest of each, so it does not depend on
+partitions.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""The paper's claims, each evaluated by the run's own numbers (paper.md, sections 3 to 5).
+"""The paper's claims, each evaluated by the run's own numbers (arXiv 2307.10350).
 
 The bar is the same for every comparison of trained models: the difference is taken seed by seed,
 and its mean over the seeds must exceed its standard deviation (n - 1). One seed has no deviation,

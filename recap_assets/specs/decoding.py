@@ -16,7 +16,7 @@ def _is(off: float) -> Callable[[float], bool]:
 
 
 class Decoding(Spec):
-    """Top-k sampling as in the paper (its section 1: T = 0.75, K = 50, 5 to 40 tokens).
+    """Top-k sampling as in arXiv 2307.10350: T = 0.75, K = 50, 5 to 40 tokens.
 
     Each token in turn: guidance, repetition penalty, repeated n-grams and the length bounds change
     the logits; then `greedy` takes the highest, `sample` draws after temperature, top-k and top-p,

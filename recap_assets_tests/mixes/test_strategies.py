@@ -1,4 +1,4 @@
-"""Every strategy of paper.md, section 3, as a user writes it, against plain sets."""
+"""Every strategy of arXiv 2307.10350 as a user writes it, against plain sets."""
 
 import polars as pl
 import pytest

@@ -29,7 +29,8 @@ class LanguagesTask(Existing):
     `path` holds `SPLIT/N.tar` and `SPLIT/nshards.txt` with `KEY.jpg` and for each language
     `KEY.LANGUAGE.txt`, a caption a line. An image that lacks a usable caption in one of the
     languages is set aside and counted: all languages are measured on the same images. Source: Nie
-    et al. 2024 (1-to-K contrastive learning), the metric MRV.
+    et al. 2024 (1-to-K contrastive learning, arXiv 2406.18254), the metric MRV; the code that they
+    published averages the standard deviation in place of the variance.
     """
 
     kind: Literal["languages"]

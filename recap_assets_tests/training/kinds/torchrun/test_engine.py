@@ -66,7 +66,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 @pytest.mark.parametrize(
     ("scale", "model", "batch", "rate", "seen", "warmup", "beta2"),
-    [  # paper.md 6.4; DataComp's scale_configs.py
+    [  # DataComp's scale_configs.py
         ("debug", "ViT-B-32", 1_024, 1e-4, 128_000, 500, 0.98),
         ("small", "ViT-B-32", 4_096, 5e-4, 12_800_000, 500, 0.98),
         ("medium", "ViT-B-32", 4_096, 5e-4, 128_000_000, 500, 0.98),
