@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import polars as pl
 
@@ -71,22 +72,71 @@ def sources_of(project: Project) -> Mapping[str, Captioning | OwnAssets]:
 
 def captioned(project: Project, name: str, spec: Captioning) -> Node:
     """The asset of a source whose captions a model writes here."""
-    trained = [Dependency(key, "all") for key in spec.trained_by()]
-    return Node(
-        key=SYNTHETIC_CAPTIONS.key(name),
-        stage=STAGE,
-        dimension="pool",
-        dependencies=(*text_dependencies(project, spec.reads), *trained),
+    written = Written(
+        reads=spec.reads,
+        by=spec,
         implementation=VERSION,
         decides=deciding(captioner=spec),
         compute=lambda step: caption_partition(project, spec, step),
         description=f"Captions that {name} ({spec.word}: {spec.called}) wrote for every usable "
         "image; the same for an image whatever the batch, the shard or the order.",
+        seconds=SECONDS_PER_IMAGE * spec.candidates * 1_000,
+    )
+    return written_node(project, name, spec, written)
+
+
+class Writes(Protocol):
+    """What writes: a captioner, or the rewriter of a source."""
+
+    framework: ClassVar[str]
+
+    def trained_by(self) -> Iterable[str]:
+        """The assets that train it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Written:
+    """What is particular to one source that a model writes.
+
+    Attributes:
+        reads: Names of the sources and columns that the model reads.
+        by: The model.
+        implementation: Version of the code, raised by hand when it gives another result.
+        decides: The settings that decide what it writes.
+        compute: Writes a partition.
+        description: What a user needs to know of the asset.
+        seconds: A guess for a thousand images.
+    """
+
+    reads: Sequence[str]
+    by: Writes
+    implementation: int
+    decides: str
+    compute: Callable[[Step], Rows]
+    description: str
+    seconds: float
+
+
+def written_node(
+    project: Project, name: str, spec: Captioning | OwnAssets, written: Written
+) -> Node:
+    """The asset of a source that a model writes, here or at a server."""
+    trained = (Dependency(key, "all") for key in written.by.trained_by())
+    return Node(
+        key=SYNTHETIC_CAPTIONS.key(name),
+        stage=STAGE,
+        dimension="pool",
+        dependencies=(*text_dependencies(project, written.reads), *trained),
+        implementation=written.implementation,
+        decides=written.decides,
+        compute=written.compute,
+        description=written.description,
         outside=outside_of(project, spec),
         content=StoredRows(project.workspace.tables, SYNTHETIC_CAPTIONS, {"source": name}),
-        seconds=SECONDS_PER_IMAGE * spec.candidates * 1_000,
+        seconds=written.seconds,
         pool="cpu" if spec.waits_for_a_server else "gpu",
-        kinds=(spec.framework, "deltalake"),
+        kinds=(written.by.framework, "deltalake"),
         checks=(captions_not_empty(project, name),),
     )
 

@@ -1,16 +1,136 @@
 """Clusters of the pool's images by a scorer's embeddings, for the sets that rest on them."""
 
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from recap_assets.artefacts import CLUSTER_CENTROIDS, IMAGE_EMBEDDINGS
+from recap_assets.artefacts import (
+    CLUSTER_CENTROIDS,
+    IMAGE_EMBEDDINGS,
+    uid_uniform,
+    vectors_of,
+)
 from recap_assets.engines.errors import INSTALL_FILTERS, explain_loading
-from recap_assets.graph.project import Project
+from recap_assets.graph.stage import (
+    Dependency,
+    Node,
+    Project,
+    Rows,
+    Step,
+    StoredRows,
+    content_outside,
+)
 from recap_assets.sets.nearest import nearest_centroids
 from recap_assets.sets.targets import TargetError
+from recap_assets.specs.base import deciding
+
+VERSION = 1
+SECONDS = 5.0
+
+
+class Clustered(Protocol):
+    """A set that rests on clusters of the pool's images."""
+
+    @property
+    def scorer(self) -> str:
+        """Whose embeddings are clustered."""
+        ...
+
+    @property
+    def clusters(self) -> int:
+        """Clusters of k-means."""
+        ...
+
+    @property
+    def iterations(self) -> int:
+        """Of k-means."""
+        ...
+
+    @property
+    def sample(self) -> float:
+        """The share of the pool that k-means learns from."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Of k-means and of its sample."""
+        ...
+
+    @property
+    def centroids(self) -> str | None:
+        """A file of centroids, in place of k-means."""
+        ...
+
+
+UidsOf = Callable[[str], pl.DataFrame]
+"""The images of a partition that k-means may learn from, in a column `uid`."""
+
+
+def centroids_node(
+    project: Project,
+    name: str,
+    spec: Clustered,
+    *,
+    uids: UidsOf,
+    reads: Iterable[str],
+    learns: Mapping[str, object],
+) -> Node:
+    """The centroids of a set: k-means over a sample of the pool, or those of a file.
+
+    Args:
+        project: The experiment and its workspace.
+        name: The set.
+        spec: The same.
+        uids: Which images may be learnt from.
+        reads: The assets that say so, beside the embeddings.
+        learns: The settings that decide what k-means learns.
+    """
+    path = None if spec.centroids is None else Path(spec.centroids)
+    read = [IMAGE_EMBEDDINGS.key(spec.scorer), *reads] if path is None else []
+    by_k_means = f"{spec.clusters:,} clusters of the pool's images by k-means"
+    return Node(
+        key=CLUSTER_CENTROIDS.key(name),
+        stage="sets",
+        dimension="none",
+        dependencies=tuple(Dependency(key, "all") for key in read),
+        implementation=VERSION,
+        decides=deciding(clusters=learns if path is None else "file"),
+        compute=lambda step: cluster_pool(project, name, spec, uids, step),
+        description=f"Centroids for {name}: {by_k_means if path is None else path.name}.",
+        outside=None if path is None else content_outside(project, path),
+        content=StoredRows(project.workspace.tables, CLUSTER_CENTROIDS, {"set": name}),
+        seconds=SECONDS,
+        kinds=("faiss", "deltalake"),
+    )
+
+
+def cluster_pool(project: Project, name: str, spec: Clustered, uids: UidsOf, step: Step) -> Rows:
+    """Cluster a seeded sample of the pool's embeddings, or take the centroids of a file."""
+    if spec.centroids is not None:
+        centroids = given_centroids(Path(spec.centroids))
+        return Rows(centroid_rows(centroids), facts={"clusters": len(centroids)})
+    vectors = _sampled(project, spec, uids, step)
+    centroids = learnt(name, vectors, spec.clusters, spec.iterations, spec.seed)
+    facts = {"clusters": spec.clusters, "learnt_from": len(vectors)}
+    return Rows(centroid_rows(centroids), facts=facts)
+
+
+def _sampled(project: Project, spec: Clustered, uids: UidsOf, step: Step) -> NDArray[np.float32]:
+    """Embeddings of the images that are sampled, in the order of their uids."""
+    parts = [pl.DataFrame(schema={"uid": pl.Binary, "embedding": pl.Binary})]
+    partitions = list(project.partitions)
+    for i, partition in enumerate(partitions):
+        rows = embeddings_of(project, spec.scorer, partition)
+        rows = rows.join(uids(partition).select("uid"), on="uid", how="semi")
+        drawn = uid_uniform(spec.seed, rows["uid"], "clusters") < spec.sample
+        parts.append(rows.filter(pl.Series(drawn)))
+        step.progress(0.5 * (i + 1) / len(partitions))
+    # By uid, so that neither shards nor their order decide where k-means begins.
+    return vectors_of(pl.concat(parts).sort("uid")["embedding"])
 
 
 def learnt(

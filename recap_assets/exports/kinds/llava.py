@@ -1,18 +1,14 @@
 """Conversations as a list in JSON beside image files, as LLaVA has them."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar, Literal, cast
 
 from recap_assets.exports.facts import code
-from recap_assets.exports.kinds.conversations.counts import Counts, counts_name, write_totals
+from recap_assets.exports.kinds.conversations.counts import counts_name, write_totals
+from recap_assets.exports.kinds.conversations.forms import ConversationForm
 from recap_assets.exports.kinds.conversations.spec import ConversationsSpec
-from recap_assets.exports.kinds.conversations.turns import (
-    IMAGE_PLACEHOLDER,
-    Conversation,
-    Part,
-    conversation_of,
-)
+from recap_assets.exports.kinds.conversations.turns import IMAGE_PLACEHOLDER, Conversation
 from recap_assets.exports.runs import Run
 from recap_assets.exports.samples import Sample
 from recap_assets.storage.folders import Folder, WrittenFile
@@ -51,21 +47,8 @@ llava: {mix: raw_top30_blip2_filtered, to: llava, image_tokens: 576}
         return write_totals(folder, run, [f"{number:08d}" for number in range(len(run.records))])
 
 
-class LlavaLists:
+class LlavaLists(ConversationForm):
     """`00000012.json`, a list of conversations, and its images below `images/00000012`."""
-
-    with_images = True
-
-    def __init__(self, parts: Mapping[str, Part], seed: int, image_tokens: int) -> None:
-        self._parts, self._seed, self._image_tokens = parts, seed, image_tokens
-        dumped = {name: part.model_dump(mode="json") for name, part in parts.items()}
-        self.options: Mapping[str, object] = {
-            "parts": dumped, "seed": seed, "image_tokens": image_tokens,
-        }  # fmt: skip
-
-    def record_name(self, number: int) -> str:
-        """In a folder of its own, so that a list of conversations is not mistaken for it."""
-        return f"records/{number:08d}.json"
 
     def shard_name(self, number: int) -> str:
         """The list's file."""
@@ -73,15 +56,11 @@ class LlavaLists:
 
     def write(self, folder: Folder, number: int, samples: Iterator[Sample]) -> list[WrittenFile]:
         """Write the images and then the list, an entry at a time."""
-        files, counts, name = (
-            list[WrittenFile](),
-            Counts(self._image_tokens),
-            self.shard_name(number),
-        )
+        files, counts, name = list[WrittenFile](), self.counts(), self.shard_name(number)
         with folder.writing(name) as file:
             file.write(b"[")
             for place, sample in enumerate(samples):
-                conversation = conversation_of(sample.row, self._parts, self._seed)
+                conversation = self.conversation(sample)
                 counts.add(conversation)
                 image = f"images/{number:08d}/{sample.key}.{sample.extension}"
                 if conversation.with_image:

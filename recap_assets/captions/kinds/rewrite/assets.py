@@ -8,7 +8,7 @@ import polars as pl
 
 from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
 from recap_assets.artefacts.table import STATUS_TRUNCATED
-from recap_assets.captions.assets import captions_not_empty
+from recap_assets.captions.assets import Written, written_node
 from recap_assets.captions.derived import found_rows
 from recap_assets.captions.kinds.rewrite.spec import RewriteSpec
 from recap_assets.captions.opened import opened_writer
@@ -17,43 +17,32 @@ from recap_assets.captions.texts import (
     complete,
     in_place,
     named_texts,
-    text_dependencies,
     texts_of_images,
 )
 from recap_assets.engines.protocols import RemoteRewriter, Rewriter
-from recap_assets.graph.content import StoredRows
-from recap_assets.graph.node import Dependency, Node, Rows, Step
-from recap_assets.graph.outside import outside_of
+from recap_assets.graph.node import Node, Rows, Step
 from recap_assets.graph.project import Project
 from recap_assets.graph.shardwise import BATCHES_AHEAD, ShardProgress, asked_ahead, by_shard
 from recap_assets.specs.base import deciding
 
 VERSION = 1
-STAGE = "captions"
 SECONDS_PER_TEXT = 0.003
 
 
 def node_of(project: Project, name: str, spec: RewriteSpec) -> Node:
     """The asset of a rewritten source."""
-    trained = [Dependency(key, "all") for key in spec.by.trained_by()]
     read = ", ".join(spec.names)
-    return Node(
-        key=SYNTHETIC_CAPTIONS.key(name),
-        stage=STAGE,
-        dimension="pool",
-        dependencies=(*text_dependencies(project, spec.names), *trained),
+    written = Written(
+        reads=spec.names,
+        by=spec.by,
         implementation=VERSION,
         decides=deciding(rewrite=spec),
         compute=lambda step: rewrite_partition(project, spec, step),
         description=f"Texts that {spec.called} wrote from {read} of every usable image, each by "
         "itself.",
-        outside=outside_of(project, spec),
-        content=StoredRows(project.workspace.tables, SYNTHETIC_CAPTIONS, {"source": name}),
         seconds=SECONDS_PER_TEXT * spec.candidates * 1_000,
-        pool="cpu" if spec.waits_for_a_server else "gpu",
-        kinds=(spec.by.framework, "deltalake"),
-        checks=(captions_not_empty(project, name),),
     )
+    return written_node(project, name, spec, written)
 
 
 def rewrite_partition(project: Project, spec: RewriteSpec, step: Step) -> Rows:

@@ -1,6 +1,6 @@
 """Conversations as parquet files, as nanoVLM and FineVision have them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar, Literal
 
 import pyarrow as pa
@@ -10,8 +10,8 @@ import yaml
 from recap_assets.exports.facts import Curation, Holdings, code
 from recap_assets.exports.kinds.conversations.columns import schema
 from recap_assets.exports.kinds.conversations.counts import Counts, counts_name, write_totals
+from recap_assets.exports.kinds.conversations.forms import ConversationForm
 from recap_assets.exports.kinds.conversations.spec import ConversationsSpec
-from recap_assets.exports.kinds.conversations.turns import Part, conversation_of
 from recap_assets.exports.runs import Run
 from recap_assets.exports.samples import Sample, in_groups
 from recap_assets.storage.folders import Folder, WrittenFile
@@ -64,21 +64,8 @@ vlm: {mix: raw_top30_blip2_filtered, to: conversations}  # for nanoVLM and other
         return write_totals(folder, run, names)
 
 
-class ConversationParquets:
+class ConversationParquets(ConversationForm):
     """`data/train-00000012.parquet`: images and texts as `datasets` embeds them."""
-
-    with_images = True
-
-    def __init__(self, parts: Mapping[str, Part], seed: int, image_tokens: int) -> None:
-        self._parts, self._seed, self._image_tokens = parts, seed, image_tokens
-        dumped = {name: part.model_dump(mode="json") for name, part in parts.items()}
-        self.options: Mapping[str, object] = {
-            "parts": dumped, "seed": seed, "image_tokens": image_tokens,
-        }  # fmt: skip
-
-    def record_name(self, number: int) -> str:
-        """Beside the data, so that a reader of data/ finds parquet only."""
-        return f"records/{number:08d}.json"
 
     def shard_name(self, number: int) -> str:
         """A name from which `datasets` takes the split."""
@@ -86,7 +73,7 @@ class ConversationParquets:
 
     def write(self, folder: Folder, number: int, samples: Iterator[Sample]) -> list[WrittenFile]:
         """Write one file, a row group at a time, and what it counts."""
-        name, counts = self.shard_name(number), Counts(self._image_tokens)
+        name, counts = self.shard_name(number), self.counts()
         with folder.writing(name) as file:
             writer = pq.ParquetWriter(file, schema(), compression="zstd", use_dictionary=False)
             for group in in_groups(samples, ROWS_PER_GROUP):
@@ -97,7 +84,7 @@ class ConversationParquets:
         return [file.written(name), counted]
 
     def _row(self, sample: Sample, counts: Counts) -> dict[str, object]:
-        conversation = conversation_of(sample.row, self._parts, self._seed)
+        conversation = self.conversation(sample)
         image = {"bytes": sample.image, "path": f"{sample.key}.{sample.extension}"}
         return {
             "images": [image] if conversation.with_image else [],

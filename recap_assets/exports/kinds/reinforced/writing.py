@@ -20,15 +20,15 @@ from recap_assets.exports.kinds.reinforced.augmentations import (
     drawn_parameters,
 )
 from recap_assets.exports.kinds.reinforced.spec import ReinforcedSpec
-from recap_assets.exports.kinds.webdataset.tars import BLOCK, RECORD, add_member
-from recap_assets.exports.samples import Sample, told_as_json
+from recap_assets.exports.kinds.webdataset.tars import Tars
+from recap_assets.exports.samples import Sample
 from recap_assets.exports.writing import write_whole
 from recap_assets.exports.written import Written
 from recap_assets.graph.project import Project
 from recap_assets.scores.opened import embedder_of
 from recap_assets.shards.images import image_facts
 from recap_assets.specs.pool import ImageLimits
-from recap_assets.storage.folders import Folder, WrittenFile
+from recap_assets.storage.folders import Folder
 
 PROBE = "a photograph of a brown dog beside a red chair"
 Arrays = Mapping[str, NDArray[np.float32]]
@@ -71,45 +71,22 @@ class _Shards(ShardedExport):
         return super().refuses()
 
 
-class ReinforcedTars:
+class ReinforcedTars(Tars):
     """`00000012.tar`: image, `txt`, `json`, `syn.json`, `paug.json` and `npz` of each sample."""
-
-    with_images = True
 
     def __init__(
         self, export: ReinforcedSpec, teachers: Sequence[Scorer], limits: ImageLimits
     ) -> None:
         self._export, self._teachers, self._limits = export, teachers, limits
         drawn = ("augmentations", "rand_augment", "size", "seed", "captioners")
-        self.options: Mapping[str, object] = {
+        self.options = {
             **{field: getattr(export, field) for field in drawn},
             "teachers": [_probed(one) for one in teachers],
         }
 
-    def record_name(self, number: int) -> str:
-        """DataComp's name; a tar without this file is not complete."""
-        return f"{number:08d}_stats.json"
-
-    def shard_name(self, number: int) -> str:
-        """DataComp's name: eight digits."""
-        return f"{number:08d}.tar"
-
-    def write(self, folder: Folder, number: int, samples: Iterator[Sample]) -> list[WrittenFile]:
-        """Write one tar, a sample at a time."""
-        name = self.shard_name(number)
-        with folder.writing(name) as file:
-            for sample in samples:
-                members = {
-                    sample.extension: cast(bytes, sample.image),
-                    "json": told_as_json(sample.row),
-                    "txt": sample.row["text"].encode(),
-                    **self._reinforcements(sample),
-                }
-                for extension in sorted(members):
-                    add_member(file, f"{sample.key}.{extension}", members[extension])
-            file.write(bytes(2 * BLOCK))
-            file.write(bytes(-file.n_bytes % RECORD))
-        return [file.written(name)]
+    def members(self, sample: Sample) -> Mapping[str, bytes]:
+        """Those of any tar, and what the teachers make of them."""
+        return {**super().members(sample), **self._reinforcements(sample)}
 
     def _reinforcements(self, sample: Sample) -> Mapping[str, bytes]:
         texts = self._texts(sample)

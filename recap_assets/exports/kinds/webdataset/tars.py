@@ -34,16 +34,20 @@ class Tars:
         name = self.shard_name(number)
         with folder.writing(name) as file:
             for sample in samples:
-                members = {
-                    sample.extension: cast(bytes, sample.image),
-                    "json": told_as_json(sample.row),
-                    "txt": sample.row["text"].encode(),
-                }
+                members = self.members(sample)
                 for extension in sorted(members):
                     add_member(file, f"{sample.key}.{extension}", members[extension])
             file.write(bytes(2 * BLOCK))
             file.write(bytes(-file.n_bytes % RECORD))
         return [file.written(name)]
+
+    def members(self, sample: Sample) -> Mapping[str, bytes]:
+        """The files of a sample, by their endings."""
+        return {
+            sample.extension: cast(bytes, sample.image),
+            "json": told_as_json(sample.row),
+            "txt": sample.row["text"].encode(),
+        }
 
 
 def add_member(file: HashedFile, name: str, content: bytes) -> None:

@@ -1,7 +1,5 @@
 """Clusters of a balanced set: the centroids, the cluster of each image, and where each is cut."""
 
-from pathlib import Path
-
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -24,16 +22,8 @@ from recap_assets.graph.stage import (
     Rows,
     Step,
     StoredRows,
-    content_outside,
 )
-from recap_assets.sets.clusters import (
-    centroid_rows,
-    centroids_of,
-    clusters_of,
-    embeddings_of,
-    given_centroids,
-    learnt,
-)
+from recap_assets.sets.clusters import centroids_node, centroids_of, clusters_of, embeddings_of
 from recap_assets.sets.facts import Samples, facts_of, with_scores
 from recap_assets.sets.kinds.balanced.cuts import Cuts
 from recap_assets.sets.kinds.balanced.spec import BalancedSpec
@@ -51,43 +41,14 @@ def nodes_of(project: Project, name: str, spec: BalancedSpec) -> list[Node]:
 
 
 def _centroids_node(project: Project, name: str, spec: BalancedSpec) -> Node:
-    path = None if spec.centroids is None else Path(spec.centroids)
-    learns = {f: getattr(spec, f) for f in ("clusters", "iterations", "sample", "seed")}
-    read = [RAW_POOL.key(), IMAGE_EMBEDDINGS.key(spec.scorer)] if path is None else []
-    return Node(
-        key=CLUSTER_CENTROIDS.key(name),
-        stage=STAGE,
-        dimension="none",
-        dependencies=tuple(Dependency(key, "all") for key in read),
-        implementation=VERSION,
-        decides=deciding(clusters=learns if path is None else "file"),
-        compute=lambda step: cluster_pool(project, name, spec, step),
-        description=f"Centroids for {name}, of the pool's images or from a file.",
-        outside=None if path is None else content_outside(project, path),
-        content=StoredRows(project.workspace.tables, CLUSTER_CENTROIDS, {"set": name}),
-        seconds=SECONDS,
-        kinds=("faiss", "deltalake"),
+    return centroids_node(
+        project,
+        name,
+        spec,
+        uids=lambda partition: facts_of(Samples(project, name, partition), None, ()),
+        reads=[RAW_POOL.key()],
+        learns={f: getattr(spec, f) for f in ("clusters", "iterations", "sample", "seed")},
     )
-
-
-def cluster_pool(project: Project, name: str, spec: BalancedSpec, step: Step) -> Rows:
-    """Cluster a seeded sample of the pool's embeddings, or take the centroids of a file."""
-    if spec.centroids is not None:
-        centroids = given_centroids(Path(spec.centroids))
-        return Rows(centroid_rows(centroids), facts={"clusters": len(centroids)})
-    parts = [pl.DataFrame(schema={"uid": pl.Binary, "embedding": pl.Binary})]
-    partitions = list(project.partitions)
-    for i, partition in enumerate(partitions):
-        usable = facts_of(Samples(project, name, partition), None, ()).select("uid")
-        rows = embeddings_of(project, spec.scorer, partition).join(usable, on="uid", how="semi")
-        drawn = uid_uniform(spec.seed, rows["uid"], "clusters") < spec.sample
-        parts.append(rows.filter(pl.Series(drawn)))
-        step.progress(0.5 * (i + 1) / len(partitions))
-    # By uid, so that neither shards nor their order decide where k-means begins.
-    vectors = vectors_of(pl.concat(parts).sort("uid")["embedding"])
-    centroids = learnt(name, vectors, spec.clusters, spec.iterations, spec.seed)
-    facts = {"clusters": spec.clusters, "learnt_from": len(vectors)}
-    return Rows(centroid_rows(centroids), facts=facts)
 
 
 def _clusters_node(project: Project, name: str, spec: BalancedSpec) -> Node:

@@ -1,16 +1,11 @@
 """Clusters of the pool's images, and those among them that a set of target images falls into."""
 
-from pathlib import Path
-
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from recap_assets.artefacts import (
     CLUSTER_CENTROIDS,
-    IMAGE_EMBEDDINGS,
     TARGET_CLUSTERS,
-    uid_uniform,
     vectors_of,
 )
 from recap_assets.graph.stage import (
@@ -18,18 +13,9 @@ from recap_assets.graph.stage import (
     Node,
     Project,
     Rows,
-    Step,
     StoredRows,
-    content_outside,
 )
-from recap_assets.sets.clusters import (
-    centroid_rows,
-    centroids_of,
-    clusters_of,
-    embeddings_of,
-    given_centroids,
-    learnt,
-)
+from recap_assets.sets.clusters import centroids_node, centroids_of, clusters_of
 from recap_assets.sets.facts import Samples, dependencies_of, facts_of
 from recap_assets.sets.kinds.image_based.spec import ImageBasedSpec
 from recap_assets.sets.rules import reasons
@@ -47,60 +33,20 @@ def nodes_of(project: Project, name: str, spec: ImageBasedSpec) -> list[Node]:
 
 
 def _centroids_node(project: Project, name: str, spec: ImageBasedSpec) -> Node:
-    path = None if spec.centroids is None else Path(spec.centroids)
-    where_from = (
-        f"{spec.clusters:,} clusters of the pool's images by k-means" if path is None else path.name
-    )
-    return Node(
-        key=CLUSTER_CENTROIDS.key(name),
-        stage=STAGE,
-        dimension="none",
-        dependencies=_learns_from(spec) if path is None else (),
-        implementation=VERSION,
-        decides=deciding(clusters=spec.decides("target", "centroids") if path is None else "file"),
-        compute=lambda step: cluster_pool(project, name, spec, step),
-        description=f"Centroids for {name}: {where_from}.",
-        outside=None if path is None else content_outside(project, path),
-        content=StoredRows(project.workspace.tables, CLUSTER_CENTROIDS, {"set": name}),
-        seconds=SECONDS,
-        kinds=("faiss", "deltalake"),
-    )
+    asked = spec.of_captions()
 
-
-def _learns_from(spec: ImageBasedSpec) -> tuple[Dependency, ...]:
-    read = [IMAGE_EMBEDDINGS.key(spec.scorer)]
-    read += [one.asset for one in dependencies_of(spec.captions)]
-    return tuple(Dependency(key, "all") for key in read)
-
-
-def cluster_pool(project: Project, name: str, spec: ImageBasedSpec, step: Step) -> Rows:
-    """Cluster a seeded sample of the pool's embeddings, or take the centroids of a file."""
-    facts: dict[str, str | int] = {"clusters": spec.clusters}
-    if spec.centroids is None:
-        vectors = _sampled(project, name, spec, step)
-        facts["learnt_from"] = len(vectors)
-        centroids = learnt(name, vectors, spec.clusters, spec.iterations, spec.seed)
-    else:
-        centroids = given_centroids(Path(spec.centroids))
-        facts["clusters"] = len(centroids)
-    return Rows(centroid_rows(centroids), facts=facts)
-
-
-def _sampled(project: Project, name: str, spec: ImageBasedSpec, step: Step) -> NDArray[np.float32]:
-    """Embeddings of the sampled images whose text is as asked, in the order of their uids."""
-    parts = [pl.DataFrame(schema={"uid": pl.Binary, "embedding": pl.Binary})]
-    partitions, asked = list(project.partitions), spec.of_captions()
-    for i, partition in enumerate(partitions):
+    def fitting(partition: str) -> pl.DataFrame:
         facts = facts_of(Samples(project, name, partition), spec.captions, asked)
-        fitting = facts.filter(reasons(asked, facts).is_null())
-        drawn = uid_uniform(spec.seed, fitting["uid"], "clusters") < spec.sample
-        rows = embeddings_of(project, spec.scorer, partition)
-        parts.append(
-            rows.join(fitting.select("uid").filter(pl.Series(drawn)), on="uid", how="semi")
-        )
-        step.progress(0.5 * (i + 1) / len(partitions))
-    # By uid, so that neither shards nor their order decide where k-means begins.
-    return vectors_of(pl.concat(parts).sort("uid")["embedding"])
+        return facts.filter(reasons(asked, facts).is_null())
+
+    return centroids_node(
+        project,
+        name,
+        spec,
+        uids=fitting,
+        reads=[one.asset for one in dependencies_of(spec.captions)],
+        learns=spec.decides("target", "centroids"),
+    )
 
 
 def _targets_node(project: Project, name: str, spec: ImageBasedSpec) -> Node:
