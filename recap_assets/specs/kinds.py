@@ -114,6 +114,7 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = {
         "recap_assets.captions.kinds.split:SplitSource",
         "recap_assets.captions.kinds.rewrite:RewriteSource",
         "recap_assets.captions.kinds.shared:SharedSource",
+        "recap_assets.captions.kinds.regions:RegionsSource",
     ),
     "rewriters": (
         "recap_assets.captions.rewriters.kinds.openai:OpenAIRewriter",
