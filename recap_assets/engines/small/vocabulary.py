@@ -33,7 +33,8 @@ class SmallVocabularyModel(nn.Module):
         self.spec = spec.model_copy(update={"embedding_dim": vocabulary})
         self.vocabulary, self.top = vocabulary, top
         self.visual, self.text = ImageTower(spec), TextTower(spec, vocabulary)
-        self.visual.projection = self.text.projection = nn.Identity()
+        for tower in (self.visual, self.text):
+            tower.register_module("projection", None)
         self.image_norm = nn.LayerNorm(self.visual.token_dim)
         self.image_head = nn.Linear(self.visual.token_dim, vocabulary)
         self.text_head = nn.Linear(spec.text_width, vocabulary)
