@@ -132,7 +132,7 @@ class Proxies:
             mix = self.search.mix
         training = experiment.training.model_copy(update={"samples_seen": samples_seen})
         own = self.project.workspace
-        workspace = TrialWorkspace(own.data, own.name, own.tables_root, mix, self.folder)
+        workspace = TrialWorkspace(own.data, own.name, own.tables_root, mix=mix, folder=self.folder)
         experiment = experiment.model_copy(update={"training": training})
         trial = Project(experiment, workspace)
         if candidate.settings is not None:

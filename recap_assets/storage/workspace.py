@@ -1,7 +1,7 @@
 """Where the results of one experiment are."""
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -29,7 +29,7 @@ class Workspace:
     data: Path
     name: str
     tables_root: str | None = None
-    is_fixed: bool = False
+    is_fixed: bool = field(default=False, kw_only=True)
 
     @classmethod
     def from_environment(cls, name: str) -> "Workspace":
