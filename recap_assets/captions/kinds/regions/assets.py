@@ -10,17 +10,15 @@ import polars as pl
 
 from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
 from recap_assets.artefacts.table import STATUS_EMPTY, STATUS_ERROR
-from recap_assets.captions.assets import captions_not_empty
+from recap_assets.captions.assets import Written, written_node
 from recap_assets.captions.derived import found_rows
 from recap_assets.captions.kinds.regions import RegionsSource
 from recap_assets.captions.kinds.regions.boxes import boxes_in, cut_out, region_uid
 from recap_assets.captions.opened import opened
 from recap_assets.captions.rows import caption_rows
-from recap_assets.captions.texts import complete, named_texts, text_dependencies, texts_of_images
+from recap_assets.captions.texts import complete, named_texts, texts_of_images
 from recap_assets.engines.protocols import Caption, Captioner, Image, RemoteCaptioner
-from recap_assets.graph.content import StoredRows
-from recap_assets.graph.node import Dependency, Node, Rows, Step
-from recap_assets.graph.outside import outside_of
+from recap_assets.graph.node import Node, Rows, Step
 from recap_assets.graph.project import Project
 from recap_assets.graph.shardwise import BATCHES_AHEAD, ImageBatch, asked_ahead, over_images
 from recap_assets.specs.base import deciding
@@ -35,24 +33,17 @@ _NO_BOXES = Caption("", STATUS_EMPTY, reason="no_boxes")
 
 def node_of(project: Project, name: str, spec: RegionsSource) -> Node:
     """The asset of the captions of regions."""
-    trained = [Dependency(key, "all") for key in spec.by.trained_by()]
-    return Node(
-        key=SYNTHETIC_CAPTIONS.key(name),
-        stage="captions",
-        dimension="pool",
-        dependencies=(*text_dependencies(project, _reads(spec)), *trained),
+    written = Written(
+        reads=_reads(spec),
+        by=spec.by,
         implementation=VERSION,
         decides=deciding(regions=spec),
         compute=lambda step: caption_regions(project, spec, step),
         description=f"Captions that {name} ({spec.by.word}: {spec.called}) wrote for the first "
         f"{spec.keep} boxes of every usable image, by the column {spec.boxes}.",
-        outside=outside_of(project, spec.by),
-        content=StoredRows(project.workspace.tables, SYNTHETIC_CAPTIONS, {"source": name}),
         seconds=SECONDS_PER_REGION * spec.keep * spec.by.candidates * 1_000,
-        pool="cpu" if spec.waits_for_a_server else "gpu",
-        kinds=(spec.by.framework, "deltalake"),
-        checks=(captions_not_empty(project, name),),
     )
+    return written_node(project, name, spec, written)
 
 
 def _reads(spec: RegionsSource) -> Sequence[str]:

@@ -1,16 +1,14 @@
 """A scorer over the words of a vocabulary, that this experiment trains."""
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from recap_assets.engines.protocols import Places, Scorer
-from recap_assets.scores.kind import ByEmbeddings
+from recap_assets.scores.trained_here import TrainedHere
 from recap_assets.specs.base import Name
-from recap_assets.specs.fields import Speed
 from recap_assets.specs.references import Reference
-from recap_assets.specs.sources import Device
 
 if TYPE_CHECKING:
     import polars as pl
@@ -19,7 +17,7 @@ SHOWN_IMAGES = 8
 SHOWN_WORDS = 8
 
 
-class VocabularyScorer(ByEmbeddings):
+class VocabularyScorer(TrainedHere):
     """How alike the words are that image and text stand for, by a model of kind vocabulary.
 
     Both are sparse vectors over the words of a vocabulary (VDR, arXiv 2212.07699), and the score is
@@ -35,10 +33,6 @@ words: {kind: vocabulary, model: lexical}   # a model of the kind vocabulary
 
     kind: Literal["vocabulary"]
     model: Name = Field(description="A model of kind vocabulary in this experiment.")
-    batch_size: Annotated[int, Speed] = Field(
-        default=128, gt=0, le=65_536, description="Rows of one forward pass; changes no score."
-    )
-    device: Device = Field(default="auto", description="auto: a GPU where there is one.")
 
     def open(self, places: Places) -> Scorer:
         """The model that was trained."""
@@ -51,21 +45,6 @@ words: {kind: vocabulary, model: lexical}   # a model of the kind vocabulary
         from recap_assets.scores.kinds.vocabulary.words import words_of_images
 
         return {"words": words_of_images(scorer, images.head(SHOWN_IMAGES), SHOWN_WORDS)}
-
-    @property
-    def called(self) -> str:
-        """The model's name."""
-        return self.model
-
-    @property
-    def at_once(self) -> int:
-        """Images that are passed at once."""
-        return self.batch_size
-
-    @property
-    def trained_model(self) -> str | None:
-        """The model."""
-        return self.model
 
     def refers(self) -> Iterator[Reference]:
         """The model."""
