@@ -14,17 +14,15 @@ from recap_assets_tests.mixes.written_mixes import (
     MIXES,
     SCORERS,
     build_mixes,
+    built_pool,
     uid_of,
     write_captions,
-    written_pool,
 )
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    project = written_pool(tmp_path_factory.mktemp("built"))
-    build_mixes(project)
-    return project
+    return built_pool(tmp_path_factory.mktemp("built"))
 
 
 @pytest.fixture
@@ -63,7 +61,7 @@ def test_scores_of_two_scorers_are_not_to_be_compared(recap: Recap, experiment: 
 
 
 def test_hostile_captions_stay_text(recap: Recap, experiment: Path, project: Project) -> None:
-    write_captions(project, "00000", {i: f"[bold]\x1b[1A{i}" for i in range(18)})
+    write_captions(project.workspace.tables, "00000", {i: f"[bold]\x1b[1A{i}" for i in range(18)})
     build_mixes(project, ["both"])
     out = recap("--experiment", experiment, "diff", "raw", "both", "--rows", "20").output
     assert "\x1b" not in out
@@ -89,7 +87,7 @@ def test_a_mix_that_is_not_there_is_told_in_words(recap: Recap, experiment: Path
 
 
 def test_versions_of_one_mix(recap: Recap, experiment: Path, project: Project) -> None:
-    write_captions(project, "00001", {i: f"new {i}" for i in range(20, 38)})
+    write_captions(project.workspace.tables, "00001", {i: f"new {i}" for i in range(20, 38)})
     build_mixes(project, ["both"])
     out = recap("--experiment", experiment, "diff", "both@15", "both@18", "--rows", "18").output
     assert "18 of 18 images with another text" in out

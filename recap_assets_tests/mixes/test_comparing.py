@@ -20,6 +20,7 @@ from recap_assets.storage.tables import StorageError
 from recap_assets_tests.mixes.written_mixes import (
     MIXES,
     build_mixes,
+    built_pool,
     mixes_experiment,
     uid_of,
     write_captions,
@@ -29,9 +30,7 @@ from recap_assets_tests.mixes.written_mixes import (
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    project = written_pool(tmp_path_factory.mktemp("data"))
-    build_mixes(project)
-    return project
+    return built_pool(tmp_path_factory.mktemp("data"))
 
 
 def difference(project: Project, before: str, after: str, n_samples: int = 3) -> dict:
@@ -88,7 +87,9 @@ def test_two_versions_of_one_mix(tmp_path: Path) -> None:
     project = written_pool(tmp_path)
     build_mixes(project, ["both"])
     old = project.workspace.tables.version(CURATED_MIXES)
-    write_captions(project, "00001", {i: f"new caption of {i}" for i in range(20, 23)})
+    write_captions(
+        project.workspace.tables, "00001", {i: f"new caption of {i}" for i in range(20, 23)}
+    )
     build_mixes(project, ["both"])
     found = difference(project, f"both@{old}", "both")
     # Of the other images of the partition there is no caption any more.
@@ -113,7 +114,7 @@ def test_a_version_that_was_vacuumed_is_told(tmp_path: Path) -> None:
     project = written_pool(tmp_path)
     build_mixes(project, ["both"])
     old = project.workspace.tables.version(CURATED_MIXES)
-    write_captions(project, "00001", {20: "new"})
+    write_captions(project.workspace.tables, "00001", {20: "new"})
     build_mixes(project, ["both"])
     delta = project.workspace.tables.open(CURATED_MIXES)
     assert delta is not None

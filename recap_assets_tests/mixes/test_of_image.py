@@ -14,6 +14,7 @@ from recap_assets_tests.mixes.written_mixes import (
     HOSTILE,
     MIXES,
     build_mixes,
+    built_pool,
     mixes_experiment,
     uid_of,
     write_captions,
@@ -24,9 +25,7 @@ from recap_assets_tests.mixes.written_mixes import (
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    project = written_pool(tmp_path_factory.mktemp("data"))
-    build_mixes(project)
-    return project
+    return built_pool(tmp_path_factory.mktemp("data"))
 
 
 def test_for_every_image_and_mix_the_explanation_is_what_is_stored(project: Project) -> None:
@@ -121,9 +120,9 @@ def test_what_is_not_built_or_out_of_date_is_said(tmp_path: Path) -> None:
     assert unbuilt.problem is not None
     assert "rules.0.where.top is not built" in unbuilt.problem
     build_mixes(project)
-    write_captions(project, "00001", {21: "another caption"})
-    write_scores(project, "clip", "a", "00001", {21: 0.9})
-    write_scores(project, "clip", "raw", "00001", {21: 0.0})
+    write_captions(project.workspace.tables, "00001", {21: "another caption"})
+    write_scores(project.workspace.tables, "clip", "a", "00001", {21: 0.9})
+    write_scores(project.workspace.tables, "clip", "raw", "00001", {21: 0.0})
     [stale] = explain_image(project, uid, "mixed").mixes
     assert stale.problem is not None
     assert "curated_mixes/mixed[00001] is not built yet or out of date" in stale.problem

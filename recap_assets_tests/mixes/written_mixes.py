@@ -4,7 +4,10 @@ No model is loaded, so that tests of what reads the tables are quick.
 """
 
 import hashlib
+import shutil
+import tempfile
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +24,7 @@ from recap_assets.graph.node import Step
 from recap_assets.graph.project import Project
 from recap_assets.mixes.assets import nodes
 from recap_assets.specs.experiment import Experiment
+from recap_assets.storage.tables import TableStore
 from recap_assets.storage.workspace import Workspace
 from recap_assets_tests.tiny import tiny_experiment
 
@@ -62,13 +66,27 @@ def written_pool(folder: Path, experiment: Experiment | None = None) -> Project:
     """
     experiment = experiment or mixes_experiment()
     project = Project(experiment, Workspace(folder, experiment.name))
-    for number, partition in enumerate(project.partitions):
-        _write_partition(project, partition, number)
+    written = _written(tuple(experiment.scorers), tuple(project.partitions))
+    shutil.copytree(written.name, project.workspace.root / "tables", dirs_exist_ok=True)
     return project
 
 
-def _write_partition(project: Project, partition: str, number: int) -> None:
-    tables, random = project.workspace.tables, np.random.default_rng(number)
+@cache
+def _written(
+    scorers: tuple[str, ...], partitions: tuple[str, ...]
+) -> tempfile.TemporaryDirectory[str]:
+    """A folder with the tables of these partitions, written once in a process."""
+    folder = tempfile.TemporaryDirectory(prefix="recap_written_pool_")
+    tables = TableStore(folder.name)
+    for number, partition in enumerate(partitions):
+        _write_partition(tables, scorers, partition, number)
+    return folder
+
+
+def _write_partition(
+    tables: TableStore, scorers: Iterable[str], partition: str, number: int
+) -> None:
+    random = np.random.default_rng(number)
     images = range(20 * number, 20 * number + 20)
     texts = {i: f"raw words of image {i}" for i in images} | {3: HOSTILE, 5: None}
     rows = []
@@ -82,14 +100,15 @@ def _write_partition(project: Project, partition: str, number: int) -> None:
     raw = pl.DataFrame(rows, schema=RAW_POOL.schema).drop("partition")
     tables.replace(RAW_POOL, {"partition": partition}, raw)
     good = [i for place, i in enumerate(images) if place < 18]
-    write_captions(project, partition, {i: f"caption of image {i}" for i in good if i != 7})
-    for scorer in project.experiment.scorers:
+    captions = {i: f"caption of image {i}" for i in good if i != 7}
+    write_captions(tables, partition, captions)
+    for scorer in scorers:
         for source, has in (("raw", lambda i: i != 5), ("a", lambda i: i != 7)):
             scores = {i: float(np.float16(random.normal(0.2, 0.05))) for i in good if has(i)}
-            write_scores(project, scorer, source, partition, {i: scores.get(i) for i in good})
+            write_scores(tables, scorer, source, partition, {i: scores.get(i) for i in good})
 
 
-def write_captions(project: Project, partition: str, texts: dict[int, str]) -> None:
+def write_captions(tables: TableStore, partition: str, texts: dict[int, str]) -> None:
     """Captions of source a in one partition."""
     rows = [
         dict.fromkeys(SYNTHETIC_CAPTIONS.columns)
@@ -99,20 +118,35 @@ def write_captions(project: Project, partition: str, texts: dict[int, str]) -> N
     ]
     frame = pl.DataFrame(rows, schema=SYNTHETIC_CAPTIONS.schema).drop("source", "partition")
     at = {"source": "a", "partition": partition}
-    project.workspace.tables.replace(SYNTHETIC_CAPTIONS, at, frame)
+    tables.replace(SYNTHETIC_CAPTIONS, at, frame)
 
 
 def write_scores(
-    project: Project, scorer: str, source: str, partition: str, scores: dict[int, float | None]
+    tables: TableStore, scorer: str, source: str, partition: str, scores: dict[int, float | None]
 ) -> None:
     """Scores of one source in one partition, and their histogram."""
     rows = [(int(partition), uid_of(i), 0, score) for i, score in scores.items()]
     schema = {name: CLIP_SCORES.schema[name] for name in ("shard", "uid", "candidate", "score")}
     frame = pl.DataFrame(rows, schema=schema, orient="row")
     at = {"scorer": scorer, "source": source, "partition": partition}
-    project.workspace.tables.replace(CLIP_SCORES, at, frame)
+    tables.replace(CLIP_SCORES, at, frame)
     histogram = score_histogram(best_scores(frame))
-    project.workspace.tables.replace(SCORE_HISTOGRAMS, at, histogram)
+    tables.replace(SCORE_HISTOGRAMS, at, histogram)
+
+
+def built_pool(folder: Path) -> Project:
+    """The written pool with its mixes, which are built once in a process."""
+    project = Project(mixes_experiment(), Workspace(folder, mixes_experiment().name))
+    root = project.workspace.root
+    shutil.copytree(f"{_built().name}/{root.name}", root, dirs_exist_ok=True)
+    return project
+
+
+@cache
+def _built() -> tempfile.TemporaryDirectory[str]:
+    folder = tempfile.TemporaryDirectory(prefix="recap_built_pool_")
+    build_mixes(written_pool(Path(folder.name)))
+    return folder
 
 
 def build_mixes(project: Project, names: Iterable[str] | None = None) -> None:
