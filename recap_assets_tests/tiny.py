@@ -1,6 +1,8 @@
 """The whole pipeline at its smallest, built without Dagster: for tests of the stages."""
 
+import shutil
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -103,6 +105,11 @@ class Bench:
         self.project = Project(experiment, Workspace(folder, experiment.name))
         self.memory = memory or Memory()
         self.graph: Graph = build_graph(self.project)
+
+    def copied(self, folder: Path, experiment: Experiment | None = None) -> "Bench":
+        """What was built, in another folder; of the same experiment if no other is given."""
+        shutil.copytree(self.project.workspace.data, folder, dirs_exist_ok=True)
+        return Bench(folder, experiment or self.project.experiment, deepcopy(self.memory))
 
     def build(self, *stages: str) -> list[tuple[str, str]]:
         """Build what is out of date, in the given stages only; what was computed, in order."""

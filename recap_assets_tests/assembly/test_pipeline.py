@@ -11,13 +11,12 @@ from recap_assets.artefacts.mixes import CURATED_MIXES, THRESHOLDS
 from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.scores import CLIP_SCORES, IMAGE_EMBEDDINGS
 from recap_assets.artefacts.table import STATUS_OK
-from recap_assets.graph.planner import plan
 from recap_assets.graph.project import Project
 from recap_assets.mixes.stored_trial import trial
 from recap_assets.report.examples import discarded
 from recap_assets.scores.node import best_and_worst
 from recap_assets.specs.report import Report
-from recap_assets_tests.tiny import EXPERIMENT, Bench, Memory, tiny_experiment
+from recap_assets_tests.tiny import EXPERIMENT, Bench, tiny_experiment
 
 
 @pytest.fixture(scope="module")
@@ -110,46 +109,39 @@ def test_every_check_passes(bench: Bench) -> None:
                 assert verdict.passed, (node.key, check.name, verdict.figures)
 
 
-def rebuilt(bench: Bench, **changes: object) -> set[str]:
-    """What a changed experiment builds in the same folder, as assets."""
-    memory = Memory()
-    memory.records = {asset: dict(records) for asset, records in bench.memory.records.items()}
-    again = Bench(bench.project.workspace.data, tiny_experiment(**changes), memory)
-    computed = {asset for asset, _ in again.build()}
-    # Put things back for the tests that follow.
-    bench.memory.records = memory.records
-    bench.build()
-    return computed
+def rebuilt(bench: Bench, folder: Path, **changes: object) -> set[str]:
+    """What a changed experiment builds on a copy of what is there, as assets."""
+    again = bench.copied(folder, tiny_experiment(**changes))
+    return {asset for asset, _ in again.build()}
 
 
 def test_nothing_changed_nothing_is_computed(bench: Bench) -> None:
     assert bench.build() == []
 
 
-def test_a_batch_size_rebuilds_nothing(bench: Bench) -> None:
+def test_a_batch_size_rebuilds_nothing(bench: Bench, tmp_path: Path) -> None:
     sources = {"a": {**EXPERIMENT["sources"]["a"], "batch_size": 8}}
     scorers = {"clip": {**EXPERIMENT["scorers"]["clip"], "batch_size": 8}}
-    assert rebuilt(bench, sources=sources, scorers=scorers) == set()
+    assert rebuilt(bench, tmp_path, sources=sources, scorers=scorers) == set()
 
 
-def test_a_threshold_rebuilds_its_mix_and_what_reads_that(bench: Bench) -> None:
+def test_a_threshold_rebuilds_its_mix_and_what_reads_that(bench: Bench, tmp_path: Path) -> None:
     mixes = {**EXPERIMENT["mixes"], "raw_top30": [{"use": "raw", "where": {"top": 0.5}}]}
-    assert rebuilt(bench, mixes=mixes) == {
+    assert rebuilt(bench, tmp_path, mixes=mixes) == {
         "thresholds/raw_top30", "curated_mixes/raw_top30", "training_pairs/raw_top30",
         "trained_clip/raw_top30", "evaluation_results/raw_top30", "leaderboard", "claims", "report",
     }  # fmt: skip
 
 
-def test_leaving_sources_out_adds_mixes_and_rebuilds_nothing_that_is_there(bench: Bench) -> None:
+def test_leaving_sources_out_adds_mixes_and_rebuilds_nothing_that_is_there(
+    bench: Bench, tmp_path: Path
+) -> None:
     whole = {"rules": EXPERIMENT["mixes"]["mixed"], "leave_one_source_out": True}
     experiment = tiny_experiment(mixes={**EXPERIMENT["mixes"], "mixed": whole})
-    again = Bench(bench.project.workspace.data, experiment, bench.memory)
+    again = bench.copied(tmp_path, experiment)
     computed = {asset for asset, _ in again.build()}
     page = again.project.workspace.report.read_text()
     pairs = again.project.workspace.tables.read(CURATED_MIXES)
-    bench.build()
-    for one in plan(bench.graph, bench.memory).removals:
-        one.remove()
     kinds = ("thresholds", "curated_mixes", "training_pairs", "trained_clip", "evaluation_results")
     added = {f"{kind}/mixed_without_{source}" for kind in kinds for source in ("raw", "a")}
     assert computed == {*added, "leaderboard", "claims", "report"}
@@ -161,9 +153,11 @@ def test_leaving_sources_out_adds_mixes_and_rebuilds_nothing_that_is_there(bench
     assert "<span>without raw</span>" in page.split('id="left-out"')[1]
 
 
-def test_a_captioner_rebuilds_its_captions_and_what_reads_them(bench: Bench) -> None:
+def test_a_captioner_rebuilds_its_captions_and_what_reads_them(
+    bench: Bench, tmp_path: Path
+) -> None:
     source = {**EXPERIMENT["sources"]["a"], "decoding": {"max_tokens": 10, "seed": 2}}
-    computed = rebuilt(bench, sources={"a": source})
+    computed = rebuilt(bench, tmp_path, sources={"a": source})
     assert {
         "synthetic_captions/a", "clip_scores/clip/a", "diversity_statistics/a",
         "curated_mixes/mixed", "trained_clip/mixed",

@@ -52,12 +52,11 @@ Computed = Mapping[str, set[str]]
 
 
 class World:
-    """The experiment, built once; each test edits a copy of its file's content."""
+    """The experiment, built; each test edits a copy of its file's content."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.bench = Bench(folder, parse_experiment(CONTENT))
-        self.bench.build(*STAGES)
+    def __init__(self, bench: Bench) -> None:
+        self.folder = bench.project.workspace.data
+        self.bench = bench
 
     def after(self, experiment: Experiment) -> Computed:
         """What is computed for an edited experiment: partitions by asset."""
@@ -69,17 +68,16 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return World(tmp_path_factory.mktemp("world"))
+def built(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    bench = Bench(tmp_path_factory.mktemp("world"), parse_experiment(CONTENT))
+    bench.build(*STAGES)
+    return bench
 
 
 @pytest.fixture
-def world(built: World) -> World:
-    """The world, up to date with the unedited file again."""
-    built.after(parse_experiment(CONTENT))
-    for one in plan(built.bench.graph, built.bench.memory).removals:
-        one.remove()
-    return built
+def world(built: Bench, tmp_path: Path) -> World:
+    """The world in a folder of its own, up to date with the unedited file."""
+    return World(built.copied(tmp_path / "world"))
 
 
 def edited(**changes: Any) -> dict[str, Any]:
