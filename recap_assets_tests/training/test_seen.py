@@ -3,8 +3,10 @@
 import dataclasses
 import io
 import json
+import shutil
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -75,10 +77,15 @@ def write_shard(folder: Path, number: int, samples: list[Sample]) -> None:
 class Runs:
     """One experiment on one pool, edited and built again and again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, memory: Memory | None = None) -> None:
         self.folder = folder
         self.pool = folder / "pool"
-        self.memory = Memory()
+        self.memory = memory or Memory()
+
+    def copied(self, folder: Path) -> "Runs":
+        """The pool and what was built, in another folder."""
+        shutil.copytree(self.folder, folder, dirs_exist_ok=True)
+        return Runs(folder, deepcopy(self.memory))
 
     def bench(self, mixes: Mapping[str, Any] = MIXES, **changes: Any) -> Bench:
         pool = {"kind": "webdataset", "shards": str(self.pool)}
@@ -107,14 +114,11 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Runs:
 
 
 @pytest.fixture
-def runs(built: Runs) -> Iterator[Runs]:
-    """What was built, and put back as it was."""
-    yield built
-    for path in built.pool.glob("*.tar"):
-        path.unlink()
-    for number in range(2):
-        write_shard(built.pool, number, samples_of(number))
-    built.build()
+def runs(built: Runs, tmp_path: Path) -> Runs:
+    """A copy of what was built."""
+    copy = built.copied(tmp_path / "runs")
+    assert copy.build() == set()
+    return copy
 
 
 def trained(assets: set[str]) -> set[str]:

@@ -18,7 +18,8 @@ from recap_assets.sets.assets import members_of, why_not
 from recap_assets.specs.loading import ExperimentError
 from recap_assets_tests.tiny import Bench, tiny_experiment
 
-STAGES = ("world", "pool", "models", "scores", "sets", "mixes")
+STAGES = ("world", "pool", "models", "scores", "sets")
+WITHOUT_SCORES = ("pool", "sets")
 Near = list[tuple[bytes, bytes, bytes]]
 
 
@@ -79,7 +80,7 @@ def test_real_near_duplicates_are_found_and_the_larger_one_is_kept(
         "by_bytes": {"kind": "unique", "by": "sha256"},
     }
     bench = Bench(tmp_path / "data", experiment(tmp_path / "pool", sets))
-    bench.build(*STAGES)
+    bench.build(*WITHOUT_SCORES)
     assert set(members_of(bench.project, "by_hash")) == {uid for uid, *_ in pairs}
     assert set(members_of(bench.project, "by_bytes")) == {*other, *other.values()}
     rows = bench.project.workspace.tables.read(DUPLICATES, set="by_hash")
@@ -91,7 +92,7 @@ def test_real_near_duplicates_are_found_and_the_larger_one_is_kept(
     partition = pool.filter(pl.col("uid") == pl.lit(other[uid]))["partition"].item()
     told = why_not(bench.project, "by_hash", partition, other[uid])
     assert told == [f"its image is that of {uid.hex()}, which is kept"]
-    assert bench.build(*STAGES) == []
+    assert bench.build(*WITHOUT_SCORES) == []
 
 
 def test_a_shard_that_brings_a_larger_copy_replaces_the_one_that_was_kept(
@@ -102,13 +103,13 @@ def test_a_shard_that_brings_a_larger_copy_replaces_the_one_that_was_kept(
     write_shard(tmp_path / "pool", 0, [(low[uid], small) for uid, _, small in pairs])
     sets = {"unique": {"kind": "unique", "by": "perceptual"}}
     bench = Bench(tmp_path / "data", experiment(tmp_path / "pool", sets))
-    bench.build(*STAGES)
+    bench.build(*WITHOUT_SCORES)
     assert set(members_of(bench.project, "unique")) == set(low.values())
     first, rest = pairs[:4], pairs[4:]
     write_shard(tmp_path / "pool", 1, [(uid, image) for uid, image, _ in first])
     grown = Bench(tmp_path / "data", experiment(tmp_path / "pool", sets), bench.memory)
     grown.project.scan()
-    grown.build(*STAGES)
+    grown.build(*WITHOUT_SCORES)
     expected = {uid for uid, *_ in first} | {low[uid] for uid, *_ in rest}
     assert set(members_of(grown.project, "unique")) == expected
 
