@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -11,6 +12,7 @@ from torch.nn.modules.module import (
     register_module_module_registration_hook,
     register_module_parameter_registration_hook,
 )
+from torch.overrides import TorchFunctionMode
 
 from recap_assets.engines.errors import ModelFolderError
 from recap_assets.engines.model_folders.weights import Weights
@@ -31,6 +33,8 @@ PARTS, FEW_PARTS = 100, 20_000
 """Modules, weights and buffers of a model, for a tensor in its files and beside that: each takes a
 moment to make, also without memory for it."""
 
+_NORMAL = (nn.init.normal_, torch.Tensor.normal_)
+
 
 def check_skeleton(
     config: Path, build: Callable[[], nn.Module], weights: Weights, *, is_packed: bool = False
@@ -47,7 +51,7 @@ def check_skeleton(
         ModelFolderError: It has more weights than are on disk, keeps more beside them than
             `MAX_BUFFERS`, or is made of more parts than its tensors could fill.
     """
-    with torch.device("meta"), _at_most(PARTS * weights.n_tensors + FEW_PARTS, config):
+    with torch.device("meta"), _Undrawn(), _at_most(PARTS * weights.n_tensors + FEW_PARTS, config):
         model = build()
     n_weights = sum(weight.numel() for weight in model.parameters())
     n_kept = sum(buffer.numel() for buffer in model.buffers())
@@ -59,6 +63,27 @@ def check_skeleton(
             "one model: download both again"
         )
         raise ModelFolderError(msg)
+
+
+class _Undrawn(TorchFunctionMode):
+    """Within it no weights are drawn from a normal distribution.
+
+    Where there is no memory, torch does that by way of its compiler, whose import takes longer than
+    building most models.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,  # noqa: ANN401 - torch's signature
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401
+        """Do what is asked, unless that is to draw."""
+        del types
+        if func in _NORMAL:
+            return args[0] if args else (kwargs or {})["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import json
 import os
 import struct
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -116,3 +117,18 @@ def test_a_model_of_more_parts_than_its_files_could_fill_is_not_built() -> None:
         check_skeleton(Path("config.json"), lambda: build(10**9), held)
     assert len(made[-1]) <= FEW_PARTS + 2 * PARTS + 1
     build(FEW_PARTS + 2 * PARTS + 5)  # elsewhere nothing is counted
+
+
+def test_a_skeleton_does_not_import_torchs_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch._dynamo", None)  # type: ignore[arg-type]
+    made: list[nn.Embedding] = []
+
+    def build() -> nn.Module:
+        made.append(nn.Embedding(3, 4))
+        nn.init.normal_(tensor=made[0].weight)
+        return made[0]
+
+    check_skeleton(Path("config.json"), build, Weights(1, 12, 48))
+    assert made[0].weight.shape == (3, 4)
+    assert made[0].weight.is_meta
+    assert nn.Embedding(3, 4).weight.std() > 0  # elsewhere they are drawn
