@@ -28,7 +28,7 @@ def chart_png(chart: alt.TopLevelMixin, scale: float = 2.0) -> bytes:
 
 
 def _specification(chart: alt.TopLevelMixin) -> dict[str, Any]:
-    return {key: _legible(part) for key, part in chart.to_dict().items()}
+    return {key: _legible(part) for key, part in chart.to_dict(validate=False).items()}
 
 
 def _legible(part: Any) -> Any:  # noqa: ANN401 - any piece of JSON

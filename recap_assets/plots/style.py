@@ -21,8 +21,11 @@ _GRID = "#e4e4e0"
 
 
 def inline_data(frame: pl.DataFrame) -> alt.Data:
-    """The rows as a part of the chart: of a frame, Altair refuses more than 5,000."""
-    return alt.Data(values=frame.to_dicts())
+    """The rows as a part of the chart: of a frame, Altair refuses more than 5,000.
+
+    In a tuple, since a list is copied, row by row, with each property that a chart is given.
+    """
+    return alt.Data(values=tuple(frame.to_dicts()))
 
 
 def by_source(shown: pl.Series, sources: Sequence[str], *, legend: bool = True) -> alt.Color:
@@ -67,10 +70,12 @@ def kind_shape() -> alt.Shape:
 
 def styled(chart: Any) -> Any:  # noqa: ANN401 - Altair's chart classes share no configurable type
     """The chart in the type and the lines that all charts have."""
-    return (
-        chart.configure(background="transparent", font=_FONT, padding=4)
-        .configure_view(stroke=None)
-        .configure_axis(
+    return chart.configure(
+        background="transparent",
+        font=_FONT,
+        padding=4,
+        view=alt.ViewConfig(stroke=None),
+        axis=alt.AxisConfig(
             labelColor=INK,
             titleColor=INK,
             labelFontSize=11.5,
@@ -82,8 +87,8 @@ def styled(chart: Any) -> Any:  # noqa: ANN401 - Altair's chart classes share no
             ticks=False,
             labelPadding=6,
             labelLimit=240,
-        )
-        .configure_legend(
+        ),
+        legend=alt.LegendConfig(
             orient="top",
             labelColor=INK,
             titleColor=INK,
@@ -93,6 +98,6 @@ def styled(chart: Any) -> Any:  # noqa: ANN401 - Altair's chart classes share no
             labelLimit=240,
             symbolStrokeWidth=2,
             symbolOpacity=1,
-        )
-        .configure_title(color=INK, fontSize=12, fontWeight="normal", offset=8)
+        ),
+        title=alt.TitleConfig(color=INK, fontSize=12, fontWeight="normal", offset=8),
     )

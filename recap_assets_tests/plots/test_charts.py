@@ -27,6 +27,7 @@ from recap_assets.plots.mixes import (
 )
 from recap_assets.plots.rendering import chart_png, chart_svg
 from recap_assets.plots.scores import _shown_histogram, score_histograms
+from recap_assets.plots.style import inline_data, styled
 from recap_assets.plots.training import training_curves
 from recap_assets_tests.report import sample_data as sample
 
@@ -223,3 +224,17 @@ def test_labels_of_points_do_not_cover_each_other():
     labels = _point_labels(points, [6000, 13000], [0.1, 0.6])
 
     assert len(labels) >= 3, "the crowded ones stand on different sides"
+
+
+@pytest.mark.parametrize("draw", [*FULL.values(), *EMPTY.values()])
+def test_every_chart_is_one_of_vega_lite(draw: Drawing) -> None:
+    """It is not checked again when it is drawn."""
+    chart = draw()
+    assert chart.to_dict(validate=True) == chart.to_dict(validate=False)
+
+
+def test_rows_are_not_copied_with_each_property_of_a_chart() -> None:
+    data = inline_data(pl.DataFrame({"x": [1, 2]}))
+    chart = styled(alt.Chart(data).mark_bar().encode(x="x:Q").properties(width=10))
+    assert chart.data.values is data.values
+    assert chart.to_dict()["data"] == {"values": [{"x": 1}, {"x": 2}]}
