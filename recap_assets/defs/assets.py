@@ -13,6 +13,7 @@ from recap_assets.defs.lineage import copy_events_of_run, keep_experiment
 from recap_assets.defs.observations import Observations
 from recap_assets.defs.origins import Origins
 from recap_assets.defs.records import DagsterRecords, newest_event
+from recap_assets.defs.remembering import skip_input_versions
 from recap_assets.graph.building import build_partition
 from recap_assets.graph.checks import Check
 from recap_assets.graph.node import Dependency, Graph, Node, Progress
@@ -42,6 +43,7 @@ def assets_of(
         project: The experiment and its workspace, where claims and lineage are.
         in_pools: Whether a step takes a place in its concurrency pool.
     """
+    skip_input_versions()
     several = project.experiment.automation.partitions_per_run
     policy = dg.BackfillPolicy.multi_run(max_partitions_per_run=several)
     return [

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -139,7 +139,7 @@ class Build:
             for process in multiprocessing.active_children():
                 process.kill()
 
-    def _keep_lineage(self, assets: Iterable[str]) -> None:
+    def _keep_lineage(self, assets: Collection[str]) -> None:
         copy_missing_events(self.session.project, self._instance, self._stored, assets)
         self._uncopied.clear()
         self._copied_at = time.monotonic()
@@ -174,14 +174,14 @@ class Build:
 
     def _after(self, finished: Sequence[Finished]) -> Plan:
         built = {node.key for one in finished for node in one.batch.nodes}
-        self._records.forget(built)
+        self._look_again(built)
         self._uncopied |= built
         if time.monotonic() - self._copied_at > LINEAGE_SECONDS:
             self._keep_lineage(self._uncopied)
         current = self.plan(look_for_content=False)
         if not current.ready and not self._running:
             # Others may have built in the meantime, and what was thought there may be gone.
-            self._records.forget(self.session.graph.nodes)
+            self._look_again(self.session.graph.nodes)
             current = self.plan()
         ready = {(entry.asset, entry.partition) for entry in current.ready}
         for one in finished:
@@ -198,6 +198,11 @@ class Build:
             self.state.failed |= {name_of(*key): one.failures.unfit[key[0]] for key in unfit}
             self._unfit |= one.failures.unfit.keys()
         return current
+
+    def _look_again(self, assets: Collection[str]) -> None:
+        """Have the next plan read these records again, all in one question."""
+        self._stored.look(assets)
+        self._records.forget(assets)
 
     def _listen(self, progress: "Queue[News]") -> None:
         while True:

@@ -6,7 +6,7 @@ missing.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -39,7 +39,7 @@ def copy_events_of_run(
 
 
 def copy_missing_events(
-    project: Project, instance: dg.DagsterInstance, records: DagsterRecords, assets: Iterable[str]
+    project: Project, instance: dg.DagsterInstance, records: DagsterRecords, assets: Collection[str]
 ) -> int:
     """Copy the newest event of every partition that the lineage does not have yet.
 
@@ -50,6 +50,7 @@ def copy_missing_events(
     there = project.workspace.tables.scan(LINEAGE).filter(pl.col("instance") == owner)
     copied = there.select("asset", "event_id").collect().partition_by("asset", as_dict=True)
     rows = []
+    records.look(assets)
     for asset in assets:
         newest = {record.event_id for record in records.latest(asset).values()}
         known = copied.get((asset,))

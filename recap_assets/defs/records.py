@@ -79,14 +79,15 @@ class DagsterRecords:
         if asset not in self._looked_at:
             self.look([asset])
         entry = self._looked_at.pop(asset)
-        last = entry.last_materialization_storage_id if entry else None
+        newest = entry.last_materialization_record if entry else None
+        last = newest.storage_id if newest else None
         cursor = self._cursors.get(asset, 0)
         if last is None or last < cursor:
             # The asset was wiped, or the whole instance is another one than the file describes.
             self._records.pop(asset, None)
             cursor = 0
-        if last is not None and last > cursor:
-            self._read_news(asset, key, cursor)
+        if newest is not None and newest.storage_id > cursor:
+            self._read_news(asset, key, cursor, newest)
         self._cursors[asset] = last or 0
         details = entry.asset_details if entry else None
         if details is not None and details.last_wipe_timestamp is not None:
@@ -129,18 +130,23 @@ class DagsterRecords:
         write_atomically(self._cache, buffer.getvalue())
         self._n_unsaved = 0
 
-    def _read_news(self, asset: str, key: dg.AssetKey, cursor: int) -> None:
+    def _read_news(
+        self, asset: str, key: dg.AssetKey, cursor: int, newest: dg.EventLogRecord
+    ) -> None:
         records = self._records.setdefault(asset, {})
         known = {record.event_id for record in records.values()} if cursor else set()
-        ids = [i for i in self._newest_ids(key, cursor) if i not in known]
-        for event in self._events(key, ids):
+        ids = [i for i in self._newest_ids(key, cursor, newest) if i not in known]
+        others = self._events(key, [i for i in ids if i != newest.storage_id])
+        for event in (*others, *(_ours([newest]) if newest.storage_id in ids else ())):
             record = self._compact(event.record)
             if (old := records.get(event.partition)) is None or old.event_id < record.event_id:
                 records[event.partition] = record
         self._n_unsaved += len(ids)
 
-    def _newest_ids(self, key: dg.AssetKey, cursor: int) -> list[int]:
+    def _newest_ids(self, key: dg.AssetKey, cursor: int, newest: dg.EventLogRecord) -> list[int]:
         """The newest event of each partition that has one after the cursor."""
+        if any(event.partition == "" for event in _ours([newest])):
+            return [newest.storage_id]
         by_partition = self._instance.get_latest_storage_id_by_partition(
             key,
             dg.DagsterEventType.ASSET_MATERIALIZATION,
@@ -148,8 +154,7 @@ class DagsterRecords:
         )
         if by_partition:
             return sorted(by_partition.values())
-        rows = self._instance.fetch_materializations(key, limit=1).records
-        return [row.storage_id for row in rows]
+        return [newest.storage_id]
 
     def _events(self, key: dg.AssetKey, ids: Sequence[int]) -> Iterator[Materialized]:
         for start in range(0, len(ids), _BATCH):
@@ -157,7 +162,7 @@ class DagsterRecords:
             found = self._instance.fetch_materializations(
                 dg.AssetRecordsFilter(asset_key=key, storage_ids=batch), limit=len(batch)
             )
-            yield from (e for e in map(Materialized, found.records) if e.is_ours)
+            yield from _ours(found.records)
 
     def _forget_before(self, asset: str, moment: float) -> None:
         records = self._records.get(asset, {})
@@ -217,6 +222,10 @@ class DagsterRecords:
 def newest_event(instance: dg.DagsterInstance) -> int:
     """A number that every later event exceeds."""
     return instance.event_log_storage.get_maximum_record_id() or 0
+
+
+def _ours(rows: Sequence[dg.EventLogRecord]) -> Iterator[Materialized]:
+    return (event for event in map(Materialized, rows) if event.is_ours)
 
 
 def _records_in(rows: pl.DataFrame) -> Iterable[tuple[str, Record]]:

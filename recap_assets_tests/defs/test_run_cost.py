@@ -15,7 +15,8 @@ from recap_assets.defs.ranges import range_tags
 from recap_assets.defs.session import Session
 from recap_assets.graph.node import Graph, Outcome
 
-MOST_STATEMENTS = 16
+MOST_STATEMENTS = 14
+MOST_STATEMENTS_OF_A_RUN = 54
 ASSETS = ("embedded_world/pool", "raw_pool")
 
 
@@ -74,6 +75,16 @@ def test_a_partition_costs_few_statements(opened: Callable[..., Session]) -> Non
     session = opened(pool=pool)
     session.create_tables()
     assert statements_of_a_partition(runner(session), 24) <= MOST_STATEMENTS
+
+
+def test_a_run_costs_few_statements(session: Session) -> None:
+    session.create_tables()
+    run = runner(session)
+    run(ASSETS[0], 1)
+    run(ASSETS[1], 1)
+    with counted() as statements:
+        run(ASSETS[1], 1)
+    assert len(statements) <= MOST_STATEMENTS_OF_A_RUN
 
 
 def test_no_statement_makes_an_engine(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
