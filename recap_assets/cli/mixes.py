@@ -1,6 +1,7 @@
 """`recap mix try`."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import click
@@ -31,8 +32,9 @@ def print_trial(session: Session, *, as_json: bool) -> None:
         raise click.ClickException(msg)
     _warn_of_sets(session)
     cutoffs = realised(project)
-    diversity = unique_trigrams_of_trial(project, cutoffs)
-    rows = trial(project, cutoffs).join(diversity, on="mix", how="left")
+    with ThreadPoolExecutor(1) as beside:
+        diversity = beside.submit(unique_trigrams_of_trial, project, cutoffs)
+        rows = trial(project, cutoffs).join(diversity.result(), on="mix", how="left")
     if as_json:
         echo(json.dumps(rows.to_dicts(), indent=2))
         return

@@ -1,8 +1,9 @@
 """What every mix would hold, counted from the score tables; nothing is written."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from typing import TypeVar
 
 import polars as pl
 
@@ -20,6 +21,8 @@ from recap_assets.sets import assets as sets
 from recap_assets.specs.columns import Reads
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.mixes import Mix, columns_read, sets_read
+
+T = TypeVar("T")
 
 Cutoffs = Mapping[str, pl.DataFrame]
 """The realised cut-offs of each mix."""
@@ -68,10 +71,7 @@ def trial(project: Project, cutoffs: Cutoffs | None = None) -> pl.DataFrame:
         members = {name: sets.members_of(project, name, partition) for name in named}
         return Part(candidates, members)
 
-    # The next partition is read while one is counted.
-    with ThreadPoolExecutor(1) as reader:
-        parts = asked_ahead(project.partitions, lambda key: reader.submit(part, key).result, 1)
-        return try_mixes(experiment, cutoffs, parts)
+    return try_mixes(experiment, cutoffs, _read_ahead(project, part))
 
 
 def mixes_by_scorer(experiment: Experiment) -> Mapping[str, Mapping[str, Mix]]:
@@ -103,9 +103,14 @@ def counted(
 def _counted_parts(project: Project, mix: Mix) -> Parts:
     scorer = project.experiment.scorer_of(mix)
 
-    def parts() -> Iterator[tuple[Candidates, Mapping[str, pl.Series]]]:
-        for partition in project.partitions:
-            candidates = counted(project, scorer, [mix], partition)
-            yield candidates, sets_of(project, mix, partition)
+    def part(partition: str) -> tuple[Candidates, Mapping[str, pl.Series]]:
+        candidates = counted(project, scorer, [mix], partition)
+        return candidates, sets_of(project, mix, partition)
 
-    return parts
+    return lambda: _read_ahead(project, part)
+
+
+def _read_ahead(project: Project, read: Callable[[str], T]) -> Iterator[T]:
+    """What is read of each partition, the next one while one is worked on."""
+    with ThreadPoolExecutor(1) as reader:
+        yield from asked_ahead(project.partitions, lambda key: reader.submit(read, key).result, 1)
