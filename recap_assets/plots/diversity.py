@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-import altair as alt
 import polars as pl
 
+from recap_assets.plots.libraries import alt
 from recap_assets.plots.style import COUNT, HALF, INK, by_source, inline_data, sized, styled
 
 
-def diversity_bars(summary: pl.DataFrame, sources: Sequence[str] = ()) -> alt.VConcatChart:
+def diversity_bars(summary: pl.DataFrame, sources: Sequence[str] = ()) -> "alt.VConcatChart":
     """Unique trigrams, nouns and words of each source on equal-sized samples.
 
     Args:
@@ -27,7 +27,7 @@ def diversity_bars(summary: pl.DataFrame, sources: Sequence[str] = ()) -> alt.VC
     return styled(alt.vconcat(*panels, spacing=14))
 
 
-def rarefaction_curves(summary: pl.DataFrame, sources: Sequence[str] = ()) -> alt.LayerChart:
+def rarefaction_curves(summary: pl.DataFrame, sources: Sequence[str] = ()) -> "alt.LayerChart":
     """Expected distinct trigrams in samples of n captions, a curve a source.
 
     Args:
@@ -52,10 +52,10 @@ def rarefaction_curves(summary: pl.DataFrame, sources: Sequence[str] = ()) -> al
 def _bars(
     summary: pl.DataFrame,
     column: str,
-    title: alt.Title,
+    title: "alt.Title",
     order: Sequence[str],
     sources: Sequence[str],
-) -> alt.LayerChart:
+) -> "alt.LayerChart":
     shown = summary.select(
         "source",
         n=column,

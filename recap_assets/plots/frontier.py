@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-import altair as alt
 import polars as pl
 
+from recap_assets.plots.libraries import alt
 from recap_assets.plots.style import (
     COUNT,
     INK,
@@ -28,7 +28,7 @@ FRONTIER = pl.Schema(
 """A mix's diversity (equal-sized sample), mean score and mean result in [0, 1]."""
 
 
-def frontier_chart(mixes: pl.DataFrame) -> alt.LayerChart:
+def frontier_chart(mixes: pl.DataFrame) -> "alt.LayerChart":
     """Diversity against fit of every mix; the larger the point, the better its average.
 
     Args:
@@ -74,7 +74,7 @@ def _padded(values: pl.Series) -> list[float]:
 
 def _point_labels(
     points: pl.DataFrame, x_range: Sequence[float], y_range: Sequence[float]
-) -> list[alt.Chart]:
+) -> "list[alt.Chart]":
     """The mixes' names beside their points, each on the first side where nothing is."""
     width, height = 0.85 * WIDE, 300.0  # of the plot inside its axes and legend, roughly
     xs = [(v - x_range[0]) / (x_range[1] - x_range[0]) * width for v in points["unique_trigrams"]]

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-import altair as alt
 import polars as pl
 
 from recap_assets.plots.colours import kind_of, palette
+from recap_assets.plots.libraries import alt
 from recap_assets.plots.style import (
     COUNT,
     HALF,
@@ -29,7 +29,7 @@ SWEEP = pl.Schema(
 """The average of a mix at one size of the pool."""
 
 
-def leaderboard_chart(board: pl.DataFrame, task: str = "average") -> alt.LayerChart:
+def leaderboard_chart(board: pl.DataFrame, task: str = "average") -> "alt.LayerChart":
     """The mean of every mix on one task with its deviation over seeds, best first.
 
     Args:
@@ -59,7 +59,7 @@ def leaderboard_chart(board: pl.DataFrame, task: str = "average") -> alt.LayerCh
     return styled(sized(alt.layer(bars, dots, labels), WIDE, 100 + 34 * shown.height))
 
 
-def left_out_chart(rows: pl.DataFrame, sources: Sequence[str] = ()) -> alt.LayerChart:
+def left_out_chart(rows: pl.DataFrame, sources: Sequence[str] = ()) -> "alt.LayerChart":
     """How the average changes when one source is taken out of a mix, in points of 100.
 
     Args:
@@ -95,7 +95,7 @@ def left_out_chart(rows: pl.DataFrame, sources: Sequence[str] = ()) -> alt.Layer
 
 def source_shares(
     shares: pl.DataFrame, order: Sequence[str] = (), sources: Sequence[str] = ()
-) -> alt.LayerChart:
+) -> "alt.LayerChart":
     """How many pairs of each mix come from which source.
 
     Args:
@@ -150,7 +150,7 @@ def sweep_points(board: pl.DataFrame, n_pool: int) -> pl.DataFrame:
     ).sort("mix", "n_pool")
 
 
-def gain_over_pool(sweep: pl.DataFrame, kinds: Mapping[str, str] | None = None) -> alt.LayerChart:
+def gain_over_pool(sweep: pl.DataFrame, kinds: Mapping[str, str] | None = None) -> "alt.LayerChart":
     """The average of each mix as the pool grows, with the deviation over seeds.
 
     Args:

@@ -3,11 +3,10 @@
 import re
 from typing import Any
 
-import altair as alt
-import vl_convert
+from recap_assets.plots.libraries import alt, vl_convert
 
 
-def chart_svg(chart: alt.TopLevelMixin, name: str) -> str:
+def chart_svg(chart: "alt.TopLevelMixin", name: str) -> str:
     """The chart as an SVG element to stand in a page beside others.
 
     Args:
@@ -18,7 +17,7 @@ def chart_svg(chart: alt.TopLevelMixin, name: str) -> str:
     return re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{name}-", svg)
 
 
-def chart_png(chart: alt.TopLevelMixin, scale: float = 2.0) -> bytes:
+def chart_png(chart: "alt.TopLevelMixin", scale: float = 2.0) -> bytes:
     """The chart as PNG on white, `scale` pixels for each unit of its size."""
     specification = _specification(chart)
     specification["background"] = "white"
@@ -27,7 +26,7 @@ def chart_png(chart: alt.TopLevelMixin, scale: float = 2.0) -> bytes:
     )
 
 
-def _specification(chart: alt.TopLevelMixin) -> dict[str, Any]:
+def _specification(chart: "alt.TopLevelMixin") -> dict[str, Any]:
     return {key: _legible(part) for key, part in chart.to_dict(validate=False).items()}
 
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-import altair as alt
 import numpy as np
 import polars as pl
 
+from recap_assets.plots.libraries import alt
 from recap_assets.plots.style import INK, WIDE, by_source, inline_data, sized, styled
 
 _BINS_PER_UNIT = 10_000
@@ -18,7 +18,7 @@ def score_histograms(
     thresholds: pl.DataFrame,
     sources: Sequence[str] = (),
     score_is: str = "score of image and caption",
-) -> alt.LayerChart:
+) -> "alt.LayerChart":
     """How well the captions of each source fit, laid over each other, with the cut-offs.
 
     Args:
@@ -91,7 +91,7 @@ def _shown_cuts(thresholds: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _cut_labels(cuts: pl.DataFrame) -> list[alt.Chart]:
+def _cut_labels(cuts: pl.DataFrame) -> "list[alt.Chart]":
     # Neighbouring cut-offs stand close together: the lower half is named to the left of its line,
     # the upper half to the right, and on either side the names take turns on three lines.
     half = cuts.height // 2

@@ -1,9 +1,9 @@
 """A search for settings: what its candidates give, round after round and by each setting."""
 
-import altair as alt
 import polars as pl
 
 from recap_assets.plots.colours import MIXED_COLOUR, RAW_COLOUR
+from recap_assets.plots.libraries import alt
 from recap_assets.plots.style import HALF, INK, WIDE, inline_data, sized, styled
 
 CANDIDATES = pl.Schema(
@@ -23,10 +23,8 @@ POINTS = pl.Schema({"x": pl.String, "value": pl.Float64, "kind": pl.String})
 PROPOSED, BEST, HAND_MADE = "proposed", "best proposal", "made by hand"
 KINDS = {PROPOSED: "#8a9099", BEST: RAW_COLOUR, HAND_MADE: MIXED_COLOUR}
 
-_PERCENT = alt.Axis(format=".1%")
 
-
-def rounds_chart(rows: pl.DataFrame, on: str) -> alt.LayerChart:
+def rounds_chart(rows: pl.DataFrame, on: str) -> "alt.LayerChart":
     """A line for each candidate over the rounds that it was in.
 
     Args:
@@ -39,7 +37,7 @@ def rounds_chart(rows: pl.DataFrame, on: str) -> alt.LayerChart:
     x = alt.X(
         "round:O", title=None, sort=list(names.values()), axis=alt.Axis(labelAngle=0, grid=False)
     )
-    y = alt.Y("value:Q", title=on, axis=_PERCENT, scale=alt.Scale(zero=False))
+    y = alt.Y("value:Q", title=on, axis=_percent(), scale=alt.Scale(zero=False))
     base = alt.Chart(inline_data(shown)).encode(x, y, _colour(shown["kind"]), alt.Detail("trial:N"))
     named = shown.filter(pl.col("kind") != PROPOSED).unique(
         "trial", keep="last", maintain_order=True
@@ -60,7 +58,7 @@ def rounds_chart(rows: pl.DataFrame, on: str) -> alt.LayerChart:
 
 def setting_chart(
     points: pl.DataFrame, made: pl.DataFrame, key: str, on: str, *, log: bool = False
-) -> alt.LayerChart:
+) -> "alt.LayerChart":
     """What the proposals of the first round give over the values of one setting.
 
     Args:
@@ -71,7 +69,7 @@ def setting_chart(
         log: Whether values are proposed by their logarithm.
     """
     numbers = points["x"].cast(pl.Float64, strict=False)
-    y = alt.Y("value:Q", title=on, axis=_PERCENT, scale=alt.Scale(zero=False))
+    y = alt.Y("value:Q", title=on, axis=_percent(), scale=alt.Scale(zero=False))
     if points.height and not numbers.has_nulls():
         points = points.with_columns(x=numbers)
         scale = alt.Scale(type="log" if log else "linear", zero=False, nice=False, padding=16)
@@ -97,7 +95,11 @@ def setting_chart(
     )
 
 
-def _colour(shown: pl.Series) -> alt.Color:
+def _colour(shown: pl.Series) -> "alt.Color":
     present = [kind for kind in KINDS if kind in set(shown)]
     scale = alt.Scale(domain=present, range=[KINDS[kind] for kind in present])
     return alt.Color("kind:N", scale=scale, legend=alt.Legend(title=None))
+
+
+def _percent() -> "alt.Axis":
+    return alt.Axis(format=".1%")

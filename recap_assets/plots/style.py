@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import altair as alt
 import polars as pl
 
 from recap_assets.plots.colours import KIND_COLOURS, mix_colours, palette
+from recap_assets.plots.libraries import alt
 
 WIDE = 1090
 HALF = 512
@@ -20,7 +20,7 @@ INK = "#4a4f57"
 _GRID = "#e4e4e0"
 
 
-def inline_data(frame: pl.DataFrame) -> alt.Data:
+def inline_data(frame: pl.DataFrame) -> "alt.Data":
     """The rows as a part of the chart: of a frame, Altair refuses more than 5,000.
 
     In a tuple, since a list is copied, row by row, with each property that a chart is given.
@@ -28,7 +28,7 @@ def inline_data(frame: pl.DataFrame) -> alt.Data:
     return alt.Data(values=tuple(frame.to_dicts()))
 
 
-def by_source(shown: pl.Series, sources: Sequence[str], *, legend: bool = True) -> alt.Color:
+def by_source(shown: pl.Series, sources: Sequence[str], *, legend: bool = True) -> "alt.Color":
     """The colour of a field `source`, the same whichever of `sources` are shown."""
     present = set(shown)
     colours = palette([*sources, *sorted(present)])
@@ -37,7 +37,7 @@ def by_source(shown: pl.Series, sources: Sequence[str], *, legend: bool = True) 
     return alt.Color("source:N", scale=scale, legend=alt.Legend(title=None) if legend else None)
 
 
-def by_mix(shown: pl.Series, kinds: Mapping[str, str]) -> tuple[alt.Color, alt.StrokeDash]:
+def by_mix(shown: pl.Series, kinds: Mapping[str, str]) -> "tuple[alt.Color, alt.StrokeDash]":
     """Colour and dashes of a field `mix`: a shade of its kind's, dashed where shades recur."""
     names: list[str] = shown.unique().sort().to_list()
     colours = mix_colours({mix: kinds.get(mix, "mixed") for mix in names})
@@ -56,13 +56,13 @@ def sized(chart: Any, width: int, height: int) -> Any:  # noqa: ANN401 - as styl
     return chart.properties(width=width, height=height, autosize=fit)
 
 
-def by_kind() -> alt.Color:
+def by_kind() -> "alt.Color":
     """The colour of a field `kind`: raw, synthetic or mixed."""
     scale = alt.Scale(domain=list(KIND_COLOURS), range=list(KIND_COLOURS.values()))
     return alt.Color("kind:N", scale=scale, title=None)
 
 
-def kind_shape() -> alt.Shape:
+def kind_shape() -> "alt.Shape":
     """The shape of a field `kind`, for those who do not distinguish the colours."""
     scale = alt.Scale(domain=list(KIND_COLOURS), range=["square", "circle", "diamond"])
     return alt.Shape("kind:N", scale=scale, title=None)

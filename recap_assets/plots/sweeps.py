@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-import altair as alt
 import polars as pl
 
+from recap_assets.plots.libraries import alt
 from recap_assets.plots.style import WIDE, by_mix, inline_data, sized, styled
 
 SWEPT = pl.Schema(
@@ -22,7 +22,7 @@ SWEPT = pl.Schema(
 
 def swept_chart(
     rows: pl.DataFrame, setting: str, kinds: Mapping[str, str] | None = None
-) -> alt.LayerChart:
+) -> "alt.LayerChart":
     """The results of each mix over the values of a setting, with the deviation over seeds.
 
     Args:

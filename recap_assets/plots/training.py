@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 
-import altair as alt
 import polars as pl
 
+from recap_assets.plots.libraries import alt
 from recap_assets.plots.style import COUNT, HALF, by_mix, inline_data, sized, styled
 
 _POINTS_OF_A_CURVE = 150
 
 
-def training_curves(curves: pl.DataFrame, kinds: Mapping[str, str] | None = None) -> alt.Chart:
+def training_curves(curves: pl.DataFrame, kinds: Mapping[str, str] | None = None) -> "alt.Chart":
     """Loss over pairs seen, the mean over seeds, a line a mix.
 
     Args:

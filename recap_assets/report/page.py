@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import resources
 
-import altair as alt
 import jinja2
 import polars as pl
 from markupsafe import Markup
@@ -25,6 +24,7 @@ from recap_assets.artefacts import (
 from recap_assets.plots.colours import KIND_COLOURS, RAW, kind_of, palette
 from recap_assets.plots.diversity import diversity_bars, rarefaction_curves
 from recap_assets.plots.frontier import frontier_chart
+from recap_assets.plots.libraries import alt
 from recap_assets.plots.mixes import (
     SOURCE_SHARES,
     gain_over_pool,

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-import altair as alt
 import polars as pl
 from markupsafe import Markup
 
 from recap_assets.artefacts import SEARCH_TRIALS
 from recap_assets.graph.stage import Project
+from recap_assets.plots.libraries import alt
 from recap_assets.plots.rendering import chart_svg
 from recap_assets.plots.searches import HAND_MADE, rounds_chart, setting_chart
 from recap_assets.report.findings import Claim, Verdict
@@ -101,5 +101,5 @@ def _searched(project: Project, number: int, name: str, search: Search) -> Searc
     )
 
 
-def _svg(chart: alt.TopLevelMixin, name: str) -> Markup:
+def _svg(chart: "alt.TopLevelMixin", name: str) -> Markup:
     return Markup(chart_svg(chart, name))  # noqa: S704 - SVG made here, its text escaped
