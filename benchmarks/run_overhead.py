@@ -17,6 +17,7 @@ takes k partitions.
 Waiting for the disk is in the seconds by the clock; TMPDIR=/dev/shm leaves it out.
 
     python benchmarks/run_overhead.py [--rounds 3] [--sizes 1 16 256] [--storage sqlite postgres]
+        [--ways driver in_process multiprocess]
 """
 
 import argparse
@@ -46,8 +47,9 @@ from postgres import private_cluster
 from trivial_location import ASSET, PARTITIONS_VARIABLE, UPSTREAM, definitions, partition_keys
 from verdicts import machine, verdict
 
-from recap_assets.defs.assets import PARTITIONS_PER_RUN, POOL_PARTITIONS, asset_key
+from recap_assets.defs.assets import POOL_PARTITIONS, asset_key
 from recap_assets.defs.ranges import range_tags
+from recap_assets.specs.automation import Automation
 
 REPOSITORY = Path(__file__).parents[1]
 LOCATION = Path(__file__).with_name("trivial_location.py")
@@ -56,6 +58,7 @@ CANDIDATES = (1, 4, 16, 64, 128, 256)
 CHEAPEST_SECONDS = 2.0
 """What the cheapest work on a partition takes: a mix of 400,000 images, see threshold_edit.py."""
 
+PARTITIONS_PER_RUN = Automation().partitions_per_run
 TARGET_SHARE = 0.1
 
 
@@ -182,14 +185,16 @@ def wait_for_children() -> None:
 Times = dict[tuple[str, str], dict[int, list[Taken]]]
 
 
-def measure_all(sides: Sequence[Side], sizes: Sequence[int], rounds: int) -> Times:
-    times: Times = {(s.storage, way): {n: [] for n in sizes} for s in sides for way in WAYS}
+def measure_all(
+    sides: Sequence[Side], ways: Sequence[str], sizes: Sequence[int], rounds: int
+) -> Times:
+    times: Times = {(s.storage, way): {n: [] for n in sizes} for s in sides for way in ways}
     for side in sides:
-        for way in WAYS:
+        for way in ways:
             side.measure(way, 1)  # first imports, first connections
     for turn in range(rounds):
         for size in sizes:
-            for way in WAYS:
+            for way in ways:
                 for side in sides if turn % 2 == 0 else sides[::-1]:
                     taken = side.measure(way, size)
                     times[side.storage, way][size].append(taken)
@@ -238,6 +243,7 @@ def main() -> None:
     parser.add_argument(
         "--storage", nargs="+", choices=["sqlite", "postgres"], default=["sqlite", "postgres"]
     )
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     args = parser.parse_args()
     print(machine())
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the cluster is stopped
@@ -247,7 +253,7 @@ def main() -> None:
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(TemporaryDirectory()))
         sides = [Side(storage, scratch / storage, stack) for storage in args.storage]
-        report(measure_all(sides, args.sizes, args.rounds))
+        report(measure_all(sides, args.ways, args.sizes, args.rounds))
 
 
 if __name__ == "__main__":
