@@ -24,6 +24,13 @@ class Drawing:
     views: int = 1
     boxes: bool = False
 
+    def unusual(self) -> Mapping[str, object]:
+        """What is not as in a pool of one view each without boxes, by name."""
+        return {
+            **({"views": self.views} if self.views > 1 else {}),
+            **({"boxes": True} if self.boxes else {}),
+        }
+
     def beside(self, scene: Scene, number: int) -> Mapping[str, object]:
         """What a sample's json has of it: `group` of several views, `boxes` of its things."""
         found: dict[str, object] = {}

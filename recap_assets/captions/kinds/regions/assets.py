@@ -12,8 +12,8 @@ from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
 from recap_assets.artefacts.table import STATUS_EMPTY, STATUS_ERROR
 from recap_assets.captions.assets import Written, written_node
 from recap_assets.captions.derived import found_rows
-from recap_assets.captions.kinds.regions import RegionsSource
 from recap_assets.captions.kinds.regions.boxes import boxes_in, cut_out, region_uid
+from recap_assets.captions.kinds.regions.spec import RegionsSpec
 from recap_assets.captions.opened import opened
 from recap_assets.captions.rows import caption_rows
 from recap_assets.captions.texts import complete, named_texts, texts_of_images
@@ -31,7 +31,7 @@ _UNREADABLE = Caption("", STATUS_ERROR, reason="image_unreadable")
 _NO_BOXES = Caption("", STATUS_EMPTY, reason="no_boxes")
 
 
-def node_of(project: Project, name: str, spec: RegionsSource) -> Node:
+def node_of(project: Project, name: str, spec: RegionsSpec) -> Node:
     """The asset of the captions of regions."""
     written = Written(
         reads=_reads(spec),
@@ -46,11 +46,11 @@ def node_of(project: Project, name: str, spec: RegionsSource) -> Node:
     return written_node(project, name, spec, written)
 
 
-def _reads(spec: RegionsSource) -> Sequence[str]:
+def _reads(spec: RegionsSpec) -> Sequence[str]:
     return tuple(dict.fromkeys((spec.boxes, *spec.by.reads)))
 
 
-def caption_regions(project: Project, spec: RegionsSource, step: Step) -> Rows:
+def caption_regions(project: Project, spec: RegionsSpec, step: Step) -> Rows:
     """Caption the regions of one pool partition, shard by shard."""
     texts = texts_of_images(project, _reads(spec), step.partition)
     whole, lost = complete(texts, _reads(spec))
@@ -79,14 +79,14 @@ class _Regions:
 
 
 def _captioned(
-    captioner: Captioner, spec: RegionsSource, batches: Iterable[ImageBatch]
+    captioner: Captioner, spec: RegionsSpec, batches: Iterable[ImageBatch]
 ) -> Iterator[pl.DataFrame]:
     n_ahead = BATCHES_AHEAD if isinstance(captioner, RemoteCaptioner) else 0
     return asked_ahead(batches, partial(_begun, captioner, spec), n_ahead)
 
 
 def _begun(
-    captioner: Captioner, spec: RegionsSource, batch: ImageBatch
+    captioner: Captioner, spec: RegionsSpec, batch: ImageBatch
 ) -> Callable[[], pl.DataFrame]:
     regions = _regions(spec, batch)
     work: Any = (regions.images, regions.uids)
@@ -106,7 +106,7 @@ def _begun(
     return finish
 
 
-def _regions(spec: RegionsSource, batch: ImageBatch) -> _Regions:
+def _regions(spec: RegionsSpec, batch: ImageBatch) -> _Regions:
     found = _Regions([], [], [], [])
     named = named_texts(batch.rows, _reads(spec))
     for number, uid in enumerate(batch.rows["uid"]):
@@ -122,7 +122,7 @@ def _regions(spec: RegionsSource, batch: ImageBatch) -> _Regions:
 
 
 def _crops(
-    spec: RegionsSource, image: Image, texts: Mapping[str, str]
+    spec: RegionsSpec, image: Image, texts: Mapping[str, str]
 ) -> list[tuple[tuple[int, int, int, int], Image]]:
     size = (image.shape[1], image.shape[0])
     boxes = boxes_in(texts[spec.boxes], size, spec.corners, spec.unit, spec.smallest)

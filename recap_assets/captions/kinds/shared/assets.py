@@ -11,8 +11,8 @@ from recap_assets.artefacts.pool import POOL_COLUMNS, RAW_POOL
 from recap_assets.artefacts.scores import CLIP_SCORES
 from recap_assets.captions.assets import captions_not_empty
 from recap_assets.captions.derived import found_rows
-from recap_assets.captions.kinds.shared import SharedSource
 from recap_assets.captions.kinds.shared.sharing import shared_texts
+from recap_assets.captions.kinds.shared.spec import SharedSpec
 from recap_assets.captions.rows import caption_rows
 from recap_assets.captions.texts import lacking
 from recap_assets.engines.protocols import Caption
@@ -27,7 +27,7 @@ SECONDS = 0.5
 _TEXTS = {name: SYNTHETIC_CAPTIONS.schema[name] for name in ("uid", "candidate", "text")}
 
 
-def node_of(project: Project, name: str, spec: SharedSource) -> Node:
+def node_of(project: Project, name: str, spec: SharedSpec) -> Node:
     """The asset of a shared source."""
     scored = [] if spec.scorer is None else [CLIP_SCORES.key(spec.scorer, spec.source)]
     reads = [texts_key(spec.source), POOL_COLUMNS.key(spec.group), *scored]
@@ -49,7 +49,7 @@ def node_of(project: Project, name: str, spec: SharedSource) -> Node:
     )
 
 
-def share_partition(project: Project, spec: SharedSource, step: Step) -> Rows:
+def share_partition(project: Project, spec: SharedSpec, step: Step) -> Rows:
     """The texts of the groups of one pool partition's images."""
     images = project.usable_images(step.partition).select("shard", "uid").sort("shard", "uid")
     members = _members(project, spec, images["uid"])
@@ -67,7 +67,7 @@ def share_partition(project: Project, spec: SharedSource, step: Step) -> Rows:
     )
 
 
-def _members(project: Project, spec: SharedSource, uids: pl.Series) -> pl.DataFrame:
+def _members(project: Project, spec: SharedSpec, uids: pl.Series) -> pl.DataFrame:
     """All images of the groups of these: group, uid, partition; one without is a group itself."""
     rows = project.workspace.tables.scan(POOL_COLUMNS, column=spec.group)
     known = rows.filter(pl.col("partition").is_in(list(project.partitions)))
@@ -80,7 +80,7 @@ def _members(project: Project, spec: SharedSource, uids: pl.Series) -> pl.DataFr
     return pl.concat([found, alone.with_columns(group=pl.col("uid").bin.encode("hex"))])
 
 
-def _texts(project: Project, spec: SharedSource, members: pl.DataFrame) -> pl.DataFrame:
+def _texts(project: Project, spec: SharedSpec, members: pl.DataFrame) -> pl.DataFrame:
     """The usable texts of these images: uid, candidate, text, score."""
     tables = project.workspace.tables
     parts = [pl.DataFrame(schema={**_TEXTS, "score": pl.Float32})]
@@ -91,9 +91,7 @@ def _texts(project: Project, spec: SharedSource, members: pl.DataFrame) -> pl.Da
     return pl.concat(parts)
 
 
-def _scored(
-    project: Project, spec: SharedSource, partition: str, rows: pl.DataFrame
-) -> pl.DataFrame:
+def _scored(project: Project, spec: SharedSpec, partition: str, rows: pl.DataFrame) -> pl.DataFrame:
     if spec.scorer is None:
         return rows.with_columns(score=pl.lit(None, pl.Float32))
     scores = project.workspace.tables.read(

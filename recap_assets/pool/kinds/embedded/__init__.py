@@ -84,12 +84,8 @@ class EmbeddedPool(TarPool):
         """The asset that draws the shards."""
         from recap_assets.pool.kinds.embedded.assets import node_of
 
-        return [node_of(project, self)]
-
-    @property
-    def drawn_otherwise(self) -> Mapping[str, object]:
-        """What decides the samples beside the seed, where it is not as ever."""
-        return self.decides_beyond_default("views", "boxes")
+        sizes = (self.samples, self.samples_per_shard, self.shards_per_partition)
+        return [node_of(project, *sizes, self.views, boxes=self.boxes)]
 
     @classmethod
     def gone(cls, project: "Project") -> "Iterator[Leaving]":

@@ -7,7 +7,6 @@ from recap_assets.artefacts.world import POOL_FOLDER, POOL_KEY
 from recap_assets.graph.content import StoredFiles
 from recap_assets.graph.node import Leaving, Node, Outcome, Step
 from recap_assets.graph.project import Project
-from recap_assets.pool.kinds.embedded import EmbeddedPool
 from recap_assets.shards.manifest import partition_key
 from recap_assets.specs.base import deciding
 from recap_assets.storage.content import files_version
@@ -19,11 +18,21 @@ STAGE = "world"
 SECONDS_PER_IMAGE = 0.002
 
 
-def node_of(project: Project, pool: EmbeddedPool) -> Node:
-    """The asset that draws the pool's shards."""
+def node_of(
+    project: Project, samples: int, per_shard: int, per_partition: int, views: int, *, boxes: bool
+) -> Node:
+    """The asset that draws the pool's shards.
+
+    Args:
+        project: The experiment and its workspace.
+        samples: Of the whole pool.
+        per_shard: Samples of a shard.
+        per_partition: Shards of a partition.
+        views: Pictures of each scene.
+        boxes: Whether the jsons say where things are.
+    """
     folder = project.workspace.world / POOL_FOLDER
-    seed, drawn = project.experiment.seed, Drawing(pool.views, pool.boxes)
-    samples, per_shard = pool.samples, pool.samples_per_shard
+    seed, drawn = project.experiment.seed, Drawing(views, boxes)
 
     def n_samples(partition: str) -> int:
         numbers = [shard.number for shard in project.partitions[partition]]
@@ -43,13 +52,13 @@ def node_of(project: Project, pool: EmbeddedPool) -> Node:
         dimension="pool",
         dependencies=(),
         implementation=VERSION,
-        decides=deciding(seed=seed, samples_per_shard=per_shard, **pool.drawn_otherwise),
+        decides=deciding(seed=seed, samples_per_shard=per_shard, **drawn.unusual()),
         compute=compute,
         description="Image-text pairs that the program draws, with alt-text as noisy as the web's.",
         # A larger pool leaves the shards alone that it already had.
         outside=lambda partition: f"{n_samples(partition)}_samples",
         content=StoredFiles(lambda _: folder, shards, lambda: project.partitions),
-        seconds=per_shard * pool.shards_per_partition * SECONDS_PER_IMAGE,
+        seconds=per_shard * per_partition * SECONDS_PER_IMAGE,
         kinds=("python", "webdataset"),
     )
 
