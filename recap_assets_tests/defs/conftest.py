@@ -1,5 +1,6 @@
 """A session on a tiny experiment in a data folder of its own."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,22 @@ from recap_assets.defs.session import (
     Session,
 )
 from recap_assets.storage.workspace import DATA_VARIABLE
+from recap_assets_tests.cli.running import set_environment, write_experiment
 from recap_assets_tests.tiny import EXPERIMENT
 
 REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def nothing_built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny experiment's folder with its tables and Dagster's storage, made but empty."""
+    folder = tmp_path_factory.mktemp("nothing_built")
+    with pytest.MonkeyPatch.context() as patch:
+        set_environment(patch, folder)
+        session = Session(write_experiment(folder))
+        session.create_tables()
+        session.open_instance().dispose()
+    return session.project.workspace.root
 
 
 @pytest.fixture
@@ -45,6 +59,7 @@ def session(opened: Callable[..., Session]) -> Session:
 
 
 @pytest.fixture
-def instance(session: Session) -> dg.DagsterInstance:
+def instance(session: Session, nothing_built: Path) -> dg.DagsterInstance:
+    shutil.copytree(nothing_built, session.project.workspace.root, dirs_exist_ok=True)
     session.create_tables()
     return session.open_instance()
