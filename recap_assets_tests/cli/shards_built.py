@@ -48,7 +48,8 @@ def build(path: Path, *assets: str, tags: dict[str, str] | None = None) -> Sessi
 
 
 class TwoShards:
-    """A pool of two shards with an experiment over it, built once and put back for every test.
+    """A pool of two shards with an experiment over it, built once and put back for every test;
+    and the same with another text in shard 1, built as well.
 
     It always lies at the same place, since the records name paths.
 
@@ -57,7 +58,7 @@ class TwoShards:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.work, self._kept = folder / "work", folder / "kept"
+        self.work, self._kept, self._edited = (folder / n for n in ("work", "kept", "edited"))
         pool = self.work / "pool"
         write_shard(pool, 0, ["a boat on the sea", HOSTILE])
         write_shard(pool, 1, ["a red house", "two dogs run"])
@@ -65,12 +66,19 @@ class TwoShards:
         with pytest.MonkeyPatch.context() as patch:
             set_environment(patch, self.work)
             build(path)
-        shutil.copytree(self.work, self._kept)
+            shutil.copytree(self.work, self._kept)
+            write_shard(pool, 1, ["another text entirely", "two dogs run"])
+            build(path)
+        shutil.copytree(self.work, self._edited)
 
     def anew(self) -> Path:
         """The folder as it was built."""
         shutil.rmtree(self.work)
         return shutil.copytree(self._kept, self.work)
+
+    def edit(self) -> None:
+        """Another text in shard 1, and everything built again; what a test added stays."""
+        shutil.copytree(self._edited, self.work, dirs_exist_ok=True)
 
 
 @pytest.fixture(scope="session")

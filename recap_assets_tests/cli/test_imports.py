@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from recap_assets_tests.cli.running import Recap
+from recap_assets_tests.cli.running import Recap, set_environment, write_experiment
 from recap_assets_tests.cli.shards_built import build, trimmed
 from recap_assets_tests.defs.shards import write_shard
 
@@ -17,17 +17,26 @@ ASSETS = ("imported_captions/third", "synthetic_captions/third", "import_reports
 HOSTILE = "a [bold]cat[/bold] \x1b[2J <script>alert(1)</script>"
 
 
-@pytest.fixture
-def imported(tmp_path: Path, recap: Recap, written: Callable[..., Path]) -> Path:  # noqa: ARG001 - sets the data folder
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A pool of two shards and a drop that has one caption, one conflict and one orphan."""
-    write_shard(tmp_path / "pool", 0, ["a boat", "a house"])
-    write_shard(tmp_path / "pool", 1, ["a tree", "two dogs"])
+    folder = tmp_path_factory.mktemp("imported")
+    write_shard(folder / "pool", 0, ["a boat", "a house"])
+    write_shard(folder / "pool", 1, ["a tree", "two dogs"])
     keys = [f"{number:032x}" for number in (0, 1, 1)] + ["ff" * 16]
     drop = {"uid": keys, "blip2-cap": ["first", HOSTILE, "another", "nobody's"]}
-    pl.DataFrame(drop).write_csv(tmp_path / "drop.csv")
-    path = written(**changes(tmp_path, sources={"third": third(tmp_path)}))
-    build(path, POOL, *ASSETS)
+    pl.DataFrame(drop).write_csv(folder / "drop.csv")
+    path = write_experiment(folder, **changes(folder, sources={"third": third(folder)}))
+    with pytest.MonkeyPatch.context() as patch:
+        set_environment(patch, folder)
+        build(path, POOL, *ASSETS)
     return path
+
+
+@pytest.fixture
+def imported(built: Path, recap: Recap, monkeypatch: pytest.MonkeyPatch) -> Path:  # noqa: ARG001 - sets the data folder, too
+    monkeypatch.setenv("RECAP_DATA", str(built.parent / "data"))
+    return built
 
 
 def third(folder: Path) -> dict[str, Any]:

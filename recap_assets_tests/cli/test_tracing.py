@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from recap_assets_tests.cli.running import Recap
-from recap_assets_tests.cli.shards_built import POOL, STATISTICS, SUMMARY, TwoShards, build
+from recap_assets_tests.cli.shards_built import POOL, STATISTICS, SUMMARY, TwoShards
 from recap_assets_tests.defs.shards import write_shard
 
 
@@ -64,12 +64,13 @@ def test_a_shard_that_changed_since_is_told(path: Path, recap: Recap, tmp_path: 
     assert "shards of 00000" not in done.output
 
 
-def test_an_older_state_is_shown_as_of_its_event(path: Path, recap: Recap, tmp_path: Path) -> None:
+def test_an_older_state_is_shown_as_of_its_event(
+    path: Path, recap: Recap, two_shards: TwoShards
+) -> None:
     before = json.loads(recap("-e", path, "lineage", STATISTICS, "--json").output)
     event = max(p["event_id"] for a in before["ancestors"] for s in a["states"]
                 for p in s["partitions"])  # fmt: skip
-    write_shard(tmp_path / "pool", 1, ["another text entirely", "two dogs run"])
-    build(path)
+    two_shards.edit()
     now = json.loads(recap("-e", path, "lineage", STATISTICS, "--json").output)
     assert now["version"] != before["version"]
     words = ("lineage", STATISTICS, "--json", "--at", str(event))
@@ -99,7 +100,7 @@ def test_what_cannot_be_done_is_told_in_words(
 
 
 def test_a_receipt_keeps_the_version_while_the_asset_goes_on(
-    path: Path, recap: Recap, tmp_path: Path
+    path: Path, recap: Recap, tmp_path: Path, two_shards: TwoShards
 ) -> None:
     before = json.loads(recap("-e", path, "lineage", SUMMARY, "--json").output)
     done = recap("-e", path, "pin", SUMMARY, "paper")
@@ -112,7 +113,7 @@ def test_a_receipt_keeps_the_version_while_the_asset_goes_on(
     refused = recap("-e", path, "pin", SUMMARY, "later")
     assert refused.exit_code == 1
     assert f"`recap build --select {SUMMARY}` first" in refused.output.replace("\n", " ")
-    build(path)
+    two_shards.edit()
     pinned = json.loads(recap("-e", path, "lineage", f"{SUMMARY}@paper", "--json").output)
     assert pinned["ancestors"] == before["ancestors"]
     now = json.loads(recap("-e", path, "lineage", SUMMARY, "--json").output)

@@ -9,8 +9,7 @@ from deltalake import DeltaTable
 from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.defs.session import Session
 from recap_assets_tests.cli.running import Recap
-from recap_assets_tests.cli.shards_built import POOL, SUMMARY, TwoShards, build
-from recap_assets_tests.defs.shards import write_shard
+from recap_assets_tests.cli.shards_built import POOL, SUMMARY, TwoShards
 
 
 @pytest.fixture
@@ -30,11 +29,10 @@ def test_what_was_built_is_verified_whole(path: Path, recap: Recap) -> None:
 
 
 def test_an_old_version_is_verified_at_its_delta_versions(
-    path: Path, recap: Recap, tmp_path: Path
+    path: Path, recap: Recap, two_shards: TwoShards
 ) -> None:
     assert recap("-e", path, "pin", SUMMARY, "v1").exit_code == 0
-    write_shard(tmp_path / "pool", 1, ["another text entirely", "two dogs run"])
-    build(path)
+    two_shards.edit()
     for words in (f"{SUMMARY}@v1", SUMMARY):
         found = json.loads(recap("-e", path, "verify", words, "--json").output)
         assert found["equal"], found

@@ -1,6 +1,8 @@
 """One event for each partition, with versions of our own, and the records read from it."""
 
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -18,6 +20,7 @@ from recap_assets.defs.ranges import range_tags
 from recap_assets.defs.records import DagsterRecords
 from recap_assets.defs.session import Session
 from recap_assets.graph.planner import plan
+from recap_assets_tests.cli.running import set_environment, write_experiment
 
 PARTITIONS = ("00000", "00001", "00002")
 WORLD, RAW = "embedded_world/pool", "raw_pool"
@@ -25,8 +28,32 @@ WORLD, RAW = "embedded_world/pool", "raw_pool"
 Run = Callable[..., dg.ExecuteInProcessResult]
 
 
+@pytest.fixture(scope="module")
+def pool_built(nothing_built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The experiment's folder after one run, which drew the pool and indexed it."""
+    folder = tmp_path_factory.mktemp("pool_built")
+    with pytest.MonkeyPatch.context() as patch:
+        set_environment(patch, folder)
+        session = Session(write_experiment(folder))
+        shutil.copytree(nothing_built, session.project.workspace.root)
+        with session.open_instance() as instance:
+            assert runs_of(session, instance)(WORLD, RAW).success
+    return session.project.workspace.root
+
+
+@pytest.fixture
+def built(session: Session, pool_built: Path) -> dg.DagsterInstance:
+    """The instance of a copy of what was built."""
+    shutil.copytree(pool_built, session.project.workspace.root)
+    return session.open_instance()
+
+
 @pytest.fixture
 def run(session: Session, instance: dg.DagsterInstance) -> Run:
+    return runs_of(session, instance)
+
+
+def runs_of(session: Session, instance: dg.DagsterInstance) -> Run:
     """Executes one run of some assets, over a range of partitions if some are given."""
     definitions = dg.Definitions(assets=assets_of(session.graph, session.project))
     job = definitions.resolve_implicit_global_asset_job_def()
@@ -54,10 +81,9 @@ def versions(event: dg.AssetMaterialization) -> dict[str, str]:
 
 
 def test_a_range_of_partitions_gives_one_event_each_with_its_own_versions(
-    run: Run, instance: dg.DagsterInstance
+    built: dg.DagsterInstance,
 ) -> None:
-    assert run(WORLD, RAW).success
-    world, raw = events_of(instance, WORLD), events_of(instance, RAW)
+    world, raw = events_of(built, WORLD), events_of(built, RAW)
     assert [event.partition for event in world] == list(PARTITIONS)
     assert [event.partition for event in raw] == list(PARTITIONS)
     for name in (DATA_VERSION, FINGERPRINT):
@@ -68,21 +94,17 @@ def test_a_range_of_partitions_gives_one_event_each_with_its_own_versions(
         assert "preview" in read.metadata
 
 
-def test_dagster_takes_our_data_version_for_its_own(run: Run, instance: dg.DagsterInstance) -> None:
-    run(WORLD, RAW)
-    record = instance.get_latest_data_version_record(asset_key(RAW), partition_key="00001")
+def test_dagster_takes_our_data_version_for_its_own(built: dg.DagsterInstance) -> None:
+    record = built.get_latest_data_version_record(asset_key(RAW), partition_key="00001")
     event = record.asset_materialization
-    versions = {e.partition: e.tags[DATA_VERSION] for e in events_of(instance, RAW)}
+    versions = {e.partition: e.tags[DATA_VERSION] for e in events_of(built, RAW)}
     assert event.tags[DATA_VERSION] == versions["00001"]
 
 
-def test_the_records_are_what_the_events_say(
-    run: Run, session: Session, instance: dg.DagsterInstance
-) -> None:
-    run(WORLD, RAW)
-    remembered = DagsterRecords(instance).latest(RAW)
+def test_the_records_are_what_the_events_say(session: Session, built: dg.DagsterInstance) -> None:
+    remembered = DagsterRecords(built).latest(RAW)
     assert set(remembered) == set(PARTITIONS)
-    for event in events_of(instance, RAW):
+    for event in events_of(built, RAW):
         one = remembered[event.partition]
         assert one.fingerprint == event.tags[FINGERPRINT]
         assert one.data_version == event.tags[DATA_VERSION]
@@ -90,29 +112,28 @@ def test_the_records_are_what_the_events_say(
         assert one.code_version == session.graph.nodes[RAW].code_version
         assert one.n_rows == 20
         assert sum(dict(one.rejected).values()) == event.metadata["rejected"].value
-    stale = {entry.asset for entry in plan(session.graph, DagsterRecords(instance)).entries}
+    stale = {entry.asset for entry in plan(session.graph, DagsterRecords(built)).entries}
     assert not stale & {WORLD, RAW}
 
 
 def test_a_second_run_computes_nothing_and_says_so(
-    run: Run, session: Session, instance: dg.DagsterInstance
+    session: Session, built: dg.DagsterInstance
 ) -> None:
-    run(WORLD, RAW)
     version = session.project.workspace.tables.version(RAW_POOL)
-    assert run(WORLD, RAW).success
-    first, again = events_of(instance, RAW)[:3], events_of(instance, RAW)[3:]
+    assert runs_of(session, built)(WORLD, RAW).success
+    first, again = events_of(built, RAW)[:3], events_of(built, RAW)[3:]
     assert [event.metadata["reused"].value for event in again] == ["yes"] * 3
     assert [versions(event) for event in again] == [versions(event) for event in first]
     assert session.project.workspace.tables.version(RAW_POOL) == version
 
 
 def test_a_forced_run_computes_and_does_not_write_equal_content(
-    run: Run, session: Session, instance: dg.DagsterInstance
+    session: Session, built: dg.DagsterInstance
 ) -> None:
-    run(WORLD, RAW)
     version = session.project.workspace.tables.version(RAW_POOL)
-    assert run(RAW, partitions=("00001",), **{FORCE_TAG: "true"}).success
-    event = events_of(instance, RAW)[-1]
+    forced = runs_of(session, built)(RAW, partitions=("00001",), **{FORCE_TAG: "true"})
+    assert forced.success
+    event = events_of(built, RAW)[-1]
     assert event.partition == "00001"
     assert "reused" not in event.metadata
     assert event.metadata["rewritten"].value is False
