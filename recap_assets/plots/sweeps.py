@@ -41,7 +41,9 @@ def swept_chart(
     axis = alt.Axis(grid=False)
     if is_number:
         scale = alt.Scale(zero=False, nice=False, padding=16)
-        axis = alt.Axis(values=numbers.unique().sort().to_list(), grid=False)
+        # Vega rounds labels by the distance of ticks that it would choose itself.
+        values = numbers.unique().sort().to_list()
+        axis = alt.Axis(values=values, labelExpr="'' + datum.value", grid=False)
         x = alt.X("value:Q", title=setting, scale=scale, axis=axis)
     else:
         x = alt.X("value:O", title=setting, sort=rows["value"].to_list(), axis=axis)

@@ -58,6 +58,18 @@ def set_at(part: Content, keys: Sequence[str], value: object, path: str) -> None
         raise _no_place(path, keys[-1])
 
 
+def value_at(part: Content, keys: Sequence[str]) -> Value | None:
+    """The setting that a part has there; None where it has none, or no plain value."""
+    at: Any = part
+    for key in keys:
+        if isinstance(at, list) and key.isdecimal():
+            rows = cast("list[object]", at)
+            at = rows[int(key)] if int(key) < len(rows) else None
+        else:
+            at = cast("Content", at).get(key) if isinstance(at, dict) else None
+    return at if isinstance(at, str | int | float) else None
+
+
 def _entered(at: object, key: str, path: str) -> object:
     if isinstance(at, list):
         rows = cast("list[object]", at)

@@ -46,3 +46,22 @@ def test_numbers_are_drawn_in_their_order_and_words_as_they_are_written() -> Non
     drawn = swept_chart(words, "strategy").to_dict()["layer"][1]["encoding"]["x"]
     assert (drawn["type"], drawn["sort"]) == ("ordinal", ["nucleus", "beams"])
     assert "<svg" in chart_svg(swept_chart(words, "strategy"), "swept")
+
+
+def test_the_mix_as_it_is_written_is_a_point_at_the_value_that_the_file_has(tmp_path: Path) -> None:
+    experiment = swept(tmp_path, "mixes.raw.rules.0.where.top: [0.1, 0.25]")
+    seen = {"raw": 0.5, "raw_top_0_1": 0.3, "raw_top_0_25": 0.4, "both": 0.9}
+    rows = [
+        {"mix": mix, "task": "average", "metric": "acc1", "mean": mean, "deviation": None}
+        | {"n_seeds": 1, "n_pairs": 5, "raw_share": 0.0}
+        for mix, mean in seen.items()
+    ]
+    found = swept_rows(experiment, pl.DataFrame(rows, LEADERBOARD.schema), ("average",))
+    points = found.select("mix", "value", "mean").rows()
+    assert points == [("raw", "0.3", 0.5), ("raw", "0.1", 0.3), ("raw", "0.25", 0.4)]
+
+
+def test_the_values_of_an_axis_are_not_rounded() -> None:
+    schema = {"sweep": "s", "mix": "m", "task": "average", "mean": 0.5, "deviation": None}
+    drawn = chart_svg(swept_chart(pl.DataFrame([{**schema, "value": "0.125"}]), "part"), "part")
+    assert ">0.125<" in drawn
