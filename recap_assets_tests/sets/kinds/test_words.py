@@ -52,14 +52,14 @@ def some(pool: list[Sample]) -> list[Sample]:
 
 
 def has(text: str, word: str, *, case: bool = False, match: str = "words") -> bool:
-    """Whether a word is in a text, its letters one by one."""
+    """Whether a word is in a text, tried at each letter."""
     text = re.sub(r"\s+", " ", text)
     text, word = (text, word) if case else (text.lower(), word.lower())
     for start in range(len(text) - len(word) + 1):
-        ends = (text[start - 1 : start] if start else "", text[start + len(word) :][:1])
-        alone = not any(re.match(r"\w", end) for end in ends)
-        if text[start:].startswith(word) and (alone or match == "letters"):
-            return True
+        if text.startswith(word, start):
+            ends = (text[start - 1 : start] if start else "", text[start + len(word) :][:1])
+            if match == "letters" or not any(re.match(r"\w", end) for end in ends):
+                return True
     return False
 
 
