@@ -46,6 +46,11 @@ WITH_COPIES = {
 N_CANDIDATES = 2
 
 
+def only(mix: str) -> Mapping[str, Any]:
+    """The one mix that a test looks at."""
+    return {mix: MIXES[mix]}
+
+
 def real_experiment(pool: Path | str, **changes: Any) -> Experiment:
     """An experiment on a pool of tars with one captioner, whose model is never loaded."""
     return tiny_experiment(

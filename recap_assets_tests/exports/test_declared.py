@@ -19,6 +19,7 @@ from recap_assets.storage.folders import Folder
 from recap_assets_tests.exports.exported_pools import (
     build_mixes,
     index,
+    only,
     real_experiment,
     real_setting,
     samples_in,
@@ -36,7 +37,7 @@ EXPORTS = {
 def test_as_assets_only_the_changed_partition_is_exported_again(pool: Path, tmp_path: Path) -> None:
     own = tmp_path / "pool"
     shutil.copytree(pool, own)
-    bench = Bench(tmp_path / "data", real_experiment(own, exports=EXPORTS))
+    bench = Bench(tmp_path / "data", real_experiment(own, exports=EXPORTS, mixes=only("each")))
     project = bench.project
     project.scan()
     for partition in project.partitions:
@@ -105,7 +106,7 @@ def test_an_experiment_names_what_an_export_does_not_find(pool: Path) -> None:
 def test_a_partition_has_another_version_where_its_pairs_or_captions_changed(
     pool: Path, tmp_path: Path
 ) -> None:
-    project = real_setting(tmp_path / "data", pool, exports=EXPORTS)
+    project = real_setting(tmp_path / "data", pool, exports=EXPORTS, mixes=only("each"))
     node = Bench(tmp_path / "data", project.experiment).graph.nodes["export_shards/train"]
     (first, second, *_) = project.partitions
     versions = [node.compute(Step(partition)).data_version for partition in (first, second)]

@@ -17,7 +17,13 @@ from recap_assets.exports.shard_list import read_shard_list
 from recap_assets.graph.project import Project
 from recap_assets.specs.exports import parse_export
 from recap_assets.storage.folders import Folder, FolderError
-from recap_assets_tests.exports.exported_pools import exported, pairs_of, real_setting, samples_in
+from recap_assets_tests.exports.exported_pools import (
+    exported,
+    only,
+    pairs_of,
+    real_setting,
+    samples_in,
+)
 from recap_assets_tests.storage.s3 import environment, moto_server
 
 
@@ -44,7 +50,7 @@ def test_another_export_is_replaced_only_when_that_is_asked_for(
 def test_a_shard_that_is_there_is_not_written_again_and_a_changed_mix_writes_what_changed(
     pool: Path, tmp_path: Path
 ) -> None:
-    project = real_setting(tmp_path / "data", pool)
+    project = real_setting(tmp_path / "data", pool, mixes=only("raw_top"))
     out = tmp_path / "out"
     exported(project, out, "raw_top", "webdataset", samples_per_shard=5)
     before = {path.name: path.stat().st_mtime_ns for path in out.glob("*.tar")}
@@ -68,7 +74,7 @@ def test_an_image_that_changed_under_the_index_is_left_out_with_its_reason(
 ) -> None:
     own = tmp_path / "pool"
     shutil.copytree(pool, own)
-    project = real_setting(tmp_path / "data", own)
+    project = real_setting(tmp_path / "data", own, mixes=only("each"))
     rows = project.workspace.tables.read(RAW_POOL).filter(pl.col("shard") == 0)
     pairs = pairs_of(project, "each").filter(pl.col("shard") == 0)
     row = rows.filter((pl.col("uid") == pairs["uid"][0]) & (pl.col("image_format") != "GIF")).row(
@@ -91,7 +97,7 @@ def test_a_pool_shard_that_is_gone_is_an_error_and_not_a_smaller_export(
 ) -> None:
     own = tmp_path / "pool"
     shutil.copytree(pool, own)
-    project = real_setting(tmp_path / "data", own)
+    project = real_setting(tmp_path / "data", own, mixes=only("each"))
     (own / "00000001.tar").unlink()
     with pytest.raises(FileNotFoundError, match=r"00000001\.tar"):
         exported(project, tmp_path / "out", "each", "webdataset")
