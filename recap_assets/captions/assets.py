@@ -81,6 +81,7 @@ def captioned(project: Project, name: str, spec: Captioning) -> Node:
         description=f"Captions that {name} ({spec.word}: {spec.called}) wrote for every usable "
         "image; the same for an image whatever the batch, the shard or the order.",
         seconds=SECONDS_PER_IMAGE * spec.candidates * 1_000,
+        waits_for_a_server=spec.waits_for_a_server,
     )
     return written_node(project, name, spec, written)
 
@@ -107,6 +108,7 @@ class Written:
         compute: Writes a partition.
         description: What a user needs to know of the asset.
         seconds: A guess for a thousand images.
+        waits_for_a_server: Whether a server computes.
     """
 
     reads: Sequence[str]
@@ -116,6 +118,7 @@ class Written:
     compute: Callable[[Step], Rows]
     description: str
     seconds: float
+    waits_for_a_server: bool
 
 
 def written_node(
@@ -135,7 +138,7 @@ def written_node(
         outside=outside_of(project, spec),
         content=StoredRows(project.workspace.tables, SYNTHETIC_CAPTIONS, {"source": name}),
         seconds=written.seconds,
-        pool="cpu" if spec.waits_for_a_server else "gpu",
+        pool="cpu" if written.waits_for_a_server else "gpu",
         kinds=(written.by.framework, "deltalake"),
         checks=(captions_not_empty(project, name),),
     )

@@ -79,7 +79,7 @@ class ReinforcedTars(Tars):
     ) -> None:
         self._export, self._teachers, self._limits = export, teachers, limits
         drawn = ("augmentations", "rand_augment", "size", "seed", "captioners")
-        self.options = {
+        self.options: Mapping[str, object] = {
             **{field: getattr(export, field) for field in drawn},
             "teachers": [_probed(one) for one in teachers],
         }
