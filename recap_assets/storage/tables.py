@@ -7,9 +7,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 import polars as pl
@@ -20,21 +18,18 @@ from deltalake import (
     WriterProperties,
     write_deltalake,
 )
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.fs import DeltaStorageHandler
 
 from recap_assets.artefacts.table import Table
 from recap_assets.storage.changes import about_to_change
 from recap_assets.storage.content import slice_version
 from recap_assets.storage.errors import StorageError
-from recap_assets.storage.locations import LocatedTable, is_url, refuse_unusable
+from recap_assets.storage.handles import TableHandles
+from recap_assets.storage.locations import LocatedTable, is_url
 from recap_assets.storage.log_entries import (
     LogEnd,
-    damaged_entry,
     end_of_log,
-    entry_file,
-    is_empty,
-    put_aside,
     without_backtrace,
 )
 from recap_assets.storage.object_store import prove_once
@@ -46,7 +41,6 @@ ROW_GROUP = 131_072
 CHECKPOINT_INTERVAL = 100
 COMMIT_RETRIES = 100
 ATTEMPTS = 6
-HISTORY = 64
 DATA_VERSION = "recap.data_version"
 
 # Delta would delete log entries after 30 days, and with them the means to read an older version.
@@ -85,17 +79,12 @@ class Written:
         return self.table_version is not None
 
 
-class TableStore:
+class TableStore(TableHandles):
     """All tables of one workspace below a root, a local path or an object store's URL."""
 
     def __init__(self, root: str, storage_options: Mapping[str, str] | None = None) -> None:
-        self.root = root.rstrip("/")
-        self.storage_options = dict(storage_options or {})
+        super().__init__(root, storage_options)
         self._listed: dict[str, tuple[ListedFiles, LogEnd | None]] = {}
-
-    def uri(self, table: Table) -> str:
-        """Where the table is; plain polars and DuckDB open it by this path."""
-        return f"{self.root}/{table.name}"
 
     def scan(self, table: Table, version: int | None = None, **at: str | int) -> pl.LazyFrame:
         """The table's rows in the slices where the given columns have the given values.
@@ -262,31 +251,6 @@ class TableStore:
         """Make the table where there is none, so that no two writers have to."""
         self._retry(table, lambda: self._create(table))
 
-    def version(self, table: Table) -> int | None:
-        """The table's current Delta version; None where there is no table."""
-        delta = self.open(table)
-        return None if delta is None else delta.version()
-
-    def version_at(self, table: Table, moment: datetime) -> int | None:
-        """The Delta version that was current at a moment; None where the log begins later.
-
-        Args:
-            table: The table.
-            moment: An aware time. Commits are dated by the clock of the machine that wrote them.
-        """
-        if (delta := self.open(table)) is None:
-            return None
-        wanted, limit = moment.timestamp() * 1000, HISTORY
-        while True:
-            # Entries are numbered here: those of `history` are wrong where the log was cleaned.
-            entries = delta.history(limit)
-            for age, entry in enumerate(entries):
-                if entry["timestamp"] <= wanted:
-                    return delta.version() - age
-            if len(entries) < limit:
-                return None
-            limit *= 4
-
     def _commit(
         self, table: Table, rows: pl.DataFrame, facts: Mapping[str, str], at: Slice | None
     ) -> Written:
@@ -386,57 +350,6 @@ class TableStore:
             return StorageError(f"{where} cannot be written: {why}")
         why = without_backtrace(error)
         return StorageError(f"{where} cannot be written: {why}; nothing was changed")
-
-    def open(self, table: Table, version: int | None = None) -> DeltaTable | None:
-        """A handle on the table, at a version or the current one; None where there is no table.
-
-        Raises:
-            StorageError: The table cannot be opened, or not at this version.
-        """
-        refuse_unusable(self.root)
-        # A fresh handle each time: a reused one gets slower with every commit.
-        uri = self.uri(table)
-        try:
-            delta = patiently(lambda: LocatedTable(uri, version, self._options()))
-        except TableNotFoundError as error:
-            if version is None:
-                return None
-            raise self._gone(table, version, "there is no table") from error
-        except (DeltaError, OSError) as error:
-            if (damaged := damaged_entry(uri)) is not None:
-                return self._without(table, damaged, version)
-            if version is not None and version != self.version(table):
-                raise self._gone(table, version, "the Delta log does not reach it") from error
-            why = in_words_of_store(error) or without_backtrace(error)
-            msg = f"table {table.name} at {uri} cannot be opened: {why}"
-            raise StorageError(msg) from error
-        if is_empty(uri, delta.version()):
-            return self._without(table, entry_file(uri, delta.version()), version)
-        return delta
-
-    def _without(self, table: Table, damaged: Path, version: int | None) -> DeltaTable | None:
-        """The table before a damaged entry, where that loses nothing; else what to do is said."""
-        if table.append_only:
-            # What it had added is added again, since it is found missing.
-            aside = put_aside(damaged)
-            _log.warning("table %s: %s was cut; it is kept as %s", table.name, damaged, aside.name)
-            return self.open(table, version)
-        msg = (
-            f"table {table.name}: {damaged}, the last entry of its log, is damaged or empty, as a "
-            f"power cut leaves it. Remove the folder {self.uri(table)} and build again: what the "
-            "table held is built again"
-        )
-        raise StorageError(msg)
-
-    def _gone(self, table: Table, version: int, why: str) -> StorageError:
-        return StorageError(
-            f"table {table.name} at {self.uri(table)} cannot be read at version {version}: {why}. "
-            f"The current version is {self.version(table)}; what no receipt pins is vacuumed by "
-            "`recap gc`. `recap reproduce` builds it again from a receipt"
-        )
-
-    def _options(self) -> dict[str, str] | None:
-        return self.storage_options or None
 
 
 def _with_defaults(frame: pl.LazyFrame, table: Table, delta: DeltaTable) -> pl.LazyFrame:

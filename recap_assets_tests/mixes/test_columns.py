@@ -19,7 +19,7 @@ from recap_assets.mixes.stored_trial import realised, trial
 from recap_assets.mixes.trial_diversity import PARTITIONS_TRIED, unique_trigrams_of_trial
 from recap_assets.specs.loading import ExperimentError
 from recap_assets.specs.mixes import Mix
-from recap_assets.storage import tables
+from recap_assets.storage import handles
 from recap_assets.storage.locations import LocatedTable
 from recap_assets_tests.mixes.written_mixes import (
     build_mixes,
@@ -115,7 +115,7 @@ def test_a_fixed_project_opens_each_table_once_and_gives_the_same(
             super().__init__(uri, *args)  # type: ignore[arg-type] - passed on as given
 
     expected = trial(project)
-    monkeypatch.setattr(tables, "LocatedTable", Counted)
+    monkeypatch.setattr(handles, "LocatedTable", Counted)
     assert trial(project.fixed()).equals(expected)
     assert len(opened) == len(set(opened)) == 3, "scores, their histograms, scores of images"
 

@@ -16,6 +16,7 @@ from recap_assets.artefacts.catalogue import TABLES
 from recap_assets.artefacts.diversity import DIVERSITY_SUMMARY
 from recap_assets.artefacts.scores import CLIP_SCORES
 from recap_assets.artefacts.table import Column, Table
+from recap_assets.storage import handles
 from recap_assets.storage import tables as module
 from recap_assets.storage.tables import StorageError, TableStore
 
@@ -389,7 +390,7 @@ def test_a_write_tells_its_own_version_and_bytes_whoever_commits_meanwhile(
 
 
 def test_the_version_of_a_moment(store: TableStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "HISTORY", 2)
+    monkeypatch.setattr(handles, "HISTORY", 2)
     assert store.version_at(CLIP_SCORES, datetime.now(UTC)) is None
     before = datetime.now(UTC) - timedelta(seconds=1)
     versions, moments = [], []
