@@ -42,6 +42,7 @@ def node_of(project: Project, name: str, spec: RegionsSpec) -> Node:
         description=f"Captions that {name} ({spec.by.word}: {spec.called}) wrote for the first "
         f"{spec.keep} boxes of every usable image, by the column {spec.boxes}.",
         seconds=SECONDS_PER_REGION * spec.keep * spec.by.candidates * 1_000,
+        waits_for_a_server=spec.waits_for_a_server,
     )
     return written_node(project, name, spec, written)
 
