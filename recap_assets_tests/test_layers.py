@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -39,9 +40,10 @@ def test_a_kind_is_known_to_its_registry_alone() -> None:
 
 def test_no_file_is_reached_from_itself() -> None:
     """Imports inside of functions count, and those for types alone."""
-    modules = {module for module, _ in imports()}
+    found = list(imports())
+    modules = {module for module, _ in found}
     reads: dict[str, set[str]] = {}
-    for module, target in imports():
+    for module, target in found:
         package = f"{target}.__init__"
         reads.setdefault(module, set()).add(package if package in modules else target)
     TopologicalSorter(reads).prepare()  # raises CycleError, which names the files
@@ -58,6 +60,7 @@ def imports() -> Iterator[tuple[str, str]]:
                 yield from ((module, name.name) for name in node.names)
 
 
+@cache
 def _imported(module: str, name: str) -> str:
     """The file that a name comes from: a module of a package, or what defines it."""
     inside = REPOSITORY / f"{module}.{name}".replace(".", "/")
