@@ -15,7 +15,6 @@ from recap_assets.artefacts import (
     is_usable,
     is_within,
 )
-from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.mixes import Mix
 from recap_assets.storage.tables import TableStore
 
@@ -116,8 +115,8 @@ class Rule:
         return self.column(where.get("of")).get(uid, -np.inf) >= least
 
 
-def plain_pairs(experiment: Experiment, mix: Mix, pool: PlainPool, uids: pl.Series) -> set[Pair]:
-    """The pairs of a mix whose first rule wins."""
+def plain_pairs(mix: Mix, pool: PlainPool, uids: pl.Series) -> set[Pair]:
+    """The pairs of a mix whose first rule wins, with the scores of its scorer."""
     assert mix.combine == "first"
     content = mix.model_dump(mode="json", exclude_none=True)
     exists = uids if mix.within is None else uids.filter(is_within(mix.within, uids))
@@ -125,7 +124,6 @@ def plain_pairs(experiment: Experiment, mix: Mix, pool: PlainPool, uids: pl.Seri
         Rule(one["use"], one.get("where", {}), one["candidates"], pool, frozenset(exists))
         for one in content["rules"]
     ]
-    assert experiment.scorer_of(mix) in experiment.scorers
     return {pair for uid in exists for pair in _of_image(rules, uid)}
 
 

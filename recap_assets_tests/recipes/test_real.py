@@ -8,7 +8,7 @@ sets. All of them are built in one folder under one name, so that what several r
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,7 +68,15 @@ class World:
                 "sets.in1k.captions": None,
                 "scorers.visual.words": str(self.folder / "words.txt"),
             },
-            "2": two,
+            "2": {
+                **two,
+                "models": {
+                    "referee": {
+                        "kind": "preference", "scorer": "clip", "samples_seen": 2_000,
+                        "preferences": str(self.folder / "preferences.jsonl"),
+                    }
+                },
+            },
             "4": {
                 "sources.a": blip2,
                 "sources.fused.by": language,
@@ -136,6 +144,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> World:
         models[name] = str(save(folder / name))
     (folder / "words.txt").write_text("dog\ngirl\nman\nwater\ngrass\nchart\nword1\nword2\n")
     samples = write_pool(shared_data, folder / "pool")
+    (folder / "preferences.jsonl").write_text("".join(preferences_of(samples)))
     clip = {"kind": "open_clip", "model": f"local-dir:{models['clip']}", "device": "cpu"}
     settings = {
         "name": "real",
@@ -164,16 +173,24 @@ def test_a_recipe_runs_on_real_images_and_texts(recipe: str, world: World) -> No
     assert {uid.hex() for uid in raw["uid"]} == set(world.samples)
     check_captions(experiment, raw, tables.read(SYNTHETIC_CAPTIONS))
     pairs = tables.read(CURATED_MIXES)
-    pool = PlainPool.of(tables, "clip")
+    scorers = {experiment.scorer_of(mix) for mix in experiment.mixes.values()}
+    pools = {scorer: PlainPool.of(tables, scorer) for scorer in scorers}
     for name, mix in experiment.mixes.items():
         found = pairs.filter(pl.col("mix") == name)
-        expected = plain_pairs(experiment, mix, pool, raw["uid"])
+        expected = plain_pairs(mix, pools[experiment.scorer_of(mix)], raw["uid"])
         assert sorted(found.select("uid", "text").iter_rows()) == sorted(expected), name
         assert expected, name
     check_images(bench, world, pairs)
     evaluated = tables.read(EVALUATION_RESULTS)
     assert set(experiment.mixes) <= set(evaluated["mix"])
     assert {"fine", "retrieval"} == set(evaluated["task"])
+
+
+def preferences_of(samples: Mapping[str, Mapping[str, bytes]]) -> Iterator[str]:
+    """Of each image its own text over that of another one."""
+    texts = {uid: sample["txt"].decode() for uid, sample in samples.items()}
+    for uid, other in zip(texts, reversed(texts), strict=True):
+        yield json.dumps({"uid": uid, "better": texts[uid], "worse": texts[other]}) + "\n"
 
 
 def check_captions(experiment: Experiment, raw: pl.DataFrame, captions: pl.DataFrame) -> None:
