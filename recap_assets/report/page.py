@@ -4,7 +4,6 @@ All text of the run (captions, names, reasons) is escaped by the template engine
 SVG, images data URIs, and a content policy in the page forbids every request.
 """
 
-import base64
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -37,6 +36,7 @@ from recap_assets.plots.rendering import chart_svg
 from recap_assets.plots.scores import score_histograms
 from recap_assets.plots.sweeps import SWEPT, swept_chart
 from recap_assets.plots.training import training_curves
+from recap_assets.report.filters import clipped, count, data_uri, percent, points
 from recap_assets.report.left_out import LEFT_OUT, mix_rows
 from recap_assets.report.searched import Searched
 from recap_assets.specs.recipe import Recipe
@@ -57,13 +57,6 @@ REJECTS = pl.Schema({"stage": pl.String, "reason": pl.String, "n": pl.Int64})
 """Samples or captions set aside: in which stage, why, how many."""
 
 AVERAGE = "average"
-_LONGEST_CAPTION = 400
-_MEDIA_TYPES = {
-    b"\xff\xd8\xff": "image/jpeg",
-    b"\x89PNG\r\n": "image/png",
-    b"GIF8": "image/gif",
-    b"RIFF": "image/webp",
-}
 _TEMPLATE = "page.html.jinja"
 
 
@@ -239,10 +232,10 @@ def render(data: ReportData) -> str:
         loader=jinja2.FunctionLoader(_template),
     )
     environment.filters |= {
-        "percent": _percent,
-        "count": _count,
-        "clipped": _clipped,
-        "points": _points,
+        "percent": percent,
+        "count": count,
+        "clipped": clipped,
+        "points": points,
     }
     tasks = _tasks(data)
     rows = _rows(data, tasks)
@@ -256,7 +249,7 @@ def render(data: ReportData) -> str:
         swept=_swept(data, rows),
         colours=palette(data.sources),
         kind_colours=KIND_COLOURS,
-        data_uri=_data_uri,
+        data_uri=data_uri,
         left_out=list(mix_rows(data.left_out, tasks)),
         thresholds=list(_threshold_rows(_whole_pool(data.thresholds))),
         rejects=data.rejects.sort("n", "stage", "reason", descending=[True, False, False]).rows(),
@@ -414,7 +407,7 @@ def _threshold_rows(thresholds: pl.DataFrame) -> Iterator[dict[str, str]]:
             "path": row["path"],
             "value": "none" if row["value"] is None else f"{row['value']:.4f}",
             "kept": f"{kept:,} of {population:,}",
-            "share": _percent(kept / population) if population else "",
+            "share": percent(kept / population) if population else "",
             "tied": f"{row['n_tied']:,}",
         }
 
@@ -425,29 +418,3 @@ def _asked(kind: str, requested: float) -> str:
     if kind == "copies":
         return f"{requested:,.0f} copies; the score of one"
     return f"best {requested:,.0f}" if kind == "size" else f"score ≥ {requested:g}"
-
-
-def _data_uri(image: bytes) -> str:
-    for magic, media_type in _MEDIA_TYPES.items():
-        if image.startswith(magic):
-            return f"data:{media_type};base64,{base64.b64encode(image).decode()}"
-    msg = f"an example is no JPEG, PNG, GIF or WebP file; it begins with {image[:8].hex() or '-'}"
-    raise ValueError(msg)
-
-
-def _percent(fraction: float | None, digits: int = 1) -> str:
-    return "" if fraction is None else f"{100 * fraction:.{digits}f} %"
-
-
-def _points(fraction: float) -> str:
-    return f"{100 * fraction:+.1f}".replace("-", "\N{MINUS SIGN}")
-
-
-def _count(number: int | None) -> str:
-    return "" if number is None else f"{number:,}"
-
-
-def _clipped(text: str) -> str:
-    """A caption short enough for a card, without characters that cannot be seen."""
-    seen = "".join(c if c.isprintable() else " " for c in text[: _LONGEST_CAPTION + 1])
-    return f"{seen[:_LONGEST_CAPTION]} …" if len(text) > _LONGEST_CAPTION else seen
