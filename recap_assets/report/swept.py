@@ -50,6 +50,6 @@ def _varied(experiment: Experiment, sweep: Sweep) -> list[str]:
 def _written(experiment: Experiment, sweep: Sweep) -> list[Value]:
     """The value in the file; none where it has none there, or the settings have several."""
     part = getattr(experiment, sweep.section)[sweep.name]
-    content = part.model_dump(mode="json", serialize_as_any=True)
+    content = part.model_dump(mode="json")
     found = {found for keys in sweep.settings if (found := value_at(content, keys)) is not None}
     return list(found) if len(found) == 1 else []
