@@ -291,6 +291,10 @@ def _run(assets: Sequence[str], partitions: tuple[str, ...]) -> Failures:
         if (words := in_words(error)) is not None:
             return Failures(words)
         raise
+    finally:
+        # Where one worker dies its pool terminates the others. One that waits for work has nothing
+        # to finish, but Dagster leaves a handler behind that would end it in a traceback.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _executed(assets: Sequence[str], partitions: tuple[str, ...]) -> dg.ExecuteInProcessResult:

@@ -1,11 +1,13 @@
 """A build goes on past what fails, and says what failed in words."""
 
 import errno
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._utils.interrupts import capture_interrupts
 from rich.console import Console
 
 from recap_assets.cli.progress import print_failures
@@ -155,3 +157,20 @@ def test_a_worker_that_cannot_open_the_records_tells_it_and_tries_again(
         assert told is not None
         assert "/data/claims/one" in told
         assert len(tries) == n
+
+
+def test_a_worker_that_waits_for_work_again_is_ended_without_words(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def run_and_leave_a_handler(*_: object) -> dg.ExecuteInProcessResult:
+        with capture_interrupts():  # as Dagster does around each run
+            raise OSError(errno.ENOSPC, "No space left on device", "/data")
+
+    monkeypatch.setattr(building, "_worker", {"instance": None})
+    monkeypatch.setattr(building, "_executed", run_and_leave_a_handler)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        building._run(["raw_pool"], ())
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)
