@@ -14,7 +14,7 @@ from recap_assets.cli.amounts import in_time
 from recap_assets.cli.belonging import take
 from recap_assets.cli.leaderboard import print_leaderboard
 from recap_assets.cli.left_aside import nothing_usable, print_left_aside
-from recap_assets.cli.planning import gone, plan_table
+from recap_assets.cli.planning import gone, plan_table, print_plan
 from recap_assets.cli.progress import print_failures, show_progress
 from recap_assets.defs.building import Build
 from recap_assets.defs.session import Session
@@ -44,6 +44,9 @@ def run_build(session: Session, jobs: int, asked: Asked, select: Sequence[str] =
     Raises:
         TakenError: The results are another file's.
     """
+    if asked.dry_run:
+        print_plan(session, as_json=False, why_of=None, select=select)
+        return 0
     console = terminal.console()
     chosen = select_assets(session.graph, select) if select else None
     build = Build(session, jobs, chosen)
@@ -55,8 +58,6 @@ def run_build(session: Session, jobs: int, asked: Asked, select: Sequence[str] =
         return _print_unusable(console, session)
     console.print(plan_table(first, session, build.estimates))
     print_left_aside(console, session.project)
-    if asked.dry_run:
-        return 0
     take(session, anyway=asked.take_over)
     if not (asked.yes or _agreed(console, first)):
         return 1

@@ -15,10 +15,19 @@ class Chosen:
     path: Path
     settings: tuple[str, ...]
 
-    def session(self, against: Path | None = None) -> "Session":
-        """The experiment, opened. Dagster is imported here, so that `recap --help` is quick."""
+    def session(self, against: Path | None = None, *, only_reads: bool = False) -> "Session":
+        """The experiment, opened. What it takes is imported here: `recap --help` is quick.
+
+        Args:
+            against: Another experiment's file, whose results it is compared with.
+            only_reads: Whether the command makes nothing where nothing was built yet.
+        """
         from recap_assets.defs.session import Session
 
-        session = Session(self.path, self.settings, against)
+        session = Session(self.path, self.settings, against, only_reads)
         session.export()
         return session
+
+    def reading(self, against: Path | None = None) -> "Session":
+        """The experiment, opened by a command that only reads."""
+        return self.session(against, only_reads=True)

@@ -82,7 +82,7 @@ def _leftovers(session: Session) -> list[Leftover]:
     workspace = session.project.workspace
     resumable: Collection[str] = ()
     if workspace.scratch.exists():
-        records = session.records(session.open_instance())
+        records = session.read_records()
         resumable = resumable_fingerprints(workspace, session.graph, records)
     return leftovers(workspace, resumable)
 

@@ -119,18 +119,16 @@ def _storage(experiment: Experiment) -> Iterator[Finding]:
     except StorageError as error:
         yield False, f"data folder: {error}"
         return
+    root = workspace.root
     try:
-        workspace.root.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=workspace.root):
+        there = next(one for one in (root, *root.parents) if one.exists())
+        with tempfile.NamedTemporaryFile(dir=there):
             pass
     except OSError as error:
-        yield (
-            False,
-            f"data folder {workspace.root}: cannot be written: {os.strerror(error.errno or 0)}",
-        )
+        yield False, f"data folder {root}: cannot be written: {os.strerror(error.errno or 0)}"
         return
-    free = shutil.disk_usage(workspace.root).free
-    text = f"data folder {workspace.root}: writable, {free / 2**30:,.1f} GiB free"
+    free = shutil.disk_usage(there).free
+    text = f"data folder {root}: writable, {free / 2**30:,.1f} GiB free"
     yield free >= FREE_BYTES, text if free >= FREE_BYTES else f"{text}; at least 2 GiB are needed"
 
 

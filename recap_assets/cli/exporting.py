@@ -71,13 +71,13 @@ def export(
         print_arguments(name)
         return
     if options["to"] is None:
-        require_declared(chosen.session(), name)
+        require_declared(chosen.reading(), name)
         _build(f"exports/{name}")
         return
     if options["folder"] is None:
         msg = "say where it goes: --out FOLDER"
         raise click.UsageError(msg)
-    sys.exit(run_export(chosen.session(), {"mix": name, **options}, replace=replace))
+    sys.exit(run_export(chosen.reading(), {"mix": name, **options}, replace=replace))
 
 
 def _build(asset: str) -> None:
@@ -179,8 +179,7 @@ def _warn_if_outdated(console: "Console", session: "Session", mix: str) -> None:
 
     if mix not in session.project.experiment.mixes:
         return
-    with session.open_instance() as instance:
-        found = plan(session.graph, session.records(instance)).to_build
+    found = plan(session.graph, session.read_records()).to_build
     n = sum(entry.asset == CURATED_MIXES.key(mix) for entry in found)
     if n:
         console.print(

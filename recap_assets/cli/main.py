@@ -4,7 +4,6 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -16,10 +15,6 @@ from recap_assets.cli.recipes import recipes_command
 from recap_assets.cli.serve_commands import serve_captioner, ui
 from recap_assets.specs.loading import OWN, default_experiment
 from recap_assets.untrusted.errors import RecapError
-
-if TYPE_CHECKING:
-    pass
-
 
 SELECT_HELP = (
     "Only these assets and what they read: keys with * and ?, stage:NAME, PATTERN+ for all that "
@@ -81,7 +76,7 @@ def build(
     from recap_assets.cli.building import Asked, run_build
 
     asked = Asked(yes=yes, dry_run=dry_run, take_over=take_over)
-    sys.exit(run_build(chosen.session(), jobs, asked, select))
+    sys.exit(run_build(chosen.session(only_reads=dry_run), jobs, asked, select))
 
 
 @recap.command()
@@ -111,7 +106,7 @@ def plan(
     """Show what is out of date, why, and what building it will cost."""
     from recap_assets.cli.planning import print_plan
 
-    session = Chosen(experiment or chosen.path, chosen.settings).session(against)
+    session = Chosen(experiment or chosen.path, chosen.settings).reading(against)
     print_plan(session, as_json=as_json, why_of=why, select=select)
 
 
@@ -122,7 +117,7 @@ def status(chosen: Chosen, as_json: bool) -> None:  # noqa: FBT001 - click's fla
     """Show each asset: partitions, rows, what was set aside and why, when it was built."""
     from recap_assets.cli.status import print_status
 
-    print_status(chosen.session(), as_json=as_json)
+    print_status(chosen.reading(), as_json=as_json)
 
 
 @recap.command()
@@ -148,7 +143,7 @@ def lineage(
     if uid is not None:
         from recap_assets.cli.explaining import print_explanation
 
-        print_explanation(chosen.session(), uid, mix, as_json=as_json)
+        print_explanation(chosen.reading(), uid, mix, as_json=as_json)
         return
     if asset is None:
         msg = "name an asset, such as curated_mixes/MIX, or an image with --uid"
@@ -156,7 +151,7 @@ def lineage(
     from recap_assets.cli.tracing import print_lineage
 
     print_lineage(
-        chosen.session(),
+        chosen.reading(),
         asset,
         partition=partition,
         at=at,
@@ -184,7 +179,7 @@ def verify(chosen: Chosen, asset: str, as_json: bool) -> None:  # noqa: FBT001 -
     """Hash the asset and all that it came from again, and report any difference."""
     from recap_assets.cli.verifying import run_verification
 
-    sys.exit(run_verification(chosen.session(), asset, as_json=as_json))
+    sys.exit(run_verification(chosen.reading(), asset, as_json=as_json))
 
 
 @recap.command()
@@ -266,7 +261,7 @@ def gc(
     from recap_assets.cli.cleaning import Ages, run_gc
 
     ages = Ages(keep_days, replies_days)
-    sys.exit(run_gc(chosen.session(), ages, ask=not yes, dry_run=dry_run))
+    sys.exit(run_gc(chosen.session(only_reads=dry_run), ages, ask=not yes, dry_run=dry_run))
 
 
 @recap.command("install-img2dataset")
@@ -306,7 +301,7 @@ def imports(chosen: Chosen, name: str | None, as_json: bool) -> None:  # noqa: F
     """Show how third-party captions fit the pool: matched, missing, orphaned, conflicting."""
     from recap_assets.cli.imports import print_imports
 
-    print_imports(chosen.session(), name, as_json=as_json)
+    print_imports(chosen.reading(), name, as_json=as_json)
 
 
 @recap.group()
@@ -327,7 +322,7 @@ def mix_try(chosen: Chosen, as_json: bool, experiment: Path | None) -> None:  # 
     """Count every mix from the score tables; nothing is written, no model is loaded."""
     from recap_assets.cli.mixes import print_trial
 
-    print_trial(Chosen(experiment or chosen.path, chosen.settings).session(), as_json=as_json)
+    print_trial(Chosen(experiment or chosen.path, chosen.settings).reading(), as_json=as_json)
 
 
 @recap.command()
@@ -344,7 +339,7 @@ def leaderboard(chosen: Chosen, datacomp: bool, captions: bool, jsonl: Path | No
     """Show every mix side by side, from what was evaluated last."""
     from recap_assets.cli.leaderboard import run_leaderboard
 
-    run_leaderboard(chosen.session(), datacomp=datacomp, captions=captions, jsonl=jsonl)
+    run_leaderboard(chosen.reading(), datacomp=datacomp, captions=captions, jsonl=jsonl)
 
 
 @recap.command()
@@ -367,7 +362,7 @@ def diff(chosen: Chosen, before: str, after: str, as_json: bool, rows: int) -> N
     """
     from recap_assets.cli.comparing import print_difference
 
-    print_difference(chosen.session(), before, after, as_json=as_json, n_samples=rows)
+    print_difference(chosen.reading(), before, after, as_json=as_json, n_samples=rows)
 
 
 for command in (export, kinds, recipes_command, serve_captioner, ui):

@@ -27,7 +27,7 @@ def print_plan(
     session: Session, *, as_json: bool, why_of: str | None, select: Sequence[str]
 ) -> None:
     """Print what is out of date."""
-    stored = session.records(session.open_instance())
+    stored = session.read_records()
     graph = session.graph
     stored.look(graph.nodes)
     records = RememberedRecords(stored)

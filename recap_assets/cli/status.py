@@ -21,7 +21,7 @@ from recap_assets.graph.records import Record, RememberedRecords
 
 def print_status(session: Session, *, as_json: bool) -> None:
     """Print the state of each asset."""
-    stored = session.records(session.open_instance())
+    stored = session.read_records()
     stored.look(session.graph.nodes)
     records = RememberedRecords(stored)
     current = plan(session.graph, records)

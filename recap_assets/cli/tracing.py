@@ -13,10 +13,9 @@ from rich.tree import Tree
 from recap_assets.cli import terminal
 from recap_assets.cli.output import echo
 from recap_assets.defs.lineage import copy_missing_events
-from recap_assets.defs.records import DagsterRecords
 from recap_assets.defs.session import Session
 from recap_assets.graph.planner import plan
-from recap_assets.graph.records import RememberedRecords
+from recap_assets.graph.records import RememberedRecords, StoredRecords
 from recap_assets.lineage.open_lineage import ExtraMissingError, emit
 from recap_assets.lineage.origin import Ancestor, Origin
 from recap_assets.lineage.pins import (
@@ -234,14 +233,14 @@ def _refuse_out_of_date(session: Session, asset: str) -> None:
         raise click.ClickException(msg)
 
 
-def copy_receipts(session: Session) -> DagsterRecords:
+def copy_receipts(session: Session) -> StoredRecords:
     """Copy what a killed step left uncopied into the table `lineage`; the records read for it.
 
     Nothing is copied where the data folder is read-only.
     """
+    if session.project.is_read_only:
+        return session.read_records()
     instance = session.open_instance()
     records = session.records(instance)
-    if session.project.is_read_only:
-        return records
     copy_missing_events(session.project, instance, records, session.graph.nodes)
     return records

@@ -6,12 +6,8 @@ from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dagster._core.storage.event_log.schema import SqlEventLogStorageMetadata
-from dagster._core.storage.runs.schema import RunStorageSqlMetadata
-from dagster._core.storage.schedules.schema import ScheduleStorageSqlMetadata
+from recap_assets.defs.storage_files import EVENT_LOG, FILES
 
-EVENT_LOG = "event_log.db"
-FILES = (EVENT_LOG, "runs.db", "schedules.db")
 QUICK_BYTES = 32 * 2**20
 """Larger files are read through only where something pointed at damage; it takes seconds."""
 NO_TEXT = "Could not decode to UTF-8"
@@ -82,6 +78,10 @@ def _is_half_made(connection: sqlite3.Connection, name: str) -> bool:
 
 
 def _wanted_tables(name: str) -> frozenset[str]:
+    from dagster._core.storage.event_log.schema import SqlEventLogStorageMetadata
+    from dagster._core.storage.runs.schema import RunStorageSqlMetadata
+    from dagster._core.storage.schedules.schema import ScheduleStorageSqlMetadata
+
     schema = {
         EVENT_LOG: SqlEventLogStorageMetadata,
         "runs.db": RunStorageSqlMetadata,

@@ -6,8 +6,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from recap_assets.defs.damaged_files import FILES
-from recap_assets.defs.records import CACHE_FILE
+from recap_assets.defs.storage_files import FILES, RECORDS_READ
 
 _WITH_LOGS = tuple(f"{name}{end}" for name in FILES for end in ("", "-wal"))
 _COPIES: list[tempfile.TemporaryDirectory[str]] = []
@@ -30,7 +29,7 @@ def copied(storage: Path) -> Path:
         storage: Dagster's storage of one experiment; it may be missing.
     """
     _COPIES.append(copy := tempfile.TemporaryDirectory(prefix="recap-records-"))
-    for name in (*_WITH_LOGS, CACHE_FILE):
+    for name in (*_WITH_LOGS, RECORDS_READ):
         with suppress(FileNotFoundError):
             shutil.copyfile(storage / name, Path(copy.name) / name)
     return Path(copy.name)

@@ -15,10 +15,10 @@ from dagster._core.storage.event_log.base import AssetEntry
 
 from recap_assets.defs.events import Materialized
 from recap_assets.defs.remembering import remember
+from recap_assets.defs.storage_files import RECORDS_READ
 from recap_assets.graph.records import Implementation, Inputs, Record
 from recap_assets.storage.files import write_atomically
 
-CACHE_FILE = "records.parquet"
 CACHED_AFTER = 5_000
 FACTS_LOOKED_AT = 50
 _BATCH = 1_000
@@ -55,7 +55,7 @@ class DagsterRecords:
     def __init__(self, instance: dg.DagsterInstance, folder: Path | None = None) -> None:
         self._instance = instance
         remember(instance)
-        self._cache = folder / CACHE_FILE if folder else None
+        self._cache = folder / RECORDS_READ if folder else None
         self._records: dict[str, dict[str, Record]] = {}
         self._cursors: dict[str, int] = {}
         self._looked_at: dict[str, AssetEntry | None] = {}

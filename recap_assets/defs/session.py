@@ -13,22 +13,20 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Self
-
-import dagster as dg
+from typing import TYPE_CHECKING, Self
 
 from recap_assets.artefacts.catalogue import all_tables
 from recap_assets.assembly.graph import build_graph
-from recap_assets.defs.assets import POOL_PARTITIONS
 from recap_assets.defs.damaged_files import put_aside_damaged
 from recap_assets.defs.failures import shorten_retries
 from recap_assets.defs.read_only import copied, is_writable
-from recap_assets.defs.records import DagsterRecords
-from recap_assets.defs.remembering import remember
-from recap_assets.defs.restoring import restore_records
+from recap_assets.defs.storage_files import home_of, is_shipped, write_configuration
 from recap_assets.graph.node import Graph
 from recap_assets.graph.project import Project
+from recap_assets.graph.records import NoRecords, StoredRecords
+from recap_assets.shards.pools import ReadablePool
 from recap_assets.specs.experiment import Experiment
+from recap_assets.specs.kinds import fitting
 from recap_assets.specs.loading import (
     ExperimentError,
     UnknownKindError,
@@ -36,16 +34,19 @@ from recap_assets.specs.loading import (
     load_experiment,
 )
 from recap_assets.storage.errors import StorageError
-from recap_assets.storage.files import write_atomically
 from recap_assets.storage.kinds_used import kinds_used
 from recap_assets.storage.workspace import Workspace
 from recap_assets.untrusted.log_records import guard
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from recap_assets.defs.records import DagsterRecords
 
 EXPERIMENT_VARIABLE = "RECAP_EXPERIMENT"
 SETTINGS_VARIABLE = "RECAP_SET"
 INSTANCE_VARIABLE = "RECAP_INSTANCE"
 HOME_VARIABLE = "DAGSTER_HOME"
-DAGSTER_YAML = "dagster.yaml"
 
 
 @dataclass(frozen=True)
@@ -57,11 +58,14 @@ class Session:
         settings: Settings laid over it.
         against: Another experiment's file, whose results this one is only compared with: nothing
             may be built then.
+        only_reads: Whether nothing is made where nothing was built yet. Dagster is imported where
+            there are records, and no sooner.
     """
 
     path: Path
     settings: tuple[str, ...] = ()
     against: Path | None = None
+    only_reads: bool = False
 
     @classmethod
     def from_environment(cls) -> "Session":
@@ -77,14 +81,33 @@ class Session:
     @cached_property
     def project(self) -> Project:
         """The experiment in its workspace."""
-        guard()
-        experiment = _load(self.path, self.settings)
+        experiment = self._experiment
         if self.against is None:
             workspace = Workspace.from_environment(experiment.name)
-            return Project(experiment, workspace, is_read_only=not is_writable(workspace.root))
+            stays = self._finds_nothing or not is_writable(workspace.root)
+            return Project(experiment, workspace, is_read_only=stays)
         other = load_experiment(self.against)
         as_other = experiment.model_copy(update={"name": other.name})
         return Project(as_other, Workspace.from_environment(other.name), is_read_only=True)
+
+    @cached_property
+    def _experiment(self) -> Experiment:
+        guard()
+        return _load(self.path, self.settings)
+
+    @cached_property
+    def _finds_nothing(self) -> bool:
+        """Whether the command only reads, and nothing was built yet, here or elsewhere."""
+        if not self.only_reads or self.against is not None:
+            return False
+        # Of a list of URLs nothing is known before its shards are planned, which are kept.
+        if fitting("pool", self._experiment.pool, ReadablePool).plans_shards:
+            return False
+        workspace = Workspace.from_environment(self._experiment.name)
+        home = Path(os.environ.get(HOME_VARIABLE) or home_of(workspace.instance))
+        if workspace.tables_root is not None or not is_shipped(home):
+            return False
+        return not workspace.root.exists() or not any(workspace.root.iterdir())
 
     @cached_property
     def graph(self) -> Graph:
@@ -122,15 +145,21 @@ class Session:
         os.environ[EXPERIMENT_VARIABLE] = str(self.path.absolute())
         os.environ[SETTINGS_VARIABLE] = json.dumps(self.settings)
         os.environ[INSTANCE_VARIABLE] = str(self.storage)
-        os.environ.setdefault(HOME_VARIABLE, str(_home(self.storage)))
+        os.environ.setdefault(HOME_VARIABLE, str(home_of(self.storage)))
         os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "yes")
 
-    def open_instance(self) -> dg.DagsterInstance:
+    def open_instance(self) -> "dg.DagsterInstance":
         """Dagster's instance of this experiment, with the pool's partitions in it."""
+        import dagster as dg
+
+        from recap_assets.defs.remembering import remember
+
         self.project.workspace.refuse_unusable()
         shorten_retries()
         self.export()
         self.storage.mkdir(parents=True, exist_ok=True)
+        if Path(os.environ[HOME_VARIABLE]) == self.storage:
+            write_configuration(self.storage)
         # Of two processes that create SQLite's tables or add a partition at once, one fails.
         with self._alone():
             for found in put_aside_damaged(self.storage):
@@ -148,7 +177,9 @@ class Session:
             return nullcontext()
         return self.project.workspace.claims.hold("the storage of Dagster")
 
-    def _restore(self, instance: dg.DagsterInstance) -> None:
+    def _restore(self, instance: "dg.DagsterInstance") -> None:
+        from recap_assets.defs.restoring import restore_records
+
         done = restore_records(self.project, instance, lambda: self.graph)
         if done is None:
             return
@@ -159,8 +190,16 @@ class Session:
             f"recreated from the table lineage{rest if done.n_left_out else ''}"
         )
 
-    def records(self, instance: dg.DagsterInstance) -> DagsterRecords:
+    def read_records(self) -> StoredRecords:
+        """The records of what was built; the instance is opened where there may be any."""
+        if self._finds_nothing:
+            return NoRecords()
+        return self.records(self.open_instance())
+
+    def records(self, instance: "dg.DagsterInstance") -> "DagsterRecords":
         """The records of what was built."""
+        from recap_assets.defs.records import DagsterRecords
+
         return DagsterRecords(instance, self.storage)
 
     def create_tables(self) -> None:
@@ -174,27 +213,15 @@ def say(text: str) -> None:
     sys.stderr.write(f"{text}\n")
 
 
-def register_partitions(instance: dg.DagsterInstance, wanted: Sequence[str]) -> None:
+def register_partitions(instance: "dg.DagsterInstance", wanted: Sequence[str]) -> None:
     """Give Dagster the pool's partitions; those that left the pool go."""
+    from recap_assets.defs.assets import POOL_PARTITIONS
+
     known = set(instance.get_dynamic_partitions(POOL_PARTITIONS))
     if new := [key for key in wanted if key not in known]:
         instance.add_dynamic_partitions(POOL_PARTITIONS, new)
     for key in known.difference(wanted):
         instance.delete_dynamic_partition(POOL_PARTITIONS, key)
-
-
-def _home(storage: Path) -> Path:
-    """The folder with Dagster's configuration: the current one, or one made beside the records.
-
-    The made one keeps the records where a checkout does, so that the same data folder has the same
-    records wherever `recap` is called.
-    """
-    here, own = Path.cwd(), storage / DAGSTER_YAML
-    if (here / DAGSTER_YAML).exists():
-        return here
-    if not own.exists():
-        write_atomically(own, (Path(__file__).parent / DAGSTER_YAML).read_bytes())
-    return storage
 
 
 def _load(path: Path, settings: tuple[str, ...]) -> Experiment:

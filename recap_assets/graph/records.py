@@ -108,6 +108,40 @@ class Records(Protocol):
         ...
 
 
+class StoredRecords(Records, Protocol):
+    """Records that are kept somewhere, and read from there."""
+
+    def look(self, assets: Iterable[str]) -> None:
+        """Look at many assets at once, for the next `latest` of each."""
+        ...
+
+    def save(self) -> None:
+        """Keep what was read, where reading it again would take long."""
+        ...
+
+
+class NoRecords:
+    """The records of an experiment of which nothing was ever built."""
+
+    def look(self, assets: Iterable[str]) -> None:
+        """There is nothing to look at."""
+
+    def save(self) -> None:
+        """There is nothing to keep."""
+
+    def latest(self, asset: str) -> Mapping[str, Record]:  # noqa: ARG002
+        """No partition was built."""
+        return {}
+
+    def implementation(self, asset: str, record: Record) -> Implementation | None:  # noqa: ARG002
+        """No event says."""
+        return None
+
+    def facts(self, asset: str, data_version: str) -> Mapping[str, str | float]:  # noqa: ARG002
+        """Unknown."""
+        return {}
+
+
 class RememberedRecords:
     """Records as of the last look: what nobody touched is not asked for again."""
 

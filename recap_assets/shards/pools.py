@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 from recap_assets.shards import manifest_file
 from recap_assets.shards.files import PoolError
@@ -58,6 +58,9 @@ class EncodedImages(Protocol):
 
 class ReadablePool(PoolSpec):
     """Image-text pairs in numbered shards."""
+
+    plans_shards: ClassVar[bool] = False
+    """Whether its shards are those that a `scan` planned, and nothing is known before one."""
 
     @property
     def made_by(self) -> str | None:
@@ -160,5 +163,8 @@ class ListedPool(ReadablePool):
         manifest_file.update(project.workspace.manifest, self.survey())
 
     def left_aside(self, project: PoolProject) -> Sequence[SkippedFile]:
-        """What the listing passed over."""
-        return manifest_file.left_aside(project.workspace.manifest)
+        """What the listing passed over; where none is kept and none may be, as of now."""
+        path = project.workspace.manifest
+        if project.is_read_only and not path.exists():
+            return self.survey().skipped
+        return manifest_file.left_aside(path)

@@ -9,6 +9,7 @@ Kinds are imported when an experiment is first checked, and no sooner: a package
 imported stops the experiments that use its kind, and nothing else.
 """
 
+import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -332,6 +333,7 @@ def _usable(family: str, below: type[Spec] = Spec) -> Mapping[str, type[Spec]]:
     return {name: spec for name, spec in found.items() if spec and issubclass(spec, below)}
 
 
+@cache
 def _own_version() -> str:
     try:
         return metadata.version(OURS)
@@ -340,9 +342,15 @@ def _own_version() -> str:
 
 
 def _of_others(family: str) -> Iterator[Kind]:
-    points = metadata.entry_points(group=f"recap.{family}")
+    points = _entry_points(tuple(sys.path)).select(group=f"recap.{family}")
     for point in sorted(points, key=lambda point: (point.name, point.value)):
         yield _loaded(family, point)
+
+
+@cache
+def _entry_points(_path: Sequence[str]) -> metadata.EntryPoints:
+    """Those of every distribution that is installed; reading them takes a file of each."""
+    return cast("metadata.EntryPoints", metadata.entry_points())
 
 
 def _loaded(family: str, point: metadata.EntryPoint) -> Kind:

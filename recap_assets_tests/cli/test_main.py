@@ -12,7 +12,9 @@ import pytest
 from recap_assets.cli import main
 from recap_assets.specs.loading import load_experiment
 from recap_assets.storage.tables import StorageError
+from recap_assets.untrusted.errors import RecapError
 from recap_assets_tests.cli.running import Recap
+from recap_assets_tests.evaluation.sets_on_disk import png, write_tar
 
 
 def in_a_process(*words: str, code: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -124,6 +126,53 @@ def test_a_dry_run_shows_the_plan_and_builds_nothing(
     assert done.exit_code == 0
     assert "never built" in done.output
     assert not (tmp_path / "data" / "tiny" / "tables").exists()
+
+
+READING = (
+    ("plan",), ("plan", "--why", "raw_pool"), ("status",), ("build", "--dry-run"), ("mix", "try"),
+    ("lineage", "raw_pool"), ("diff", "raw", "raw_top30"), ("leaderboard",), ("verify", "raw_pool"),
+    ("gc", "--dry-run"), ("imports",), ("doctor",), ("export", "nothing"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("words", READING, ids=" ".join)
+def test_a_command_that_reads_makes_nothing_where_nothing_was_built(
+    recap: Recap, written: Callable[..., Path], tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    done = recap("-e", written(), *words)
+    assert isinstance(done.exception, SystemExit | RecapError | None), done.exception
+    assert not (tmp_path / "data").exists()
+
+
+def test_the_plan_of_a_list_of_shards_keeps_no_list(
+    recap: Recap, written: Callable[..., Path], tmp_path: Path
+) -> None:
+    pool = tmp_path / "pool"
+    for name in ("0.tar", "1.tar"):
+        write_tar(pool / name, [("a.png", png(1)), ("a.txt", b"a")])
+    (pool / "half.tar.gz").write_bytes(b"packed")
+    path = written(pool={"kind": "webdataset", "shards": str(pool), "shards_per_partition": 1})
+    done = recap("-e", path, "plan")
+    assert "half.tar.gz" in done.output
+    rows = json.loads(recap("-e", path, "plan", "--json").output)
+    assert [row["partition"] for row in rows if row["asset"] == "raw_pool"] == ["00000", "00001"]
+    assert not (tmp_path / "data").exists()
+
+
+def test_the_plan_of_what_was_never_built_needs_no_dagster(
+    written: Callable[..., Path], tmp_path: Path
+) -> None:
+    code = f"""
+import os, sys
+os.environ["RECAP_DATA"] = {str(tmp_path / "data")!r}
+from recap_assets.cli.main import recap
+recap(["-e", {str(written())!r}, "plan"], standalone_mode=False)
+heavy = {{"dagster", "sqlalchemy", "torch", "transformers", "open_clip", "altair", "optuna"}}
+sys.exit(str(sorted(heavy & set(sys.modules)) or ""))
+"""
+    done = in_a_process(code=code)
+    assert "raw_pool" in done.stdout
+    assert done.stderr.strip() == ""
 
 
 def test_trying_mixes_before_there_are_scores(recap: Recap, written: Callable[..., Path]) -> None:

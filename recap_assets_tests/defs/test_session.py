@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from recap_assets.defs import session as module
-from recap_assets.defs.session import DAGSTER_YAML, HOME_VARIABLE, Session
+from recap_assets.defs.session import HOME_VARIABLE, Session
+from recap_assets.defs.storage_files import DAGSTER_YAML
 
 REPOSITORY = Path(__file__).parents[2]
 

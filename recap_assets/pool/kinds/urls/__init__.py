@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class UrlPool(UrlSpec):
     """A list of URLs that img2dataset fetches into shards; the defaults are DataComp's."""
 
+    plans_shards = True
+
     @property
     def made_by(self) -> str:
         """The asset that fetches them."""
