@@ -17,7 +17,8 @@ from recap_assets.specs.decoding import Decoding
 from recap_assets.specs.findings import Finding
 from recap_assets.specs.prompts import filled, names_in, references_in
 from recap_assets.specs.references import Reference
-from recap_assets.specs.sources import MOST_CANDIDATES, Device, SourceSpec
+from recap_assets.specs.running import Device
+from recap_assets.specs.sources import MOST_CANDIDATES, SourceSpec
 from recap_assets.untrusted.prompt_texts import harmless, without_tokens
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ class DecodedHere(Captioning):
     """Captions that the platform's own decoding writes."""
 
     decoding: Decoding = Decoding()
-    device: Device = Field(default="auto", description="auto: a GPU where there is one.")
+    device: Device = "auto"
 
     @model_validator(mode="after")
     def _beams_suffice(self) -> Self:

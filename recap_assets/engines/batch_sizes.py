@@ -20,7 +20,7 @@ import torch
 
 from recap_assets.engines.errors import DeviceError
 from recap_assets.engines.protocols import BATCH_MULTIPLE
-from recap_assets.specs.sources import AUTO_ROWS
+from recap_assets.specs.running import AUTO_ROWS
 from recap_assets.storage.files import write_atomically
 
 _PLATEAU = 0.9

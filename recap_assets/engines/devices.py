@@ -3,7 +3,7 @@
 import torch
 
 from recap_assets.engines.errors import DeviceError
-from recap_assets.specs.sources import Precision
+from recap_assets.specs.running import Precision
 
 _DTYPES = {
     "float32": torch.float32,

@@ -3,7 +3,8 @@
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from recap_assets.specs.sources import AUTO_ROWS, Source, images_at_once
+from recap_assets.specs.running import AUTO_ROWS, images_at_once
+from recap_assets.specs.sources import Source
 
 HUB = {"kind": "transformers", "model": "a/model"}
 

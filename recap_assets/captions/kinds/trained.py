@@ -1,16 +1,15 @@
 """A captioner that this experiment trains."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from recap_assets.captions.kind import DecodedHere
 from recap_assets.engines.protocols import Captioner, Places
 from recap_assets.specs.base import Name, Spec
-from recap_assets.specs.fields import Speed
 from recap_assets.specs.models import ModelSpec
-from recap_assets.specs.references import Reference
+from recap_assets.specs.running import TrainedHere
 
 
 class WrittenAs(Spec):
@@ -28,15 +27,13 @@ class WrittenAs(Spec):
     tag: Name | None = Field(default=None, description="The source whose style it is to have.")
 
 
-class EmbeddedSource(DecodedHere):
+class EmbeddedSource(TrainedHere, DecodedHere):
     """A captioner that the asset `models/<model>` trains."""
+
+    trained_as = "captioner"
 
     kind: Literal["embedded"]
     model: Name = Field(description="A model of kind captioner in this experiment.")
-    batch_size: Annotated[int, Speed] = Field(
-        default=64, gt=0, le=65_536, description="Images of one forward pass; changes no caption."
-    )
-
     control: WrittenAs | None = Field(
         default=None,
         exclude_if=lambda control: control is None,
@@ -56,25 +53,6 @@ class EmbeddedSource(DecodedHere):
     def controls(self) -> Mapping[str, object]:
         """The controls that it sets, by name."""
         return self.control.model_dump(exclude_none=True) if self.control else {}
-
-    @property
-    def called(self) -> str:
-        """The model's name."""
-        return self.model
-
-    @property
-    def at_once(self) -> int:
-        """Images that are passed at once."""
-        return self.batch_size
-
-    @property
-    def trained_model(self) -> str | None:
-        """The model."""
-        return self.model
-
-    def refers(self) -> Iterator[Reference]:
-        """The model."""
-        yield Reference("model", self.model, "models", "captioner")
 
     def problems(self, models: Mapping[str, Spec]) -> Iterator[str]:
         """Guidance and control, which the model must have learned."""

@@ -12,7 +12,7 @@ from recap_assets.engines.errors import ModelFileError
 from recap_assets.engines.model_folders.skeletons import check_skeleton
 from recap_assets.engines.model_folders.staging import stage_model
 from recap_assets.engines.model_folders.weights import read_weights, weight_files
-from recap_assets.specs.sources import Precision
+from recap_assets.specs.running import Precision
 
 OPTIONS: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
 """How every file of a model is read: from the folder here, and no code of it is ever run."""

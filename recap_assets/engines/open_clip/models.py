@@ -34,7 +34,7 @@ from recap_assets.engines.model_folders.staging import (
 )
 from recap_assets.engines.model_folders.weights import read_weights
 from recap_assets.engines.open_clip.tokenizers import make_tokenizer
-from recap_assets.specs.sources import Precision
+from recap_assets.specs.running import Precision
 
 _LOCAL, _HUB = "local-dir:", "hf-hub:"
 _WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors")

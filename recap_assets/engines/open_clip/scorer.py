@@ -22,7 +22,7 @@ from recap_assets.engines.open_clip.pixels import PixelTransform
 from recap_assets.engines.open_clip.text_tower import TextEncoder, bucket_of, text_encoder_of
 from recap_assets.engines.protocols import Image
 from recap_assets.engines.row_counts import EvenPasses, example_pixels, example_tokens
-from recap_assets.specs.sources import Precision
+from recap_assets.specs.running import Precision
 
 
 class ClipScorer:

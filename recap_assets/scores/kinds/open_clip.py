@@ -7,11 +7,11 @@ from pydantic import Field
 
 from recap_assets.engines.protocols import Places, Scorer
 from recap_assets.scores.kind import ByEmbeddings
-from recap_assets.specs.fields import LocalDir, LocalModel, Speed
-from recap_assets.specs.sources import Device, Precision
+from recap_assets.specs.fields import LocalDir, LocalModel
+from recap_assets.specs.running import Precision, RunHere
 
 
-class OpenClipScorer(ByEmbeddings):
+class OpenClipScorer(RunHere, ByEmbeddings):
     """A CLIP of open_clip by name and tag, or from a local checkpoint."""
 
     example = """\
@@ -31,10 +31,6 @@ l14:
         default=None, description="open_clip's tag, or a local safetensors file."
     )
     precision: Precision = "float32"
-    batch_size: Annotated[int, Speed] = Field(
-        default=64, gt=0, le=65_536, description="Rows of one forward pass; changes no score."
-    )
-    device: Device = Field(default="auto", description="auto: a GPU where there is one.")
     pool_scores: str | None = Field(
         default=None,
         description="Column of the pool's metadata that holds the raw text's score "
@@ -65,11 +61,6 @@ l14:
     def called(self) -> str:
         """The model's name or folder."""
         return self.model
-
-    @property
-    def at_once(self) -> int:
-        """Images that are passed at once."""
-        return self.batch_size
 
     @property
     def given_scores(self) -> str | None:

@@ -22,7 +22,7 @@ from recap_assets.engines.open_clip.models import (
 )
 from recap_assets.engines.open_clip.pixels import PixelTransform
 from recap_assets.engines.protocols import Captioner, Image
-from recap_assets.specs.sources import Precision
+from recap_assets.specs.running import Precision
 
 
 @dataclass

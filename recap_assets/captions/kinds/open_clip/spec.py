@@ -6,7 +6,7 @@ from pydantic import Field
 
 from recap_assets.captions.kind import DecodedHere
 from recap_assets.specs.fields import LocalDir, LocalModel
-from recap_assets.specs.sources import BatchSize, Precision, images_at_once
+from recap_assets.specs.running import CaptionsAtOnce, Precision, images_at_once
 
 
 class OpenClipSpec(DecodedHere):
@@ -24,11 +24,7 @@ coca: {kind: open_clip, model: coca_ViT-L-14, pretrained: mscoco_finetuned_laion
         default=None, description="open_clip's tag, or a local safetensors file."
     )
     precision: Precision = "float32"
-    batch_size: BatchSize = Field(
-        default=64,
-        description="Captions of one forward pass; changes no caption. auto: the most that fit, "
-        "tried once for a model and a device.",
-    )
+    batch_size: CaptionsAtOnce = 64
 
     @property
     def called(self) -> str:

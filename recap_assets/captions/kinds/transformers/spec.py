@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from recap_assets.captions.kind import DecodedHere
 from recap_assets.specs.fields import LocalModel, Speed
 from recap_assets.specs.prompts import Prompt
-from recap_assets.specs.sources import BatchSize, Precision, images_at_once
+from recap_assets.specs.running import CaptionsAtOnce, Precision, images_at_once
 
 
 class TransformersSpec(DecodedHere):
@@ -38,11 +38,7 @@ blip2:
         "`{raw}`, another source or a column of the pool in braces stands for the image's own "
         "text, cleaned and cut at 1,000 characters; a brace itself is doubled.",
     )
-    batch_size: BatchSize = Field(
-        default=64,
-        description="Captions of one forward pass; changes no caption. auto: the most that fit, "
-        "tried once for a model and a device.",
-    )
+    batch_size: CaptionsAtOnce = 64
     attention: Annotated[Literal["auto", "eager", "sdpa", "flash_attention_2"], Speed] = Field(
         default="auto", description="How attention is computed; changes no caption but for ties."
     )

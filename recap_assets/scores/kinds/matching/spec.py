@@ -3,10 +3,10 @@
 from typing import Literal
 
 from recap_assets.scores.kind import ByPairs
-from recap_assets.specs.hub_models import HubScoringModel
+from recap_assets.specs.running import HubModel
 
 
-class ImageTextMatchingSpec(HubScoringModel, ByPairs):
+class ImageTextMatchingSpec(HubModel, ByPairs):
     """BLIP's image-text matching: the probability that a text fits the image, by its own head."""
 
     example = """\

@@ -15,7 +15,7 @@ from recap_assets.engines.model_folders.hub_files import model_folder
 from recap_assets.engines.model_folders.staging import staging
 from recap_assets.engines.model_folders.transformers_models import ADVICE, OPTIONS, read_staged
 from recap_assets.engines.row_counts import EvenPasses, example_tokens
-from recap_assets.specs.sources import Precision
+from recap_assets.specs.running import Precision
 
 MOST_TOKENS = 512
 """What is beyond is cut off, or earlier where the model's positions end."""

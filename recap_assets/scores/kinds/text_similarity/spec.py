@@ -9,9 +9,8 @@ from recap_assets.engines.opening import Opens
 from recap_assets.engines.protocols import Places, TextEmbedder
 from recap_assets.scores.kind import OwnScores
 from recap_assets.specs.base import Name
-from recap_assets.specs.fields import LocalModel, Speed
 from recap_assets.specs.references import EMBEDDINGS, Reference
-from recap_assets.specs.sources import Device, Precision
+from recap_assets.specs.running import HubModel
 
 SAYING_NOTHING = (
     "a photo of",
@@ -32,18 +31,8 @@ SAYING_NOTHING = (
 """What captions begin or end with whatever the image shows, longer phrases first."""
 
 
-class SentenceEncoder(Opens):
+class SentenceEncoder(HubModel, Opens):
     """A sentence encoder of transformers: the mean of the last states, of unit length."""
-
-    model: Annotated[str, LocalModel] = Field(
-        description="Hub id (sentence-transformers/all-MiniLM-L6-v2) or a local folder."
-    )
-    revision: str | None = Field(default=None, description="Commit of the hub repository; pin it.")
-    precision: Precision = "float32"
-    batch_size: Annotated[int, Speed] = Field(
-        default=64, gt=0, le=65_536, description="Texts of one forward pass; changes no score."
-    )
-    device: Device = Field(default="auto", description="auto: a GPU where there is one.")
 
     def open(self, places: Places) -> TextEmbedder:  # noqa: ARG002 - of all kinds
         """The encoder."""
@@ -56,11 +45,6 @@ class SentenceEncoder(Opens):
             batch_size=self.batch_size,
             device=self.device,
         )
-
-    @property
-    def called(self) -> str:
-        """The model's name or folder."""
-        return self.model
 
 
 class TextSimilaritySpec(OwnScores):

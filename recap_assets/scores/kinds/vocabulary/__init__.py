@@ -1,14 +1,14 @@
 """A scorer over the words of a vocabulary, that this experiment trains."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from recap_assets.engines.protocols import Places, Scorer
-from recap_assets.scores.trained_here import TrainedHere
+from recap_assets.scores.kind import ByEmbeddings
 from recap_assets.specs.base import Name
-from recap_assets.specs.references import Reference
+from recap_assets.specs.running import Rows, TrainedHere
 
 if TYPE_CHECKING:
     import polars as pl
@@ -17,7 +17,7 @@ SHOWN_IMAGES = 8
 SHOWN_WORDS = 8
 
 
-class VocabularyScorer(TrainedHere):
+class VocabularyScorer(TrainedHere, ByEmbeddings):
     """How alike the words are that image and text stand for, by a model of kind vocabulary.
 
     Both are sparse vectors over the words of a vocabulary (VDR, arXiv 2212.07699), and the score is
@@ -30,9 +30,11 @@ class VocabularyScorer(TrainedHere):
 words: {kind: vocabulary, model: lexical}   # a model of the kind vocabulary
 """
     score_is = "cosine of image and caption over the words of a vocabulary"
+    trained_as = "vocabulary"
 
     kind: Literal["vocabulary"]
     model: Name = Field(description="A model of kind vocabulary in this experiment.")
+    batch_size: Rows = 128
 
     def open(self, places: Places) -> Scorer:
         """The model that was trained."""
@@ -45,8 +47,3 @@ words: {kind: vocabulary, model: lexical}   # a model of the kind vocabulary
         from recap_assets.scores.kinds.vocabulary.words import words_of_images
 
         return {"words": words_of_images(scorer, images.head(SHOWN_IMAGES), SHOWN_WORDS)}
-
-    def refers(self) -> Iterator[Reference]:
-        """The model."""
-        yield from super().refers()
-        yield Reference("model", self.model, "models", "vocabulary")

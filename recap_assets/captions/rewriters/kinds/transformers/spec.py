@@ -9,12 +9,12 @@ from recap_assets.captions.rewriters.kind import SYSTEM, RewriteTask, Rewriting
 from recap_assets.engines.protocols import Places
 from recap_assets.specs.base import Spec
 from recap_assets.specs.decoding import Decoding
-from recap_assets.specs.fields import LocalModel, Speed
+from recap_assets.specs.fields import LocalModel
 from recap_assets.specs.findings import Finding
-from recap_assets.specs.sources import Device, Precision
+from recap_assets.specs.running import Precision, Rows, RunHere
 
 
-class TransformersRewriterSpec(Rewriting):
+class TransformersRewriterSpec(RunHere, Rewriting):
     """A language model of transformers from the hub or a local folder; safetensors only."""
 
     kind: Literal["transformers"]
@@ -29,20 +29,12 @@ class TransformersRewriterSpec(Rewriting):
     )
     precision: Precision = "float32"
     decoding: Decoding = Decoding()
-    device: Device = Field(default="auto", description="auto: a GPU where there is one.")
-    batch_size: Annotated[int, Speed] = Field(
-        default=32, gt=0, le=4_096, description="Texts of one forward pass; changes no text."
-    )
+    batch_size: Annotated[Rows, Field(le=4_096)] = 32
 
     @property
     def called(self) -> str:
         """The model's name or folder."""
         return self.model
-
-    @property
-    def at_once(self) -> int:
-        """Images whose texts are passed at once."""
-        return self.batch_size
 
     def problems(self, models: Mapping[str, Spec], task: RewriteTask) -> Iterator[str]:  # noqa: ARG002 - of all kinds
         """Decoding that gives no such candidates, or that a language model has not."""

@@ -5,10 +5,10 @@ from typing import Literal
 from pydantic import Field
 
 from recap_assets.scores.of_images.kind import OfImages
-from recap_assets.specs.hub_models import HubScoringModel
+from recap_assets.specs.running import HubModel
 
 
-class ImageClassifierSpec(HubScoringModel, OfImages):
+class ImageClassifierSpec(HubModel, OfImages):
     """An image classifier of the Hugging Face hub; the score is the probability of one label."""
 
     kind: Literal["image_classifier"]
