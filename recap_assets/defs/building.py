@@ -22,6 +22,7 @@ from multiprocessing.queues import Queue
 
 import dagster as dg
 from dagster._core.execution.plan.objects import StepFailureData
+from dagster._utils import interrupts
 from dagster_shared.error import SerializableErrorInfo
 
 from recap_assets.defs.assets import asset_key, assets_of, progress_listener
@@ -255,11 +256,21 @@ def _deaf_to_interrupts() -> Iterator[None]:
 
 def _start_worker(progress: "Queue[News]") -> None:
     sys.stderr = WithoutLoggerErrors(sys.stderr)
+    _die_when_terminated()
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     os.environ.setdefault("OMP_NUM_THREADS", str(torch_threads()))
     # With more workers than the cores have room for, threads that spin keep the others from work.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     progress_listener.set(lambda *news: progress.put(news))
+
+
+def _die_when_terminated() -> None:
+    """Keep Dagster from raising an exception at a SIGTERM, wherever the process is just then.
+
+    It makes a traceback of one that comes while a worker waits for work, which is when its pool
+    terminates it since another worker died. Dying at once is as safe as for `_leave_with_parent`.
+    """
+    interrupts.setup_interrupt_handlers = lambda: None
 
 
 def _open() -> None:
@@ -291,10 +302,6 @@ def _run(assets: Sequence[str], partitions: tuple[str, ...]) -> Failures:
         if (words := in_words(error)) is not None:
             return Failures(words)
         raise
-    finally:
-        # Where one worker dies its pool terminates the others. One that waits for work has nothing
-        # to finish, but Dagster leaves a handler behind that would end it in a traceback.
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _executed(assets: Sequence[str], partitions: tuple[str, ...]) -> dg.ExecuteInProcessResult:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster._utils.interrupts import capture_interrupts
+from dagster._utils import interrupts
 from rich.console import Console
 
 from recap_assets.cli.progress import print_failures
@@ -159,18 +159,14 @@ def test_a_worker_that_cannot_open_the_records_tells_it_and_tries_again(
         assert len(tries) == n
 
 
-def test_a_worker_that_waits_for_work_again_is_ended_without_words(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def run_and_leave_a_handler(*_: object) -> dg.ExecuteInProcessResult:
-        with capture_interrupts():  # as Dagster does around each run
-            raise OSError(errno.ENOSPC, "No space left on device", "/data")
-
-    monkeypatch.setattr(building, "_worker", {"instance": None})
-    monkeypatch.setattr(building, "_executed", run_and_leave_a_handler)
+def test_a_worker_that_is_terminated_dies_at_any_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     before = signal.getsignal(signal.SIGTERM)
-    try:
-        building._run(["raw_pool"], ())
-        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    monkeypatch.setattr(interrupts, "setup_interrupt_handlers", interrupts.setup_interrupt_handlers)
+    building._die_when_terminated()
+    seen: list[object] = []
+    with interrupts.capture_interrupts():  # as Dagster does around each run and in each step
+        seen.append(signal.getsignal(signal.SIGTERM))
+        with interrupts.raise_interrupts_as(RuntimeError):
+            seen.append(signal.getsignal(signal.SIGTERM))
+    assert seen == [before, before]
+    assert signal.getsignal(signal.SIGTERM) is before
