@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Protocol
+from typing import Any
 
 import polars as pl
 
@@ -25,6 +25,7 @@ from recap_assets.captions.texts import (
     text_dependencies,
     texts_of_images,
 )
+from recap_assets.engines.opening import WithModel
 from recap_assets.engines.protocols import Caption, Captioner, RemoteCaptioner
 from recap_assets.graph.checks import Check, Verdict
 from recap_assets.graph.content import StoredRows
@@ -81,19 +82,8 @@ def captioned(project: Project, name: str, spec: Captioning) -> Node:
         description=f"Captions that {name} ({spec.word}: {spec.called}) wrote for every usable "
         "image; the same for an image whatever the batch, the shard or the order.",
         seconds=SECONDS_PER_IMAGE * spec.candidates * 1_000,
-        waits_for_a_server=spec.waits_for_a_server,
     )
     return written_node(project, name, spec, written)
-
-
-class Writes(Protocol):
-    """What writes: a captioner, or the rewriter of a source."""
-
-    framework: ClassVar[str]
-
-    def trained_by(self) -> Iterable[str]:
-        """The assets that train it."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -102,23 +92,21 @@ class Written:
 
     Attributes:
         reads: Names of the sources and columns that the model reads.
-        by: The model.
+        by: The captioner or rewriter.
         implementation: Version of the code, raised by hand when it gives another result.
         decides: The settings that decide what it writes.
         compute: Writes a partition.
         description: What a user needs to know of the asset.
         seconds: A guess for a thousand images.
-        waits_for_a_server: Whether a server computes.
     """
 
     reads: Sequence[str]
-    by: Writes
+    by: WithModel
     implementation: int
     decides: str
     compute: Callable[[Step], Rows]
     description: str
     seconds: float
-    waits_for_a_server: bool
 
 
 def written_node(
@@ -138,7 +126,7 @@ def written_node(
         outside=outside_of(project, spec),
         content=StoredRows(project.workspace.tables, SYNTHETIC_CAPTIONS, {"source": name}),
         seconds=written.seconds,
-        pool="cpu" if written.waits_for_a_server else "gpu",
+        pool="cpu" if written.by.waits_for_a_server else "gpu",
         kinds=(written.by.framework, "deltalake"),
         checks=(captions_not_empty(project, name),),
     )

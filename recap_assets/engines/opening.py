@@ -1,7 +1,7 @@
 """What all kinds share that are opened: a model, from this experiment or from elsewhere."""
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import ClassVar
 
 from recap_assets.artefacts.training import MODELS
@@ -10,7 +10,7 @@ from recap_assets.specs.base import Spec
 from recap_assets.specs.findings import Finding
 
 
-class Opens(Spec):
+class WithModel(Spec):
     """A kind with a model. `called` and `trained_model` are its own to say."""
 
     framework: ClassVar[str] = "pytorch"
@@ -19,15 +19,6 @@ class Opens(Spec):
     waits_for_a_server: ClassVar[bool] = False
     """Whether a server computes: it is opened for each partition and closed after, and where it can
     `submit`, asked for several batches at once. It needs no GPU."""
-
-    @abstractmethod
-    def open(self, places: Places) -> object:
-        """The model.
-
-        Raises:
-            ModelFileError: It is missing, damaged or of another kind.
-            DeviceError: This machine has no such device.
-        """
 
     @property
     def called(self) -> str:
@@ -44,11 +35,28 @@ class Opens(Spec):
         if self.trained_model is not None:
             yield MODELS.key(self.trained_model)
 
-    def doctor(self, where: str, places: Places) -> Iterator[Finding]:
+    def loads(self, where: str, opened: Callable[[], object]) -> Iterator[Finding]:
         """Whether the model loads, if it is on this machine; one that is trained here can wait."""
         from recap_assets.engines.trying import tried  # noqa: PLC0415 - what it takes to load one
 
         if self.trained_model is not None:
             yield True, f"{where}: trained here as models/{self.trained_model}"
         else:
-            yield tried(where, self.called, lambda: self.open(places))
+            yield tried(where, self.called, opened)
+
+
+class Opens(WithModel):
+    """A kind whose model is all that is opened."""
+
+    @abstractmethod
+    def open(self, places: Places) -> object:
+        """The model.
+
+        Raises:
+            ModelFileError: It is missing, damaged or of another kind.
+            DeviceError: This machine has no such device.
+        """
+
+    def doctor(self, where: str, places: Places) -> Iterator[Finding]:
+        """Whether the model loads."""
+        yield from self.loads(where, lambda: self.open(places))

@@ -46,7 +46,7 @@ class Spec(BaseModel):
     """Of another package's kind: raised by hand when it gives another result."""
 
     # Built where one is checked: an experiment builds what it holds at once, and most specs are
-    # never checked by themselves.
+    # never checked by themselves. Kinds are imported by then, and may import what imports this.
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, defer_build=True)
 
     @model_validator(mode="before")

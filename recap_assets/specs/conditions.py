@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import ConfigDict
-
 from recap_assets.specs.base import Spec
 from recap_assets.specs.columns import USED, column_references, scorer_and_name
 from recap_assets.specs.kinds import OneOf
@@ -103,9 +101,6 @@ class ConditionSpec(Spec):
     those that the rule uses, the score columns that it compares, and the members of the sets that
     it refers to.
     """
-
-    # Built with the experiment: conditions hold conditions of kinds that are imported by then.
-    model_config = ConfigDict(defer_build=True)
 
     reads_texts: ClassVar[bool] = False
     """Whether it looks at the captions, and not only at their scores."""

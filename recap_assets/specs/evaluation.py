@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from recap_assets.specs import datacomp
 from recap_assets.specs.base import Name, Spec
@@ -83,9 +83,6 @@ class CaptionMetrics(Spec):
 
 class Evaluation(Spec):
     """What every trained CLIP is measured on, and every captioner."""
-
-    # Built at the first check of a file: kinds are imported then, and no sooner.
-    model_config = ConfigDict(defer_build=True)
 
     tasks: dict[Name, Task] = Field(default={}, description="Sets by a name of yours.")
     datacomp: DataCompTasks | None = Field(

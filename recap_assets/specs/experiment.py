@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Self
 
-from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from recap_assets.specs.automation import Automation
 from recap_assets.specs.base import Name, Spec, fingerprint_of
@@ -61,9 +61,6 @@ _AS_IF_WRITTEN: Any = {}
 
 class Experiment(Spec):
     """One experiment: pool, caption sources, scorers, mixes, training, evaluation."""
-
-    # Built at the first check of a file: kinds may import what imports this.
-    model_config = ConfigDict(defer_build=True)
 
     name: Name = Field(
         description="Its results are in the folder of this name under the data folder."

@@ -13,7 +13,7 @@ the first rule that accepts it. The strategies of the paper are a few lines each
 from collections.abc import Collection, Iterator
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from recap_assets.specs.base import Name, Spec
 from recap_assets.specs.columns import (
@@ -32,9 +32,6 @@ from recap_assets.specs.uses import AnyUse
 
 class Rule(Spec):
     """Use this caption where the condition holds (everywhere if there is none)."""
-
-    # Built with the experiment, as all that has kinds inside.
-    model_config = ConfigDict(defer_build=True)
 
     use: AnyUse
     where: AnyCondition | None = None
@@ -154,8 +151,6 @@ class Copies(Spec):
 
 class Mix(Spec):
     """A curated training set: an image takes the first rule that accepts it, or all."""
-
-    model_config = ConfigDict(defer_build=True)
 
     rules: tuple[Rule, ...] = Field(min_length=1)
     scorer: Name | None = Field(

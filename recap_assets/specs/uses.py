@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Annotated, ClassVar
 
-from pydantic import BeforeValidator, ConfigDict, TypeAdapter
+from pydantic import BeforeValidator, TypeAdapter
 
 from recap_assets.specs.base import Spec
 from recap_assets.specs.columns import of_source
@@ -18,9 +18,6 @@ from recap_assets.specs.references import Reference
 
 class UseSpec(Spec):
     """What a user writes of a use."""
-
-    # Built with the experiment, as all that has kinds inside.
-    model_config = ConfigDict(defer_build=True)
 
     gives_several: ClassVar[bool] = False
     """Whether an image may give several pairs, several candidates of one source aside."""

@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from recap_assets.artefacts.training import MODELS
 from recap_assets.captions.served import Served
+from recap_assets.engines.opening import WithModel
 from recap_assets.engines.protocols import Places, Rewriter
 from recap_assets.specs.base import Spec
 from recap_assets.specs.findings import Finding
@@ -52,17 +52,11 @@ class RewriteTask:
         return filled(self.prompt or "", safe)
 
 
-class Rewriting(Spec):
+class Rewriting(WithModel):
     """What writes a text from the texts that a source `reads`; no image is seen."""
 
     asks: ClassVar[bool] = True
     """Whether it takes a prompt; one that learned its task from triples does not."""
-
-    waits_for_a_server: ClassVar[bool] = False
-    """Whether a server computes: it is opened for each partition, asked ahead, and needs no GPU."""
-
-    framework: ClassVar[str] = "pytorch"
-    """What the UI says that it is computed by."""
 
     @abstractmethod
     def open(self, places: Places, task: RewriteTask) -> Rewriter:
@@ -75,24 +69,9 @@ class Rewriting(Spec):
         """
 
     @property
-    def called(self) -> str:
-        """The model, for people."""
-        return self.word
-
-    @property
     def at_once(self) -> int:
         """Images whose texts are passed at once."""
         return 64
-
-    @property
-    def trained_model(self) -> str | None:
-        """The model of this experiment that it opens; None for one from elsewhere."""
-        return None
-
-    def trained_by(self) -> Iterator[str]:
-        """Keys of the models trained here."""
-        if self.trained_model is not None:
-            yield MODELS.key(self.trained_model)
 
     @property
     def served(self) -> Served | None:
@@ -108,10 +87,5 @@ class Rewriting(Spec):
         return {}
 
     def doctor(self, where: str, places: Places, task: RewriteTask) -> Iterator[Finding]:
-        """Whether the model loads, if it is on this machine; one that is trained here can wait."""
-        from recap_assets.engines.trying import tried
-
-        if self.trained_model is not None:
-            yield True, f"{where}: trained here as models/{self.trained_model}"
-        else:
-            yield tried(where, self.called, lambda: self.open(places, task))
+        """Whether the model loads."""
+        yield from self.loads(where, lambda: self.open(places, task))

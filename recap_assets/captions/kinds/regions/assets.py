@@ -39,10 +39,9 @@ def node_of(project: Project, name: str, spec: RegionsSpec) -> Node:
         implementation=VERSION,
         decides=deciding(regions=spec),
         compute=lambda step: caption_regions(project, spec, step),
-        description=f"Captions that {name} ({spec.by.word}: {spec.called}) wrote for the first "
+        description=f"Captions that {name} ({spec.by.word}: {spec.by.called}) wrote for the first "
         f"{spec.keep} boxes of every usable image, by the column {spec.boxes}.",
         seconds=SECONDS_PER_REGION * spec.keep * spec.by.candidates * 1_000,
-        waits_for_a_server=spec.waits_for_a_server,
     )
     return written_node(project, name, spec, written)
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from recap_assets.captions.kind import Captioning, OwnAssets
 from recap_assets.captions.served import Served
-from recap_assets.engines.protocols import Captioner, Places
+from recap_assets.engines.protocols import Places
 from recap_assets.specs.base import Name, Spec
 from recap_assets.specs.findings import Finding
 from recap_assets.specs.kinds import OneOf
@@ -17,9 +17,6 @@ from recap_assets.specs.sources import MOST_CANDIDATES
 
 class RegionsSpec(OwnAssets):
     """What a captioner says of the regions of an image, each region a candidate."""
-
-    # Built with the experiment: a captioner is a kind of this family.
-    model_config = ConfigDict(defer_build=True)
 
     example = """\
 things:
@@ -55,28 +52,9 @@ things:
         return self
 
     @property
-    def called(self) -> str:
-        """The model, for people."""
-        return self.by.called
-
-    @property
-    def trained_model(self) -> str | None:
-        """The model of this experiment that captions."""
-        return self.by.trained_model
-
-    @property
-    def waits_for_a_server(self) -> bool:
-        """Whether a server computes."""
-        return self.by.waits_for_a_server
-
-    @property
     def served(self) -> Served | None:
         """What `recap serve-captioner` starts a server for."""
         return self.by.served
-
-    def open(self, places: Places) -> Captioner:
-        """The captioner."""
-        return self.by.open(places)
 
     def refers(self) -> Iterator[Reference]:
         """The column, and what the captioner names."""

@@ -38,10 +38,9 @@ def node_of(project: Project, name: str, spec: RewriteSpec) -> Node:
         implementation=VERSION,
         decides=deciding(rewrite=spec),
         compute=lambda step: rewrite_partition(project, spec, step),
-        description=f"Texts that {spec.called} wrote from {read} of every usable image, each by "
+        description=f"Texts that {spec.by.called} wrote from {read} of every usable image, each by "
         "itself.",
         seconds=SECONDS_PER_TEXT * spec.candidates * 1_000,
-        waits_for_a_server=spec.waits_for_a_server,
     )
     return written_node(project, name, spec, written)
 

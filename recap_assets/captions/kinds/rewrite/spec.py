@@ -1,7 +1,7 @@
 """Texts that a language model writes from other texts of an image: what a user writes."""
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -16,9 +16,6 @@ from recap_assets.specs.prompts import TEXT_NAMES, Prompt, names_in
 from recap_assets.specs.references import Reference
 from recap_assets.specs.sources import MOST_CANDIDATES
 from recap_assets.untrusted.prompt_texts import MOST_CHARACTERS
-
-if TYPE_CHECKING:
-    pass
 
 
 class RewriteSpec(OwnAssets):
@@ -91,11 +88,6 @@ fused:
     def task(self) -> RewriteTask:
         """What the rewriter is asked."""
         return RewriteTask(self.names, self.prompt, self.candidates, self.longest)
-
-    @property
-    def called(self) -> str:
-        """The model, for people."""
-        return self.by.called
 
     @property
     def trained_model(self) -> str | None:

@@ -1,7 +1,7 @@
 """The parts of a longer text, each a candidate: what a user writes."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -9,9 +9,6 @@ from recap_assets.captions.kind import OwnAssets
 from recap_assets.specs.prompts import TEXT_NAMES
 from recap_assets.specs.references import Reference
 from recap_assets.specs.sources import MOST_CANDIDATES
-
-if TYPE_CHECKING:
-    pass
 
 
 class SplitSpec(OwnAssets):

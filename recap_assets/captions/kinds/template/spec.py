@@ -1,16 +1,13 @@
 """A text that is put together from other texts of an image, without a model: what a user writes."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import Field, field_validator
 
 from recap_assets.captions.kind import OwnAssets
 from recap_assets.specs.prompts import Prompt, names_in, references_in
 from recap_assets.specs.references import Reference
-
-if TYPE_CHECKING:
-    pass
 
 
 class TemplateSpec(OwnAssets):

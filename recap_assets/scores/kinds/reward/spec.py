@@ -1,16 +1,13 @@
 """A score that was learned from preferences: what a user writes."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from recap_assets.scores.kind import OwnScores
 from recap_assets.specs.base import Name
 from recap_assets.specs.references import Reference
-
-if TYPE_CHECKING:
-    pass
 
 
 class RewardSpec(OwnScores):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from recap_assets.sets.kind import ComputedSet, Requirement, TextRule, more_than
 from recap_assets.sets.targets import Target
@@ -36,9 +36,6 @@ class ImageBasedSpec(ComputedSet):
     """DataComp's image_based: in a cluster that an image of the target set is nearest to."""
 
     extra = "filters"
-
-    # Kinds of targets may be in a package that imports this module.
-    model_config = ConfigDict(defer_build=True)
 
     kind: Literal["image_based"]
     scorer: Name = Field(description="Whose image embeddings are clustered.")

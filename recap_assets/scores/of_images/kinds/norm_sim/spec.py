@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from recap_assets.engines.protocols import Places
 from recap_assets.scores.of_images.kind import OwnImageScores
@@ -20,9 +20,6 @@ class NormSimSpec(OwnImageScores):
     example = """\
 like_imagenet: {kind: norm_sim, scorer: l14, target: {images: /data/imagenet/train}}
 """
-
-    # Kinds of targets may be in a package that imports this module.
-    model_config = ConfigDict(defer_build=True)
 
     kind: Literal["norm_sim"]
     scorer: Name = Field(description="Whose embeddings are compared.")
