@@ -20,8 +20,7 @@ def averages_by_seed(results: pl.DataFrame, average: Sequence[str]) -> pl.DataFr
     Returns:
         Columns mix, seed, task (`average`), metric (`mean`), value; only runs with every task.
     """
-    main = main_metrics(results)
-    tasks = sorted(set(average) or set(main["task"].unique()))
+    main, tasks = main_metrics(results), averaged_tasks(results, average)
     return (
         main.filter(pl.col("task").is_in(tasks))
         .sort(SEEDED)
@@ -30,6 +29,11 @@ def averages_by_seed(results: pl.DataFrame, average: Sequence[str]) -> pl.DataFr
         .filter(pl.col("n_tasks") == len(tasks))
         .select("mix", "seed", task=pl.lit(AVERAGE), metric=pl.lit("mean"), value="value")
     )
+
+
+def averaged_tasks(results: pl.DataFrame, average: Sequence[str]) -> list[str]:
+    """The tasks of the average, sorted: those that are named, or all that occur."""
+    return sorted(set(average) or set(main_metrics(results)["task"].unique()))
 
 
 def main_metrics(results: pl.DataFrame) -> pl.DataFrame:

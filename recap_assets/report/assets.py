@@ -26,7 +26,7 @@ from recap_assets.artefacts import (
     is_usable,
     preview_markdown,
 )
-from recap_assets.evaluation.averages import AVERAGE
+from recap_assets.evaluation.averages import AVERAGE, averaged_tasks
 from recap_assets.evaluation.captions.measured import measured_sources
 from recap_assets.graph.building import provenance
 from recap_assets.graph.stage import (
@@ -43,6 +43,7 @@ from recap_assets.mixes.diversity import unique_trigrams_of_mixes
 from recap_assets.plots.mixes import SOURCE_SHARES, leaderboard_chart
 from recap_assets.plots.rendering import chart_png
 from recap_assets.report import claims
+from recap_assets.report.chance import average_chance, chances
 from recap_assets.report.examples import discarded, examples
 from recap_assets.report.leaderboard import leaderboard
 from recap_assets.report.left_out import LEFT_OUT
@@ -57,6 +58,7 @@ from recap_assets.report.page import (
 from recap_assets.report.pairing import left_out
 from recap_assets.report.results import current_results
 from recap_assets.report.searched import searched
+from recap_assets.report.standing import runs_of
 from recap_assets.report.swept import swept_rows
 from recap_assets.scores.kind import Scoring
 from recap_assets.specs.base import deciding, fingerprint_of
@@ -65,6 +67,7 @@ from recap_assets.specs.sources import RAW
 from recap_assets.storage.files import write_atomically
 
 VERSION = 1
+REPORT_VERSION = 2
 STAGE = "report"
 SECONDS = 3.0
 THUMBNAIL_SIDE = 224
@@ -153,7 +156,7 @@ def _report_node(project: Project) -> Node:
         stage=STAGE,
         dimension="none",
         dependencies=tuple(Dependency(key, "all") for key in reads),
-        implementation=VERSION,
+        implementation=REPORT_VERSION,
         decides=deciding(
             report=experiment.report,
             left_out=list(experiment.left_out),
@@ -212,6 +215,7 @@ def report_data(project: Project, board: pl.DataFrame, claimed: list[ClaimRow]) 
     experiment, tables = project.experiment, project.workspace.tables
     named = pl.col("mix").is_in(list(experiment.mixes))
     scorer = next(iter(experiment.scorers))
+    results, average = current_results(project), experiment.evaluation.averaged
     histograms = tables.scan(SCORE_HISTOGRAMS, scorer=scorer).filter(
         pl.col("source").is_in(experiment.source_names)
         & pl.col("partition").is_in(list(project.partitions))
@@ -220,6 +224,8 @@ def report_data(project: Project, board: pl.DataFrame, claimed: list[ClaimRow]) 
         run=_run_facts(project),
         sources=experiment.source_names,
         leaderboard=with_sweep_names(project, board),
+        runs=with_sweep_names(project, runs_of(results, average)),
+        chance=average_chance(chances(project, results), averaged_tasks(results, average)),
         mixes=_mix_summary(project),
         shares=source_shares(project),
         rejects=_rejects(project),

@@ -37,8 +37,10 @@ from recap_assets.plots.scores import score_histograms
 from recap_assets.plots.sweeps import SWEPT, swept_chart
 from recap_assets.plots.training import training_curves
 from recap_assets.report.filters import clipped, count, data_uri, percent, points
+from recap_assets.report.headline import headline
 from recap_assets.report.left_out import LEFT_OUT, mix_rows
 from recap_assets.report.searched import Searched
+from recap_assets.report.standing import RUNS, ranking
 from recap_assets.specs.recipe import Recipe
 
 MIX_SUMMARY = pl.Schema(
@@ -132,6 +134,8 @@ class ReportData:
         run: What this run is.
         sources: All caption sources, `raw` first; they keep their colours through the page.
         leaderboard: LEADERBOARD.
+        runs: RUNS, which say what of the leaderboard exceeds noise.
+        chance: What guessing gives on average, a fraction of one; None where it is not known.
         mixes: MIX_SUMMARY.
         shares: SOURCE_SHARES.
         rejects: REJECTS.
@@ -155,6 +159,8 @@ class ReportData:
     run: RunFacts
     sources: tuple[str, ...] = (RAW,)
     leaderboard: pl.DataFrame = field(default_factory=LEADERBOARD.empty)
+    runs: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=RUNS))
+    chance: float | None = None
     mixes: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=MIX_SUMMARY))
     shares: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SOURCE_SHARES))
     rejects: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REJECTS))
@@ -209,15 +215,6 @@ class _Swept:
     chart: Markup
 
 
-@dataclass(frozen=True)
-class _Headline:
-    best: str
-    best_mean: float
-    best_deviation: float | None
-    baseline: str | None
-    baseline_mean: float | None
-
-
 def render(data: ReportData) -> str:
     """The page, complete: write it to a file and open it.
 
@@ -242,7 +239,13 @@ def render(data: ReportData) -> str:
     return environment.get_template(_TEMPLATE).render(
         data=data,
         run=data.run,
-        headline=_headline(data),
+        headline=headline(
+            _whole_pool(data.leaderboard),
+            data.runs,
+            _ranked(_whole_pool(data.leaderboard)),
+            data.baseline,
+            data.chance,
+        ),
         tasks=tasks,
         rows=rows,
         charts=_charts(data, rows),
@@ -287,7 +290,7 @@ def _ranked(board: pl.DataFrame) -> list[str]:
 def _rows(data: ReportData, tasks: Sequence[str]) -> list[_Row]:
     board = _whole_pool(data.leaderboard)
     cells = {(row["mix"], row["task"]): row for row in board.iter_rows(named=True)}
-    best = dict(board.group_by("task").agg(pl.col("mean").max()).rows())
+    best = {task: _leader(data, board, task) for task in tasks}
     summaries = {row["mix"]: row for row in data.mixes.iter_rows(named=True)}
     rows: list[_Row] = []
     for mix in _ranked(board):
@@ -298,7 +301,7 @@ def _rows(data: ReportData, tasks: Sequence[str]) -> list[_Row]:
                 mix=mix,
                 description=summary.get("description") or "",
                 kind=kind_of(own["raw_share"]),
-                cells=tuple(_cell(cells.get((mix, task)), best[task]) for task in tasks),
+                cells=tuple(_cell(cells.get((mix, task)), best[task] == mix) for task in tasks),
                 n_pairs=own["n_pairs"],
                 shares=_shares(data, mix),
                 n_copies=summary.get("n_copies"),
@@ -309,10 +312,15 @@ def _rows(data: ReportData, tasks: Sequence[str]) -> list[_Row]:
     return rows
 
 
-def _cell(row: dict[str, float | None] | None, best: float) -> _Cell:
-    if row is None:
-        return _Cell(None, None, is_best=False)
-    return _Cell(row["mean"], row["deviation"], is_best=row["mean"] == best)
+def _leader(data: ReportData, board: pl.DataFrame, task: str) -> str | None:
+    """The mix whose lead over each other one exceeds its deviation; None where none has one."""
+    means = board.filter(pl.col("task") == task).sort("mean", "mix", descending=[True, False])
+    found = ranking(data.runs.filter(pl.col("task") == task), means["mix"].to_list())
+    return found.best if found.standing == "leads" else None
+
+
+def _cell(row: dict[str, float | None] | None, is_best: bool) -> _Cell:  # noqa: FBT001
+    return _Cell(row["mean"], row["deviation"], is_best) if row else _Cell(None, None, is_best)
 
 
 def _shares(data: ReportData, mix: str) -> tuple[_Share, ...]:
@@ -322,19 +330,6 @@ def _shares(data: ReportData, mix: str) -> tuple[_Share, ...]:
     counted = dict(own.select("source", "n_pairs").rows())
     ordered = [source for source in colours if counted.get(source)]
     return tuple(_Share(s, counted[s] / total, colours[s]) for s in ordered)
-
-
-def _headline(data: ReportData) -> _Headline | None:
-    board = _whole_pool(data.leaderboard).filter(pl.col("task") == AVERAGE)
-    if board.is_empty():
-        return None
-    rows = {row["mix"]: row for row in board.iter_rows(named=True)}
-    best = rows[_ranked(board)[0]]
-    baseline = rows.get(data.baseline or "")
-    if baseline is None or baseline is best:
-        return _Headline(best["mix"], best["mean"], best["deviation"], None, None)
-    names = best["mix"], best["mean"], best["deviation"]
-    return _Headline(*names, baseline["mix"], baseline["mean"])
 
 
 def _swept(data: ReportData, rows: Sequence[_Row]) -> list[_Swept]:

@@ -13,7 +13,9 @@ from recap_assets.artefacts.scores import CLIP_SCORES, IMAGE_EMBEDDINGS
 from recap_assets.artefacts.table import STATUS_OK
 from recap_assets.graph.project import Project
 from recap_assets.mixes.stored_trial import trial
+from recap_assets.report.chance import chances
 from recap_assets.report.examples import discarded
+from recap_assets.report.results import current_results
 from recap_assets.scores.node import best_and_worst
 from recap_assets.specs.report import Report
 from recap_assets_tests.tiny import EXPERIMENT, Bench, tiny_experiment
@@ -86,6 +88,16 @@ def test_the_report_is_one_page_with_every_mix(bench: Bench) -> None:
     assert all(f">{mix}<" in page for mix in bench.project.experiment.mixes)
     assert bench.project.workspace.latest_report.read_text() == page
     assert 'src="http' not in page
+
+
+def test_guessing_is_one_of_the_classes_or_of_the_images(bench: Bench) -> None:
+    found = chances(bench.project, current_results(bench.project))
+    classes = bench.project.task_folder("coarse") / "classnames.txt"
+    n_classes = len(classes.read_text().split("\n"))
+    assert found == {"coarse": 1 / n_classes, "retrieval": 1 / 12}
+    assert n_classes > 1
+    page = bench.project.workspace.report.read_text()
+    assert "one seed: no claim (guessing gives" in " ".join(page.split())
 
 
 def test_the_report_shows_what_the_filter_discards_and_a_caption_keeps(bench: Bench) -> None:

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from recap_assets.report import page as report
+from recap_assets.report.standing import RUNS
 from recap_assets_tests.report import sample_data as sample
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
@@ -91,12 +92,79 @@ def test_the_headline_is_the_best_mix_against_the_baseline(page: str):
     )
 
 
-def test_the_best_of_each_column_is_bold(page: str):
-    bold = re.findall(r"<b>([\d.]+)</b>", page.split('id="claims"', maxsplit=1)[0])
+def bold_of(page: str) -> list[str]:
+    return re.findall(r"<b>([\d.]+)</b>", page.split('id="claims"', maxsplit=1)[0])
 
-    assert len(bold) == 1 + len(sample.TASKS)
-    assert "58.6" in bold
-    assert "53.7" in bold, "retrieval, where the best average is not best"
+
+def heading_of(data: report.ReportData) -> str:
+    text = _Page(report.render(tables_only(data))).text
+    return text.partition(f"Recap report · {data.run.experiment} ")[2].partition(" The embedded")[0]
+
+
+def with_values(values: dict[str, list[float]], chance: float | None = None) -> report.ReportData:
+    """A run with these values of each mix on the average, a value for each seed."""
+    n_seeds = len(next(iter(values.values())))
+    rows = [(mix, "average", seed, v) for mix, of in values.items() for seed, v in enumerate(of)]
+    runs = pl.DataFrame(rows, schema=RUNS, orient="row")
+    board = sample.leaderboard(n_seeds=n_seeds, sweep=False).filter(
+        pl.col("task").eq("average") & pl.col("mix").is_in(list(values))
+    )
+    means = runs.group_by("mix").agg(m=pl.col("value").mean(), d=pl.col("value").std())
+    board = board.join(means, on="mix").with_columns(mean="m", deviation="d").drop("m", "d")
+    data = sample.report_data(n_seeds=n_seeds)
+    return dataclasses.replace(
+        tables_only(data),
+        leaderboard=board,
+        runs=runs,
+        chance=chance,
+        left_out=data.left_out.clear(),
+    )
+
+
+def test_bold_is_the_best_of_a_column_that_leads_by_more_than_noise(page: str):
+    board = page.partition('<table class="board">')[2].partition("</table>")[0]
+    with_bold = re.findall(r"<span>(\w+)</span></span>(?=(?:(?!</tr>).)*<b>)", board, re.DOTALL)
+
+    assert "58.6" in bold_of(page)
+    assert "53.7" not in bold_of(page), "retrieval, where a leads best_of_two by less than noise"
+    assert {"raw_top30_a"} < set(with_bold), "the best on average is not the best everywhere"
+    leads = {"raw": [0.2, 0.3, 0.4], "a": [0.3, 0.4, 0.5], "b": [0.1, 0.1, 0.1]}
+    assert bold_of(report.render(with_values(leads))) == ["40.0"]
+
+
+def test_a_lead_within_its_deviation_is_a_tie_and_not_bold():
+    data = with_values({"raw": [0.3, 0.4, 0.2], "a": [0.4, 0.2, 0.36], "b": [0.1, 0.1, 0.1]})
+
+    assert heading_of(data) == (
+        "a is tied with raw : 32.0 % on average, a lead of 2.0 ± 19.3 points over 3 seeds."
+    )
+    assert bold_of(report.render(data)) == []
+
+
+def test_an_average_within_its_deviation_of_guessing_is_at_chance():
+    values = {"raw": [0.011, 0.012, 0.013], "a": [0.001, 0.002, 0.003]}
+
+    assert heading_of(with_values(values, chance=0.0115)) == (
+        "No mix trains a model better than guessing: the highest average, 1.2 % of raw , is at "
+        "chance (1.1 %)."
+    )
+    assert "raw trains the best model" in heading_of(with_values(values, chance=0.001))
+    assert "raw trains the best model" in heading_of(with_values(values))
+
+
+def test_of_one_seed_nothing_is_claimed():
+    data = with_values({"raw": [0.003], "a": [0.001]}, chance=0.002)
+
+    assert heading_of(data) == (
+        "raw has the highest average, 0.3 %; one seed: no claim (guessing gives 0.2 %)."
+    )
+    assert bold_of(report.render(data)) == []
+
+
+def test_a_single_mix_is_not_the_best_of_any():
+    assert heading_of(with_values({"raw": [0.2, 0.3]})) == (
+        "raw trains a model of 25.0 % on average."
+    )
 
 
 def test_what_each_source_adds_is_told_in_points_with_what_holds_in_bold(page: str):
