@@ -7,7 +7,7 @@ from recap_assets.artefacts.training import MODELS
 from recap_assets.graph.node import Dependency
 from recap_assets.graph.outside import Outside, outside_of
 from recap_assets.graph.project import Project
-from recap_assets.scores.assets import embeddings_node
+from recap_assets.scores.embeddings import embeddings_node
 
 
 @dataclass(frozen=True)

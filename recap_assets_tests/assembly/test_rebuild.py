@@ -99,6 +99,7 @@ def no_model_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("recap_assets.captions.assets.opened", refuse)
     monkeypatch.setattr("recap_assets.scores.assets.embedder_of", refuse)
+    monkeypatch.setattr("recap_assets.scores.embeddings.embedder_of", refuse)
 
 
 def test_a_captioners_temperature_reaches_what_reads_it(world: World) -> None:

@@ -13,7 +13,7 @@ from recap_assets.artefacts.scores import CLIP_SCORES
 from recap_assets.engines.small.loading import load_small_vocabulary
 from recap_assets.engines.small.vocabulary import SmallVocabularyScorer
 from recap_assets.graph.node import Rows, Step
-from recap_assets.scores.assets import embed_partition
+from recap_assets.scores.embeddings import embed_partition
 from recap_assets.specs.loading import ExperimentError
 from recap_assets.testing.models import COLOURS, some_pairs
 from recap_assets.training.engine.pairs import TrainingPairs

@@ -32,7 +32,7 @@ from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Node, Rows, Step
 from recap_assets.graph.outside import both, outside_of
 from recap_assets.graph.project import Project
-from recap_assets.scores.assets import embeddings_node
+from recap_assets.scores.embeddings import embeddings_node
 from recap_assets.scores.opened import embedder_of
 from recap_assets.shards.images import decode
 from recap_assets.specs.base import deciding, fingerprint_of

@@ -8,7 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from recap_assets.artefacts.scores import CLIP_SCORES
 from recap_assets.graph.stage import Dependency, Outside, Project, metadata_outside
-from recap_assets.scores.assets import metadata_folder
+from recap_assets.scores.embeddings import metadata_folder
 from recap_assets.sets.kind import Requirement, Row, Samples, TextSet, with_scores
 from recap_assets.shards.metadata import metadata_scores
 from recap_assets.specs.base import Name

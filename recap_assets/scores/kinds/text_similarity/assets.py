@@ -13,7 +13,7 @@ from recap_assets.graph.loaded import KeptOpen
 from recap_assets.graph.node import Dependency, Node, Step
 from recap_assets.graph.outside import outside_of
 from recap_assets.graph.project import Project
-from recap_assets.scores.assets import cosines
+from recap_assets.scores.embeddings import cosines
 from recap_assets.scores.kinds.text_similarity.spec import SentenceEncoder, TextSimilaritySpec
 from recap_assets.scores.node import Scored, node_of
 from recap_assets.scores.opened import embedder_of, embedding_scorer

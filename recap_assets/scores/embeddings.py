@@ -1,0 +1,102 @@
+"""Image embeddings, once for each scorer that has them."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from recap_assets.artefacts.pool import RAW_POOL
+from recap_assets.artefacts.scores import IMAGE_EMBEDDINGS
+from recap_assets.graph.content import StoredRows
+from recap_assets.graph.node import Dependency, Node, Rows, Step
+from recap_assets.graph.outside import Outside, both, metadata_outside, outside_of
+from recap_assets.graph.project import Project
+from recap_assets.graph.shardwise import of_readable, over_images
+from recap_assets.scores.kind import ByEmbeddings
+from recap_assets.scores.opened import embedder_of, embedding_scorer
+from recap_assets.shards.metadata import EMBEDDINGS, metadata_embeddings
+from recap_assets.specs.base import deciding
+
+VERSION = 2
+STAGE = "scores"
+SECONDS = 1.0
+
+
+def embeddings_node(project: Project, name: str) -> Node:
+    """The asset of a scorer's image embeddings; it must be one that embeds."""
+    spec = embedding_scorer(project, name)
+    trained = (Dependency(key, "all") for key in spec.trained_by())
+    return Node(
+        key=IMAGE_EMBEDDINGS.key(name),
+        stage=STAGE,
+        dimension="pool",
+        dependencies=(Dependency(RAW_POOL.key(), "same"), *trained),
+        implementation=VERSION,
+        decides=deciding(scorer=spec),
+        compute=lambda step: embed_partition(project, name, step),
+        description=f"Unit-length image embeddings of {name}, computed once for all sources.",
+        outside=both(outside_of(project, spec), _given_embeddings(project, spec)),
+        content=StoredRows(project.workspace.tables, IMAGE_EMBEDDINGS, {"scorer": name}),
+        seconds=SECONDS,
+        pool="gpu" if spec.on_gpu else "cpu",
+        kinds=(spec.framework, "deltalake"),
+    )
+
+
+def _given_embeddings(project: Project, spec: ByEmbeddings) -> Outside | None:
+    return metadata_outside(project, EMBEDDINGS) if spec.given_embeddings else None
+
+
+def embed_partition(project: Project, name: str, step: Step) -> Rows:
+    """Embed the images of one pool partition, shard by shard."""
+    spec = embedding_scorer(project, name)
+    images = project.usable_images(step.partition)
+    shown: Mapping[str, str] = {}
+    if spec.given_embeddings:
+        rows = _pool_embeddings(project, images, spec.given_embeddings)
+    else:
+        scorer = embedder_of(project, name)
+        embed = of_readable(
+            "embedding", pl.Binary, lambda images: _packed(scorer.embed_images(images))
+        )
+        schema = IMAGE_EMBEDDINGS.unsliced
+        rows = over_images(project, step, images, spec.at_once, schema, embed)
+        shown = spec.shown(scorer, rows)
+    missing = images.height - rows.height
+    rejected = {"image_unreadable": missing} if missing else {}
+    return Rows(rows, rejected=rejected, markdown=shown, machine=spec.given_by)
+
+
+def _packed(vectors: NDArray[np.float32]) -> list[bytes]:
+    return [vector.tobytes() for vector in vectors.astype("<f2")]
+
+
+def _pool_embeddings(project: Project, images: pl.DataFrame, key: str) -> pl.DataFrame:
+    folder = metadata_folder(project)
+    vectors = metadata_embeddings(folder, key, images["uid"])
+    found = np.atleast_1d(np.isfinite(vectors).all(axis=1))
+    norms = np.linalg.norm(vectors[found].astype(np.float32), axis=1, keepdims=True)
+    unit = vectors[found].astype(np.float32) / np.maximum(norms, 1e-12)
+    kept = images.filter(pl.Series(found)).select("shard", "uid")
+    return kept.with_columns(embedding=pl.Series(_packed(unit), dtype=pl.Binary))
+
+
+def metadata_folder(project: Project) -> str:
+    """The pool's metadata.
+
+    Raises:
+        ValueError: The pool has none.
+    """
+    folder = project.pool.metadata_folder
+    if folder is None:
+        msg = "the scorer uses the pool's own scores or embeddings, but `pool.metadata` is not set"
+        raise ValueError(msg)
+    return folder
+
+
+def cosines(images: NDArray[np.float32], texts: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Row-wise cosine of two (n, d) arrays, summed in float64 and rounded once."""
+    left, right = images.astype(np.float64), texts.astype(np.float64)
+    norms = np.sqrt((left * left).sum(axis=1) * (right * right).sum(axis=1))
+    return ((left * right).sum(axis=1) / np.maximum(norms, 1e-12)).astype(np.float32)
