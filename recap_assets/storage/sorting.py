@@ -5,6 +5,9 @@ from itertools import takewhile
 
 import polars as pl
 
+FEW_ROWS = 1_000
+"""So many are sorted by all keys sooner than it is found out which of them decide."""
+
 _PREFIX_BYTES = 8
 _PREFIX = "leading bytes"
 
@@ -16,6 +19,8 @@ def sort_rows(frame: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
     The leading numbers, and the first bytes after them, mostly decide already: rows are sorted by
     these, and only rows that are tied there by all keys.
     """
+    if frame.height < FEW_ROWS:
+        return frame.sort(keys, nulls_last=True) if keys else frame
     deciding = [name for name in keys if not _is_constant(frame[name])]
     leading = _leading(frame, deciding)
     if leading.columns == deciding or not leading.width:

@@ -1,9 +1,13 @@
 """Rows come in the very order that sorting by all keys gives."""
 
+from collections.abc import Iterator
+
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recap_assets.storage import sorting
 from recap_assets.storage.sorting import sort_rows
 
 COLUMNS = {
@@ -15,6 +19,14 @@ COLUMNS = {
     ),
     pl.Binary: st.sampled_from([b"8 bytes.", b"8 bytes.\x00", b"8 bytes.\x01", b"\xff" * 16]),
 }
+
+
+@pytest.fixture(autouse=True, scope="module", params=["few", "many"])
+def _rows_count_as(request: pytest.FixtureRequest) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "many":
+            patch.setattr(sorting, "FEW_ROWS", 0)
+        yield
 
 
 @st.composite

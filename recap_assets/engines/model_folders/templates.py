@@ -1,6 +1,8 @@
 """Chat templates, which are programs: rendered once, in a process that can be ended."""
 
+import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from recap_assets.engines.errors import ModelFileError
@@ -18,6 +20,8 @@ def render_template(
 ) -> str:
     """The prompt that a template makes of messages.
 
+    A process makes it once: it may load the model again for every partition.
+
     Args:
         model: What the experiment calls the model, for the error.
         template: Jinja, as the model brings it.
@@ -29,7 +33,7 @@ def render_template(
     """
     task = {"template": template, "messages": messages, "options": options}
     try:
-        return run_child(f"{__package__}.template_child", task, SECONDS, MEMORY_BYTES)
+        return _rendered(json.dumps(task), SECONDS, MEMORY_BYTES)
     except UntrustedError as error:
         msg = (
             f"{model}: its chat template cannot be rendered: {error}. A template has "
@@ -37,6 +41,11 @@ def render_template(
             "of its makers"
         )
         raise ModelFileError(msg) from error
+
+
+@lru_cache(maxsize=32)
+def _rendered(task: str, seconds: float, memory: int) -> str:
+    return run_child(f"{__package__}.template_child", json.loads(task), seconds, memory)
 
 
 def literal(prompt: str) -> str:
