@@ -28,12 +28,14 @@ class Asked:
     """What the user said beforehand.
 
     Attributes:
-        yes: Build, and remove what left the experiment, without asking.
+        yes: Build without asking.
+        remove: Remove what left the experiment without asking; alone, nothing is built.
         dry_run: Show the plan, and stop.
         take_over: Take results that another file of the same name built.
     """
 
     yes: bool = False
+    remove: bool = False
     dry_run: bool = False
     take_over: bool = False
 
@@ -59,24 +61,32 @@ def run_build(session: Session, jobs: int, asked: Asked, select: Sequence[str] =
     console.print(plan_table(first, session, build.estimates))
     print_left_aside(console, session.project)
     take(session, anyway=asked.take_over)
-    if not (asked.yes or _agreed(console, first)):
+    said = asked.yes or asked.remove
+    if not (said or _agreed(console, first)):
         return 1
     if first.removals:
-        _remove(console, build, first)
-    if first.to_build:
+        _remove_or_keep(console, build, first, removes=asked.remove or not said)
+    if first.to_build and (asked.yes or not said):
         return _run(console, session, build)
     return 0
 
 
 def _agreed(console: Console, first: Plan) -> bool:
-    """The answer to the question, of a person or of a pipe; no answer is no."""
+    """A person's answer to the question; where nobody sits there, nothing is asked."""
+    if not terminal.is_watched():
+        console.print(
+            "Nothing was done: nobody can be asked here. `--yes` builds, `--remove` removes what "
+            "left the experiment.",
+            soft_wrap=True,
+        )
+        return False
     n_gone = len(gone(first))
     removes = f", and remove {n_gone:,} that left the experiment" if n_gone else ""
     question = f"Build {len(first.to_build):,} partitions{removes}? [y/N] "
     try:
         answer = console.input(question, markup=False)
     except EOFError:
-        console.print("no answer\nNothing was done: `--yes` continues without asking.")
+        console.print("no answer\nNothing was done.")
         return False
     if answer.strip().lower() not in {"y", "yes"}:
         console.print("Nothing was done.")
@@ -84,9 +94,12 @@ def _agreed(console: Console, first: Plan) -> bool:
     return True
 
 
-def _remove(console: Console, build: Build, first: Plan) -> None:
-    build.remove(first.removals)
+def _remove_or_keep(console: Console, build: Build, first: Plan, *, removes: bool) -> None:
     n = len(gone(first))
+    if not removes:
+        console.print(f"{n:,} partitions that left the experiment stay: `--remove` removes them.")
+        return
+    build.remove(first.removals)
     console.print(f"Removed {n:,} partitions that left the experiment; their lineage is kept.")
 
 

@@ -52,8 +52,9 @@ def recap(
 
 @recap.command()
 @click.option("--jobs", "-j", type=click.IntRange(min=1), default=2, show_default=True)
+@click.option("--yes", "-y", is_flag=True, help="Build without asking; nothing is removed.")
 @click.option(
-    "--yes", "-y", is_flag=True, help="Do not ask: build, and remove what left the experiment."
+    "--remove", is_flag=True, help="Remove what left the experiment; build with --yes only."
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be built, and stop.")
 @click.option(
@@ -65,17 +66,19 @@ def build(
     chosen: Chosen,
     jobs: int,
     yes: bool,  # noqa: FBT001 - click's flags
+    remove: bool,  # noqa: FBT001
     dry_run: bool,  # noqa: FBT001
     take_over: bool,  # noqa: FBT001
     select: tuple[str, ...],
 ) -> None:
     """Bring everything that is out of date up to date, and nothing else.
 
-    What left the experiment (a captioner, a mix, shards) is removed, after you agreed.
+    What left the experiment (a captioner, a mix, shards) is removed after you agreed, or with
+    --remove. Without a terminal nothing is asked, and nothing done without --yes or --remove.
     """
     from recap_assets.cli.building import Asked, run_build
 
-    asked = Asked(yes=yes, dry_run=dry_run, take_over=take_over)
+    asked = Asked(yes=yes, remove=remove, dry_run=dry_run, take_over=take_over)
     sys.exit(run_build(chosen.session(only_reads=dry_run), jobs, asked, select))
 
 

@@ -1,5 +1,6 @@
 """Tables and trees on the terminal: no secret goes there, and what a stranger wrote stays text."""
 
+import sys
 from collections.abc import Iterable
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -38,6 +39,11 @@ def console(*, stderr: bool = False) -> Console:
     """The terminal as wide as it is; anything else as wide as a page."""
     found = SafeConsole(stderr=stderr)
     return found if found.is_terminal else SafeConsole(stderr=stderr, width=WIDTH)
+
+
+def is_watched() -> bool:
+    """Whether a person can be asked: whatever comes through a pipe is no answer of one."""
+    return sys.stdin.isatty()
 
 
 def plain(words: str, style: str = "") -> Text:

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 import yaml
 
+from recap_assets.cli import terminal
 from recap_assets_tests.cli.running import REPOSITORY, Recap, recap_in
 from recap_assets_tests.defs.shards import write_shard
 from recap_assets_tests.tiny import EXPERIMENT
@@ -155,7 +156,7 @@ def test_why_names_what_was_edited(experiment: Path, recap: Recap) -> None:
 
 
 def test_what_left_the_experiment_goes_after_a_yes_and_its_lineage_stays(
-    experiment: Path, data: Path, recap: Recap
+    experiment: Path, data: Path, recap: Recap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mixes = {**ONE_MIX["mixes"], "raw": EXPERIMENT["mixes"]["raw"]}
     more = data.parent / "more.yaml"
@@ -173,15 +174,21 @@ def test_what_left_the_experiment_goes_after_a_yes_and_its_lineage_stays(
     } - ({("thresholds/raw", "leaving")} if not _has_thresholds(data, "raw") else set())
     asked = recap("-e", experiment, "build", "--jobs", "1", "--take-over")
     assert asked.exit_code == 1
-    assert (
-        f"Build 0 partitions, and remove {len(left)} that left the experiment? [y/N]"
-        in asked.stdout
-    )
-    assert "`--yes` continues without asking" in asked.stdout
+    assert "Nothing was done: nobody can be asked here" in asked.stdout
+    piped = recap("-e", experiment, "build", answer="y\n")
+    assert piped.exit_code == 1, "what comes through a pipe is no answer"
+    kept = recap("-e", experiment, "build", "--yes", "--jobs", "1")
+    assert f"{len(left)} partitions that left the experiment stay: `--remove`" in kept.stdout
     assert planned(recap, experiment) == left
-    assert (
-        "their lineage is kept" in recap("-e", experiment, "build", "--yes", "--jobs", "1").stdout
-    )
+    monkeypatch.setattr(terminal, "is_watched", lambda: True)
+    for answer in ("n\n", ""):
+        refused = recap("-e", experiment, "build", answer=answer)
+        question = f"Build 0 partitions, and remove {len(left)} that left the experiment? [y/N]"
+        assert question in refused.stdout
+        assert refused.exit_code == 1
+    assert planned(recap, experiment) == left
+    done = recap("-e", experiment, "build", "--remove")
+    assert "their lineage is kept" in done.stdout
     assert planned(recap, experiment) == []
     lineage = pl.read_delta(str(data / "trimmed" / "tables" / "lineage"))
     assert lineage.filter(pl.col("asset") == "curated_mixes/raw").height == 3
