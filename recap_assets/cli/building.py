@@ -14,7 +14,7 @@ from recap_assets.cli.amounts import in_time
 from recap_assets.cli.belonging import take
 from recap_assets.cli.leaderboard import print_leaderboard
 from recap_assets.cli.left_aside import nothing_usable, print_left_aside
-from recap_assets.cli.planning import gone, plan_table, print_plan
+from recap_assets.cli.planning import gone, named, plan_table, print_plan
 from recap_assets.cli.progress import print_failures, show_progress
 from recap_assets.defs.building import Build
 from recap_assets.defs.session import Session
@@ -54,7 +54,7 @@ def run_build(session: Session, jobs: int, asked: Asked, select: Sequence[str] =
     build = Build(session, jobs, chosen)
     first = build.plan()
     if not first:
-        console.print(f"{session.project.experiment.name}: everything is up to date.")
+        console.print(f"{named(session)}: everything is up to date.", soft_wrap=True)
         print_left_aside(console, session.project)
         _print_places(console, session)
         return _print_unusable(console, session)

@@ -1,8 +1,14 @@
-"""What every command is given: the options before it."""
+"""What every command is given: the options before it, and the experiment, before it or after it."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import click
+
+from recap_assets.specs.found import default_experiment, named_experiment
 
 if TYPE_CHECKING:
     from recap_assets.defs.session import Session
@@ -10,10 +16,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Chosen:
-    """What the options before the subcommand say."""
+    """What the options say.
 
-    path: Path
+    Attributes:
+        named: The experiment file; None where none was named.
+        settings: Settings laid over it.
+    """
+
+    named: Path | None
     settings: tuple[str, ...]
+
+    @cached_property
+    def path(self) -> Path:
+        """The experiment file.
+
+        Raises:
+            ExperimentError: None was named, and none is found here.
+        """
+        return named_experiment(self.named) if self.named else default_experiment()
 
     def session(self, against: Path | None = None, *, only_reads: bool = False) -> "Session":
         """The experiment, opened. What it takes is imported here: `recap --help` is quick.
@@ -31,3 +51,21 @@ class Chosen:
     def reading(self, against: Path | None = None) -> "Session":
         """The experiment, opened by a command that only reads."""
         return self.session(against, only_reads=True)
+
+
+def of_experiment(command: Callable[..., object]) -> Callable[..., object]:
+    """A command that is given a `Chosen`, and takes `-e` after its name as well."""
+    option = click.option(
+        "--experiment",
+        "-e",
+        type=click.Path(path_type=Path),
+        expose_value=False,
+        callback=_choose,
+        help="Experiment file, as before the command.",
+    )
+    return option(click.pass_obj(command))
+
+
+def _choose(context: click.Context, _option: click.Parameter, path: Path | None) -> None:
+    if path is not None:
+        context.obj = replace(context.obj, named=path)

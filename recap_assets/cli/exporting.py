@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from recap_assets.cli.chosen import Chosen
+from recap_assets.cli.chosen import Chosen, of_experiment
 from recap_assets.cli.output import echo
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class _ExportCommand(click.Command):
 @click.option("--verify", is_flag=True, help="Hash the files of the export in FOLDER again.")
 @click.option("--arguments", is_flag=True, help="Print open_clip's arguments for FOLDER.")
 @click.option("--replace", is_flag=True, help="Remove another export that is in the folder.")
-@click.pass_obj
+@of_experiment
 def export(
     chosen: Chosen,
     name: str,

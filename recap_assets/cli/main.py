@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from recap_assets.cli.chosen import Chosen
+from recap_assets.cli.chosen import Chosen, of_experiment
 from recap_assets.cli.exporting import export
 from recap_assets.cli.kinds_command import kinds
 from recap_assets.cli.output import echo, prepare, show
 from recap_assets.cli.recipes import recipes_command
 from recap_assets.cli.serve_commands import serve_captioner, ui
-from recap_assets.specs.loading import OWN, default_experiment
+from recap_assets.specs.loading import OWN
 from recap_assets.untrusted.errors import RecapError
 
 SELECT_HELP = (
@@ -28,8 +28,8 @@ SELECT_HELP = (
     "-e",
     type=click.Path(path_type=Path),
     envvar="RECAP_EXPERIMENT",
-    help="Experiment file; by default what RECAP_EXPERIMENT names, else experiment.yaml here, else "
-    "the demo.",
+    help="Experiment file, `demo` for the shipped one; by default what RECAP_EXPERIMENT names, "
+    "else experiment.yaml here, else that of [tool.recap] in pyproject.toml.",
 )
 @click.option(
     "--set",
@@ -47,7 +47,7 @@ def recap(
     """Curate image-text data: captions by models, mixed by rule with the raw alt-text."""
     if data is not None:
         os.environ["RECAP_DATA"] = str(data.absolute())
-    context.obj = Chosen(experiment or default_experiment(), settings)
+    context.obj = Chosen(experiment, settings)
 
 
 @recap.command()
@@ -61,7 +61,7 @@ def recap(
     "--take-over", is_flag=True, help="Take the results of another file that has the same name."
 )
 @click.option("--select", "-s", multiple=True, metavar="PATTERN", help=SELECT_HELP)
-@click.pass_obj
+@of_experiment
 def build(
     chosen: Chosen,
     jobs: int,
@@ -87,35 +87,27 @@ def build(
 @click.option("--why", metavar="ASSET[PARTITION]", help="The causes of one partition's state.")
 @click.option("--select", "-s", multiple=True, metavar="PATTERN", help=SELECT_HELP)
 @click.option(
-    "--experiment",
-    "-e",
-    type=click.Path(path_type=Path),
-    help="Experiment file, as before the subcommand.",
-)
-@click.option(
     "--against",
     type=click.Path(path_type=Path),
     help="What the experiment would rebuild of this other file's results, were they its own.",
 )
-@click.pass_obj
+@of_experiment
 def plan(
     chosen: Chosen,
     as_json: bool,  # noqa: FBT001 - click's flag
     why: str | None,
     select: tuple[str, ...],
-    experiment: Path | None,
     against: Path | None,
 ) -> None:
     """Show what is out of date, why, and what building it will cost."""
     from recap_assets.cli.planning import print_plan
 
-    session = Chosen(experiment or chosen.path, chosen.settings).reading(against)
-    print_plan(session, as_json=as_json, why_of=why, select=select)
+    print_plan(chosen.reading(against), as_json=as_json, why_of=why, select=select)
 
 
 @recap.command()
 @click.option("--json", "as_json", is_flag=True, help="An object for each asset.")
-@click.pass_obj
+@of_experiment
 def status(chosen: Chosen, as_json: bool) -> None:  # noqa: FBT001 - click's flags
     """Show each asset: partitions, rows, what was set aside and why, when it was built."""
     from recap_assets.cli.status import print_status
@@ -131,7 +123,7 @@ def status(chosen: Chosen, as_json: bool) -> None:  # noqa: FBT001 - click's fla
 @click.option("--at", metavar="TIME|EVENT", help="The state as of then; a time is UTC.")
 @click.option("--json", "as_json", is_flag=True, help="Everything, every partition.")
 @click.option("--openlineage", is_flag=True, help="Send it as events by OpenLineage's client.")
-@click.pass_obj
+@of_experiment
 def lineage(
     chosen: Chosen,
     asset: str | None,
@@ -166,7 +158,7 @@ def lineage(
 @recap.command()
 @click.argument("asset")
 @click.argument("name")
-@click.pass_obj
+@of_experiment
 def pin(chosen: Chosen, asset: str, name: str) -> None:
     """Write a receipt NAME of the asset's present state; `recap gc` keeps what it names."""
     from recap_assets.cli.tracing import pin_asset
@@ -177,7 +169,7 @@ def pin(chosen: Chosen, asset: str, name: str) -> None:
 @recap.command()
 @click.argument("asset", metavar="ASSET[@NAME]")
 @click.option("--json", "as_json", is_flag=True, help="An object with every difference.")
-@click.pass_obj
+@of_experiment
 def verify(chosen: Chosen, asset: str, as_json: bool) -> None:  # noqa: FBT001 - click's flags
     """Hash the asset and all that it came from again, and report any difference."""
     from recap_assets.cli.verifying import run_verification
@@ -193,7 +185,7 @@ def verify(chosen: Chosen, asset: str, as_json: bool) -> None:  # noqa: FBT001 -
     help="New data folder; by default below the experiment's, in reproduced/NAME.",
 )
 @click.option("--jobs", "-j", type=click.IntRange(min=1), default=2, show_default=True)
-@click.pass_obj
+@of_experiment
 def reproduce(chosen: Chosen, asset: str, into: Path | None, jobs: int) -> None:
     """Build a pinned version again in a new place, and compare it with its receipt."""
     from recap_assets.cli.reproducing import run_reproduction
@@ -226,7 +218,7 @@ def init(path: Path, stdout: bool, pool: str | None) -> None:  # noqa: FBT001 - 
 
 
 @recap.command()
-@click.pass_obj
+@of_experiment
 def doctor(chosen: Chosen) -> None:
     """Check the file, its paths, its models and the storage, and say what is wrong."""
     from recap_assets.cli.doctor import run_doctor
@@ -252,7 +244,7 @@ def doctor(chosen: Chosen) -> None:
     metavar="N",
     help="How long replaced files and orphans stay; less than a week is not safe for writers.",
 )
-@click.pass_obj
+@of_experiment
 def gc(
     chosen: Chosen,
     dry_run: bool,  # noqa: FBT001 - click's flags
@@ -299,7 +291,7 @@ def tables() -> None:
 @recap.command()
 @click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="An object for each import.")
-@click.pass_obj
+@of_experiment
 def imports(chosen: Chosen, name: str | None, as_json: bool) -> None:  # noqa: FBT001 - click's flag
     """Show how third-party captions fit the pool: matched, missing, orphaned, conflicting."""
     from recap_assets.cli.imports import print_imports
@@ -314,18 +306,12 @@ def mix() -> None:
 
 @mix.command("try")
 @click.option("--json", "as_json", is_flag=True, help="An object for each mix.")
-@click.option(
-    "--experiment",
-    "-e",
-    type=click.Path(path_type=Path),
-    help="Experiment file, as before the subcommand.",
-)
-@click.pass_obj
-def mix_try(chosen: Chosen, as_json: bool, experiment: Path | None) -> None:  # noqa: FBT001 - click's flags
+@of_experiment
+def mix_try(chosen: Chosen, as_json: bool) -> None:  # noqa: FBT001 - click's flags
     """Count every mix from the score tables; nothing is written, no model is loaded."""
     from recap_assets.cli.mixes import print_trial
 
-    print_trial(Chosen(experiment or chosen.path, chosen.settings).reading(), as_json=as_json)
+    print_trial(chosen.reading(), as_json=as_json)
 
 
 @recap.command()
@@ -337,7 +323,7 @@ def mix_try(chosen: Chosen, as_json: bool, experiment: Path | None) -> None:  # 
     metavar="FOLDER",
     help="Write MIX/SEED/eval_results.jsonl there, as DataComp's scripts read it.",
 )
-@click.pass_obj
+@of_experiment
 def leaderboard(chosen: Chosen, datacomp: bool, captions: bool, jsonl: Path | None) -> None:  # noqa: FBT001 - click's flags
     """Show every mix side by side, from what was evaluated last."""
     from recap_assets.cli.leaderboard import run_leaderboard
@@ -356,7 +342,7 @@ def leaderboard(chosen: Chosen, datacomp: bool, captions: bool, jsonl: Path | No
     show_default=True,
     help="Sample images of each kind of change.",
 )
-@click.pass_obj
+@of_experiment
 def diff(chosen: Chosen, before: str, after: str, as_json: bool, rows: int) -> None:  # noqa: FBT001 - click's flag
     """Show what differs between two mixes: images, captions, scores, diversity, sample rows.
 

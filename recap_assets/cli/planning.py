@@ -43,7 +43,7 @@ def print_plan(
     elif current:
         console().print(plan_table(current, session, estimates))
     else:
-        echo(f"{session.project.experiment.name}: everything is up to date.")
+        echo(f"{named(session)}: everything is up to date.")
     if why_of is None and not as_json:
         print_left_aside(console(), session.project)
 
@@ -89,7 +89,7 @@ def plan_table(current: Plan, session: Session, estimates: Estimates) -> Table:
     whole = estimates.of_all((e.asset, e.partition) for e in current.to_build)
     removed = f"; {n:,} to remove" if (n := len(gone(current))) else ""
     table = Table(
-        title=f"{_named(session)}: {len(current.to_build):,} partitions out of date, "
+        title=f"{named(session)}: {len(current.to_build):,} partitions out of date, "
         f"{_in_words(whole)}{removed}",
         title_justify="left",
     )
@@ -108,11 +108,12 @@ def gone(current: Plan) -> set[tuple[str, str]]:
     return {(one.asset, partition) for one in current.removals for partition in one.partitions}
 
 
-def _named(session: Session) -> str:
-    name = session.project.experiment.name
-    if session.path == DEMO:
-        return f"{name} (the shipped demo; -e names another file)"
-    return f"{name} ({one_line(str(session.path))})"
+def named(session: Session) -> str:
+    """The experiment with its file and its data folder, as every plan begins."""
+    name, root = session.project.experiment.name, one_line(str(session.project.workspace.root))
+    is_demo = session.path == DEMO
+    file = "the shipped demo; -e names another file" if is_demo else one_line(str(session.path))
+    return f"{name} ({file}; data in {root})"
 
 
 def _in_words(cost: Cost) -> str:

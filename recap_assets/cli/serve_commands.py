@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from recap_assets.cli.chosen import Chosen
+from recap_assets.cli.chosen import Chosen, of_experiment
 
 
 @click.command("serve-captioner", context_settings={"ignore_unknown_options": True})
@@ -23,7 +23,7 @@ from recap_assets.cli.chosen import Chosen
 )
 @click.option("--vllm", default="vllm", show_default=True, help="vLLM's executable.")
 @click.argument("more", nargs=-1, type=click.UNPROCESSED)
-@click.pass_obj
+@of_experiment
 def serve_captioner(  # noqa: PLR0913, PLR0917 - click's options
     chosen: Chosen,
     source: str | None,
@@ -60,7 +60,7 @@ def serve_captioner(  # noqa: PLR0913, PLR0917 - click's options
 @click.option(
     "--take-over", is_flag=True, help="Take the results of another file that has the same name."
 )
-@click.pass_obj
+@of_experiment
 def ui(
     chosen: Chosen,
     port: int,

@@ -26,11 +26,11 @@ from recap_assets.graph.project import Project
 from recap_assets.graph.records import NoRecords, StoredRecords
 from recap_assets.shards.pools import ReadablePool
 from recap_assets.specs.experiment import Experiment
+from recap_assets.specs.found import default_experiment, named_experiment
 from recap_assets.specs.kinds import fitting
 from recap_assets.specs.loading import (
     ExperimentError,
     UnknownKindError,
-    default_experiment,
     load_experiment,
 )
 from recap_assets.storage.errors import StorageError
@@ -69,10 +69,11 @@ class Session:
 
     @classmethod
     def from_environment(cls) -> "Session":
-        """What the environment names; by default `experiment.yaml` here, else the demo."""
-        path = os.environ.get(EXPERIMENT_VARIABLE) or str(default_experiment())
+        """What the environment names; by default what `specs.found` finds here."""
+        named = os.environ.get(EXPERIMENT_VARIABLE)
+        path = named_experiment(Path(named)) if named else default_experiment()
         settings = json.loads(os.environ.get(SETTINGS_VARIABLE, "[]"))
-        return cls(Path(path), tuple(settings))
+        return cls(path, tuple(settings))
 
     def reopened(self) -> Self:
         """The same, of the file as it is now."""

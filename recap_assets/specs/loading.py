@@ -51,11 +51,6 @@ class UnknownKindError(ExperimentError):
         self.experiment, self.words = experiment, words
 
 
-def default_experiment() -> Path:
-    """The file that is taken where none is named: `experiment.yaml` here, else the demo."""
-    return OWN if OWN.is_file() else DEMO
-
-
 def load_experiment(path: str | Path, overrides: Iterable[str] = ()) -> Experiment:
     """Read and check an experiment file.
 

@@ -8,7 +8,6 @@ import yaml
 
 from recap_assets.cli.belonging import TakenError, other_file, take
 from recap_assets.defs.session import Session
-from recap_assets.specs.loading import DEMO, default_experiment
 from recap_assets_tests.cli.running import Recap
 from recap_assets_tests.tiny import EXPERIMENT
 
@@ -55,12 +54,32 @@ def test_a_damaged_mark_says_nothing(first: Path, content: str) -> None:
     assert other_file(session) is None
 
 
-def test_the_own_file_comes_before_the_demo(
+def test_every_plan_names_file_experiment_and_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: Path, recap: Recap
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert default_experiment() == DEMO
     (tmp_path / "experiment.yaml").write_text(first.read_text())
-    assert "tiny (experiment.yaml): " in recap("plan").output
-    named = recap("--experiment", DEMO, "plan").output
-    assert "demo (the shipped demo; -e names another file): " in named
+    shown = " ".join(recap("plan").output.split())
+    assert f"tiny (experiment.yaml; data in {tmp_path}/data/tiny): " in shown
+    named = " ".join(recap("--experiment", "demo", "plan").output.split())
+    assert "demo (the shipped demo; -e names another file; data in " in named
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("plan", "--json"), ("status", "--json"), ("build", "--dry-run"), ("mix", "try"),
+        ("lineage", "raw_pool"), ("pin", "raw_pool", "a"), ("verify", "raw_pool"), ("imports",),
+        ("diff", "raw", "raw_top30"), ("leaderboard",), ("gc", "--dry-run"), ("doctor",),
+        ("export", "nothing"), ("reproduce", "raw_pool@a"),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_the_file_is_named_before_a_command_or_after_it(
+    recap: Recap, first: Path, words: tuple[str, ...]
+) -> None:
+    one, other = recap("-e", first, *words), recap(*words, "-e", first)
+    assert (other.exit_code, other.output) == (one.exit_code, one.output)
+    assert str(other.exception) == str(one.exception)
+    wrong = recap("-e", first.with_name("missing.yaml"), *words, "-e", first)
+    assert wrong.output == one.output, "the one after the command counts"
