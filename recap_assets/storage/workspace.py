@@ -5,10 +5,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from recap_assets.storage.fixed_tables import FixedTables
 from recap_assets.storage.locations import refuse_unusable
 from recap_assets.storage.locks import Claims
-from recap_assets.storage.tables import TableStore
+from recap_assets.storage.tables import FixedTables, TableStore
 
 DATA_VARIABLE = "RECAP_DATA"
 TABLES_VARIABLE = "RECAP_TABLES"
