@@ -14,7 +14,7 @@ from recap_assets.graph.project import Project
 from recap_assets.shards.reading import CorpusSample, iterate_images
 
 if TYPE_CHECKING:
-    from recap_assets.training.engine.clip import CurvePoint
+    from recap_assets.training.engine.curve import CurvePoint
     from recap_assets.training.engine.pairs import TrainingPairs
 
 IMAGES_AT_ONCE = 512

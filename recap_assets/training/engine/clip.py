@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from recap_assets.specs.losses import Contrastive, Loss, TwoStage
 from recap_assets.specs.models import Optimizer, Tower
 from recap_assets.training.engine.augmentation import brightness, rolled
 from recap_assets.training.engine.checkpoints import read_checkpoint, write_checkpoint
+from recap_assets.training.engine.curve import Curve, CurvePoint
 from recap_assets.training.engine.draws import stream
 from recap_assets.training.engine.losses import (
     contrastive_loss,
@@ -28,55 +29,8 @@ from recap_assets.training.engine.pairs import PairOrder, TrainingPairs
 from recap_assets.training.engine.trainee import Trainee
 from recap_assets.training.engine.trainees import make_trainee
 
-CURVE_POINTS = 40
 MAX_LOGIT_SCALE = float(np.log(100.0))
 _CONTRASTIVE = Contrastive()
-
-
-@dataclass(frozen=True)
-class CurvePoint:
-    """Where a training run was.
-
-    Attributes:
-        step: Steps done.
-        samples_seen: Pairs seen.
-        loss: Contrastive loss (or the captioner's cross-entropy), mean since the last point, nats.
-        learning_rate_factor: The schedule's factor on the peak rates.
-    """
-
-    step: int
-    samples_seen: int
-    loss: float
-    learning_rate_factor: float
-
-
-@dataclass
-class Curve:
-    """Curve points of a run in progress, one about every fortieth of it."""
-
-    steps: int
-    batch_size: int
-    points: list[CurvePoint] = field(default_factory=list)
-    pending: list[float] = field(default_factory=list)
-
-    def add(self, step: int, loss: float, factor: float) -> None:
-        """Take the loss of `step`, counted from 0."""
-        self.pending.append(loss)
-        done = step + 1
-        every = max(1, self.steps // CURVE_POINTS)
-        if done % every == 0 or done == self.steps:
-            mean = float(np.mean(self.pending))
-            self.points.append(CurvePoint(done, done * self.batch_size, mean, factor))
-            self.pending = []
-
-    def state(self) -> dict[str, Any]:
-        """As plain values for a checkpoint."""
-        return {"points": [vars(point) for point in self.points], "pending": self.pending}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Take over what `state` gave."""
-        self.points = [CurvePoint(**point) for point in state["points"]]
-        self.pending = list(state["pending"])
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from recap_assets.graph.outside import Outside
     from recap_assets.graph.project import Project
     from recap_assets.training.corpora.kind import TextRow
-    from recap_assets.training.engine.clip import CurvePoint
+    from recap_assets.training.engine.curve import CurvePoint
     from recap_assets.training.engine.pairs import TrainingPairs
 
 OnProgress = Callable[[int, float], None]

@@ -20,7 +20,7 @@ from recap_assets.specs.loading import ExperimentError
 from recap_assets.specs.models import ModelSpec
 from recap_assets.testing.inputs import Nothing
 from recap_assets.testing.models import ModelContract
-from recap_assets.training.engine.clip import CurvePoint
+from recap_assets.training.engine.curve import CurvePoint
 from recap_assets.training.engine.pairs import TrainingPairs
 from recap_assets.training.models.kind import ImageTextModel, OnProgress, TrainedModel
 from recap_assets.training.models.kinds.captioner import TrainedCaptioner

@@ -20,7 +20,7 @@ import torch
 from recap_assets.engines.threads import torch_threads
 from recap_assets.engines.trained import image_side
 from recap_assets.storage.files import write_atomically
-from recap_assets.training.engine.clip import CURVE_POINTS, CurvePoint
+from recap_assets.training.engine.curve import CURVE_POINTS, CurvePoint
 from recap_assets.training.engine.open_clip_trainee import OpenClipTrainee
 from recap_assets.training.kinds.torchrun.spec import TorchrunSpec
 from recap_assets.untrusted.errors import RecapError

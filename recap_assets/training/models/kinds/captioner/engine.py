@@ -21,7 +21,7 @@ from recap_assets.engines.small.loading import (
     read_small_captioner,
     read_small_clip,
 )
-from recap_assets.training.engine.clip import CurvePoint
+from recap_assets.training.engine.curve import CurvePoint
 from recap_assets.training.engine.draws import stream
 from recap_assets.training.engine.heads import start_from_frequencies
 from recap_assets.training.engine.pairs import TrainingPairs

@@ -15,7 +15,7 @@ from recap_assets.engines.small.inference import fold_batch_norm
 from recap_assets.engines.small.tokenizer import PAD, encode, longest
 from recap_assets.engines.small.towers import ImageTower, pixels_to_input
 from recap_assets.specs.models import Optimizer
-from recap_assets.training.engine.clip import Curve
+from recap_assets.training.engine.curve import Curve
 from recap_assets.training.engine.draws import stream, uniform
 from recap_assets.training.engine.optimizers import ScheduledOptimizer
 from recap_assets.training.engine.pairs import PairOrder, TrainingPairs

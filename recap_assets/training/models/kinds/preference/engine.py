@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from recap_assets.engines.small.preference import PreferenceHead
-from recap_assets.training.engine.clip import Curve, CurvePoint
+from recap_assets.training.engine.curve import Curve, CurvePoint
 from recap_assets.training.engine.draws import stream, words
 from recap_assets.training.engine.eager import AdamW
 from recap_assets.training.models.kinds.preference.reading import Compared

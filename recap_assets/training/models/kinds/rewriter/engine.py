@@ -17,7 +17,7 @@ from recap_assets.engines.small.rewriter import RewriterShape, SmallRewriteModel
 from recap_assets.engines.small.tokenizer import PAD, encode, longest, train_tokenizer
 from recap_assets.specs.models import Optimizer
 from recap_assets.training.corpora.kind import TextRow
-from recap_assets.training.engine.clip import Curve, CurvePoint
+from recap_assets.training.engine.curve import Curve, CurvePoint
 from recap_assets.training.engine.draws import stream, words
 from recap_assets.training.engine.heads import start_from_frequencies
 from recap_assets.training.engine.optimizers import ScheduledOptimizer

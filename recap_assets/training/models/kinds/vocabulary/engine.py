@@ -16,7 +16,8 @@ from recap_assets.engines.small.tokenizer import encode, longest, train_word_tok
 from recap_assets.engines.small.towers import pixels_to_input
 from recap_assets.engines.small.vocabulary import SmallVocabularyModel
 from recap_assets.training.engine.augmentation import brightness, rolled
-from recap_assets.training.engine.clip import MAX_LOGIT_SCALE, Curve, CurvePoint
+from recap_assets.training.engine.clip import MAX_LOGIT_SCALE
+from recap_assets.training.engine.curve import Curve, CurvePoint
 from recap_assets.training.engine.draws import stream
 from recap_assets.training.engine.losses import contrastive_loss
 from recap_assets.training.engine.optimizers import ScheduledOptimizer
