@@ -1,7 +1,8 @@
 """The whole pipeline at its smallest, built without Dagster: for tests of the stages."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.loading import parse_experiment
 from recap_assets.storage.workspace import Workspace
 from recap_assets_tests.trained_once import trained_once
+from recap_assets_tests.undrawn import charts_undrawn
 
 CLIP = {"kind": "clip", "samples_seen": 64, "batch_size": 16}
 TOWER = {
@@ -111,8 +113,15 @@ class Bench:
         shutil.copytree(self.project.workspace.data, folder, dirs_exist_ok=True)
         return Bench(folder, experiment or self.project.experiment, deepcopy(self.memory))
 
-    def build(self, *stages: str) -> list[tuple[str, str]]:
-        """Build what is out of date, in the given stages only; what was computed, in order."""
+    def build(self, *stages: str, draws: bool = False) -> list[tuple[str, str]]:
+        """Build what is out of date, in the given stages only; what was computed, in order.
+
+        Charts are drawn where a test asks for it.
+        """
+        with nullcontext() if draws else charts_undrawn():
+            return self._build(stages)
+
+    def _build(self, stages: Collection[str]) -> list[tuple[str, str]]:
         computed = []
         while ready := [
             entry

@@ -24,7 +24,7 @@ from recap_assets_tests.tiny import EXPERIMENT, Bench, tiny_experiment
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     bench = Bench(tmp_path_factory.mktemp("data"), tiny_experiment())
-    bench.build()
+    bench.build(draws=True)
     return bench
 
 

@@ -63,7 +63,7 @@ def test_an_empty_pool_is_refused_in_words(tmp_path: Path) -> None:
 def test_a_pool_with_one_sample_runs_to_the_report(tmp_path: Path) -> None:
     write_shard(tmp_path / "pool", 0, [(uid(1), jpeg(1), "a red boat")])
     bench = bench_of(tmp_path, **real_pool(tmp_path / "pool"))
-    bench.build()
+    bench.build(draws=True)
     mixes = bench.project.workspace.tables.read(CURATED_MIXES)
     assert mixes.group_by("mix").len().sort("mix").rows() == [
         ("mixed", 1),

@@ -24,7 +24,7 @@ def run_recipe(one: Entry, tmp_path: Path) -> None:
     """Build it, and see that every number that a verdict needs is there."""
     experiment = load_experiment(one.path, ["size=smoke"])
     bench = Bench(tmp_path, experiment)
-    bench.build()
+    bench.build(draws=True)
     tables, recipe = bench.project.workspace.tables, one.recipe
     assert not plan(bench.graph, bench.memory).to_build
     claims = tables.read(CLAIMS).filter(of="recipe")

@@ -166,7 +166,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> World:
 def test_a_recipe_runs_on_real_images_and_texts(recipe: str, world: World) -> None:
     experiment = world.experiment(recipe)
     bench = Bench(world.folder / "data", experiment, world.memory)
-    bench.build()
+    bench.build(draws=True)
     assert not plan(bench.graph, bench.memory).to_build
     tables = bench.project.workspace.tables
     raw = tables.read(RAW_POOL)
