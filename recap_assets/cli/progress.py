@@ -72,10 +72,9 @@ def _print_finished(console: Console, event: Finished, state: State, started: fl
 
 
 def _eta(state: State, started: float) -> str:
-    share = state.share
-    if share < 0.02:
+    left = state.seconds_left(time.monotonic() - started)
+    if left is None:
         return "ETA ..."
-    left = (time.monotonic() - started) * (1 - share) / share
     return f"ETA {int(left // 60)}:{int(left % 60):02d}"
 
 

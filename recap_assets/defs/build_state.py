@@ -5,6 +5,10 @@ from dataclasses import dataclass, field
 
 from recap_assets.graph.batches import Batch
 
+KNOWN_SHARE = 0.02
+"""From here on the speed so far says when the rest will be done."""
+ALMOST = 0.99
+
 
 @dataclass(frozen=True)
 class Failures:
@@ -39,7 +43,17 @@ class Finished:
 
 @dataclass
 class State:
-    """Where a build is, for whoever shows it."""
+    """Where a build is, for whoever shows it.
+
+    Attributes:
+        finished_seconds: Expected seconds of what is done.
+        left_seconds: Of what is to be done, what is at work included.
+        running: Done fraction of each partition at work, by its name.
+        running_seconds: Expected seconds of the done parts of those.
+        failed: What went wrong, by partition.
+        n_done: Partitions that are done.
+        shown: The highest share so far.
+    """
 
     finished_seconds: float = 0.0
     left_seconds: float = 0.0
@@ -47,9 +61,29 @@ class State:
     running_seconds: float = 0.0
     failed: dict[str, str] = field(default_factory=dict)
     n_done: int = 0
+    shown: float = 0.0
 
     @property
     def share(self) -> float:
-        """Done part of the whole, by expected seconds, between 0 and 1."""
+        """Done part of the whole, between 0 and 1; never less than before."""
+        return self.shown
+
+    def advance(self) -> None:
+        """Take note of the share; what turns out to be longer than expected takes nothing back."""
+        self.shown = max(self.shown, self._share())
+
+    def seconds_left(self, elapsed: float) -> float | None:
+        """At the speed so far; None where hardly anything is done.
+
+        Args:
+            elapsed: Seconds since the build began.
+        """
+        share = self._share()
+        return elapsed * (1 - share) / share if share >= KNOWN_SHARE else None
+
+    def _share(self) -> float:
+        """By what each part is expected to take now. All of it is done when nothing is left."""
+        if not self.left_seconds:
+            return 1.0
         total = self.finished_seconds + self.left_seconds
-        return min((self.finished_seconds + self.running_seconds) / total, 1.0) if total else 1.0
+        return min((self.finished_seconds + self.running_seconds) / total, ALMOST)

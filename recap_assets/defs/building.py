@@ -41,6 +41,7 @@ from recap_assets.graph.records import RememberedRecords
 
 POLL_SECONDS = 0.5
 LINEAGE_SECONDS = 30.0
+ESTIMATE_SECONDS = 5.0
 DIED = (
     "a worker process died (out of memory, or killed); what it had finished is kept: run again, "
     "with fewer --jobs if memory was short"
@@ -85,6 +86,8 @@ class Build:
         self._running: dict[Future[Failures], tuple[Batch, float]] = {}
         self._n_built: Counter[tuple[str, str]] = Counter()
         self._seconds: dict[str, float] = {}
+        self._estimated_at = 0.0
+        self._done: Counter[str] = Counter()
         self._unfit: set[str] = set()
         self._uncopied: set[str] = set()
         self._copied_at = time.monotonic()
@@ -107,8 +110,7 @@ class Build:
     def events(self) -> Iterator[State | Finished]:
         """Build until nothing is ready any more."""
         self.session.create_tables()
-        estimates = self.estimates
-        self._seconds = {key: estimates.of_asset(key).seconds for key in self.session.graph.nodes}
+        self._estimate()
         context = multiprocessing.get_context("spawn")
         progress: Queue[News] = context.Queue()
         keep_experiment(self.session.project)
@@ -126,6 +128,12 @@ class Build:
             finally:
                 self._keep_lineage(self.session.graph.nodes)
                 self._stored.save()
+
+    def _estimate(self) -> None:
+        """Value all work by what was measured, what this build has built itself included."""
+        estimates = self.estimates
+        self._seconds = {key: estimates.of_asset(key).seconds for key in self.session.graph.nodes}
+        self._estimated_at = time.monotonic()
 
     def _stop(self, workers: ProcessPoolExecutor) -> None:
         """Wait for what is at work; interrupted once more, end it.
@@ -163,6 +171,7 @@ class Build:
             finished = [self._finish(future) for future in done]
             if finished:
                 current = self._after(finished)
+                self._expect(current)
             yield from finished
             yield self.state
 
@@ -170,13 +179,15 @@ class Build:
         batch, started = self._running.pop(future)
         for asset, partition in batch.keys:
             self.state.running.pop(name_of(asset, partition), None)
-        self.state.finished_seconds += batch.seconds
+        self._done.update(asset for asset, _ in batch.keys)
         return Finished(batch, time.monotonic() - started, future.result())
 
     def _after(self, finished: Sequence[Finished]) -> Plan:
         built = {node.key for one in finished for node in one.batch.nodes}
         self._look_again(built)
         self._uncopied |= built
+        if time.monotonic() - self._estimated_at > ESTIMATE_SECONDS:
+            self._estimate()
         if time.monotonic() - self._copied_at > LINEAGE_SECONDS:
             self._keep_lineage(self._uncopied)
         current = self.plan(look_for_content=False)
@@ -211,7 +222,10 @@ class Build:
                 asset, partition, done = progress.get_nowait()
             except queue.Empty:
                 break
-            self.state.running[name_of(asset, partition)] = done
+            self.state.running[name_of(asset, partition)] = min(done, 1.0)
+        self._count_running()
+
+    def _count_running(self) -> None:
         self.state.running_seconds = sum(
             self._seconds[asset] * self.state.running.get(name_of(asset, partition), 0.0)
             for batch, _ in self._running.values()
@@ -219,7 +233,11 @@ class Build:
         )
 
     def _expect(self, current: Plan) -> None:
+        self._count_running()
+        done = (n * self._seconds[asset] for asset, n in self._done.items())
+        self.state.finished_seconds = sum(done)
         self.state.left_seconds = sum(self._seconds[entry.asset] for entry in current.to_build)
+        self.state.advance()
 
     def _next_batches(self, current: Plan) -> list[Batch]:
         free = self.jobs - len(self._running)
