@@ -16,7 +16,7 @@ from recap_assets.graph.estimates import Cost, Estimates
 from recap_assets.graph.node import Graph
 from recap_assets.graph.planner import OutOfDate, Plan, plan, why
 from recap_assets.graph.records import RememberedRecords
-from recap_assets.graph.selection import select_assets
+from recap_assets.graph.selection import asset_named, near_assets, select_assets
 from recap_assets.specs.loading import DEMO
 from recap_assets.untrusted.showing import one_line
 
@@ -50,9 +50,9 @@ def print_plan(
 
 def _why(graph: Graph, current: Plan, name: str) -> list[str]:
     asset, _, rest = name.partition("[")
-    partition = rest.removesuffix("]")
+    asset, partition = asset_named(graph, asset), rest.removesuffix("]")
     if asset not in graph.nodes:
-        msg = f"--why {name}: there is no asset {asset}; there are {', '.join(graph.nodes)}"
+        msg = f"--why {name}: there is no asset {asset}{near_assets(graph, asset)}"
         raise click.ClickException(msg)
     partitions = graph.partitions(graph.nodes[asset])
     if not partition and partitions != ("",):

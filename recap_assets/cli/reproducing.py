@@ -14,6 +14,7 @@ from recap_assets.cli.progress import print_failures, show_progress
 from recap_assets.cli.tracing import copy_receipts
 from recap_assets.defs.building import Build
 from recap_assets.defs.session import HOME_VARIABLE, Session
+from recap_assets.graph.selection import asset_named
 from recap_assets.lineage.origin import Origin
 from recap_assets.lineage.pins import (
     Pinned,
@@ -64,6 +65,7 @@ def run_reproduction(session: Session, words: str, into: Path | None, jobs: int)
 
 def _receipt(session: Session, words: str) -> tuple[Pinned, str]:
     asset, at, name = words.partition("@")
+    asset = asset_named(session.graph, asset) if at else asset
     try:
         if words.endswith(".json"):
             pinned = read_receipt(Path(words))

@@ -1,6 +1,5 @@
 """`recap lineage` and `recap pin`: where an asset comes from, and a receipt of it."""
 
-import difflib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from recap_assets.defs.lineage import copy_missing_events
 from recap_assets.defs.session import Session
 from recap_assets.graph.planner import plan
 from recap_assets.graph.records import RememberedRecords, StoredRecords
+from recap_assets.graph.selection import asset_named, near_assets
 from recap_assets.lineage.open_lineage import ExtraMissingError, emit
 from recap_assets.lineage.origin import Ancestor, Origin
 from recap_assets.lineage.pins import (
@@ -51,7 +51,7 @@ class Target:
             click.ClickException: There is no such receipt, or it is another asset's.
         """
         asset, _, name = words.partition("@")
-        workspace = session.project.workspace
+        asset, workspace = asset_named(session.graph, asset), session.project.workspace
         if not name:
             return cls(asset, None, receipts_of(workspace, asset))
         try:
@@ -77,7 +77,8 @@ class Target:
         try:
             return lineage_of(self.receipts, self.asset, partition, at, members)
         except LineageError as error:
-            raise click.ClickException(str(error)) from error
+            near = "" if node is not None else near_assets(session.graph, self.asset)
+            raise click.ClickException(f"{error}{near}") from error
 
 
 def moment(text: str | None) -> int | datetime | None:
@@ -206,6 +207,7 @@ def pin_asset(session: Session, asset: str, name: str) -> None:
     Raises:
         click.ClickException: The asset is out of date or was never built, or the name is taken.
     """
+    asset = asset_named(session.graph, asset)
     _refuse_out_of_date(session, asset)
     origin = Target.of(session, asset).origin(session)
     try:
@@ -218,9 +220,7 @@ def pin_asset(session: Session, asset: str, name: str) -> None:
 
 def _refuse_out_of_date(session: Session, asset: str) -> None:
     if asset not in session.graph.nodes:
-        known = difflib.get_close_matches(asset, session.graph.nodes, n=3)
-        near = f"; there is {', '.join(known)}" if known else "; `recap status` lists the assets"
-        msg = f"there is no asset {asset}{near}"
+        msg = f"there is no asset {asset}{near_assets(session.graph, asset)}"
         raise click.ClickException(msg)
     current = plan(session.graph, RememberedRecords(copy_receipts(session)))
     stale = [entry for entry in current.to_build if entry.asset == asset]

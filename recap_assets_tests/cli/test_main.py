@@ -175,6 +175,17 @@ sys.exit(str(sorted(heavy & set(sys.modules)) or ""))
     assert done.stderr.strip() == ""
 
 
+def test_the_end_of_a_key_names_its_asset(recap: Recap, written: Callable[..., Path]) -> None:
+    path = written()
+    whole = recap("-e", path, "plan", "--why", "curated_mixes/raw_top30")
+    assert recap("-e", path, "plan", "--why", "raw_top30").output == whole.output
+    assert "curated_mixes/raw_top30[00000]" in whole.output
+    near = recap("-e", path, "plan", "--why", "raw_top3").output
+    assert "there is no asset raw_top3; there is curated_mixes/raw_top30" in " ".join(near.split())
+    never = recap("-e", path, "lineage", "raw_top3").output
+    assert "there is curated_mixes/raw_top30" in " ".join(never.split())
+
+
 def test_trying_mixes_before_there_are_scores(recap: Recap, written: Callable[..., Path]) -> None:
     done = recap("mix", "try", "--experiment", written())
     assert done.exit_code == 1
