@@ -12,6 +12,7 @@ from recap_assets.exports import assets as exports
 from recap_assets.graph.content import TablesLook
 from recap_assets.graph.node import Graph, Node, Outcome, Rows, Step
 from recap_assets.graph.project import Project
+from recap_assets.lineage.former import ReceiptsOfAll
 from recap_assets.mixes import assets as mixes
 from recap_assets.pool import assets as pool
 from recap_assets.report import assets as report
@@ -57,6 +58,7 @@ def build_graph(project: Project) -> Graph:
         look=lambda: TablesLook(project.workspace.tables),
         leaving=lambda: leaving(project, graph),
         unfinished=project.workspace.claims.unfinished,
+        formers=ReceiptsOfAll(project.workspace),
     )
     return graph
 

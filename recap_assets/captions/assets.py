@@ -129,6 +129,7 @@ def written_node(
         pool="cpu" if written.by.waits_for_a_server else "gpu",
         kinds=(written.by.framework, "deltalake"),
         checks=(captions_not_empty(project, name),),
+        is_worth_keeping=True,
     )
 
 

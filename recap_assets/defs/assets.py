@@ -143,7 +143,9 @@ def _build(
         origin = origins.markdown(partition, built, account)
         event = materialization(context.asset_key, partition, built, account, version, origin)
         context.log_event(event)
-    verb = "reused" if built.reused else f"built in {built.record.seconds:.1f} s"
+    taken = built.outcome.facts.get("taken_over_from")
+    computed = f"taken over from {taken}" if taken else f"built in {built.record.seconds:.1f} s"
+    verb = "reused" if built.reused else computed
     context.log.info(f"{name} {verb}: {built.outcome.n_rows} rows")
 
 

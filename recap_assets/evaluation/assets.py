@@ -149,6 +149,7 @@ def _results_node(project: Project, mix: str, scorers: Sequence[ScorerRead]) -> 
         pool="gpu",
         kinds=("pytorch", "deltalake"),
         checks=(_results_are_in_range(project, mix),),
+        is_worth_keeping=True,
     )
 
 

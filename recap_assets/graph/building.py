@@ -4,16 +4,21 @@ import platform
 import subprocess
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
+import polars as pl
+
 from recap_assets.graph.content import StoredRows
+from recap_assets.graph.former import Former, FormerResults
 from recap_assets.graph.node import Graph, Node, Observe, Outcome, Progress, Step
 from recap_assets.graph.planner import name_of
 from recap_assets.graph.records import MISSING, Inputs, Record, Records
 from recap_assets.graph.versions import VersionReader
+from recap_assets.storage.errors import StorageError
 from recap_assets.untrusted.errors import RecapError
 
 
@@ -59,7 +64,7 @@ def build_partition(
         records: What was built.
         node: The node.
         partition: The partition's key.
-        force: Compute though it is up to date.
+        force: Compute though it is up to date, or was computed before.
         interrupted: When the last build of the partition began, where that one did not come to its
             end: its content may then be another than one recorded before.
         progress: Called with how far it is.
@@ -91,9 +96,26 @@ def build_partition(
         observe=observe,
         asset=node.key,
     )
-    outcome = compute_and_write(node, step)
-    record = _record(node, inputs, outcome, time.monotonic() - started, known)
+    if taken := None if force else _taken_over(node, step, graph.formers):
+        outcome, former = taken
+        seconds = former.seconds
+    else:
+        outcome = compute_and_write(node, step)
+        seconds = time.monotonic() - started
+    record = _record(node, inputs, outcome, seconds, known)
     return Built(record, outcome, reused=False, input_events=events)
+
+
+def _taken_over(node: Node, step: Step, formers: FormerResults) -> tuple[Outcome, Former] | None:
+    """A result that was computed before, made the partition's; None where there is none."""
+    if node.content is None or not node.is_worth_keeping:
+        return None
+    for former in formers.of(node.key, step.partition, step.fingerprint):
+        # Whatever keeps it from being read, it can be computed. Damaged files make polars panic.
+        with suppress(StorageError, OSError, pl.exceptions.PanicException):
+            if outcome := node.content.take_over(step, former):
+                return outcome, former
+    return None
 
 
 def compute_and_write(node: Node, step: Step) -> Outcome:

@@ -1,5 +1,6 @@
 """Where the content of a stage's partitions is: slices of tables, or files."""
 
+import shutil
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,9 +8,11 @@ from pathlib import Path
 import polars as pl
 
 from recap_assets.artefacts.table import Table
+from recap_assets.graph.former import Former
 from recap_assets.graph.node import Look, Outcome, Place, Rows, Step
 from recap_assets.storage.content import files_version, slice_version
-from recap_assets.storage.files import directory_is_whole
+from recap_assets.storage.errors import StorageError
+from recap_assets.storage.files import directory_is_whole, replaced_directory
 from recap_assets.storage.tables import TableStore
 from recap_assets.storage.wholeness import Groups
 
@@ -82,7 +85,29 @@ class StoredRows:
         """Hash of the main slice's rows."""
         at = self._slice(self.table, partition)
         version = table_versions.get(self.table.name)
-        rows = self.tables.read(self.table, version=version, **at)
+        return self._version(self.tables.read(self.table, version=version, **at))
+
+    def take_over(self, step: Step, former: Former) -> Outcome | None:
+        """Make rows that were computed before the partition's content.
+
+        Returns:
+            None where they are not there any more as they were.
+
+        Raises:
+            StorageError: They cannot be read.
+        """
+        if any(table.name not in former.table_versions for table in self._all):
+            return None
+        main, *beside = (_former_rows(place, former) for place in self.places(step.partition))
+        if self._version(main) != former.data_version:
+            return None
+        found = Rows(
+            main, tuple(beside), former.rejected, former.described,
+            device=former.device, machine=former.provenance,
+        )  # fmt: skip
+        return self.write(step, found)
+
+    def _version(self, rows: pl.DataFrame) -> str:
         return self.version_of(rows) if self.version_of else slice_version(self.table, rows)
 
     def write(self, step: Step, found: Rows) -> Outcome:
@@ -136,6 +161,15 @@ class StoredRows:
         return at
 
 
+def _former_rows(place: Place, former: Former) -> pl.DataFrame:
+    version = former.table_versions[place.table.name]
+    tables = former.there.tables
+    if tables.lost(place.table, place.at):
+        msg = f"a file of table {place.table.name} at {tables.uri(place.table)} is gone or cut"
+        raise StorageError(msg)
+    return tables.read(place.table, version, **place.at)
+
+
 def held_rows(tables: TableStore, place: Place) -> pl.DataFrame | None:
     """The rows that a slice holds; None where it has none, or a file is gone or cut."""
     if not tables.has(place.table, place.at) or tables.lost(place.table, place.at):
@@ -178,6 +212,35 @@ class StoredFiles:
         if not self.is_versioned:
             return None
         return files_version(self.files(partition), self.root(partition))
+
+    def take_over(self, step: Step, former: Former) -> Outcome | None:
+        """Copy files that were made before, where the partition's folder has nothing but them.
+
+        Returns:
+            None where they are not there any more as they were.
+
+        Raises:
+            StorageError: What was derived beside them cannot be read.
+            OSError: They cannot be read, or there is no room for them.
+        """
+        folder = self.root(step.partition)
+        theirs = former.place_of(folder)
+        if not theirs.is_dir() or files_version(files_below(theirs), theirs) != former.data_version:
+            return None
+        beside = self.beside(step.partition)
+        if any(place.table.name not in former.table_versions for place in beside):
+            return None
+        frames = [_former_rows(place, former) for place in beside]
+        with replaced_directory(folder, listed=True) as new:
+            shutil.copytree(theirs, new, dirs_exist_ok=True)
+        written = tuple(
+            former.here.tables.replace(place.table, place.at, frame, commit=step.commit)
+            for place, frame in zip(beside, frames, strict=True)
+        )
+        return Outcome(
+            files_version(files_below(folder), folder), former.n_rows, former.rejected,
+            former.described, written=written, device=former.device, machine=former.provenance,
+        )  # fmt: skip
 
     def _are_there(self, partition: str) -> bool:
         files = list(self.files(partition))

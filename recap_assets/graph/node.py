@@ -12,6 +12,7 @@ import polars as pl
 
 from recap_assets.artefacts.table import Table
 from recap_assets.graph.checks import Check
+from recap_assets.graph.former import Former, FormerResults, NoFormerResults
 from recap_assets.storage.tables import Written
 
 Dimension = Literal["none", "pool", "seed"]
@@ -139,6 +140,10 @@ class Content(Protocol):
         """
         ...
 
+    def take_over(self, step: "Step", former: Former) -> Outcome | None:
+        """Make what was computed before the partition's content; None where it is gone."""
+        ...
+
 
 @dataclass(frozen=True)
 class Step:
@@ -187,6 +192,8 @@ class Node:
         kinds: Tags for the UI.
         checks: What must hold of the content.
         shows_origin: Whether its events show the whole tree of what it came from.
+        is_worth_keeping: Whether a result that the same code, settings and inputs gave before is
+            taken over, where the storage still has it, instead of computed once more.
     """
 
     key: str
@@ -204,6 +211,7 @@ class Node:
     kinds: tuple[str, ...] = ()
     checks: tuple[Check, ...] = ()
     shows_origin: bool = False
+    is_worth_keeping: bool = False
 
     @cached_property
     def code_version(self) -> str:
@@ -253,6 +261,7 @@ class Graph:
         leaving: What the storage holds of things that left the experiment.
         unfinished: Names (`asset[partition]`) of what a build was interrupted at, with the time
             when it began: what the storage holds may be newer than a record of before then.
+        formers: What was computed before, here or in another experiment; by default nothing.
     """
 
     def __init__(
@@ -262,6 +271,7 @@ class Graph:
         look: Callable[[], Look] | None = None,
         leaving: Callable[[], Sequence["Leaving"]] = tuple,
         unfinished: Callable[[], Mapping[str, float]] = dict,
+        formers: FormerResults | None = None,
     ) -> None:
         by_key = {node.key: node for node in nodes}
         edges = {node.key: {dep.asset for dep in node.dependencies} for node in nodes}
@@ -270,6 +280,7 @@ class Graph:
         self.look = look
         self.leaving = leaving
         self.unfinished = unfinished
+        self.formers = formers or NoFormerResults()
         self._partitions = partitions
 
     def partitions(self, node: Node) -> tuple[str, ...]:

@@ -41,6 +41,7 @@ def embeddings_node(project: Project, name: str) -> Node:
         seconds=SECONDS,
         pool="gpu" if spec.on_gpu else "cpu",
         kinds=(spec.framework, "deltalake"),
+        is_worth_keeping=True,
     )
 
 

@@ -86,6 +86,7 @@ def node_of(
         pool="gpu" if spec.on_gpu else "cpu",
         kinds=(spec.framework, "deltalake"),
         checks=(_range_check(project, at, bounded=spec.bounded),),
+        is_worth_keeping=True,
     )
 
 

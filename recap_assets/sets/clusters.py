@@ -105,6 +105,7 @@ def centroids_node(
         content=StoredRows(project.workspace.tables, CLUSTER_CENTROIDS, {"set": name}),
         seconds=SECONDS,
         kinds=("faiss", "deltalake"),
+        is_worth_keeping=True,
     )
 
 

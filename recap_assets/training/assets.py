@@ -56,6 +56,7 @@ def _node(project: Project, training: Launcher, mix: str) -> Node:
         seconds=training.samples_seen * SECONDS_PER_SAMPLE,
         pool="gpu" if training.on_gpu else "cpu",
         kinds=("pytorch", "deltalake"),
+        is_worth_keeping=True,
     )
 
 

@@ -101,6 +101,7 @@ def _node(project: Project, name: str, spec: CaptionMetrics) -> Node:
         seconds=SECONDS,
         pool="gpu",
         kinds=("pytorch", "deltalake"),
+        is_worth_keeping=True,
     )
 
 

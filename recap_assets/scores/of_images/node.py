@@ -54,6 +54,7 @@ def node_of(
         pool="gpu" if spec.on_gpu else "cpu",
         kinds=(spec.framework, "deltalake"),
         checks=(_scores_finite(project, name),),
+        is_worth_keeping=True,
     )
 
 

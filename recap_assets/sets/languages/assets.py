@@ -51,6 +51,7 @@ def _node(project: Project, name: str, source: str) -> Node:
         ),
         seconds=SECONDS,
         kinds=("polars", "deltalake"),
+        is_worth_keeping=True,
     )
 
 

@@ -51,6 +51,7 @@ def _node(project: Project, name: str, model: ModelKind) -> Node:
         seconds=model.samples_seen * SECONDS_PER_SAMPLE,
         pool="gpu",
         kinds=("pytorch",),
+        is_worth_keeping=True,
     )
 
 
