@@ -10,7 +10,7 @@ import pytest
 
 from recap_assets.artefacts.table import Column, Table
 from recap_assets.graph.building import Built, build_partition
-from recap_assets.graph.content import StoredFiles, StoredRows, files_below
+from recap_assets.graph.content import StoredFiles, StoredRows, TablesLook, files_below
 from recap_assets.graph.former import Former
 from recap_assets.graph.node import Graph, Node, Outcome, Place, Rows, Step
 from recap_assets.storage.content import files_version
@@ -133,7 +133,8 @@ def test_an_earlier_version_of_its_own_is_taken_over(tmp_path: Path) -> None:
     one.compute = lambda _step: Rows(words("c"), (counts(1),))
     one.build()
     one.compute, one.formers = refuse, [former_of(first, one, one)]
-    assert one.build().outcome.facts["taken_over_from"].startswith("an earlier version, ")
+    told = "an earlier version, computed on 2026-11-28"
+    assert one.build().outcome.facts["taken_over_from"] == told
     assert one.workspace.tables.read(WORDS)["word"].to_list() == ["a", "b"]
     assert one.workspace.tables.read(COUNTS)["n"].to_list() == [2]
 
@@ -200,17 +201,7 @@ def test_files_of_another_experiment_are_copied_with_the_table_beside(tmp_path: 
     assert built.record.n_rows == 2
     # No link: what becomes of one is nothing to the other.
     assert not (ours / "weights").samefile(theirs / "weights")
-    here.formers = []
-    assert list(here.content.present(Nothing())) == [""]
-
-
-class Nothing:
-    """A look that finds nothing lost."""
-
-    def last_of(self, *_: object) -> list[str]:
-        return []
-
-    lost_of = last_of
+    assert list(here.content.present(TablesLook(here.workspace.tables))) == [""]
 
 
 @pytest.mark.parametrize("harm", ["changed", "more", "gone", "table"])

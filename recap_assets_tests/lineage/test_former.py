@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -14,8 +15,8 @@ from recap_assets.storage.workspace import Workspace
 ASSET = "models/scorer"
 
 
-def receipt(day: int = 1, **changes: object) -> pl.DataFrame:
-    row: dict[str, object] = dict.fromkeys(LINEAGE.columns, "{}") | {
+def receipt(day: int = 1, **changes: Any) -> pl.DataFrame:
+    row: dict[str, Any] = dict.fromkeys(LINEAGE.columns, "{}") | {
         "asset": ASSET, "partition": "", "instance": "i", "event_id": day,
         "built_at": datetime(2026, 11, day, tzinfo=UTC), "run_id": "", "reused": False,
         "data_version": f"version {day}", "fingerprint": "wanted", "code_version": "c",
@@ -65,7 +66,7 @@ def test_own_results_come_first_and_then_the_neighbours_the_newest_first(tmp_pat
     ],
 )
 def test_what_came_from_something_else_is_no_former_result(
-    tmp_path: Path, changes: dict[str, object]
+    tmp_path: Path, changes: dict[str, Any]
 ) -> None:
     own = keep(tmp_path, "own", receipt(**changes))
     keep(tmp_path, "next", receipt(**changes))
