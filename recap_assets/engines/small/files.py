@@ -15,7 +15,7 @@ from recap_assets.engines.errors import ModelFileError, explain_loading
 from recap_assets.engines.model_folders import configs as model_folders
 from recap_assets.engines.model_folders.skeletons import check_skeleton
 from recap_assets.engines.model_folders.tokenizer_files import check_tokenizer_file
-from recap_assets.engines.model_folders.weights import read_weights as read_weights_held
+from recap_assets.engines.model_folders.weights import read_weights
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -75,27 +75,35 @@ def read_config(directory: Path, kind: str) -> dict[str, Any]:
     return config
 
 
-def build_model(directory: Path, config: Mapping[str, Any], build: Callable[[], ModelT]) -> ModelT:
-    """The model that `config` describes, after finding that it is as large as its weights.
+def read_model(directory: Path, kind: str, build: Callable[[Mapping[str, Any]], ModelT]) -> ModelT:
+    """The model saved in `directory`, in eval mode.
+
+    Args:
+        directory: What `save_model` wrote.
+        kind: The one that its config must name.
+        build: Makes the model of a config, weights aside.
 
     Raises:
-        ModelFileError: The weights are missing or damaged, or the config describes no model, or a
-            larger one.
+        ModelFileError: A file is missing, truncated or of another kind, or the config describes no
+            model, or a larger one than the weights are.
     """
+    config = read_config(directory, kind)
+    model = _built(directory, config, lambda: build(config))
+    _read_weights(directory, model)
+    return model.eval()
+
+
+def _built(directory: Path, config: Mapping[str, Any], build: Callable[[], ModelT]) -> ModelT:
+    """The model that `config` describes, after finding that it is as large as its weights."""
     path = directory / CONFIG
     with explain_loading(str(path), _REMEDY):
-        weights = read_weights_held([directory / WEIGHTS])
+        weights = read_weights([directory / WEIGHTS])
         model_folders.check_numbers(path, config, weights.n_tensors)
         check_skeleton(path, build, weights)
         return build()
 
 
-def read_weights(directory: Path, model: nn.Module) -> None:
-    """Load the saved weights into `model`.
-
-    Raises:
-        ModelFileError: The file is missing, truncated, or of another architecture.
-    """
+def _read_weights(directory: Path, model: nn.Module) -> None:
     path = directory / WEIGHTS
     try:
         model.load_state_dict(load_file(path))

@@ -7,7 +7,7 @@ from recap_assets.engines.devices import resolve_device
 from recap_assets.engines.protocols import Captioner, Scorer
 from recap_assets.engines.small.controls import Controls
 from recap_assets.engines.small.decoder import DecoderShape, SmallCaptionModel
-from recap_assets.engines.small.files import build_model, read_config, read_tokenizer, read_weights
+from recap_assets.engines.small.files import read_config, read_model, read_tokenizer
 from recap_assets.engines.small.inference import SmallCaptioner, SmallScorer
 from recap_assets.engines.small.rewriter import RewriterShape, SmallRewriteModel, SmallRewriter
 from recap_assets.engines.small.towers import SmallClip
@@ -27,14 +27,11 @@ def read_small_clip(directory: Path) -> SmallClip:
     Raises:
         ModelFileError: A file is missing, truncated or of another kind.
     """
-    config = read_config(directory, CLIP_KIND)
-    model = build_model(
+    return read_model(
         directory,
-        config,
-        lambda: SmallClip(SmallTower(**config["tower"]), config["vocabulary"]),
+        CLIP_KIND,
+        lambda config: SmallClip(SmallTower(**config["tower"]), config["vocabulary"]),
     )
-    read_weights(directory, model)
-    return model.eval()
 
 
 def read_small_captioner(directory: Path) -> SmallCaptionModel:
@@ -43,14 +40,13 @@ def read_small_captioner(directory: Path) -> SmallCaptionModel:
     Raises:
         ModelFileError: A file is missing, truncated or of another kind.
     """
-    config = read_config(directory, CAPTIONER_KIND)
-    model = build_model(
+    return read_model(
         directory,
-        config,
-        lambda: SmallCaptionModel(SmallTower(**config["tower"]), DecoderShape(**config["decoder"])),
+        CAPTIONER_KIND,
+        lambda config: SmallCaptionModel(
+            SmallTower(**config["tower"]), DecoderShape(**config["decoder"])
+        ),
     )
-    read_weights(directory, model)
-    return model.eval()
 
 
 def load_small_clip(directory: Path, batch_size: int = 128, device: str = "auto") -> Scorer:
@@ -120,13 +116,11 @@ def read_small_rewriter(directory: Path) -> SmallRewriteModel:
     Raises:
         ModelFileError: A file is missing, truncated or of another kind.
     """
-    config = read_config(directory, REWRITER_KIND)
-    shape = config.get("shape")
-    model = build_model(
-        directory, config, lambda: SmallRewriteModel(RewriterShape.model_validate(shape))
+    return read_model(
+        directory,
+        REWRITER_KIND,
+        lambda config: SmallRewriteModel(RewriterShape.model_validate(config.get("shape"))),
     )
-    read_weights(directory, model)
-    return model.eval()
 
 
 def load_small_rewriter(
@@ -160,16 +154,13 @@ def read_small_vocabulary(directory: Path) -> SmallVocabularyModel:
     Raises:
         ModelFileError: A file is missing, truncated or of another kind.
     """
-    config = read_config(directory, VOCABULARY_KIND)
-    model = build_model(
+    return read_model(
         directory,
-        config,
-        lambda: SmallVocabularyModel(
+        VOCABULARY_KIND,
+        lambda config: SmallVocabularyModel(
             SmallTower(**config["tower"]), config["vocabulary"], config["top"]
         ),
     )
-    read_weights(directory, model)
-    return model.eval()
 
 
 def load_small_vocabulary(
