@@ -50,6 +50,16 @@ def _not_by_a_server(value: object) -> list[str]:
     return [key for key in _NOT_BY_A_SERVER if isinstance(value, dict) and key in value]
 
 
+MaxPixels = Annotated[
+    int,
+    Field(
+        ge=32 * 32,
+        le=2**26,
+        description="Larger images are made smaller to at most this many pixels, shape kept.",
+    ),
+]
+JpegQuality = Annotated[int, Field(ge=30, le=100, description="Quality of the JPEG that is sent.")]
+
 MAX_EXTRA_BODY = 64 * 2**10
 """Characters of `extra_body`, written out: it goes with every request."""
 

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from recap_assets.captions.kind import Captioning
-from recap_assets.captions.servers.spec import ServerSpec
+from recap_assets.captions.servers.spec import JpegQuality, MaxPixels, ServerSpec
 from recap_assets.specs.prompts import Prompt
 
 
@@ -31,15 +31,8 @@ vlm:                                           # behind vLLM, SGLang, or any suc
     candidates: int = Field(
         default=1, gt=0, le=64, description="Captions of each image, a request each."
     )
-    max_pixels: int = Field(
-        default=768 * 768,
-        ge=32 * 32,
-        le=2**26,
-        description="Larger images are made smaller to at most this many pixels, shape kept.",
-    )
-    jpeg_quality: int = Field(
-        default=90, ge=30, le=100, description="Quality of the JPEG that is sent."
-    )
+    max_pixels: MaxPixels = 768 * 768
+    jpeg_quality: JpegQuality = 90
 
     @property
     def asks(self) -> str:

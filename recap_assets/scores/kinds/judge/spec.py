@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from recap_assets.captions.servers.spec import ServerDecoding, ServerSpec
+from recap_assets.captions.servers.spec import JpegQuality, MaxPixels, ServerDecoding, ServerSpec
 from recap_assets.engines.protocols import PairScorer, Places, RemotePairScorer
 from recap_assets.scores.kind import ByPairs
 from recap_assets.specs.base import Name
@@ -54,15 +54,8 @@ judge:
         le=16_384,
         description="Characters of a text that are judged; what is beyond is cut.",
     )
-    max_pixels: int = Field(
-        default=768 * 768,
-        ge=32 * 32,
-        le=2**26,
-        description="Larger images are made smaller to at most this many pixels, shape kept.",
-    )
-    jpeg_quality: int = Field(
-        default=90, ge=30, le=100, description="Quality of the JPEG that is sent."
-    )
+    max_pixels: MaxPixels = 768 * 768
+    jpeg_quality: JpegQuality = 90
 
     @model_validator(mode="after")
     def _can_be_marked(self) -> Self:
