@@ -1,13 +1,13 @@
 """Sets with the same number of images from each cluster: what a user writes."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
+from recap_assets.sets.centroids_file import CentroidsFile
 from recap_assets.sets.kind import ComputedSet
 from recap_assets.specs.base import Name
-from recap_assets.specs.fields import Content
 from recap_assets.specs.references import EMBEDDINGS, Reference
 
 
@@ -39,18 +39,7 @@ class BalancedSpec(ComputedSet):
         default=1.0, gt=0, le=1, description="Share of the pool that k-means learns from."
     )
     seed: int = Field(default=0, description="Of k-means, of its sample and of the draw.")
-    centroids: Annotated[str | None, Content()] = Field(
-        default=None,
-        description="A .npy of centroids, shape (clusters, dimension), instead of k-means.",
-    )
-
-    @field_validator("centroids")
-    @classmethod
-    def _known_format(cls, value: str | None) -> str | None:
-        if value is not None and not value.endswith(".npy"):
-            msg = "centroids are a .npy file; a pickle (.pt) is not opened"
-            raise ValueError(msg)
-        return value
+    centroids: CentroidsFile = None
 
     @property
     def image_scorer(self) -> str | None:

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
+from recap_assets.sets.centroids_file import CentroidsFile
 from recap_assets.sets.kind import ComputedSet, Requirement, TextRule, more_than
 from recap_assets.sets.targets import Target
 from recap_assets.specs.base import Name
-from recap_assets.specs.fields import Content
 from recap_assets.specs.kinds import OneOf
 from recap_assets.specs.references import EMBEDDINGS, Reference
 
@@ -48,22 +48,11 @@ class ImageBasedSpec(ComputedSet):
         default=1.0, gt=0, le=1, description="Share of the pool that k-means learns from."
     )
     seed: int = Field(default=0, description="Of k-means and of its sample.")
-    centroids: Annotated[str | None, Content()] = Field(
-        default=None,
-        description="A .npy of centroids, shape (clusters, dimension), instead of k-means.",
-    )
+    centroids: CentroidsFile = None
     captions: CaptionRule | None = Field(
         default=CaptionRule(),
         description="What the text must be besides, for k-means as well; null for no such rule.",
     )
-
-    @field_validator("centroids")
-    @classmethod
-    def _known_format(cls, value: str | None) -> str | None:
-        if value is not None and not value.endswith(".npy"):
-            msg = "centroids are a .npy file; a pickle (.pt) is not opened"
-            raise ValueError(msg)
-        return value
 
     def refers(self) -> Iterator[Reference]:
         """The scorer, and what the rule of captions and the target name."""
