@@ -14,7 +14,7 @@ import polars as pl
 
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.former import Former, FormerResults
-from recap_assets.graph.node import Graph, Node, Observe, Outcome, Progress, Step
+from recap_assets.graph.node import Graph, Node, Observe, Outcome, Progress, Step, TakesOver
 from recap_assets.graph.planner import name_of
 from recap_assets.graph.records import MISSING, Inputs, Record, Records
 from recap_assets.graph.versions import VersionReader
@@ -108,7 +108,7 @@ def build_partition(
 
 def _taken_over(node: Node, step: Step, formers: FormerResults) -> tuple[Outcome, Former] | None:
     """A result that was computed before, made the partition's; None where there is none."""
-    if node.content is None or not node.is_worth_keeping:
+    if not node.is_worth_keeping or not isinstance(node.content, TakesOver):
         return None
     for former in formers.of(node.key, step.partition, step.fingerprint):
         # Whatever keeps it from being read, it can be computed. Damaged files make polars panic.

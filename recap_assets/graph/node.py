@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from graphlib import TopologicalSorter
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import polars as pl
 
@@ -139,6 +139,11 @@ class Content(Protocol):
             None where the content does not decide the version (a page with the time on it).
         """
         ...
+
+
+@runtime_checkable
+class TakesOver(Protocol):
+    """Content that can come from elsewhere."""
 
     def take_over(self, step: "Step", former: Former) -> Outcome | None:
         """Make what was computed before the partition's content; None where it is gone."""
