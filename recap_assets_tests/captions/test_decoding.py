@@ -38,13 +38,14 @@ def load(source, tmp_path):
 
 @pytest.mark.bits
 def test_captions_do_not_depend_on_batch_or_order(load, images, uids):
-    whole = load(candidates=2, batch_size=64).caption(images, uids)
+    captioner = load(candidates=2, batch_size=64)
+    whole = captioner.caption(images, uids)
     for batch_size in (1, 3, 8):
-        assert load(candidates=2, batch_size=batch_size).caption(images, uids) == whole
+        captioner.size.rows = batch_size
+        assert captioner.caption(images, uids) == whole
+    captioner.size.rows = 6
     order = [5, 2, 7, 0, 1, 6, 3, 4]
-    permuted = load(candidates=2, batch_size=6).caption(
-        [images[n] for n in order], [uids[n] for n in order]
-    )
+    permuted = captioner.caption([images[n] for n in order], [uids[n] for n in order])
     assert permuted == [whole[n] for n in order]
 
 

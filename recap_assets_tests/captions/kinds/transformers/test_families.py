@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import cache
 
 import numpy as np
 import pytest
@@ -28,6 +29,18 @@ def family(request):
 def load(folder_of, family):
     """Loads a captioner of the family."""
     return lambda **changes: load_transformers_captioner(source_of(folder_of(family), **changes))
+
+
+@pytest.fixture(scope="module")
+def plain_of(folder_of):
+    """A captioner of a family without an option, loaded once, which no test changes."""
+    return cache(lambda name: load_transformers_captioner(source_of(folder_of(name))))
+
+
+@pytest.fixture(scope="module")
+def plain_captions_of(plain_of, images, uids):
+    """What that captioner writes of the images."""
+    return cache(lambda name: plain_of(name).caption(images, uids))
 
 
 def source_of(folder, **changes) -> TransformersSource:
@@ -118,26 +131,25 @@ def test_captions_do_not_depend_on_the_batch_with_two_threads(
     assert alone == whole
 
 
-def test_bfloat16(load, images, uids):
+def test_bfloat16(load, plain_captions_of, family, images, uids):
     captioner = load(precision="bfloat16")
     whole = captioner.caption(images, uids)
     assert captioner.caption(images[2:3], uids[2:3]) == whole[2:3]
     assert all(np.isfinite(row[0].log_probability) for row in whole)
-    assert whole != load().caption(images, uids)
+    assert whole != plain_captions_of(family)
 
 
-def test_the_prompt_changes_the_caption(load, family, images, uids):
+def test_the_prompt_changes_the_caption(load, plain_captions_of, family, images, uids):
     prompt = "<CAPTION>" if family == "florence2" else "word7 word8"
     other = load(prompt=prompt).caption(images, uids)
-    plain = load().caption(images, uids)
     assert all(
         one[0].log_probability != two[0].log_probability
-        for one, two in zip(other, plain, strict=True)
+        for one, two in zip(other, plain_captions_of(family), strict=True)
     )
 
 
-def test_the_longest_caption_that_is_allowed_can_be_written(load, family, images, uids):
-    captioner = load()
+def test_the_longest_caption_that_is_allowed_can_be_written(load, plain_of, family, images, uids):
+    captioner = plain_of(family)
     if family in CHATS:
         prompt = captioner.reader.prepare(images[0])
         room = captioner.reader.batch([prompt]).room
@@ -157,11 +169,12 @@ def test_a_prompt_without_room_for_the_caption_is_rejected(folder_of, name, imag
 
 
 @pytest.mark.parametrize("name", ["blip2", "florence2", "qwen2_vl"])
-def test_a_model_spread_by_accelerate_writes_the_same(folder_of, name, images, uids):
+def test_a_model_spread_by_accelerate_writes_the_same(
+    folder_of, plain_captions_of, name, images, uids
+):
     pytest.importorskip("accelerate")
-    plain = load_transformers_captioner(source_of(folder_of(name))).caption(images, uids)
     spread = load_transformers_captioner(source_of(folder_of(name), device_map="auto"))
-    assert spread.caption(images, uids) == plain
+    assert spread.caption(images, uids) == plain_captions_of(name)
 
 
 def test_a_library_that_is_not_installed_is_named(folder_of, monkeypatch):
