@@ -7,6 +7,7 @@ from typing import Any
 import click
 import polars as pl
 from rich.table import Table
+from rich.text import Text
 
 from recap_assets.artefacts.diversity import DIVERSITY_SUMMARY
 from recap_assets.artefacts.scores import CLIP_SCORES
@@ -39,8 +40,8 @@ def print_trial(session: Session, *, as_json: bool) -> None:
         echo(json.dumps(rows.to_dicts(), indent=2))
         return
     console = terminal.console()
-    console.print(_table(rows))
-    console.print(_overlap(rows))
+    terminal.print_table(console, _table(rows), lambda: _narrow(rows))
+    terminal.print_table(console, _overlap(rows), lambda: _overlap(rows, numbered=True))
     sources = tables.read(DIVERSITY_SUMMARY)
     if not sources.is_empty():
         console.print(_diversity(sources))
@@ -62,7 +63,7 @@ def _warn_of_sets(session: Session) -> None:
 def _table(rows: pl.DataFrame) -> Table:
     table = Table(title="Mixes, counted without writing anything", title_justify="left")
     for name in ("mix", "cut-offs", "sources"):
-        table.add_column(name, overflow="fold")
+        table.add_column(name)
     trigrams = f"trigrams in {rows['sample_size'].max() or 0:,}"
     repeats = bool((rows["n_copies"] > rows["n_pairs"]).any())
     copies = ["copies"] if repeats else []
@@ -79,21 +80,39 @@ def _table(rows: pl.DataFrame) -> Table:
     return table
 
 
+def _narrow(rows: pl.DataFrame) -> Text:
+    """The same below each other, a few lines for each mix."""
+    lines = [Text("Mixes, counted without writing anything", "italic")]
+    for row in rows.iter_rows(named=True):
+        copies = f", {row['n_copies']:,} copies" if row["n_copies"] > row["n_pairs"] else ""
+        mean = "" if row["mean_score"] is None else f", mean score {row['mean_score']:.4f}"
+        shares = (f"{100 * s['share']:.1f} % {s['source']}" for s in row["source_shares"])
+        lines += [
+            Text(row["mix"], "bold"),
+            Text(f"  {row['n_pairs']:,} pairs of {row['n_images']:,} images{copies}{mean}"),
+            Text(f"  {', '.join(shares)}; {row['unique_trigrams'] or 0:,} trigrams"),
+            *(Text(f"  {_cutoff(one)}") for one in row["thresholds"]),
+        ]
+    lines.append(Text(f"Trigrams are those in {rows['sample_size'].max() or 0:,} captions."))
+    return Text("\n").join(lines)
+
+
 def _cutoff(one: dict[str, Any]) -> str:
     if one["path"] == COPIES:
         return f"one copy at {one['source']} {one['value']:.4f}"
     return f"{one['source']} >= {one['value']:.4f}"
 
 
-def _overlap(rows: pl.DataFrame) -> Table:
+def _overlap(rows: pl.DataFrame, *, numbered: bool = False) -> Table:
+    """The table; where names are too wide for its head, each mix has a number there."""
     table = Table(title="Overlap of images (both / either)", title_justify="left")
     table.add_column("mix")
-    for name in rows["mix"]:
-        table.add_column(name, justify="right", overflow="fold")
-    for row in rows.iter_rows(named=True):
+    for number, name in enumerate(rows["mix"], 1):
+        table.add_column(str(number) if numbered else name, justify="right")
+    for number, row in enumerate(rows.iter_rows(named=True), 1):
         shared = {other["mix"]: other["jaccard"] for other in row["overlap"]}
         cells = [f"{100 * shared[n]:.0f} %" if n in shared else "" for n in rows["mix"]]
-        table.add_row(row["mix"], *cells)
+        table.add_row(f"{number} {row['mix']}" if numbered else row["mix"], *cells)
     return table
 
 

@@ -59,7 +59,7 @@ def show_progress(console: Console, build: Running) -> dict[str, str]:
                 continue
             bar.update(task, completed=event.share, eta=_eta(event, started))
             if not console.is_terminal and time.monotonic() - last_line > QUIET_SECONDS:
-                console.print(_line(event, started), highlight=False)
+                console.print(_line(event, started), highlight=False, soft_wrap=True)
                 last_line = time.monotonic()
     return build.state.failed
 
@@ -68,7 +68,7 @@ def _print_finished(console: Console, event: Finished, state: State, started: fl
     mark = ("failed", "red") if event.failures else "built"
     share = f"{100 * state.share:3.0f}% {_eta(state, started)}"
     text = f" {event.batch.name} in {event.seconds:.1f} s"
-    console.print(Text.assemble(f"{share}  ", mark, text))
+    console.print(Text.assemble(f"{share}  ", mark, text), soft_wrap=not console.is_terminal)
 
 
 def _eta(state: State, started: float) -> str:

@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.assembly.accounts import text_notes
 from recap_assets.captions.spending import spending
 from recap_assets.cli.left_aside import print_left_aside
 from recap_assets.cli.output import echo
-from recap_assets.cli.terminal import console
+from recap_assets.cli.terminal import console, print_table
 from recap_assets.defs.session import Session
 from recap_assets.graph.planner import plan
 from recap_assets.graph.records import Record, RememberedRecords
@@ -40,7 +42,7 @@ def print_status(session: Session, *, as_json: bool) -> None:
         added[RAW_POOL.name] = {"texts": dict(notes)}
         echo(json.dumps([row | added.get(str(row["asset"]), {}) for row in rows], indent=2))
         return
-    console().print(_status_table(rows))
+    print_table(console(), _status_table(rows), lambda: _narrow(rows))
     if notes:
         words = ", ".join(f"{n:,} {note}" for note, n in notes.items())
         echo(f"{RAW_POOL.name}: texts of usable samples: {words}")
@@ -76,18 +78,44 @@ def _row(
 
 def _status_table(rows: list[dict[str, object]]) -> Table:
     table = Table()
-    for name in ("asset", "built", "out of date", "rows", "set aside", "last built"):
+    for name in ("asset", "built", "out of date", "rows", "set aside", "last built (UTC)"):
         is_number = name in ("built", "out of date", "rows")
-        table.add_column(name, justify="right" if is_number else "left", overflow="fold")
+        table.add_column(name, justify="right" if is_number else "left")
     for row in rows:
-        rejected = row["rejected"]
-        assert isinstance(rejected, dict)  # noqa: S101 - for the type checker
-        table.add_row(
-            str(row["asset"]),
-            f"{row['built']}/{row['partitions']}",
-            str(row["out_of_date"] or ""),
-            f"{row['rows']:,}",
-            ", ".join(f"{n} {reason}" for reason, n in rejected.items()),
-            str(row["last_built"] or "never"),
-        )
+        table.add_row(str(row["asset"]), *_counts(row), _aside(row), _time(row, "%Y-%m-%d %H:%M"))
     return table
+
+
+def _narrow(rows: list[dict[str, object]]) -> Group:
+    """The same below each other: an asset's name stands below what it is one of."""
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in ("asset", "built", "out of\ndate", "rows", "built (UTC)"):
+        table.add_column(name, justify="left" if name == "asset" else "right", overflow="fold")
+    families: dict[str, list[dict[str, object]]] = {}
+    for row in rows:
+        families.setdefault(str(row["asset"]).rpartition("/")[0], []).append(row)
+    for family, members in families.items():
+        if family:
+            table.add_row(f"{family}/")
+        for row in members:
+            name = str(row["asset"]).rpartition("/")[2]
+            cells = (*_counts(row), _time(row, "%m-%d %H:%M"))
+            table.add_row(f"  {name}" if family else name, *cells)
+    aside = [Text(f"{row['asset']}: set aside {_aside(row)}") for row in rows if row["rejected"]]
+    return Group(table, *aside)
+
+
+def _counts(row: Mapping[str, object]) -> tuple[str, str, str]:
+    built = f"{row['built']}/{row['partitions']}"
+    return built, str(row["out_of_date"] or ""), f"{row['rows']:,}"
+
+
+def _aside(row: Mapping[str, object]) -> str:
+    rejected = row["rejected"]
+    assert isinstance(rejected, dict)  # noqa: S101 - for the type checker
+    return ", ".join(f"{n:,} {reason}" for reason, n in rejected.items())
+
+
+def _time(row: Mapping[str, object], form: str) -> str:
+    last = row["last_built"]
+    return datetime.fromisoformat(str(last)).strftime(form) if last else "never"

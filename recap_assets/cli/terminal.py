@@ -1,10 +1,12 @@
 """Tables and trees on the terminal: no secret goes there, and what a stranger wrote stays text."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from rich.console import Console, ConsoleOptions, RenderableType
+from rich.measure import Measurement
 from rich.segment import Segment
+from rich.table import Table
 from rich.text import Text
 
 from recap_assets.untrusted.secrets import redacted
@@ -12,6 +14,8 @@ from recap_assets.untrusted.showing import one_line, safe_text
 
 WIDTH = 100
 """Columns of what is written to a file or a pipe."""
+UNBROKEN = 10_000
+"""Columns that no line has."""
 
 
 class SafeConsole(Console):
@@ -44,6 +48,28 @@ def console(*, stderr: bool = False) -> Console:
 def is_watched() -> bool:
     """Whether a person can be asked: whatever comes through a pipe is no answer of one."""
     return sys.stdin.isatty()
+
+
+def print_table(console: Console, table: Table, narrow: Callable[[], RenderableType]) -> None:
+    """Print a table whole, or where the terminal is too narrow for it something else.
+
+    Into a pipe it goes as wide as it is, so that no name is broken in two.
+
+    Args:
+        console: Where to.
+        table: The table.
+        narrow: Makes what is shown in its place.
+    """
+    wide = console.options.update(width=UNBROKEN)
+    natural = Measurement.get(console, wide, table).maximum
+    if natural > console.width and console.is_terminal:
+        console.print(narrow())
+        return
+    width, console.width = console.width, max(natural, console.width)
+    try:
+        console.print(table)
+    finally:
+        console.width = width
 
 
 def plain(words: str, style: str = "") -> Text:
