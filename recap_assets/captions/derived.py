@@ -10,9 +10,8 @@ from recap_assets.artefacts.previews import preview_markdown
 from recap_assets.artefacts.table import count_rejects, is_usable
 from recap_assets.captions.assets import captions_not_empty
 from recap_assets.captions.kind import CaptionSource
-from recap_assets.captions.texts import text_dependencies
 from recap_assets.graph.content import StoredRows
-from recap_assets.graph.node import Node, Rows, Step
+from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.project import Project
 from recap_assets.specs.base import deciding
 
@@ -27,36 +26,35 @@ class Derived:
     """What is particular to one source that is made of other texts.
 
     Attributes:
-        reads: Names of the sources and columns.
+        reads: The assets that it reads.
         implementation: Version of the code, raised by hand when it gives another result.
         describes: What a user needs to know of the asset.
-        compute: From a step to rows of captions and facts.
+        compute: Makes a partition.
+        stage: What the UI groups it under.
+        seconds: A guess for a thousand images.
     """
 
-    reads: Sequence[str]
+    reads: Sequence[Dependency]
     implementation: int
     describes: str
-    compute: Callable[[Step], tuple[pl.DataFrame, Facts]]
+    compute: Callable[[Step], Rows]
+    stage: str = STAGE
+    seconds: float = SECONDS
 
 
 def derived_node(project: Project, name: str, spec: CaptionSource, derived: Derived) -> Node:
     """The asset of a source that no model writes."""
-
-    def compute(step: Step) -> Rows:
-        rows, facts = derived.compute(step)
-        return found_rows(rows, facts)
-
     return Node(
         key=SYNTHETIC_CAPTIONS.key(name),
-        stage=STAGE,
+        stage=derived.stage,
         dimension="pool",
-        dependencies=text_dependencies(project, derived.reads),
+        dependencies=tuple(derived.reads),
         implementation=derived.implementation,
         decides=deciding(**{spec.word: spec}),
-        compute=compute,
+        compute=derived.compute,
         description=derived.describes,
         content=StoredRows(project.workspace.tables, SYNTHETIC_CAPTIONS, {"source": name}),
-        seconds=SECONDS,
+        seconds=derived.seconds,
         kinds=("polars", "deltalake"),
         checks=(captions_not_empty(project, name),),
     )

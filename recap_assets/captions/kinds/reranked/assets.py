@@ -6,36 +6,26 @@ from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
 from recap_assets.artefacts.previews import preview_markdown
 from recap_assets.artefacts.scores import CLIP_SCORES
 from recap_assets.artefacts.table import USABLE, count_rejects, is_usable
-from recap_assets.captions.assets import captions_not_empty
+from recap_assets.captions.derived import Derived, derived_node
 from recap_assets.captions.kinds.reranked.spec import RerankedSpec
-from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.project import Project
-from recap_assets.specs.base import deciding
 
 VERSION = 1
-STAGE = "scores"
-SECONDS = 0.3
 
 
 def node_of(project: Project, name: str, spec: RerankedSpec) -> Node:
     """The asset of a re-ranked source."""
     reads = (SYNTHETIC_CAPTIONS.key(spec.source), CLIP_SCORES.key(spec.scorer, spec.source))
-    return Node(
-        key=SYNTHETIC_CAPTIONS.key(name),
-        stage=STAGE,
-        dimension="pool",
-        dependencies=tuple(Dependency(key, "same") for key in reads),
-        implementation=VERSION,
-        decides=deciding(reranked=spec),
-        compute=lambda step: rerank_partition(project, spec, step),
-        description=f"The best {spec.keep} of the captions that {spec.source} has for an image, "
-        f"by {spec.scorer}; ties go to the lower number.",
-        content=StoredRows(project.workspace.tables, SYNTHETIC_CAPTIONS, {"source": name}),
-        seconds=SECONDS,
-        kinds=("polars", "deltalake"),
-        checks=(captions_not_empty(project, name),),
+    derived = Derived(
+        [Dependency(key, "same") for key in reads],
+        VERSION,
+        f"The best {spec.keep} of the captions that {spec.source} has for an image, by "
+        f"{spec.scorer}; ties go to the lower number.",
+        lambda step: rerank_partition(project, spec, step),
+        stage="scores",
     )
+    return derived_node(project, name, spec, derived)
 
 
 def rerank_partition(project: Project, spec: RerankedSpec, step: Step) -> Rows:

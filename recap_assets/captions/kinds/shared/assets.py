@@ -9,17 +9,14 @@ import polars as pl
 from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS, texts_key, texts_of
 from recap_assets.artefacts.pool import POOL_COLUMNS, RAW_POOL
 from recap_assets.artefacts.scores import CLIP_SCORES
-from recap_assets.captions.assets import captions_not_empty
-from recap_assets.captions.derived import found_rows
+from recap_assets.captions.derived import Derived, derived_node, found_rows
 from recap_assets.captions.kinds.shared.sharing import shared_texts
 from recap_assets.captions.kinds.shared.spec import SharedSpec
 from recap_assets.captions.rows import caption_rows
 from recap_assets.captions.texts import lacking
 from recap_assets.engines.protocols import Caption
-from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.project import Project
-from recap_assets.specs.base import deciding
 
 VERSION = 1
 SECONDS = 0.5
@@ -32,21 +29,16 @@ def node_of(project: Project, name: str, spec: SharedSpec) -> Node:
     scored = [] if spec.scorer is None else [CLIP_SCORES.key(spec.scorer, spec.source)]
     reads = [texts_key(spec.source), POOL_COLUMNS.key(spec.group), *scored]
     pool = [] if RAW_POOL.key() in reads else [Dependency(RAW_POOL.key(), "same")]
-    return Node(
-        key=SYNTHETIC_CAPTIONS.key(name),
+    derived = Derived(
+        (*pool, *(Dependency(key, "all") for key in reads)),
+        VERSION,
+        f"For every usable image, texts of {spec.source} for the images of its group, which "
+        f"{spec.group} names.",
+        lambda step: share_partition(project, spec, step),
         stage="scores" if scored else "captions",
-        dimension="pool",
-        dependencies=(*pool, *(Dependency(key, "all") for key in reads)),
-        implementation=VERSION,
-        decides=deciding(shared=spec),
-        compute=lambda step: share_partition(project, spec, step),
-        description=f"For every usable image, texts of {spec.source} for the images of its group, "
-        f"which {spec.group} names.",
-        content=StoredRows(project.workspace.tables, SYNTHETIC_CAPTIONS, {"source": name}),
         seconds=SECONDS,
-        kinds=("polars", "deltalake"),
-        checks=(captions_not_empty(project, name),),
     )
+    return derived_node(project, name, spec, derived)
 
 
 def share_partition(project: Project, spec: SharedSpec, step: Step) -> Rows:

@@ -1,15 +1,13 @@
 """The asset of a source that is split into its sentences."""
 
-import polars as pl
-
 from recap_assets.artefacts.table import STATUS_EMPTY
-from recap_assets.captions.derived import Derived, Facts, derived_node
+from recap_assets.captions.derived import Derived, derived_node, found_rows
 from recap_assets.captions.kinds.split.sentences import parts_of
 from recap_assets.captions.kinds.split.spec import SplitSpec
 from recap_assets.captions.rows import caption_rows
-from recap_assets.captions.texts import complete, in_place, texts_of_images
+from recap_assets.captions.texts import complete, in_place, text_dependencies, texts_of_images
 from recap_assets.engines.protocols import Caption
-from recap_assets.graph.node import Node, Step
+from recap_assets.graph.node import Node, Rows, Step
 from recap_assets.graph.project import Project
 
 VERSION = 1
@@ -19,22 +17,25 @@ def node_of(project: Project, name: str, spec: SplitSpec) -> Node:
     """The asset of a split source."""
     describes = f"The first {spec.keep} parts of each text of {spec.source}, cut at {spec.at}."
     derived = Derived(
-        [spec.source], VERSION, describes, lambda step: split_partition(project, spec, step)
+        text_dependencies(project, [spec.source]),
+        VERSION,
+        describes,
+        lambda step: split_partition(project, spec, step),
     )
     return derived_node(project, name, spec, derived)
 
 
-def split_partition(project: Project, spec: SplitSpec, step: Step) -> tuple[pl.DataFrame, Facts]:
+def split_partition(project: Project, spec: SplitSpec, step: Step) -> Rows:
     """The parts of one pool partition's texts."""
     images = texts_of_images(project, [spec.source], step.partition)
     whole, lost = complete(images, [spec.source])
     parts = [list(parts_of(text, spec.at)) for text in whole[f"text.{spec.source}"]]
     written = [_captions(found[: spec.keep]) for found in parts]
-    facts: Facts = {
+    facts = {
         "parts": sum(map(len, parts)),
         "parts_beyond_keep": sum(max(len(found) - spec.keep, 0) for found in parts),
     }
-    return caption_rows(images, in_place(lost, written), None), facts
+    return found_rows(caption_rows(images, in_place(lost, written), None), facts)
 
 
 def _captions(parts: list[str]) -> list[Caption]:

@@ -2,15 +2,19 @@
 
 from collections.abc import Mapping
 
-import polars as pl
-
 from recap_assets.artefacts.table import STATUS_EMPTY, STATUS_OK, STATUS_TRUNCATED
-from recap_assets.captions.derived import Derived, Facts, derived_node
+from recap_assets.captions.derived import Derived, derived_node, found_rows
 from recap_assets.captions.kinds.template.spec import TemplateSpec
 from recap_assets.captions.rows import caption_rows
-from recap_assets.captions.texts import complete, in_place, named_texts, texts_of_images
+from recap_assets.captions.texts import (
+    complete,
+    in_place,
+    named_texts,
+    text_dependencies,
+    texts_of_images,
+)
 from recap_assets.engines.protocols import Caption
-from recap_assets.graph.node import Node, Step
+from recap_assets.graph.node import Node, Rows, Step
 from recap_assets.graph.project import Project
 from recap_assets.shards.sample_texts import cleaned_text
 from recap_assets.specs.prompts import filled
@@ -22,18 +26,21 @@ def node_of(project: Project, name: str, spec: TemplateSpec) -> Node:
     """The asset of a template."""
     describes = f"For every usable image: {spec.template}"
     derived = Derived(
-        spec.names, VERSION, describes, lambda step: fill_partition(project, spec, step)
+        text_dependencies(project, spec.names),
+        VERSION,
+        describes,
+        lambda step: fill_partition(project, spec, step),
     )
     return derived_node(project, name, spec, derived)
 
 
-def fill_partition(project: Project, spec: TemplateSpec, step: Step) -> tuple[pl.DataFrame, Facts]:
+def fill_partition(project: Project, spec: TemplateSpec, step: Step) -> Rows:
     """The texts of one pool partition."""
     images = texts_of_images(project, spec.names, step.partition)
     whole, lost = complete(images, spec.names)
     written = [[caption_of(spec.template, row)] for row in named_texts(whole, spec.names)]
     rows = caption_rows(images, in_place(lost, written), None)
-    return rows, {"texts": len(written)}
+    return found_rows(rows, {"texts": len(written)})
 
 
 def caption_of(template: str, texts: Mapping[str, str]) -> Caption:
