@@ -140,9 +140,10 @@ class Build:
 
         For the workers themselves, too: what they are started with must outlive their start.
         """
-        if names := ", ".join(batch.name for batch, _ in self._running.values()):
-            say(STOPPING.format(names=names))
         try:
+            # The second one may come while this is being said.
+            if names := ", ".join(batch.name for batch, _ in self._running.values()):
+                say(STOPPING.format(names=names))
             workers.shutdown(cancel_futures=True)
         except KeyboardInterrupt:
             for process in multiprocessing.active_children():

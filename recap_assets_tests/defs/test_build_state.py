@@ -3,13 +3,14 @@
 import re
 from collections import Counter
 from collections.abc import Iterator
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from rich.console import Console
 
 from recap_assets.cli import progress
 from recap_assets.cli.progress import show_progress
+from recap_assets.defs import building
 from recap_assets.defs.build_state import ALMOST, Finished, State
 from recap_assets.defs.building import Build
 from recap_assets.graph.planner import Plan
@@ -87,3 +88,31 @@ def test_what_is_done_is_valued_as_what_is_left() -> None:
     build._seconds = {"a": 9.0, "b": 1.0}
     build._expect(left)
     assert build.state.share == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize("where", ["said", "waited for"])
+def test_a_second_interrupt_ends_the_workers_whenever_it_comes(
+    monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    killed: list[str] = []
+
+    class Worker:
+        def kill(self) -> None:
+            killed.append("worker")
+
+    class Workers:
+        def shutdown(self, *, cancel_futures: bool) -> None:
+            assert cancel_futures
+            raise KeyboardInterrupt
+
+    def say(_text: str) -> None:
+        if where == "said":
+            raise KeyboardInterrupt
+
+    build = Build.__new__(Build)
+    batch = type("Named", (), {"name": "models/captioner"})
+    build._running = cast("Any", {object(): (batch, 0.0)})
+    monkeypatch.setattr(building, "say", say)
+    monkeypatch.setattr(building.multiprocessing, "active_children", lambda: [Worker()])
+    build._stop(cast("Any", Workers()))
+    assert killed == ["worker"]
