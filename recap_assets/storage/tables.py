@@ -85,6 +85,7 @@ class TableStore(TableHandles):
     def __init__(self, root: str, storage_options: Mapping[str, str] | None = None) -> None:
         super().__init__(root, storage_options)
         self._listed: dict[str, tuple[ListedFiles, LogEnd | None]] = {}
+        self._read: dict[str, tuple[DeltaTable, LogEnd]] = {}
 
     def scan(self, table: Table, version: int | None = None, **at: str | int) -> pl.LazyFrame:
         """The table's rows in the slices where the given columns have the given values.
@@ -98,12 +99,25 @@ class TableStore(TableHandles):
             StorageError: The Delta log has no such version any more. That a file of the version
                 was vacuumed shows only when the frame is collected; `read` says so.
         """
-        if (delta := self.open(table, version)) is None:
+        delta = self._current(table) if version is None else self.open(table, version)
+        if delta is None:
             return table.empty().lazy()
         frame = _with_defaults(pl.scan_delta(delta), table, delta).select(list(table.columns))
         for column, value in at.items():
             frame = frame.filter(pl.col(column) == value)
         return frame.cast(pl.Schema(table.schema))
+
+    def _current(self, table: Table) -> DeltaTable | None:
+        """A handle to read with: that of the last reading while the table's log ends as it did."""
+        uri = self.uri(table)
+        delta, ended = self._read.get(table.name, (None, None))
+        if delta is not None and ended == end_of_log(uri, delta.version()):
+            return delta
+        self._read.pop(table.name, None)
+        delta = self.open(table)
+        if delta is not None and (ended := end_of_log(uri, delta.version())) is not None:
+            self._read[table.name] = delta, ended
+        return delta
 
     def read(self, table: Table, version: int | None = None, **at: str | int) -> pl.DataFrame:
         """`scan`, collected.
