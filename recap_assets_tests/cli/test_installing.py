@@ -58,6 +58,6 @@ def test_the_doctor_says_what_the_list_has_and_what_is_not_installed(
     monkeypatch.chdir(tmp_path)
     settings = [f"pool={{kind: urls, urls: {tmp_path / 'list.csv'}}}"]
     options = [word for project in settings for word in ("--set", project)]
-    printed = CliRunner().invoke(recap, [*options, "doctor"]).output
+    printed = CliRunner().invoke(recap, ["-e", "demo", *options, "doctor"]).output
     assert "list.csv has 2 rows, 1 bad_url" in printed
     assert "`recap install-img2dataset`" in printed

@@ -56,15 +56,20 @@ def rewarded(first, backbone, seen=640, **reward):
 
 
 def test_rewards_teach_what_the_corpus_does_not_and_the_facts_say_at_what_cost(first, backbone):
-    facts = rewarded(first, backbone, self_retrieval=None, likelihood=0.0, rate=1.0).facts
-    assert facts["clip_score_after"] > facts["clip_score_before"] + 0.15
+    # A third of these samples may learn nothing: it depends on the processor's last bits.
+    facts = rewarded(first, backbone, seen=3_840, self_retrieval=None, rate=1.0).facts
+    assert facts["clip_score_after"] > facts["clip_score_before"] + 0.3
     assert 0 <= facts["repeated_bigrams_after"] <= 1
-    assert facts["nats_a_token_at_first_after"] > facts["nats_a_token_at_first_before"]
     assert facts.keys() == {
         f"{name}_{when}"
         for name in ("clip_score", "repeated_bigrams", "nats_a_token_at_first")
         for when in ("before", "after")
     }
+
+
+def test_without_a_likelihood_captions_leave_what_the_captioner_found_likely(first, backbone):
+    facts = rewarded(first, backbone, self_retrieval=None, likelihood=0.0, rate=1.0).facts
+    assert facts["nats_a_token_at_first_after"] > facts["nats_a_token_at_first_before"]
 
 
 def test_the_same_run_gives_the_same_weights(first, backbone):
