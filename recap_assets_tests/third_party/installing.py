@@ -1,12 +1,14 @@
 """Packages that are there without pip: what it would leave, in a folder of a test."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import EntryPoints
 from pathlib import Path
 
 import pytest
 
 from recap_assets.sets.kinds.image_based import ImageBased
-from recap_assets.specs import uses
+from recap_assets.specs import kinds, uses
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.kinds import kinds_of
 from recap_assets.specs.mixes import Mix, Rule
@@ -31,8 +33,19 @@ def install(
     look_again()
 
 
+@contextmanager
+def uninstalled() -> Iterator[None]:
+    """No other package gives a kind within the block."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("importlib.metadata.entry_points", lambda: EntryPoints(()))
+        look_again()
+        yield
+    look_again()
+
+
 def look_again() -> None:
     """Find the kinds that there are now; a process of its own does so once."""
+    kinds._entry_points.cache_clear()
     kinds_of.cache_clear()
     uses.read_use.cache_clear()
     conditions = [kind.spec for kind in kinds_of("conditions").values() if kind.spec is not None]

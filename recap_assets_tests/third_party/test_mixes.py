@@ -23,7 +23,7 @@ from recap_assets_tests.mixes.written_mixes import (
     uid_of,
     written_pool,
 )
-from recap_assets_tests.third_party.installing import install, look_again
+from recap_assets_tests.third_party.installing import install, look_again, uninstalled
 
 PACKAGE = Path(__file__).with_name("package")
 POINTS = {
@@ -162,12 +162,8 @@ def test_a_mistake_is_named(rule: dict[str, Any], told: str) -> None:
 
 
 def test_gone_it_is_missed_by_its_word() -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("importlib.metadata.entry_points", lambda **_: ())
-        look_again()
-        with pytest.raises(UnknownKindError) as caught:
-            experiment(inside=MIXES["inside"], shortest=MIXES["shortest"])
-    look_again()
+    with uninstalled(), pytest.raises(UnknownKindError) as caught:
+        experiment(inside=MIXES["inside"], shortest=MIXES["shortest"])
     assert set(caught.value.words) == {
         ("conditions", "words_at_least"), ("uses", "shortest_of")
     }  # fmt: skip

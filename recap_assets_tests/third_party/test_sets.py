@@ -19,7 +19,7 @@ from recap_assets.testing.sets import ComputedSetContract, GivenSetContract, Tar
 from recap_assets_tests.sets.test_assets import STAGES, World, write_shard
 from recap_assets_tests.shards.building import uid_of
 from recap_assets_tests.third_party import foreign_sets
-from recap_assets_tests.third_party.installing import install, look_again
+from recap_assets_tests.third_party.installing import install, look_again, uninstalled
 from recap_assets_tests.tiny import Bench, tiny_experiment
 
 AT = "recap_assets_tests.third_party.foreign_sets"
@@ -143,15 +143,12 @@ def test_their_tables_are_among_all_and_take_no_name_of_ours(
 
 def test_gone_they_are_missed_by_their_words(world: World) -> None:
     sets, kept = sets_in(world), {"near": sets_in(world)["near"]}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("importlib.metadata.entry_points", lambda **_: ())
-        look_again()
+    with uninstalled():
         with pytest.raises(UnknownKindError) as caught:
             tiny_experiment(sets={name: sets[name] for name in ("few", "rare")})
         assert caught.value.words == [("sets", "few_words"), ("sets", "rare_widths")]
         with pytest.raises(UnknownKindError, match=r"sets\.near\.target: a target is one of emb"):
             tiny_experiment(sets=kept)
-    look_again()
     experiment = tiny_experiment(sets=sets)
     assert experiment.givers().keys() == {
         "sets.few_words", "sets.mentions", "sets.rare_widths", "sets.listed", "targets.axis",
