@@ -111,7 +111,9 @@ def _run(console: Console, session: Session, build: Build) -> int:
         _print_unusable(console, session)
         print_failures(console, failed)
         return 1
-    console.print(f"Built {build.state.n_done} partitions in {took}.")
+    taken = build.state.n_taken_over
+    of_which = f", {taken:,} of them taken over from earlier results" if taken else ""
+    console.print(f"Built {build.state.n_done} partitions in {took}{of_which}.", soft_wrap=True)
     _print_accounts(console, session)
     print_leaderboard(console, session)
     _print_places(console, session)

@@ -16,6 +16,7 @@ from recap_assets.defs.records import DagsterRecords, newest_event
 from recap_assets.defs.remembering import skip_input_versions
 from recap_assets.graph.building import build_partition
 from recap_assets.graph.checks import Check
+from recap_assets.graph.former import TAKEN_OVER
 from recap_assets.graph.node import Dependency, Graph, Node, Progress
 from recap_assets.graph.planner import name_of
 from recap_assets.graph.project import Project
@@ -143,7 +144,7 @@ def _build(
         origin = origins.markdown(partition, built, account)
         event = materialization(context.asset_key, partition, built, account, version, origin)
         context.log_event(event)
-    taken = built.outcome.facts.get("taken_over_from")
+    taken = built.outcome.facts.get(TAKEN_OVER)
     computed = f"taken over from {taken}" if taken else f"built in {built.record.seconds:.1f} s"
     verb = "reused" if built.reused else computed
     context.log.info(f"{name} {verb}: {built.outcome.n_rows} rows")

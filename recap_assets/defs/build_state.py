@@ -33,6 +33,19 @@ class Failures:
 
 
 @dataclass(frozen=True)
+class Ran:
+    """How a run ended.
+
+    Attributes:
+        failures: What went wrong in it.
+        n_taken_over: Partitions whose results had been computed before.
+    """
+
+    failures: Failures
+    n_taken_over: int = 0
+
+
+@dataclass(frozen=True)
 class Finished:
     """A batch that ran, and how it ended."""
 
@@ -52,6 +65,7 @@ class State:
         running_seconds: Expected seconds of the done parts of those.
         failed: What went wrong, by partition.
         n_done: Partitions that are done.
+        n_taken_over: Those of them whose results had been computed before.
         shown: The highest share so far.
     """
 
@@ -61,6 +75,7 @@ class State:
     running_seconds: float = 0.0
     failed: dict[str, str] = field(default_factory=dict)
     n_done: int = 0
+    n_taken_over: int = 0
     shown: float = 0.0
 
     @property

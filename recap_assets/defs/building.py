@@ -26,7 +26,7 @@ from dagster._utils import interrupts
 from dagster_shared.error import SerializableErrorInfo
 
 from recap_assets.defs.assets import asset_key, assets_of, progress_listener
-from recap_assets.defs.build_state import Failures, Finished, State
+from recap_assets.defs.build_state import Failures, Finished, Ran, State
 from recap_assets.defs.dead_runs import close_dead_runs, driver_tags
 from recap_assets.defs.failures import WithoutLoggerErrors, in_words
 from recap_assets.defs.lineage import copy_missing_events, keep_experiment
@@ -35,6 +35,7 @@ from recap_assets.defs.session import Session, say
 from recap_assets.engines.threads import torch_threads
 from recap_assets.graph.batches import Batch, batches_of
 from recap_assets.graph.estimates import Estimates
+from recap_assets.graph.former import TAKEN_OVER
 from recap_assets.graph.node import Leaving
 from recap_assets.graph.planner import Plan, name_of, plan
 from recap_assets.graph.records import RememberedRecords
@@ -83,7 +84,7 @@ class Build:
         self._wanted = None if select is None else session.graph.ancestors(select)
         self._stored.look(session.graph.nodes)
         self._records = RememberedRecords(self._stored)
-        self._running: dict[Future[Failures], tuple[Batch, float]] = {}
+        self._running: dict[Future[Ran], tuple[Batch, float]] = {}
         self._n_built: Counter[tuple[str, str]] = Counter()
         self._seconds: dict[str, float] = {}
         self._estimated_at = 0.0
@@ -176,12 +177,14 @@ class Build:
             yield from finished
             yield self.state
 
-    def _finish(self, future: Future[Failures]) -> Finished:
+    def _finish(self, future: Future[Ran]) -> Finished:
         batch, started = self._running.pop(future)
         for asset, partition in batch.keys:
             self.state.running.pop(name_of(asset, partition), None)
         self._done.update(asset for asset, _ in batch.keys)
-        return Finished(batch, time.monotonic() - started, future.result())
+        ran = future.result()
+        self.state.n_taken_over += ran.n_taken_over
+        return Finished(batch, time.monotonic() - started, ran.failures)
 
     def _after(self, finished: Sequence[Finished]) -> Plan:
         built = {node.key for one in finished for node in one.batch.nodes}
@@ -310,16 +313,17 @@ def _leave_with_parent() -> None:
         os._exit(1)
 
 
-def _run(assets: Sequence[str], partitions: tuple[str, ...]) -> Failures:
-    """Execute one run; what went wrong in it."""
+def _run(assets: Sequence[str], partitions: tuple[str, ...]) -> Ran:
+    """Execute one run; how it ended."""
     try:
         # Not when the process starts: what fails there breaks the pool, with a traceback.
         if "instance" not in _worker:
             _open()
-        return _failures(_executed(assets, partitions), assets)
+        result = _executed(assets, partitions)
+        return Ran(_failures(result, assets), _n_taken_over(result))
     except Exception as error:
         if (words := in_words(error)) is not None:
-            return Failures(words)
+            return Ran(Failures(words))
         raise
 
 
@@ -344,6 +348,11 @@ def _failures(result: dg.ExecuteInProcessResult, assets: Sequence[str]) -> Failu
         unfit[asset] = "; ".join(filter(None, (unfit.get(asset), _unfit(found))))
     whole = None if result.success or steps or unfit else "failed without an error of a step"
     return Failures(whole, steps, unfit)
+
+
+def _n_taken_over(result: dg.ExecuteInProcessResult) -> int:
+    events = result.get_asset_materialization_events()
+    return sum(TAKEN_OVER in event.materialization.metadata for event in events)
 
 
 def _told(failure: StepFailureData) -> str:

@@ -7,6 +7,9 @@ from typing import Protocol
 
 from recap_assets.storage.workspace import Workspace
 
+TAKEN_OVER = "taken_over_from"
+"""The fact of a result that says where it was taken from."""
+
 
 @dataclass(frozen=True)
 class Former:
@@ -43,7 +46,7 @@ class Former:
         """The facts, and where the result was taken from."""
         is_own = self.there.root == self.here.root
         whose = "an earlier version" if is_own else f"experiment {self.there.name}"
-        return {**self.facts, "taken_over_from": f"{whose}, computed on {self.built_on}"}
+        return {**self.facts, TAKEN_OVER: f"{whose}, computed on {self.built_on}"}
 
     def place_of(self, path: Path) -> Path:
         """Where the other workspace has what is at a path of this one."""

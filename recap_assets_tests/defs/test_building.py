@@ -153,7 +153,7 @@ def test_a_worker_that_cannot_open_the_records_tells_it_and_tries_again(
     monkeypatch.setattr(building, "_worker", {})
     monkeypatch.setattr(Session, "from_environment", full)
     for n in (1, 2):
-        told = building._run(["raw_pool"], ()).whole
+        told = building._run(["raw_pool"], ()).failures.whole
         assert told is not None
         assert "/data/claims/one" in told
         assert len(tries) == n

@@ -7,6 +7,7 @@ import pytest
 
 from recap_assets.artefacts import MODELS, SYNTHETIC_CAPTIONS
 from recap_assets.captions import assets as captions
+from recap_assets.defs.building import _n_taken_over
 from recap_assets.defs.records import DagsterRecords
 from recap_assets.defs.session import Session
 from recap_assets.graph.content import files_below
@@ -45,19 +46,20 @@ class Asked:
         return found
 
 
-def run(session: Session, *assets: str) -> dg.DagsterInstance:
+def run(session: Session, *assets: str, n_taken_over: int = 0) -> dg.DagsterInstance:
     session.create_tables()
     instance = session.open_instance()
     result = runs_of(session, instance)(*assets, partitions=PARTITIONS)
     assert result.success
+    assert _n_taken_over(result) == n_taken_over
     return instance
 
 
-def build_all(session: Session) -> dg.DagsterInstance:
+def build_all(session: Session, *, again: bool = False) -> dg.DagsterInstance:
     run(session, CORPUS, "embedded_world/pool", "raw_pool")
     for asset in MODELS_ASKED:
-        run(session, asset)
-    return run(session, CAPTIONS)
+        run(session, asset, n_taken_over=int(again))
+    return run(session, CAPTIONS, n_taken_over=len(PARTITIONS) * again)
 
 
 def contents(session: Session) -> Mapping[str, object]:
@@ -84,14 +86,14 @@ def test_a_second_experiment_and_a_setting_that_goes_back_compute_nothing(
     run(opened(sources=warmer), CAPTIONS)
     assert asked.since() == (0, 3)
     assert contents(first) != built
-    instance = run(opened(), CAPTIONS)
+    instance = run(opened(), CAPTIONS, n_taken_over=3)
     assert asked.since() == (0, 0)
     assert contents(first) == built
     told = events_of(instance, CAPTIONS)[-1].metadata["taken_over_from"].value
     assert str(told).startswith("an earlier version, computed on ")
 
     second = opened(name="second")
-    instance = build_all(second)
+    instance = build_all(second, again=True)
     assert asked.since() == (0, 0)
     assert contents(second) == built
     (event,) = events_of(instance, MODELS_ASKED[1])
