@@ -23,14 +23,21 @@ def build(tmp_path: Path) -> KilledBuild:
     return KilledBuild(tmp_path / "build", experiment(tmp_path))
 
 
+def is_worker(pid: str) -> bool:
+    """Whether the process is a worker that starts; one that has ended meanwhile is none."""
+    try:
+        return b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def wait_for_worker(driver: subprocess.Popen[str]) -> None:
     """Until the driver has started a worker, which has much to import yet."""
     children = Path(f"/proc/{driver.pid}/task/{driver.pid}/children")
     until = time.monotonic() + SECONDS
     while time.monotonic() < until and driver.poll() is None:
-        for child in children.read_text().split():
-            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
-                return
+        if any(is_worker(child) for child in children.read_text().split()):
+            return
         time.sleep(0.02)
     pytest.fail("no worker was started")
 
