@@ -102,4 +102,4 @@ class ExportedFiles:
     def _names(self) -> list[str]:
         export = kind_of(self.project, self.name)
         lists = [SHARDS] if isinstance(export, ShardedExport) else []
-        return [CARD, CHECKSUMS, MARK, *lists, *export.beside]
+        return [CARD, CHECKSUMS, MARK, *lists, *export.names_beside()]

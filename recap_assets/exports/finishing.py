@@ -27,6 +27,7 @@ def finish(
     own = [folder.write(CARD, card(export, held, curation))]
     if isinstance(export, ShardedExport):
         own.append(folder.write(SHARDS, shard_list_json(export.word, written.shards)))
+        own += export.beside_all(folder, written)
     for name, content in export.documents(held, curation).items():
         own.append(folder.write(name, content))
     if (mark := folder.hashed(MARK)) is not None:

@@ -56,7 +56,7 @@ class ExportKind(ExportSpec):
     """
 
     beside: ClassVar[tuple[str, ...]] = ()
-    """Names of the files that `documents` gives."""
+    """Names of the files that `documents` and `beside_all` may give."""
 
     flags: ClassVar[Mapping[str, str]] = {}
     """Of a field that is yes or no, the option of `recap export` for no: `one-folder`."""
@@ -76,8 +76,12 @@ class ExportKind(ExportSpec):
         """A command that publishes a local folder; None where there is none."""
         return None
 
+    def names_beside(self) -> Sequence[str]:
+        """Those of `beside` that an export with these settings has."""
+        return self.beside
+
     def documents(self, held: Holdings, curation: Curation) -> Mapping[str, bytes]:  # noqa: ARG002 - of some kinds
-        """Files beside the card, by name; those of `beside`."""
+        """Files beside the card, by name; those of `names_beside`."""
         return {}
 
     def card_head(self, held: Holdings, curation: Curation) -> str:  # noqa: ARG002 - of some kinds
@@ -188,4 +192,8 @@ class ShardedExport(ExportKind):
 
     def beside_shards(self, folder: Folder, run: Run) -> Sequence[WrittenFile]:  # noqa: ARG002 - of some kinds
         """Write what is beside the shards of one folder, `run.below`, when all are there."""
+        return ()
+
+    def beside_all(self, folder: Folder, written: Written) -> Sequence[WrittenFile]:  # noqa: ARG002 - of some kinds
+        """Write what is beside all folders of shards, when all are there; of `names_beside`."""
         return ()

@@ -129,6 +129,7 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = {
         "recap_assets.exports.kinds.text_to_image:TextToImageExport",
         "recap_assets.exports.kinds.conversations:ConversationsExport",
         "recap_assets.exports.kinds.llava:LlavaExport",
+        "recap_assets.exports.kinds.conversation_tars:ConversationTarsExport",
         "recap_assets.exports.kinds.reinforced:ReinforcedExport",
     ),
     "languages": (

@@ -183,7 +183,7 @@ class ExportContract:
         example = self.spec.how_to_read("FOLDER")
         assert "FOLDER" in example
         assert example.encode() in (folder.read(CARD) or b"")
-        assert set(self.spec.beside) <= set(folder.names())
+        assert set(self.spec.names_beside()) <= set(folder.names())
 
     def test_it_is_built_as_assets(self, tmp_path: Path) -> None:
         """What is stored is what was reported of it, and the folder is whole."""

@@ -24,7 +24,8 @@ KINDS: dict[str, list[dict[str, Any]]] = {
     "huggingface": [{"license": "cc0-1.0"}, {"images": False, "rows_per_group": 2}],
     "text_to_image": [{"min_side": 40, "max_aspect": 3.0}],
     "conversations": [{"samples_per_shard": 3, "max_characters": 38}],
-    "llava": [{"samples_per_shard": 6, "image_tokens": 576}],
+    "llava": [{"samples_per_shard": 6, "image_tokens": 576, "tokens": 9_000}],
+    "conversation_tars": [{"samples_per_shard": 6, "tokens": 600}, {}],
     "reinforced": [
         {"teachers": ["clip"], "captioners": ["raw"], "augmentations": 2, "samples_per_shard": 5}
     ],

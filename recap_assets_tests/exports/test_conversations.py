@@ -7,6 +7,7 @@ from typing import Any
 
 import datasets
 import pytest
+import webdataset
 from PIL import Image
 from pydantic import ValidationError
 
@@ -154,3 +155,50 @@ def test_a_source_that_is_none_is_named() -> None:
         ExperimentError, match=r"exports\.e\.parts\.one\.turns\.0: there is no 'nob"
     ):
         tiny_experiment(exports={"e": export}, mixes={"raw": [{"use": "raw"}]}, report={})
+
+
+def test_webdataset_reads_tars_of_conversations(project: Project, tmp_path: Path) -> None:
+    done = exported(project, tmp_path, "each", "conversation_tars", parts=PARTS)
+    tars = sorted(str(path) for path in tmp_path.glob("shards/*.tar"))
+    assert len(tars) > 1
+    assert tars[0].endswith("shards/000000.tar")
+    read = list(webdataset.WebDataset(tars, shardshuffle=False).decode("pil"))
+    assert len(read) == done.written.n_samples
+    counted = Counter[str]()
+    for sample in read:
+        told = sample["json"]
+        counted[told["part"]] += told["tokens"]
+        assert told["id"] == sample["__key__"]
+        images = [value for value in sample.values() if isinstance(value, Image.Image)]
+        places = [turn["value"].count("<image>") for turn in told["conversations"]]
+        assert sum(places) == len(images) == (told["part"] != "text")
+    totals = json.loads((tmp_path / "tokens.json").read_text())["parts"]
+    assert {name: one["tokens"] for name, one in totals.items()} == counted
+
+
+@pytest.mark.parametrize("to", ["conversations", "llava", "conversation_tars"])
+def test_a_budget_lists_shards_that_fit_into_it(project: Project, tmp_path: Path, to: str) -> None:
+    whole = exported(project, tmp_path / "all", "each", to, parts=PARTS, samples_per_shard=4)
+    by_shard = json.loads((tmp_path / "all" / "tokens.json").read_text())["tokens_by_shard"]
+    total = sum(by_shard.values())
+    chosen: list[set[str]] = []
+    for budget in (total // 2, total, 10 * total, 1):
+        options = {"parts": PARTS, "samples_per_shard": 4, "tokens": budget}
+        done = exported(project, tmp_path / str(budget), "each", to, **options)
+        told = json.loads((tmp_path / str(budget) / "budget.json").read_text())
+        taken = {Path(shard).stem: by_shard[Path(shard).stem] for shard in told["shards"]}
+        assert told["tokens"] == sum(taken.values()) <= budget
+        assert told["tokens_of_all_shards"] == total
+        assert all(sum(taken.values()) + by_shard[one] > budget for one in by_shard - taken.keys())
+        assert all((tmp_path / str(budget) / shard).is_file() for shard in told["shards"])
+        assert done.written.files.keys() >= whole.written.files.keys() - {"README.md"}
+        chosen.append(set(taken))
+    assert 0 < len(chosen[0]) < len(by_shard)
+    assert chosen[1] == chosen[2] == by_shard.keys()
+    assert not chosen[3]
+
+
+def test_another_budget_decides_no_shard() -> None:
+    small, large = (sharded("conversation_tars", tokens=tokens) for tokens in (10, 10**9))
+    assert small.decides(*small.only_beside) == large.decides(*large.only_beside)
+    assert small.decides() != large.decides()

@@ -50,6 +50,8 @@ COMPARED_ONLY = {
     "CaptionRule.more_than_tokens",
     "CaptionRule.more_than_characters",
     "Balanced.per_cluster",
+    "ConversationTarsExport.image_tokens",
+    "ConversationTarsExport.max_characters",
     "ConversationsExport.image_tokens",
     "ConversationsExport.max_characters",
     "EntriesSet.t",

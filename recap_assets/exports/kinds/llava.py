@@ -1,15 +1,15 @@
 """Conversations as a list in JSON beside image files, as LLaVA has them."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import ClassVar, Literal, cast
 
 from recap_assets.exports.facts import code
-from recap_assets.exports.kinds.conversations.counts import counts_name, write_totals
+from recap_assets.exports.kinds.conversations.counts import counts_name
 from recap_assets.exports.kinds.conversations.forms import ConversationForm
+from recap_assets.exports.kinds.conversations.sharegpt import sharegpt_turns
 from recap_assets.exports.kinds.conversations.spec import ConversationsSpec
-from recap_assets.exports.kinds.conversations.turns import IMAGE_PLACEHOLDER, Conversation
-from recap_assets.exports.runs import Run
+from recap_assets.exports.kinds.conversations.turns import Conversation
 from recap_assets.exports.samples import Sample
 from recap_assets.storage.folders import Folder, WrittenFile
 
@@ -42,10 +42,6 @@ llava: {mix: raw_top30_blip2_filtered, to: llava, image_tokens: 576}
         arguments = code(f"--data_path {folder}/00000000.json --image_folder {folder}", "bash")
         return f"By LLaVA's `train.py`, a folder of shards each:\n\n{arguments}"
 
-    def beside_shards(self, folder: Folder, run: Run) -> Sequence[WrittenFile]:
-        """How many samples and tokens each part has."""
-        return write_totals(folder, run, [f"{number:08d}" for number in range(len(run.records))])
-
 
 class LlavaLists(ConversationForm):
     """`00000012.json`, a list of conversations, and its images below `images/00000012`."""
@@ -74,11 +70,7 @@ class LlavaLists(ConversationForm):
 
 
 def _entry(sample: Sample, conversation: Conversation, image: str) -> bytes:
-    turns: list[dict[str, str]] = []
-    for number, (user, told) in enumerate(conversation.turns):
-        shown = conversation.with_image and number == 0
-        said = f"{IMAGE_PLACEHOLDER}\n{user}" if shown else user
-        turns += [{"from": "human", "value": said}, {"from": "gpt", "value": told}]
     shown_image = {"image": image} if conversation.with_image else {}
+    turns = sharegpt_turns(conversation)
     entry = {"id": sample.key, **shown_image, "conversations": turns, "part": conversation.part}
     return json.dumps(entry, ensure_ascii=False).encode()

@@ -1,6 +1,6 @@
 """Conversations as parquet files, as nanoVLM and FineVision have them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 import pyarrow as pa
@@ -9,10 +9,9 @@ import yaml
 
 from recap_assets.exports.facts import Curation, Holdings, code
 from recap_assets.exports.kinds.conversations.columns import schema
-from recap_assets.exports.kinds.conversations.counts import Counts, counts_name, write_totals
+from recap_assets.exports.kinds.conversations.counts import Counts, counts_name
 from recap_assets.exports.kinds.conversations.forms import ConversationForm
 from recap_assets.exports.kinds.conversations.spec import ConversationsSpec
-from recap_assets.exports.runs import Run
 from recap_assets.exports.samples import Sample, in_groups
 from recap_assets.storage.folders import Folder, WrittenFile
 
@@ -57,11 +56,6 @@ vlm: {mix: raw_top30_blip2_filtered, to: conversations}  # for nanoVLM and other
             "configs": [{"config_name": "default", "data_files": files}],
         }
         return f"---\n{yaml.safe_dump(values, sort_keys=False)}---\n\n"
-
-    def beside_shards(self, folder: Folder, run: Run) -> Sequence[WrittenFile]:
-        """How many samples and tokens each part has."""
-        names = [f"train-{number:08d}" for number in range(len(run.records))]
-        return write_totals(folder, run, names)
 
 
 class ConversationParquets(ConversationForm):

@@ -1,8 +1,10 @@
 """How many samples and tokens each part of an export of conversations has."""
 
 import json
+import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from pathlib import PurePosixPath
 
 from recap_assets.exports.kinds.conversations.turns import Conversation
 from recap_assets.exports.runs import Run
@@ -10,6 +12,8 @@ from recap_assets.exports.shards import joined
 from recap_assets.storage.folders import Folder, WrittenFile
 
 TOKENS = "tokens.json"
+COUNTS = re.compile(r"(?:^|/)counts/[^/]+\.json$")
+"""Paths of the files that count one shard each."""
 
 
 class Counts:
@@ -42,15 +46,12 @@ def counts_name(shard: str) -> str:
     return f"counts/{shard}.json"
 
 
-def write_totals(folder: Folder, run: Run, shards: Sequence[str]) -> list[WrittenFile]:
-    """Write the counts of a folder's shards as one file: with all, and shard by shard.
-
-    A trainer with a budget of tokens takes shards, which are random parts of the mix where its
-    uids are, until their tokens reach it.
-    """
+def write_totals(folder: Folder, run: Run) -> list[WrittenFile]:
+    """Write the counts of a folder's shards as one file: with all, and shard by shard."""
     totals: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     by_shard: dict[str, int] = {}
-    for shard in shards:
+    for record in run.records:
+        shard = PurePosixPath(record.shard).stem
         content = folder.read(joined(run.below, counts_name(shard))) or b"{}"
         for name, one in json.loads(content).items():
             totals[name][0] += one["samples"]

@@ -7,8 +7,13 @@ import polars as pl
 from pydantic import Field, model_validator
 
 from recap_assets.exports.kind import Refusal, ShardedExport
+from recap_assets.exports.kinds.conversations.budgets import BUDGET, budget_json
+from recap_assets.exports.kinds.conversations.counts import write_totals
 from recap_assets.exports.kinds.conversations.turns import TEXT, Part
+from recap_assets.exports.runs import Run
+from recap_assets.exports.written import Written
 from recap_assets.specs.base import Name
+from recap_assets.storage.folders import Folder, WrittenFile
 
 
 class ConversationsSpec(ShardedExport):
@@ -21,6 +26,8 @@ class ConversationsSpec(ShardedExport):
     """
 
     tags: ClassVar = ("conversations",)
+    beside: ClassVar = (BUDGET,)
+    only_beside: ClassVar = ("tokens",)
 
     samples_per_shard: int = Field(
         default=5_000, gt=0, le=10_000_000, description="Most conversations of one file."
@@ -35,6 +42,13 @@ class ConversationsSpec(ShardedExport):
         default=64,
         ge=0,
         description="Tokens of an image, for the count: nanoVLM's 64, LLaVA's 576.",
+    )
+    tokens: int | None = Field(
+        default=None,
+        gt=0,
+        le=10**15,
+        description="Tokens of a training: `budget.json` lists shards, drawn by seed, with at most "
+        "as many together. Null writes no such list.",
     )
     max_characters: int | None = Field(
         default=None,
@@ -54,6 +68,20 @@ class ConversationsSpec(ShardedExport):
         """Those that the parts name; no other caption is written."""
         named = {name for part in self.parts.values() for name in part.names}
         return [source for source in all_sources if source in named]
+
+    def beside_shards(self, folder: Folder, run: Run) -> Sequence[WrittenFile]:
+        """How many samples and tokens each part has."""
+        return write_totals(folder, run)
+
+    def names_beside(self) -> Sequence[str]:
+        """The list of the shards within the budget, where there is one."""
+        return () if self.tokens is None else self.beside
+
+    def beside_all(self, folder: Folder, written: Written) -> Sequence[WrittenFile]:
+        """The shards within the budget, where there is one."""
+        if self.tokens is None:
+            return ()
+        return [folder.write(BUDGET, budget_json(folder, written, self.tokens, self.seed))]
 
     def refuses(self) -> Iterator[Refusal]:
         """Images of other formats, and long texts."""
