@@ -83,12 +83,14 @@ class ChatServer:
         answer: Called for each request, in threads.
         asked: Requests, in the order in which they came.
         most_at_once: The largest number of requests that were under way together.
+        models: What it lists; None for no list.
     """
 
     def __init__(self, answer: Callable[[Asked], Answer] = captioned, port: int = 0) -> None:
         self.answer = answer
         self.asked: list[Asked] = []
         self.most_at_once = 0
+        self.models: list[str] | None = [MODEL]
         self._at_once = 0
         self._lock = threading.Lock()
         self._connections: set[socket.socket] = set()
@@ -180,8 +182,9 @@ class _Handler(BaseHTTPRequestHandler):
         super().finish()
 
     def do_GET(self) -> None:
-        if self.path == "/v1/models":
-            self._send(Answer({"object": "list", "data": [{"id": MODEL}]}))
+        models = self.server.owner.models
+        if self.path == "/v1/models" and models is not None:
+            self._send(Answer({"object": "list", "data": [{"id": name} for name in models]}))
         else:
             self._send(Answer("", 200 if self.path == "/health" else 404))
 

@@ -13,8 +13,8 @@ class Served(Protocol):
         ...
 
     @property
-    def base_url(self) -> str:
-        """Where the server answers."""
+    def addresses(self) -> tuple[str, ...]:
+        """Where servers answer: one address or several."""
         ...
 
     def cost_of(self, n_prompt_tokens: int, n_completion_tokens: int) -> float | None:

@@ -12,14 +12,18 @@ from recap_assets.cli.chosen import Chosen, of_experiment
 @click.option("--model", help="A model to serve instead: a hub id or a local folder.")
 @click.option("--revision", help="Commit of the model's hub repository; pin it.")
 @click.option("--host", help="Address to listen on; loopback unless you say so.")
-@click.option("--port", type=click.IntRange(1, 65_535), help="That of the source, or 8000.")
-@click.option("--gpus", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65_535),
+    help="Of the first server, the next have the following ones; those of the source, or 8000.",
+)
+@click.option("--gpus", type=click.IntRange(min=1), help="GPUs to use; all that are visible.")
 @click.option(
     "--gpus-per-copy",
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="GPUs that one copy of the model is split over; there are as many copies as fit.",
+    help="GPUs that one server's model is split over; there are as many servers as fit.",
 )
 @click.option("--vllm", default="vllm", show_default=True, help="vLLM's executable.")
 @click.argument("more", nargs=-1, type=click.UNPROCESSED)
@@ -31,20 +35,22 @@ def serve_captioner(  # noqa: PLR0913, PLR0917 - click's options
     revision: str | None,
     host: str | None,
     port: int | None,
-    gpus: int,
+    gpus: int | None,
     gpus_per_copy: int,
     vllm: str,
     more: tuple[str, ...],
 ) -> None:
-    """Start vLLM's server for a captioner, and say when it is ready; Ctrl-C stops it.
+    """Start a vLLM server on each GPU for a captioner, and say when all are ready.
+
+    Ctrl-C stops them; where one ends, the others are stopped.
 
     What follows `--` is passed on to `vllm serve`, such as `-- --max-model-len 4096`.
     """
-    from recap_assets.cli.serving_captioner import Wanted, run_server, served
+    from recap_assets.cli.serving_captioner import Wanted, run_servers, served
 
     one = served(chosen.path, chosen.settings, source, model)
     wanted = Wanted(one, host, port, revision, gpus, gpus_per_copy, more)
-    sys.exit(run_server(wanted, vllm))
+    sys.exit(run_servers(wanted, vllm))
 
 
 @click.command()

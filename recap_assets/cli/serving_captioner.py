@@ -1,12 +1,13 @@
-"""`recap serve-captioner`: vLLM's OpenAI server for one captioner, where vLLM is installed."""
+"""`recap serve-captioner`: vLLM's OpenAI servers for one captioner, one for each GPU."""
 
+import itertools
 import json
 import os
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,9 @@ READY_SECONDS = 3_600.0
 STOP_SECONDS = 30.0
 _POLL_SECONDS = 0.5
 
+_SMI_SECONDS = 30.0
+_LAST_PORT = 65_535
+
 _INSTALL = (
     "there is no {vllm}: vLLM needs Linux with a GPU, and an environment of its own, since it pins "
     "torch:\n  python -m venv vllm-environment\n  vllm-environment/bin/pip install vllm\n"
@@ -38,17 +42,23 @@ _INSTALL = (
     "Any other OpenAI-compatible server serves as well (SGLang, a hosted one): give its base_url."
 )
 
+_NO_GPU = (
+    "no GPU is visible here (CUDA_VISIBLE_DEVICES, nvidia-smi), and vLLM needs one: install the "
+    "driver of NVIDIA, or say by --gpus 1 that vLLM is to find another device by itself. A server "
+    "elsewhere does as well: give its base_url."
+)
+
 
 @dataclass(frozen=True)
 class Wanted:
-    """The server to start.
+    """The servers to start.
 
     Attributes:
-        source: Model, address and key.
+        source: Model, addresses and key.
         host: Address to listen on; None: loopback.
-        port: Port; None: that of the source's address.
+        port: Port of the first; None: those of the source's addresses.
         revision: Commit of the model's repository.
-        gpus: GPUs in all.
+        gpus: GPUs in all; None: all that are visible, or as many as the addresses need.
         gpus_per_copy: GPUs that one copy of the model is split over.
         more: Words passed on to `vllm serve`.
     """
@@ -57,14 +67,66 @@ class Wanted:
     host: str | None = None
     port: int | None = None
     revision: str | None = None
-    gpus: int = 1
+    gpus: int | None = None
     gpus_per_copy: int = 1
     more: tuple[str, ...] = ()
 
+
+@dataclass(frozen=True)
+class Copy:
+    """One server of the model.
+
+    Attributes:
+        host: Address to listen on.
+        port: Port.
+        gpus: Its GPUs as CUDA_VISIBLE_DEVICES names them; empty: whichever vLLM finds.
+    """
+
+    host: str
+    port: int
+    gpus: tuple[str, ...] = ()
+
     @property
-    def address(self) -> tuple[str, int]:
-        """Host and port to listen on."""
-        return self.host or LOOPBACK, self.port or urlsplit(self.source.base_url).port or PORT
+    def reached_at(self) -> str:
+        """Host and port by which this machine reaches it."""
+        asked = LOOPBACK if self.host == "0.0.0.0" else self.host  # noqa: S104 - given by the user
+        return f"http://{asked}:{self.port}"
+
+
+def copies_of(wanted: Wanted, visible: Sequence[str]) -> list[Copy]:
+    """The servers to start, each with its port and GPUs.
+
+    Args:
+        wanted: What the user asks for.
+        visible: The GPUs of this machine; may be empty where their number is given, as on hardware
+            that is not NVIDIA's.
+
+    Raises:
+        click.ClickException: There are too few GPUs or ports for them.
+    """
+    local = [urlsplit(url).port or PORT for url in wanted.source.addresses if is_local(url)]
+    n_listed = len(local) if len(local) > 1 and wanted.port is None else 0
+    gpus = wanted.gpus or n_listed * wanted.gpus_per_copy or len(visible)
+    n, rest = divmod(gpus, wanted.gpus_per_copy)
+    if rest or not n:
+        msg = f"--gpus {gpus} is no multiple of --gpus-per-copy {wanted.gpus_per_copy}"
+        raise click.UsageError(msg)
+    if visible and gpus > len(visible):
+        msg = f"{gpus} GPUs are asked for, and {len(visible)} are visible: {', '.join(visible)}"
+        raise click.ClickException(msg)
+    if n_listed and n > n_listed:
+        msg = f"the source lists {n_listed} addresses of this machine, too few for {n} servers"
+        raise click.ClickException(msg)
+    first = wanted.port or (local[0] if local else PORT)
+    ports = local[:n] if n_listed else list(range(first, first + n))
+    if ports[-1] > _LAST_PORT:
+        msg = f"from port {first} on there are not {n} ports; give a lower --port"
+        raise click.ClickException(msg)
+    named = list(visible) or ([str(i) for i in range(gpus)] if n > 1 else [])
+    each = wanted.gpus_per_copy
+    shares = [tuple(named[i * each : (i + 1) * each]) for i in range(n)]
+    pairs = zip(ports, shares, strict=True)
+    return [Copy(wanted.host or LOOPBACK, port, share) for port, share in pairs]
 
 
 def served(path: Path, settings: tuple[str, ...], name: str | None, model: str | None) -> Served:
@@ -90,8 +152,9 @@ def served(path: Path, settings: tuple[str, ...], name: str | None, model: str |
             f"--source {name}: {path} has no such source that a server answers for; it has {listed}"
         )
         raise click.ClickException(msg)
-    if not is_local(source.base_url):
-        msg = f"--source {name} is served at {source.base_url}, and not by this machine"
+    if not any(is_local(url) for url in source.addresses):
+        at = ", ".join(source.addresses[:3])
+        msg = f"--source {name} is served at {at}, and not by this machine"
         raise click.ClickException(msg)
     return source
 
@@ -100,53 +163,77 @@ def _server_of(name: str, source: SourceSpec) -> Served | None:
     return fitting(name, source, CaptionSource).served
 
 
-def command_of(wanted: Wanted, vllm: str) -> list[str]:
-    """The words that start the server, as vLLM 0.33 documents them.
+def command_of(wanted: Wanted, copy: Copy, vllm: str) -> list[str]:
+    """The words that start a server, as vLLM 0.33 documents them.
 
     One image a prompt and nothing else, so that vLLM reserves memory for no more; and the sampling
     that a request does not name is neutral and not what the model's repository suggests. A key is
     not among the words, where every user of the machine could read it.
     """
-    host, port = wanted.address
-    copies, rest = divmod(wanted.gpus, wanted.gpus_per_copy)
-    if rest or not copies:
-        msg = f"--gpus {wanted.gpus} is no multiple of --gpus-per-copy {wanted.gpus_per_copy}"
-        raise click.UsageError(msg)
-    words = [vllm, "serve", wanted.source.model, "--host", host, "--port", str(port)]
+    words = [vllm, "serve", wanted.source.model, "--host", copy.host, "--port", str(copy.port)]
     words += ["--limit-mm-per-prompt", json.dumps({"image": 1, "video": 0})]
     words += ["--generation-config", "vllm"]
     if wanted.revision:
         words += ["--revision", wanted.revision]
-    if copies > 1:
-        words += ["--data-parallel-size", str(copies)]
     if wanted.gpus_per_copy > 1:
         words += ["--tensor-parallel-size", str(wanted.gpus_per_copy)]
     return [*words, *wanted.more]
 
 
-def run_server(wanted: Wanted, vllm: str) -> int:
-    """Run the server until it ends or Ctrl-C stops it; its exit status.
+def run_servers(wanted: Wanted, vllm: str) -> int:
+    """Run the servers until one ends or Ctrl-C stops them; the exit status.
+
+    Where one ends the others are stopped: a half that goes on would be noticed by nobody.
 
     Raises:
-        click.ClickException: There is no such executable.
+        click.ClickException: There is no such executable, or no GPU.
     """
     executable = shutil.which(vllm)
     if executable is None:
         raise click.ClickException(_INSTALL.format(vllm=vllm))
-    command = command_of(wanted, executable)
-    echo(f"Starting: {' '.join(command)}")
-    environment = _environment(wanted.source)
+    visible = visible_gpus()
+    if not visible and wanted.gpus is None:
+        raise click.ClickException(_NO_GPU)
+    copies = copies_of(wanted, visible)
+    running: list[subprocess.Popen[bytes]] = []
     with _interrupted_by_signals():
-        process = subprocess.Popen(command, env=environment)  # noqa: S603 - the user's words
         try:
-            if _wait_until_ready(process, wanted):
-                _tell(wanted)
-            return process.wait()
+            for copy in copies:
+                running.append(_started(wanted, copy, executable))  # noqa: PERF401 - see finally
+            if _wait_until_ready(running, copies):
+                _tell(wanted, copies)
+            return _status_of_first_end(running, copies)
         except KeyboardInterrupt:
             echo("Stopping.")
             return 0
         finally:
-            _stop(process)
+            _stop(running)
+
+
+def visible_gpus() -> list[str]:
+    """The GPUs that a process started here may use, as CUDA_VISIBLE_DEVICES names them."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if given is not None:
+        named = (one.strip() for one in given.split(","))
+        return list(itertools.takewhile(lambda one: one not in ("", "-1"), named))
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return []
+    command = [tool, "--query-gpu=index", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(  # noqa: S603 - our own words
+            command, capture_output=True, text=True, timeout=_SMI_SECONDS, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return []  # as without it: its driver is absent or does not answer
+    return [line.strip() for line in done.stdout.splitlines() if line.strip().isdecimal()]
+
+
+def _started(wanted: Wanted, copy: Copy, executable: str) -> "subprocess.Popen[bytes]":
+    command = command_of(wanted, copy, executable)
+    on = f" (GPU {', '.join(copy.gpus)})" if copy.gpus else ""
+    echo(f"Starting{on}: {' '.join(command)}")
+    return subprocess.Popen(command, env=_environment(wanted.source, copy))  # noqa: S603 - the user's words
 
 
 @contextmanager
@@ -161,24 +248,45 @@ def _interrupted_by_signals() -> Iterator[None]:
             signal.signal(one, handler)
 
 
-def _environment(source: Served) -> dict[str, str]:
+def _environment(source: Served, copy: Copy) -> dict[str, str]:
     key = source.server_key()
-    return {**os.environ, **({} if key is None else {"VLLM_API_KEY": key})}
+    found = {**os.environ, **({} if key is None else {"VLLM_API_KEY": key})}
+    if copy.gpus:
+        found["CUDA_VISIBLE_DEVICES"] = ",".join(copy.gpus)
+    return found
 
 
-def _wait_until_ready(process: "subprocess.Popen[bytes]", wanted: Wanted) -> bool:
-    host, port = wanted.address
-    asked = LOOPBACK if host == "0.0.0.0" else host  # noqa: S104 - given by the user
+def _wait_until_ready(running: Sequence["subprocess.Popen[bytes]"], copies: Sequence[Copy]) -> bool:
+    """Whether all answer; False as soon as one has ended."""
     deadline = time.monotonic() + READY_SECONDS
-    while process.poll() is None and time.monotonic() < deadline:
-        if _is_healthy(f"http://{asked}:{port}/health"):
+    waiting = list(copies)
+    while all(process.poll() is None for process in running) and time.monotonic() < deadline:
+        waiting = [copy for copy in waiting if not _is_healthy(f"{copy.reached_at}/health")]
+        if not waiting:
             return True
         time.sleep(_POLL_SECONDS)
-    if process.poll() is None:
-        msg = f"the server is not ready after {READY_SECONDS / 60:,.0f} minutes; see what it says"
+    if all(process.poll() is None for process in running):
+        ports = ", ".join(str(copy.port) for copy in waiting)
+        minutes = f"{READY_SECONDS / 60:,.0f} minutes"
+        msg = f"the server is not ready after {minutes} (port {ports}); see what it says"
         raise click.ClickException(msg)
-    echo(f"The server ended with status {process.returncode} before it was ready.", err=True)
+    echo("A server ended before it was ready.", err=True)
     return False
+
+
+def _status_of_first_end(
+    running: Sequence["subprocess.Popen[bytes]"], copies: Sequence[Copy]
+) -> int:
+    while all(process.poll() is None for process in running):
+        time.sleep(_POLL_SECONDS)
+    (port, status), *_ = (
+        (copy.port, process.returncode)
+        for process, copy in zip(running, copies, strict=True)
+        if process.returncode is not None
+    )
+    others = ", and the others are stopped" if len(running) > 1 else ""
+    echo(f"The server at port {port} ended with status {status}{others}.", err=True)
+    return status if status > 0 else 1
 
 
 def _is_healthy(url: str) -> bool:
@@ -189,22 +297,26 @@ def _is_healthy(url: str) -> bool:
         return False
 
 
-def _tell(wanted: Wanted) -> None:
-    host, port = wanted.address
-    ours = f"base_url: http://{LOOPBACK if host == '0.0.0.0' else host}:{port}/v1"  # noqa: S104
+def _tell(wanted: Wanted, copies: Sequence[Copy]) -> None:
+    urls = [f"{copy.reached_at}/v1" for copy in copies]
+    listed = urls[0] if len(urls) == 1 else "".join(f"\n    - {url}" for url in urls)
+    at = f"base_url: {listed}" if len(urls) == 1 else f"base_url:{listed}"
     echo(
         f"Ready. The source in the experiment file:\n"
-        f"  kind: openai\n  model: {wanted.source.model}\n  {ours}\n"
-        "Then, in another terminal: recap doctor, recap build. Ctrl-C here stops the server."
+        f"  kind: openai\n  model: {wanted.source.model}\n  {at}\n"
+        "Then, in another terminal: recap doctor, recap build. Ctrl-C here stops the "
+        f"{'server' if len(urls) == 1 else 'servers'}."
     )
 
 
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    if process.poll() is not None:
-        return
-    process.terminate()
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+def _stop(running: Sequence["subprocess.Popen[bytes]"]) -> None:
+    for process in running:
+        if process.poll() is None:
+            process.terminate()
+    deadline = time.monotonic() + STOP_SECONDS
+    for process in running:
+        try:
+            process.wait(max(deadline - time.monotonic(), 0.0))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

@@ -25,6 +25,7 @@ def start() -> Iterator[Start]:
 def no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that is busy is asked again soon."""
     monkeypatch.setattr(server_client, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(server_client, "PATIENCE", 1.0)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """`recap serve-captioner` with a `vllm` that is a script of the test, in place of vLLM itself."""
 
+import contextlib
 import json
 import os
 import signal
@@ -12,10 +13,19 @@ from pathlib import Path
 
 import httpx2
 import pytest
+import yaml
 from click import ClickException, UsageError
 
 from recap_assets.captions.kinds.openai import OpenAISource
-from recap_assets.cli.serving_captioner import Wanted, command_of, run_server, served
+from recap_assets.cli.serving_captioner import (
+    Copy,
+    Wanted,
+    command_of,
+    copies_of,
+    run_servers,
+    served,
+    visible_gpus,
+)
 from recap_assets_tests.cli.running import REPOSITORY, Recap
 from recap_assets_tests.tiny import EXPERIMENT
 
@@ -28,12 +38,15 @@ import json, os, sys, time
 from pathlib import Path
 sys.path.insert(0, {str(REPOSITORY)!r})
 from recap_assets_tests.chat_server import ChatServer
-told = {{"words": sys.argv[1:], "key": os.environ.get("VLLM_API_KEY")}}
-Path(__file__).with_name("told.json").write_text(json.dumps(told))
+port = sys.argv[sys.argv.index("--port") + 1]
+told = {{"words": sys.argv[1:], "key": os.environ.get("VLLM_API_KEY"), "pid": os.getpid(),
+         "gpus": os.environ.get("CUDA_VISIBLE_DEVICES")}}
+for name in ("told.json", f"told-{{port}}.json"):
+    Path(__file__).with_name(name).write_text(json.dumps(told))
 if "broken" in sys.argv[2]:
     sys.exit(3)
 time.sleep(0.2)
-server = ChatServer(port=int(sys.argv[sys.argv.index("--port") + 1]))
+server = ChatServer(port=int(port))
 try:
     time.sleep(60)
 finally:
@@ -50,6 +63,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path.write_text(FAKE)
     path.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     return path
 
 
@@ -107,7 +121,8 @@ def test_a_server_that_ends_before_it_is_ready_ends_the_command(
 ) -> None:
     done = recap("serve-captioner", "--model", "tiny/broken")
     assert done.exit_code == 3
-    assert "ended with status 3 before it was ready" in done.output
+    assert "A server ended before it was ready" in done.output
+    assert "ended with status 3" in done.output
 
 
 def test_one_that_is_never_ready_is_given_up_and_stopped(
@@ -117,7 +132,7 @@ def test_one_that_is_never_ready_is_given_up_and_stopped(
     wanted = Wanted(OpenAISource(kind="openai", model=MODEL), port=port)
     began = time.monotonic()
     with pytest.raises(ClickException, match="is not ready after"):
-        run_server(wanted, str(fake))
+        run_servers(wanted, str(fake))
     assert time.monotonic() - began < 10
 
 
@@ -160,12 +175,115 @@ def test_the_words_for_vllm() -> None:
     image_only = ["--limit-mm-per-prompt", '{"image": 1, "video": 0}']
     neutral = ["--generation-config", "vllm"]
     start = ["vllm", "serve", MODEL, "--host", "127.0.0.1", "--port", "8123"]
-    assert command_of(Wanted(source), "vllm") == [*start, *image_only, *neutral]
+    (only,) = copies_of(Wanted(source, gpus=1), [])
+    assert command_of(Wanted(source), only, "vllm") == [*start, *image_only, *neutral]
     many = Wanted(source, host="0.0.0.0", port=9, revision="abc", gpus=8, gpus_per_copy=2)  # noqa: S104 - the user's wish
-    words = command_of(many, "vllm")
-    assert words[3:7] == ["--host", "0.0.0.0", "--port", "9"]  # noqa: S104
-    assert words[-6:] == [
-        "--revision", "abc", "--data-parallel-size", "4", "--tensor-parallel-size", "2",
-    ]  # fmt: skip
+    copies = copies_of(many, [])
+    assert [copy.gpus for copy in copies] == [("0", "1"), ("2", "3"), ("4", "5"), ("6", "7")]
+    assert [copy.port for copy in copies] == [9, 10, 11, 12]
+    words = command_of(many, copies[1], "vllm")
+    assert words[3:7] == ["--host", "0.0.0.0", "--port", "10"]  # noqa: S104
+    assert words[-4:] == ["--revision", "abc", "--tensor-parallel-size", "2"]
     with pytest.raises(UsageError):
-        command_of(Wanted(source, gpus=1, gpus_per_copy=2), "vllm")
+        copies_of(Wanted(source, gpus=1, gpus_per_copy=2), [])
+
+
+def test_each_server_has_gpus_and_a_port_of_its_own() -> None:
+    one = OpenAISource(kind="openai", model=MODEL)
+    visible = ["GPU-a", "GPU-b", "GPU-c", "GPU-d"]
+    found = copies_of(Wanted(one), visible)
+    assert [(copy.port, copy.gpus) for copy in found] == [
+        (8000, ("GPU-a",)), (8001, ("GPU-b",)), (8002, ("GPU-c",)), (8003, ("GPU-d",)),
+    ]  # fmt: skip
+    assert copies_of(Wanted(one, gpus=2, gpus_per_copy=2), visible) == [
+        Copy("127.0.0.1", 8000, ("GPU-a", "GPU-b"))
+    ]
+    urls = ["http://127.0.0.1:8100/v1", "http://10.0.0.7:8000/v1", "http://localhost:8300/v1"]
+    listed = OpenAISource.model_validate({"kind": "openai", "model": MODEL, "base_url": urls})
+    # Those of other machines are started there.
+    assert [copy.port for copy in copies_of(Wanted(listed), visible)] == [8100, 8300]
+    with pytest.raises(ClickException, match="2 addresses of this machine, too few for 4 servers"):
+        copies_of(Wanted(listed, gpus=4), visible)
+    with pytest.raises(ClickException, match="5 GPUs are asked for, and 4 are visible: GPU-a"):
+        copies_of(Wanted(one, gpus=5), visible)
+    with pytest.raises(ClickException, match="give a lower --port"):
+        copies_of(Wanted(one, port=65_534), visible)
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [("1,3", ["1", "3"]), ("", []), ("-1", []), ("2,-1,3", ["2"]), ("GPU-4f, 1", ["GPU-4f", "1"])],
+)
+def test_the_gpus_that_the_environment_leaves(
+    monkeypatch: pytest.MonkeyPatch, given: str, found: list[str]
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+    assert visible_gpus() == found
+
+
+@pytest.mark.parametrize(
+    ("body", "found"), [("printf '0\\n1\\n'", ["0", "1"]), ("echo No devices; exit 9", [])]
+)
+def test_the_gpus_that_the_driver_lists(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, found: list[str]
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text(f"#!/bin/sh\n{body}\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/bin{os.pathsep}/usr/bin")
+    assert visible_gpus() == found
+
+
+def test_without_a_gpu_it_says_what_is_missing(
+    fake: Path, recap: Recap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    done = recap("serve-captioner", "--model", MODEL)
+    assert done.exit_code == 1
+    assert "no GPU is visible here" in done.output
+    assert not fake.with_name("told.json").exists()
+
+
+def ports_in_a_row(n: int) -> int:
+    """The first of some ports that are free."""
+    for first in range(20_000 + os.getpid() % 10_000, 60_000, n):
+        with contextlib.ExitStack() as held:
+            try:
+                for port in range(first, first + n):
+                    held.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return first
+    raise AssertionError
+
+
+def test_every_gpu_gets_a_server_and_all_end_when_one_does(
+    fake: Path, written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6")
+    first = ports_in_a_row(3)
+    process = start(
+        "-e", with_source(written), "serve-captioner", "--source", "vlm", "--port", str(first)
+    )
+    assert process.stdout is not None
+    said: list[str] = []
+    while not said or not said[-1].startswith("Then, in another terminal"):
+        said.append(process.stdout.readline())
+        assert said[-1], said
+    urls = [f"http://127.0.0.1:{port}/v1" for port in range(first, first + 3)]
+    text = "".join(said)
+    block = yaml.safe_load(text[text.index("  kind: openai") : text.index("Then, in another")])
+    assert block == {"kind": "openai", "model": MODEL, "base_url": urls}
+    told = [
+        json.loads(fake.with_name(f"told-{port}.json").read_text())
+        for port in range(first, first + 3)
+    ]
+    assert [one["gpus"] for one in told] == ["4", "5", "6"]
+    os.kill(told[1]["pid"], signal.SIGKILL)
+    rest = process.communicate(timeout=20)[0]
+    assert process.returncode == 1, rest
+    assert f"The server at port {first + 1} ended with status -9, and the others" in rest
+    for url in urls:
+        with pytest.raises(httpx2.ConnectError):
+            httpx2.get(f"{url}/models", trust_env=False)

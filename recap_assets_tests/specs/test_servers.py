@@ -32,6 +32,12 @@ def parsed(**keys: Any) -> OpenAISource:
         ({"decoding": {"temperature": 0}, "candidates": 2}, "would all be the same"),
         ({"base_url": "localhost:8000"}, "write http://HOST:PORT/v1"),
         ({"base_url": "http://me:secret@host/v1"}, "name a key by api_key_env"),
+        ({"base_url": []}, "0 addresses; give 1 to 256"),
+        ({"base_url": ["http://a/v1", "http://a/v1/"]}, "http://a/v1 is listed twice"),
+        ({"base_url": ["http://a/v1", "http://me:secret@b/v1"]}, "name a key by api_key_env"),
+        ({"base_url": ["http://a/v1", 7]}, "7 is no address"),
+        ({"base_url": [f"http://h{i}/v1" for i in range(257)]}, "257 addresses; give 1 to 256"),
+        ({"base_url": 8000}, "an address such as http://HOST:PORT/v1, or a list of them"),
         ({"prompt": "Improve {text"}, "a single { in 'Improve {text'"),
         ({"extra_body": {"seed": 1, "n": 2}}, "n, seed: the source's own keys decide this"),
         ({"price_per_million_prompt_tokens": 1}, "or neither"),
@@ -71,6 +77,17 @@ def test_cost_is_that_of_both_kinds_of_tokens() -> None:
 
 def test_the_address_may_end_in_a_slash() -> None:
     assert parsed(base_url="https://host/v1/").base_url == "https://host/v1"
+
+
+def test_a_list_of_addresses_is_worth_one_where_it_has_one() -> None:
+    assert parsed(base_url=["https://host/v1/"]) == parsed(base_url="https://host/v1")
+    two = parsed(base_url=["http://a:8000/v1/", "http://b:8000/v1"], concurrency=8, candidates=2)
+    assert two.addresses == ("http://a:8000/v1", "http://b:8000/v1")
+    assert (two.under_way, two.at_once) == (16, 8)
+    assert two.decides() == parsed(candidates=2).decides()
+    assert OpenAISource.model_validate_json(two.canonical()) == two
+    wide = parsed(base_url=[f"http://h{i}/v1" for i in range(200)], concurrency=4_096)
+    assert wide.under_way == 16_384
 
 
 def test_more_fields_of_a_request_are_kept_as_they_are() -> None:

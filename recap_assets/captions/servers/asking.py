@@ -72,7 +72,7 @@ class Asking:
         self.usage = Usage()
         self._source, self._cache, self._plain = source, cache, plain
         self._client = ChatClient(source, self.usage)
-        self._slots = asyncio.Semaphore(source.concurrency)
+        self._slots = asyncio.Semaphore(source.under_way)
         self._proof = asyncio.Lock()
         self._proved_at = -math.inf
         self._lost: CaptionServerError | None = None

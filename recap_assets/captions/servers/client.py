@@ -18,6 +18,7 @@ from email.utils import parsedate_to_datetime
 import httpx2
 
 from recap_assets.captions.served import is_local
+from recap_assets.captions.servers.addresses import Address, Addresses
 from recap_assets.captions.servers.bodies import ReplyTooLargeError, read_body
 from recap_assets.captions.servers.spec import ServerSpec
 from recap_assets.engines.errors import CaptionServerError
@@ -31,6 +32,9 @@ _log = logging.getLogger(__name__)
 
 FIRST_PAUSE = 1.0
 """Seconds before the second attempt; each further pause is twice as long, and half of it chance."""
+
+PATIENCE = 5.0
+"""Seconds beside the pause for which an attempt waits while no address of several answers."""
 
 LONGEST_PAUSE = 60.0
 LONGEST_ASKED_PAUSE = 600.0
@@ -52,6 +56,7 @@ _TOLD_PAUSE = _TOLD_AGAIN = 10.0
 """Seconds of a pause that is worth a line in the log, and by which it must exceed the last one."""
 
 _BUSY = frozenset({408, 409, 425, 429})
+_NO_SUCH_REQUEST = frozenset({404, 405, 501})
 _IMAGE_REFUSED = frozenset({400, 413, 415, 422})
 
 
@@ -91,10 +96,10 @@ class _Attempt(Exception):  # noqa: N818 - not an error yet
 
 
 class ChatClient:
-    """Sends requests to one server; used in one event loop.
+    """Sends requests to the servers of one model; used in one event loop.
 
     Args:
-        source: Address, key, timeout and attempts.
+        source: Addresses, key, timeout and attempts.
         usage: Where requests and retries are counted.
 
     Raises:
@@ -104,16 +109,16 @@ class ChatClient:
     def __init__(self, source: ServerSpec, usage: Usage) -> None:
         self._source, self._usage = source, usage
         self._key = source.server_key()
-        self._held_until = 0.0
-        self._http = httpx2.AsyncClient(
-            headers=headers_of(self._key),
-            timeout=httpx2.Timeout(source.timeout_seconds, connect=CONNECT_SECONDS),
-            limits=httpx2.Limits(max_connections=source.concurrency, keepalive_expiry=30),
-            trust_env=not is_local(source.base_url),
+        every = [Address(url, self._client_of(url)) for url in source.addresses]
+        self._addresses = Addresses(
+            every, source.concurrency, self._check, lambda n: _pause_after(n, None)
         )
 
     async def ask(self, body: bytes, attempts: int | None = None) -> Answer:
         """Send a request until it is answered or its attempts are used up.
+
+        Where the source has several addresses, each attempt goes to the one that is least busy,
+        and what one refuses is asked of another before that is believed.
 
         Args:
             body: The request.
@@ -124,31 +129,83 @@ class ChatClient:
             CaptionServerError: Nothing that is asked of this server would be answered.
         """
         attempts = attempts or self._source.max_attempts
-        said = ""
+        said, refused_by = "", None
         for attempt in range(1, attempts + 1):
-            await self._wait_while_held()
+            longest = PATIENCE + _pause_after(attempt, None)
+            at = await self._addresses.next(longest, refused_by)
+            if at is None:
+                said = self._addresses.said
+                continue
             self._usage.requests += 1
             self._usage.retries += attempt > 1
             try:
-                return await self._attempt(body)
+                return await self._asked_at(at, body)
             except _Attempt as failed:
-                self._hold_all(failed.pause)
                 said, pause = failed.said, failed.pause
-            if attempt < attempts:
+            except RequestFailedError:
+                if refused_by or attempt == attempts or not self._addresses.has_other(at):
+                    raise
+                refused_by, pause = at, None
+            if attempt < attempts and self._addresses.is_sole:
                 await asyncio.sleep(_pause_after(attempt, pause))
         raise RequestFailedError(SERVER_FAILED, said)
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        await self._addresses.close()
 
-    async def _attempt(self, body: bytes) -> Answer:
+    def _client_of(self, url: str) -> httpx2.AsyncClient:
+        return httpx2.AsyncClient(
+            headers=headers_of(self._key),
+            timeout=httpx2.Timeout(self._source.timeout_seconds, connect=CONNECT_SECONDS),
+            limits=httpx2.Limits(max_connections=self._source.concurrency, keepalive_expiry=30),
+            trust_env=not is_local(url),
+        )
+
+    async def _check(self, at: Address) -> None:
+        """See that a server answers, and has the model where it lists its models.
+
+        Raises:
+            CaptionServerError: It does not.
+        """
+        try:
+            models = await list_of_models(self._source, at.url, at.http)
+        except NoListError:
+            return
+        if self._source.model not in models:
+            listed = ", ".join(models[:8]) or "none"
+            msg = f"it serves no {self._source.model}; it lists {listed}"
+            raise CaptionServerError(msg)
+
+    async def _asked_at(self, at: Address, body: bytes) -> Answer:
+        self._addresses.begun(at)
+        try:
+            answer = await self._attempt(at, body)
+        except _Attempt as failed:
+            self._addresses.failed(at, failed.said, failed.pause)
+            raise
+        except CaptionServerError as error:
+            if self._addresses.is_sole:
+                raise
+            self._addresses.lost(at, str(error))
+            if self._addresses.are_lost:
+                raise
+            raise _Attempt(str(error)) from error
+        except RequestFailedError:
+            self._addresses.answered(at)
+            raise
+        finally:
+            self._addresses.ended(at)
+        self._addresses.answered(at)
+        return answer
+
+    async def _attempt(self, at: Address, body: bytes) -> Answer:
         started = time.monotonic()
-        url = f"{self._source.base_url}/chat/completions"
+        url = f"{at.url}/chat/completions"
         try:
             async with (
                 asyncio.timeout(self._source.timeout_seconds),
-                self._http.stream("POST", url, content=body) as response,
+                at.http.stream("POST", url, content=body) as response,
             ):
                 content = await _content(response)
         except TimeoutError as error:
@@ -161,21 +218,22 @@ class ChatClient:
             reason = "reply_too_large" if is_large else "reply_unreadable"
             raise RequestFailedError(reason, str(error)) from error
         if response.status_code != httpx2.codes.OK:
-            raise self._judged(response, content)
+            raise self._judged(at, response, content)
         return Answer(content, time.monotonic() - started)
 
-    def _judged(self, response: httpx2.Response, content: bytes) -> Exception:
+    def _judged(self, at: Address, response: httpx2.Response, content: bytes) -> Exception:
         status = response.status_code
         said = f"{status}: {said_in(content)}"
         if status in _IMAGE_REFUSED:
             return RequestFailedError("request_refused", said)
         is_spent = status == 429 and b"insufficient_quota" in content
         if (status in _BUSY or status >= 500) and not is_spent:
-            return self._busy(said, asked_pause(response.headers.get("retry-after", "")))
-        msg = f"{self._source.server_name} answers {said}. {_advice(response)}"
+            return self._busy(at, said, asked_pause(response.headers.get("retry-after", "")))
+        name = self._source.server_name_at(at.url)
+        msg = f"{name} answers {said}. {_advice(response)}"
         return CaptionServerError(msg)
 
-    def _busy(self, said: str, asked: float | None) -> _Attempt:
+    def _busy(self, at: Address, said: str, asked: float | None) -> _Attempt:
         pause = None if asked is None else min(asked, LONGEST_ASKED_PAUSE)
         if asked is not None and asked > LONGEST_ASKED_PAUSE:
             said += (
@@ -185,55 +243,69 @@ class ChatClient:
         if (
             pause
             and pause >= _TOLD_PAUSE
-            and time.monotonic() + pause > self._held_until + _TOLD_AGAIN
+            and time.monotonic() + pause > at.held_until + _TOLD_AGAIN
         ):
-            _log.warning("%s answers %s: waiting %.0f s", self._source.server_name, said, pause)
+            name = self._source.server_name_at(at.url)
+            _log.warning("%s answers %s: waiting %.0f s", name, said, pause)
         return _Attempt(said, pause)
 
-    def _hold_all(self, seconds: float | None) -> None:
-        # One request that must wait makes all others wait, which would be answered the same.
-        self._held_until = max(self._held_until, time.monotonic() + (seconds or 0.0))
 
-    async def _wait_while_held(self) -> None:
-        while (left := self._held_until - time.monotonic()) > 0:
-            await asyncio.sleep(left + random.uniform(0, 0.1 * left))  # noqa: S311 - no secret
+class NoListError(CaptionServerError):
+    """A server lists no models, and may have one nevertheless."""
 
 
-def models_served(source: ServerSpec) -> list[str]:
+def models_served(source: ServerSpec, url: str | None = None) -> list[str]:
     """Names of the models that the server lists, fit to be shown.
+
+    Args:
+        source: Model and key.
+        url: One of its addresses; the first where it is not given.
 
     Raises:
         CaptionServerError: It cannot be reached, does not answer as such a server does, or answers
             without end.
     """
+    return asyncio.run(_models_served(source, url or source.addresses[0]))
+
+
+async def _models_served(source: ServerSpec, url: str) -> list[str]:
+    headers = headers_of(source.server_key())
+    async with httpx2.AsyncClient(headers=headers, trust_env=not is_local(url)) as http:
+        return await list_of_models(source, url, http)
+
+
+async def list_of_models(source: ServerSpec, url: str, http: httpx2.AsyncClient) -> list[str]:
+    """See `models_served`.
+
+    Raises:
+        NoListError: It knows no such request.
+        CaptionServerError: As there.
+    """
+    name = source.server_name_at(url)
     try:
-        content = asyncio.run(_list_of_models(source))
-        listed = parse_json(content, MAX_REPLY_BYTES)
+        listed = parse_json(await _models_at(source, url, http), MAX_REPLY_BYTES)
         return [one_line(str(model["id"]), 200) for model in listed["data"]]  # type: ignore[index]
     except TimeoutError as error:
-        msg = f"{source.server_name} has not listed its models within {MODELS_SECONDS:g} s"
+        msg = f"{name} has not listed its models within {MODELS_SECONDS:g} s"
         raise CaptionServerError(msg) from error
     except httpx2.TransportError as error:
-        msg = f"{source.server_name} cannot be reached: {_in_words(error)}. {_START}"
+        msg = f"{name} cannot be reached: {_in_words(error)}. {_START}"
         raise CaptionServerError(msg) from error
     except (ValueError, KeyError, TypeError, httpx2.HTTPError) as error:
         why = f" ({error})" if isinstance(error, UntrustedError) else ""
-        msg = f"{source.server_name} lists no models{why}; is this the address that ends in /v1?"
+        msg = f"{name} lists no models{why}; is this the address that ends in /v1?"
         raise CaptionServerError(msg) from error
 
 
-async def _list_of_models(source: ServerSpec) -> bytes:
-    headers, url = headers_of(source.server_key()), f"{source.base_url}/models"
-    trusts = not is_local(source.base_url)
+async def _models_at(source: ServerSpec, url: str, http: httpx2.AsyncClient) -> bytes:
     async with (
         asyncio.timeout(MODELS_SECONDS),
-        httpx2.AsyncClient(headers=headers, timeout=CONNECT_SECONDS, trust_env=trusts) as http,
-        http.stream("GET", url) as response,
+        http.stream("GET", f"{url}/models", timeout=CONNECT_SECONDS) as response,
     ):
         if response.status_code != httpx2.codes.OK:
             code = response.status_code
-            msg = f"{source.server_name} answers {code} to /models. {_advice(response)}"
-            raise CaptionServerError(msg)
+            msg = f"{source.server_name_at(url)} answers {code} to /models. {_advice(response)}"
+            raise (NoListError if code in _NO_SUCH_REQUEST else CaptionServerError)(msg)
         return await _content(response)
 
 

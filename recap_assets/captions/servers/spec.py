@@ -1,6 +1,7 @@
 """A model behind a server that speaks OpenAI's chat completions: what a user writes of it."""
 
 import os
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, ClassVar, Literal
@@ -116,6 +117,29 @@ class ServerDecoding(Spec):
         return self
 
 
+MOST_ADDRESSES = 256
+_MOST_UNDER_WAY = 16_384
+"""Requests over all addresses: each holds an image and a connection."""
+
+BaseUrl = Annotated[str, Field(min_length=1, max_length=2_000)]
+
+
+def _address_of(value: object) -> str:
+    """An address as it is used, without a slash at its end.
+
+    Raises:
+        ValueError: It is none, or has a user or a password in it, which are not repeated.
+    """
+    parts = urlsplit(value if isinstance(value, str) else "")
+    if parts.username or parts.password:
+        msg = "an address without a user or password in it; name a key by api_key_env"
+        raise ValueError(msg)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+        msg = f"{value!r} is no address; write http://HOST:PORT/v1 or https://HOST/v1"
+        raise ValueError(msg)
+    return str(value).rstrip("/")
+
+
 class ServerSpec(Spec):
     """A model behind an OpenAI-compatible server: where it is, how it decodes, what it costs."""
 
@@ -123,9 +147,10 @@ class ServerSpec(Spec):
     framework: ClassVar[str] = "openai"
 
     model: str = Field(min_length=1, description="The model's name, as the server lists it.")
-    base_url: Annotated[str, Address] = Field(
+    base_url: Annotated[BaseUrl | tuple[BaseUrl, ...], Address] = Field(
         default="http://127.0.0.1:8000/v1",
-        description="What comes before /chat/completions; changes no text.",
+        description="What comes before /chat/completions: an address, or a list of those at which "
+        "the same model answers; changes no text.",
     )
     system: str | None = Field(default=None, description="System message.")
     decoding: ServerDecoding = ServerDecoding()
@@ -142,8 +167,8 @@ class ServerSpec(Spec):
         default=32,
         gt=0,
         le=4_096,
-        description="Requests under way at once, for each partition that is being built; "
-        "changes no text.",
+        description="Requests under way at once, for each address and each partition that is "
+        "being built; changes no text.",
     )
     timeout_seconds: Annotated[float, Speed] = Field(
         default=180, gt=0, le=86_400, description="Longest wait for one reply; changes no text."
@@ -176,9 +201,26 @@ class ServerSpec(Spec):
         return self.model
 
     @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where the model answers: one address or several, all different."""
+        return (self.base_url,) if isinstance(self.base_url, str) else self.base_url
+
+    @property
+    def under_way(self) -> int:
+        """Requests under way at once, over all addresses."""
+        return min(self.concurrency * len(self.addresses), max(self.concurrency, _MOST_UNDER_WAY))
+
+    @property
     def server_name(self) -> str:
-        """The server in the words of an error."""
-        return f"the captioning server {self.base_url} (model {self.model})"
+        """The server or servers in the words of an error."""
+        first, *others = self.addresses
+        if not others:
+            return self.server_name_at(first)
+        return f"each of {len(others) + 1} captioning servers, {first} first (model {self.model}),"
+
+    def server_name_at(self, address: str) -> str:
+        """The server at one of the addresses in the words of an error."""
+        return f"the captioning server {address} (model {self.model})"
 
     def cost_of(self, n_prompt_tokens: int, n_completion_tokens: int) -> float | None:
         """What these tokens cost, in the currency of the prices; None where none is given."""
@@ -209,17 +251,21 @@ class ServerSpec(Spec):
         cost = self.cost_of(usage.prompt_tokens, usage.completion_tokens)
         return {**asdict(usage), **({} if cost is None else {"cost": round(cost, 6)})}
 
-    @field_validator("base_url")
+    @field_validator("base_url", mode="before")
     @classmethod
-    def _is_an_address(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.username or parts.password:
-            msg = "an address without a user or password in it; name a key by api_key_env"
+    def _is_one_or_a_list(cls, value: object) -> object:
+        if isinstance(value, list | tuple) and not 1 <= len(value) <= MOST_ADDRESSES:
+            msg = f"{len(value)} addresses; give 1 to {MOST_ADDRESSES}"
             raise ValueError(msg)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
-            msg = f"{value!r} is no address; write http://HOST:PORT/v1 or https://HOST/v1"
+        if not isinstance(value, str | list | tuple):
+            msg = "an address such as http://HOST:PORT/v1, or a list of them"
             raise ValueError(msg)
-        return value.rstrip("/")
+        given = [value] if isinstance(value, str) else list(value)
+        found = tuple(_address_of(one) for one in given)
+        if twice := [one for one, n in Counter(found).items() if n > 1]:
+            msg = f"{twice[0]} is listed twice"
+            raise ValueError(msg)
+        return found[0] if len(found) == 1 else found
 
     @field_validator("api_key_env")
     @classmethod

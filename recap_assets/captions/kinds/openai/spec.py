@@ -42,7 +42,7 @@ vlm:                                           # behind vLLM, SGLang, or any suc
     @property
     def at_once(self) -> int:
         """Images that are passed at once; the next are on their way meanwhile."""
-        return max(8, self.concurrency // self.candidates)
+        return max(8, self.under_way // self.candidates)
 
     @model_validator(mode="after")
     def _candidates_differ(self) -> "OpenAISpec":

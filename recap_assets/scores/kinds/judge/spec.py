@@ -70,7 +70,7 @@ judge:
     @property
     def at_once(self) -> int:
         """Images that are passed at once; the next are on their way meanwhile."""
-        return max(8, self.concurrency)
+        return max(8, self.under_way)
 
     def doctor(self, where: str, places: Places) -> Iterator[Finding]:  # noqa: ARG002 - of all kinds
         """Whether the server answers, and has the model."""

@@ -25,9 +25,11 @@ def uid(shade: int) -> bytes:
 
 @contextmanager
 def opened(
-    server: ChatServer, replies: Path | None = None, **keys: object
+    server: ChatServer | list[ChatServer], replies: Path | None = None, **keys: object
 ) -> Iterator[ServerCaptioner]:
-    given = {"kind": "openai", "model": MODEL, "base_url": server.base_url, **keys}
+    several = server if isinstance(server, list) else [server]
+    urls = [one.base_url for one in several]
+    given = {"kind": "openai", "model": MODEL, "base_url": urls, **keys}
     captioner = load_server_captioner(OpenAISource.model_validate(given), replies)
     try:
         yield captioner

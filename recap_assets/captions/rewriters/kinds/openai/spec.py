@@ -24,7 +24,7 @@ class OpenAIRewriterSpec(ServerSpec, Rewriting):
     @property
     def at_once(self) -> int:
         """Images whose texts are passed at once; the next are on their way meanwhile."""
-        return max(8, self.concurrency)
+        return max(8, self.under_way)
 
     @property
     def served(self) -> Served:
