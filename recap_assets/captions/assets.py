@@ -35,6 +35,7 @@ from recap_assets.graph.project import Project
 from recap_assets.graph.shardwise import BATCHES_AHEAD, ImageBatch, asked_ahead, over_images
 from recap_assets.specs.base import deciding
 from recap_assets.specs.kinds import KindError
+from recap_assets.specs.running import gpus_of
 
 VERSION = 2
 STAGE = "captions"
@@ -127,6 +128,7 @@ def written_node(
         content=StoredRows(project.workspace.tables, SYNTHETIC_CAPTIONS, {"source": name}),
         seconds=written.seconds,
         pool="cpu" if written.by.waits_for_a_server else "gpu",
+        n_gpus=gpus_of(written.by),
         kinds=(written.by.framework, "deltalake"),
         checks=(captions_not_empty(project, name),),
         is_worth_keeping=True,

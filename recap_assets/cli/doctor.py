@@ -153,6 +153,7 @@ _CHECKS: Sequence[Callable[[Experiment], Iterator[Finding]]] = (
     _sets,
     doctor_places.export_folders,
     drawn_parts,
+    doctor_places.gpus,
     _storage,
     _tables,
 )

@@ -5,12 +5,14 @@ import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from recap_assets.engines.gpus import GpuError, chosen_gpus, gpus_here
 from recap_assets.exports.checksums import refuse_foreign
 from recap_assets.exports.declared import as_kind
 from recap_assets.shards.files import PoolError
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.findings import Finding
 from recap_assets.storage.folders import Folder, FolderError
+from recap_assets.storage.leases import Leases
 from recap_assets.storage.locations import is_url
 
 
@@ -26,6 +28,20 @@ def missing_contents(experiment: Experiment, reported: Collection[str]) -> Itera
             continue
         wrong = "is neither a file nor a folder" if place.exists() else "is not there"
         yield False, f"{field}: {place} {wrong}. Correct the path, or put it there"
+
+
+def gpus(experiment: Experiment) -> Iterator[Finding]:  # noqa: ARG001 - as every check
+    """The GPUs that may be used, and who holds some of them."""
+    try:
+        chosen = chosen_gpus()
+    except GpuError as error:
+        yield False, str(error)
+        return
+    if not gpus_here():
+        return
+    yield True, f"GPUs: {len(chosen)} of {len(gpus_here())} may be used"
+    for gpu, holder in Leases.of_this_machine().holders(chosen).items():
+        yield None, f"GPUs: {gpu} is held by {holder}; a build waits for it"
 
 
 def metadata(experiment: Experiment) -> Iterator[Finding]:

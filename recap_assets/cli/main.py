@@ -52,6 +52,11 @@ def recap(
 
 @recap.command()
 @click.option("--jobs", "-j", type=click.IntRange(min=1), default=2, show_default=True)
+@click.option(
+    "--gpus",
+    metavar="N|all|0,1",
+    help="The GPUs to use: a number of them, all (the default), or their numbers (`1,` is one).",
+)
 @click.option("--yes", "-y", is_flag=True, help="Build without asking; nothing is removed.")
 @click.option(
     "--remove", is_flag=True, help="Remove what left the experiment; build with --yes only."
@@ -65,6 +70,7 @@ def recap(
 def build(
     chosen: Chosen,
     jobs: int,
+    gpus: str | None,
     yes: bool,  # noqa: FBT001 - click's flags
     remove: bool,  # noqa: FBT001
     dry_run: bool,  # noqa: FBT001
@@ -78,6 +84,8 @@ def build(
     """
     from recap_assets.cli.building import Asked, run_build
 
+    if gpus is not None:
+        os.environ["RECAP_GPUS"] = gpus
     asked = Asked(yes=yes, remove=remove, dry_run=dry_run, take_over=take_over)
     sys.exit(run_build(chosen.session(only_reads=dry_run), jobs, asked, select))
 

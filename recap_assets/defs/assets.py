@@ -137,6 +137,7 @@ def _build(
             interrupted=interrupted,
             progress=_progress_for(node, partition),
             observe=Observations(context, node, partition),
+            waits=lambda reason: context.log.info(f"{name}: {reason}"),
         )
         before = records.event(node.key, partition)
         account = account_of(node, built, before.account if before else None)

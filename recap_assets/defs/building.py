@@ -31,7 +31,9 @@ from recap_assets.defs.dead_runs import close_dead_runs, driver_tags
 from recap_assets.defs.failures import WithoutLoggerErrors, in_words
 from recap_assets.defs.lineage import copy_missing_events, keep_experiment
 from recap_assets.defs.ranges import range_tags
+from recap_assets.defs.seats import Seat, Seats
 from recap_assets.defs.session import Session, say
+from recap_assets.engines.gpus import chosen_gpus
 from recap_assets.engines.threads import torch_threads
 from recap_assets.graph.batches import Batch, batches_of
 from recap_assets.graph.estimates import Estimates
@@ -84,7 +86,8 @@ class Build:
         self._wanted = None if select is None else session.graph.ancestors(select)
         self._stored.look(session.graph.nodes)
         self._records = RememberedRecords(self._stored)
-        self._running: dict[Future[Ran], tuple[Batch, float]] = {}
+        self._n_gpus = len(chosen_gpus())
+        self._running: dict[Future[Ran], tuple[Batch, float, Seat]] = {}
         self._n_built: Counter[tuple[str, str]] = Counter()
         self._seconds: dict[str, float] = {}
         self._estimated_at = 0.0
@@ -115,20 +118,24 @@ class Build:
         context = multiprocessing.get_context("spawn")
         progress: Queue[News] = context.Queue()
         keep_experiment(self.session.project)
-        with ProcessPoolExecutor(
-            self.jobs, mp_context=context, initializer=_start_worker, initargs=(progress,)
-        ) as workers:
+        seats = Seats(
+            self.jobs,
+            self._n_gpus,
+            lambda: ProcessPoolExecutor(
+                1, mp_context=context, initializer=_start_worker, initargs=(progress,)
+            ),
+        )
+        try:
+            yield from self._loop(seats, progress)
+        except (KeyboardInterrupt, GeneratorExit):
+            self._stop(seats)
+            raise
+        finally:
             try:
-                yield from self._loop(workers, progress)
-            except BrokenProcessPool:
-                running = {batch.name for batch, _ in self._running.values()}
-                self.state.failed |= dict.fromkeys(running or {"workers"}, DIED)
-            except (KeyboardInterrupt, GeneratorExit):
-                self._stop(workers)
-                raise
-            finally:
                 self._keep_lineage(self.session.graph.nodes)
                 self._stored.save()
+            finally:
+                seats.shutdown()
 
     def _estimate(self) -> None:
         """Value all work by what was measured, what this build has built itself included."""
@@ -136,16 +143,16 @@ class Build:
         self._seconds = {key: estimates.of_asset(key).seconds for key in self.session.graph.nodes}
         self._estimated_at = time.monotonic()
 
-    def _stop(self, workers: ProcessPoolExecutor) -> None:
+    def _stop(self, seats: Seats) -> None:
         """Wait for what is at work; interrupted once more, end it.
 
         For the workers themselves, too: what they are started with must outlive their start.
         """
         try:
             # The second one may come while this is being said.
-            if names := ", ".join(batch.name for batch, _ in self._running.values()):
+            if names := ", ".join(batch.name for batch, *_ in self._running.values()):
                 say(STOPPING.format(names=names))
-            workers.shutdown(cancel_futures=True)
+            seats.shutdown(cancel_futures=True)
         except KeyboardInterrupt:
             for process in multiprocessing.active_children():
                 process.kill()
@@ -155,34 +162,36 @@ class Build:
         self._uncopied.clear()
         self._copied_at = time.monotonic()
 
-    def _loop(
-        self, workers: ProcessPoolExecutor, progress: "Queue[News]"
-    ) -> Iterator[State | Finished]:
+    def _loop(self, seats: Seats, progress: "Queue[News]") -> Iterator[State | Finished]:
         current = self.plan()
         while True:
             self._expect(current)
-            for batch in self._next_batches(current):
+            seats.give_way()
+            for batch, seat in self._next_batches(current, seats):
                 with _deaf_to_interrupts():
-                    assets = [node.key for node in batch.nodes]
-                    future = workers.submit(_run, assets, batch.partitions)
-                    self._running[future] = (batch, time.monotonic())
+                    future = seats.submit(seat, batch, _run)
+                    self._running[future] = (batch, time.monotonic(), seat)
             if not self._running:
                 return
             done, _ = wait(self._running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
             self._listen(progress)
-            finished = [self._finish(future) for future in done]
+            finished = [self._finish(future, seats) for future in done]
             if finished:
                 current = self._after(finished)
                 self._expect(current)
             yield from finished
             yield self.state
 
-    def _finish(self, future: Future[Ran]) -> Finished:
-        batch, started = self._running.pop(future)
+    def _finish(self, future: Future[Ran], seats: Seats) -> Finished:
+        batch, started, seat = self._running.pop(future)
         for asset, partition in batch.keys:
             self.state.running.pop(name_of(asset, partition), None)
         self._done.update(asset for asset, _ in batch.keys)
-        ran = future.result()
+        try:
+            ran = future.result()
+        except BrokenProcessPool:
+            ran = Ran(Failures(DIED))
+        seats.leave(seat, died=ran.failures.whole == DIED)
         self.state.n_taken_over += ran.n_taken_over
         return Finished(batch, time.monotonic() - started, ran.failures)
 
@@ -232,7 +241,7 @@ class Build:
     def _count_running(self) -> None:
         self.state.running_seconds = sum(
             self._seconds[asset] * self.state.running.get(name_of(asset, partition), 0.0)
-            for batch, _ in self._running.values()
+            for batch, *_ in self._running.values()
             for asset, partition in batch.keys
         )
 
@@ -243,12 +252,11 @@ class Build:
         self.state.left_seconds = sum(self._seconds[entry.asset] for entry in current.to_build)
         self.state.advance()
 
-    def _next_batches(self, current: Plan) -> list[Batch]:
-        free = self.jobs - len(self._running)
-        if free <= 0:
-            return []
+    def _next_batches(self, current: Plan, seats: Seats) -> Iterator[tuple[Batch, Seat]]:
+        if len(self._running) >= self.jobs + self._n_gpus:
+            return
         graph = self.session.graph
-        busy = {key for batch, _ in self._running.values() for key in batch.keys}
+        busy = {key for batch, *_ in self._running.values() for key in batch.keys}
         ready = [
             entry
             for entry in current.ready
@@ -256,7 +264,14 @@ class Build:
             and name_of(entry.asset, entry.partition) not in self.state.failed
             and not self._unfit & graph.ancestors([entry.asset])
         ]
-        return batches_of(graph, ready, self.jobs, self._seconds.__getitem__)[:free]
+        # A batch that waits for several GPUs is not overtaken by others that need fewer.
+        waits: set[bool] = set()
+        for batch in batches_of(graph, ready, self.jobs, self._seconds.__getitem__, self._n_gpus):
+            on_gpu = batch.n_gpus > 0
+            if on_gpu not in waits and (seat := seats.place(batch)) is not None:
+                yield batch, seat
+            else:
+                waits.add(on_gpu)
 
 
 _worker: dict[str, object] = {}

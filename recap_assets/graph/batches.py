@@ -24,11 +24,13 @@ class Batch:
         nodes: The assets.
         partitions: The partitions, the same of each asset.
         seconds: What it is expected to take.
+        n_gpus: GPUs that it is computed on.
     """
 
     nodes: tuple[Node, ...]
     partitions: tuple[str, ...]
     seconds: float = 0.0
+    n_gpus: int = 0
 
     @property
     def keys(self) -> set[tuple[str, str]]:
@@ -62,7 +64,11 @@ def neighbours(
 
 
 def batches_of(
-    graph: Graph, ready: Sequence[OutOfDate], jobs: int, seconds_of: SecondsOf | None = None
+    graph: Graph,
+    ready: Sequence[OutOfDate],
+    jobs: int,
+    seconds_of: SecondsOf | None = None,
+    n_gpus: int = 0,
 ) -> list[Batch]:
     """Group what is ready into batches for `jobs` workers, what most work waits for first.
 
@@ -71,27 +77,36 @@ def batches_of(
         ready: What can be built now.
         jobs: Number of workers.
         seconds_of: Expected seconds of one partition of an asset; by default the stage's guess.
+        n_gpus: GPUs that may be used. What is computed on some is in a batch of its own, apart
+            from what is computed on none or on another number.
     """
     seconds_of = seconds_of or (lambda asset: graph.nodes[asset].seconds)
     by_asset: dict[str, list[str]] = {}
     for entry in ready:
         by_asset.setdefault(entry.asset, []).append(entry.partition)
     waiting = seconds_after(graph, seconds_of)
-    groups: dict[tuple[str, tuple[str, ...]], list[Node]] = {}
+    groups: dict[tuple[str, tuple[str, ...], int], list[Node]] = {}
     for asset, partitions in by_asset.items():
         node = graph.nodes[asset]
         order = graph.partitions(node)
-        most = max(1, -(-len(order) // jobs)) if node.dimension == "pool" else 1
+        needs = needed(node, n_gpus)
+        workers = n_gpus // needs if needs else jobs
+        most = max(1, -(-len(order) // workers)) if node.dimension == "pool" else 1
         for group in neighbours(order, partitions, min(most, MOST_PARTITIONS)):
-            groups.setdefault((node.dimension, group), []).append(node)
+            groups.setdefault((node.dimension, group, needs), []).append(node)
     found = [
         batch
-        for (_dimension, partitions), members in groups.items()
+        for (_dimension, partitions, needs), members in groups.items()
         for batch in _together(
-            sorted(members, key=lambda n: -waiting[n.key]), partitions, seconds_of
+            sorted(members, key=lambda n: -waiting[n.key]), partitions, seconds_of, needs
         )
     ]
     return sorted(found, key=lambda b: -(b.seconds + max(waiting[n.key] for n in b.nodes)))
+
+
+def needed(node: Node, n_gpus: int) -> int:
+    """GPUs that a node's partition is computed on where `n_gpus` may be used."""
+    return n_gpus if node.gpus is None else min(node.gpus, n_gpus)
 
 
 def seconds_after(graph: Graph, seconds_of: SecondsOf) -> dict[str, float]:
@@ -106,16 +121,16 @@ def seconds_after(graph: Graph, seconds_of: SecondsOf) -> dict[str, float]:
 
 
 def _together(
-    nodes: Sequence[Node], partitions: tuple[str, ...], seconds_of: SecondsOf
+    nodes: Sequence[Node], partitions: tuple[str, ...], seconds_of: SecondsOf, n_gpus: int
 ) -> Iterator[Batch]:
     group: list[Node] = []
     seconds = 0.0
     for node in nodes:
         own = seconds_of(node.key) * len(partitions)
         if group and seconds + own > TOGETHER_SECONDS:
-            yield Batch(tuple(group), partitions, seconds)
+            yield Batch(tuple(group), partitions, seconds, n_gpus)
             group, seconds = [], 0.0
         group.append(node)
         seconds += own
     if group:
-        yield Batch(tuple(group), partitions, seconds)
+        yield Batch(tuple(group), partitions, seconds, n_gpus)

@@ -3,7 +3,7 @@
 import platform
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
+from recap_assets.graph.computing_on import hold_gpus
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.former import Former, FormerResults
 from recap_assets.graph.node import Graph, Node, Observe, Outcome, Progress, Step, TakesOver
@@ -43,7 +44,7 @@ class Built:
     input_events: Mapping[str, int]
 
 
-def build_partition(
+def build_partition(  # noqa: PLR0913 - what it reports to, by name
     graph: Graph,
     records: Records,
     node: Node,
@@ -53,6 +54,7 @@ def build_partition(
     interrupted: float | None = None,
     progress: Progress = lambda _done: None,
     observe: Observe = lambda _figures: None,
+    waits: Callable[[str], None] = lambda _reason: None,
 ) -> Built:
     """Bring one partition up to date; compute nothing where its fingerprint says it already is.
 
@@ -69,6 +71,7 @@ def build_partition(
             end: its content may then be another than one recorded before.
         progress: Called with how far it is.
         observe: Called with figures on the way.
+        waits: Called with the reason where it has to wait for a GPU.
 
     Raises:
         UpstreamMissingError: Something that it reads was never built.
@@ -95,6 +98,7 @@ def build_partition(
         progress=progress,
         observe=observe,
         asset=node.key,
+        waits=waits,
     )
     if taken := None if force else _taken_over(node, step, graph.formers):
         outcome, former = taken
@@ -124,6 +128,7 @@ def compute_and_write(node: Node, step: Step) -> Outcome:
     Raises:
         TypeError: The node gave rows, but its content is no slice of a table.
     """
+    hold_gpus(node, step)
     found = node.compute(step)
     if isinstance(found, Outcome):
         outcome = found

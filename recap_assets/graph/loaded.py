@@ -1,10 +1,13 @@
 """What kinds open, such as models, kept in a process for the partitions that follow."""
 
+import gc
+import sys
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, TypeVar, cast
+from weakref import WeakSet
 
 from recap_assets.engines.protocols import Closes, Places
 from recap_assets.graph.outside import contents_version
@@ -35,6 +38,19 @@ class Openable(Protocol[T_co]):
         ...
 
 
+_ALL: "WeakSet[KeptOpen]" = WeakSet()
+
+
+def let_go_of_all() -> None:
+    """Free the memory of everything that this process keeps open, that on a GPU included."""
+    for kept in _ALL:
+        kept.let_go()
+    gc.collect()
+    # What was never imported has nothing on a GPU.
+    if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
 class KeptOpen:
     """The last of what was opened.
 
@@ -45,6 +61,7 @@ class KeptOpen:
     def __init__(self, most: int = 1) -> None:
         self._most = most
         self._kept: OrderedDict[Hashable, object] = OrderedDict()
+        _ALL.add(self)
 
     @contextmanager
     def lent(self, project: Project, spec: Openable[T]) -> Iterator[T]:
@@ -62,6 +79,10 @@ class KeptOpen:
         finally:
             if isinstance(found, Closes):
                 found.close()
+
+    def let_go(self) -> None:
+        """Keep nothing in memory any more."""
+        self._kept.clear()
 
     def opened(self, project: Project, spec: Openable[T]) -> T:
         """What the spec opens, from memory if nothing that it is opened from has changed."""

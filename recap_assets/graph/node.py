@@ -163,6 +163,7 @@ class Step:
         observe: Called with figures of a long step on the way (loss, samples a second).
         asset: The node's key.
         once_written: To be added to: what is done when the partition is written, and only then.
+        waits: Called with the reason where the partition has to wait for others.
     """
 
     partition: str
@@ -173,6 +174,7 @@ class Step:
     observe: Observe = lambda _figures: None
     asset: str = ""
     once_written: list[Callable[[], None]] = field(default_factory=list)
+    waits: Callable[[str], None] = lambda _reason: None
 
 
 @dataclass(frozen=True)
@@ -194,6 +196,7 @@ class Node:
         outside: Version of what a partition reads from outside the graph (shards in a bucket).
         seconds: A guess of one partition's time, for the first plan, before there is a history.
         pool: The concurrency pool that a computation takes a place in.
+        n_gpus: GPUs that a partition is computed on, of those in the pool `gpu`; None: all.
         kinds: Tags for the UI.
         checks: What must hold of the content.
         shows_origin: Whether its events show the whole tree of what it came from.
@@ -213,6 +216,7 @@ class Node:
     outside: Callable[[str], str] | None = None
     seconds: float = 1.0
     pool: Literal["cpu", "gpu"] = "cpu"
+    n_gpus: int | None = 1
     kinds: tuple[str, ...] = ()
     checks: tuple[Check, ...] = ()
     shows_origin: bool = False
@@ -222,6 +226,11 @@ class Node:
     def code_version(self) -> str:
         """Hash of the implementation's version and of the settings that decide the content."""
         return hashlib.sha256(f"{self.implementation}\n{self.decides}".encode()).hexdigest()[:16]
+
+    @property
+    def gpus(self) -> int | None:
+        """GPUs that a partition is computed on; None: all that may be used."""
+        return self.n_gpus if self.pool == "gpu" else 0
 
     @property
     def decides_value(self) -> dict[str, object]:
@@ -237,6 +246,12 @@ class Node:
         if self.content is None:
             return None
         return self.content.data_version(partition, table_versions)
+
+
+def most_gpus(*nodes: Node) -> int | None:
+    """GPUs that suffice for what each of the nodes computes, one after the other; None: all."""
+    needs = [node.gpus for node in nodes if node.gpus is not None]
+    return max(needs, default=0) if len(needs) == len(nodes) else None
 
 
 @dataclass(frozen=True)

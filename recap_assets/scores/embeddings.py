@@ -17,6 +17,7 @@ from recap_assets.scores.kind import ByEmbeddings
 from recap_assets.scores.opened import embedder_of, embedding_scorer
 from recap_assets.shards.metadata import EMBEDDINGS, metadata_embeddings
 from recap_assets.specs.base import deciding
+from recap_assets.specs.running import gpus_of
 
 VERSION = 2
 STAGE = "scores"
@@ -40,6 +41,7 @@ def embeddings_node(project: Project, name: str) -> Node:
         content=StoredRows(project.workspace.tables, IMAGE_EMBEDDINGS, {"scorer": name}),
         seconds=SECONDS,
         pool="gpu" if spec.on_gpu else "cpu",
+        n_gpus=gpus_of(spec),
         kinds=(spec.framework, "deltalake"),
         is_worth_keeping=True,
     )

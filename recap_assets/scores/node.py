@@ -17,6 +17,7 @@ from recap_assets.graph.outside import Outside
 from recap_assets.graph.project import Project
 from recap_assets.scores.opened import Kinds, scorer_named
 from recap_assets.specs.base import Spec, deciding
+from recap_assets.specs.running import gpus_of
 from recap_assets.untrusted.errors import RecapError
 
 STAGE = "scores"
@@ -84,6 +85,7 @@ def node_of(
         content=StoredRows(project.workspace.tables, CLIP_SCORES, at, beside=(SCORE_HISTOGRAMS,)),
         seconds=spec.seconds,
         pool="gpu" if spec.on_gpu else "cpu",
+        n_gpus=gpus_of(spec),
         kinds=(spec.framework, "deltalake"),
         checks=(_range_check(project, at, bounded=spec.bounded),),
         is_worth_keeping=True,

@@ -55,6 +55,7 @@ def _node(project: Project, name: str, search: Search) -> Node:
         content=StoredRows(project.workspace.tables, SEARCH_TRIALS, {"search": name}),
         seconds=seconds,
         pool="gpu" if training.on_gpu else "cpu",
+        n_gpus=training.n_gpus,
         kinds=("pytorch", "deltalake"),
     )
 

@@ -33,6 +33,21 @@ AUTO_ROWS = 256
 """Largest batch that `batch_size: auto` tries."""
 
 
+def gpus_of(*specs: Spec) -> int | None:
+    """GPUs that models compute on, one after the other; None: all that may be used.
+
+    A model that is spread needs all, and so does one that names its device by number, since the
+    numbers are those of all.
+    """
+    # Of most kinds a base class has the fields, of some they are their own, so no type says it.
+    devices = {str(getattr(spec, "device", "auto")) for spec in specs}
+    if any(getattr(spec, "device_map", None) for spec in specs):
+        return None
+    if any(device.startswith("cuda:") and device != "cuda:0" for device in devices):
+        return None
+    return 0 if devices == {"cpu"} else 1
+
+
 def images_at_once(batch_size: int | Literal["auto"]) -> int:
     """Images to read ahead of a model with this batch size."""
     return AUTO_ROWS if batch_size == "auto" else batch_size

@@ -55,6 +55,7 @@ def _node(project: Project, training: Launcher, mix: str) -> Node:
         content=_checkpoints(project, mix),
         seconds=training.samples_seen * SECONDS_PER_SAMPLE,
         pool="gpu" if training.on_gpu else "cpu",
+        n_gpus=training.n_gpus,
         kinds=("pytorch", "deltalake"),
         is_worth_keeping=True,
     )

@@ -49,6 +49,11 @@ class Launcher(TrainingSpec):
     on_gpu: ClassVar[bool] = True
     """Whether it waits for its turn on the GPU; one that trains elsewhere does not."""
 
+    @property
+    def n_gpus(self) -> int | None:
+        """GPUs of this machine that it trains on; None: all that may be used."""
+        return 1
+
     @abstractmethod
     def train(self, project: "Project", mix: str, step: "Step") -> Trained:
         """Train on the pairs of a mix with the seed of a partition.

@@ -1,6 +1,7 @@
 """Batches hold exactly what is ready, in groups that one run can build."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import pairwise
 
 from hypothesis import given
@@ -127,3 +128,21 @@ def test_a_batch_is_named_by_its_assets_and_its_range() -> None:
     assert Batch((pool,), ("00000", "00001", "00002")).name == "pool [00000 ... 00002]"
     assert Batch((pool, captions, scores), ("00001",)).name == "pool, captions and 1 more [00001]"
     assert Batch((graph.nodes["corpus"],), ("",)).name == "corpus"
+
+
+def test_what_is_computed_on_gpus_is_batched_apart_and_shared_by_their_workers() -> None:
+    graph = graph_of([0.01] * len(SHAPE))
+    for key, n_gpus in (("captions", 1), ("scores", None)):
+        graph.nodes[key] = replace(graph.nodes[key], pool="gpu", n_gpus=n_gpus)
+    ready = [
+        OutOfDate(asset, partition, "ready", "")
+        for asset in ("captions", "scores", "mix")
+        for partition in ORDER
+    ]
+    found = batches_of(graph, ready, 2, n_gpus=4)
+    on = {key: {b.n_gpus for b in found if key in {n.key for n in b.nodes}} for key in graph.nodes}
+    assert (on["captions"], on["scores"], on["mix"]) == ({1}, {4}, {0})
+    sizes = {key: [len(b.partitions) for b in found if b.nodes[0].key == key] for key in on}
+    assert sizes["captions"] == [2, 2, 2, 2], "four workers of a GPU each"
+    assert sizes["scores"] == [8], "one worker of all GPUs"
+    assert {b.n_gpus for b in batches_of(graph, ready, 2)} == {0}, "a machine without any"

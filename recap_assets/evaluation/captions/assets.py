@@ -29,7 +29,7 @@ from recap_assets.evaluation.captions.tokens import caption_tokens
 from recap_assets.evaluation.tasks import dependencies, set_of, set_version
 from recap_assets.evaluation.zero_shot import Embeddings
 from recap_assets.graph.content import StoredRows
-from recap_assets.graph.node import Node, Rows, Step
+from recap_assets.graph.node import Node, Rows, Step, most_gpus
 from recap_assets.graph.outside import both, outside_of
 from recap_assets.graph.project import Project
 from recap_assets.scores.embeddings import embeddings_node
@@ -100,6 +100,7 @@ def _node(project: Project, name: str, spec: CaptionMetrics) -> Node:
         content=StoredRows(project.workspace.tables, CAPTION_METRICS, {"source": name}),
         seconds=SECONDS,
         pool="gpu",
+        n_gpus=most_gpus(writer, embedder),
         kinds=("pytorch", "deltalake"),
         is_worth_keeping=True,
     )

@@ -12,6 +12,7 @@ from recap_assets.graph.outside import Outside
 from recap_assets.graph.project import Project
 from recap_assets.scores.of_images.opened import image_scorer_named
 from recap_assets.specs.base import Spec, deciding
+from recap_assets.specs.running import gpus_of
 
 STAGE = "scores"
 
@@ -52,6 +53,7 @@ def node_of(
         content=StoredRows(project.workspace.tables, IMAGE_SCORES, {"scorer": name}),
         seconds=spec.seconds,
         pool="gpu" if spec.on_gpu else "cpu",
+        n_gpus=gpus_of(spec),
         kinds=(spec.framework, "deltalake"),
         checks=(_scores_finite(project, name),),
         is_worth_keeping=True,

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 
+from recap_assets.engines.gpus import HELD
 from recap_assets.engines.threads import torch_threads
 from recap_assets.engines.trained import image_side
 from recap_assets.storage.files import write_atomically
@@ -201,7 +202,9 @@ def _workers(training: TorchrunSpec, batch: int, samples: int) -> int:
 
 def _processes(training: TorchrunSpec) -> int:
     if torch.cuda.is_available():
-        return torch.cuda.device_count() if training.processes == "auto" else training.processes
+        # torch counts what it saw at first, and this process may hold others by now.
+        n_gpus = len(HELD.devices) or torch.cuda.device_count()
+        return n_gpus if training.processes == "auto" else training.processes
     if training.processes not in ("auto", 1):
         msg = f"training.processes is {training.processes}: without a GPU open_clip trains in one"
         raise TrainerError(msg)
@@ -216,6 +219,7 @@ def _lines_of(command: Sequence[str]) -> Iterator[str]:
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
+        pass_fds=HELD.files,
         env={**os.environ, **_ENVIRONMENT, "OMP_NUM_THREADS": str(torch_threads())},
     )
     try:

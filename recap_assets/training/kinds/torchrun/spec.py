@@ -137,6 +137,11 @@ class TorchrunSpec(Launcher):
         return given if recipe is None else {**recipe._asdict(), **given}
 
     @property
+    def n_gpus(self) -> int | None:
+        """One for each process of this machine; None: all that may be used."""
+        return None if self.processes == "auto" else max(1, self.processes)
+
+    @property
     def tower(self) -> OpenClipTower:
         """What is trained."""
         return OpenClipTower(kind="open_clip", name=self.model)

@@ -1,0 +1,35 @@
+"""A machine with GPUs, as far as nvidia-smi says so."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from recap_assets.engines.gpus import gpus_here
+
+
+def shown(*numbers: int) -> tuple[str, ...]:
+    """The ids of cards."""
+    return tuple(f"GPU-{number}-of-tests" for number in numbers)
+
+
+@contextmanager
+def cards_here(folder: Path, patch: pytest.MonkeyPatch, n: int) -> Iterator[None]:
+    """`n` GPUs for this process and those that it starts, with leases of their own."""
+    lines = [f"GPU {i}: Card (UUID: {name})" for i, name in enumerate(shown(*range(n)))]
+    program = folder / "bin" / "nvidia-smi"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\ncat <<END\n" + "\n".join(lines) + "\nEND\n")
+    program.chmod(0o755)
+    patch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    patch.setenv("CUDA_VISIBLE_DEVICES", "0")  # to be put back
+    patch.delenv("CUDA_VISIBLE_DEVICES")
+    patch.delenv("RECAP_GPUS", raising=False)
+    patch.setenv("RECAP_LEASES", str(folder / "leases"))
+    gpus_here.cache_clear()
+    try:
+        yield
+    finally:
+        gpus_here.cache_clear()

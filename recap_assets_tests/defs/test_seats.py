@@ -1,0 +1,127 @@
+"""Which worker of a build a batch is given to, and which workers make room or give way."""
+
+import os
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from recap_assets.defs.build_state import Failures, Ran
+from recap_assets.defs.seats import Seat, Seats
+from recap_assets.graph.batches import Batch
+from recap_assets.graph.node import Node, Outcome
+from recap_assets.storage.leases import Leases
+
+
+class Pool:
+    """A pool that does nothing, and knows when it has ended."""
+
+    ended = False
+
+    def submit(self, *_: object) -> object:
+        return object()
+
+    def shutdown(self, **_: object) -> None:
+        self.ended = True
+
+
+def work(_assets: object, _partitions: object) -> Ran:
+    return Ran(Failures())
+
+
+def batch(asset: str, n_gpus: int) -> Batch:
+    node = Node(
+        key=asset, stage="test", dimension="pool", dependencies=(), implementation=1, decides="{}",
+        compute=lambda _step: Outcome("", 0), description="",
+    )  # fmt: skip
+    return Batch((node,), ("00000",), 1.0, n_gpus)
+
+
+class Machine:
+    def __init__(self, folder: Path, jobs: int, n_gpus: int) -> None:
+        self.leases = Leases(folder)
+        self.seats = Seats(jobs, n_gpus, lambda: cast("Any", Pool()), self.leases)
+
+    def begin(self, asset: str, n_gpus: int) -> Seat | None:
+        one = batch(asset, n_gpus)
+        if (seat := self.seats.place(one)) is not None:
+            self.seats.submit(seat, one, work)
+        return seat
+
+    def did(self, asset: str, n_gpus: int) -> Seat:
+        seat = self.begin(asset, n_gpus)
+        assert seat is not None
+        self.seats.leave(seat, died=False)
+        return seat
+
+    def ended(self, seat: Seat) -> bool:
+        return cast("Pool", seat.pool).ended
+
+
+def test_work_on_the_cpu_runs_beside_that_on_gpus(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, 1, 2)
+    assert machine.begin("captions/a", 1) is not machine.begin("captions/a", 1)
+    assert machine.begin("captions/a", 1) is None
+    assert machine.begin("raw_pool", 0) is not None
+    assert machine.begin("raw_pool", 0) is None
+
+
+def test_a_batch_goes_to_the_worker_that_has_its_model(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, 1, 2)
+    first = machine.begin("captions/a", 1)
+    second = machine.begin("captions/b", 1)
+    assert first is not None
+    assert second is not None
+    for seat in (first, second):
+        machine.seats.leave(seat, died=False)
+    assert machine.begin("captions/b", 1) is second
+    assert machine.begin("captions/c", 1) is first
+
+
+def test_a_free_gpu_is_used_before_a_model_is_given_up(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, 1, 2)
+    first = machine.did("captions/a", 1)
+    assert machine.begin("captions/b", 1) is not first
+    assert machine.begin("captions/a", 1) is first
+
+
+def test_idle_workers_make_room_for_one_that_needs_all_gpus(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, 1, 3)
+    busy = machine.begin("captions/a", 1)
+    idle = machine.did("captions/b", 1)
+    assert busy is not None
+    assert machine.begin("trained_clip/a", 3) is None
+    assert not machine.ended(idle), "it would not have made room enough"
+    machine.seats.leave(busy, died=False)
+    assert machine.begin("trained_clip/a", 3) is not None
+    assert machine.ended(idle)
+    assert machine.ended(busy)
+
+
+def test_a_worker_that_died_is_replaced(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, 1, 1)
+    seat = machine.begin("captions/a", 1)
+    assert seat is not None
+    machine.seats.leave(seat, died=True)
+    again = machine.begin("captions/a", 1)
+    assert again is not None
+    assert again is not seat
+
+
+def test_idle_workers_give_way_to_another_process_and_not_to_one_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Machine(tmp_path, 1, 2)
+    idle, busy = machine.did("captions/a", 1), machine.begin("captions/b", 1)
+    assert busy is not None
+    machine.seats.give_way()
+    assert not machine.ended(idle), "nobody waits"
+    child = type("Child", (), {"pid": os.getpid()})
+    with machine.leases._turn("waits"):
+        with monkeypatch.context() as patch:
+            patch.setattr("multiprocessing.active_children", lambda: [child])
+            machine.seats.give_way()
+        assert not machine.ended(idle), "a worker of this build waits"
+        machine.seats.give_way()
+    assert machine.ended(idle)
+    assert not machine.ended(busy)
