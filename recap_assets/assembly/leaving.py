@@ -140,7 +140,8 @@ def _folders(project: Project, graph: Graph) -> Iterator[Leaving]:
             if (asset := asset_of(folder.name)) not in wanted:
                 reason = f"{folder.name}: the experiment has it no more"
                 yield Leaving(asset, ("",), reason, _deleter(folder))
-    yield from _seeds(project)
+    if project.experiment.trains:
+        yield from _seeds(project)
     yield from _shards(project)
 
 

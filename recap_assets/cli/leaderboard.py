@@ -47,6 +47,8 @@ def run_leaderboard(
         return
     if project.workspace.tables.read(LEADERBOARD).is_empty():
         msg = "nothing was evaluated yet: `recap build` does"
+        if not project.experiment.trains:
+            msg = "the experiment has no `evaluation`, so nothing is trained and measured"
         raise click.ClickException(msg)
     print_leaderboard(console, session)
 

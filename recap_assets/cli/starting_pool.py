@@ -137,7 +137,8 @@ def _evaluation(sets: dict[str, Path]) -> str:
     if not sets:
         return _NO_SETS
     lines = [f"    {name}: {{kind: webdataset, path: {_quoted(at)}}}" for name, at in sets.items()]
-    return "\n".join(["  tasks:                     # found beside the pool", *lines])
+    head = ["evaluation:", "  tasks:                     # found beside the pool"]
+    return "\n".join([*head, *lines])
 
 
 def found_in_words(pool: FoundPool) -> str:
@@ -147,9 +148,11 @@ def found_in_words(pool: FoundPool) -> str:
 
 
 _NO_SETS = """\
-  # No set in CLIP_benchmark's layout was found beside the pool. `recap doctor` says how to get
-  # DataComp's; or name your own: tasks: {mine: {kind: webdataset, path: FOLDER}}
-  datacomp: {root: datacomp_sets, tasks: available}"""
+# Without `evaluation` nothing is trained: mixes are built, compared and exported. No set in
+# CLIP_benchmark's layout was found beside the pool. With DataComp's (docs/evaluation.md), or sets
+# of yours as `tasks: {mine: {kind: webdataset, path: FOLDER}}`, a CLIP is trained on each mix:
+# evaluation:
+#   datacomp: {root: datacomp_sets, tasks: available}"""
 
 _TEXT = """\
 # Raw alt-text against captions on a pool of real images. `recap doctor` says what is missing,
@@ -188,7 +191,6 @@ training:                    # one CLIP a mix and seed, all with the same budget
   batch_size: 256
   seeds: [0, 1, 2]
 
-evaluation:
 {evaluation}
 
 report: {raw: raw, raw_filtered: raw_top30, synthetic: [blip], mixed: [raw_top30_blip_rest]}

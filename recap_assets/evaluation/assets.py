@@ -47,7 +47,9 @@ _decode_for_hash = partial(decode, limits=LIMITS, min_side=HASH_SIDE)
 
 
 def nodes(project: Project) -> list[Node]:
-    """The sets that are made here, the evaluation images, and the results of each mix."""
+    """The sets that are made here, the evaluation images, and the results of each mix, if any."""
+    if not project.experiment.trains:
+        return []
     scorers = [scorer_read(project, name) for name in scorers_asked(project)]
     results = [_results_node(project, mix, scorers) for mix in project.experiment.mixes]
     return [*tasks.nodes(project), _images_node(project), *results]

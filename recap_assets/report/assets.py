@@ -2,6 +2,7 @@
 
 import os
 import platform
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -62,6 +63,7 @@ from recap_assets.report.standing import runs_of
 from recap_assets.report.swept import swept_rows
 from recap_assets.scores.kind import Scoring
 from recap_assets.specs.base import deciding, fingerprint_of
+from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.kinds import fitting
 from recap_assets.specs.sources import RAW
 from recap_assets.storage.files import write_atomically
@@ -74,8 +76,9 @@ THUMBNAIL_SIDE = 224
 
 
 def nodes(project: Project) -> list[Node]:
-    """The leaderboard, the claims and the report."""
-    return [_leaderboard_node(project), claims.node_of(project), _report_node(project)]
+    """The leaderboard, where mixes are evaluated, the claims and the report."""
+    board = [_leaderboard_node(project)] if project.experiment.trains else []
+    return [*board, claims.node_of(project), _report_node(project)]
 
 
 def _leaderboard_node(project: Project) -> Node:
@@ -145,12 +148,13 @@ def _report_node(project: Project) -> Node:
         for scorer in experiment.scorers
         for source in experiment.source_names
     ]
-    reads = [LEADERBOARD.key(), CLAIMS.key(), DIVERSITY_SUMMARY.key(), RAW_POOL.key(), *scored]
+    reads = [CLAIMS.key(), DIVERSITY_SUMMARY.key(), RAW_POOL.key(), *scored]
     reads += [CAPTION_METRICS.key(source) for source in measured_sources(project)]
     reads += [SEARCH_TRIALS.key(name) for name in experiment.searches]
     for name in experiment.mixes:
         reads += [THRESHOLDS.key(name), CURATED_MIXES.key(name)]
-        reads.append(EVALUATION_RESULTS.key(name))
+    if experiment.trains:
+        reads += [LEADERBOARD.key(), *(EVALUATION_RESULTS.key(name) for name in experiment.mixes)]
     return Node(
         key=REPORT.key(),
         stage=STAGE,
@@ -185,7 +189,8 @@ def _report_node(project: Project) -> Node:
 
 def write_report(project: Project, step: Step) -> Outcome:
     """Gather everything and write the page."""
-    board = project.workspace.tables.read(LEADERBOARD)
+    trains = project.experiment.trains
+    board = project.workspace.tables.read(LEADERBOARD) if trains else LEADERBOARD.empty()
     claimed = claims_shown(project)
     page = render(report_data(project, board, claimed)).encode()
     for path in (project.workspace.report, project.workspace.latest_report):
@@ -202,9 +207,12 @@ def write_report(project: Project, step: Step) -> Outcome:
 
 
 def claims_shown(project: Project) -> list[ClaimRow]:
-    """The claims of a recipe, and those of the study; with a recipe only what was measured."""
+    """The claims of a recipe, and those of the study.
+
+    With a recipe, or where nothing is trained, only what was measured.
+    """
     rows = project.workspace.tables.read(CLAIMS)
-    if project.experiment.recipe is not None:
+    if project.experiment.recipe is not None or not project.experiment.trains:
         rows = rows.filter((pl.col("of") == claims.RECIPE) | pl.col("verdict").ne("not measured"))
     shown = rows.select("name", "statement", "verdict", "figure", "note")
     return [ClaimRow(*row) for row in shown.iter_rows()]
@@ -234,10 +242,11 @@ def report_data(project: Project, board: pl.DataFrame, claimed: list[ClaimRow]) 
         thresholds=tables.scan(THRESHOLDS).filter(named).collect(),
         histograms=histograms.collect(),
         diversity=tables.read(DIVERSITY_SUMMARY),
-        curves=tables.scan(TRAINING_CURVES).filter(named).collect(),
+        curves=tables.scan(TRAINING_CURVES).filter(named & pl.lit(experiment.trains)).collect(),
         examples=tuple(examples(project)),
         discarded=tuple(discarded(project)),
         notes=_notes(project),
+        trains=experiment.trains,
         recipe=experiment.recipe,
         searched=searched(project),
         swept=swept_rows(experiment, board, _tasks_shown(project)),
@@ -300,15 +309,18 @@ def _run_facts(project: Project) -> RunFacts:
         pool=f"{experiment.pool.word}, {len(project.shards)} shards",
         n_pool=counts[0],
         n_usable=counts[1],
-        seeds=experiment.training.seeds,
+        seeds=experiment.training.seeds if experiment.trains else (),
         created=datetime.now(UTC),
         commit=provenance()["recap.commit"],
         machine=machine(),
-        details=(
-            ("world seed", str(experiment.seed)),
-            ("samples seen by each CLIP", f"{experiment.training.samples_seen:,}"),
-        ),
+        details=tuple(_details(experiment)),
     )
+
+
+def _details(experiment: Experiment) -> Iterator[tuple[str, str]]:
+    yield "world seed", str(experiment.seed)
+    if experiment.trains:
+        yield "samples seen by each CLIP", f"{experiment.training.samples_seen:,}"
 
 
 def machine() -> str:

@@ -37,7 +37,8 @@ def node_of(project: Project) -> Node:
     ]
     measured = [CAPTION_METRICS.key(source) for source in measured_sources(project)]
     # The leaderboard has the tasks' main metrics only.
-    results = [EVALUATION_RESULTS.key(mix) for mix in experiment.mixes]
+    evaluated = experiment.mixes if experiment.trains else ()
+    results = [EVALUATION_RESULTS.key(mix) for mix in evaluated]
     searches = [SEARCH_TRIALS.key(name) for name in experiment.searches]
     reads = [*results, DIVERSITY_SUMMARY.key(), *scored, *measured, *searches]
     recipe = experiment.recipe

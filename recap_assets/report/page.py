@@ -140,6 +140,7 @@ class ReportData:
         shares: SOURCE_SHARES.
         rejects: REJECTS.
         claims: In the order shown.
+        trains: Whether the experiment trains and measures at all; else it curates only.
         recipe: What the experiment follows, where it is a recipe.
         swept: SWEPT.
         searched: The searches, in the order shown.
@@ -165,6 +166,7 @@ class ReportData:
     shares: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SOURCE_SHARES))
     rejects: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REJECTS))
     claims: tuple[ClaimRow, ...] = ()
+    trains: bool = True
     recipe: Recipe | None = None
     swept: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=SWEPT))
     searched: tuple[Searched, ...] = ()
@@ -293,16 +295,16 @@ def _rows(data: ReportData, tasks: Sequence[str]) -> list[_Row]:
     best = {task: _leader(data, board, task) for task in tasks}
     summaries = {row["mix"]: row for row in data.mixes.iter_rows(named=True)}
     rows: list[_Row] = []
-    for mix in _ranked(board):
-        own = next(cells[mix, task] for task in tasks if (mix, task) in cells)
+    for mix in _shown(data):
+        n_pairs, raw_share = _held(data, mix)
         summary = summaries.get(mix, {})
         rows.append(
             _Row(
                 mix=mix,
                 description=summary.get("description") or "",
-                kind=kind_of(own["raw_share"]),
+                kind=kind_of(raw_share),
                 cells=tuple(_cell(cells.get((mix, task)), best[task] == mix) for task in tasks),
-                n_pairs=own["n_pairs"],
+                n_pairs=n_pairs,
                 shares=_shares(data, mix),
                 n_copies=summary.get("n_copies"),
                 mean_score=summary.get("mean_score"),
@@ -310,6 +312,23 @@ def _rows(data: ReportData, tasks: Sequence[str]) -> list[_Row]:
             )
         )
     return rows
+
+
+def _shown(data: ReportData) -> list[str]:
+    """Mixes by rank, or all by name where nothing is trained on them."""
+    if data.trains:
+        return _ranked(_whole_pool(data.leaderboard))
+    return sorted(_whole_pool(data.mixes)["mix"])
+
+
+def _held(data: ReportData, mix: str) -> tuple[int, float]:
+    """How many pairs a mix has, and the share of them with raw text."""
+    for row in data.leaderboard.filter(pl.col("mix") == mix).iter_rows(named=True):
+        return row["n_pairs"], row["raw_share"]
+    counted = data.shares.filter(pl.col("mix") == mix)
+    n_pairs = int(counted["n_pairs"].sum())
+    n_raw = int(counted.filter(pl.col("source") == RAW)["n_pairs"].sum())
+    return n_pairs, n_raw / max(n_pairs, 1)
 
 
 def _leader(data: ReportData, board: pl.DataFrame, task: str) -> str | None:
@@ -367,7 +386,7 @@ def _charts(data: ReportData, rows: Sequence[_Row]) -> dict[str, Markup]:
             rarefaction_curves(data.diversity, data.sources),
         ),
         "frontier": (frontier, frontier_chart(frontier)),
-        "shares": (shares, source_shares(shares, _ranked(board), data.sources)),
+        "shares": (shares, source_shares(shares, _shown(data), data.sources)),
         "curves": (curves, training_curves(curves, kinds)),
     }
     return {

@@ -82,7 +82,7 @@ class CaptionMetrics(Spec):
 
 
 class Evaluation(Spec):
-    """What every trained CLIP is measured on, and every captioner."""
+    """What trained CLIPs and captioners are measured on; without tasks no CLIP is trained."""
 
     tasks: dict[Name, Task] = Field(default={}, description="Sets by a name of yours.")
     datacomp: DataCompTasks | None = Field(
@@ -131,8 +131,6 @@ class Evaluation(Spec):
         return self
 
     def _problems(self) -> Iterator[str]:
-        if not self.task_names:
-            yield "tasks: name a task at least, or give `datacomp`"
         for name in self.tasks:
             if self.datacomp and name in self.datacomp.names:
                 yield f"tasks.{name}: a task of `datacomp` has this name too; rename yours"

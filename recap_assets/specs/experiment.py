@@ -1,7 +1,7 @@
 """The experiment: one file that declares everything, checked as a whole."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -55,6 +55,7 @@ PARTS = (
 FULL = "full"
 """The size of an experiment as its file has it."""
 
+_MAY_BE_NULL = ("training", "evaluation")
 _AS_IF_WRITTEN: Any = {}
 """A default that is checked as a file is: no kind is imported before."""
 
@@ -88,10 +89,14 @@ class Experiment(Spec):
     mixes: dict[Name, Mix] = Field(min_length=1, description="Curated training sets.")
     diversity: Diversity = Diversity()
     training: Training = Field(default=_AS_IF_WRITTEN)
+    evaluation: Evaluation = Field(
+        default=Evaluation(),
+        description="What trained CLIPs are measured on. Without it mixes are built and exported,"
+        " and nothing is trained.",
+    )
     exports: dict[Name, Export] = Field(
         default={}, description="Mixes written out in the forms that other tools read."
     )
-    evaluation: Evaluation
     report: Report = Report()
     automation: Automation = Automation()
     recipe: Recipe | None = Field(
@@ -142,6 +147,11 @@ class Experiment(Spec):
         return self.evaluation.task_names
 
     @property
+    def trains(self) -> bool:
+        """Whether a CLIP is trained on each mix: where there is a task to measure it on."""
+        return bool(self.task_names)
+
+    @property
     def identifiers(self) -> Mapping[str, IdentifierSpec]:
         """The language identifiers by name; a declared one replaces the one of its name."""
         return {**always_there(), **self.languages}
@@ -184,11 +194,22 @@ class Experiment(Spec):
         cls, exports: dict[str, ExportSpec], info: ValidationInfo
     ) -> dict[str, ExportSpec]:
         mixes, training = info.data.get("mixes", {}), info.data.get("training")
-        return with_training_exports(exports, mixes) if _reads_exports(training) else exports
+        evaluation = info.data.get("evaluation")
+        trains = isinstance(evaluation, Evaluation) and bool(evaluation.task_names)
+        reads = trains and _reads_exports(training)
+        return with_training_exports(exports, mixes) if reads else exports
 
     def training_export(self, mix: str) -> str:
         """The export that a trainer reads for a mix, where the launcher reads exports."""
         return training_export(self.exports, mix) or added_name(mix)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_left_out(cls, value: object) -> object:
+        if not isinstance(value, dict):
+            return value
+        given = cast("dict[str, object]", value)
+        return {k: v for k, v in given.items() if v is not None or k not in _MAY_BE_NULL}
 
     @model_validator(mode="before")
     @classmethod
@@ -402,6 +423,8 @@ class Experiment(Spec):
 
     def _search_problems(self) -> Iterator[str]:
         training = self.training
+        if self.searches and not self.trains:
+            yield "searches: a search trains and measures; name a task in `evaluation.tasks`"
         if self.searches and not training.trains_here:
             yield (
                 f"searches: a search trains in the process of the build, and the launcher "

@@ -266,7 +266,10 @@ def _line(key_path: str, detail: ErrorDetails) -> str:
 
 
 def _suggestion(key: str) -> str:
-    near = difflib.get_close_matches(key, _known_keys(Experiment.model_json_schema()), n=1)
+    known = _known_keys(Experiment.model_json_schema())
+    if key in known:
+        return " here; other parts have it"
+    near = difflib.get_close_matches(key, known, n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 

@@ -28,7 +28,9 @@ SECONDS_PER_SAMPLE = 0.0013
 
 
 def nodes(project: Project) -> list[Node]:
-    """The launcher's own nodes, and one for each mix."""
+    """The launcher's own nodes, and one for each mix; none where nothing is measured."""
+    if not project.experiment.trains:
+        return []
     launcher = launcher_of(project)
     trained = [_node(project, launcher, mix) for mix in project.experiment.mixes]
     return [*launcher.nodes(project), *trained]

@@ -29,8 +29,9 @@ SEEN = ("uid", "image_hash", "text", "weight")
 
 
 def nodes(project: Project) -> list[Node]:
-    """A node for each mix."""
-    return [_node(project, mix) for mix in project.experiment.mixes]
+    """A node for each mix that is trained on."""
+    mixes = project.experiment.mixes if project.experiment.trains else ()
+    return [_node(project, mix) for mix in mixes]
 
 
 def _node(project: Project, mix: str) -> Node:

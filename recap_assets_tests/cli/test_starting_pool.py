@@ -49,8 +49,7 @@ def test_a_folder_of_images_with_a_table_is_one_too(tmp_path: Path) -> None:
     (tmp_path / "texts.csv").write_text("image,text\na.jpg,a\n")
     experiment = loaded(file_for(pool_at(tmp_path)), tmp_path)
     assert experiment.pool.word == "folder"
-    assert experiment.evaluation.datacomp is not None
-    assert experiment.tasks == {}
+    assert not experiment.trains
 
 
 def test_the_shards_where_one_stands_are_found_and_else_it_is_the_demo(

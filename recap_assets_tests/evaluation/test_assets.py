@@ -189,7 +189,6 @@ def test_real_sets_stand_for_tasks_of_datacomp(shared_data: Path, tmp_path: Path
     [
         ({"datacomp": {"root": "x", "tasks": ["imagenet"]}}, "DataComp has no task 'imagenet'"),
         ({"datacomp": {"root": "x", "tasks": []}}, "name a task at least"),
-        ({}, "name a task at least, or give `datacomp`"),
         (
             {"tasks": {"mnist": {"kind": "embedded", "task": "fine"}}, "datacomp": {"root": "x"}},
             r"tasks.mnist: a task of `datacomp` has this name too",

@@ -65,6 +65,11 @@ def test_every_shipped_experiment_loads(name: str) -> None:
             "'embeded'; there are embedded, webdataset, folder",
         ),
         ("model: ViT-B-32}", "model: ViT-B-32, presision: x}", "did you mean 'precision'?"),
+        (
+            "name: tiny",
+            "name: tiny\nprecision: x",
+            "precision: unknown key here; other parts have it",
+        ),
         ("sources:", "sources:\n  raw: {kind: open_clip, model: x}", "cannot be declared"),
         ("name: tiny", "name: tiny\nname: other", "the key 'name' is there twice"),
         ("name: tiny", "name: Bad-Name", "name:"),
