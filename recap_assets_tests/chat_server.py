@@ -117,6 +117,10 @@ class ChatServer:
                 except OSError:
                     continue  # the other side was first
 
+    def other(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:  # noqa: ARG002 - of those that know more
+        """What is said to any other request."""
+        return Answer("Not Found", 404)
+
     def completed(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> Answer:
         with self._lock:
             asked = Asked(body, headers, len(self.asked))
@@ -185,16 +189,31 @@ class _Handler(BaseHTTPRequestHandler):
         models = self.server.owner.models
         if self.path == "/v1/models" and models is not None:
             self._send(Answer({"object": "list", "data": [{"id": name} for name in models]}))
+        elif self.path == "/health":
+            self._send(Answer(""))
         else:
-            self._send(Answer("", 200 if self.path == "/health" else 404))
+            self._send(self.server.owner.other("GET", self.path, self._given, b""))
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        headers = {name.lower(): value for name, value in self.headers.items()}
+        body = self._body()
         if self.path == "/v1/chat/completions":
-            self._send(self.server.owner.completed(body, headers))
+            self._send(self.server.owner.completed(json.loads(body), self._given))
         else:
-            self._send(Answer("Not Found", 404))
+            self._send(self.server.owner.other("POST", self.path, self._given, body))
+
+    @property
+    def _given(self) -> dict[str, str]:
+        return {name.lower(): value for name, value in self.headers.items()}
+
+    def _body(self) -> bytes:
+        if (length := self.headers["content-length"]) is not None:
+            return self.rfile.read(int(length))
+        parts = []
+        while size := int(self.rfile.readline(), 16):
+            parts.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(parts)
 
     def _send(self, answer: Answer) -> None:
         body = answer.body

@@ -26,13 +26,25 @@ from recap_assets.captions.texts import (
     texts_of_images,
 )
 from recap_assets.engines.opening import WithModel
-from recap_assets.engines.protocols import Caption, Captioner, RemoteCaptioner
+from recap_assets.engines.protocols import (
+    AnnouncedCaptioner,
+    Caption,
+    Captioner,
+    RemoteCaptioner,
+)
 from recap_assets.graph.checks import Check, Verdict
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.outside import outside_of
 from recap_assets.graph.project import Project
-from recap_assets.graph.shardwise import BATCHES_AHEAD, ImageBatch, asked_ahead, over_images
+from recap_assets.graph.shardwise import (
+    BATCHES_AHEAD,
+    ImageBatch,
+    asked_ahead,
+    image_batches,
+    over_images,
+    unfinished,
+)
 from recap_assets.specs.base import deciding
 from recap_assets.specs.kinds import KindError
 from recap_assets.specs.running import gpus_of
@@ -139,6 +151,8 @@ def caption_partition(project: Project, spec: Captioning, step: Step) -> Rows:
     """Caption one pool partition, shard by shard; what cannot be captioned has its reason."""
     images, lacking = _with_texts(project, spec, step)
     with opened(project, spec) as captioner:
+        if spec.is_announced:
+            _announce(project, spec, step, captioner, images)
         compute = partial(_captioned, captioner, spec.reads)
         rows = over_images(project, step, images, spec.at_once, _SCHEMA, compute)
     rows = pl.concat([rows, lacking]) if lacking.height else rows
@@ -154,6 +168,26 @@ def caption_partition(project: Project, spec: Captioning, step: Step) -> Rows:
         markdown={"preview": preview_markdown(good.select("uid", "text", "log_probability"))},
         machine=spec.given_by,
     )
+
+
+_ANNOUNCED_AT_ONCE = 64
+"""Images that are encoded at once, before they are asked for in a batch of thousands."""
+
+_SHARE_OF_WAITING = 0.95
+"""Of a partition's time, where its captions are announced first."""
+
+
+def _announce(
+    project: Project, spec: Captioning, step: Step, captioner: Captioner, images: pl.DataFrame
+) -> None:
+    """Have all of a partition's captions made before the first is asked for."""
+    assert isinstance(captioner, AnnouncedCaptioner), "see Captioning.is_announced"  # noqa: S101
+    is_done = False
+    while not is_done:
+        for rows in unfinished(project, step, images):
+            for batch in image_batches(project, rows, _ANNOUNCED_AT_ONCE):
+                captioner.announce_images(*_work_of(batch, spec.reads))
+        is_done = captioner.collect(lambda done: step.progress(done * _SHARE_OF_WAITING))
 
 
 def _with_texts(
@@ -181,9 +215,7 @@ def _captioned(
 def _begun(
     captioner: Captioner, reads: Sequence[str], batch: ImageBatch
 ) -> Callable[[], pl.DataFrame]:
-    work: Any = (list(batch.images.values()), batch.readable["uid"].to_list())
-    if reads:
-        work = (*work, named_texts(batch.readable, reads))
+    work = _work_of(batch, reads)
     result = captioner.submit(*work).result if isinstance(captioner, RemoteCaptioner) else None
 
     def finish() -> pl.DataFrame:
@@ -193,6 +225,12 @@ def _begun(
         return _caption_rows(batch.rows, by_row, time.monotonic() - start)
 
     return finish
+
+
+def _work_of(batch: ImageBatch, reads: Sequence[str]) -> tuple[Any, ...]:
+    """The images with their uids and, where the prompt has any, their texts."""
+    work: tuple[Any, ...] = (list(batch.images.values()), batch.readable["uid"].to_list())
+    return (*work, named_texts(batch.readable, reads)) if reads else work
 
 
 def _caption_rows(

@@ -103,6 +103,11 @@ class Captioning(Opens, CaptionSource):
         """Images that are passed at once."""
         return 64
 
+    @property
+    def is_announced(self) -> bool:
+        """Whether all images of a partition are announced first; opens an `AnnouncedCaptioner`."""
+        return False
+
     def spent(self, captioner: Captioner) -> Mapping[str, int | float]:  # noqa: ARG002 - of servers
         """What a partition took beside time, by name."""
         return {}

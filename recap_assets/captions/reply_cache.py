@@ -51,7 +51,7 @@ class ReplyCache:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         with self._explained():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._database = _opened(path)
@@ -112,7 +112,7 @@ class ReplyCache:
             yield
         except (sqlite3.Error, OSError) as error:
             msg = (
-                f"the replies kept in {self._path} cannot be used: {error}. Make room, or move the "
+                f"the replies kept in {self.path} cannot be used: {error}. Make room, or move the "
                 "file away (what it holds is asked again), or set `cache: false` for the source"
             )
             raise CaptionServerError(msg) from error

@@ -1,6 +1,6 @@
 """What a captioner and a scorer are. No torch here: stages and tests import it freely."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,6 +134,31 @@ class RemoteCaptioner(Captioner, Protocol):
 
     def close(self) -> None:
         """Give up what is under way, and the connections."""
+        ...
+
+
+@runtime_checkable
+class AnnouncedCaptioner(Protocol):
+    """A captioner that is given all images of a partition before it is asked for captions."""
+
+    def announce_images(
+        self,
+        images: Sequence[Image],
+        uids: Sequence[bytes],
+        texts: Sequence[Mapping[str, str]] | None = None,
+    ) -> None:
+        """Take some images and, where its prompt has any, their texts."""
+        ...
+
+    def collect(self, progress: Callable[[float], None]) -> bool:
+        """Wait for the captions of what was announced.
+
+        Args:
+            progress: Called with the share that is done.
+
+        Returns:
+            Whether they are there. If not, everything must be announced again.
+        """
         ...
 
 

@@ -74,11 +74,9 @@ def over_images(
         under_way: deque[int] = deque()
 
         def batches() -> Iterator[ImageBatch]:
-            read = iterate_images(rows, project.shards, project.pool, batch_size=batch_size)
-            for batch, found in read:
-                under_way.append(batch.height)
-                readable = {i: image for i, image in enumerate(found) if image is not None}
-                yield ImageBatch(batch, readable)
+            for batch in image_batches(project, rows, batch_size):
+                under_way.append(batch.rows.height)
+                yield batch
 
         frames = [schema.to_frame()]
         for frame in compute(batches()):
@@ -87,6 +85,23 @@ def over_images(
         return pl.concat(frames)
 
     return by_shard(project, step, images, of_shard)
+
+
+def image_batches(project: Project, rows: pl.DataFrame, batch_size: int) -> Iterator[ImageBatch]:
+    """The images of some rows of one shard, in batches read ahead."""
+    read = iterate_images(rows, project.shards, project.pool, batch_size=batch_size)
+    for batch, found in read:
+        readable = {i: image for i, image in enumerate(found) if image is not None}
+        yield ImageBatch(batch, readable)
+
+
+def unfinished(project: Project, step: Step, rows: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """The rows of each shard that a partition still has to compute."""
+    scratch = _scratch_of(project, step)
+    for shard_rows in rows.partition_by("shard", maintain_order=True):
+        path = scratch / f"{shard_rows['shard'][0]}.parquet"
+        if not (step.fingerprint and path.exists()):
+            yield shard_rows
 
 
 def asked_ahead(
@@ -142,7 +157,7 @@ def by_shard(
         rows: The partition's samples, with a column `shard`.
         compute: From one shard's rows to its results.
     """
-    scratch = project.workspace.scratch / step.asset / (step.fingerprint or "direct")
+    scratch = _scratch_of(project, step)
     step.once_written.append(partial(shutil.rmtree, scratch, ignore_errors=True))
     done = 0
 
@@ -163,6 +178,10 @@ def by_shard(
             _keep(part, path)
         parts.append(part)
     return pl.concat(parts) if parts else compute(rows, advance)
+
+
+def _scratch_of(project: Project, step: Step) -> Path:
+    return project.workspace.scratch / step.asset / (step.fingerprint or "direct")
 
 
 def _keep(part: pl.DataFrame, path: Path) -> None:

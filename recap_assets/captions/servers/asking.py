@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from recap_assets.captions.reply_cache import KeptReply, ReplyCache, key_of_request
+from recap_assets.captions.servers.batches.asking import BatchAsking
+from recap_assets.captions.servers.batches.pending import PendingBatches
 from recap_assets.captions.servers.client import (
     SERVER_FAILED,
     ChatClient,
@@ -22,6 +24,12 @@ from recap_assets.engines.errors import CaptionServerError
 from recap_assets.engines.protocols import Caption, Usage
 
 T = TypeVar("T")
+
+_VAIN_ROUNDS = 3
+"""Rounds of batches in a row without any reply after which the rest is given up."""
+
+BATCHES_FILE = "server_batches.sqlite"
+"""Beside the file of replies: the batches that providers work on."""
 
 Bodies = Callable[[int], bytes]
 """From the number of a candidate to the request for it."""
@@ -81,6 +89,32 @@ class Asking:
             target=self._loop.run_forever, name="recap-caption-server", daemon=True
         )
         self._thread.start()
+        self._batches: BatchAsking | None = None
+        self._n_vain = 0
+        self._uids: dict[bytes, bytes] = {}
+
+    def announce(self, wanted: Sequence[Wanted], candidates: int) -> None:
+        """Put what will be asked into batches, for `collect`; of a source with `batch: true`.
+
+        Raises:
+            CaptionServerError: The provider does not take them.
+        """
+        self._begin(self._announced(wanted, candidates)).result()
+
+    def collect(self, progress: Callable[[float], None]) -> bool:
+        """Wait for the batches, and keep their replies.
+
+        Args:
+            progress: Called with the share that is done.
+
+        Returns:
+            Whether all is answered or refused. If not, announce everything again: what is answered
+            by now is asked no more.
+
+        Raises:
+            CaptionServerError: The provider refuses them, or answers nothing that is asked.
+        """
+        return self._begin(self._collected(progress)).result()
 
     def begin(self, wanted: Sequence[Wanted], candidates: int) -> Future[list[list[Caption]]]:
         """Begin to ask; the future gives every image's candidates, in order.
@@ -109,6 +143,37 @@ class Asking:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
         await self._client.close()
+        if self._batches is not None:
+            await self._batches.close()
+
+    async def _announced(self, wanted: Sequence[Wanted], candidates: int) -> None:
+        batches = self._of_batches()
+        prepared = await asyncio.gather(*(one.prepare() for one in wanted))
+        for one, body_of in zip(wanted, prepared, strict=True):
+            for candidate in range(candidates):
+                body = body_of(candidate)
+                self._uids[key_of_request(body)] = one.uid
+                await batches.add(body)
+
+    async def _collected(self, progress: Callable[[float], None]) -> bool:
+        batches = self._of_batches()
+        found = await batches.finish(progress)
+        if found.n_answered:
+            self._proved_at, self._n_vain = time.monotonic(), 0
+        elif found.unanswered or batches.failed:
+            # Whether the requests are to blame is proved as it is for those that are asked singly.
+            named = next((self._uids.get(key) for key in batches.failed), None) or bytes(16)
+            failed = _Outcome(Caption("", "error", reason=SERVER_FAILED), found.said)
+            await self._prove(failed, named, since=0.0)
+        self._n_vain += not found.n_answered
+        return not found.unanswered or self._n_vain >= _VAIN_ROUNDS
+
+    def _of_batches(self) -> BatchAsking:
+        if self._batches is None:
+            assert self._cache is not None, "a source with `batch: true` has a cache"  # noqa: S101
+            pending = PendingBatches(self._cache.path.with_name(BATCHES_FILE))
+            self._batches = BatchAsking(self._source, self._cache, pending, self.usage)
+        return self._batches
 
     async def _all(self, wanted: Sequence[Wanted], candidates: int) -> list[list[Caption]]:
         rows: list[list[asyncio.Task[Caption]]] = []
@@ -140,8 +205,12 @@ class Asking:
         key = key_of_request(body)
         kept = self._cache.get(key) if self._cache is not None else None
         if kept is not None:
-            self.usage.cache_hits += 1
+            is_new = self._batches is not None and key in self._batches.collected
+            self.usage.cache_hits += not is_new
             return caption_of(kept.body, kept.seconds)
+        if self._batches is not None:
+            reason, _ = self._batches.failed.get(key, (SERVER_FAILED, ""))
+            return Caption("", "error", reason=reason)
         outcome = await self._answered(body, key)
         if outcome.caption.reason == SERVER_FAILED:
             await self._prove(outcome, uid, since=time.monotonic())

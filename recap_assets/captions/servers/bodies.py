@@ -32,7 +32,7 @@ async def read_body(response: httpx2.Response, limit: int, *, cut: bool = False)
         ReplyTooLargeError: There are more.
         UntrustedError: They are packed in a way that cannot be read.
     """
-    unpack = _unpacker(response.headers.get("content-encoding", ""))
+    unpack = unpacker(response.headers.get("content-encoding", ""))
     content, n_came = bytearray(), 0
     async for piece in response.aiter_raw():
         n_came += len(piece)
@@ -53,7 +53,7 @@ def without_secrets(content: bytes) -> bytes:
     return without_known(content)
 
 
-def _unpacker(encoding: str) -> Callable[[bytes, int], bytes]:
+def unpacker(encoding: str) -> Callable[[bytes, int], bytes]:
     """What unpacks pieces of a body one after another, within a number of bytes."""
     match encoding.strip().lower():
         case "" | "identity":

@@ -55,9 +55,9 @@ _SAID_CHARACTERS = 300
 _TOLD_PAUSE = _TOLD_AGAIN = 10.0
 """Seconds of a pause that is worth a line in the log, and by which it must exceed the last one."""
 
-_BUSY = frozenset({408, 409, 425, 429})
-_NO_SUCH_REQUEST = frozenset({404, 405, 501})
-_IMAGE_REFUSED = frozenset({400, 413, 415, 422})
+BUSY = frozenset({408, 409, 425, 429})
+NO_SUCH_REQUEST = frozenset({404, 405, 501})
+IMAGE_REFUSED = frozenset({400, 413, 415, 422})
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class ChatClient:
         self._key = source.server_key()
         every = [Address(url, self._client_of(url)) for url in source.addresses]
         self._addresses = Addresses(
-            every, source.concurrency, self._check, lambda n: _pause_after(n, None)
+            every, source.concurrency, self._check, lambda n: pause_after(n, None)
         )
 
     async def ask(self, body: bytes, attempts: int | None = None) -> Answer:
@@ -131,7 +131,7 @@ class ChatClient:
         attempts = attempts or self._source.max_attempts
         said, refused_by = "", None
         for attempt in range(1, attempts + 1):
-            longest = PATIENCE + _pause_after(attempt, None)
+            longest = PATIENCE + pause_after(attempt, None)
             at = await self._addresses.next(longest, refused_by)
             if at is None:
                 said = self._addresses.said
@@ -147,7 +147,7 @@ class ChatClient:
                     raise
                 refused_by, pause = at, None
             if attempt < attempts and self._addresses.is_sole:
-                await asyncio.sleep(_pause_after(attempt, pause))
+                await asyncio.sleep(pause_after(attempt, pause))
         raise RequestFailedError(SERVER_FAILED, said)
 
     async def close(self) -> None:
@@ -212,7 +212,7 @@ class ChatClient:
             said = f"no answer within {self._source.timeout_seconds:g} s"
             raise _Attempt(said) from error
         except httpx2.RequestError as error:
-            raise _Attempt(_in_words(error)) from error
+            raise _Attempt(in_words(error)) from error
         except UntrustedError as error:
             is_large = isinstance(error, ReplyTooLargeError)
             reason = "reply_too_large" if is_large else "reply_unreadable"
@@ -224,13 +224,13 @@ class ChatClient:
     def _judged(self, at: Address, response: httpx2.Response, content: bytes) -> Exception:
         status = response.status_code
         said = f"{status}: {said_in(content)}"
-        if status in _IMAGE_REFUSED:
+        if status in IMAGE_REFUSED:
             return RequestFailedError("request_refused", said)
         is_spent = status == 429 and b"insufficient_quota" in content
-        if (status in _BUSY or status >= 500) and not is_spent:
+        if (status in BUSY or status >= 500) and not is_spent:
             return self._busy(at, said, asked_pause(response.headers.get("retry-after", "")))
         name = self._source.server_name_at(at.url)
-        msg = f"{name} answers {said}. {_advice(response)}"
+        msg = f"{name} answers {said}. {advice(response)}"
         return CaptionServerError(msg)
 
     def _busy(self, at: Address, said: str, asked: float | None) -> _Attempt:
@@ -289,7 +289,7 @@ async def list_of_models(source: ServerSpec, url: str, http: httpx2.AsyncClient)
         msg = f"{name} has not listed its models within {MODELS_SECONDS:g} s"
         raise CaptionServerError(msg) from error
     except httpx2.TransportError as error:
-        msg = f"{name} cannot be reached: {_in_words(error)}. {_START}"
+        msg = f"{name} cannot be reached: {in_words(error)}. {_START}"
         raise CaptionServerError(msg) from error
     except (ValueError, KeyError, TypeError, httpx2.HTTPError) as error:
         why = f" ({error})" if isinstance(error, UntrustedError) else ""
@@ -304,8 +304,8 @@ async def _models_at(source: ServerSpec, url: str, http: httpx2.AsyncClient) -> 
     ):
         if response.status_code != httpx2.codes.OK:
             code = response.status_code
-            msg = f"{source.server_name_at(url)} answers {code} to /models. {_advice(response)}"
-            raise (NoListError if code in _NO_SUCH_REQUEST else CaptionServerError)(msg)
+            msg = f"{source.server_name_at(url)} answers {code} to /models. {advice(response)}"
+            raise (NoListError if code in NO_SUCH_REQUEST else CaptionServerError)(msg)
         return await _content(response)
 
 
@@ -346,7 +346,7 @@ def said_in(content: bytes) -> str:
     return one_line(text, _SAID_CHARACTERS) or "nothing"
 
 
-def _pause_after(attempt: int, asked: float | None) -> float:
+def pause_after(attempt: int, asked: float | None) -> float:
     """Seconds before the next attempt, half of them chance; a pause that was asked for is added."""
     longest = FIRST_PAUSE if asked else min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE)
     return longest * random.uniform(0.5, 1)  # noqa: S311 - no secret
@@ -366,12 +366,14 @@ def asked_pause(retry_after: str) -> float | None:
     return None if math.isnan(seconds) else max(seconds, 0.0)
 
 
-def _in_words(error: Exception) -> str:
+def in_words(error: Exception) -> str:
+    """An error of the connection, on one line fit to be shown."""
     said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return one_line(said, _SAID_CHARACTERS)
 
 
-def _advice(response: httpx2.Response) -> str:
+def advice(response: httpx2.Response) -> str:
+    """What to do about a reply that every request would be given."""
     status = response.status_code
     if status in (401, 403):
         return "Name the variable that holds its key by api_key_env"

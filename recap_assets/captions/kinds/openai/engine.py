@@ -61,12 +61,32 @@ class ServerCaptioner(Asking):
         texts: Sequence[Mapping[str, str]] | None = None,
     ) -> Future[list[list[Caption]]]:
         """Begin to caption; further batches may be begun before the first is through."""
+        return self.begin(self._wanted(images, uids, texts), self._asked_of.candidates)
+
+    def announce_images(
+        self,
+        images: Sequence[Image],
+        uids: Sequence[bytes],
+        texts: Sequence[Mapping[str, str]] | None = None,
+    ) -> None:
+        """Put the requests for some images into a provider's batches, for `collect`.
+
+        Raises:
+            CaptionServerError: The provider does not take them.
+        """
+        self.announce(self._wanted(images, uids, texts), self._asked_of.candidates)
+
+    def _wanted(
+        self,
+        images: Sequence[Image],
+        uids: Sequence[bytes],
+        texts: Sequence[Mapping[str, str]] | None,
+    ) -> list[Wanted]:
         prompts = [self._asked_of.asked(one) for one in texts or [{}] * len(images)]
-        wanted = [
+        return [
             Wanted(uid, partial(self._prepared, image, uid, prompt))
             for image, uid, prompt in zip(images, uids, prompts, strict=True)
         ]
-        return self.begin(wanted, self._asked_of.candidates)
 
     def close(self) -> None:
         """Give up what is under way, and close connections, threads and the store."""

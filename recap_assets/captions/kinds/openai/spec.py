@@ -5,11 +5,12 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from recap_assets.captions.kind import Captioning
-from recap_assets.captions.servers.spec import JpegQuality, MaxPixels, ServerSpec
+from recap_assets.captions.servers.batches.spec import BatchedSpec
+from recap_assets.captions.servers.spec import JpegQuality, MaxPixels
 from recap_assets.specs.prompts import Prompt
 
 
-class OpenAISpec(ServerSpec, Captioning):
+class OpenAISpec(BatchedSpec, Captioning):
     """A model behind an OpenAI-compatible server, asked with an image and a prompt."""
 
     example = """\
@@ -38,6 +39,11 @@ vlm:                                           # behind vLLM, SGLang, or any suc
     def asks(self) -> str:
         """The prompt."""
         return self.prompt
+
+    @property
+    def is_announced(self) -> bool:
+        """Whether a provider's batches answer."""
+        return self.batch
 
     @property
     def at_once(self) -> int:

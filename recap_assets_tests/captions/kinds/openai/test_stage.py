@@ -12,10 +12,12 @@ import pytest
 from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
 from recap_assets.assembly.cleaning import old_replies, remove_old_replies
 from recap_assets.captions.servers import client as server_client
+from recap_assets.captions.servers.batches import asking as batch_asking
 from recap_assets.captions.spending import Spending, spending
 from recap_assets.engines.errors import CaptionServerError
 from recap_assets.graph.planner import plan
 from recap_assets.storage.content import slice_version
+from recap_assets_tests.batch_server import batch_servers
 from recap_assets_tests.chat_server import (
     MODEL,
     Answer,
@@ -224,6 +226,60 @@ def test_another_experiment_pays_for_nothing_that_was_replied(
     assert facts_of(second)["cache_hits"] == N_SHARDS * N_IMAGES
     assert rows_of(second).equals(rows_of(first))
     assert slice_version(SYNTHETIC_CAPTIONS, rows_of(first)) == version_of(second)
+
+
+def test_a_partition_asked_in_batches_is_the_one_that_is_asked_singly(
+    tmp_path: Path, pool: Path, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_asking, "FIRST_POLL", 0.01)
+    prices = {"price_per_million_prompt_tokens": 2.0, "price_per_million_completion_tokens": 10.0}
+    with batch_servers() as start_batches:
+        provider = start_batches(captioned)
+        batched = bench_of(tmp_path / "one", pool, provider, batch=True, candidates=2, **prices)
+        batched.build("pool", "captions")
+        singly = bench_of(tmp_path / "two", pool, start(), candidates=2)
+        singly.build("pool", "captions")
+        assert version_of(batched) == version_of(singly)
+        rows = rows_of(batched)
+        assert rows.drop("seconds").equals(rows_of(singly).drop("seconds"))
+        assert not provider.asked
+        # All shards of the partition are in one batch.
+        assert len(provider.batches) == 1
+        facts = facts_of(batched)
+        assert (facts["requests"], facts["cache_hits"]) == (2 * N_SHARDS * N_IMAGES, 0)
+        assert facts["cost"] == pytest.approx((7_200 * 2 + 168 * 10) / 1e6 / 2)
+        assert [one.cost for one in spending(batched.project)] == [facts["cost"]]
+        moved = bench_of(tmp_path / "one", pool, start(), batched.memory, candidates=2)
+        assert moved.build("pool", "captions") == []
+
+
+def test_a_build_whose_batch_is_not_done_collects_it_the_next_time(
+    tmp_path: Path, pool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_asking, "FIRST_POLL", 0.01)
+    with batch_servers() as start_batches:
+        provider = start_batches(
+            lambda asked: (
+                refused("cannot identify image file", 400)
+                if asked.number == 1
+                else captioned(asked)
+            )
+        )
+        provider.looks = 10**9
+        bench = bench_of(tmp_path / "data", pool, provider, batch=True)
+        bench.build("pool")
+        with monkeypatch.context() as patience:
+            patience.setattr(batch_asking, "LONGEST_WAIT", 0.1)
+            with pytest.raises(CaptionServerError, match="build again to wait on"):
+                bench.build("captions")
+        assert rows_of(bench).is_empty()
+        provider.looks = 1
+        again = bench_of(tmp_path / "data", pool, provider, bench.memory, batch=True)
+        again.build("captions")
+        assert len(provider.batches) == 1
+        assert set(provider.paid.values()) == {1}
+        states = Counter(rows_of(again).select("status", "reject_reason").rows())
+        assert states == {("ok", None): 11, ("error", "request_refused"): 1}
 
 
 def test_old_replies_go_when_that_is_asked_for(tmp_path: Path, pool: Path, start: Start) -> None:

@@ -1,0 +1,1 @@
+"""Batches of a provider: requests in a file, answered within a day at a lower price."""
