@@ -16,6 +16,12 @@ from recap_assets.cli.serve_commands import serve_captioner, ui
 from recap_assets.specs.loading import OWN
 from recap_assets.untrusted.errors import RecapError
 
+FAILED = 1
+"""Exit code of a command that went wrong; click's own for one that is not understood is 2."""
+
+OUT_OF_DATE = 2
+"""Exit code of `plan --check`."""
+
 SELECT_HELP = (
     "Only these assets and what they read: keys with * and ?, stage:NAME, PATTERN+ for all that "
     "reads them too. May be repeated."
@@ -99,10 +105,12 @@ def build(
     type=click.Path(path_type=Path),
     help="What the experiment would rebuild of this other file's results, were they its own.",
 )
+@click.option("--check", is_flag=True, help="End with 2 where something is out of date.")
 @of_experiment
 def plan(
     chosen: Chosen,
-    as_json: bool,  # noqa: FBT001 - click's flag
+    as_json: bool,  # noqa: FBT001 - click's flags
+    check: bool,  # noqa: FBT001
     why: str | None,
     select: tuple[str, ...],
     against: Path | None,
@@ -110,7 +118,9 @@ def plan(
     """Show what is out of date, why, and what building it will cost."""
     from recap_assets.cli.planning import print_plan
 
-    print_plan(chosen.reading(against), as_json=as_json, why_of=why, select=select)
+    current = print_plan(chosen.reading(against), as_json=as_json, why_of=why, select=select)
+    if check and current:
+        sys.exit(OUT_OF_DATE)
 
 
 @recap.command()
@@ -379,14 +389,14 @@ def main() -> None:
         sys.exit(130)
     except RecapError as error:
         echo(f"Error: {error}", err=True)
-        sys.exit(2)
+        sys.exit(FAILED)
     except Exception as error:
         from recap_assets.defs.failures import in_words
 
         if (words := in_words(error)) is None:
             raise
         echo(f"Error: {words}", err=True)
-        sys.exit(2)
+        sys.exit(FAILED)
 
 
 if __name__ == "__main__":

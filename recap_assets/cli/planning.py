@@ -25,8 +25,8 @@ ROWS_SHOWN = 60
 
 def print_plan(
     session: Session, *, as_json: bool, why_of: str | None, select: Sequence[str]
-) -> None:
-    """Print what is out of date."""
+) -> Plan:
+    """Print what is out of date, and give it."""
     stored = session.read_records()
     graph = session.graph
     stored.look(graph.nodes)
@@ -46,6 +46,7 @@ def print_plan(
         echo(f"{named(session)}: everything is up to date.")
     if why_of is None and not as_json:
         print_left_aside(console(), session.project)
+    return current
 
 
 def _why(graph: Graph, current: Plan, name: str) -> list[str]:

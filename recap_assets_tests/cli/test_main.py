@@ -37,7 +37,7 @@ sys.exit(str(sorted({"dagster", "torch", "transformers", "open_clip"} & set(sys.
 
 def test_a_missing_experiment_is_told_in_words(tmp_path: Path) -> None:
     done = in_a_process("--experiment", str(tmp_path / "missing.yaml"), "build")
-    assert done.returncode == 2
+    assert done.returncode == 1
     assert "missing.yaml: cannot be read: No such file or directory" in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -47,7 +47,7 @@ def test_a_missing_experiment_is_told_in_words(tmp_path: Path) -> None:
     [
         (KeyboardInterrupt(), 130, "run again to continue"),
         (click.Abort(), 130, "run again to continue"),
-        (StorageError("table x: no space left on the disk"), 2, "no space left"),
+        (StorageError("table x: no space left on the disk"), 1, "no space left"),
         (click.ClickException("there are no scores yet"), 1, "there are no scores yet"),
     ],
 )
@@ -126,6 +126,17 @@ def test_a_dry_run_shows_the_plan_and_builds_nothing(
     assert done.exit_code == 0
     assert "never built" in done.output
     assert not (tmp_path / "data" / "tiny" / "tables").exists()
+
+
+def test_a_check_ends_with_2_where_something_is_out_of_date(
+    recap: Recap, written: Callable[..., Path]
+) -> None:
+    path = written()
+    assert recap("-e", path, "plan").exit_code == 0
+    checked = recap("-e", path, "plan", "--check")
+    assert checked.exit_code == 2
+    assert "never built" in checked.output
+    assert json.loads(recap("-e", path, "plan", "--check", "--json").output)
 
 
 READING = (
