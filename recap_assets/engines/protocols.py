@@ -220,6 +220,18 @@ class Scorer(Protocol):
         ...
 
 
+@runtime_checkable
+class PreparesImages(Protocol):
+    """A model that can prepare the next images while it computes."""
+
+    def begin_images(self, images: Sequence[Image]) -> Callable[[], NDArray[np.float32]]:
+        """Begin to prepare them; the function computes, and gives what one call would.
+
+        Of a scorer that embeds these are the embeddings, of an image scorer the scores.
+        """
+        ...
+
+
 class PairScorer(Protocol):
     """Scores an image and a text together; the same for a pair whatever the others."""
 

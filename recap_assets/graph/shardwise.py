@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from recap_assets.engines.protocols import Image
+from recap_assets.engines.protocols import Image, PreparesImages
 from recap_assets.graph.node import Step
 from recap_assets.graph.project import Project
 from recap_assets.shards.reading import iterate_images
@@ -128,17 +128,33 @@ def asked_ahead(
 def of_readable(
     column: str,
     dtype: pl.DataType | type[pl.DataType],
-    give: Callable[[list[Image]], Sequence[bytes] | NDArray[np.float32]],
+    give: Callable[[list[Image]], NDArray[np.float32]],
+    model: object = None,
+    pack: Callable[[NDArray[np.float32]], Sequence[bytes] | NDArray[np.float32]] = np.asarray,
 ) -> OverBatches:
-    """A row for each readable image: shard, uid, and `column` with the value given for it."""
+    """A row for each readable image: shard, uid, and `column` with the value given for it.
 
-    def compute(batches: Iterator[ImageBatch]) -> Iterator[pl.DataFrame]:
-        for batch in batches:
-            values = give(list(batch.images.values())) if batch.images else []
+    Args:
+        column: Its name.
+        dtype: Its type.
+        give: Computes something for each of some images.
+        model: What does so: one that `PreparesImages` prepares a batch while it computes another.
+        pack: What the column holds of what was computed.
+    """
+    prepare = model.begin_images if isinstance(model, PreparesImages) else None
+
+    def begin(batch: ImageBatch) -> Callable[[], pl.DataFrame]:
+        images = list(batch.images.values())
+        compute = prepare(images) if prepare and images else partial(give, images)
+
+        def finish() -> pl.DataFrame:
+            values = pack(compute()) if images else []
             rows = batch.readable.select("shard", "uid")
-            yield rows.with_columns(pl.Series(column, values, dtype))
+            return rows.with_columns(pl.Series(column, values, dtype))
 
-    return compute
+        return finish
+
+    return lambda batches: asked_ahead(batches, begin, 1 if prepare else 0)
 
 
 def by_shard(

@@ -60,9 +60,7 @@ def embed_partition(project: Project, name: str, step: Step) -> Rows:
         rows = _pool_embeddings(project, images, spec.given_embeddings)
     else:
         scorer = embedder_of(project, name)
-        embed = of_readable(
-            "embedding", pl.Binary, lambda images: _packed(scorer.embed_images(images))
-        )
+        embed = of_readable("embedding", pl.Binary, scorer.embed_images, scorer, _packed)
         schema = IMAGE_EMBEDDINGS.unsliced
         rows = over_images(project, step, images, spec.at_once, schema, embed)
         shown = spec.shown(scorer, rows)

@@ -3,6 +3,7 @@
 import hashlib
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Generic, NamedTuple, TypeVar
@@ -11,6 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from recap_assets.shards.decoding_threads import SideBySide, decoding_threads
 from recap_assets.shards.files import open_range_file
 from recap_assets.shards.image_headers import IMAGE_EXTENSIONS
 from recap_assets.shards.images import ImageRejected, decode
@@ -57,6 +59,7 @@ class ImageReader:
     ) -> None:
         self._pool, self._min_side = pool, min_side
         self._images = pool.open_images(shards, strict=strict)
+        self._threads = SideBySide(decoding_threads())
 
     def read(self, rows: pl.DataFrame) -> list[Image | None]:
         """Decoded images in the order of the rows.
@@ -73,12 +76,11 @@ class ImageReader:
 
     def read_parts(self, rows: pl.DataFrame) -> Iterator[tuple[pl.DataFrame, list[Image | None]]]:
         """The rows with their images as `read` gives them, in parts of at most DECODED_BYTES."""
-        encoded = self.read_encoded(rows)
+        encoded = deque(self.read_encoded(rows))
         images: list[Image | None] = []
         start = n_bytes = 0
-        for i in range(rows.height):
-            data, encoded[i] = encoded[i], None
-            image = self._decoded(data) if data else None
+        waiting = (encoded.popleft() for _ in range(rows.height))
+        for i, image in enumerate(self._threads.map(self._decoded, waiting)):
             more = 0 if image is None else image.nbytes
             if images and n_bytes + more > DECODED_BYTES:
                 yield rows[start:i], images
@@ -102,6 +104,7 @@ class ImageReader:
 
     def close(self) -> None:
         """Close what is open."""
+        self._threads.close()
         self._images.close()
 
     def _bytes(self, rows: pl.DataFrame) -> list[bytes | None]:
@@ -118,7 +121,9 @@ class ImageReader:
                 found[at] = data
         return found
 
-    def _decoded(self, data: bytes) -> Image | None:
+    def _decoded(self, data: bytes | None) -> Image | None:
+        if not data:
+            return None
         try:
             return decode(data, self._pool.limits, self._min_side)
         except ImageRejected:

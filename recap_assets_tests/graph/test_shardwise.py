@@ -1,6 +1,6 @@
 """A partition's images, shard by shard and batch by batch, give the same however they are cut."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
@@ -119,3 +119,45 @@ def test_finished_shards_are_kept_until_the_rows_are_written(
     for action in step.once_written:
         action()
     assert list(kept.rglob("*.parquet")) == []
+
+
+class Preparing:
+    """A model that prepares images when it is given them, and computes when it is asked."""
+
+    def __init__(self) -> None:
+        self.order: list[str] = []
+
+    def begin_images(self, images: list[Image]) -> Callable[[], np.ndarray]:
+        number = sum(word.startswith("begin") for word in self.order)
+        self.order.append(f"begin {number}")
+
+        def compute() -> np.ndarray:
+            self.order.append(f"compute {number}")
+            return means(images)
+
+        return compute
+
+
+def test_the_next_batch_is_prepared_before_one_is_computed(
+    bench: Bench, images: pl.DataFrame
+) -> None:
+    model = Preparing()
+    ahead = of_readable("mean", pl.Float32, means, model)
+    done: list[float] = []
+    step = Step("00000", progress=done.append)
+    found = over_images(bench.project, step, images[:4], 2, MEANS, ahead)
+    assert found.equals(
+        over_images(bench.project, Step("00000"), images[:4], 2, MEANS, MEAN_OF_EACH)
+    )
+    assert model.order == ["begin 0", "begin 1", "compute 0", "compute 1"]
+    assert done == [0.5, 1.0]
+
+
+def test_a_batch_without_a_readable_image_is_not_prepared(
+    bench: Bench, images: pl.DataFrame
+) -> None:
+    model = Preparing()
+    ahead = of_readable("mean", pl.Float32, means, model)
+    found = over_images(bench.project, Step("00000"), images[4:8], 1, MEANS, ahead)
+    assert found["uid"].to_list() == [images["uid"][i] for i in (4, 6, 7)]
+    assert len(model.order) == 6

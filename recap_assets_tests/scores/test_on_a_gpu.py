@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from recap_assets.engines.open_clip import preparation
+from recap_assets.engines.open_clip.preparation import OnDevice
 from recap_assets_tests.scores.test_open_clip import (  # noqa: F401 - fixtures
     TEXTS,
     clip_folder,
@@ -49,3 +51,26 @@ def test_a_batch_that_the_gpu_has_no_memory_for_is_halved(load, images):  # noqa
     embeddings = scorer.embed_images(many)
     assert scorer.batch_size == 8
     np.testing.assert_allclose(embeddings, load("cpu").embed_images(many), atol=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_pixels_made_on_the_gpu_are_those_of_the_cpu(load, images, precision):  # noqa: F811
+    """Every bit, whatever the sizes of the images, also where several batches are begun at once."""
+    scorer = load("cuda", precision=precision)
+    assert isinstance(scorer.preparation, OnDevice)
+    begun = [scorer.preparation.begin(part) for part in (images[:3], images[3:], images)]
+    ready = [prepared() for prepared in begun]
+    expected = scorer._pixels(images).to(ready[0].dtype)
+    assert torch.equal(torch.cat(ready[:2]).cpu(), expected)
+    assert torch.equal(ready[2].cpu(), expected)
+
+
+def test_preparation_without_memory_on_the_gpu_falls_back(load, images, monkeypatch):  # noqa: F811
+    scorer = load("cuda")
+    whole = scorer.embed_images(images)
+
+    def without_memory(*_args: object) -> None:
+        torch.empty(2**46, dtype=torch.uint8, device="cuda")
+
+    monkeypatch.setattr(preparation, "resample", without_memory)
+    assert np.array_equal(scorer.embed_images(images), whole)

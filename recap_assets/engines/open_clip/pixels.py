@@ -12,6 +12,7 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from torch import Tensor
 from torchvision.transforms import Compose, Normalize, ToTensor
 
+from recap_assets.engines.open_clip.following import Followed, followed
 from recap_assets.engines.protocols import Image
 
 _LONGEST_STRIP = 16
@@ -24,6 +25,9 @@ class PixelTransform:
 
     Args:
         preprocess_cfg: `model.visual.preprocess_cfg` of open_clip.
+
+    Attributes:
+        followed: Its resizing for a device; None where only Pillow can do it.
     """
 
     def __init__(self, preprocess_cfg: dict[str, Any]) -> None:
@@ -33,6 +37,7 @@ class PixelTransform:
             msg = f"open_clip changed its preprocessing: {transform}"
             raise TypeError(msg)
         self._geometry = Compose(geometry)
+        self.followed: Followed | None = followed(geometry)
         self._mean = torch.tensor(normalize.mean).view(3, 1, 1)
         self._std = torch.tensor(normalize.std).view(3, 1, 1)
 
@@ -43,7 +48,7 @@ class PixelTransform:
 
     def resize(self, image: Image) -> NDArray[np.uint8]:
         """The image resized and cropped, uint8 of shape (height, width, 3)."""
-        picture = PIL.Image.fromarray(_without_ends(image))
+        picture = PIL.Image.fromarray(without_ends(image))
         return np.asarray(self._geometry(picture))
 
     def normalize(self, pixels: NDArray[np.uint8]) -> Tensor:
@@ -52,7 +57,8 @@ class PixelTransform:
         return planes.to(torch.float32).div_(255).sub_(self._mean).div_(self._std)
 
 
-def _without_ends(image: Image) -> Image:
+def without_ends(image: Image) -> Image:
+    """The middle of a long strip; any other image as it is."""
     height, width = image.shape[:2]
     longest = _LONGEST_STRIP * min(height, width)
     top, left = max(0, height - longest) // 2, max(0, width - longest) // 2

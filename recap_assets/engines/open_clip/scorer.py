@@ -1,8 +1,6 @@
 """CLIP of open_clip as a scorer: unit-length float32 embeddings, the same in every batch."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -19,6 +17,7 @@ from recap_assets.engines.open_clip.models import (
     load_open_clip_tokenizer,
 )
 from recap_assets.engines.open_clip.pixels import PixelTransform
+from recap_assets.engines.open_clip.preparation import Ready, preparation_of
 from recap_assets.engines.open_clip.text_tower import TextEncoder, bucket_of, text_encoder_of
 from recap_assets.engines.protocols import Image
 from recap_assets.engines.row_counts import EvenPasses, example_pixels, example_tokens
@@ -34,6 +33,9 @@ class ClipScorer:
         precision: What the model computes in; embeddings are float32.
         batch_size: Rows of one forward pass.
         device: Where the model is.
+
+    Attributes:
+        preparation: What makes images ready for the model.
     """
 
     def __init__(
@@ -50,24 +52,34 @@ class ClipScorer:
         self._tokenizer = tokenizer
         self._dtype = input_dtype(precision)
         self._pixels = PixelTransform(model.visual.preprocess_cfg)
-        self._pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1), "resize")
+        self.preparation = preparation_of(self._pixels, device, self._dtype)
         self._encode_text: TextEncoder = text_encoder_of(model)
         self._images, self._texts = EvenPasses(device), EvenPasses(device)
         with torch.inference_mode():
             self.embedding_dim = len(self._embed_tokens(tokenizer([""]))[0])
 
-    @torch.inference_mode()
     def embed_images(self, images: Sequence[Image]) -> NDArray[np.float32]:
         """Unit-length embeddings, shape (n, embedding_dim), through open_clip's preprocessing."""
-        embeddings = np.empty((len(images), self.embedding_dim), np.float32)
-        # Resizing runs a batch ahead of the model.
-        parts = list(_parts(len(images), self._images.at_once(self.batch_size)))
-        ahead = [self._pool.map(self._pixels.resize, images[part]) for part in parts[:1]]
-        for n, part in enumerate(parts):
-            ahead += [self._pool.map(self._pixels.resize, images[p]) for p in parts[n + 1 : n + 2]]
-            pixels = self._pixels.normalize(np.stack(list(ahead.pop(0))))
-            embeddings[part] = self._encoded(self._images, self._image_rows, pixels, example_pixels)
-        return embeddings
+        return self.begin_images(images)()
+
+    def begin_images(self, images: Sequence[Image]) -> Callable[[], NDArray[np.float32]]:
+        """Begin to prepare images; the function gives what `embed_images` would."""
+        size = self._images.at_once(self.batch_size)
+        parts = [images[part] for part in _parts(len(images), size)]
+        first = [self.preparation.begin(part) for part in parts[:1]]
+        return lambda: self._embedded(parts, first)
+
+    @torch.inference_mode()
+    def _embedded(
+        self, parts: Sequence[Sequence[Image]], ready: list[Ready]
+    ) -> NDArray[np.float32]:
+        rows = [np.empty((0, self.embedding_dim), np.float32)]
+        for n in range(len(parts)):
+            pixels = ready.pop()()
+            # Preparation runs a batch ahead of the model.
+            ready += [self.preparation.begin(part) for part in parts[n + 1 : n + 2]]
+            rows.append(self._encoded(self._images, self._image_rows, pixels, example_pixels))
+        return np.concatenate(rows)
 
     @torch.inference_mode()
     def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:

@@ -73,5 +73,6 @@ def _of_embeddings(project: Project, spec: OfEmbeddings, step: Step) -> pl.DataF
 
 def _of_images(project: Project, spec: OfImages, step: Step) -> pl.DataFrame:
     images = project.usable_images(step.partition)
-    score = of_readable("score", pl.Float32, _KEPT.opened(project, spec).score)
+    scorer = _KEPT.opened(project, spec)
+    score = of_readable("score", pl.Float32, scorer.score, scorer)
     return over_images(project, step, images, spec.at_once, IMAGE_SCORES.unsliced, score)

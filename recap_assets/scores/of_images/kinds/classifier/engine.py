@@ -1,6 +1,8 @@
 """Image classifiers of transformers: the probability of one label."""
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,9 @@ from recap_assets.engines.protocols import Image
 from recap_assets.engines.row_counts import EvenPasses, example_pixels
 from recap_assets.scores.of_images.kinds.classifier.spec import ImageClassifierSpec
 from recap_assets.untrusted.showing import listed
+
+_THREADS = 4
+"""The processors compute with torch, which has threads of its own."""
 
 
 class LabelProbability:
@@ -42,25 +47,38 @@ class LabelProbability:
         self._model, self._processor, self._number = model, processor, number
         self._spec, self._device = spec, device
         self._passes = EvenPasses(device)
+        self._pool = ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1), "prepare")
 
-    @torch.inference_mode()
     def score(self, images: Sequence[Image]) -> NDArray[np.float32]:
         """Probabilities, shape (n,): by sigmoid where the model is multi-label, else by softmax."""
-        size = self._passes.at_once(self._spec.batch_size)
-        parts = (images[first : first + size] for first in range(0, len(images), size))
-        return np.concatenate([np.empty(0, np.float32), *map(self._score, parts)])
+        return self.begin_images(images)()
 
-    def _score(self, images: Sequence[Image]) -> NDArray[np.float32]:
+    def begin_images(self, images: Sequence[Image]) -> Callable[[], NDArray[np.float32]]:
+        """Begin to prepare images; the function gives what `score` would."""
+        size = self._passes.at_once(self._spec.batch_size)
+        parts = [images[first : first + size] for first in range(0, len(images), size)]
+        first = [self._pool.map(self._prepared, part) for part in parts[:1]]
+        return lambda: self._scored(parts, first)
+
+    def _scored(
+        self, parts: Sequence[Sequence[Image]], ready: list[Iterator[Tensor]]
+    ) -> NDArray[np.float32]:
+        scores = [np.empty(0, np.float32)]
+        for n in range(len(parts)):
+            rows = torch.cat(list(ready.pop()))
+            # The next images are prepared while the model computes these.
+            ready += [self._pool.map(self._prepared, part) for part in parts[n + 1 : n + 2]]
+            scores.append(self._score(rows))
+        return np.concatenate(scores)
+
+    def _prepared(self, image: Image) -> Tensor:
         # One by one: a processor may pad a batch to its largest image.
-        rows = [
-            self._processor(images=image, input_data_format="channels_last", return_tensors="pt")[
-                "pixel_values"
-            ]
-            for image in images
-        ]
-        passes = self._passes.run(
-            self._probabilities, torch.cat(rows), self._spec.batch_size, example_pixels
-        )
+        options = {"input_data_format": "channels_last", "return_tensors": "pt"}
+        return self._processor(images=image, **options)["pixel_values"]
+
+    @torch.inference_mode()
+    def _score(self, rows: Tensor) -> NDArray[np.float32]:
+        passes = self._passes.run(self._probabilities, rows, self._spec.batch_size, example_pixels)
         return torch.cat(list(passes)).numpy()
 
     def _probabilities(self, pixels: Tensor) -> Tensor:
