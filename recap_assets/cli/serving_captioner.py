@@ -251,6 +251,7 @@ def _interrupted_by_signals() -> Iterator[None]:
 def _environment(source: Served, copy: Copy) -> dict[str, str]:
     key = source.server_key()
     found = {**os.environ, **({} if key is None else {"VLLM_API_KEY": key})}
+    found.setdefault("VLLM_NO_USAGE_STATS", "1")
     if copy.gpus:
         found["CUDA_VISIBLE_DEVICES"] = ",".join(copy.gpus)
     return found

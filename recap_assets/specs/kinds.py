@@ -109,6 +109,7 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = {
         "recap_assets.captions.kinds.transformers:TransformersSource",
         "recap_assets.captions.kinds.open_clip:OpenClipSource",
         "recap_assets.captions.kinds.openai:OpenAISource",
+        "recap_assets.captions.kinds.vllm:VllmSource",
         "recap_assets.captions.kinds.imported:ImportSource",
         "recap_assets.captions.kinds.reranked:RerankedSource",
         "recap_assets.captions.kinds.template:TemplateSource",

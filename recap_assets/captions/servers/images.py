@@ -23,14 +23,18 @@ def small_jpeg(image: Image, max_pixels: int, quality: int) -> bytes:
         max_pixels: The budget; an image within it keeps its size.
         quality: Of the JPEG, 1 to 100; colour is kept at half the resolution.
     """
-    size = fitted(image.shape[1], image.shape[0], max_pixels)
-    if size != (image.shape[1], image.shape[0]):
-        # The gap lets a much larger image be reduced by whole factors first, which is quick.
-        whole = PillowImage.fromarray(image)
-        bicubic = PillowImage.Resampling.BICUBIC
-        image = np.asarray(whole.resize(size, bicubic, reducing_gap=3.0))
-    rows = np.ascontiguousarray(image)
+    rows = np.ascontiguousarray(made_small(image, max_pixels))
     return simplejpeg.encode_jpeg(rows, quality=quality, colorsubsampling="420")
+
+
+def made_small(image: Image, max_pixels: int) -> Image:
+    """The image with at most `max_pixels`, its shape kept as well as whole pixels allow."""
+    size = fitted(image.shape[1], image.shape[0], max_pixels)
+    if size == (image.shape[1], image.shape[0]):
+        return image
+    # The gap lets a much larger image be reduced by whole factors first, which is quick.
+    whole = PillowImage.fromarray(image)
+    return np.asarray(whole.resize(size, PillowImage.Resampling.BICUBIC, reducing_gap=3.0))
 
 
 def fitted(width: int, height: int, max_pixels: int) -> tuple[int, int]:

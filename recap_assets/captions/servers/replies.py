@@ -68,19 +68,25 @@ def _judged(message: Json, finish: object) -> tuple[str, CaptionStatus, str | No
     said = _said(message)
     if said is None or finish in ("abort", "error"):
         return "", "error", "reply_not_text" if said is None else "aborted"
-    return _judged_text(message, said, is_cut=finish == "length")
+    # vLLM calls it reasoning, SGLang and DeepSeek reasoning_content; others leave it in the text.
+    has_thought = bool(message.get("reasoning") or message.get("reasoning_content"))
+    return text_and_status(said, is_cut=finish == "length", has_thought=has_thought)
 
 
-def _judged_text(
-    message: Json, said: str, *, is_cut: bool
+def text_and_status(
+    said: str, *, is_cut: bool, has_thought: bool = False
 ) -> tuple[str, CaptionStatus, str | None]:
+    """The caption in what a chat model said, its status, and the reason where it is set aside.
+
+    Args:
+        said: By the model.
+        is_cut: Whether the bound on tokens ended it.
+        has_thought: Whether it thought before, elsewhere than in the text.
+    """
     said = _clean(said)
     text = caption_within(said)
     if not text:
-        # vLLM calls it reasoning, SGLang and DeepSeek reasoning_content; others leave it in the
-        # text.
-        has_thought = message.get("reasoning") or message.get("reasoning_content") or thinks(said)
-        return "", "empty", "only_thinking" if has_thought else None
+        return "", "empty", "only_thinking" if has_thought or thinks(said) else None
     is_cut = is_cut or len(text) > MAX_CHARACTERS
     text = text[:MAX_CHARACTERS].rstrip()
     if reason := refusal_of(text):
