@@ -1,9 +1,13 @@
-"""The tests on a machine with a GPU, which may be lent for minutes: counts, and why each failed.
+"""What a GPU is for, on a machine that may be lent for minutes: its tests, and captioning.
 
-First those marked `gpu`, then those of the engines, which must not see it. Every failure goes into
-the file at once, so that what was found is kept where time is up. The exit code is 1 where a test
-failed, 2 where time was up or nothing ran.
+`--captions` measures captioning by a model of BLIP-2's shape (`gpu_captions.py`): the raw results
+go into a file of JSON lines, and a table is printed. It takes less than eight minutes on an H200.
 
+`--tests` runs the tests: counts, and why each failed. First those marked `gpu`, then those of the
+engines, which must not see it. Every failure goes into the file at once, so that what was found is
+kept where time is up. The exit code is 1 where a test failed, 2 where time was up or nothing ran.
+
+    python benchmarks/gpu.py --captions [--seconds 420] [--into gpu_captions.jsonl] [--tiny]
     python benchmarks/gpu.py --tests [--seconds 300] [--into gpu_tests.txt] [--processes 12] [PATH]
 """
 
@@ -81,16 +85,30 @@ def run(title: str, words: list[str], seconds: float, into: Path) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tests", action="store_true", required=True, help="run the tests")
-    parser.add_argument("--seconds", type=float, default=300, help="of both runs together")
-    parser.add_argument("--into", type=Path, default=Path("gpu_tests.txt"), help="counts, failures")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--tests", action="store_true", help="run the tests")
+    what.add_argument("--captions", action="store_true", help="measure captioning")
+    parser.add_argument("--seconds", type=float, help="of all; 300 for tests, 420 for captions")
+    parser.add_argument("--into", type=Path, help="file of what is found")
+    parser.add_argument("--tiny", action="store_true", help="of captioning, a toy on a CPU")
     parser.add_argument("--processes", default="12", help="of the tests that see no GPU")
     parser.add_argument("paths", nargs="*", default=ENGINES)
     args = parser.parse_args()
-    into = args.into.absolute()
+    if args.captions:
+        # Torch is loaded for this alone: tests load it in processes of their own.
+        from gpu_captions import run as measure  # noqa: PLC0415
+
+        print(f"{machine()}, GPU: {', '.join(gpu_names()) or 'none'}; {versions()}")
+        into = args.into or Path("gpu_captions.jsonl")
+        sys.exit(min(1, measure(args.seconds or 420, into.absolute(), tiny=args.tiny)))
+    tests(args.seconds or 300, (args.into or Path("gpu_tests.txt")).absolute(), args)
+
+
+def tests(seconds: float, into: Path, args: argparse.Namespace) -> None:
+    """Run the tests, marked and others, and end with the exit code."""
     into.write_text(f"{machine()}, GPU: {', '.join(gpu_names()) or 'none'}; {versions()}\n")
-    until = time.monotonic() + args.seconds
-    codes = [run("on the GPU", ["-m", "gpu", "-n", "0", *args.paths], args.seconds, into)]
+    until = time.monotonic() + seconds
+    codes = [run("on the GPU", ["-m", "gpu", "-n", "0", *args.paths], seconds, into)]
     hidden = ["-n", args.processes, "--dist", "loadfile", *args.paths]
     codes.append(run("beside the GPU", hidden, until - time.monotonic(), into))
     print(into.read_text())

@@ -30,6 +30,8 @@ from recap_assets.engines.protocols import (
     AnnouncedCaptioner,
     Caption,
     Captioner,
+    Device,
+    LocalCaptioner,
     RemoteCaptioner,
 )
 from recap_assets.graph.checks import Check, Verdict
@@ -154,7 +156,10 @@ def caption_partition(project: Project, spec: Captioning, step: Step) -> Rows:
         if spec.is_announced:
             _announce(project, spec, step, captioner, images)
         compute = partial(_captioned, captioner, spec.reads)
-        rows = over_images(project, step, images, spec.at_once, _SCHEMA, compute)
+        local = captioner if isinstance(captioner, LocalCaptioner) else None
+        at_once = max(spec.at_once, local.at_once) if local else spec.at_once
+        rows = over_images(project, step, images, at_once, _SCHEMA, compute)
+        device = local.made_on() if local else Device()
     rows = pl.concat([rows, lacking]) if lacking.height else rows
     good = rows.filter(is_usable())
     return Rows(
@@ -164,9 +169,11 @@ def caption_partition(project: Project, spec: Captioning, step: Step) -> Rows:
             "tokens_per_caption": round(float(good["n_tokens"].mean() or 0), 2),  # type: ignore[arg-type]
             "truncated": int((rows["status"] == STATUS_TRUNCATED).sum()),
             **spec.spent(captioner),
+            **device.facts,
         },
         markdown={"preview": preview_markdown(good.select("uid", "text", "log_probability"))},
-        machine=spec.given_by,
+        device=device.name,
+        machine={**spec.given_by, **device.machine},
     )
 
 
@@ -209,6 +216,8 @@ def _captioned(
 ) -> Iterator[pl.DataFrame]:
     """The captions of each batch, rejected ones included."""
     n_ahead = BATCHES_AHEAD if isinstance(captioner, RemoteCaptioner) else 0
+    if isinstance(captioner, LocalCaptioner):
+        n_ahead = captioner.batches_ahead
     return asked_ahead(batches, partial(_begun, captioner, reads), n_ahead)
 
 
@@ -216,11 +225,15 @@ def _begun(
     captioner: Captioner, reads: Sequence[str], batch: ImageBatch
 ) -> Callable[[], pl.DataFrame]:
     work = _work_of(batch, reads)
-    result = captioner.submit(*work).result if isinstance(captioner, RemoteCaptioner) else None
+    result: Callable[[], list[list[Caption]]] = partial(captioner.caption, *work)
+    if isinstance(captioner, RemoteCaptioner):
+        result = captioner.submit(*work).result
+    elif isinstance(captioner, LocalCaptioner):
+        result = captioner.begin(*work)
 
     def finish() -> pl.DataFrame:
         start = time.monotonic()
-        captions = captioner.caption(*work) if result is None else result()
+        captions = result()
         by_row = dict(zip(batch.images, captions, strict=True))
         return _caption_rows(batch.rows, by_row, time.monotonic() - start)
 

@@ -14,13 +14,13 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
 from recap_assets.engines.errors import DeviceError
 from recap_assets.engines.protocols import BATCH_MULTIPLE
-from recap_assets.specs.running import AUTO_ROWS
+from recap_assets.specs.running import AUTO_ROWS, AUTO_ROWS_ON_GPU
 from recap_assets.storage.files import write_atomically
 
 _PLATEAU = 0.9
@@ -73,13 +73,19 @@ class BatchSize:
 
     Attributes:
         rows: The size now; None until `try_out`.
+        load: What the size is good for.
     """
 
     def __init__(
         self, rows: int | Literal["auto"], load: Load | None = None, file: Path | None = None
     ) -> None:
-        self._load, self._file = load, file
+        self.load, self._file = load, file
         self.rows: int | None = self._kept() if rows == "auto" else rows
+
+    @property
+    def row_classes(self) -> Path | None:
+        """File beside it for the numbers of rows that a device computes alike."""
+        return None if self._file is None else self._file.with_name("row_classes.json")
 
     def try_out(self, attempt: Callable[[int], object], device: torch.device) -> int:
         """Find the largest size that fits, or on a CPU the one that more rows do not better.
@@ -102,29 +108,33 @@ class BatchSize:
     def keep(self, rows: int) -> None:
         """Use this size, and remember it for the next process."""
         self.rows = rows
-        if self._file is not None and self._load is not None:
-            others = [entry for entry in _entries(self._file) if not _is_of(entry, self._load)]
-            entries = [*others, asdict(self._load) | {"rows": rows}]
+        if self._file is not None and self.load is not None:
+            others = [entry for entry in _entries(self._file) if not _is_of(entry, self.load)]
+            entries = [*others, asdict(self.load) | {"rows": rows}]
             write_atomically(self._file, json.dumps(entries, indent=1).encode())
 
     def _kept(self) -> int | None:
-        if self._file is None or self._load is None:
+        if self._file is None or self.load is None:
             return None
-        entries = [entry for entry in _entries(self._file) if _is_of(entry, self._load)]
+        entries = [entry for entry in _entries(self._file) if _is_of(entry, self.load)]
         found = [rows for entry in entries if isinstance(rows := entry["rows"], int) and rows > 0]
         return found[-1] if found else None
 
 
-_Entry = dict[str, str | int | None]
+_Entry = dict[str, Any]
 
 
-def _entries(file: Path) -> list[_Entry]:
-    """What the file holds; a damaged one holds nothing, since it can be found out again."""
+def kept_entries(file: Path) -> list[_Entry]:
+    """What a file of findings holds; a damaged one holds nothing, since all can be found again."""
     try:
         entries = json.loads(file.read_text())
     except (FileNotFoundError, ValueError):
         return []
-    return [entry for entry in entries if isinstance(entry, dict) and "rows" in entry]
+    return [one for one in entries if isinstance(one, dict)] if isinstance(entries, list) else []
+
+
+def _entries(file: Path) -> list[_Entry]:
+    return [entry for entry in kept_entries(file) if "rows" in entry]
 
 
 def _is_of(entry: _Entry, load: Load) -> bool:
@@ -132,7 +142,7 @@ def _is_of(entry: _Entry, load: Load) -> bool:
 
 
 def largest_batch(attempt: Callable[[int], object], device: torch.device) -> int:
-    """Rows of the largest batch that fits, by doubling from eight up to `AUTO_ROWS`.
+    """Rows of the largest batch that fits, by doubling from eight up to `AUTO_ROWS` or a GPU's.
 
     A CPU has no memory error to wait for, the system kills the process instead. There the doubling
     ends when a row is no longer faster, or when the process has held half of the memory.
@@ -148,7 +158,8 @@ def largest_batch(attempt: Callable[[int], object], device: torch.device) -> int
         rows //= 2
     is_cpu = device.type == "cpu"
     seconds = _seconds(attempt, rows) if is_cpu else 0.0
-    while rows * 2 <= AUTO_ROWS and not (is_cpu and _half_of_memory_is_used()):
+    most = AUTO_ROWS if is_cpu else AUTO_ROWS_ON_GPU
+    while rows * 2 <= most and not (is_cpu and _half_of_memory_is_used()):
         doubled = _seconds(attempt, rows * 2)
         if doubled is None or seconds is None or (is_cpu and doubled > 2 * _PLATEAU * seconds):
             break

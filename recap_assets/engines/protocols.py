@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
@@ -159,6 +159,44 @@ class AnnouncedCaptioner(Protocol):
         Returns:
             Whether they are there. If not, everything must be announced again.
         """
+        ...
+
+
+@dataclass(frozen=True)
+class Device:
+    """What computed a result.
+
+    Attributes:
+        name: `cpu`, or a GPU's name.
+        facts: What a user has to know of it, for the materialization.
+        machine: What of it decides the last bits, for the provenance.
+    """
+
+    name: str = "cpu"
+    facts: Mapping[str, str] = field(default_factory=dict)
+    machine: Mapping[str, str] = field(default_factory=dict)
+
+
+@runtime_checkable
+class LocalCaptioner(Captioner, Protocol):
+    """A captioner that computes here, and may prepare images while others are captioned.
+
+    Attributes:
+        batches_ahead: Batches to begin beside the one whose captions are waited for; 0 on a CPU.
+        at_once: Images of one batch.
+    """
+
+    batches_ahead: int
+    at_once: int
+
+    def begin(
+        self, images: Sequence[Image], uids: Sequence[bytes]
+    ) -> Callable[[], list[list[Caption]]]:
+        """Begin to prepare the images; what is given writes what `caption` would."""
+        ...
+
+    def made_on(self) -> Device:
+        """What it computed with, after it did."""
         ...
 
 

@@ -30,7 +30,10 @@ CaptionsAtOnce = Annotated[
 ]
 
 AUTO_ROWS = 256
-"""Largest batch that `batch_size: auto` tries."""
+"""Largest batch that `batch_size: auto` tries on a CPU."""
+
+AUTO_ROWS_ON_GPU = 1_024
+"""The same on a GPU."""
 
 
 def gpus_of(*specs: Spec) -> int | None:

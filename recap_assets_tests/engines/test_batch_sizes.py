@@ -28,7 +28,8 @@ def fits(limit: int, tried: list[int] | None = None):
 
 
 @pytest.mark.parametrize(
-    ("limit", "found"), [(1, 1), (3, 2), (7, 4), (8, 8), (31, 16), (100, 64), (10_000, 256)]
+    ("limit", "found"),
+    [(1, 1), (3, 2), (7, 4), (8, 8), (31, 16), (100, 64), (600, 512), (10_000, 1_024)],
 )
 def test_a_gpu_gets_the_largest_power_that_fits(limit, found):
     assert largest_batch(fits(limit), GPU) == found

@@ -4,9 +4,10 @@ The captions are those that each image would get alone: rows of a batch do not i
 (`decoding.py`), so how images are spread over batches is free.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from dataclasses import replace
+from itertools import islice
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -15,10 +16,13 @@ from torch import Tensor
 
 from recap_assets.engines.batch_sizes import BatchSize, free_memory, is_out_of_memory
 from recap_assets.engines.decoding.captioner import CaptionModel, SamplingCaptioner, State
+from recap_assets.engines.decoding.on_device import OnDevice
+from recap_assets.engines.decoding.preparing import Preparing
 from recap_assets.engines.decoding.refusals import refusal_of
-from recap_assets.engines.protocols import BATCH_MULTIPLE, Caption, Image
+from recap_assets.engines.protocols import BATCH_MULTIPLE, Caption, Device, Image
 from recap_assets.engines.row_counts import RowCounts
 from recap_assets.specs.decoding import Decoding
+from recap_assets.specs.running import AUTO_ROWS, AUTO_ROWS_ON_GPU
 
 REJECTED = "image_rejected_by_processor"
 NOT_FINITE = "not_finite"
@@ -27,7 +31,7 @@ OUT_OF_MEMORY = "out_of_memory"
 _MANY = 1 << 20
 
 WINDOW = 256
-"""Images that are held prepared at a time."""
+"""Images that a CPU holds prepared at a time; a GPU as many as a batch takes, if those are more."""
 
 P = TypeVar("P")
 S = TypeVar("S", bound=State)
@@ -91,18 +95,31 @@ class BatchingCaptioner(Generic[P, S]):
         decoding: How tokens are chosen.
         candidates: Captions of each image; an image's candidates are decoded together.
         size: Rows decoded together, where a row is a candidate.
+        on_device: What is known of the model on a GPU; by default found out there.
 
     Raises:
         ModelFileError: `decoding` asks for longer captions than the model has positions for.
     """
 
     def __init__(
-        self, reader: Reader[P, S], decoding: Decoding, candidates: int, size: BatchSize
+        self,
+        reader: Reader[P, S],
+        decoding: Decoding,
+        candidates: int,
+        size: BatchSize,
+        on_device: OnDevice | None = None,
     ) -> None:
         self.reader = reader
         self.decoding = decoding
         self.candidates = candidates
         self.size = size
+        if on_device is None and reader.device.type != "cpu":
+            passes = 1 if decoding.guidance_scale == 1 else 2
+            on_device = OnDevice(reader.device, size.load, passes, size.row_classes)
+        self.on_device = on_device
+        # A tokenizer takes no two threads; pixels need none.
+        is_ahead = on_device is not None and isinstance(reader, FixedSizeReader)
+        self._preparing = Preparing(self._prepared, reader.device if is_ahead else None)
         self._counts = RowCounts()
         # How many rows an image takes is the decoding's to say.
         self._rows_per_image = _MANY // self._captioner([], decoding, _MANY).images_per_batch
@@ -112,7 +129,6 @@ class BatchingCaptioner(Generic[P, S]):
         """The adapter of the model."""
         return self.reader.model if isinstance(self.reader, FixedSizeReader) else self.reader
 
-    @torch.inference_mode()
     def caption(self, images: Sequence[Image], uids: Sequence[bytes]) -> list[list[Caption]]:
         """Caption each image: for every image its candidates, in order.
 
@@ -124,23 +140,56 @@ class BatchingCaptioner(Generic[P, S]):
                 finite: then the precision is wrong, not the images.
             DeviceError: `batch_size` is `auto`, and not even one row fits.
         """
+        return self.begin(images, uids)()
+
+    @property
+    def batches_ahead(self) -> int:
+        """Batches to `begin` beside the one that is captioned: none on a CPU, which is busy."""
+        return 0 if self.on_device is None else 1
+
+    @property
+    def at_once(self) -> int:
+        """Images of one batch."""
+        return self.size.rows or (AUTO_ROWS if self.on_device is None else AUTO_ROWS_ON_GPU)
+
+    def made_on(self) -> Device:
+        """What it computed with, and where a caption is the same again."""
+        return Device() if self.on_device is None else self.on_device.described()
+
+    def begin(
+        self, images: Sequence[Image], uids: Sequence[bytes]
+    ) -> Callable[[], list[list[Caption]]]:
+        """Prepare the images, in other threads if they are for a GPU; what is given captions them.
+
+        Raises:
+            ValueError: There is not one uid for each image.
+        """
         if len(images) != len(uids):
             msg = f"{len(images)} images and {len(uids)} uids"
             raise ValueError(msg)
-        captions = [self._lost(REJECTED)] * len(images)
-        for first in range(0, len(images), WINDOW):
-            window = range(first, min(first + WINDOW, len(images)))
-            rows = [row for n in window if (row := self._row(n, images[n], uids[n]))]
+        prepared = self._preparing.begin(images)
+        return lambda: self._captioned(prepared, uids)
+
+    @torch.inference_mode()
+    def _captioned(
+        self, prepared: Iterator[P | None], uids: Sequence[bytes]
+    ) -> list[list[Caption]]:
+        captions = [self._lost(REJECTED)] * len(uids)
+        window = WINDOW if self.on_device is None else max(WINDOW, self._images_per_batch())
+        for first in range(0, len(uids), window):
+            numbers = range(first, min(first + window, len(uids)))
+            found = zip(numbers, islice(prepared, len(numbers)), strict=True)
+            rows = [_Row(n, one, uids[n]) for n, one in found if one is not None]
             for batch in self._batches(rows):
-                found = self._settled(batch)
-                for row, texts in zip(batch, found, strict=True):
-                    captions[row.number] = texts
+                texts = self._settled(batch)
+                for row, candidates in zip(batch, texts, strict=True):
+                    captions[row.number] = candidates
         return captions
 
-    def _row(self, number: int, image: Image, uid: bytes) -> _Row[P] | None:
+    def _prepared(self, image: Image) -> P | None:
         """The prepared image, or None where the processor does not take it."""
         try:
-            return _Row(number, self.reader.prepare(image), uid)
+            return self.reader.prepare(image)
         except Exception as error:
             # Processors answer an odd image with errors of many types: here it is data.
             if is_out_of_memory(error):
@@ -177,7 +226,9 @@ class BatchingCaptioner(Generic[P, S]):
         self, prepared: Sequence[P], decoding: Decoding, rows: int
     ) -> SamplingCaptioner[S]:
         model = self.reader.batch(prepared)
-        return SamplingCaptioner(model, decoding, self.candidates, rows, self._counts)
+        return SamplingCaptioner(
+            model, decoding, self.candidates, rows, self._counts, self.on_device
+        )
 
     def _settled(self, batch: Sequence[_Row[P]]) -> list[list[Caption]]:
         """The captions of a batch; a size that had to be halved is kept if it was to blame."""
@@ -208,16 +259,36 @@ class BatchingCaptioner(Generic[P, S]):
             fault = OUT_OF_MEMORY
         # Outside of the handler, whose traceback keeps the tensors of the batch alive.
         if fault == OUT_OF_MEMORY:
-            free_memory()
+            self._free()
         is_smallest = len(batch) == 1
         if fault == OUT_OF_MEMORY and self._images_per_batch() > 1:
             self.size.halve()
             is_smallest = False
         if is_smallest:
-            return [self._lost(fault)]
+            return self._alone(batch, fault)
         half = (len(batch) + 1) // 2
         parts = [part for part in (batch[:half], batch[half:]) if part]
         return [captions for part in parts for captions in self._captions_of(part)]
+
+    def _free(self) -> None:
+        """Give back what a failed batch held, and the room that it was to be written in."""
+        if self.on_device is not None:
+            self.on_device.release()
+        free_memory()
+
+    def _alone(self, batch: Sequence[_Row[P]], fault: str) -> list[list[Caption]]:
+        """What becomes of an image that failed by itself.
+
+        On a GPU it was one of a number of rows that agree with others. If those do not fit, fewer
+        may: then a caption is the same for one batch size only, and is said to be.
+        """
+        on_device = self.on_device
+        if fault != OUT_OF_MEMORY or on_device is None or not on_device.give_up_padding():
+            return [self._lost(fault)]
+        captions = self._captions_of(batch)
+        if captions[0][0].reason == OUT_OF_MEMORY:
+            on_device.pad_again()
+        return captions
 
     def _decoded(self, batch: Sequence[_Row[P]]) -> list[list[Caption]]:
         rows = self._images_per_batch() * self._rows_per_image

@@ -10,18 +10,15 @@ from recap_assets.engines.decoding.beams import search_beams
 from recap_assets.engines.decoding.caption_texts import caption_within, damage_of
 from recap_assets.engines.decoding.guidance import Steps, steps_of
 from recap_assets.engines.decoding.model import CaptionModel, S, State
+from recap_assets.engines.decoding.on_device import PROBED_STEPS, OnDevice
 from recap_assets.engines.decoding.one_by_one import OneByOne
-from recap_assets.engines.decoding.row_plans import (
-    ProbedPlans,
-    RowPlan,
-    filled_plan,
-    unpadded_plan,
-)
+from recap_assets.engines.decoding.row_plans import ProbedPlans, RowPlan, probe_of, unpadded_plan
 from recap_assets.engines.decoding.sampling import TokenSampler
 from recap_assets.engines.decoding.writing import Written, write_rows
+from recap_assets.engines.devices import pinned_attention
 from recap_assets.engines.errors import ModelFileError
 from recap_assets.engines.protocols import Caption, CaptionStatus, Image
-from recap_assets.engines.row_counts import RowCounts, filled, rounded
+from recap_assets.engines.row_counts import RowCounts, example_pixels, filled
 from recap_assets.specs.decoding import Decoding
 
 __all__ = ["CaptionModel", "CaptionWriter", "SamplingCaptioner", "State"]
@@ -38,6 +35,7 @@ class CaptionWriter(Generic[S]):
         decoding: How tokens are chosen.
         candidates: Captions of each image; at most `beams` where beams are searched.
         counts: What was found about the model before; with the same decoding.
+        on_device: The same on a GPU; on a CPU None.
 
     Raises:
         ModelFileError: `decoding` asks for longer captions than the model has positions for, or
@@ -51,6 +49,7 @@ class CaptionWriter(Generic[S]):
         decoding: Decoding,
         candidates: int,
         counts: RowCounts | None = None,
+        on_device: OnDevice | None = None,
     ) -> None:
         if decoding.max_tokens > model.room:
             msg = (
@@ -63,6 +62,9 @@ class CaptionWriter(Generic[S]):
             raise ValueError(msg)
         self.model = model
         self.counts = counts or RowCounts()
+        if on_device is None and model.device.type != "cpu":
+            on_device = OnDevice(model.device)
+        self.on_device = on_device
         self.decoding = decoding
         self.candidates = candidates
         self.rows_per_image = max(candidates, decoding.beams)
@@ -92,10 +94,11 @@ class CaptionWriter(Generic[S]):
     ) -> Iterator[tuple[slice, Steps[Any], RowPlan]]:
         """Which images are written together, by what, in how many rows."""
         k = self.rows_per_image
-        if features.device.type != "cpu":
-            for first in range(0, n, images_per_batch):
-                part = slice(first, min(first + images_per_batch, n))
-                yield part, self.steps, filled_plan(images_per_batch, k)
+        if self.on_device is not None:
+            n_steps = min(self.decoding.max_tokens - 1, PROBED_STEPS)
+            probe = probe_of(self.steps, features[:1], self.model.vocabulary, n_steps)
+            for part, plan in self.on_device.plans(n, images_per_batch, k, probe):
+                yield part, self.steps, plan
             return
         plans = ProbedPlans(self.counts, self.steps, features[:1], k, self.model.vocabulary)
         if not plans.exist:
@@ -112,12 +115,23 @@ class CaptionWriter(Generic[S]):
         if self.decoding.strategy == "beams":
             found = search_beams(steps, features, len(uids), self.decoding, self.model.eos, plan)
             return [self._different(beams) for beams in found]
-        sampler = TokenSampler(
-            self.decoding, uids, self.candidates, self.model.eos, self.model.vocabulary
-        )
-        rows = [self._caption(row) for row in write_rows(steps, features, sampler, plan)]
-        k = self.candidates
+        written = self._in_place(steps, features, uids, plan)
+        if written is None:
+            sampler = TokenSampler(
+                self.decoding, uids, self.candidates, self.model.eos, self.model.vocabulary
+            )
+            written = write_rows(steps, features, sampler, plan)
+        rows, k = [self._caption(row) for row in written], self.candidates
         return [rows[first : first + k] for first in range(0, len(rows), k)]
+
+    def _in_place(
+        self, steps: Steps[Any], features: Tensor, uids: Sequence[bytes], plan: RowPlan
+    ) -> list[Written] | None:
+        """Captions written without waiting for a GPU; None where they cannot be."""
+        steady = self.on_device.steady if self.on_device else None
+        if steady is None or not steady.suits(steps, self.decoding):
+            return None
+        return steady.write(steps, features, uids, self.candidates, self.decoding, plan)
 
     def _caption(self, written: Written) -> Caption:
         n = len(written.tokens)
@@ -149,6 +163,7 @@ class SamplingCaptioner(Generic[S]):
         batch_size: Rows decoded together, where a row is a candidate or a beam, and guidance takes
             two for each.
         counts: What was found about the model before; with the same decoding.
+        on_device: The same on a GPU; on a CPU None.
 
     Raises:
         ModelFileError: The model cannot do what `decoding` asks for.
@@ -162,9 +177,10 @@ class SamplingCaptioner(Generic[S]):
         candidates: int,
         batch_size: int,
         counts: RowCounts | None = None,
+        on_device: OnDevice | None = None,
     ) -> None:
         self.model = model
-        self.writer = CaptionWriter(model, decoding, candidates, counts)
+        self.writer = CaptionWriter(model, decoding, candidates, counts, on_device)
         rows = self.writer.rows_per_image * self.writer.steps.n_passes
         self.images_per_batch = max(1, batch_size // rows)
 
@@ -172,9 +188,10 @@ class SamplingCaptioner(Generic[S]):
     def caption(self, images: Sequence[Image], uids: Sequence[bytes]) -> list[list[Caption]]:
         """Caption each image: for every image its candidates, in order."""
         captions: list[list[Caption]] = []
-        for part in batches(images, uids, self.images_per_batch):
-            features = self._encode(images[part])
-            captions += self.writer.write(features, uids[part], self.images_per_batch)
+        with pinned_attention(self.model.device):
+            for part in batches(images, uids, self.images_per_batch):
+                features = self._encode(images[part])
+                captions += self.writer.write(features, uids[part], self.images_per_batch)
         return captions
 
     def _encode(self, images: Sequence[Image]) -> Tensor:
@@ -182,13 +199,21 @@ class SamplingCaptioner(Generic[S]):
 
         The CPU takes the images one at a time: a vision tower fills it with a single image, larger
         batches only leave its caches, and no image can have a neighbour. On a GPU there are as many
-        rows as in every other batch: the last is repeated.
+        rows as were found to agree: the last is repeated.
         """
-        device = self.model.device
-        if device.type == "cpu":
+        device, on_device = self.model.device, self.writer.on_device
+        if on_device is None:
             return torch.cat([self.model.encode(self.model.prepare(one)[None]) for one in images])
-        pixels = torch.stack([self.model.prepare(image) for image in images])
-        return self.model.encode(filled(pixels, rounded(self.images_per_batch)).to(device))
+        pixels = torch.stack(
+            [self.model.prepare(image).to(device, non_blocking=True) for image in images]
+        )
+
+        def probe(numbers: Tensor) -> Iterator[Tensor]:
+            examples = example_pixels(pixels[0].cpu())[numbers].to(device)
+            yield self.model.encode(examples)
+
+        n = on_device.image_rows(len(images), self.images_per_batch, probe)
+        return self.model.encode(filled(pixels, n))
 
 
 def batches(images: Sequence[Image], uids: Sequence[bytes], size: int) -> Iterator[slice]:

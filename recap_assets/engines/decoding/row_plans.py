@@ -1,6 +1,6 @@
 """How many rows the steps of a batch of captions have, from the first to the last caption."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from recap_assets.engines.decoding.guidance import Steps
 from recap_assets.engines.decoding.sampling import NOT_FINITE
-from recap_assets.engines.row_counts import RowCounts, rounded
+from recap_assets.engines.row_counts import Probe, RowCounts, rounded
 
 _PROBED_STEPS = 3
 
@@ -98,15 +98,30 @@ class ProbedPlans:
     def _fewer(self, wanted: int, now: int) -> int:
         return self._counts.at_least(wanted, now, self._probe) or now
 
-    def _probe(self, numbers: Tensor) -> Iterator[Tensor]:
-        """One image and, for each number, tokens of its own: the passes that captions take."""
-        shape = self._features.shape[1:]
-        logits, state = self._steps.start(self._features.expand(len(numbers), *shape))
-        for step in range(_PROBED_STEPS + 1):
+    def _probe(self, numbers: Tensor) -> Iterable[Tensor]:
+        return probe_of(self._steps, self._features, self._vocabulary, _PROBED_STEPS)(numbers)
+
+
+def probe_of(steps: Steps[Any], features: Tensor, vocabulary: int, n_steps: int) -> Probe:
+    """One image and, for each number, tokens of its own: the passes that captions take.
+
+    Args:
+        steps: The model.
+        features: Of the image, one row.
+        vocabulary: Tokens that the model knows.
+        n_steps: Steps after the first token.
+    """
+
+    def probe(numbers: Tensor) -> Iterator[Tensor]:
+        numbers = numbers.to(features.device)
+        logits, state = steps.start(features.expand(len(numbers), *features.shape[1:]))
+        for step in range(n_steps + 1):
             if torch.isnan(logits.own).any():
                 raise FloatingPointError(NOT_FINITE)
             yield torch.cat(logits, dim=1)
-            if step < _PROBED_STEPS:
+            if step < n_steps:
                 # Never token 0, which pads in most vocabularies and is masked.
-                tokens = 1 + (numbers * 7 + step * 31) % (self._vocabulary - 1)
-                logits = self._steps.step(tokens, state)
+                tokens = 1 + (numbers * 7 + step * 31) % (vocabulary - 1)
+                logits = steps.step(tokens, state)
+
+    return probe

@@ -1,17 +1,16 @@
 """Captioners whose prompt has texts of the image in it: each image is asked in its own words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from typing import Any, NamedTuple, cast
 
-import torch
 from torch import Tensor
 
 from recap_assets.captions.kinds.transformers.base import HubModel
 from recap_assets.captions.kinds.transformers.chat import Chat, Inputs, NoRoomError
 from recap_assets.captions.kinds.transformers.spec import TransformersSpec
 from recap_assets.engines.decoding.batching import BatchingCaptioner
-from recap_assets.engines.protocols import Caption, Image
+from recap_assets.engines.protocols import Caption, Device, Image
 
 
 class AskedImage(NamedTuple):
@@ -116,7 +115,6 @@ class AskedCaptioner:
     ) -> None:
         self._source, self._captioner, self._tokens = source, captioner, tokens
 
-    @torch.inference_mode()
     def caption(
         self,
         images: Sequence[Image],
@@ -124,6 +122,29 @@ class AskedCaptioner:
         texts: Sequence[Mapping[str, str]],
     ) -> list[list[Caption]]:
         """Caption each image: for every image its candidates, in order."""
+        return self.begin(images, uids, texts)()
+
+    @property
+    def batches_ahead(self) -> int:
+        """Batches to `begin` beside the one that is captioned."""
+        return self._captioner.batches_ahead
+
+    @property
+    def at_once(self) -> int:
+        """Images of one batch."""
+        return self._captioner.at_once
+
+    def made_on(self) -> Device:
+        """What it computed with."""
+        return self._captioner.made_on()
+
+    def begin(
+        self,
+        images: Sequence[Image],
+        uids: Sequence[bytes],
+        texts: Sequence[Mapping[str, str]],
+    ) -> Callable[[], list[list[Caption]]]:
+        """Begin to prepare the images; what is given writes what `caption` would."""
         prompts = [self._source.asked(one, self._tokens) for one in texts]
         asked: Any = [AskedImage(*both) for both in zip(images, prompts, strict=True)]
-        return self._captioner.caption(asked, uids)
+        return self._captioner.begin(asked, uids)

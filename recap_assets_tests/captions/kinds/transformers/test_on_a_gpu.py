@@ -6,6 +6,7 @@ import torch
 
 from recap_assets.captions.kinds.transformers import TransformersSource
 from recap_assets.captions.kinds.transformers.engine import load_transformers_captioner
+from recap_assets.engines.decoding.on_device import SAME_CLASS
 from recap_assets.specs.decoding import Decoding
 
 pytestmark = pytest.mark.gpu
@@ -18,13 +19,14 @@ TOLERANCE = 1e-3
 def load(request, folder_of):
     """Loads a captioner of the family on a device."""
 
-    def on(device: str, decoding: Decoding = SAMPLED):
+    def on(device: str, decoding: Decoding = SAMPLED, batch_size=64, **options):
         source = TransformersSource(
             kind="transformers",
             model=str(folder_of(request.param)),
             decoding=decoding,
-            batch_size=64,
+            batch_size=batch_size,
             device=device,
+            **options,
         )
         return load_transformers_captioner(source)
 
@@ -62,3 +64,59 @@ def test_a_caption_is_the_same_in_any_order_and_in_a_part(load, images):
     shuffled = captioner.caption([some[i] for i in order], [uids[i] for i in order])
     assert shuffled == [whole[i] for i in order]
     assert captioner.caption(some[-5:], uids[-5:]) == whole[-5:]
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_caption_is_the_same_for_any_batch_size(load, images, precision):
+    some, uids = rows(images, 80)
+    captioner = load("cuda", batch_size=256, precision=precision)
+    whole = captioner.caption(some, uids)
+    assert captioner.made_on().facts == {"reproducible": SAME_CLASS}
+    for batch_size in (8, 32, 64, 500):
+        assert load("cuda", batch_size=batch_size, precision=precision).caption(some, uids) == whole
+
+
+def test_it_says_what_it_computed_with(load, images):
+    captioner = load("cuda")
+    captioner.caption(*rows(images, 8))
+    made_on = captioner.made_on()
+    assert made_on.name == torch.cuda.get_device_name()
+    assert made_on.machine["recap.gpu_attention"] == "flash, efficient, math"
+    assert made_on.machine["recap.gpu_torch"] == torch.__version__
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_recorded_steps_write_what_the_waiting_loop_writes(load, images, precision, caplog):
+    """Three batches each: run, recorded, replayed."""
+    decoding = Decoding(min_tokens=2, max_tokens=24, temperature=1.5)
+    some, uids = rows(images, 64)
+    in_place, waiting = (load("cuda", decoding, precision=precision) for _ in range(2))
+    waiting.on_device.steady = None
+    expected = waiting.caption(some, uids)
+    for _ in range(3):
+        assert in_place.caption(some, uids) == expected
+    assert any(replay for replay in in_place.on_device.steady._replays._recordings.values())
+    assert not caplog.messages
+
+
+def test_finished_rows_are_dropped_and_captions_stay(load, images):
+    """With a third of the vocabulary as end marks few captions are long."""
+    decoding = Decoding(min_tokens=2, max_tokens=24, temperature=1.5)
+    some, uids = rows(images, 200)
+    found = []
+    for in_place in (True, False):
+        captioner = load("cuda", decoding, batch_size=256)
+        captioner.model.eos = list(range(0, captioner.model.vocabulary, 5))
+        if not in_place:
+            captioner.on_device.steady = None
+        found.append(captioner.caption(some, uids))
+    assert found[0] == found[1]
+    assert len({caption.n_tokens for (caption,) in found[0]}) > 4
+
+
+def test_images_are_prepared_in_memory_that_the_gpu_reads(load, images):
+    captioner = load("cuda")
+    finish = captioner.begin(*rows(images, 20))
+    (first, *_) = captioner._preparing.begin(images[:1])
+    assert not isinstance(first, torch.Tensor) or first.is_pinned()
+    assert len(finish()) == 20
