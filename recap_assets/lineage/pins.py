@@ -24,6 +24,7 @@ from recap_assets.lineage.rows import LineageError, Receipts, canonical
 from recap_assets.lineage.walk import lineage_of
 from recap_assets.shards.manifest import Shard
 from recap_assets.specs.experiment import Experiment
+from recap_assets.specs.file_places import located
 from recap_assets.specs.loading import load_experiment, parse_experiment
 from recap_assets.specs.yaml_text import dump_yaml
 from recap_assets.storage.files import write_atomically
@@ -163,8 +164,11 @@ def pin(project: Project, origin: Origin, name: str) -> Path:
 
 
 def experiment_to_rebuild(pinned: Pinned) -> dict[str, Any]:
-    """The experiment of a receipt, to be built in a folder of its own: exports go there as well."""
-    content = pinned.experiment.model_dump(mode="json")
+    """The experiment of a receipt, to be built in a folder of its own: exports go there as well.
+
+    Places in old receipts may be relative; those are below the working folder.
+    """
+    content = located(pinned.experiment, Path.cwd()).model_dump(mode="json")
     for export in content.get("exports", {}).values():
         export["folder"] = None
     return content

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+_WORKING_FOLDER = Path()
+
 
 class Mark(Enum):
     """What a field is that decides no result."""
@@ -45,11 +47,14 @@ class Content:
     or_name: bool = False
     prefix: str = ""
 
-    def place(self, value: object) -> Path | None:
-        """The file or folder that a field's value names; None where it names none."""
+    def place(self, value: object, folder: Path = _WORKING_FOLDER) -> Path | None:
+        """The file or folder that a field's value names, below `folder` where it is relative.
+
+        None where it names none.
+        """
         if not isinstance(value, str) or value in self.names or not value.startswith(self.prefix):
             return None
-        path = Path(value.removeprefix(self.prefix))
+        path = folder / value.removeprefix(self.prefix)
         is_place = not self.or_name or bool(self.prefix) or _is_a_path(value) or path.exists()
         return path if is_place else None
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from recap_assets.specs.experiment import FULL, Experiment
+from recap_assets.specs.file_places import located
 from recap_assets.specs.kinds import NO_KIND, UNKNOWN
 from recap_assets.specs.searches import Search, Settings
 from recap_assets.specs.setting_keys import SettingKeyError, set_at
@@ -55,7 +56,8 @@ def load_experiment(path: str | Path, overrides: Iterable[str] = ()) -> Experime
     """Read and check an experiment file.
 
     Args:
-        path: The YAML file. `${NAME:-default}` in a value of it is replaced from the environment;
+        path: The YAML file; relative places in it are below its folder, those of `overrides` below
+            the working folder. `${NAME:-default}` in a value is replaced from the environment;
             `$${NAME}` is the text `${NAME}`. Where its `size` is not `full`, the settings of that
             size are laid over the file first, and the name ends in it.
         overrides: `key.path=value` settings laid over the file; the value is parsed as YAML.
@@ -78,7 +80,8 @@ def load_experiment(path: str | Path, overrides: Iterable[str] = ()) -> Experime
     if of_size:
         # Nothing is left to choose: the experiment is of this size, under a name of its own.
         content |= {"size": FULL, "sizes": {}}
-    return _with_sweeps(content, str(path))
+    experiment = _with_sweeps(content, str(path))
+    return located(experiment, path.parent.resolve(), {key for key, _, _ in settings})
 
 
 def _with_sweeps(content: dict[str, object], where: str) -> Experiment:
