@@ -69,7 +69,7 @@ class RowClass:
         if self.found is None:
             self.found = self._kept()
         if self.found is None or self.found.most < most:
-            self.found = _tried(probe, most)
+            self.found = _tried(probe, most, self.found)
             self._keep(self.found)
         return self.found
 
@@ -107,12 +107,16 @@ def _read(entry: Mapping[str, object]) -> Found | None:
     return Found(reference, most, tuple(good))
 
 
-def _tried(probe: Probe, most: int) -> Found:
+def _tried(probe: Probe, most: int, before: Found | None) -> Found:
+    """What trying finds; what was found for fewer rows against the same reference stays."""
     reference, parts = _reference(probe)
     if not parts:
         return Found(0, most, ())
-    agreeing = {reference}
+    known = before if before is not None and before.reference == reference else None
+    agreeing = {reference, *(known.counts if known else ())}
     for count in _candidates(most):
+        if known and count <= known.most:
+            continue
         same = count == reference or _agrees(probe, count, parts)
         if same is None:
             break  # larger ones do not fit either

@@ -52,6 +52,7 @@ def test_a_larger_batch_is_tried_when_it_is_asked_for():
     assert rows.find(device, 200).most == REFERENCE
     assert len(device.tried) == n_tried
     assert rows.find(device, 700).counts == (64, 128, 256, 512, 704)
+    assert device.tried[n_tried:] == [256, 512, 704]  # the others are known
 
 
 def test_what_does_not_fit_is_left_out():
