@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Literal
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -34,6 +35,19 @@ def resolve_device(device: str) -> torch.device:
         msg = f"device {device} is not on this machine; it has {', '.join(available)}"
         raise DeviceError(msg)
     return wanted
+
+
+def amp_of(
+    precision: Literal["auto", "float32", "bfloat16"], device: torch.device
+) -> torch.dtype | None:
+    """What automatic mixed precision computes in; None for float32 throughout.
+
+    `auto` is bfloat16 on a CUDA GPU that has it, and float32 elsewhere.
+    """
+    if precision == "auto":
+        has_it = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if has_it else None
+    return torch.bfloat16 if precision == "bfloat16" else None
 
 
 def dtype_of(precision: Precision) -> torch.dtype:

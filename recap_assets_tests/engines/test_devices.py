@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from recap_assets.engines.devices import dtype_of, resolve_device
+from recap_assets.engines.devices import amp_of, dtype_of, resolve_device
 from recap_assets.engines.errors import DeviceError
 
 CPU = torch.device("cpu")
@@ -22,3 +22,13 @@ def test_auto_takes_the_gpu_where_there_is_one(monkeypatch):
 
 def test_precisions_have_a_type():
     assert dtype_of("bfloat16") is torch.bfloat16
+
+
+@pytest.mark.parametrize("has_it", [True, False])
+def test_mixed_precision_is_automatic_on_a_gpu_that_has_it(monkeypatch, has_it):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: has_it)
+    cuda = torch.device("cuda")
+    assert amp_of("auto", cuda) is (torch.bfloat16 if has_it else None)
+    assert amp_of("auto", CPU) is None
+    assert amp_of("float32", cuda) is None
+    assert amp_of("bfloat16", CPU) is torch.bfloat16

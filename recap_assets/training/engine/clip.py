@@ -1,6 +1,6 @@
 """Training of a CLIP: a fixed number of samples seen, contrastive loss, resumable to the bit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,6 +83,7 @@ def train_clip(  # noqa: PLR0913 - a run has that many settings, keyword-only bu
     checkpoint_every: int = 50_000,
     on_progress: Callable[[int, float], None] | None = None,
     device: str | torch.device = "cpu",
+    amp: torch.dtype | None = None,
 ) -> TrainedClipModel:
     """Train a CLIP on `pairs` with a fixed budget, whatever their number (DataComp's rule).
 
@@ -104,6 +105,8 @@ def train_clip(  # noqa: PLR0913 - a run has that many settings, keyword-only bu
         checkpoint_every: Pairs seen between checkpoints.
         on_progress: Called after each step with the pairs seen and the loss.
         device: A torch device.
+        amp: What the towers compute in where torch's automatic mixed precision does so; weights,
+            embeddings and losses are float32 in any case. None computes all in float32.
 
     Raises:
         ValueError: The images are of another size than the tower takes.
@@ -114,6 +117,7 @@ def train_clip(  # noqa: PLR0913 - a run has that many settings, keyword-only bu
             pairs, tower, optimizer, samples_seen, batch_size, seed, tag_loss, torch.device(device)
         )
         run.learn_by(loss, all_positives=all_positives)
+        run.compute_in(amp)
         first = run.resume(checkpoint) if checkpoint else 0
         for step in range(first, run.steps):
             lost = run.step(step)
@@ -159,6 +163,7 @@ class _ClipRun:
         )
         self.loss: Loss = _CONTRASTIVE
         self.all_positives = False
+        self.amp: torch.dtype | None = None
         self.first: nn.Module | None = None
 
     def learn_by(self, loss: Loss, *, all_positives: bool) -> None:
@@ -171,12 +176,25 @@ class _ClipRun:
         self.loss, self.all_positives = loss, all_positives
         self.identity = fingerprint_of(self.identity, loss, all_positives)
 
+    def compute_in(self, amp: torch.dtype | None) -> None:
+        """Say what the towers compute in, before the first step."""
+        if amp is not None:
+            self.amp = amp
+            self.identity = fingerprint_of(self.identity, str(amp))
+
+    def _outputs(self, model: nn.Module, batch: "_Batch") -> Mapping[str, Tensor]:
+        if self.amp is None:
+            return model(batch.images, batch.tokens)
+        with torch.autocast(self.device.type, self.amp):
+            outputs = model(batch.images, batch.tokens)
+        return {name: value.float() for name, value in outputs.items()}
+
     def step(self, step: int) -> float:
         """One update; the contrastive loss before it."""
         torch.manual_seed(stream(self.seed, step) >> 1)
         self.module.train()
         batch = self._batch(step)
-        outputs = self.module.clip(batch.images, batch.tokens)
+        outputs = self._outputs(self.module.clip, batch)
         contrastive = self._loss(step, batch, outputs)
         total = contrastive
         if self.module.tag_head is not None:
@@ -190,7 +208,7 @@ class _ClipRun:
         self.curve.add(step, loss, self.optimizer.factor(step))
         return loss
 
-    def _loss(self, step: int, batch: "_Batch", outputs: dict[str, Tensor]) -> Tensor:
+    def _loss(self, step: int, batch: "_Batch", outputs: Mapping[str, Tensor]) -> Tensor:
         if batch.shares is not None:
             return several_positives_loss(**outputs, owners=batch.owners, shares=batch.shares)
         if not isinstance(self.loss, TwoStage) or step < round(self.loss.first * self.steps):
@@ -198,7 +216,7 @@ class _ClipRun:
         if self.first is None:
             self.first = copy_of(self.module.clip)
         with torch.no_grad():
-            known = self.first(batch.images, batch.tokens)
+            known = self._outputs(self.first, batch)
             features = known["image_features"], known["text_features"]
             margins = margins_of(*features, self.loss.strength)
         return margin_loss(**outputs, margins=margins)

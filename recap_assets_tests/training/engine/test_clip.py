@@ -8,6 +8,7 @@ import torch
 
 from recap_assets.engines.small.loading import load_small_clip
 from recap_assets.specs.models import OpenClipTower, Optimizer, SmallTower
+from recap_assets.training.engine import clip
 from recap_assets.training.engine.clip import train_clip
 from recap_assets.training.engine.pairs import TrainingPairs
 from recap_assets_tests.training.engine.drawings import COLOURS, SHAPES, drawn_pairs
@@ -74,6 +75,44 @@ def test_training_leaves_the_global_random_state_alone(small_pairs):
     torch.manual_seed(1)
     train_tiny(small_pairs, samples_seen=16)
     assert torch.equal(torch.rand(1), expected)
+
+
+def dtypes_seen(model, into):
+    """Notes what the image tower gives."""
+    model.visual.register_forward_hook(lambda _module, _args, out: into.add(out.dtype))
+
+
+def test_mixed_precision_computes_towers_in_bfloat16_and_keeps_weights(small_pairs, monkeypatch):
+    seen = set()
+    made = clip.make_trainee
+
+    def watched(*args):
+        trainee = made(*args)
+        dtypes_seen(trainee.model, seen)
+        return trainee
+
+    monkeypatch.setattr(clip, "make_trainee", watched)
+    mixed = train_tiny(small_pairs, amp=torch.bfloat16)
+    assert seen == {torch.bfloat16}
+    seen.clear()
+    whole = train_tiny(small_pairs)
+    assert seen == {torch.float32}
+    assert {
+        weight.dtype for weight in weights_of(mixed).values() if weight.is_floating_point()
+    } == {torch.float32}
+    losses = [[point.loss for point in one.curve] for one in (mixed, whole)]
+    assert losses[0] != losses[1]
+    np.testing.assert_allclose(*losses, rtol=0.05)
+
+
+def test_a_run_of_another_precision_is_not_continued(small_pairs, tmp_path):
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    settings = {"checkpoint": checkpoint, "checkpoint_every": 48}
+    with pytest.raises(Killed):
+        train_tiny(small_pairs, on_progress=killed_at(96), **settings)
+    resumed = train_tiny(small_pairs, amp=torch.bfloat16, **settings)
+    fresh = train_tiny(small_pairs, amp=torch.bfloat16)
+    assert resumed.curve == fresh.curve
 
 
 def killed_at(samples):

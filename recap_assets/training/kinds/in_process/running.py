@@ -4,7 +4,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from recap_assets.engines.devices import resolve_device
+from recap_assets.engines.devices import amp_of, resolve_device
 from recap_assets.engines.trained import image_side
 from recap_assets.graph.node import Step
 from recap_assets.graph.project import Project
@@ -24,6 +24,8 @@ def train_in_memory(project: Project, training: InProcessSpec, mix: str, step: S
     pairs = mix_pairs(project, mix, image_side(training.tower), with_sources=training.marks_sources)
     if training.marks_sources:
         pairs = replace(pairs, texts=list(map(with_prefix, pairs.sources, pairs.texts)))
+    device = resolve_device("auto")
+    amp = amp_of(training.precision, device)
     checkpoint = project.workspace.checkpoint(mix, seed).with_name(f"{seed}.checkpoint")
     trained = train_clip(
         pairs,
@@ -37,7 +39,8 @@ def train_in_memory(project: Project, training: InProcessSpec, mix: str, step: S
         checkpoint=checkpoint,
         checkpoint_every=training.checkpoint_every,
         on_progress=lambda seen, _loss: step.progress(seen / training.samples_seen),
-        device=resolve_device("auto"),
+        device=device,
+        amp=amp,
     )
     return Trained(
         save=trained.save,
@@ -46,6 +49,7 @@ def train_in_memory(project: Project, training: InProcessSpec, mix: str, step: S
             "pairs": len(pairs.texts),
             "images": len(pairs.images),
             "passes": round(training.samples_seen / max(_an_epoch(pairs), 1), 2),
+            **({"amp_bits": amp.itemsize * 8} if amp else {}),
         },
         clear=partial(checkpoint.unlink, missing_ok=True),
     )

@@ -43,6 +43,12 @@ class InProcessSpec(Launcher):
         exclude_if=lambda loss: isinstance(loss, Contrastive),
         description="contrastive: CLIP's own; two_stage: with margins by what it had learned.",
     )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto",
+        exclude_if=lambda precision: precision == "auto",
+        description="bfloat16: the towers compute in it by automatic mixed precision, with weights "
+        "and loss in float32; auto: so on a GPU that has it, float32 elsewhere.",
+    )
     launcher: Literal["in_process"] = Field(
         default="in_process",
         description="torchrun hands exported shards to open_clip's own trainer; see `scale`.",

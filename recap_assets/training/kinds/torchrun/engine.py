@@ -23,11 +23,14 @@ from recap_assets.engines.trained import image_side
 from recap_assets.storage.files import write_atomically
 from recap_assets.training.engine.curve import CURVE_POINTS, CurvePoint
 from recap_assets.training.engine.open_clip_trainee import OpenClipTrainee
-from recap_assets.training.kinds.torchrun.spec import TorchrunSpec
+from recap_assets.training.kinds.torchrun.spec import ALONE, TorchrunSpec
 from recap_assets.untrusted.errors import RecapError
 
 RUN = "run"
 LAST_LINES = 30
+LOADERS, MOST_LOADERS = 5, 32
+"""Loader processes of one process by default: without a GPU, and at most with one."""
+
 _ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "WANDB_MODE": "disabled"}
 _FAILED = "failed (exitcode: "
 _CHATTER = re.compile(r"I\d{4} ")
@@ -96,7 +99,7 @@ def trainer_arguments(
         "log-every-n-steps": max(1, steps * training.checkpoints // CURVE_POINTS),
     }  # fmt: skip
     flags = ["dataset-resampled", "save-most-recent", "local-loss", "gather-with-grad"]
-    flags += ["grad-checkpointing", "ddp-static-graph"]
+    flags += ["grad-checkpointing"] * training.gradient_checkpointing + ["ddp-static-graph"]
     # What is said last counts: samples of one checkpoint, and not of the data.
     said = (f"--{name}={value}" for name, value in options.items())
     return [*data, *said, *(f"--{flag}" for flag in flags)]
@@ -126,11 +129,7 @@ def train(
     write_atomically(
         arguments, json.dumps(trainer_arguments(training, data, seed, folder)).encode()
     )
-    command = [
-        sys.executable, "-m", "torch.distributed.run", *training.torchrun_arguments,
-        f"--nproc-per-node={_processes(training)}",
-        "-m", "recap_assets.training.kinds.torchrun.trainer", str(arguments),
-    ]  # fmt: skip
+    command = _command(training, arguments)
     last: deque[str] = deque(maxlen=LAST_LINES)
     failed = False
     for line in _lines_of(command):
@@ -197,7 +196,26 @@ def save_trained(training: TorchrunSpec, folder: Path, directory: Path) -> None:
 def _workers(training: TorchrunSpec, batch: int, samples: int) -> int:
     # open_clip gives each loader as many batches, rounded up: 5 for 4 loaders would become 8.
     batches = -(-samples // batch)
-    return next(n for n in range(training.workers, 0, -1) if batches % n == 0)
+    most = _loaders(training) if training.workers == "auto" else training.workers
+    return next(n for n in range(most, 0, -1) if batches % n == 0)
+
+
+def _loaders(training: TorchrunSpec) -> int:
+    """Of one process: its share of the cores, one of which is left to the process itself."""
+    if not torch.cuda.is_available():
+        return LOADERS
+    share = (os.cpu_count() or 1) // _processes(training)
+    return min(max(1, share - 1), MOST_LOADERS)
+
+
+def _command(training: TorchrunSpec, arguments: Path) -> list[str]:
+    """Starts the trainer: one process on one machine needs no torchrun to start it."""
+    trainer = ["-m", "recap_assets.training.kinds.torchrun.trainer", str(arguments)]
+    processes = _processes(training)
+    if processes == 1 and training.torchrun_arguments == ALONE:
+        return [sys.executable, *trainer]
+    torchrun = ["-m", "torch.distributed.run", *training.torchrun_arguments]
+    return [sys.executable, *torchrun, f"--nproc-per-node={processes}", *trainer]
 
 
 def _processes(training: TorchrunSpec) -> int:

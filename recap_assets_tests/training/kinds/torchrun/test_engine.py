@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from recap_assets.engines.trained import load_trained_clip
-from recap_assets.training.kinds.torchrun import TorchrunTraining
+from recap_assets.training.kinds.torchrun import TorchrunTraining, engine
 from recap_assets.training.kinds.torchrun.engine import (
     RUN,
     Point,
@@ -96,6 +96,7 @@ def test_the_recipe_of_each_scale(
 
 def test_what_changes_the_speed_only_decides_nothing() -> None:
     quick = training(workers=9, processes=8, accumulation=2, torchrun_arguments=["--nnodes=2"])
+    quick = quick.model_copy(update={"gradient_checkpointing": False})
     assert quick.decides() == training().decides()
     assert training(batch_size=512).decides() != training().decides()
 
@@ -129,6 +130,39 @@ def test_loaders_divide_the_batches_so_that_none_is_added(
 def test_loaders_divide_the_parts_that_accumulation_makes(tmp_path: Path) -> None:
     recipe = tiny(samples_seen=40, workers=4, accumulation=2)
     assert "--workers=2" in trainer_arguments(recipe, ["--train-data", "a"], 0, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("cores", "gpus", "given"),
+    [(16, 1, "15"), (16, 2, "7"), (2, 1, "1"), (1, 1, "1"), (96, 1, "30")],
+)
+def test_on_gpus_loaders_follow_the_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cores: int, gpus: int, given: str
+) -> None:
+    """420 batches, which all numbers of loaders here divide but 31 and 32."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    recipe = tiny(samples_seen=420 * 4, checkpoints=1, workers="auto")
+    assert f"--workers={given}" in trainer_arguments(recipe, ["--train-data", "a"], 0, tmp_path)
+
+
+def test_activations_are_kept_where_memory_is_enough(tmp_path: Path) -> None:
+    words = trainer_arguments(
+        tiny(gradient_checkpointing=False), ["--train-data", "a"], 0, tmp_path
+    )
+    assert "--grad-checkpointing" not in words
+
+
+def test_one_process_is_started_without_torchrun(tmp_path: Path) -> None:
+    alone = engine._command(tiny(), tmp_path / "arguments.json")
+    assert "torch.distributed.run" not in alone
+    several = tiny(torchrun_arguments=["--nnodes=2", "--rdzv-endpoint=host:29500"])
+    words = engine._command(several, tmp_path / "arguments.json")
+    assert words[2:6] == [
+        "torch.distributed.run", "--nnodes=2", "--rdzv-endpoint=host:29500", "--nproc-per-node=1",
+    ]  # fmt: skip
+    assert words[6:] == alone[1:]
 
 
 def test_figures_of_a_line() -> None:
