@@ -11,7 +11,7 @@ from typing import Any
 
 import open_clip
 import regex
-from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH, HFTokenizer
+from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH, HFTokenizer, get_clean_fn
 
 MAX_CHARACTERS = 1 << 16
 """Of a text, what is beyond them is not read: a context of 77 tokens is full long before."""
@@ -21,24 +21,46 @@ CHARACTERS_PER_TOKEN = 64
 
 MAX_WORD_BYTES = 8_192
 MAX_CACHED_WORDS = 1 << 18
+MAX_CACHED_CHARACTERS = 64
+"""Of a word whose ids are kept."""
+
+_lower = get_clean_fn("lower")
 
 
 class BoundedTokenizer(open_clip.SimpleTokenizer):
-    """CLIP's tokenizer, which stops where the context is full."""
+    """CLIP's tokenizer, which stops where the context is full and keeps the ids of words."""
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - open_clip's own
+        super().__init__(**options)
+        self._ids: dict[str, tuple[int, ...]] = {}
 
     def encode(self, text: str) -> list[int]:
         """Ids of a text without marks: all, or those that fill the context."""
         room = self.context_length or DEFAULT_CONTEXT_LENGTH
-        longest = min(room * CHARACTERS_PER_TOKEN, MAX_WORD_BYTES)
-        if len(self.cache) > MAX_CACHED_WORDS:
-            self.cache = {token: token for token in ("<start_of_text>", "<end_of_text>")}
         ids: list[int] = []
-        for match in regex.finditer(self.pat, self.clean_fn(text[:MAX_CHARACTERS])):
-            spelt = "".join(self.byte_encoder[byte] for byte in match[0].encode()[:longest])
-            ids.extend(self.encoder[part] for part in self.bpe(spelt).split(" "))
+        for match in regex.finditer(self.pat, self._cleaned(text[:MAX_CHARACTERS])):
+            word = match[0]
+            ids.extend(self._ids.get(word) or self._spelt_out(word, room))
             if len(ids) >= room:
                 break
         return ids
+
+    def _spelt_out(self, word: str, room: int) -> tuple[int, ...]:
+        longest = min(room * CHARACTERS_PER_TOKEN, MAX_WORD_BYTES)
+        if len(self.cache) > MAX_CACHED_WORDS:
+            self.cache = {token: token for token in ("<start_of_text>", "<end_of_text>")}
+            self._ids.clear()
+        spelt = "".join(self.byte_encoder[byte] for byte in word.encode()[:longest])
+        ids = tuple(self.encoder[part] for part in self.bpe(spelt).split(" "))
+        if len(word) <= MAX_CACHED_CHARACTERS:
+            self._ids[word] = ids
+        return ids
+
+    def _cleaned(self, text: str) -> str:
+        # ftfy and html change nothing of printable ASCII without an entity, and take a while.
+        if self.clean_fn is _lower and text.isascii() and text.isprintable() and "&" not in text:
+            return " ".join(text.split()).lower()
+        return self.clean_fn(text)
 
 
 class BoundedHubTokenizer(HFTokenizer):

@@ -12,6 +12,7 @@ from open_clip.tokenizer import HFTokenizer
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
+from recap_assets.engines.open_clip import tokenizers
 from recap_assets.engines.open_clip.tokenizers import (
     CHARACTERS_PER_TOKEN,
     BoundedHubTokenizer,
@@ -48,6 +49,20 @@ def test_the_tokens_are_open_clips(clean: str) -> None:
 def test_the_tokens_of_any_text_are_open_clips(text: str) -> None:
     text = text.encode("utf-8", "replace").decode()
     assert torch.equal(OWN([text]), THEIRS([text]))
+
+
+@given(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=200))
+def test_the_tokens_of_printable_ascii_are_open_clips(text: str) -> None:
+    assert torch.equal(OWN([text, text]), THEIRS([text, text]))
+
+
+def test_ids_of_words_are_kept_within_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokenizers, "MAX_CACHED_WORDS", 20)
+    own = BoundedTokenizer(context_length=77)
+    texts = [f"word{n} {'x' * 30}{n} and{'y' * 100}" for n in range(60)]
+    assert torch.equal(own(texts), THEIRS(texts))
+    assert 0 < len(own._ids) <= 20
+    assert max(map(len, own._ids)) <= tokenizers.MAX_CACHED_CHARACTERS
 
 
 def test_a_word_is_cut_far_beyond_the_context() -> None:
