@@ -3,11 +3,14 @@
 `--captions` measures captioning by a model of BLIP-2's shape (`gpu_captions.py`): the raw results
 go into a file of JSON lines, and a table is printed. It takes less than eight minutes on an H200.
 
+`--images` measures scoring decoded images (`gpu_images.py`), in about a minute.
+
 `--tests` runs the tests: counts, and why each failed. First those marked `gpu`, then those of the
 engines, which must not see it. Every failure goes into the file at once, so that what was found is
 kept where time is up. The exit code is 1 where a test failed, 2 where time was up or nothing ran.
 
     python benchmarks/gpu.py --captions [--seconds 420] [--into gpu_captions.jsonl] [--tiny]
+    python benchmarks/gpu.py --images
     python benchmarks/gpu.py --tests [--seconds 300] [--into gpu_tests.txt] [--processes 12] [PATH]
 """
 
@@ -88,12 +91,15 @@ def main() -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--tests", action="store_true", help="run the tests")
     what.add_argument("--captions", action="store_true", help="measure captioning")
+    what.add_argument("--images", action="store_true", help="measure scoring of images")
     parser.add_argument("--seconds", type=float, help="of all; 300 for tests, 420 for captions")
     parser.add_argument("--into", type=Path, help="file of what is found")
     parser.add_argument("--tiny", action="store_true", help="of captioning, a toy on a CPU")
     parser.add_argument("--processes", default="12", help="of the tests that see no GPU")
     parser.add_argument("paths", nargs="*", default=ENGINES)
     args = parser.parse_args()
+    if args.images:
+        sys.exit(subprocess.run([sys.executable, HERE / "gpu_images.py"], check=False).returncode)
     if args.captions:
         # Torch is loaded for this alone: tests load it in processes of their own.
         from gpu_captions import run as measure  # noqa: PLC0415

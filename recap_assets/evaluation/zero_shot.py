@@ -1,7 +1,8 @@
 """Zero-shot evaluation of one model on one set, as CLIP_benchmark and DataComp do it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,9 @@ from recap_assets.evaluation.metrics import (
     taken_classes,
     target_ranks,
 )
+from recap_assets.shards.reading import in_background
+
+T = TypeVar("T")
 
 RECALL_AT = (1, 5, 10)
 CLASSIFICATION_MAIN = "acc1"
@@ -124,6 +128,11 @@ def measured(embedder: Embedder, evaluation_set: EvaluationSet, batch_size: int)
     return Measured(_tell_of_faces(embedder, evaluation_set, batch_size), None)
 
 
+def ahead(batches: Callable[[], Iterable[T]]) -> Iterator[T]:
+    """The batches of a set, the next one read and decoded while a model has this one."""
+    return in_background(batches, 1)
+
+
 def class_embeddings(
     embedder: Embedder, class_names: Sequence[str], templates: Sequence[str], batch_size: int
 ) -> Embeddings:
@@ -173,7 +182,7 @@ def _predicted(embedder: Embedder, evaluation_set: ClassificationSet, batch_size
     names, templates = evaluation_set.class_names, evaluation_set.templates
     classes = class_embeddings(embedder, names, templates, batch_size)
     parts: list[Predicted] = []
-    for images, labels, metadata in evaluation_set.grouped_batches(batch_size):
+    for images, labels, metadata in ahead(lambda: evaluation_set.grouped_batches(batch_size)):
         scores = cosines(embedder.embed_images(images), classes)
         ranks, taken = target_ranks(scores, labels), taken_classes(scores, labels)
         parts.append(Predicted(ranks, taken, labels, metadata))
@@ -213,7 +222,7 @@ def _tell_of_faces(embedder: Embedder, evaluation_set: FacesSet, batch_size: int
     }
     taken: dict[str, list[NDArray[np.int64]]] = {objective: [] for objective in classes}
     parts: list[NDArray[np.int64]] = []
-    for images, metadata in evaluation_set.batches(batch_size):
+    for images, metadata in ahead(lambda: evaluation_set.batches(batch_size)):
         embedded = embedder.embed_images(images)
         parts.append(metadata)
         for objective, vectors in classes.items():
@@ -226,7 +235,7 @@ def _retrieve(embedder: Embedder, evaluation_set: RetrievalSet, batch_size: int)
     image_parts: list[Embeddings] = []
     text_parts: list[Embeddings] = []
     n_captions: list[int] = []
-    for images, captions in evaluation_set.batches(batch_size):
+    for images, captions in ahead(lambda: evaluation_set.batches(batch_size)):
         image_parts.append(embedder.embed_images(images))
         texts = [text for of_image in captions for text in of_image]
         text_parts.append(embedded_texts(embedder, texts, batch_size))

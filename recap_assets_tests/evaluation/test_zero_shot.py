@@ -1,4 +1,5 @@
 import hashlib
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -161,6 +162,26 @@ def test_the_batch_size_changes_no_result(tmp_path: Path):
     folder = write_set(tmp_path, "retrieval", [captions])
 
     assert _ours(folder, size=1) == _ours(folder, size=5) == _ours(folder, size=100)
+
+
+@pytest.mark.parametrize("kind", ["retrieval", "classification"])
+def test_the_next_batch_is_decoded_while_one_is_embedded(tmp_path: Path, kind: str):
+    members = labelled if kind == "classification" else captioned
+    folder = write_set(tmp_path, kind, [[m for i in range(4) for m in members(f"s{i}", "1", i)]])
+    decoded, all_are = [], threading.Event()
+
+    def watched(content: bytes) -> np.ndarray:
+        decoded.append(content)
+        if len(decoded) == 4:
+            all_are.set()
+        return decode(content)
+
+    class Waiting(FakeEmbedder):
+        def embed_images(self, images: Sequence[np.ndarray]) -> np.ndarray:
+            assert all_are.wait(60), "the second batch waits for the first one's embeddings"
+            return super().embed_images(images)
+
+    assert evaluate(Waiting(), load_set(str(folder), "test", watched), batch_size=2)
 
 
 def test_every_image_is_embedded_once(tmp_path: Path):
