@@ -13,6 +13,7 @@ from recap_assets.specs.evaluation import DataCompTasks
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.findings import Finding
 from recap_assets.specs.loading import ExperimentError, load_experiment
+from recap_assets.storage.locks import FILES_ALONE
 from recap_assets.storage.object_store import prove_conditional_put
 from recap_assets.storage.tables import StorageError
 from recap_assets.storage.workspace import Workspace
@@ -144,6 +145,22 @@ def _tables(experiment: Experiment) -> Iterator[Finding]:
         yield True, f"tables {root}: writable, and the store refuses to write a key twice"
 
 
+def _claims(experiment: Experiment) -> Iterator[Finding]:
+    workspace = Workspace.from_environment(experiment.name)
+    try:
+        workspace.refuse_unusable()
+    except StorageError:
+        return  # said of the data folder
+    try:
+        held = workspace.claims.prove()
+    except OSError:
+        return  # as above
+    except StorageError as error:
+        yield False, f"claims: {error}"
+    else:
+        yield None if held.startswith(FILES_ALONE) else True, f"claims: {held}"
+
+
 _CHECKS: Sequence[Callable[[Experiment], Iterator[Finding]]] = (
     _pool,
     doctor_places.metadata,
@@ -156,4 +173,5 @@ _CHECKS: Sequence[Callable[[Experiment], Iterator[Finding]]] = (
     doctor_places.gpus,
     _storage,
     _tables,
+    _claims,
 )

@@ -126,7 +126,7 @@ def _build(
         context.log.info(f"{name} is being built elsewhere ({holder}): waiting for it")
 
     # The event is logged before the claim is let go, so that whoever waited finds it.
-    with project.workspace.claims.hold(name, waits) as interrupted:
+    with project.workspace.claims.hold(name, waits, context.run.run_id) as interrupted:
         records.look([node.key, *(dependency.asset for dependency in node.dependencies)])
         built = build_partition(
             graph,

@@ -176,7 +176,8 @@ class Session:
     def _alone(self) -> AbstractContextManager[object]:
         if self.storage != self.project.workspace.instance:
             return nullcontext()
-        return self.project.workspace.claims.hold("the storage of Dagster")
+        # A database of several machines keeps its own order.
+        return self.project.workspace.claims.on_this_machine().hold("the storage of Dagster")
 
     def _restore(self, instance: "dg.DagsterInstance") -> None:
         from recap_assets.defs.restoring import restore_records

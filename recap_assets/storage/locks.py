@@ -1,49 +1,70 @@
-"""Claims: of all processes on a machine one at a time builds a partition."""
+"""Claims: one process at a time builds a partition."""
 
 import fcntl
 import hashlib
+import logging
+import math
 import os
 import re
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from recap_assets.storage.changes import n_changes
+from recap_assets.storage.errors import StorageError
+from recap_assets.storage.store_claims import StoreClaims, place_of
 from recap_assets.untrusted.errors import RecapError
 
 POLL_SECONDS = 0.2
 SUFFIX = ".claim"
 MOST_BYTES = 1_000
+_log = logging.getLogger(__name__)
 _WRITTEN = re.compile(r"(\d+) *\n(\d+\.\d+) *\n(.+)", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Claims:
-    """Claims on partitions, each a locked file in one folder.
+    """Claims on partitions, each a locked file in one folder and, between machines, a lease.
 
     The operating system lets go of a lock when its process ends, however it ends, so a crash
     leaves nothing claimed. Processes on machines that do not share a POSIX file system do not see
-    each other's claims: there two may build the same partition, the same slice is replaced twice,
-    and the later one wins.
+    each other's locks; where the tables are in an object store, whoever has the lock takes a lease
+    there as well.
+
+    Attributes:
+        folder: Of the files.
+        leases: Of the object store; None where the tables are in none.
     """
 
     folder: Path
+    leases: StoreClaims | None = None
 
     @contextmanager
     def hold(
-        self, name: str, on_wait: Callable[[str], None] = lambda _holder: None
+        self,
+        name: str,
+        on_wait: Callable[[str], None] = lambda _holder: None,
+        run: str = "",
     ) -> Iterator[float | None]:
         """Hold the claim on a name for the length of the block; wait while another holds it.
 
         Where the last holder of the claim did not finish, killed or by an error, the block is
-        given the time when that one began, in seconds since 1970. The name counts as unfinished
-        until a block finishes, or fails by what a user can fix before it changed anything.
+        given the time when that one began, in seconds since 1970; infinity where it was on another
+        machine, whose clock may be wrong. The name counts as unfinished until a block finishes, or
+        fails by what a user can fix before it changed anything.
 
         Args:
             name: What is claimed.
             on_wait: Called once with the holder, where it has to be waited for.
+            run: Dagster's run, for whoever waits on another machine.
+
+        Raises:
+            StorageError: The object store does not answer, or gave the lease to another; the
+                second comes from whatever changes something next.
         """
         path = self.folder / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}{SUFFIX}"
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -53,7 +74,9 @@ class Claims:
             _write(file, _Holder(str(os.getpid()), time.time(), name))
             changes = n_changes()
             try:
-                yield before.began if before else None
+                with self._lease(name, on_wait, run) as is_suspect:
+                    began = before.began if before else None
+                    yield math.inf if is_suspect else began
             except RecapError:
                 if n_changes() == changes:
                     _let_go(path, file, before)
@@ -66,12 +89,83 @@ class Claims:
         """Names whose last holder did not come to its end and that nobody holds now.
 
         Returns:
-            When the last holder of each began, in seconds since 1970.
+            When the last holder of each began, in seconds since 1970; infinity of those that
+            another machine left.
         """
-        if not self.folder.is_dir():
-            return {}
         found = filter(None, map(_unfinished, self.folder.glob(f"*{SUFFIX}")))
-        return {holder.name: holder.began for holder in found}
+        here = {holder.name: holder.began for holder in found}
+        if self.leases is None or _missing(self.leases):
+            return here
+        return dict.fromkeys(self.leases.unfinished(), math.inf) | here
+
+    def on_this_machine(self) -> "Claims":
+        """The same by files alone, for what other machines do not have."""
+        return replace(self, leases=None)
+
+    def prove(self) -> str:
+        """Take a claim, be refused it a second time, and let it go.
+
+        Returns:
+            What holds the claims, and among which processes.
+
+        Raises:
+            StorageError: A claim that was held could be taken by another.
+        """
+        there = next(one for one in (self.folder, *self.folder.parents) if one.exists())
+        with tempfile.TemporaryDirectory(dir=there) as folder:
+            _prove_files(Path(folder))
+        if self.leases is None:
+            return "file locks, among processes that share this folder and its locks"
+        if missing := self.leases.prove():
+            return f"{FILES_ALONE} ({missing})"
+        return (
+            "leases beside the tables, among all machines: one was taken, refused to a second, "
+            f"renewed and let go; one that nobody renews ends after {self.leases.seconds:g} s"
+        )
+
+    @contextmanager
+    def _lease(self, name: str, on_wait: Callable[[str], None], run: str) -> Iterator[bool]:
+        if self.leases is None or _missing(self.leases):
+            yield False
+            return
+        with self.leases.hold(name, place_of(self.folder), run, on_wait) as is_suspect:
+            yield is_suspect
+
+
+FILES_ALONE = "file locks alone, among processes of one machine: the store lacks what leases need"
+
+
+@cache
+def _missing(leases: StoreClaims) -> str:
+    """What the store lacks for leases; said once in a process."""
+    missing = leases.objects.abilities().missing
+    if missing:
+        _log.warning("claims on %s are %s (%s)", leases.tables, FILES_ALONE, missing)
+    return missing
+
+
+def _prove_files(folder: Path) -> None:
+    path = folder / f"doctor{SUFFIX}"
+    file, other = (os.open(path, os.O_RDWR | os.O_CREAT) for _ in range(2))
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _locks(other):
+            msg = f"a lock that is held on a file in {folder.parent} could be taken by another"
+            raise StorageError(msg)
+    except OSError as error:
+        msg = f"files in {folder.parent} cannot be locked: {error.strerror}"
+        raise StorageError(msg) from error
+    finally:
+        os.close(file)
+        os.close(other)
+
+
+def _locks(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from typing import TYPE_CHECKING
@@ -54,7 +54,7 @@ def prove_conditional_put(url: str) -> None:
     Raises:
         StorageError: It does not, or could not be tried; the text says why and what to do.
     """
-    client = _client()
+    client = new_client()
     parts = urlsplit(url)
     bucket = parts.netloc
     key = f"{parts.path.strip('/')}/.recap-doctor-{uuid.uuid4().hex}".lstrip("/")
@@ -62,7 +62,7 @@ def prove_conditional_put(url: str) -> None:
     try:
         _refuses_second(client, bucket, key)
     finally:
-        with _in_words("deleted"):
+        with in_words_of_key("deleted"):
             client.delete_object(Bucket=bucket, Key=key)
 
 
@@ -71,7 +71,7 @@ def _write_first(client: "BaseClient", bucket: str, key: str) -> None:
 
     # Of a name that nobody else has, a key that is there was written by a try whose answer was
     # lost.
-    with suppress(ClientError), _in_words("written", passed=ALREADY_THERE):
+    with suppress(ClientError), in_words_of_key("written", passed=(ALREADY_THERE,)):
         client.put_object(Bucket=bucket, Key=key, Body=b"1", IfNoneMatch="*")
 
 
@@ -79,7 +79,7 @@ def _refuses_second(client: "BaseClient", bucket: str, key: str) -> None:
     from botocore.exceptions import ClientError  # noqa: PLC0415 - an optional extra
 
     try:
-        with _in_words("written a second time", passed=ALREADY_THERE):
+        with in_words_of_key("written a second time", passed=(ALREADY_THERE,)):
             client.put_object(Bucket=bucket, Key=key, Body=b"2", IfNoneMatch="*")
     except ClientError:
         return
@@ -91,7 +91,16 @@ def _refuses_second(client: "BaseClient", bucket: str, key: str) -> None:
     raise StorageError(msg)
 
 
-def _client() -> "BaseClient":
+def new_client(seconds: tuple[float, float] = (10, 30), attempts: int = ATTEMPTS) -> "BaseClient":
+    """A client of S3 by the AWS_* variables, with the region as the tables' writer takes it.
+
+    Args:
+        seconds: How long to wait for a connection, and for an answer.
+        attempts: How often a request is sent at most.
+
+    Raises:
+        StorageError: The extra s3 is missing, or the variables are wrong.
+    """
     try:
         import botocore.session  # noqa: PLC0415 - an optional extra
         from botocore.config import Config  # noqa: PLC0415
@@ -100,20 +109,29 @@ def _client() -> "BaseClient":
         raise StorageError(msg) from error
     # The tables' writer takes AWS_REGION, botocore AWS_DEFAULT_REGION only.
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
-    config = Config(connect_timeout=10, read_timeout=30, retries={"total_max_attempts": ATTEMPTS})
-    with _in_words("reached"):
+    config = Config(
+        connect_timeout=seconds[0],
+        read_timeout=seconds[1],
+        retries={"total_max_attempts": attempts},
+    )
+    with in_words_of_key("reached"):
         return botocore.session.get_session().create_client("s3", region, config=config)
 
 
 @contextmanager
-def _in_words(what: str, passed: int | None = None) -> Iterator[None]:
+def in_words_of_key(what: str, passed: Collection[int] = ()) -> Iterator[None]:
+    """Say what kept a key from being `what`; answers with a status of `passed` stay as they are.
+
+    Raises:
+        StorageError: Saying why, and what to do.
+    """
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - as above
 
     try:
         yield
     except ClientError as error:
         status = error.response["ResponseMetadata"].get("HTTPStatusCode")
-        if status == passed:
+        if status in passed:
             raise
         code = error.response.get("Error", {}).get("Code", "")
         meaning = MEANINGS.get(code, str(error))

@@ -22,7 +22,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.fs import DeltaStorageHandler
 
 from recap_assets.artefacts.table import Table
-from recap_assets.storage.changes import about_to_change
+from recap_assets.storage.changes import about_to_change, refuse_forbidden
 from recap_assets.storage.content import slice_version
 from recap_assets.storage.errors import StorageError
 from recap_assets.storage.handles import TableHandles
@@ -252,12 +252,11 @@ class TableStore(TableHandles):
         """Delete the slice's rows; a slice that is not there is no error."""
         _refuse(table, "remove", append_only=False)
         if self.has(table, at):
-            predicate = _predicate(at)
             about_to_change()
             self._retry(
                 table,
-                lambda: self._create(table).delete(
-                    predicate, post_commithook_properties=_NO_LOG_CLEANUP
+                lambda: self._current_when_allowed(table).delete(
+                    _predicate(at), post_commithook_properties=_NO_LOG_CLEANUP
                 ),
             )
 
@@ -282,7 +281,7 @@ class TableStore(TableHandles):
         def commit() -> int:
             # After the write the handle is at its own commit, whoever committed meanwhile.
             about_to_change()
-            delta = self._create(table)
+            delta = self._current_when_allowed(table)
             if at is None:
                 write(delta, rows, mode="append")
             else:
@@ -306,6 +305,16 @@ class TableStore(TableHandles):
     def _entry(self, table: Table, version: int) -> bytes:
         files = DeltaStorageHandler(self.uri(table), self._options())
         return bytes(files.open_input_file(f"_delta_log/{version:020}.json").read())
+
+    def _current_when_allowed(self, table: Table) -> DeltaTable:
+        """The table, at a version that it had while changes of it were still allowed.
+
+        Whoever takes over a claim commits after this version, so that a commit on top of it, by a
+        process that was stopped right here, collides with that one.
+        """
+        delta = self._create(table)
+        refuse_forbidden()
+        return delta
 
     def _create(self, table: Table) -> DeltaTable:
         # Created before the first write: two writers that both create a table fail.

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from recap_assets.storage.locations import refuse_unusable
 from recap_assets.storage.locks import Claims
+from recap_assets.storage.store_claims import StoreClaims
 from recap_assets.storage.tables import FixedTables, TableStore
 
 DATA_VARIABLE = "RECAP_DATA"
@@ -73,7 +74,9 @@ class Workspace:
     @property
     def claims(self) -> Claims:
         """Claims on partitions that are being built."""
-        return Claims(self.root / "claims")
+        tables = self.tables.root
+        leases = StoreClaims(tables) if tables.startswith("s3://") else None
+        return Claims(self.root / "claims", leases)
 
     def model(self, name: str) -> Path:
         """Folder of a model that the platform trained."""

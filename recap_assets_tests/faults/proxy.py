@@ -29,13 +29,14 @@ class Trouble:
 
     Attributes:
         how: "500" and "503" answer so; "late" answers after `seconds`; "dropped" breaks the
-            connection in the middle of the reply; "refused" answers 501 to a PUT with
-            `If-None-Match`, "ignored" hands it on without.
+            connection in the middle of the reply; "refused" answers 501 to a request
+            with `condition`, "ignored" hands it on without.
         methods: Requests that count.
         first: The number of the first of them to which it is done; 0: never.
         last: The number of the last one.
         performed: Whether the store has done what was asked before "500", "503" or "dropped".
         seconds: How late the answer is; with "503": what Retry-After says, where it is not 0.
+        condition: The header that "refused" and "ignored" are about.
     """
 
     how: How = ""
@@ -44,6 +45,7 @@ class Trouble:
     last: int = 0
     performed: bool = False
     seconds: float = 0.0
+    condition: str = "if-none-match"
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ class Proxy:
         of_conditions = trouble.how in {"refused", "ignored"}
         matches = method in trouble.methods
         if of_conditions:
-            matches = method == "PUT" and "if-none-match" in {name.lower() for name in headers}
+            matches = matches and trouble.condition in {name.lower() for name in headers}
         with self._lock:
             self.seen.requests[method] += 1
             self.seen.n_matched += matches
@@ -157,7 +159,7 @@ class _Handler(BaseHTTPRequestHandler):
         struck = proxy.strikes(self.command, headers)
         trouble = proxy.trouble if struck else Trouble()
         if trouble.how == "ignored":
-            headers = {k: v for k, v in headers.items() if k.lower() != "if-none-match"}
+            headers = {k: v for k, v in headers.items() if k.lower() != trouble.condition}
         reply = _Reply(500)
         if trouble.how in {"", "late", "ignored"} or trouble.performed or self._reads(trouble):
             reply = proxy.forward(self.command, self.path, headers, body)

@@ -22,12 +22,15 @@ def environment(endpoint: str) -> Mapping[str, str]:
 
 
 @contextmanager
-def moto_server() -> Iterator[str]:
-    """Its endpoint. A process of its own: deltalake holds the GIL while it waits for an answer."""
+def moto_server(address: str = "127.0.0.1") -> Iterator[str]:
+    """Its endpoint, as this machine reaches it; it listens on `address`.
+
+    A process of its own: deltalake holds the GIL while it waits for an answer.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    command = [sys.executable, "-m", "moto.server", "-H", address, "-p", str(port)]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     server = subprocess.Popen(command, **quiet)  # noqa: S603 - our own words
     try:

@@ -45,7 +45,7 @@ class UrlPool(UrlSpec):
 
         workspace = project.workspace
         if not manifest_file.is_frozen(workspace.manifest):
-            with workspace.claims.hold("the plan of the list of URLs"):
+            with workspace.claims.on_this_machine().hold("the plan of the list of URLs"):
                 make_plan(self, workspace.downloads)
 
     def nodes(self, project: "Project") -> "list[Node]":
