@@ -101,10 +101,10 @@ def write_events(instance: dg.DagsterInstance, graph: Graph) -> int:
     written = Written()
     for node in graph.nodes.values():
         reader = VersionReader(graph, written)
-        inputs_of = reader.inputs_of(node)
+        whole_of = reader.readings_of(node).whole
         partitions = graph.partitions(node)
         records = {
-            key: Record(_version(node, key), node.code_version, inputs_of(key), 1_000, seconds=3.0)
+            key: Record(_version(node, key), node.code_version, whole_of(key), 1_000, seconds=3.0)
             for key in partitions
         }
         written.records[node.key] = records

@@ -38,6 +38,14 @@ LINEAGE = Table(
         ),
         "rejected": Column(pl.String, "JSON: rows set aside, by reason."),
         "facts": Column(pl.String, "JSON: realised thresholds, counts and the like."),
+        "facets": Column(
+            pl.String, "JSON: version of each facet of the content, by name.", default="{}"
+        ),
+        "facets_read": Column(
+            pl.String,
+            "JSON: by asset, version of the facets that were read, where it was not read whole.",
+            default="{}",
+        ),
     },
     slices=("asset",),
     order=("asset", "partition", "instance", "event_id"),

@@ -41,7 +41,7 @@ class Column:
     meaning: str
     nullable: bool = False
     is_content: bool = True
-    default: int | None = None
+    default: int | str | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Table(Artefact):
         return tuple(name for name, column in self.columns.items() if column.is_content)
 
     @property
-    def defaults(self) -> dict[str, int]:
+    def defaults(self) -> dict[str, int | str]:
         """What columns that came later count as in rows from before."""
         found = {name: column.default for name, column in self.columns.items()}
         return {name: default for name, default in found.items() if default is not None}

@@ -106,7 +106,7 @@ def resumable_fingerprints(workspace: Workspace, graph: Graph, records: Records)
     """Fingerprints that the assets with finished shards have by the present specs and inputs."""
     reader = VersionReader(graph, records)
     return {
-        reader.inputs(node, partition).fingerprint(node.code_version)
+        reader.fingerprint(node, partition)
         for node in graph.nodes.values()
         if (workspace.scratch / node.key).is_dir()
         for partition in graph.partitions(node)

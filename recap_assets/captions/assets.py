@@ -9,10 +9,12 @@ from typing import Any
 import polars as pl
 
 from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
+from recap_assets.artefacts.facets import CAPTION_FACETS, IMAGES, SAMPLES
 from recap_assets.artefacts.previews import preview_markdown
 from recap_assets.artefacts.table import (
     STATUS_ERROR,
     STATUS_TRUNCATED,
+    Table,
     count_rejects,
     is_usable,
 )
@@ -94,6 +96,7 @@ def captioned(project: Project, name: str, spec: Captioning) -> Node:
         implementation=VERSION,
         decides=deciding(captioner=spec),
         compute=lambda step: caption_partition(project, spec, step),
+        of_pool=IMAGES,
         description=f"Captions that {name} ({spec.word}: {spec.called}) wrote for every usable "
         "image; the same for an image whatever the batch, the shard or the order.",
         seconds=SECONDS_PER_IMAGE * spec.candidates * 1_000,
@@ -113,6 +116,7 @@ class Written:
         compute: Writes a partition.
         description: What a user needs to know of the asset.
         seconds: A guess for a thousand images.
+        of_pool: The facet of the pool that the model reads beside texts.
     """
 
     reads: Sequence[str]
@@ -122,6 +126,13 @@ class Written:
     compute: Callable[[Step], Rows]
     description: str
     seconds: float
+    of_pool: str = SAMPLES
+
+
+def captions_content(project: Project, name: str, *beside: Table) -> StoredRows:
+    """Where the captions of a source are, with tables of the same slices beside."""
+    tables, at = project.workspace.tables, {"source": name}
+    return StoredRows(tables, SYNTHETIC_CAPTIONS, at, beside, facets=CAPTION_FACETS)
 
 
 def written_node(
@@ -133,13 +144,13 @@ def written_node(
         key=SYNTHETIC_CAPTIONS.key(name),
         stage=STAGE,
         dimension="pool",
-        dependencies=(*text_dependencies(project, written.reads), *trained),
+        dependencies=(*text_dependencies(project, written.reads, written.of_pool), *trained),
         implementation=written.implementation,
         decides=written.decides,
         compute=written.compute,
         description=written.description,
         outside=outside_of(project, spec),
-        content=StoredRows(project.workspace.tables, SYNTHETIC_CAPTIONS, {"source": name}),
+        content=captions_content(project, name),
         seconds=written.seconds,
         pool="cpu" if written.by.waits_for_a_server else "gpu",
         n_gpus=gpus_of(written.by),

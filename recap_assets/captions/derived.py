@@ -8,9 +8,8 @@ import polars as pl
 from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
 from recap_assets.artefacts.previews import preview_markdown
 from recap_assets.artefacts.table import count_rejects, is_usable
-from recap_assets.captions.assets import captions_not_empty
+from recap_assets.captions.assets import captions_content, captions_not_empty
 from recap_assets.captions.kind import CaptionSource
-from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.project import Project
 from recap_assets.specs.base import deciding
@@ -53,7 +52,7 @@ def derived_node(project: Project, name: str, spec: CaptionSource, derived: Deri
         decides=deciding(**{spec.word: spec}),
         compute=derived.compute,
         description=derived.describes,
-        content=StoredRows(project.workspace.tables, SYNTHETIC_CAPTIONS, {"source": name}),
+        content=captions_content(project, name),
         seconds=derived.seconds,
         kinds=("polars", "deltalake"),
         checks=(captions_not_empty(project, name),),

@@ -8,19 +8,32 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from recap_assets.artefacts.captions import first_texts, texts_key
+from recap_assets.artefacts.captions import first_texts
+from recap_assets.artefacts.facets import SAMPLES
 from recap_assets.artefacts.pool import POOL_COLUMNS, RAW_POOL
 from recap_assets.artefacts.table import STATUS_EMPTY
 from recap_assets.engines.protocols import Caption
-from recap_assets.graph.node import Dependency
+from recap_assets.graph.node import Dependency, merged
 from recap_assets.graph.project import Project
+from recap_assets.graph.texts import first_texts_read
 
 
-def text_dependencies(project: Project, names: Sequence[str]) -> tuple[Dependency, ...]:
-    """What a source reads that is made of these sources and columns: the pool, and their assets."""
+def text_dependencies(
+    project: Project, names: Sequence[str], of_pool: str = SAMPLES
+) -> tuple[Dependency, ...]:
+    """What a source reads that is made of these sources and columns: the pool, and their assets.
+
+    Args:
+        project: Whose they are.
+        names: The sources and columns.
+        of_pool: The facet of the pool that it reads beside texts.
+    """
     columns = project.experiment.pool.columns
-    keys = [POOL_COLUMNS.key(n) if n in columns else texts_key(n) for n in names]
-    return tuple(Dependency(key, "same") for key in dict.fromkeys([RAW_POOL.key(), *keys]))
+    reads = (
+        Dependency(POOL_COLUMNS.key(n), "same") if n in columns else first_texts_read(n)
+        for n in names
+    )
+    return merged((Dependency(RAW_POOL.key(), "same", (of_pool,)), *reads))
 
 
 def texts_of_images(project: Project, names: Sequence[str], partition: str) -> pl.DataFrame:

@@ -16,6 +16,7 @@ from recap_assets.cli.tracing import Target, copy_receipts
 from recap_assets.defs.session import Session
 from recap_assets.graph.node import Graph, Node
 from recap_assets.graph.project import Project
+from recap_assets.lineage.facets import Row
 from recap_assets.lineage.pins import experiments_of, receipts_of
 from recap_assets.lineage.verification import Verification, verify
 from recap_assets.lineage.words import printable
@@ -32,8 +33,8 @@ def run_verification(session: Session, words: str, *, as_json: bool) -> int:
     origin = target.origin(session)
     present = receipts_of(session.project.workspace, target.asset)
 
-    def newest(asset: str) -> Mapping[str, str]:
-        return dict(present.of(asset).select("partition", "data_version").iter_rows())
+    def newest(asset: str) -> Mapping[str, Row]:
+        return {row["partition"]: row for row in present.of(asset).iter_rows(named=True)}
 
     console = terminal.console()
     found = verify(origin, _nodes(session, target), newest, present=target.pinned is None)

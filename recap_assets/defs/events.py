@@ -56,6 +56,8 @@ class Account:
         gpu_seconds: Seconds that a GPU was held then.
         device: What computed it.
         reused: Whether nothing was computed this time.
+        facets: Version of each facet of the content.
+        facets_read: For each asset that was not read whole: the version of what was read of it.
     """
 
     decides: str = "{}"
@@ -70,6 +72,8 @@ class Account:
     gpu_seconds: float = 0.0
     device: str = "cpu"
     reused: bool = False
+    facets: Mapping[str, str] = field(default_factory=dict)
+    facets_read: Mapping[str, str] = field(default_factory=dict)
 
 
 def account_of(node: Node, built: Built, before: Account | None) -> Account:
@@ -98,6 +102,8 @@ def account_of(node: Node, built: Built, before: Account | None) -> Account:
         gpu_seconds=round(record.gpu_seconds, 3),
         device=before.device if built.reused and before else outcome.device,
         reused=built.reused,
+        facets=record.facets.by_name,
+        facets_read=record.facets_read,
     )
 
 
@@ -235,11 +241,11 @@ class Materialized:
     @property
     def record(self) -> Record:
         """The record of the partition."""
-        account = self.account
+        account, inputs = self.account, Inputs.of(self.inputs)
         return Record(
             data_version=self.data_version,
             code_version=self.code_version,
-            inputs=Inputs.of(self.inputs),
+            inputs=inputs,
             n_rows=int(self.tags.get(N_ROWS, 0)),
             event_id=self.event_id,
             seconds=account.seconds,
@@ -247,4 +253,6 @@ class Materialized:
             gpu_seconds=account.gpu_seconds,
             built_at=self.built_at.timestamp(),
             rejected=tuple(sorted(account.rejected.items())),
+            facets=Inputs.of(account.facets),
+            read=inputs.with_facets(account.facets_read),
         )

@@ -124,6 +124,8 @@ def described_by(record: Record, account: Account) -> dict[str, object]:
         "provenance": as_json(account.provenance),
         "rejected": as_json(account.rejected),
         "facts": as_json(account.facts),
+        "facets": as_json(account.facets),
+        "facets_read": as_json(account.facets_read),
     }
 
 

@@ -16,7 +16,7 @@ from dagster._core.storage.event_log.base import AssetEntry
 from recap_assets.defs.events import Materialized
 from recap_assets.defs.remembering import remember
 from recap_assets.defs.storage_files import RECORDS_READ
-from recap_assets.graph.records import Implementation, Inputs, Record
+from recap_assets.graph.records import NO_VERSIONS, Implementation, Inputs, Record
 from recap_assets.storage.files import write_atomically
 
 CACHED_AFTER = 5_000
@@ -40,6 +40,9 @@ _CACHE_SCHEMA = pl.Schema(
         "gpu_seconds": pl.Float64,
         "built_at": pl.Float64,
         "rejected": pl.String,
+        "facets": pl.List(pl.String),
+        "facet_versions": pl.List(pl.String),
+        "read": pl.List(pl.String),
     }
 )
 
@@ -173,7 +176,8 @@ class DagsterRecords:
         """The record with its strings shared: an input's version is its upstream's data version."""
         share = self._interned.setdefault
         names = self._names.setdefault(record.inputs.names, record.inputs.names)
-        versions = tuple([share(version, version) for version in record.inputs.versions])
+        versions = self._shared(record.inputs.versions)
+        facets = self._names.setdefault(record.facets.names, record.facets.names)
         return Record(
             share(record.data_version, record.data_version),
             share(record.code_version, record.code_version),
@@ -185,14 +189,20 @@ class DagsterRecords:
             record.gpu_seconds,
             record.built_at,
             record.rejected,
+            Inputs(facets, self._shared(record.facets.versions)) if facets else NO_VERSIONS,
+            self._shared(record.read),
         )
+
+    def _shared(self, versions: tuple[str, ...]) -> tuple[str, ...]:
+        share = self._interned.setdefault
+        return tuple([share(version, version) for version in versions])
 
     def _frame(self) -> pl.DataFrame:
         rows = [
             (
                 asset, partition, r.event_id, r.data_version, r.code_version, r.inputs.names,
                 r.inputs.versions, r.n_rows, r.seconds, r.n_bytes, r.gpu_seconds, r.built_at,
-                json.dumps(r.rejected) if r.rejected else "",
+                json.dumps(r.rejected) if r.rejected else "", *r.facets, r.read,
             )
             for asset, records in self._records.items()
             for partition, r in records.items()
@@ -232,7 +242,7 @@ def _records_in(rows: pl.DataFrame) -> Iterable[tuple[str, Record]]:
     columns = [rows[name].to_list() for name in rows.columns[1:]]
     for (
         partition, event_id, data_version, code_version, names, versions, n_rows, seconds,
-        n_bytes, gpu_seconds, built_at, rejected,
+        n_bytes, gpu_seconds, built_at, rejected, facets, facet_versions, read,
     ) in zip(*columns, strict=True):  # fmt: skip
         yield (
             partition,
@@ -247,5 +257,7 @@ def _records_in(rows: pl.DataFrame) -> Iterable[tuple[str, Record]]:
                 gpu_seconds,
                 built_at,
                 tuple((reason, n) for reason, n in json.loads(rejected)) if rejected else (),
+                Inputs(tuple(facets), tuple(facet_versions)),
+                tuple(read),
             ),
         )

@@ -166,13 +166,16 @@ def _entry(receipt: Receipt) -> EventLogEntry:
 
 
 def _record(receipt: Receipt) -> Record:
+    inputs = Inputs.of(receipt.inputs)
     return Record(
         receipt.data_version,
         receipt.code_version,
-        Inputs.of(receipt.inputs),
+        inputs,
         receipt.n_rows,
         seconds=receipt.seconds,
         n_bytes=receipt.n_bytes,
+        facets=Inputs.of(receipt.facets),
+        read=inputs.with_facets(receipt.facets_read),
     )
 
 
@@ -190,6 +193,8 @@ def _account(receipt: Receipt) -> Account:
         gpu_seconds=0.0 if receipt.device == "cpu" else receipt.seconds,
         device=receipt.device,
         reused=receipt.reused,
+        facets=receipt.facets,
+        facets_read=receipt.facets_read,
     )
 
 

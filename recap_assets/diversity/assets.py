@@ -8,7 +8,6 @@ from recap_assets.artefacts import (
     first_texts,
     image_markdown,
     preview_markdown,
-    texts_key,
 )
 from recap_assets.diversity.lexicon import ENGLISH, Lexicon, english, lexicon_hash, load_lexicon
 from recap_assets.diversity.statistics import partition_statistics, summarise
@@ -16,6 +15,7 @@ from recap_assets.diversity.words import TOKENISER
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.project import Project
+from recap_assets.graph.texts import first_texts_read
 from recap_assets.plots.diversity import diversity_bars, rarefaction_curves
 from recap_assets.plots.rendering import chart_png
 from recap_assets.specs.base import deciding
@@ -52,12 +52,11 @@ def _decides(project: Project, *sources: str) -> str:
 
 
 def _statistics_node(project: Project, source: str) -> Node:
-    texts = texts_key(source)
     return Node(
         key=DIVERSITY_STATISTICS.key(source),
         stage=STAGE,
         dimension="pool",
-        dependencies=(Dependency(texts, "same"),),
+        dependencies=(first_texts_read(source),),
         implementation=VERSION,
         decides=_decides(project, source),
         compute=lambda step: measure_partition(project, source, step),

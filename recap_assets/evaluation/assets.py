@@ -7,6 +7,7 @@ from functools import partial
 import polars as pl
 
 from recap_assets.artefacts.evaluation import EVALUATION_IMAGES, EVALUATION_RESULTS
+from recap_assets.artefacts.facets import HASHES
 from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.previews import preview_markdown
 from recap_assets.artefacts.table import is_usable
@@ -60,7 +61,7 @@ def _images_node(project: Project) -> Node:
         key=EVALUATION_IMAGES.key(),
         stage=STAGE,
         dimension="none",
-        dependencies=(*dependencies(project), Dependency(RAW_POOL.key(), "all")),
+        dependencies=(*dependencies(project), Dependency(RAW_POOL.key(), "all", (HASHES,))),
         implementation=VERSION,
         decides=deciding(),
         compute=lambda step: hash_images(project, step),

@@ -3,11 +3,12 @@
 import platform
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import metadata
+from itertools import chain
 from pathlib import Path
 
 import polars as pl
@@ -17,8 +18,8 @@ from recap_assets.graph.content import StoredRows
 from recap_assets.graph.former import Former, FormerResults
 from recap_assets.graph.node import Graph, Node, Observe, Outcome, Progress, Step, TakesOver
 from recap_assets.graph.planner import name_of
-from recap_assets.graph.records import MISSING, Inputs, Record, Records
-from recap_assets.graph.versions import VersionReader
+from recap_assets.graph.records import MISSING, NO_VERSIONS, Inputs, Record, Records
+from recap_assets.graph.versions import Reading, VersionReader
 from recap_assets.storage.errors import StorageError
 from recap_assets.untrusted.errors import RecapError
 
@@ -77,44 +78,56 @@ def build_partition(  # noqa: PLR0913 - what it reports to, by name
         UpstreamMissingError: Something that it reads was never built.
     """
     reader = VersionReader(graph, records)
-    inputs = reader.inputs(node, partition)
-    _refuse_missing(node, partition, inputs)
+    reading = reader.reading(node, partition)
+    _refuse_missing(node, partition, reading.whole)
     events = reader.events(node, partition)
     known = reader.latest(node.key).get(partition)
-    fingerprint = inputs.fingerprint(node.code_version)
+    fingerprint, *earlier = reading.fingerprints(node.code_version)
     if known is not None and known.is_older(interrupted):
         # The storage may hold what was written just before the interruption.
         known = replace(known, data_version="unknown")
-    elif known is not None and not force and known.fingerprint == fingerprint:
+    elif known is not None and not force and _is_up_to_date(node, known, reading):
         if not known.n_rows or _is_present(graph, node, partition):
-            return Built(known, _as_before(known), reused=True, input_events=events)
+            now = reading.record_with(known)
+            return Built(now, _as_before(now), reused=True, input_events=events)
         known = replace(known, data_version="gone")
     started = time.monotonic()
     step = Step(
         partition=partition,
         fingerprint=fingerprint,
         known_version=known.data_version if known else None,
+        known_facets=known.facets.by_name if known else {},
         commit={"recap.fingerprint": fingerprint, "recap.asset": node.key, **provenance()},
         progress=progress,
         observe=observe,
         asset=node.key,
         waits=waits,
     )
-    if taken := None if force else _taken_over(node, step, graph.formers):
+    if taken := None if force else _taken_over(node, step, earlier, graph.formers):
         outcome, former = taken
         seconds = former.seconds
     else:
         outcome = compute_and_write(node, step)
         seconds = time.monotonic() - started
-    record = _record(node, inputs, outcome, seconds, known)
+    record = reading.record_with(_record(node, outcome, seconds, known))
     return Built(record, outcome, reused=False, input_events=events)
 
 
-def _taken_over(node: Node, step: Step, formers: FormerResults) -> tuple[Outcome, Former] | None:
-    """A result that was computed before, made the partition's; None where there is none."""
+def _is_up_to_date(node: Node, known: Record, reading: Reading) -> bool:
+    return known.code_version == node.code_version and not reading.differs(known)
+
+
+def _taken_over(
+    node: Node, step: Step, earlier: Iterable[str], formers: FormerResults
+) -> tuple[Outcome, Former] | None:
+    """A result that was computed before, made the partition's; None where there is none.
+
+    `earlier` are fingerprints that results from before facets were have.
+    """
     if not node.is_worth_keeping or not isinstance(node.content, TakesOver):
         return None
-    for former in formers.of(node.key, step.partition, step.fingerprint):
+    prints = (step.fingerprint, *earlier)
+    for former in chain.from_iterable(formers.of(node.key, step.partition, p) for p in prints):
         # Whatever keeps it from being read, it can be computed. Damaged files make polars panic.
         with suppress(StorageError, OSError, pl.exceptions.PanicException):
             if outcome := node.content.take_over(step, former):
@@ -142,14 +155,12 @@ def compute_and_write(node: Node, step: Step) -> Outcome:
     return outcome
 
 
-def _record(
-    node: Node, inputs: Inputs, outcome: Outcome, seconds: float, known: Record | None
-) -> Record:
+def _record(node: Node, outcome: Outcome, seconds: float, known: Record | None) -> Record:
     n_bytes = sum(written.n_bytes for written in outcome.written)
     return Record(
         outcome.data_version,
         node.code_version,
-        inputs,
+        NO_VERSIONS,
         outcome.n_rows,
         seconds=seconds,
         # What was not written again would be, if it were not there.
@@ -157,6 +168,7 @@ def _record(
         gpu_seconds=0.0 if outcome.device == "cpu" else seconds,
         built_at=time.time(),
         rejected=tuple(sorted(outcome.rejected.items())),
+        facets=Inputs.of(outcome.facets),
     )
 
 
@@ -176,7 +188,11 @@ def _refuse_missing(node: Node, partition: str, inputs: Inputs) -> None:
 
 def _as_before(record: Record) -> Outcome:
     return Outcome(
-        record.data_version, record.n_rows, dict(record.rejected), facts={"reused": "yes"}
+        record.data_version,
+        record.n_rows,
+        dict(record.rejected),
+        facts={"reused": "yes"},
+        facets=record.facets.by_name,
     )
 
 

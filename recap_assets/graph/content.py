@@ -2,15 +2,17 @@
 
 import shutil
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
 
+from recap_assets.artefacts.facets import Facet
 from recap_assets.artefacts.table import Table
 from recap_assets.graph.former import Former
 from recap_assets.graph.node import Look, Outcome, Place, Rows, Step
-from recap_assets.storage.content import files_version, slice_version
+from recap_assets.storage.content import files_version, frame_version, slice_version
 from recap_assets.storage.errors import StorageError
 from recap_assets.storage.files import directory_is_whole, replaced_directory
 from recap_assets.storage.tables import TableStore
@@ -53,6 +55,8 @@ class StoredRows:
         beside: Tables with the same slices that hold what was derived on the way.
         version_of: Data version of the main slice's rows, with or without the columns that name
             the slice; by default that of all content.
+        facets: Parts of the main slice's rows that have versions of their own, by name: what an
+            edge may say that it reads (`Dependency.facets`).
     """
 
     tables: TableStore
@@ -60,6 +64,7 @@ class StoredRows:
     at: Mapping[str, str] = field(default_factory=dict)
     beside: tuple[Table, ...] = ()
     version_of: Callable[[pl.DataFrame], str] | None = None
+    facets: Mapping[str, Facet] = field(default_factory=dict)
 
     def present(self, look: Look) -> Collection[str]:
         """The partitions whose main slice has rows, and no slice a file that is gone or cut."""
@@ -125,6 +130,7 @@ class StoredRows:
             for place, frame in zip(others, found.beside, strict=True)
         ]
         known = self._known(main, step.known_version)
+        facets = self._facets(main, step, found.frame)
         written = self.tables.replace(
             main.table, main.at, found.frame, known_version=known, commit=step.commit
         )
@@ -137,7 +143,35 @@ class StoredRows:
             (written, *beside),
             found.device,
             found.machine,
+            facets,
         )
+
+    def _facets(self, main: Place, step: Step, rows: pl.DataFrame) -> dict[str, str]:
+        """The version of each facet: a hash of it, or what it was recorded with while it stays.
+
+        So what was recorded before the facet was, or was defined as it is now, holds on.
+        """
+        now = {name: frame_version(of(rows)) for name, of in self.facets.items()}
+        if now.items() <= step.known_facets.items():
+            return now
+        held = self._recorded_rows(main, step.known_version)
+        if held is None or step.known_version is None:
+            return now
+        return {
+            name: step.known_facets.get(name, step.known_version)
+            if frame_version(self.facets[name](held)) == version
+            else version
+            for name, version in now.items()
+        }
+
+    def _recorded_rows(self, main: Place, recorded: str | None) -> pl.DataFrame | None:
+        """The rows that the main slice holds, where they are those that were recorded."""
+        # What cannot be read gives facets new versions, no more. Damaged files make polars panic.
+        with suppress(StorageError, OSError, pl.exceptions.PanicException):
+            rows = None if recorded is None else held_rows(self.tables, main)
+            if rows is not None and self._version(rows) == recorded:
+                return rows
+        return None
 
     def _known(self, main: Place, recorded: str | None) -> str | None:
         """Hash of all content that the main slice is known to hold, by what is recorded of it."""

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from graphlib import TopologicalSorter
 from typing import Literal, Protocol, runtime_checkable
@@ -42,10 +42,28 @@ class ForAll:
 
 @dataclass(frozen=True)
 class Dependency:
-    """An edge: a node reads another one's partition of the same key, or all of its partitions."""
+    """An edge: a node reads another one's partition of the same key, or all of its partitions.
+
+    Attributes:
+        asset: The key of what is read.
+        partitions: Which of its partitions.
+        facets: The facets of it that decide what is made of it; none where any of its content may.
+    """
 
     asset: str
     partitions: Literal["same", "all"]
+    facets: tuple[str, ...] = ()
+
+
+def merged(dependencies: Iterable[Dependency]) -> tuple[Dependency, ...]:
+    """One edge for each asset and choice of partitions; whoever reads the whole reads no less."""
+    found: dict[tuple[str, str], Dependency] = {}
+    for one in dependencies:
+        known = found.get((one.asset, one.partitions), one)
+        is_whole = not (one.facets and known.facets)
+        facets = () if is_whole else tuple(sorted({*known.facets, *one.facets}))
+        found[one.asset, one.partitions] = replace(one, facets=facets)
+    return tuple(found.values())
 
 
 @dataclass(frozen=True)
@@ -84,6 +102,7 @@ class Outcome:
         written: What was done to each table, the main one first.
         device: What computed it: `cpu`, or a GPU's name.
         machine: What of the machine decides the last bits; goes into the provenance.
+        facets: Version of each facet of the content; none where it has no facets.
     """
 
     data_version: str
@@ -94,6 +113,7 @@ class Outcome:
     written: tuple[Written, ...] = ()
     device: str = "cpu"
     machine: Mapping[str, str] = field(default_factory=dict)
+    facets: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -158,6 +178,7 @@ class Step:
         partition: Its key; empty for a node without partitions.
         fingerprint: Hash of the code version and of all inputs' versions.
         known_version: Data version that the partition holds by the records, if any.
+        known_facets: Version of each facet of that.
         commit: Facts to keep in the Delta log.
         progress: Called with how far the partition is.
         observe: Called with figures of a long step on the way (loss, samples a second).
@@ -169,6 +190,7 @@ class Step:
     partition: str
     fingerprint: str = ""
     known_version: str | None = None
+    known_facets: Mapping[str, str] = field(default_factory=dict)
     commit: Mapping[str, str] = field(default_factory=dict)
     progress: Progress = lambda _done: None
     observe: Observe = lambda _figures: None
@@ -185,7 +207,7 @@ class Node:
         key: The asset's name, parts joined by a slash.
         stage: The stage it belongs to; its group in the UI.
         dimension: What its partitions are.
-        dependencies: What it reads.
+        dependencies: What it reads; edges to one asset are merged.
         implementation: Version of the code, raised by hand when it gives another result.
         decides: All that decides the content beside the code and what is read, as `deciding` gives
             it; a change is explained from it.
@@ -221,6 +243,10 @@ class Node:
     checks: tuple[Check, ...] = ()
     shows_origin: bool = False
     is_worth_keeping: bool = False
+
+    def __post_init__(self) -> None:
+        """Merge the edges: two that read other facets of one asset are one that reads both."""
+        object.__setattr__(self, "dependencies", merged(self.dependencies))
 
     @cached_property
     def code_version(self) -> str:

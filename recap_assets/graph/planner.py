@@ -120,7 +120,8 @@ class _Planning:
             for partition in partitions:
                 yield _blocked(node, partition, [*whole, *same], partition in records)
             return
-        inputs_of = self._reader.inputs_of(node)
+        readings = self._reader.readings_of(node)
+        whole_of = readings.whole
         present = self._present(node)
         code_version = node.code_version
         for partition in partitions:
@@ -130,7 +131,10 @@ class _Planning:
                 yield _blocked(node, partition, waits, record is not None)
             elif record is None:
                 yield OutOfDate(node.key, partition, "ready", "never built")
-            elif record.code_version != code_version or record.inputs != inputs_of(partition):
+            elif record.code_version != code_version or (
+                record.inputs != (whole := whole_of(partition))
+                and readings.of(partition, whole).differs(record)
+            ):
                 reason = self._reasons.of(node, partition, record)
                 yield OutOfDate(node.key, partition, "ready", reason)
             elif present is not None and record.n_rows and partition not in present:

@@ -40,20 +40,25 @@ class Reasons:
 
     def _input_changes(self, node: Node, partition: str, record: Record) -> Iterator[str]:
         before = record.inputs.by_name
-        after = self._reader.inputs(node, partition).by_name
-        for name in dict.fromkeys([*after, *before]):
+        reading = self._reader.reading(node, partition)
+        after = reading.whole.by_name
+        facets = {dep.asset: " and ".join(dep.facets) for dep in node.dependencies}
+        for name in reading.differs(record):
             if name not in before:
                 yield f"reads {name}, new"
             elif name not in after:
                 yield f"reads {name} no more"
-            elif before[name] != after[name]:
-                yield self._input_change(name, before[name], after[name], record.event_id)
+            else:
+                versions = before[name], after[name]
+                yield self._input_change(name, *versions, facets.get(name, ""), record.event_id)
 
-    def _input_change(self, name: str, before: str, after: str, since: int) -> str:
+    def _input_change(self, name: str, before: str, after: str, facets: str, since: int) -> str:
         if name == OUTSIDE:
             return "what it reads from outside changed"
         n_before, n_after = n_folded(before), n_folded(after)
         if n_before is None or n_after is None:
+            if facets:
+                return f"{name}: {facets} changed"
             then, now = (self._records.facts(name, version) for version in (before, after))
             return f"{name}: {moved}" if (moved := _moved(then, now)) else f"{name} changed"
         if n_before != n_after:
@@ -62,7 +67,9 @@ class Reasons:
         latest = self._reader.latest(name)
         keys = self._graph.partitions(self._graph.nodes[name])
         newer = sum(latest[key].event_id > since for key in keys)
-        return f"{name}: {newer:,} of {n_after:,} partitions changed"
+        # A partition's newer record says that something of it changed, not which facet did.
+        of = f"{facets} of {'up to ' if newer > 1 else ''}" if facets else ""
+        return f"{name}: {of}{newer:,} of {n_after:,} partitions changed"
 
 
 @lru_cache(maxsize=256)

@@ -33,12 +33,21 @@ class Inputs(NamedTuple):
         """Version of each input."""
         return dict(zip(self.names, self.versions, strict=True))
 
+    def with_facets(self, read: Mapping[str, str]) -> tuple[str, ...]:
+        """The versions, with those of what was read where that is not the whole; none otherwise."""
+        if not read:
+            return ()
+        return tuple(read.get(name, whole) for name, whole in zip(*self, strict=True))
+
     def fingerprint(self, code_version: str) -> str:
         """Hash over the code version and every input's version."""
         digest = hashlib.sha256(code_version.encode())
         for name, version in sorted(self.by_name.items()):
             digest.update(f"\n{name}={version}".encode())
         return digest.hexdigest()[:32]
+
+
+NO_VERSIONS = Inputs((), ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +57,7 @@ class Record:
     Attributes:
         data_version: Hash of the content.
         code_version: Of the node, when it was built.
-        inputs: Version of each input, when it was read.
+        inputs: Version of each input as a whole, when it was read.
         n_rows: Rows written.
         event_id: The event that recorded it, in the order of events.
         seconds: What computing it took, when it was computed last.
@@ -56,6 +65,9 @@ class Record:
         gpu_seconds: The part of `seconds` that a GPU was held.
         built_at: When, in seconds since 1970.
         rejected: Rows set aside, by reason.
+        facets: Version of each facet of the content; one that is not named has the data version.
+        read: For each input the version of what was read of it: of facets, with their names, or
+            that of the whole; empty where all were read whole.
     """
 
     data_version: str
@@ -68,11 +80,24 @@ class Record:
     gpu_seconds: float = 0.0
     built_at: float = 0.0
     rejected: tuple[tuple[str, int], ...] = ()
+    facets: Inputs = NO_VERSIONS
+    read: tuple[str, ...] = ()
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the code version and of the inputs' versions."""
-        return self.inputs.fingerprint(self.code_version)
+        """Hash of the code version and of the versions of what was read."""
+        return self.as_read.fingerprint(self.code_version)
+
+    @property
+    def as_read(self) -> Inputs:
+        """The version of what was read of each input."""
+        return Inputs(self.inputs.names, self.read) if self.read else self.inputs
+
+    @property
+    def facets_read(self) -> dict[str, str]:
+        """The version of what was read, of inputs that were not read whole."""
+        read = zip(self.inputs.names, self.inputs.versions, self.read, strict=False)
+        return {name: version for name, whole, version in read if version != whole}
 
     def is_older(self, interrupted: float | None) -> bool:
         """Whether it was made before an interrupted build began; never where there was none.

@@ -12,6 +12,7 @@ from recap_assets.graph.outside import (
     outside_of,
 )
 from recap_assets.graph.project import Project
+from recap_assets.graph.texts import first_texts_read, texts_read
 
 __all__ = [
     "Check",
@@ -32,6 +33,8 @@ __all__ = [
     "content_outside",
     "contents_version",
     "files_below",
+    "first_texts_read",
     "metadata_outside",
     "outside_of",
+    "texts_read",
 ]

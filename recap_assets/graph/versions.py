@@ -2,9 +2,73 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from recap_assets.graph.node import Dependency, ForAll, Graph, Node
 from recap_assets.graph.records import MISSING, OUTSIDE, Inputs, Record, Records
+
+
+class Reading(NamedTuple):
+    """What one partition reads, at one moment.
+
+    Attributes:
+        whole: The versions as wholes.
+        read: The versions of what is read: of facets where an edge names some.
+    """
+
+    whole: Inputs
+    read: Inputs
+
+    def differs(self, record: Record) -> list[str]:
+        """The inputs of which something else is read now than the record says; sorted.
+
+        An input agrees where its whole is as it was, or what is read of it is, or that has not
+        changed since the whole that was read: so agrees what was recorded before facets were.
+        """
+        before, then = record.inputs.by_name, record.as_read.by_name
+        now = zip(*self.whole, self.read.versions, strict=True)
+        changed = {
+            name
+            for name, whole, read in now
+            if before.get(name) != whole
+            and (read == whole or (before.get(name) != _since(read) and then.get(name) != read))
+        }
+        return sorted(changed | (before.keys() - set(self.whole.names)))
+
+    def record_with(self, record: Record) -> Record:
+        """The record of content that reading this gives, too."""
+        read = () if self.read == self.whole else self.read.versions
+        return replace(record, inputs=self.whole, read=read)
+
+    def fingerprints(self, code_version: str) -> tuple[str, ...]:
+        """The fingerprint, and that of records from before facets were."""
+        found = (inputs.fingerprint(code_version) for inputs in (self.read, self.whole))
+        return tuple(dict.fromkeys(found))
+
+
+@dataclass(frozen=True)
+class Readings:
+    """What each partition of one node reads, by the records of one moment.
+
+    Attributes:
+        whole: From a partition to the versions of everything that it reads, as wholes.
+        facets: Of inputs of which facets are read: the input's place, and from a partition to
+            their version.
+    """
+
+    whole: Callable[[str], Inputs]
+    facets: tuple[tuple[int, Callable[[str], str]], ...]
+
+    def of(self, partition: str, whole: Inputs | None = None) -> Reading:
+        """What a partition reads; `whole` where that is known already."""
+        whole = whole or self.whole(partition)
+        if not self.facets:
+            return Reading(whole, whole)
+        versions = list(whole.versions)
+        for place, version_of in self.facets:
+            versions[place] = version_of(partition)
+        return Reading(whole, Inputs(whole.names, tuple(versions)))
 
 
 class VersionReader:
@@ -14,7 +78,7 @@ class VersionReader:
         self._graph = graph
         self._records = records
         self._latest: dict[str, Mapping[str, Record]] = {}
-        self._folded: dict[str, str] = {}
+        self._folded: dict[tuple[str, tuple[str, ...]], str] = {}
 
     def latest(self, asset: str) -> Mapping[str, Record]:
         """The last record of each partition of an asset."""
@@ -22,20 +86,29 @@ class VersionReader:
             self._latest[asset] = self._records.latest(asset)
         return self._latest[asset]
 
-    def inputs(self, node: Node, partition: str) -> Inputs:
-        """Versions of everything that the partition reads; `missing` for what was never built."""
-        return self.inputs_of(node)(partition)
-
-    def inputs_of(self, node: Node) -> Callable[[str], Inputs]:
-        """From a partition of the node to the versions of everything that it reads."""
-        readers: dict[str, Callable[[str], str]] = {
-            dep.asset: self._version_of(node, dep) for dep in node.dependencies
-        }
+    def readings_of(self, node: Node) -> Readings:
+        """What the partitions of a node read."""
+        readers = {dep.asset: self._version_of(node, dep, ()) for dep in node.dependencies}
         if node.outside is not None:
             readers[OUTSIDE] = _looked_once(node.outside)
         names = tuple(sorted(readers))
         in_order = [readers[name] for name in names]
-        return lambda partition: Inputs(names, tuple([read(partition) for read in in_order]))
+        facets = tuple(
+            (names.index(dep.asset), self._version_of(node, dep, dep.facets))
+            for dep in node.dependencies
+            if dep.facets
+        )
+        return Readings(
+            lambda partition: Inputs(names, tuple([read(partition) for read in in_order])), facets
+        )
+
+    def reading(self, node: Node, partition: str) -> Reading:
+        """What a partition reads."""
+        return self.readings_of(node).of(partition)
+
+    def fingerprint(self, node: Node, partition: str) -> str:
+        """The fingerprint that the partition has when it is up to date."""
+        return self.reading(node, partition).read.fingerprint(node.code_version)
 
     def events(self, node: Node, partition: str) -> dict[str, int]:
         """For each dependency the newest event that the partition reads."""
@@ -51,25 +124,30 @@ class VersionReader:
             for dep in node.dependencies
         }
 
-    def _version_of(self, node: Node, dependency: Dependency) -> Callable[[str], str]:
+    def _version_of(
+        self, node: Node, dependency: Dependency, facets: tuple[str, ...]
+    ) -> Callable[[str], str]:
         latest = self.latest(dependency.asset)
-        if self._graph.reads_same(node, dependency):
+        if not self._graph.reads_same(node, dependency):
+            version = self._fold(dependency.asset, facets)
+            return lambda _partition: version
+        if facets:
+            return lambda partition: _named(facets, _version(latest.get(partition), facets))
 
-            def of_same(partition: str) -> str:
-                record = latest.get(partition)
-                return MISSING if record is None else record.data_version
+        def of_same(partition: str) -> str:
+            record = latest.get(partition)
+            return MISSING if record is None else record.data_version
 
-            return of_same
-        version = self._fold(dependency.asset)
-        return lambda _partition: version
+        return of_same
 
-    def _fold(self, asset: str) -> str:
+    def _fold(self, asset: str, facets: tuple[str, ...]) -> str:
         """One version for all partitions: their number, and a hash; `missing` where one is."""
-        if asset not in self._folded:
+        if (asset, facets) not in self._folded:
             keys = self._graph.partitions(self._graph.nodes[asset])
-            found = [self.latest(asset).get(key) for key in keys]
-            self._folded[asset] = _folded(keys, found)
-        return self._folded[asset]
+            versions = [_version(self.latest(asset).get(key), facets) for key in keys]
+            folded = MISSING if MISSING in versions else folded_version(keys, versions)
+            self._folded[asset, facets] = _named(facets, folded) if facets else folded
+        return self._folded[asset, facets]
 
 
 def _looked_once(outside: Callable[[str], str]) -> Callable[[str], str]:
@@ -79,11 +157,26 @@ def _looked_once(outside: Callable[[str], str]) -> Callable[[str], str]:
     return lambda _partition: version
 
 
-def _folded(keys: tuple[str, ...], found: list[Record | None]) -> str:
-    if any(record is None for record in found):
+def _version(record: Record | None, facets: tuple[str, ...]) -> str:
+    """Of the whole where no facets are named; of several facets a hash, if they differ."""
+    if record is None:
         return MISSING
-    versions = [record.data_version for record in found if record is not None]
-    return folded_version(keys, versions)
+    if not facets:
+        return record.data_version
+    known = record.facets.by_name
+    versions = [known.get(facet, record.data_version) for facet in facets]
+    if len(set(versions)) == 1:
+        return versions[0]
+    return hashlib.sha256("+".join(versions).encode()).hexdigest()[:32]
+
+
+def _named(facets: tuple[str, ...], version: str) -> str:
+    """With the facets' names: one version may stand for any facet that is unchanged since."""
+    return f"{'+'.join(facets)}={version}"
+
+
+def _since(read: str) -> str:
+    return read.rpartition("=")[2]
 
 
 def folded_version(keys: Sequence[str], versions: Sequence[str]) -> str:

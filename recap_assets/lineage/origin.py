@@ -200,7 +200,8 @@ def rows_of(content: Mapping[str, Any]) -> pl.DataFrame:
 
 
 def _rows_of_state(asset: str, state: Mapping[str, Any]) -> Iterator[list[Any]]:
-    shared = {name: state[name] for name in SHARED} | {"asset": asset}
+    later = {name: json.loads(str(text)) for name, text in LINEAGE.defaults.items()}
+    shared = later | {name: state[name] for name in SHARED} | {"asset": asset}
     for partition in state["partitions"]:
         values = {**shared, **partition, "built_at": datetime.fromisoformat(partition["built_at"])}
         values |= {name: canonical(values[name]) for name in (*JSON_COLUMNS, "decides")}

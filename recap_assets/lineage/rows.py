@@ -21,6 +21,8 @@ JSON_COLUMNS = (
     "provenance",
     "rejected",
     "facts",
+    "facets",
+    "facets_read",
 )
 """Columns that hold JSON, `decides` aside, which is kept as text."""
 
@@ -65,6 +67,8 @@ class Receipt:
     provenance: Mapping[str, str]
     rejected: Mapping[str, int]
     facts: Mapping[str, str | int | float]
+    facets: Mapping[str, str]
+    facets_read: Mapping[str, str]
 
     @classmethod
     def parse(cls, row: Mapping[str, Any]) -> Self:

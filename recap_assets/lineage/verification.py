@@ -8,6 +8,7 @@ import polars as pl
 
 from recap_assets.graph.node import Node
 from recap_assets.graph.records import OUTSIDE
+from recap_assets.lineage.facets import Row, still_holds
 from recap_assets.lineage.origin import Origin
 from recap_assets.lineage.rows import Receipt
 from recap_assets.storage.tables import StorageError
@@ -22,9 +23,17 @@ CHANGED_SINCE = (
 )
 REBUILT = "it was rebuilt since, and files hold the last build only; `recap reproduce` rebuilds"
 GONE = "it cannot be read: {error}. `recap pin` before `recap gc` keeps versions readable"
+SUPERSEDED = (
+    "an earlier version of it is kept no longer; what was read of that is the same in the present "
+    "one, which was checked"
+)
 WHY_NOT = (
     "inputs, code, libraries and device are the same: the computation itself does not repeat here"
 )
+
+
+UNREADABLE = (StorageError, OSError, ValueError, pl.exceptions.PolarsError)
+"""What reading something stored may raise."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +73,7 @@ class Verification:
 def verify(
     origin: Origin,
     node_of: Callable[[str, str], Node | None],
-    newest: Callable[[str], Mapping[str, str]],
+    newest: Callable[[str], Mapping[str, Row]],
     *,
     present: bool,
 ) -> Verification:
@@ -73,23 +82,32 @@ def verify(
     Args:
         origin: The tree.
         node_of: From an asset and the hash of its experiment to its node, if it can be had.
-        newest: From an asset to the data version that each partition has by the last receipt.
+        newest: From an asset to the last receipt of each partition.
         present: Whether what the tables hold now is to be the same, where the receipt is the last.
     """
     result = Verification()
     for ancestor in origin.ancestors.values():
         last = newest(ancestor.asset)
-        columns = ("partition", "data_version", "table_versions", "experiment")
-        for partition, recorded, versions, experiment in ancestor.rows.select(columns).iter_rows():
-            node = node_of(ancestor.asset, experiment)
+        for row in ancestor.rows.iter_rows(named=True):
+            node = node_of(ancestor.asset, row["experiment"])
             if node is None:
                 why = "it left the experiment, and the one that it was built by is not known"
                 result.unchecked[ancestor.asset] = why
                 continue
-            is_last = last.get(partition) == recorded
-            found = Stored(node, partition, recorded, json.loads(versions), is_last)
+            now = last.get(row["partition"])
+            is_last = now is not None and now["data_version"] == row["data_version"]
+            later = None if now is None or is_last else now
+            found = _stored(node, row, is_last=is_last)
+            if later and not found.is_there and still_holds(origin, ancestor.asset, row, later):
+                result.unchecked[ancestor.asset] = SUPERSEDED
+                found = _stored(node, later, is_last=True)
             found.check(result, now_too=present and is_last)
     return result
+
+
+def _stored(node: Node, row: Row, *, is_last: bool) -> "Stored":
+    versions = json.loads(row["table_versions"])
+    return Stored(node, row["partition"], row["data_version"], versions, is_last)
 
 
 @dataclass(frozen=True)
@@ -101,6 +119,15 @@ class Stored:
     recorded: str
     table_versions: Mapping[str, int]
     is_last: bool
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it can be read."""
+        try:
+            self.node.stored_version(self.partition, self.table_versions)
+        except UNREADABLE:
+            return False
+        return True
 
     def check(self, result: Verification, *, now_too: bool) -> None:
         """Hash it at the recorded Delta versions, and as it is now; report the result."""
@@ -117,7 +144,7 @@ class Stored:
         where = (self.node.key, self.partition, self.recorded)
         try:
             found = self.node.stored_version(self.partition, table_versions)
-        except (StorageError, OSError, ValueError, pl.exceptions.PolarsError) as error:
+        except UNREADABLE as error:
             lost = Difference(*where, None, GONE.format(error=error))
             result.differences.append(lost)
             return None

@@ -1,6 +1,7 @@
 """Cut-offs and curated mixes: which caption of which image is trained on."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Literal
 
 import polars as pl
 
@@ -9,6 +10,7 @@ from recap_assets.artefacts import (
     CURATED_MIXES,
     IMAGE_SCORES,
     RAW_POOL,
+    SYNTHETIC_CAPTIONS,
     THRESHOLDS,
     UID_SETS,
     has_repeats,
@@ -17,6 +19,7 @@ from recap_assets.artefacts import (
     texts_key,
     texts_of,
 )
+from recap_assets.artefacts.facets import IMAGES, TEXTS
 from recap_assets.graph.stage import (
     Check,
     Dependency,
@@ -67,7 +70,7 @@ def _thresholds_node(project: Project, name: str, mix: Mix) -> Node:
         key=THRESHOLDS.key(name),
         stage=STAGE,
         dimension="none",
-        dependencies=tuple(Dependency(key, "all") for key in _ranked_keys(project, mix)),
+        dependencies=tuple(_edge(key, "all") for key in _ranked_keys(project, mix)),
         implementation=VERSION,
         decides=_decides(project, mix),
         compute=lambda _step: realise_cutoffs(project, name),
@@ -98,6 +101,12 @@ def _read_keys(project: Project, mix: Mix) -> Iterable[str]:
     found = project.experiment.reads(mix)
     texts = [texts_key(source) for source in found.sources]
     return dict.fromkeys([*texts, *_score_keys(project, mix, found)])
+
+
+def _edge(key: str, partitions: Literal["same", "all"]) -> Dependency:
+    artefact, _, _ = key.partition("/")
+    has_texts = artefact in (RAW_POOL.name, SYNTHETIC_CAPTIONS.name)
+    return Dependency(key, partitions, (TEXTS,) if has_texts else ())
 
 
 def _score_keys(project: Project, mix: Mix, found: Reads) -> Iterator[str]:
@@ -143,15 +152,16 @@ def parts_of(project: Project, mix: Mix) -> Parts:
 
 
 def _mix_node(project: Project, name: str, mix: Mix) -> Node:
-    reads = [Dependency(THRESHOLDS.key(name), "all"), Dependency(RAW_POOL.key(), "same")]
-    reads += [Dependency(key, "same") for key in _read_keys(project, mix)]
+    images = Dependency(RAW_POOL.key(), "same", (IMAGES,))
+    reads = [Dependency(THRESHOLDS.key(name), "all"), images]
+    reads += [_edge(key, "same") for key in _read_keys(project, mix)]
     reads += [Dependency(key, "same") for key in _computed_keys(project, mix)]
     files = _files_read(project, mix)
     return Node(
         key=CURATED_MIXES.key(name),
         stage=STAGE,
         dimension="pool",
-        dependencies=tuple(dict.fromkeys(reads)),
+        dependencies=tuple(reads),
         implementation=VERSION,
         decides=_decides(project, mix),
         compute=lambda step: select_pairs(project, name, step),

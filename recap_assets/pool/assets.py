@@ -7,6 +7,7 @@ from functools import partial
 
 import polars as pl
 
+from recap_assets.artefacts.facets import POOL_FACETS
 from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.previews import preview_markdown
 from recap_assets.artefacts.table import STATUS_REJECTED, count_rejects, is_usable
@@ -48,7 +49,7 @@ def nodes(project: Project) -> list[Node]:
                 None if made_by else lambda partition: _shards_version(project, partition),
                 metadata_outside(project),
             ),
-            content=StoredRows(project.workspace.tables, RAW_POOL),
+            content=StoredRows(project.workspace.tables, RAW_POOL, facets=POOL_FACETS),
             seconds=SECONDS_PER_SHARD * pool.shards_per_partition,
             kinds=("polars", "deltalake"),
             checks=_checks(project),

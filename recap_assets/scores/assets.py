@@ -5,13 +5,15 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from recap_assets.artefacts.captions import texts_key, texts_of
+from recap_assets.artefacts.captions import texts_of
+from recap_assets.artefacts.facets import IMAGES
 from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.scores import IMAGE_EMBEDDINGS, vectors_of
 from recap_assets.engines.protocols import Scorer
 from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.outside import Outside, both, metadata_outside, outside_of
 from recap_assets.graph.project import Project
+from recap_assets.graph.texts import texts_read
 from recap_assets.scores.embeddings import cosines, embeddings_node, metadata_folder
 from recap_assets.scores.kind import ByEmbeddings, ByPairs, ByTexts, OwnScores
 from recap_assets.scores.node import (
@@ -60,9 +62,6 @@ def _nodes_of(project: Project, name: str, spec: Kinds) -> Iterator[Node]:
 
 
 def _scores_node(project: Project, name: str, spec: Opened, source: str) -> Node:
-    embeds = isinstance(spec, ByEmbeddings)
-    images = IMAGE_EMBEDDINGS.key(name) if embeds else RAW_POOL.key()
-    reads = [texts_key(source), *([] if isinstance(spec, ByTexts) else [images])]
     trained = (Dependency(key, "all") for key in spec.trained_by())
     return node_of(
         project,
@@ -70,9 +69,18 @@ def _scores_node(project: Project, name: str, spec: Opened, source: str) -> Node
         source,
         lambda step: _scored(project, name, source, step),
         version=VERSION,
-        reads=(*(Dependency(key, "same") for key in reads), *trained),
+        reads=(*_read_of_samples(name, spec, source), *trained),
         outside=both(outside_of(project, spec), _given_scores(project, spec, source)),
     )
+
+
+def _read_of_samples(name: str, spec: Opened, source: str) -> Iterator[Dependency]:
+    """The texts, and what the scorer reads of their images."""
+    yield texts_read(source)
+    if isinstance(spec, ByEmbeddings):
+        yield Dependency(IMAGE_EMBEDDINGS.key(name), "same")
+    elif not isinstance(spec, ByTexts):
+        yield Dependency(RAW_POOL.key(), "same", (IMAGES,))
 
 
 def _given_scores(project: Project, spec: Opened, source: str) -> Outside | None:

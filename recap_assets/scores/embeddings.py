@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from recap_assets.artefacts.facets import IMAGES, SAMPLES
 from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.scores import IMAGE_EMBEDDINGS
 from recap_assets.graph.content import StoredRows
@@ -28,11 +29,12 @@ def embeddings_node(project: Project, name: str) -> Node:
     """The asset of a scorer's image embeddings; it must be one that embeds."""
     spec = embedding_scorer(project, name)
     trained = (Dependency(key, "all") for key in spec.trained_by())
+    of_pool = SAMPLES if spec.given_embeddings else IMAGES
     return Node(
         key=IMAGE_EMBEDDINGS.key(name),
         stage=STAGE,
         dimension="pool",
-        dependencies=(Dependency(RAW_POOL.key(), "same"), *trained),
+        dependencies=(Dependency(RAW_POOL.key(), "same", (of_pool,)), *trained),
         implementation=VERSION,
         decides=deciding(scorer=spec),
         compute=lambda step: embed_partition(project, name, step),

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 import polars as pl
 
+from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.sets import UID_SETS
-from recap_assets.graph.stage import Node, Project, Rows, Step, StoredRows
+from recap_assets.graph.stage import Dependency, Node, Project, Rows, Step, StoredRows
 from recap_assets.sets.facts import Samples, dependencies_of, facts_of
 from recap_assets.sets.kind import ComputedSet, GivenSet
 from recap_assets.sets.languages import assets as languages
@@ -41,7 +42,9 @@ def languages_asked(experiment: Experiment) -> list[tuple[str, str]]:
 
 
 def _node(project: Project, name: str, spec: ComputedSet) -> Node:
-    reads = (*dependencies_of(spec.texts), *spec.reads(name))
+    # What a kind's own facts read of the pool beside it does not say.
+    pool = Dependency(RAW_POOL.key(), "same")
+    reads = (pool, *dependencies_of(spec.texts), *spec.reads(name))
     return Node(
         key=UID_SETS.key(name),
         stage=STAGE,

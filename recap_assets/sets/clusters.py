@@ -1,6 +1,7 @@
 """Clusters of the pool's images by a scorer's embeddings, for the sets that rest on them."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -76,7 +77,7 @@ def centroids_node(
     spec: Clustered,
     *,
     uids: UidsOf,
-    reads: Iterable[str],
+    reads: Iterable[Dependency],
     learns: Mapping[str, object],
 ) -> Node:
     """The centroids of a set: k-means over a sample of the pool, or those of a file.
@@ -86,17 +87,18 @@ def centroids_node(
         name: The set.
         spec: The same.
         uids: Which images may be learnt from.
-        reads: The assets that say so, beside the embeddings.
+        reads: The edges to what says so, beside the embeddings; all partitions are read.
         learns: The settings that decide what k-means learns.
     """
     path = None if spec.centroids is None else Path(spec.centroids)
-    read = [IMAGE_EMBEDDINGS.key(spec.scorer), *reads] if path is None else []
+    embeddings = Dependency(IMAGE_EMBEDDINGS.key(spec.scorer), "all")
+    read = [embeddings, *(replace(one, partitions="all") for one in reads)] if path is None else []
     by_k_means = f"{spec.clusters:,} clusters of the pool's images by k-means"
     return Node(
         key=CLUSTER_CENTROIDS.key(name),
         stage="sets",
         dimension="none",
-        dependencies=tuple(Dependency(key, "all") for key in read),
+        dependencies=tuple(read),
         implementation=VERSION,
         decides=deciding(clusters=learns if path is None else "file"),
         compute=lambda step: cluster_pool(project, name, spec, uids, step),

@@ -18,10 +18,11 @@ from recap_assets.artefacts import (
     first_candidates,
     first_texts,
     is_usable,
-    texts_key,
 )
-from recap_assets.graph.node import Dependency
+from recap_assets.artefacts.facets import SIZES
+from recap_assets.graph.node import Dependency, merged
 from recap_assets.graph.project import Project
+from recap_assets.graph.texts import first_texts_read
 from recap_assets.sets.rules import Requirement
 from recap_assets.sets.text_rule import TextRule
 from recap_assets.sets.texts import n_characters, n_tokens, n_words
@@ -52,11 +53,12 @@ class Samples:
 
 def dependencies_of(rule: TextRule | None) -> tuple[Dependency, ...]:
     """What the facts are read from, for the same partition."""
-    keys = [RAW_POOL.key()]
+    reads = [Dependency(RAW_POOL.key(), "same", (SIZES,))]
     if rule is not None:
-        keys += [texts_key(rule.source)]
-        keys += [TEXT_LANGUAGES.key(rule.identifier, rule.source)] if rule.identifies else []
-    return tuple(Dependency(key, "same") for key in dict.fromkeys(keys))
+        reads.append(first_texts_read(rule.source))
+        if rule.identifies:
+            reads.append(Dependency(TEXT_LANGUAGES.key(rule.identifier, rule.source), "same"))
+    return merged(reads)
 
 
 def facts_of(

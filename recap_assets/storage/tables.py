@@ -283,7 +283,7 @@ class TableStore(TableHandles):
             about_to_change()
             delta = self._current_when_allowed(table)
             if at is None:
-                write(delta, rows, mode="append")
+                write(delta, rows, mode="append", schema_mode="merge")
             else:
                 write(delta, rows, mode="overwrite", predicate=_predicate(at), schema_mode="merge")
             return delta.version()

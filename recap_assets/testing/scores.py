@@ -18,7 +18,7 @@ from recap_assets.artefacts.captions import texts_key, texts_of
 from recap_assets.artefacts.scores import BEYOND, CLIP_SCORES
 from recap_assets.engines.protocols import Image, PairScorer, Scorer, TextScorer
 from recap_assets.graph.building import compute_and_write
-from recap_assets.graph.node import Dependency, Node, Rows, Step
+from recap_assets.graph.node import Node, Rows, Step
 from recap_assets.graph.project import Project
 from recap_assets.scores.kind import ByEmbeddings, ByPairs, ByTexts, OwnScores
 from recap_assets.specs.sources import RAW
@@ -198,7 +198,8 @@ class OwnScoresContract:
         assert keys.count(self._key) == 1
         assert len(set(keys)) == len(keys)
         node = next(node for node in self.nodes() if node.key == self._key)
-        assert Dependency(texts_key(self.source), "same") in node.dependencies
+        reads = {(one.asset, one.partitions) for one in node.dependencies}
+        assert (texts_key(self.source), "same") in reads
 
     def test_each_text_has_one_row_in_range_and_what_has_none_is_null(self) -> None:
         """Of what has no text there is no score."""

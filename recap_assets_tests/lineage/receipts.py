@@ -57,6 +57,8 @@ class Log:
             "provenance": {"recap.commit": "abc", "recap.polars": "2.1"},
             "rejected": {},
             "facts": {},
+            "facets": {},
+            "facets_read": {},
         }
         row["inputs"] |= changes.pop("inputs", {})
         self.rows.append(row | changes)

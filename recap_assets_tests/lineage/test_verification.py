@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,9 @@ from recap_assets.lineage.verification import (
     CHANGED_SINCE,
     EDITED,
     REBUILT,
+    SUPERSEDED,
     WHY_NOT,
+    Verification,
     cause_of,
     compare,
     verify,
@@ -76,7 +79,7 @@ def test_a_difference_names_partition_versions_and_meaning(
 ) -> None:
     origin = lineage_of(small_log().receipts(), "curated_mixes/m")
     nodes = {**shelves(origin), "raw_pool": node("raw_pool", shelf)}
-    newest = {"00001": "later"} if not shelf.in_table else {}
+    newest = {"00001": {"data_version": "later"}} if not shelf.in_table else {}
     result = verify(origin, lambda asset, _: nodes[asset], lambda _: newest, present=False)
     (difference,) = result.differences
     assert (difference.asset, difference.partition) == ("raw_pool", "00001")
@@ -117,13 +120,69 @@ def test_what_the_table_holds_now_is_hashed_too_where_the_receipt_is_the_last() 
 
     origin = lineage_of(small_log().receipts(), "raw_pool")
     shelf = node("raw_pool", EditedSince({"00000": "v2", "00001": "v5"}))
-    last = {"00000": "v2", "00001": "built since"}
+    last = {"00000": {"data_version": "v2"}, "00001": {"data_version": "built since"}}
     found = verify(origin, lambda *_: shelf, lambda _: last, present=True)
     assert [(d.partition, d.found, d.meaning) for d in found.differences] == [
         ("00000", "edited", CHANGED_SINCE)
     ]
     assert found.n_checked == 2
     assert not verify(origin, lambda *_: shelf, lambda _: last, present=False).differences
+
+
+@dataclass(frozen=True)
+class Vacuumed(Shelf):
+    """Of the pool the table has Delta version 3 only; of anything else what was asked for."""
+
+    def data_version(self, partition: str, table_versions: Mapping[str, int]) -> str | None:
+        if table_versions.get("raw_pool", 3) != 3:
+            msg = "its files were vacuumed"
+            raise StorageError(msg)
+        return super().data_version(partition, table_versions)
+
+
+def edited(facets_read: Mapping[str, str], texts: str, images: str) -> Verification:
+    """What verifying captions finds after their pool was indexed again, and the old rows went."""
+    log = Log()
+    log.build("raw_pool", "0", version="old", facets={"images": "i", "texts": "t"})
+    log.build("captions", "0", {"raw_pool": "same"}, version="c", facets_read=facets_read)
+    log.build("raw_pool", "0", version="new", facets={"images": images, "texts": texts})
+    nodes = {
+        "raw_pool": node("raw_pool", Vacuumed({"0": "new"})),
+        "captions": node("captions", Shelf({"0": "c"})),
+    }
+    receipts = log.receipts()
+
+    def newest(asset: str) -> dict[str, dict[str, Any]]:
+        return {row["partition"]: row for row in receipts.of(asset).iter_rows(named=True)}
+
+    origin = lineage_of(receipts, "captions")
+    # What was read is proven by the receipts, however old it is.
+    assert origin.root.uncertain == frozenset()
+    assert origin.ancestors["raw_pool"].rows["data_version"].to_list() == ["old"]
+    return verify(origin, lambda asset, _: nodes[asset], newest, present=True)
+
+
+def test_a_version_that_is_kept_no_longer_is_verified_by_the_facets_that_were_read() -> None:
+    found = edited({"raw_pool": "images=i"}, texts="other", images="i")
+    assert not found.differences
+    assert found.unchecked == {"raw_pool": SUPERSEDED}
+    assert found.n_checked == 2
+
+
+@pytest.mark.parametrize(
+    ("facets_read", "texts", "images"),
+    [
+        ({}, "other", "i"),
+        ({"raw_pool": "images=i"}, "t", "other"),
+        ({"raw_pool": "images+texts=both"}, "other", "i"),
+    ],
+    ids=["all of it was read", "another facet now", "one of two facets is another"],
+)
+def test_a_version_that_is_kept_no_longer_is_a_difference_otherwise(
+    facets_read: Mapping[str, str], texts: str, images: str
+) -> None:
+    (lost,) = edited(facets_read, texts, images).differences
+    assert (lost.asset, lost.recorded, lost.found) == ("raw_pool", "old", None)
 
 
 def built(**changes: object) -> Receipt:

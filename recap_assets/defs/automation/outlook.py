@@ -68,7 +68,7 @@ class Outlook:
     def wanted(self, asset: str, partition: str) -> str:
         """The fingerprint that the partition would have if it were up to date, shortened."""
         node = self.graph.nodes[asset]
-        return self.reader.inputs(node, partition).fingerprint(node.code_version)[:12]
+        return self.reader.fingerprint(node, partition)[:12]
 
     def built_since(self, asset: str) -> set[str]:
         """The partitions that were ready when the plan was made and were built since then."""

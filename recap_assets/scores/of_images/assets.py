@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
+from recap_assets.artefacts.facets import IMAGES
 from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.scores import IMAGE_EMBEDDINGS, IMAGE_SCORES, vectors_of
 from recap_assets.graph.loaded import KeptOpen
@@ -34,14 +35,17 @@ def _nodes_of(project: Project, name: str, spec: Kinds) -> Iterator[Node]:
     if isinstance(spec, OwnImageScores):
         yield from spec.nodes(name, project)
         return
-    reads = RAW_POOL.key() if isinstance(spec, OfImages) else IMAGE_EMBEDDINGS.key(spec.embedded_by)
+    if isinstance(spec, OfImages):
+        images = Dependency(RAW_POOL.key(), "same", (IMAGES,))
+    else:
+        images = Dependency(IMAGE_EMBEDDINGS.key(spec.embedded_by), "same")
     yield node_of(
         project,
         name,
         lambda step: _found(project, name, step),
         version=VERSION,
         reads=(
-            Dependency(reads, "same"),
+            images,
             *(Dependency(key, "all") for key in spec.trained_by()),
         ),
         outside=outside_of(project, spec),

@@ -5,12 +5,13 @@ from functools import lru_cache
 
 import polars as pl
 
-from recap_assets.artefacts import TEXT_LANGUAGES, first_texts, preview_markdown, texts_key
+from recap_assets.artefacts import TEXT_LANGUAGES, first_texts, preview_markdown
 from recap_assets.engines.errors import ModelFileError
 from recap_assets.engines.protocols import LanguageIdentifier
 from recap_assets.graph.content import StoredRows
-from recap_assets.graph.node import Dependency, Node, Rows, Step
+from recap_assets.graph.node import Node, Rows, Step
 from recap_assets.graph.project import Project
+from recap_assets.graph.texts import first_texts_read
 from recap_assets.sets.languages.kind import IdentifierKind
 from recap_assets.specs.base import deciding, fingerprint_of
 from recap_assets.specs.experiment import Experiment
@@ -40,7 +41,7 @@ def _node(project: Project, name: str, source: str) -> Node:
         key=TEXT_LANGUAGES.key(name, source),
         stage=STAGE,
         dimension="pool",
-        dependencies=(Dependency(texts_key(source), "same"),),
+        dependencies=(first_texts_read(source),),
         implementation=VERSION,
         decides=deciding(identifier=identifier, source=source),
         compute=lambda step: identify_partition(project, name, source, step),

@@ -85,7 +85,8 @@ def test_too_large_a_group_and_none_leave_an_image_its_own_text(bench: Bench) ->
 
 def test_what_it_reads_is_of_every_partition(bench: Bench) -> None:
     node = bench.graph.nodes["synthetic_captions/ours"]
-    every = {Dependency("raw_pool", "all"), Dependency("pool_columns/object", "all")}
+    texts = Dependency("raw_pool", "all", ("texts",))
+    every = {texts, Dependency("pool_columns/object", "all")}
     assert set(node.dependencies) == every
     again = Bench(bench.project.workspace.data, experiment(), bench.memory)
     captions = [one for one in plan(again.graph, bench.memory).ready if "captions" in one.asset]

@@ -234,9 +234,7 @@ def _captions_node(project: Project, name: str, spec: ImportSpec) -> Node:
         compute=lambda step: join_partition(project, name, spec, step),
         description=f"Third-party captions of {name}, joined by {spec.by}; an image without any "
         "has a row that says why.",
-        content=StoredRows(
-            project.workspace.tables, SYNTHETIC_CAPTIONS, {"source": name}, (IMPORT_REPORTS,)
-        ),
+        content=captions.captions_content(project, name, IMPORT_REPORTS),
         seconds=SECONDS_PER_PARTITION,
         kinds=("polars", "deltalake"),
         checks=(captions.captions_not_empty(project, name),),

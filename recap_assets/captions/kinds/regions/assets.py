@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
+from recap_assets.artefacts.facets import IMAGES
 from recap_assets.artefacts.table import STATUS_EMPTY, STATUS_ERROR
 from recap_assets.captions.assets import Written, written_node
 from recap_assets.captions.derived import found_rows
@@ -35,6 +36,7 @@ def node_of(project: Project, name: str, spec: RegionsSpec) -> Node:
     """The asset of the captions of regions."""
     written = Written(
         reads=_reads(spec),
+        of_pool=IMAGES,
         by=spec.by,
         implementation=VERSION,
         decides=deciding(regions=spec),

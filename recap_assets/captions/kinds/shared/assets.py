@@ -6,7 +6,8 @@ partitions alone in which a group of this one has images: few, where a pool keep
 
 import polars as pl
 
-from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS, texts_key, texts_of
+from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS, texts_of
+from recap_assets.artefacts.facets import SAMPLES
 from recap_assets.artefacts.pool import POOL_COLUMNS, RAW_POOL
 from recap_assets.artefacts.scores import CLIP_SCORES
 from recap_assets.captions.derived import Derived, derived_node, found_rows
@@ -17,6 +18,7 @@ from recap_assets.captions.texts import lacking
 from recap_assets.engines.protocols import Caption
 from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.project import Project
+from recap_assets.graph.texts import texts_read
 
 VERSION = 1
 SECONDS = 0.5
@@ -27,10 +29,12 @@ _TEXTS = {name: SYNTHETIC_CAPTIONS.schema[name] for name in ("uid", "candidate",
 def node_of(project: Project, name: str, spec: SharedSpec) -> Node:
     """The asset of a shared source."""
     scored = [] if spec.scorer is None else [CLIP_SCORES.key(spec.scorer, spec.source)]
-    reads = [texts_key(spec.source), POOL_COLUMNS.key(spec.group), *scored]
-    pool = [] if RAW_POOL.key() in reads else [Dependency(RAW_POOL.key(), "same")]
+    texts = texts_read(spec.source, "all")
+    reads = [Dependency(key, "all") for key in (POOL_COLUMNS.key(spec.group), *scored)]
+    is_raw = texts.asset == RAW_POOL.key()
+    pool = [] if is_raw else [Dependency(RAW_POOL.key(), "same", (SAMPLES,))]
     derived = Derived(
-        (*pool, *(Dependency(key, "all") for key in reads)),
+        (*pool, texts, *reads),
         VERSION,
         f"For every usable image, texts of {spec.source} for the images of its group, which "
         f"{spec.group} names.",

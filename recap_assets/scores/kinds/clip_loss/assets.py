@@ -4,11 +4,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from recap_assets.artefacts.captions import texts_key, texts_of
+from recap_assets.artefacts.captions import texts_of
 from recap_assets.artefacts.scores import IMAGE_EMBEDDINGS, vectors_of
 from recap_assets.graph.node import Dependency, Node, Step
 from recap_assets.graph.outside import outside_of
 from recap_assets.graph.project import Project
+from recap_assets.graph.texts import texts_read
 from recap_assets.scores.kinds.clip_loss.formula import Float64s, batches, normalisers, unit
 from recap_assets.scores.kinds.clip_loss.spec import NegClipLossSpec
 from recap_assets.scores.node import Scored, node_of
@@ -31,7 +32,7 @@ def nodes_of(project: Project, name: str, source: str, spec: NegClipLossSpec) ->
             lambda step: score_partition(project, source, spec, step),
             version=VERSION,
             reads=(
-                Dependency(texts_key(source), "same"),
+                texts_read(source),
                 Dependency(IMAGE_EMBEDDINGS.key(spec.scorer), "same"),
                 *(Dependency(key, "all") for key in embedder.trained_by()),
             ),

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from recap_assets.artefacts.captions import texts_key, texts_of
+from recap_assets.artefacts.captions import texts_of
 from recap_assets.artefacts.scores import (
     BEYOND,
     CLIP_SCORES,
@@ -18,6 +18,7 @@ from recap_assets.artefacts.scores import (
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.project import Project
+from recap_assets.graph.texts import texts_read
 from recap_assets.scores.kinds.combined.scaling import Float64s, facts_of, scaled
 from recap_assets.scores.kinds.combined.spec import CombinedPart, CombinedSpec
 from recap_assets.scores.node import STAGE, Scored, node_of
@@ -39,7 +40,7 @@ def nodes_of(project: Project, name: str, source: str, spec: CombinedSpec) -> li
     """The scores of a source, and the scales where a part has one that needs the pool."""
     over = spec.over or source
     scales = [_scales_node(project, name, over, spec)] if _has_scales(spec) else []
-    reads = [texts_key(source), *(_asset_of(part, source) for part in spec.of)]
+    reads = [_asset_of(part, source) for part in spec.of]
     return [
         *scales,
         node_of(
@@ -49,6 +50,7 @@ def nodes_of(project: Project, name: str, source: str, spec: CombinedSpec) -> li
             lambda step: combine_partition(project, name, source, spec, step),
             version=VERSION,
             reads=(
+                texts_read(source),
                 *(Dependency(key, "same") for key in reads),
                 *(Dependency(node.key, "all") for node in scales),
             ),

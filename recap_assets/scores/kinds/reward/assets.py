@@ -3,13 +3,14 @@
 import numpy as np
 import polars as pl
 
-from recap_assets.artefacts.captions import texts_key, texts_of
+from recap_assets.artefacts.captions import texts_of
 from recap_assets.artefacts.scores import IMAGE_EMBEDDINGS, vectors_of
 from recap_assets.artefacts.training import MODELS
 from recap_assets.engines.small.preference import read_preference_head
 from recap_assets.graph.node import Dependency, Node, Step
 from recap_assets.graph.outside import outside_of
 from recap_assets.graph.project import Project
+from recap_assets.graph.texts import texts_read
 from recap_assets.scores.kinds.reward.spec import RewardSpec
 from recap_assets.scores.node import Scored, node_of
 from recap_assets.scores.opened import embedder_of, embedding_scorer
@@ -24,7 +25,7 @@ def nodes_of(project: Project, name: str, source: str, spec: RewardSpec) -> list
     scorer = _scorer_of(project, spec)
     by = embedding_scorer(project, scorer)
     reads = (
-        Dependency(texts_key(source), "same"),
+        texts_read(source),
         Dependency(IMAGE_EMBEDDINGS.key(scorer), "same"),
         Dependency(MODELS.key(spec.model), "all"),
         *(Dependency(key, "all") for key in by.trained_by()),

@@ -7,12 +7,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from recap_assets.artefacts.captions import texts_key, texts_of
+from recap_assets.artefacts.captions import texts_of
 from recap_assets.engines.protocols import TextEmbedder
 from recap_assets.graph.loaded import KeptOpen
 from recap_assets.graph.node import Dependency, Node, Step
 from recap_assets.graph.outside import outside_of
 from recap_assets.graph.project import Project
+from recap_assets.graph.texts import texts_read
 from recap_assets.scores.embeddings import cosines
 from recap_assets.scores.kinds.text_similarity.spec import SentenceEncoder, TextSimilaritySpec
 from recap_assets.scores.node import Scored, node_of
@@ -29,7 +30,6 @@ _PAIR = ["shard", "uid", "candidate"]
 def nodes_of(project: Project, name: str, source: str, spec: TextSimilaritySpec) -> list[Node]:
     """The scores of a source."""
     by = spec.encoder or embedding_scorer(project, str(spec.scorer))
-    texts = dict.fromkeys([texts_key(source), texts_key(spec.captions)])
     return [
         node_of(
             project,
@@ -38,7 +38,7 @@ def nodes_of(project: Project, name: str, source: str, spec: TextSimilaritySpec)
             lambda step: score_partition(project, source, spec, step),
             version=VERSION,
             reads=(
-                *(Dependency(key, "same") for key in texts),
+                *map(texts_read, (source, spec.captions)),
                 *(Dependency(key, "all") for key in by.trained_by()),
             ),
             outside=outside_of(project, by),

@@ -15,6 +15,7 @@ from recap_assets.artefacts import (
     uid_uniform,
     vectors_of,
 )
+from recap_assets.artefacts.facets import SAMPLES
 from recap_assets.graph.stage import (
     Dependency,
     Node,
@@ -46,7 +47,7 @@ def _centroids_node(project: Project, name: str, spec: BalancedSpec) -> Node:
         name,
         spec,
         uids=lambda partition: facts_of(Samples(project, name, partition), None, ()),
-        reads=[RAW_POOL.key()],
+        reads=[Dependency(RAW_POOL.key(), "same", (SAMPLES,))],
         learns={f: getattr(spec, f) for f in ("clusters", "iterations", "sample", "seed")},
     )
 
@@ -58,7 +59,7 @@ def _clusters_node(project: Project, name: str, spec: BalancedSpec) -> Node:
         stage=STAGE,
         dimension="pool",
         dependencies=(
-            Dependency(RAW_POOL.key(), "same"),
+            Dependency(RAW_POOL.key(), "same", (SAMPLES,)),
             Dependency(IMAGE_EMBEDDINGS.key(spec.scorer), "same"),
             *([] if spec.draws else [Dependency(_scores_key(spec), "same")]),
             Dependency(CLUSTER_CENTROIDS.key(name), "all"),

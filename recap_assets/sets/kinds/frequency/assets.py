@@ -8,9 +8,17 @@ from recap_assets.artefacts import (
     TEXT_FREQUENCIES,
     first_texts,
     is_usable,
-    texts_key,
 )
-from recap_assets.graph.stage import Dependency, Node, Project, Rows, Step, StoredRows
+from recap_assets.artefacts.facets import IMAGES
+from recap_assets.graph.stage import (
+    Dependency,
+    Node,
+    Project,
+    Rows,
+    Step,
+    StoredRows,
+    first_texts_read,
+)
 from recap_assets.sets.kinds.frequency.counting import (
     CUT,
     IMAGE,
@@ -35,12 +43,14 @@ def nodes_of(project: Project, name: str, spec: FrequencySpec) -> list[Node]:
 
 
 def _counts_node(project: Project, name: str, spec: FrequencySpec) -> Node:
-    read = dict.fromkeys([RAW_POOL.key(), texts_key(spec.source)])
     return Node(
         key=TEXT_COUNTS.key(name),
         stage=STAGE,
         dimension="pool",
-        dependencies=tuple(Dependency(key, "same") for key in read),
+        dependencies=(
+            Dependency(RAW_POOL.key(), "same", (IMAGES,)),
+            first_texts_read(spec.source),
+        ),
         implementation=VERSION,
         decides=deciding(source=spec.source),
         compute=lambda step: count_partition(project, spec, step),

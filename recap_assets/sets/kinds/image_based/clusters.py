@@ -44,7 +44,7 @@ def _centroids_node(project: Project, name: str, spec: ImageBasedSpec) -> Node:
         name,
         spec,
         uids=fitting,
-        reads=[one.asset for one in dependencies_of(spec.captions)],
+        reads=dependencies_of(spec.captions),
         learns=spec.decides("target", "centroids"),
     )
 

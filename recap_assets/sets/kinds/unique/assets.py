@@ -1,5 +1,7 @@
 """Samples of the pool that are one: by bytes, perceptual hash or embedding, or by their text."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -10,10 +12,18 @@ from recap_assets.artefacts import (
     RAW_POOL,
     TEXT_SIGNATURES,
     is_usable,
-    texts_key,
 )
+from recap_assets.artefacts.facets import HASHES, IMAGES, SAMPLES, SIZES
 from recap_assets.engines.errors import INSTALL_FILTERS, explain_loading
-from recap_assets.graph.stage import Dependency, Node, Project, Rows, Step, StoredRows
+from recap_assets.graph.stage import (
+    Dependency,
+    Node,
+    Project,
+    Rows,
+    Step,
+    StoredRows,
+    first_texts_read,
+)
 from recap_assets.sets.kinds.unique import texts
 from recap_assets.sets.kinds.unique.groups import duplicates, groups_of
 from recap_assets.sets.kinds.unique.spec import UniqueSpec
@@ -34,13 +44,15 @@ def nodes_of(project: Project, name: str, spec: UniqueSpec) -> list[Node]:
     return [*own, _duplicates_node(project, name, spec)]
 
 
-def _read(name: str, spec: UniqueSpec) -> list[str]:
-    read = [RAW_POOL.key()]
+def _read(name: str, spec: UniqueSpec) -> Iterator[Dependency]:
+    compared = {"sha256": IMAGES, "perceptual": HASHES}.get(spec.by, SAMPLES)
+    ranked = (SIZES,) if spec.keep == "largest" else ()
+    yield Dependency(RAW_POOL.key(), "all", (compared, *ranked))
     if spec.scorer is not None:
-        read.append(IMAGE_EMBEDDINGS.key(spec.scorer))
+        yield Dependency(IMAGE_EMBEDDINGS.key(spec.scorer), "all")
     if spec.by == "text":
-        read += [TEXT_SIGNATURES.key(name), texts_key(spec.source)]
-    return list(dict.fromkeys(read))
+        yield Dependency(TEXT_SIGNATURES.key(name), "all")
+        yield first_texts_read(spec.source, "all")
 
 
 def _duplicates_node(project: Project, name: str, spec: UniqueSpec) -> Node:
@@ -48,7 +60,7 @@ def _duplicates_node(project: Project, name: str, spec: UniqueSpec) -> Node:
         key=DUPLICATES.key(name),
         stage=STAGE,
         dimension="none",
-        dependencies=tuple(Dependency(key, "all") for key in _read(name, spec)),
+        dependencies=tuple(_read(name, spec)),
         implementation=VERSION,
         decides=deciding(unique=_decisive(spec)),
         compute=lambda step: find_duplicates(project, name, spec, step),

@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from recap_assets.artefacts import TEXT_SIGNATURES, UInt64s, first_texts, texts_key
-from recap_assets.graph.stage import Dependency, Node, Project, Rows, Step, StoredRows
+from recap_assets.artefacts import TEXT_SIGNATURES, UInt64s, first_texts
+from recap_assets.graph.stage import Node, Project, Rows, Step, StoredRows, first_texts_read
 from recap_assets.sets.hashed_words import as_signed
 from recap_assets.sets.kinds.unique.minhash import (
     alike,
@@ -32,7 +32,7 @@ def signatures_node(project: Project, name: str, spec: UniqueSpec) -> Node:
         key=TEXT_SIGNATURES.key(name),
         stage=STAGE,
         dimension="pool",
-        dependencies=(Dependency(texts_key(spec.source), "same"),),
+        dependencies=(first_texts_read(spec.source),),
         implementation=VERSION,
         decides=deciding(source=spec.source, by=by),
         compute=lambda step: sign_partition(project, spec, step),
