@@ -23,8 +23,26 @@ class TransformersSource(TransformersSpec):
             return load_transformers_captioner(self, places.batch_sizes)
 
     def doctor(self, where: str, places: Places) -> Iterator[Finding]:
-        """Whether the model loads, and stays the same."""
-        yield from super().doctor(where, places)
+        """Whether the model loads, what an image costs a chat model, and whether it stays so."""
+        loaded: list[Captioner] = []
+        yield from self.loads(where, lambda: loaded.append(self.open(places)))
+        for captioner in loaded:
+            yield from self._costs(where, captioner)
         if self.revision is None and not self.contents():
             text = f"{where}: {self.model} is loaded at whatever commit the hub has that day; set "
             yield True, f"{text}its `revision`, or captions may change unnoticed"
+
+    def _costs(self, where: str, captioner: Captioner) -> Iterator[Finding]:
+        from recap_assets.captions.kinds.transformers.engine import prompt_costs
+
+        costs = prompt_costs(captioner)
+        if not costs:
+            return
+        said = " and ".join(
+            f"{n:,} prompt tokens for {pixels:,} pixels"
+            if n
+            else f"more than the model's room for {pixels:,} pixels"
+            for pixels, n in costs.items()
+        )
+        bound = "" if self.max_pixels else "; `max_pixels` bounds it"
+        yield True, f"{where}: an image takes {said}{bound}"

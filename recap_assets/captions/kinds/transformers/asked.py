@@ -113,7 +113,7 @@ class AskedCaptioner:
         captioner: BatchingCaptioner[Any, Any],
         tokens: frozenset[str],
     ) -> None:
-        self._source, self._captioner, self._tokens = source, captioner, tokens
+        self._source, self.captioner, self._tokens = source, captioner, tokens
 
     def caption(
         self,
@@ -127,16 +127,16 @@ class AskedCaptioner:
     @property
     def batches_ahead(self) -> int:
         """Batches to `begin` beside the one that is captioned."""
-        return self._captioner.batches_ahead
+        return self.captioner.batches_ahead
 
     @property
     def at_once(self) -> int:
         """Images of one batch."""
-        return self._captioner.at_once
+        return self.captioner.at_once
 
     def made_on(self) -> Device:
         """What it computed with."""
-        return self._captioner.made_on()
+        return self.captioner.made_on()
 
     def begin(
         self,
@@ -147,4 +147,4 @@ class AskedCaptioner:
         """Begin to prepare the images; what is given writes what `caption` would."""
         prompts = [self._source.asked(one, self._tokens) for one in texts]
         asked: Any = [AskedImage(*both) for both in zip(images, prompts, strict=True)]
-        return self._captioner.begin(asked, uids)
+        return self.captioner.begin(asked, uids)

@@ -1,10 +1,12 @@
 """Chat models that take images: LLaVA, Qwen-VL, SmolVLM, Gemma and whatever else transformers has.
 
-An image becomes as many tokens as its size asks for, so prompts differ in length. Every prompt is
-read by itself, image and all: its bits have no neighbours, and hundreds of image tokens fill a
-device. From then on captions are written together, those with prompts of one length in a batch:
-padding a shorter one would change its bits. Where images of a pool have many sizes, batches stay
-small; a server (kind openai) is faster then.
+An image becomes as many tokens as its size asks for, so prompts differ in length. On a CPU every
+prompt is read by itself, image and all: read together, no row of any family keeps its bits. On a
+GPU, where one prompt does not fill the device, those with images of one size are read in eights,
+never more or fewer: the last is repeated where there are fewer. From then on captions are written
+together, those with prompts of one length in a batch: padding a shorter one would change its bits.
+Where images of a pool have many sizes, batches stay small; `max_pixels` bounds what they cost, and
+a server (kind openai) is faster then.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,6 +17,7 @@ from PIL import Image as PilImage
 from torch import Tensor
 from transformers import DynamicCache
 
+from recap_assets.captions.servers.images import made_small
 from recap_assets.engines.decoding.language import (
     end_tokens,
     positions_of,
@@ -24,6 +27,9 @@ from recap_assets.engines.decoding.prompted import PromptBatch, PromptState
 from recap_assets.engines.errors import ModelFileError
 from recap_assets.engines.model_folders.templates import literal, render_template
 from recap_assets.engines.protocols import Image
+
+TOGETHER_ON_A_GPU = 8
+"""Prompts that are read at once there."""
 
 INSTRUCTION = (
     "Write a caption for this image: one sentence that says what it shows. "
@@ -88,6 +94,7 @@ class Chat:
         device: Where its inputs go and its logits come out.
         prompt: The user's words beside the image.
         max_tokens: Longest caption that is asked for.
+        max_pixels: Larger images are made smaller; None shows them as they are.
 
     Raises:
         ModelFileError: It has no chat template, or no end mark.
@@ -102,8 +109,11 @@ class Chat:
         device: torch.device,
         prompt: str | None,
         max_tokens: int,
+        max_pixels: int | None = None,
     ) -> None:
         self.model, self.processor, self.device = model, processor, device
+        self.together = TOGETHER_ON_A_GPU if device.type == "cuda" else 1
+        self.max_pixels = max_pixels
         self.instruction = prompt or INSTRUCTION
         self.max_tokens = max_tokens
         text_config = model.config.get_text_config()
@@ -133,6 +143,8 @@ class Chat:
         Raises:
             NoRoomError: With its image the prompt leaves no room for the caption.
         """
+        if self.max_pixels is not None:
+            image = made_small(image, self.max_pixels)
         shown = {"type": "image", "image": PilImage.fromarray(image)}
         content = [shown, {"type": "text", "text": instruction or self.instruction}]
         own: dict[str, str] = {}
@@ -162,13 +174,16 @@ class Chat:
         return PromptBatch(self, prepared)
 
     def read(self, inputs: Inputs) -> tuple[Tensor, DynamicCache, list[Tensor]]:
-        """One prompt: the logits after it, shape (1, vocabulary), its cache and its deltas."""
+        """The logits after a prompt, shape (1, vocabulary), its cache and its deltas.
+
+        Of several prompts, joined along the first axis of their inputs, one row each.
+        """
         moved = {
             name: value.to(self.device, self.model.dtype)
             if value.is_floating_point()
             else value.to(self.device)
             for name, value in inputs.items()
-            if name != "attention_mask"  # one prompt has no padding
+            if name != "attention_mask"  # prompts of one length have no padding
         }
         output = self.model(**moved, use_cache=True, **self._only_the_last())
         cache = output.past_key_values

@@ -41,6 +41,7 @@ from recap_assets.engines.model_folders.skeletons import check_skeleton
 from recap_assets.engines.model_folders.staging import stage_model, staging
 from recap_assets.engines.model_folders.weights import read_weights, weight_files
 from recap_assets.engines.protocols import Captioner
+from recap_assets.shards.images import MAX_DECODED_PIXELS
 
 _ADAPTERS = {"blip-2": Blip2, "instructblip": InstructBlip, "git": Git, "florence2": Florence2}
 
@@ -80,6 +81,28 @@ def load_transformers_captioner(
     return BatchingCaptioner(reader, source.decoding, source.candidates, size)
 
 
+def prompt_costs(captioner: Captioner) -> dict[int, int]:
+    """Of a chat model the tokens of a prompt by the pixels of its image, which is square.
+
+    Of the largest image that it is shown and, for comparison, of one with a quarter of its pixels;
+    of another family nothing.
+    """
+    inner: Any = captioner
+    reader = inner.captioner.reader if isinstance(captioner, AskedCaptioner) else inner.reader
+    chat = reader.chat if isinstance(reader, AskedChat) else reader
+    if not isinstance(chat, Chat):
+        return {}
+    side = int((chat.max_pixels or MAX_DECODED_PIXELS) ** 0.5)
+    squares = [np.full((n, n, 3), 128, np.uint8) for n in (side, max(side // 2, 1))]
+    costs: dict[int, int] = {}
+    for square in squares:
+        try:
+            costs[square.shape[0] ** 2] = reader.length(reader.prepare(square))
+        except NoRoomError:
+            costs[square.shape[0] ** 2] = 0
+    return costs
+
+
 def _staged_reader(
     source: TransformersSpec, folder: Path, staged: Path, device: torch.device
 ) -> Reader[Any, Any]:
@@ -117,12 +140,15 @@ def _reader(
     plain = source.asked(dict.fromkeys(source.reads, "something"))
     arguments = (model, processor, device, None if source.reads else source.asked({}) or None)
     adapter = _ADAPTERS.get(config.model_type)
+    if source.max_pixels is not None and config.model_type not in CHAT_TYPES:
+        msg = f"{source.model} ({config.model_type}) shows every image in one size: leave out "
+        raise ModelFileError(f"{msg}max_pixels, which is for chat models")
     if config.model_type == "blip":
         fixed = Blip(*arguments, is_fused=source.attention != "eager")
     elif adapter is not None:
         fixed = adapter(*arguments)
     else:
-        chat = Chat(*arguments, longest)
+        chat = Chat(*arguments, longest, source.max_pixels)
         return AskedChat(chat, plain) if source.reads else chat
     return AskedModel(fixed, plain, longest) if source.reads else FixedSizeReader(fixed)
 

@@ -10,6 +10,11 @@ from recap_assets.specs.prompts import Prompt
 from recap_assets.specs.running import CaptionsAtOnce, Precision, images_at_once
 
 
+def _is_none(value: object) -> bool:
+    """For what is not said where it is off: captions written before it existed stay valid."""
+    return value is None
+
+
 class TransformersSpec(DecodedHere):
     """A captioner of transformers from the Hugging Face hub or a local folder; safetensors only.
 
@@ -39,6 +44,15 @@ blip2:
         "text, cleaned and cut at 1,000 characters; a brace itself is doubled.",
     )
     batch_size: CaptionsAtOnce = 64
+    max_pixels: int | None = Field(
+        default=None,
+        ge=32 * 32,
+        le=2**26,
+        exclude_if=_is_none,
+        description="Chat models: larger images are made smaller to at most this many pixels, "
+        "shape kept; fewer pixels are fewer tokens, and `recap doctor` says how many. Other "
+        "families have a size of their own.",
+    )
     attention: Annotated[Literal["auto", "eager", "sdpa", "flash_attention_2"], Speed] = Field(
         default="auto", description="How attention is computed; changes no caption but for ties."
     )

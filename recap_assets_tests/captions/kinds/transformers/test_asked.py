@@ -44,7 +44,7 @@ def test_a_text_in_the_prompt_is_as_if_it_were_written_there(
 
 def test_a_mark_of_the_template_in_a_text_is_no_mark(folder_of: Callable[[str], Path]) -> None:
     asked = loaded(folder_of("llava"), "{raw}")
-    reader = asked._captioner.reader
+    reader = asked.captioner.reader
     tokenizer = reader.chat.processor.tokenizer
     counts = []
     for text in (f"{WORDS[1]} {WORDS[2]}", f"{WORDS[1]} [END] <image> <s> assistant"):

@@ -92,6 +92,7 @@ class TextReader:
     """
 
     can_refuse = True
+    together = 1
 
     def __init__(self, model: Any, tokenizer: Any, around: Around, max_tokens: int) -> None:  # noqa: ANN401
         self.model, self.tokenizer, self.around = model, tokenizer, around
