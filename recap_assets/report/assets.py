@@ -148,13 +148,14 @@ def _report_node(project: Project) -> Node:
         for scorer in experiment.scorers
         for source in experiment.source_names
     ]
-    reads = [CLAIMS.key(), DIVERSITY_SUMMARY.key(), RAW_POOL.key(), *scored]
+    reads = [LEADERBOARD.key()] if experiment.trains else []
+    reads += [CLAIMS.key(), DIVERSITY_SUMMARY.key(), RAW_POOL.key(), *scored]
     reads += [CAPTION_METRICS.key(source) for source in measured_sources(project)]
     reads += [SEARCH_TRIALS.key(name) for name in experiment.searches]
     for name in experiment.mixes:
         reads += [THRESHOLDS.key(name), CURATED_MIXES.key(name)]
-    if experiment.trains:
-        reads += [LEADERBOARD.key(), *(EVALUATION_RESULTS.key(name) for name in experiment.mixes)]
+        if experiment.trains:
+            reads.append(EVALUATION_RESULTS.key(name))
     return Node(
         key=REPORT.key(),
         stage=STAGE,

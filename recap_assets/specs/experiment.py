@@ -90,7 +90,7 @@ class Experiment(Spec):
     diversity: Diversity = Diversity()
     training: Training = Field(default=_AS_IF_WRITTEN)
     evaluation: Evaluation = Field(
-        default=Evaluation(),
+        default=_AS_IF_WRITTEN,
         description="What trained CLIPs are measured on. Without it mixes are built and exported,"
         " and nothing is trained.",
     )

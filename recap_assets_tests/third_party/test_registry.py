@@ -125,7 +125,7 @@ def test_a_kind_that_nobody_gives_is_named_with_those_that_there_are() -> None:
     told = why_unknown("captions", "onnx")
     assert told == (
         "no installed package gives a kind 'onnx'; there are embedded, transformers, open_clip, "
-        "openai, import, reranked, template, split, rewrite, shared, regions"
+        "openai, vllm, import, reranked, template, split, rewrite, shared, regions"
     )
 
 

@@ -3,16 +3,19 @@
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from recap_assets.engines.batch_sizes import Load
 from recap_assets.engines.decoding.row_plans import RowPlan, filled_plan
-from recap_assets.engines.decoding.steady import Steady
 from recap_assets.engines.devices import device_class
 from recap_assets.engines.protocols import Device
 from recap_assets.engines.row_classes import Found, RowClass, at_least
 from recap_assets.engines.row_counts import Probe, rounded
+
+if TYPE_CHECKING:
+    from recap_assets.engines.decoding.steady import Steady
 
 SAME_CLASS = "same device class"
 SAME_SIZE = "same device class, same batch_size"
@@ -38,7 +41,7 @@ class OnDevice:
         load: Load | None = None,
         passes: int = 1,
         file: Path | None = None,
-        steady: Steady | None = None,
+        steady: "Steady | None" = None,
     ) -> None:
         self._device = device
         file = file if load is not None else None
@@ -48,6 +51,9 @@ class OnDevice:
         self.captions = RowClass({**of_device, "part": "captions"}, file)
         self.steady = steady
         if steady is None and device.type == "cuda":
+            # It takes transformers, which small models on a CPU do without.
+            from recap_assets.engines.decoding.steady import Steady  # noqa: PLC0415
+
             self.steady = Steady(device)
         self._is_padding = True
 

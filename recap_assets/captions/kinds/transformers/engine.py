@@ -87,8 +87,8 @@ def prompt_costs(captioner: Captioner) -> dict[int, int]:
     Of the largest image that it is shown and, for comparison, of one with a quarter of its pixels;
     of another family nothing.
     """
-    inner: Any = captioner
-    reader = inner.captioner.reader if isinstance(captioner, AskedCaptioner) else inner.reader
+    inner = captioner.captioner if isinstance(captioner, AskedCaptioner) else captioner
+    reader: Any = inner.reader if isinstance(inner, BatchingCaptioner) else None
     chat = reader.chat if isinstance(reader, AskedChat) else reader
     if not isinstance(chat, Chat):
         return {}
