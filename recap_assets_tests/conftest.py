@@ -2,6 +2,7 @@
 
 import atexit
 import gc
+import logging
 import os
 import sys
 from collections.abc import Generator, Iterator
@@ -41,6 +42,16 @@ def _no_instance_of_another_test() -> Iterator[None]:
     yield
     if module := sys.modules.get("dagster._core.storage.defs_state.base"):
         module._current_storage.set(None)
+
+
+@pytest.fixture(autouse=True)
+def _no_logger_is_off() -> None:
+    """A library that configures logging in this process may turn off loggers that are there."""
+    logging.disable(logging.NOTSET)
+    for name, logger in list(logging.root.manager.loggerDict.items()):
+        if name.startswith("recap_assets") and isinstance(logger, logging.Logger):
+            logger.disabled, logger.propagate = False, True
+            logger.setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")
