@@ -91,6 +91,13 @@ def _write(field: Field, folder: Path, number: int) -> str:
 FILE_ENDINGS = (".safetensors", ".bin", ".npy", ".txt")
 
 
+READ_BESIDE = {
+    ("corpora", "shards", "shards"): "corpus",
+    ("evaluation", "tasks", "own", "path"): "tasks/own/test",
+}
+"""Folders of tars that others read beside the fields that name contents."""
+
+
 @pytest.fixture
 def each_look_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outside, "_moment", itertools.count().__next__)
@@ -99,14 +106,15 @@ def each_look_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("each_look_is_new")
 @pytest.mark.parametrize("field", CONTENTS, ids=lambda field: ".".join(map(str, field.path)))
 def test_the_bytes_of_what_a_field_names_decide_and_its_place_does_not(
-    field: Field, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    field: Field, tmp_path: Path
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    for folder in (Path("corpus"), Path("tasks/own/test")):  # which others read beside
+    every = _with_all_there(tmp_path / "beside")
+    for path, place in READ_BESIDE.items():
+        folder = tmp_path / place
         folder.mkdir(parents=True)
         with tarfile.open(folder / "0.tar", "w"):
             pass
-    every = _with_all_there(tmp_path / "beside")
+        every = changed(every, path, str(folder.parent if folder.name == "test" else folder))
     here = changed(every, field.path, _write(field, tmp_path / "here", 1))
     there = changed(every, field.path, _write(field, tmp_path / "there" / "deep", 1))
     other = changed(every, field.path, _write(field, tmp_path / "other", 2))

@@ -92,7 +92,7 @@ def test_it_is_built_and_rebuilt_and_missed(site: Path, tmp_path: Path) -> None:
     assert "synthetic_captions" not in run(tmp_path, site, "plan")[1].partition("reads what")[0]
 
     code, output = run(tmp_path, None, "plan")
-    assert code == 2
+    assert code == 1
     assert "sources.shade: no installed package gives a kind 'shades'" in output
     assert "mixes.wordy.0.where.without: a condition is one of top, best" in output
     assert "exports.told: no installed package gives a kind 'lines'" in output
