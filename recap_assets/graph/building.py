@@ -15,7 +15,7 @@ import polars as pl
 
 from recap_assets.graph.computing_on import hold_gpus
 from recap_assets.graph.content import StoredRows
-from recap_assets.graph.former import Former, FormerResults
+from recap_assets.graph.former import FormerResults
 from recap_assets.graph.node import Graph, Node, Observe, Outcome, Progress, Step, TakesOver
 from recap_assets.graph.planner import name_of
 from recap_assets.graph.records import MISSING, NO_VERSIONS, Inputs, Record, Records
@@ -91,7 +91,6 @@ def build_partition(  # noqa: PLR0913 - what it reports to, by name
             now = reading.record_with(known)
             return Built(now, _as_before(now), reused=True, input_events=events)
         known = replace(known, data_version="gone")
-    started = time.monotonic()
     step = Step(
         partition=partition,
         fingerprint=fingerprint,
@@ -103,12 +102,8 @@ def build_partition(  # noqa: PLR0913 - what it reports to, by name
         asset=node.key,
         waits=waits,
     )
-    if taken := None if force else _taken_over(node, step, earlier, graph.formers):
-        outcome, former = taken
-        seconds = former.seconds
-    else:
-        outcome = compute_and_write(node, step)
-        seconds = time.monotonic() - started
+    taken = None if force else _taken_over(node, step, earlier, graph.formers)
+    outcome, seconds = taken or _computed(node, step)
     record = reading.record_with(_record(node, outcome, seconds, known))
     return Built(record, outcome, reused=False, input_events=events)
 
@@ -117,10 +112,19 @@ def _is_up_to_date(node: Node, known: Record, reading: Reading) -> bool:
     return known.code_version == node.code_version and not reading.differs(known)
 
 
+def _computed(node: Node, step: Step) -> tuple[Outcome, float]:
+    """A result, and the seconds that computing it took."""
+    started = time.monotonic()
+    outcome = compute_and_write(node, step)
+    return outcome, time.monotonic() - started
+
+
 def _taken_over(
     node: Node, step: Step, earlier: Iterable[str], formers: FormerResults
-) -> tuple[Outcome, Former] | None:
-    """A result that was computed before, made the partition's; None where there is none.
+) -> tuple[Outcome, float] | None:
+    """A result that was computed before, made the partition's, and the seconds that it took then.
+
+    None where there is none.
 
     `earlier` are fingerprints that results from before facets were have.
     """
@@ -131,7 +135,7 @@ def _taken_over(
         # Whatever keeps it from being read, it can be computed. Damaged files make polars panic.
         with suppress(StorageError, OSError, pl.exceptions.PanicException):
             if outcome := node.content.take_over(step, former):
-                return outcome, former
+                return outcome, former.seconds
     return None
 
 

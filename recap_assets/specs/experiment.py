@@ -1,6 +1,6 @@
 """The experiment: one file that declares everything, checked as a whole."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Self, cast
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -27,7 +27,13 @@ from recap_assets.specs.models import Model
 from recap_assets.specs.pool import Pool
 from recap_assets.specs.prompts import TEXT_NAMES
 from recap_assets.specs.recipe import Recipe
-from recap_assets.specs.references import EMBEDDINGS, Reference
+from recap_assets.specs.references import (
+    EMBEDDINGS,
+    Reference,
+    listed,
+    of_another_kind,
+    unknown,
+)
 from recap_assets.specs.report import Report
 from recap_assets.specs.scorers import Scorer
 from recap_assets.specs.searches import Search
@@ -256,10 +262,10 @@ class Experiment(Spec):
         for name, task in self.tasks.items():
             yield from self.problems_of(f"evaluation.tasks.{name}", task)
         for name in self.evaluation.average:
-            yield from _unknown("evaluation.average", name, self.evaluation.task_names)
+            yield from unknown("evaluation.average", name, self.evaluation.task_names)
         if captions := self.evaluation.captions:
             for name in captions.sets:
-                yield from _unknown("evaluation.captions.sets", name, self.evaluation.task_names)
+                yield from unknown("evaluation.captions.sets", name, self.evaluation.task_names)
             # By default the first.
             scorer = captions.scorer or next(iter(self.scorers))
             one = Reference("scorer", scorer, "scorers", gives=EMBEDDINGS)
@@ -268,9 +274,9 @@ class Experiment(Spec):
     def _prefix_problems(self) -> Iterator[str]:
         prefix = self.evaluation.prefix
         if prefix is not None:
-            yield from _unknown("evaluation.prefix", prefix, self.source_names)
+            yield from unknown("evaluation.prefix", prefix, self.source_names)
         if self.training.marks_sources and prefix is None:
-            known = _listed(self.source_names)
+            known = listed(self.source_names)
             yield f"evaluation.prefix: training.prefix is set; name the source for prompts: {known}"
         if prefix is not None and not self.training.marks_sources:
             yield "evaluation.prefix: no text that is trained on has one; set training.prefix"
@@ -304,12 +310,12 @@ class Experiment(Spec):
     def _reference_of(self, where: str, one: Reference) -> Iterator[str]:
         known: Collection[str] = getattr(self, one.section)
         also: Collection[str] = () if one.also is None else getattr(self, one.also)
-        yield from _unknown(where, one.name, (*known, *also))
+        yield from unknown(where, one.name, (*known, *also))
         if one.kind is not None and one.name in known:
             words = {name: self._word_of(one.section, name) for name in known}
             if words[one.name] != one.kind:
                 fitting = [name for name, word in words.items() if word == one.kind]
-                yield _of_another_kind(where, one.name, fitting)
+                yield of_another_kind(where, one.name, fitting)
         if one.gives is not None and one.name in known:
             yield from self._lacks(where, one, one.gives)
 
@@ -320,7 +326,7 @@ class Experiment(Spec):
             fitting = [name for name, part in parts.items() if what in part.gives]
             yield (
                 f"{where}: {one.section}.{one.name} is of the kind {kind}, which has no {what}; "
-                f"of those that have are {_listed(fitting)}"
+                f"of those that have are {listed(fitting)}"
             )
 
     def _word_of(self, section: str, name: str) -> str:
@@ -377,7 +383,7 @@ class Experiment(Spec):
             if name in self.added_mixes:
                 continue
             if mix.scorer is None and len(self.scorers) > 1:
-                yield f"mixes.{name}.scorer: name one of {_listed(self.scorers)}"
+                yield f"mixes.{name}.scorer: name one of {listed(self.scorers)}"
             problems = [*mix.problems(), *self._bound_problems(mix)]
             yield from (f"mixes.{name}.{problem}" for problem in problems)
 
@@ -395,9 +401,9 @@ class Experiment(Spec):
         report = self.report
         named = [report.raw, report.raw_filtered, *report.synthetic, *report.mixed]
         for name in filter(None, named):
-            yield from _unknown("report", name, self.mixes)
+            yield from unknown("report", name, self.mixes)
         for task in filter(None, [report.fine_task, report.retrieval_task]):
-            yield from _unknown("report", task, self.evaluation.task_names)
+            yield from unknown("report", task, self.evaluation.task_names)
 
     def _export_problems(self) -> Iterator[str]:
         folders: dict[str, str] = {}
@@ -410,7 +416,7 @@ class Experiment(Spec):
     def _recipe_problems(self) -> Iterator[str]:
         # `load_experiment` takes the file's settings of another size, and then there are none.
         if self.size != FULL:
-            yield f"size: there is no {self.size!r}; known are {_listed([FULL, *self.sizes])}"
+            yield f"size: there is no {self.size!r}; known are {listed([FULL, *self.sizes])}"
         if self.recipe is not None:
             yield from self.recipe.problems(
                 {
@@ -442,17 +448,3 @@ def _section_of(one: Reference) -> str:
 
 def _reads_exports(training: object) -> bool:
     return isinstance(training, TrainingSpec) and training.reads_exports
-
-
-def _of_another_kind(where: str, name: str, fitting: Iterable[str]) -> str:
-    return f"{where}: {name!r} is of another kind; of the right kind are {_listed(fitting)}"
-
-
-def _unknown(where: str, name: str, known: Iterable[str]) -> Iterator[str]:
-    names = list(known)
-    if name not in names:
-        yield f"{where}: there is no {name!r}; known are {_listed(names)}"
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names)) or "none"

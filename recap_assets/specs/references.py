@@ -1,6 +1,6 @@
 """What one part of an experiment names of another."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -54,3 +54,20 @@ def sources_named(part: Refers) -> Iterator[str]:
     for one in part.refers():
         if one.section == "source_names" and one.by is None:
             yield one.name
+
+
+def unknown(where: str, name: str, known: Iterable[str]) -> Iterator[str]:
+    """What is wrong with a name, where it is none of those that are known."""
+    names = list(known)
+    if name not in names:
+        yield f"{where}: there is no {name!r}; known are {listed(names)}"
+
+
+def of_another_kind(where: str, name: str, fitting: Iterable[str]) -> str:
+    """What is wrong with the name of a part of another kind."""
+    return f"{where}: {name!r} is of another kind; of the right kind are {listed(fitting)}"
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names in order, for people."""
+    return ", ".join(sorted(names)) or "none"

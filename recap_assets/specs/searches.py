@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 
 from recap_assets.specs.base import Name, Spec
 from recap_assets.specs.recipe import AVERAGE
+from recap_assets.specs.references import listed
 from recap_assets.specs.setting_keys import SettingKey, SettingKeyError, Value, read_key
 from recap_assets.specs.training import Seeds
 
@@ -220,15 +221,11 @@ class Search(Spec):
         named = [("over", self.mix), *(("among", name) for name in self.among)]
         for field, name in named:
             if name not in mixes:
-                yield f"{field}: there is no mix {name!r}; known are {_listed(mixes)}"
+                yield f"{field}: there is no mix {name!r}; known are {listed(mixes)}"
         if self.on != AVERAGE and self.on not in tasks:
-            yield f"on: there is no task {self.on!r}; known are {AVERAGE}, {_listed(tasks)}"
+            yield f"on: there is no task {self.on!r}; known are {AVERAGE}, {listed(tasks)}"
         if self.samples_seen > n:
             yield (
                 f"samples_seen: {self.samples_seen:,} are more than those of a whole training, "
                 f"{n:,} by `training.samples_seen`"
             )
-
-
-def _listed(names: Collection[str]) -> str:
-    return ", ".join(sorted(names)) or "none"
