@@ -1,13 +1,11 @@
 """Diversity against fit of every mix."""
 
-from collections.abc import Sequence
-
 import polars as pl
 
 from recap_assets.plots.libraries import alt
+from recap_assets.plots.point_labels import Plane, padded, point_labels
 from recap_assets.plots.style import (
     COUNT,
-    INK,
     WIDE,
     by_kind,
     inline_data,
@@ -34,8 +32,9 @@ def frontier_chart(mixes: pl.DataFrame) -> "alt.LayerChart":
     Args:
         mixes: FRONTIER; rows with a null diversity or score are left out.
     """
-    shown = mixes.drop_nulls(["unique_trigrams", "mean_score"])
-    x_range, y_range = _padded(shown["unique_trigrams"]), _padded(shown["mean_score"])
+    placed = mixes.drop_nulls(["unique_trigrams", "mean_score"])
+    shown = placed.sort("average", "mix", descending=[True, False], nulls_last=True)
+    x_range, y_range = padded(shown["unique_trigrams"]), padded(shown["mean_score"])
     x = alt.X(
         "unique_trigrams:Q",
         title="unique trigrams, in equal-sized samples \u2192",
@@ -60,60 +59,6 @@ def frontier_chart(mixes: pl.DataFrame) -> "alt.LayerChart":
     size = alt.Size("average:Q", title="average", scale=scale, legend=legend)
     dots = alt.Chart(inline_data(shown)).mark_point(filled=True, opacity=0.9)
     dots = dots.encode(x, y, by_kind(), kind_shape(), size)
-    labels = _point_labels(shown, x_range, y_range)
+    plane = Plane("unique_trigrams", "mean_score", x_range, y_range, 0.85 * WIDE, 300.0)
+    labels = point_labels(shown, "mix", plane)
     return styled(sized(alt.layer(dots, *labels), WIDE, 400))
-
-
-def _padded(values: pl.Series) -> list[float]:
-    """The range of the values with a tenth on either side, for points with labels."""
-    numbers: list[float] = values.to_list() or [0.0, 1.0]
-    low, high = min(numbers), max(numbers)
-    margin = 0.1 * (high - low) or 0.1 * abs(high) or 1.0
-    return [low - margin, high + margin]
-
-
-def _point_labels(
-    points: pl.DataFrame, x_range: Sequence[float], y_range: Sequence[float]
-) -> "list[alt.Chart]":
-    """The mixes' names beside their points, each on the first side where nothing is."""
-    width, height = 0.85 * WIDE, 300.0  # of the plot inside its axes and legend, roughly
-    xs = [(v - x_range[0]) / (x_range[1] - x_range[0]) * width for v in points["unique_trigrams"]]
-    ys = [(y_range[1] - v) / (y_range[1] - y_range[0]) * height for v in points["mean_score"]]
-    taken: list[Sequence[float]] = [
-        (x - 12, y - 12, x + 12, y + 12) for x, y in zip(xs, ys, strict=True)
-    ]
-    sides: list[str] = []
-    for x, y, mix in zip(xs, ys, points["mix"], strict=True):
-        boxes = _label_boxes(x, y, 6.4 * len(mix))
-        free = [side for side, box in boxes.items() if not any(_overlap(box, t) for t in taken)]
-        sides.append((free or ["above"])[0])
-        taken.append(boxes[sides[-1]])
-    placed = points.with_columns(side=pl.Series(sides, dtype=pl.String))
-    return [
-        alt.Chart(inline_data(placed.filter(pl.col("side") == side)))
-        .mark_text(align=align, dx=dx, dy=dy, fontSize=11.5, color=INK)  # type: ignore[arg-type]
-        .encode(x="unique_trigrams:Q", y="mean_score:Q", text="mix:N")
-        for side, (align, dx, dy) in _SIDES.items()
-        if side in sides
-    ]
-
-
-_SIDES = {
-    "right": ("left", 16, 0),
-    "above": ("center", 0, -20),
-    "left": ("right", -16, 0),
-    "below": ("center", 0, 20),
-}
-
-
-def _label_boxes(x: float, y: float, length: float) -> dict[str, tuple[float, ...]]:
-    return {
-        "right": (x + 14, y - 7, x + 16 + length, y + 7),
-        "above": (x - length / 2, y - 27, x + length / 2, y - 13),
-        "left": (x - 16 - length, y - 7, x - 14, y + 7),
-        "below": (x - length / 2, y + 13, x + length / 2, y + 27),
-    }
-
-
-def _overlap(a: Sequence[float], b: Sequence[float]) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]

@@ -94,7 +94,10 @@ def left_out_chart(rows: pl.DataFrame, sources: Sequence[str] = ()) -> "alt.Laye
 
 
 def source_shares(
-    shares: pl.DataFrame, order: Sequence[str] = (), sources: Sequence[str] = ()
+    shares: pl.DataFrame,
+    order: Sequence[str] = (),
+    sources: Sequence[str] = (),
+    width: int = HALF,
 ) -> "alt.LayerChart":
     """How many pairs of each mix come from which source.
 
@@ -102,6 +105,7 @@ def source_shares(
         shares: SOURCE_SHARES.
         order: Mixes from top to bottom; by default as they come.
         sources: All sources of the experiment, for their colours.
+        width: In pixels.
     """
     names = [mix for mix in order if mix in set(shares["mix"])] or list(
         dict.fromkeys(shares["mix"])
@@ -114,7 +118,7 @@ def source_shares(
     axis = alt.Axis(labelExpr=COUNT, tickCount=6)
     bars = base.mark_bar(height={"band": 0.62}).encode(
         alt.X("n_pairs:Q", title="pairs", stack="zero", axis=axis),
-        by_source(shares["source"], sources),
+        by_source(shares["source"], sources, columns=6 if width == WIDE else 3),
         alt.Order("position:Q"),
     )
     totals = (
@@ -124,7 +128,7 @@ def source_shares(
     )
     labels = alt.Chart(inline_data(totals)).mark_text(align="left", dx=6, fontSize=11, color=INK)
     labels = labels.encode(alt.Y("mix:N", sort=names), x="n_pairs:Q", text="label:N")
-    return styled(sized(alt.layer(bars, labels), HALF, 90 + 34 * len(names)))
+    return styled(sized(alt.layer(bars, labels), width, 90 + 34 * len(names)))
 
 
 def sweep_points(board: pl.DataFrame, n_pool: int) -> pl.DataFrame:

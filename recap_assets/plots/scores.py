@@ -38,7 +38,9 @@ def score_histograms(
     y = alt.Y(
         "share:Q", title="share of captions", stack=None, axis=alt.Axis(format=".0%", tickCount=5)
     )
-    base = alt.Chart(inline_data(shown)).encode(x, y, by_source(shown["source"], sources))
+    base = alt.Chart(inline_data(shown)).encode(
+        x, y, by_source(shown["source"], sources, columns=6)
+    )
     areas = base.mark_area(opacity=0.2, interpolate="monotone", line={"strokeWidth": 2})
     of_scorer = thresholds.join(histograms.select("scorer").unique(), on="scorer", how="semi")
     cuts = _shown_cuts(of_scorer)

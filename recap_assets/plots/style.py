@@ -28,13 +28,16 @@ def inline_data(frame: pl.DataFrame) -> "alt.Data":
     return alt.Data(values=tuple(frame.to_dicts()))
 
 
-def by_source(shown: pl.Series, sources: Sequence[str], *, legend: bool = True) -> "alt.Color":
+def by_source(
+    shown: pl.Series, sources: Sequence[str], *, legend: bool = True, columns: int = 3
+) -> "alt.Color":
     """The colour of a field `source`, the same whichever of `sources` are shown."""
     present = set(shown)
     colours = palette([*sources, *sorted(present)])
     colours = {source: colour for source, colour in colours.items() if source in present}
     scale = alt.Scale(domain=list(colours), range=list(colours.values()))
-    return alt.Color("source:N", scale=scale, legend=alt.Legend(title=None) if legend else None)
+    shown_in = alt.Legend(title=None, columns=columns, columnPadding=36) if legend else None
+    return alt.Color("source:N", scale=scale, legend=shown_in)
 
 
 def by_mix(shown: pl.Series, kinds: Mapping[str, str]) -> "tuple[alt.Color, alt.StrokeDash]":

@@ -44,18 +44,13 @@ from recap_assets.mixes.diversity import unique_trigrams_of_mixes
 from recap_assets.plots.mixes import SOURCE_SHARES, leaderboard_chart
 from recap_assets.plots.rendering import chart_png
 from recap_assets.report import claims
+from recap_assets.report.captioners import captioners
 from recap_assets.report.chance import average_chance, chances
+from recap_assets.report.contents import MIX_SUMMARY, REJECTS, ClaimRow, ReportData, RunFacts
 from recap_assets.report.examples import discarded, examples
 from recap_assets.report.leaderboard import leaderboard
 from recap_assets.report.left_out import LEFT_OUT
-from recap_assets.report.page import (
-    MIX_SUMMARY,
-    REJECTS,
-    ClaimRow,
-    ReportData,
-    RunFacts,
-    render,
-)
+from recap_assets.report.page import render
 from recap_assets.report.pairing import left_out
 from recap_assets.report.results import current_results
 from recap_assets.report.searched import searched
@@ -69,7 +64,7 @@ from recap_assets.specs.sources import RAW
 from recap_assets.storage.files import write_atomically
 
 VERSION = 1
-REPORT_VERSION = 2
+REPORT_VERSION = 3
 STAGE = "report"
 SECONDS = 3.0
 THUMBNAIL_SIDE = 224
@@ -236,14 +231,19 @@ def report_data(project: Project, board: pl.DataFrame, claimed: list[ClaimRow]) 
         runs=with_sweep_names(project, runs_of(results, average)),
         chance=average_chance(chances(project, results), averaged_tasks(results, average)),
         mixes=_mix_summary(project),
-        shares=source_shares(project),
+        shares=with_sweep_names(project, source_shares(project)),
         rejects=_rejects(project),
         claims=tuple(claimed),
         left_out=_left_out(project),
-        thresholds=tables.scan(THRESHOLDS).filter(named).collect(),
+        thresholds=with_sweep_names(project, tables.scan(THRESHOLDS).filter(named).collect()),
         histograms=histograms.collect(),
         diversity=tables.read(DIVERSITY_SUMMARY),
-        curves=tables.scan(TRAINING_CURVES).filter(named & pl.lit(experiment.trains)).collect(),
+        curves=with_sweep_names(
+            project,
+            tables.scan(TRAINING_CURVES).filter(named & pl.lit(experiment.trains)).collect(),
+        ),
+        captioners=captioners(project),
+        tasks_shown=_tasks_shown(project),
         examples=tuple(examples(project)),
         discarded=tuple(discarded(project)),
         notes=_notes(project),

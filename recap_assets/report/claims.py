@@ -19,9 +19,10 @@ from recap_assets.report.expectations import Measured, expected
 from recap_assets.report.findings import SCORE_MEANS, Claim, Evidence, evaluate
 from recap_assets.report.results import current_results
 from recap_assets.report.searched import claims_of_searches
+from recap_assets.report.swept import written_sources
 from recap_assets.specs.base import deciding
 
-VERSION = 1
+VERSION = 2
 STAGE = "report"
 SECONDS = 1.0
 RECIPE, SEARCH, STUDY = "recipe", "search", "study"
@@ -95,14 +96,16 @@ def _claims(project: Project) -> Iterator[tuple[str, Claim]]:
         measured = Measured(results, average, captions.collect(), diversity, scores)
         for one in experiment.recipe.expects:
             yield RECIPE, expected(one, measured)
+    references = reference_metrics(project)
     for claim in claims_of_searches(project):
         yield SEARCH, claim
+    written = pl.col("source").is_in(written_sources(experiment))
     evidence = Evidence(
         results=results,
         average=average,
-        diversity=diversity,
-        scores=next(iter(scores.values())),
-        references=reference_metrics(project),
+        diversity=diversity.filter(written),
+        scores=next(iter(scores.values())).filter(written),
+        references=None if references is None else references.filter(written),
         embedded_world=experiment.pool.holds_by_design,
     )
     for claim in evaluate(experiment.report, evidence):

@@ -16,7 +16,8 @@ from recap_assets.artefacts import (
     uid_hashes,
 )
 from recap_assets.graph.stage import Project
-from recap_assets.report.page import Example, ExampleCaption
+from recap_assets.report.contents import Example, ExampleCaption
+from recap_assets.report.swept import written_sources
 from recap_assets.shards.reading import iterate_images
 from recap_assets.specs.sources import RAW
 
@@ -88,7 +89,7 @@ def _captions_of(project: Project, uids: pl.Series) -> pl.DataFrame:
     )  # fmt: skip
     written = (
         tables.scan(SYNTHETIC_CAPTIONS)
-        .filter(wanted & pl.col("source").is_in(list(project.experiment.sources)))
+        .filter(wanted & pl.col("source").is_in(written_sources(project.experiment)))
         .select("uid", "text", "source", "candidate")
     )
     scored = tables.scan(CLIP_SCORES, scorer=scorer).filter(wanted)

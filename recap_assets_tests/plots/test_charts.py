@@ -14,9 +14,10 @@ from recap_assets.artefacts.mixes import THRESHOLDS
 from recap_assets.artefacts.report import LEADERBOARD
 from recap_assets.artefacts.scores import SCORE_HISTOGRAMS
 from recap_assets.artefacts.training import TRAINING_CURVES
+from recap_assets.plots.captioners import USEFULNESS, usefulness_chart
 from recap_assets.plots.colours import MIXED_COLOUR, RAW_COLOUR, SYNTHETIC_COLOURS, kind_of, palette
 from recap_assets.plots.diversity import diversity_bars, rarefaction_curves
-from recap_assets.plots.frontier import FRONTIER, _point_labels, frontier_chart
+from recap_assets.plots.frontier import FRONTIER, frontier_chart
 from recap_assets.plots.mixes import (
     SOURCE_SHARES,
     SWEEP,
@@ -25,6 +26,7 @@ from recap_assets.plots.mixes import (
     source_shares,
     sweep_points,
 )
+from recap_assets.plots.point_labels import Plane, point_labels
 from recap_assets.plots.rendering import chart_png, chart_svg
 from recap_assets.plots.scores import _shown_histogram, score_histograms
 from recap_assets.plots.style import inline_data, styled
@@ -38,6 +40,9 @@ TWO_MIXES = pl.DataFrame(
     schema=FRONTIER,
     orient="row",
 )
+TWO_CAPTIONERS = pl.DataFrame(
+    [("a", 1.9, 0.6, 0.01), ("b", 2.1, 0.5, None)], schema=USEFULNESS, orient="row"
+)
 Drawing = Callable[[], alt.TopLevelMixin]
 
 FULL: Mapping[str, Drawing] = {
@@ -46,6 +51,7 @@ FULL: Mapping[str, Drawing] = {
     "rarefaction": lambda: rarefaction_curves(sample.diversity()),
     "leaderboard": lambda: leaderboard_chart(sample.leaderboard(sweep=False)),
     "frontier": lambda: frontier_chart(TWO_MIXES),
+    "captioners": lambda: usefulness_chart(TWO_CAPTIONERS, "CIDEr"),
     "curves": lambda: training_curves(sample.curves()),
     "shares": lambda: source_shares(sample.shares()),
     "sweep": lambda: gain_over_pool(sweep_points(sample.leaderboard(), 6000)),
@@ -56,6 +62,7 @@ EMPTY: Mapping[str, Drawing] = {
     "rarefaction": lambda: rarefaction_curves(DIVERSITY_SUMMARY.empty()),
     "leaderboard": lambda: leaderboard_chart(LEADERBOARD.empty()),
     "frontier": lambda: frontier_chart(pl.DataFrame(schema=FRONTIER)),
+    "captioners": lambda: usefulness_chart(pl.DataFrame(schema=USEFULNESS), "CIDEr"),
     "curves": lambda: training_curves(TRAINING_CURVES.empty()),
     "shares": lambda: source_shares(pl.DataFrame(schema=SOURCE_SHARES)),
     "sweep": lambda: gain_over_pool(pl.DataFrame(schema=SWEEP)),
@@ -84,6 +91,7 @@ def test_charts_name_what_they_show(name: str):
         "rarefaction": {"raw", "a", "b"},
         "leaderboard": {"raw_top30_a", "58.6", "22.9"},
         "frontier": {"a", "raw", "synthetic"},
+        "captioners": {"a", "b", "average \u2192", "CIDEr \u2192"},
         "curves": set(sample.MIXES),
         "shares": {"5,990", "1,794", "raw_top30"},
         "sweep": {"raw_top30", "raw_top30_a", "1,500", "3,000", "6,000"},
@@ -221,9 +229,33 @@ def test_labels_of_points_do_not_cover_each_other():
     far = ("far", "raw", 12000.0, 0.2, 0.2)
     points = pl.DataFrame([*rows, far], schema=FRONTIER, orient="row")
 
-    labels = _point_labels(points, [6000, 13000], [0.1, 0.6])
+    plane = Plane("unique_trigrams", "mean_score", [6000, 13000], [0.1, 0.6], 900.0, 300.0)
+    labels = point_labels(points, "mix", plane)
 
     assert len(labels) >= 3, "the crowded ones stand on different sides"
+
+
+def test_a_name_without_a_free_side_is_left_out_and_those_of_the_first_rows_stay():
+    crowd = [(f"mix_number_{i}", "mixed", 9000.0, 0.4, 0.5) for i in range(9)]
+    points = pl.DataFrame(crowd, schema=FRONTIER, orient="row")
+    plane = Plane("unique_trigrams", "mean_score", [6000, 13000], [0.1, 0.6], 900.0, 300.0)
+
+    labels = point_labels(points, "mix", plane)
+
+    named = [row["mix"] for label in labels for row in label.data.values]
+    assert sorted(named) == [f"mix_number_{i}" for i in range(4)], "a point has four sides"
+
+
+def test_lines_beyond_what_can_be_told_apart_are_coloured_by_kind():
+    of_one = sample.curves().filter(pl.col("mix") == "raw", pl.col("seed") == 0)
+    many = pl.concat(of_one.with_columns(mix=pl.lit(f"mix_{i}")) for i in range(22))
+    few, crowded = training_curves(of_one), training_curves(many, {"mix_0": "raw"})
+    assert few.to_dict()["encoding"]["color"]["field"] == "mix"
+    encoding = crowded.to_dict()["encoding"]
+    assert (encoding["color"]["field"], encoding["detail"]["field"]) == ("kind", "mix")
+    kinds = {(row["mix"], row["kind"]) for row in crowded.data.values}
+    assert ("mix_0", "raw") in kinds
+    assert ("mix_1", "mixed") in kinds
 
 
 @pytest.mark.parametrize("draw", [*FULL.values(), *EMPTY.values()])

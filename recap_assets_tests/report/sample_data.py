@@ -13,7 +13,7 @@ from recap_assets.artefacts.report import LEADERBOARD
 from recap_assets.artefacts.scores import SCORE_HISTOGRAMS
 from recap_assets.artefacts.training import TRAINING_CURVES
 from recap_assets.plots.mixes import SOURCE_SHARES
-from recap_assets.report import page as report
+from recap_assets.report import contents as report
 from recap_assets.report.left_out import LEFT_OUT
 from recap_assets.report.standing import RUNS
 

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 import polars as pl
 import pytest
 
+from recap_assets.report import contents
 from recap_assets.report import page as report
 from recap_assets.report.standing import RUNS
 from recap_assets_tests.report import sample_data as sample
@@ -53,9 +54,9 @@ def page() -> str:
     return report.render(sample.report_data())
 
 
-def tables_only(data: report.ReportData) -> report.ReportData:
+def tables_only(data: contents.ReportData) -> contents.ReportData:
     """Without what only charts show, which take their time."""
-    nothing = report.ReportData(run=data.run)
+    nothing = contents.ReportData(run=data.run)
     return dataclasses.replace(
         data,
         histograms=nothing.histograms,
@@ -96,12 +97,12 @@ def bold_of(page: str) -> list[str]:
     return re.findall(r"<b>([\d.]+)</b>", page.split('id="claims"', maxsplit=1)[0])
 
 
-def heading_of(data: report.ReportData) -> str:
+def heading_of(data: contents.ReportData) -> str:
     text = _Page(report.render(tables_only(data))).text
     return text.partition(f"Recap report · {data.run.experiment} ")[2].partition(" The embedded")[0]
 
 
-def with_values(values: dict[str, list[float]], chance: float | None = None) -> report.ReportData:
+def with_values(values: dict[str, list[float]], chance: float | None = None) -> contents.ReportData:
     """A run with these values of each mix on the average, a value for each seed."""
     n_seeds = len(next(iter(values.values())))
     rows = [(mix, "average", seed, v) for mix, of in values.items() for seed, v in enumerate(of)]
@@ -197,8 +198,8 @@ HOSTILE = '<script>alert(1)</script><img src="http://evil.example/x.png" onerror
 
 def test_hostile_text_is_shown_and_never_run():
     data = sample.report_data()
-    claim = report.ClaimRow(HOSTILE, HOSTILE, "not reproduced", HOSTILE, HOSTILE)
-    caption = report.ExampleCaption(HOSTILE, HOSTILE, 0.5)
+    claim = contents.ClaimRow(HOSTILE, HOSTILE, "not reproduced", HOSTILE, HOSTILE)
+    caption = contents.ExampleCaption(HOSTILE, HOSTILE, 0.5)
     row = pl.lit(HOSTILE).alias("mix")
     hostile = dataclasses.replace(
         data,
@@ -211,7 +212,7 @@ def test_hostile_text_is_shown_and_never_run():
         thresholds=data.thresholds.with_columns(row, source=pl.lit(HOSTILE)),
         rejects=data.rejects.with_columns(reason=pl.lit(HOSTILE)),
         claims=(claim,),
-        examples=(report.Example(sample.picture(0), (caption,)),),
+        examples=(contents.Example(sample.picture(0), (caption,)),),
         notes=(HOSTILE,),
     )
 
@@ -225,9 +226,9 @@ def test_hostile_text_is_shown_and_never_run():
 
 
 def test_text_direction_and_length_of_a_caption_stay_in_its_card():
-    long = report.ExampleCaption("raw", "\u202eword " * 5000, 0.1)
-    data = report.ReportData(
-        run=sample.run_facts(), examples=(report.Example(sample.picture(0), (long,)),)
+    long = contents.ExampleCaption("raw", "\u202eword " * 5000, 0.1)
+    data = contents.ReportData(
+        run=sample.run_facts(), examples=(contents.Example(sample.picture(0), (long,)),)
     )
 
     page = report.render(data)
@@ -238,7 +239,7 @@ def test_text_direction_and_length_of_a_caption_stay_in_its_card():
 
 
 def test_a_run_without_anything_says_so():
-    parsed = _Page(report.render(report.ReportData(run=sample.run_facts())))
+    parsed = _Page(report.render(contents.ReportData(run=sample.run_facts())))
 
     assert not parsed.open
     assert "nothing has been trained and evaluated yet" in parsed.text
@@ -252,7 +253,7 @@ def test_a_run_without_anything_says_so():
 def test_an_empty_pool_is_no_division_by_zero():
     facts = dataclasses.replace(sample.run_facts(), n_pool=0, n_usable=0)
 
-    assert "Samples in the pool" in report.render(report.ReportData(run=facts))
+    assert "Samples in the pool" in report.render(contents.ReportData(run=facts))
 
 
 def test_one_seed_shows_no_deviation():
@@ -313,10 +314,10 @@ def test_what_a_rule_asked_for(kind: str, requested: float, words: str):
 
 
 def test_an_example_that_is_no_image_is_refused():
-    broken = report.Example(b"<svg onload=x>", ())
+    broken = contents.Example(b"<svg onload=x>", ())
 
     with pytest.raises(ValueError, match="no JPEG, PNG, GIF or WebP"):
-        report.render(report.ReportData(run=sample.run_facts(), examples=(broken,)))
+        report.render(contents.ReportData(run=sample.run_facts(), examples=(broken,)))
 
 
 def test_the_same_data_give_the_same_page(page: str):

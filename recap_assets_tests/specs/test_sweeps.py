@@ -37,8 +37,10 @@ sweep:
 """
 
 
-def swept(tmp_path: Path, *lines: str) -> Experiment:
-    text = FILE + "".join(f"  {line}\n" for line in lines)
+def swept(tmp_path: Path, *lines: str, mixes: str = "") -> Experiment:
+    """The experiment with these sweeps, and with these mixes beside its own."""
+    file = FILE.replace("evaluation:", f"{mixes}\nevaluation:") if mixes else FILE
+    text = file + "".join(f"  {line}\n" for line in lines)
     return load_experiment(written(tmp_path, text))
 
 
