@@ -12,7 +12,7 @@ from recap_assets.cli.exporting import export
 from recap_assets.cli.kinds_command import kinds
 from recap_assets.cli.output import echo, prepare, show
 from recap_assets.cli.recipes import recipes_command
-from recap_assets.cli.serve_commands import serve_captioner, ui
+from recap_assets.cli.serve_commands import look, serve_captioner, ui
 from recap_assets.specs.loading import OWN
 from recap_assets.untrusted.errors import RecapError
 
@@ -372,7 +372,7 @@ def diff(chosen: Chosen, before: str, after: str, as_json: bool, rows: int) -> N
     print_difference(chosen.reading(), before, after, as_json=as_json, n_samples=rows)
 
 
-for command in (export, kinds, recipes_command, serve_captioner, ui):
+for command in (export, kinds, look, recipes_command, serve_captioner, ui):
     recap.add_command(command)
 
 

@@ -1,4 +1,4 @@
-"""The commands `recap serve-captioner` and `recap ui` with their options."""
+"""The commands `recap serve-captioner`, `recap ui` and `recap look` with their options."""
 
 import sys
 
@@ -53,16 +53,27 @@ def serve_captioner(  # noqa: PLR0913, PLR0917 - click's options
     sys.exit(run_servers(wanted, vllm))
 
 
-@click.command()
-@click.option("--port", type=click.IntRange(1, 65_535), default=3000, show_default=True)
-@click.option("--host", default="127.0.0.1", show_default=True, help="Loopback unless you say so.")
-@click.option(
+HOST = click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Loopback unless you say so."
+)
+NAMES = click.option(
     "--allow-host",
     "names",
     multiple=True,
     metavar="NAME",
     help="Another host name of this server, such as a proxy's; may be repeated.",
 )
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(1, 65_535), default=3000, show_default=True)
+@click.option(
+    "--look-port",
+    type=click.IntRange(1, 65_535),
+    help="Of the gallery that is started beside it; by default the next port.",
+)
+@HOST
+@NAMES
 @click.option(
     "--take-over", is_flag=True, help="Take the results of another file that has the same name."
 )
@@ -70,14 +81,28 @@ def serve_captioner(  # noqa: PLR0913, PLR0917 - click's options
 def ui(
     chosen: Chosen,
     port: int,
+    look_port: int | None,
     host: str,
     names: tuple[str, ...],
     take_over: bool,  # noqa: FBT001 - click's flags
 ) -> None:
-    """Start Dagster's web server and daemon for this experiment."""
+    """Start Dagster's web server and daemon for this experiment, and its gallery."""
     from recap_assets.cli.belonging import take
     from recap_assets.cli.serving import serve
 
     session = chosen.session()
     take(session, anyway=take_over)
-    sys.exit(serve(session, host, port, names))
+    gallery = look_port or (port + 1 if port < 65_535 else port - 1)
+    sys.exit(serve(session, host, port, names, look_port=gallery))
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(1, 65_535), default=3001, show_default=True)
+@HOST
+@NAMES
+@of_experiment
+def look(chosen: Chosen, port: int, host: str, names: tuple[str, ...]) -> None:
+    """Look at images with their captions, scores and mixes in a browser; nothing is written."""
+    from recap_assets.cli.serving import look as serve_look
+
+    serve_look(chosen.reading(), host, port, names)

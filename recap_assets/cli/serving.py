@@ -1,4 +1,4 @@
-"""`recap ui`: Dagster's web server and daemon, on loopback."""
+"""`recap ui` and `recap look`: Dagster's web server and daemon, and the gallery, on loopback."""
 
 import socket
 import subprocess
@@ -20,8 +20,38 @@ class PortTakenError(RecapError, ValueError):
     """Something else listens there."""
 
 
-def serve(session: Session, host: str, port: int, names: Sequence[str] = ()) -> int:
-    """Run the web server and the daemon until they are stopped; 1 where one ended by itself.
+def serve(
+    session: Session, host: str, port: int, names: Sequence[str] = (), *, look_port: int
+) -> int:
+    """Run web server, daemon and gallery until they are stopped; 1 where one ended by itself.
+
+    Args:
+        session: The experiment.
+        host: Address to listen on.
+        port: Its port.
+        names: Host names, beside loopback's and `host`, by which browsers may call the server.
+        look_port: The gallery's port.
+
+    Raises:
+        PortTakenError: A port is in use.
+    """
+    check_port(host, port)
+    check_port(host, look_port, option="--look-port")
+    session.open_instance().dispose()
+    _warn_of(host)
+    web = ["-m", "recap_assets.defs.web.server", host, str(port), host, *names]
+    daemon = ["-m", "dagster._daemon", "run", "--module-name", "recap_assets.definitions"]
+    look = ["-m", "recap_assets.defs.web.gallery", host, str(look_port), *names]
+    with _running(web, daemon, look) as processes:
+        try:
+            return _watch(processes, _url(host, port), _url(host, look_port))
+        except KeyboardInterrupt:
+            echo("Stopping ...")
+            return 0
+
+
+def look(session: Session, host: str, port: int, names: Sequence[str] = ()) -> None:
+    """Run the gallery in this process until it is stopped.
 
     Args:
         session: The experiment.
@@ -32,25 +62,24 @@ def serve(session: Session, host: str, port: int, names: Sequence[str] = ()) -> 
     Raises:
         PortTakenError: The port is in use.
     """
+    from recap_assets.defs.web.gallery import serve_gallery
+
     check_port(host, port)
-    session.open_instance().dispose()
+    _warn_of(host)
+    echo(f"The gallery of {session.project.experiment.name}: {_url(host, port)} (Ctrl-C ends it)")
+    serve_gallery(session, host, port, names)
+
+
+def _warn_of(host: str) -> None:
     if not _is_loopback(host):
         echo(
-            f"Warning: Dagster's server has no login, and {host} can be reached by others: put "
+            f"Warning: the server has no login, and {host} can be reached by others: put "
             "something that asks who they are in front of it (docs/security.md).",
             err=True,
         )
-    web = ["-m", "recap_assets.defs.web.server", host, str(port), host, *names]
-    daemon = ["-m", "dagster._daemon", "run", "--module-name", "recap_assets.definitions"]
-    with _running(web, daemon) as processes:
-        try:
-            return _watch(processes, host, port)
-        except KeyboardInterrupt:
-            echo("Stopping ...")
-            return 0
 
 
-def check_port(host: str, port: int) -> None:
+def check_port(host: str, port: int, option: str = "--port") -> None:
     """Refuse a port that something listens on, or an address that is not this machine's.
 
     Raises:
@@ -62,7 +91,7 @@ def check_port(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            msg = f"cannot listen on {host}:{port}: {error.strerror}; take another with --port"
+            msg = f"cannot listen on {host}:{port}: {error.strerror}; take another with {option}"
             raise PortTakenError(msg) from error
 
 
@@ -90,16 +119,20 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _watch(processes: Sequence[subprocess.Popen[bytes]], host: str, port: int) -> int:
+def _url(host: str, port: int) -> str:
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(host, host)  # noqa: S104 - shown, not bound
-    url = f"http://{shown}:{port}"
+    return f"http://{shown}:{port}"
+
+
+def _watch(processes: Sequence[subprocess.Popen[bytes]], url: str, gallery: str) -> int:
     was_shown = False
     while all(process.poll() is None for process in processes):
         if not was_shown and _answers(url):
             echo(f"Dagster's UI of this experiment: {url} (Ctrl-C ends it)")
+            echo(f"Its gallery: {gallery}")
             was_shown = True
         time.sleep(LOOK_SECONDS)
-    echo("Error: the web server or the daemon ended; what it said is above.", err=True)
+    echo("Error: the web server, the daemon or the gallery ended; what it said is above.", err=True)
     return 1
 
 

@@ -232,7 +232,7 @@ def report_data(project: Project, board: pl.DataFrame, claimed: list[ClaimRow]) 
         chance=average_chance(chances(project, results), averaged_tasks(results, average)),
         mixes=_mix_summary(project),
         shares=with_sweep_names(project, source_shares(project)),
-        rejects=_rejects(project),
+        rejects=rejects(project),
         claims=tuple(claimed),
         left_out=_left_out(project),
         thresholds=with_sweep_names(project, tables.scan(THRESHOLDS).filter(named).collect()),
@@ -355,7 +355,8 @@ def _mix_summary(project: Project) -> pl.DataFrame:
     )
 
 
-def _rejects(project: Project) -> pl.DataFrame:
+def rejects(project: Project) -> pl.DataFrame:
+    """REJECTS of the experiment: samples of the pool and captions that were set aside."""
     tables = project.workspace.tables
     current = pl.col("partition").is_in(list(project.partitions))
     rejected = current & ~is_usable()

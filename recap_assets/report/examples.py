@@ -1,7 +1,7 @@
 """Images of the report with all their captions."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 import polars as pl
@@ -59,7 +59,7 @@ def _shown(project: Project, images: pl.DataFrame) -> Iterator[Example]:
         return
     drawn = pl.Series(uid_hashes(0, "report examples", images["uid"]))
     chosen = images.with_columns(draw=drawn).sort("draw").head(wanted)
-    captions = _captions_of(project, chosen["uid"])
+    captions = captions_of(project, chosen["uid"])
     batches = iterate_images(chosen, project.shards, project.pool, batch_size=chosen.height)
     for batch, decoded in batches:
         for uid, image in zip(batch["uid"], decoded, strict=True):
@@ -71,19 +71,34 @@ def _shown(project: Project, images: pl.DataFrame) -> Iterator[Example]:
                 yield Example(thumbnail(image), shown)
 
 
-def thumbnail(image: NDArray[np.uint8]) -> bytes:
+def thumbnail(image: NDArray[np.uint8], side: int = THUMBNAIL_SIDE) -> bytes:
     """A small JPEG; what the page shows is encoded again, never the pool's own bytes."""
     small = Image.fromarray(image)
-    small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+    small.thumbnail((side, side))
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=88)
     return buffer.getvalue()
 
 
-def _captions_of(project: Project, uids: pl.Series) -> pl.DataFrame:
+def captions_of(
+    project: Project,
+    uids: pl.Series,
+    scorer: str | None = None,
+    partitions: Collection[str] | None = None,
+) -> pl.DataFrame:
+    """All texts of some images: `uid`, `text`, `source`, `candidate` and `score`.
+
+    Args:
+        project: The experiment.
+        uids: Of the images.
+        scorer: Whose scores; by default the first one's.
+        partitions: Those that the images are in, where they are known: no other is read.
+    """
     tables = project.workspace.tables
-    scorer = next(iter(project.experiment.scorers))
+    scorer = scorer or next(iter(project.experiment.scorers))
     wanted = pl.col("uid").is_in(uids.implode())
+    if partitions is not None:
+        wanted &= pl.col("partition").is_in(list(partitions))
     raw = tables.scan(RAW_POOL).filter(wanted).select(
         "uid", "text", source=pl.lit(RAW), candidate=pl.lit(0, pl.Int16)
     )  # fmt: skip

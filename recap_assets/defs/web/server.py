@@ -10,7 +10,7 @@ from dagster._core.workspace.load_target import ModuleTarget
 from dagster_webserver.app import create_app_from_workspace_process_context
 from dagster_webserver.version import __version__
 
-from recap_assets.defs.web.guard import Guard
+from recap_assets.untrusted.web_guard import Guard
 
 DEFINITIONS = "recap_assets.definitions"
 POLL_MILLISECONDS = 2_000

@@ -1,9 +1,10 @@
-"""Who may speak to the web server: a browser's own tab on it, and programs; no other web page.
+"""Who may speak to a web server: a browser's own tab on it, and programs; no other web page.
 
-Dagster's server has no login and runs mutations for whoever asks, by POST and even by GET. A page
-of a stranger's in the same browser could ask in the user's name, across sites or by a name that it
-points at 127.0.0.1 (DNS rebinding). So the name in `Host` has to be one of the server's own, a
-request that says where it comes from has to come from there, and GET runs no query.
+Neither the gallery nor Dagster's server has a login, and Dagster's runs mutations for whoever asks,
+by POST and even by GET. A page of a stranger's in the same browser could ask in the user's name,
+across sites or by a name that it points at 127.0.0.1 (DNS rebinding). So the name in `Host` has to
+be one of the server's own, a request that says where it comes from has to come from there, and GET
+runs no query.
 """
 
 from collections.abc import Collection
@@ -50,7 +51,7 @@ class Guard:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if _name(host) not in self._names:
-            return "This server does not go by that name; if it should: recap ui --allow-host NAME"
+            return "This server does not go by that name; if it should: --allow-host NAME"
         origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
             return "Requests from another web page are refused."

@@ -7,7 +7,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from recap_assets.defs.web.guard import Guard
+from recap_assets.untrusted.web_guard import Guard
 
 OWN = {"host": "127.0.0.1:3000"}
 PAGE = {**OWN, "accept": "text/html,*/*"}

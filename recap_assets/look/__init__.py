@@ -1,0 +1,1 @@
+"""The gallery: images with their captions, scores and mixes, on pages that only read."""
