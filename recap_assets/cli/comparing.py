@@ -23,17 +23,10 @@ from recap_assets.mixes.comparing import (
     sample_images,
     scores_of,
 )
-from recap_assets.mixes.difference import CHANGES, Change, ScoreTally
+from recap_assets.mixes.difference import CHANGES, MEANINGS, ScoreTally
 
 SAMPLE_ROWS = 5
 SCORES_TITLE = "Deciding scores of all pairs and of changed captions, quantiles to 0.0001"
-_MEANINGS: dict[Change, str] = {
-    "added": "added",
-    "removed": "removed",
-    "recaptioned": "with another text",
-    "resourced": "with the same text from another source",
-    "reweighted": "with another weight or number of copies",
-}
 _MARKS = {"before": ("-", "red"), "after": ("+", "green")}
 
 
@@ -117,7 +110,7 @@ def _images(found: MixDifference) -> Table:
     table.add_column("of all", justify="right")
     counts = {
         "the same in both": found.comparison.n_same,
-        **{_MEANINGS[change]: found.comparison.n_changed[change] for change in CHANGES},
+        **{MEANINGS[change]: found.comparison.n_changed[change] for change in CHANGES},
     }
     n_all = max(sum(counts.values()), 1)
     for label, n in counts.items():
@@ -167,7 +160,7 @@ def _samples(found: MixDifference) -> Iterator[Text]:
         if not images:
             continue
         of = f"{len(images):,} of {found.comparison.n_changed[change]:,} images"
-        yield Text(f"\n{of} {_MEANINGS[change]}", style="bold")
+        yield Text(f"\n{of} {MEANINGS[change]}", style="bold")
         for image in images:
             yield Text(str(image["uid"]), style="dim")
             for side, (mark, colour) in _MARKS.items():

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from recap_assets.look import pair, search, set_aside, sources
+from recap_assets.look import differences, pair, search, set_aside, sources, thresholds
 from recap_assets.look.gallery import Gallery
 from recap_assets.look.page import rendered
 from recap_assets.untrusted.errors import RecapError
@@ -27,6 +27,8 @@ from recap_assets.untrusted.web_guard import Guard
 
 MOST_REQUESTS = 6
 """Answered at a time: each may hold an image or a part of a table."""
+
+PAGES = (search, pair, sources, thresholds, differences, set_aside)
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; img-src 'self'; style-src 'self'; "
@@ -71,7 +73,7 @@ def create_app(gallery: Gallery, names: Collection[str] = ()) -> Starlette:
         gallery: What they show.
         names: Host names beside those of loopback by which browsers may call the server.
     """
-    pages = [route for page in (search, pair, sources, set_aside) for route in page.ROUTES]
+    pages = [route for page in PAGES for route in page.ROUTES]
     app = Starlette(
         routes=[*pages, Route("/static/{name}", static)],
         middleware=[Middleware(Headers), Middleware(Guard, names=names)],

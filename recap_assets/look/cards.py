@@ -9,8 +9,8 @@ from recap_assets.artefacts.draws import uid_hashes
 from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.table import is_usable
 from recap_assets.look.gallery import Gallery
+from recap_assets.report.contents import ExampleCaption
 from recap_assets.report.examples import captions_of
-from recap_assets.report.page import ExampleCaption
 
 FOUND = pl.Schema({"partition": pl.String, "uid": pl.Binary})
 """Which images, in the order shown; further columns are notes of a page's own."""
@@ -85,3 +85,10 @@ def drawn_images(gallery: Gallery, seed: int, n: int) -> pl.DataFrame:
     images = rows.select(list(FOUND)).collect()
     draw = pl.Series(uid_hashes(seed, "look", images["uid"]), dtype=pl.UInt64)
     return images.with_columns(draw=draw).sort("draw", "uid").head(n).drop("draw")
+
+
+def partitions_of(gallery: Gallery, uids: Sequence[bytes]) -> dict[bytes, str]:
+    """The partition of each image; of several samples of one uid a usable one's."""
+    rows = gallery.project.workspace.tables.scan(RAW_POOL).filter(pl.col("uid").is_in(list(uids)))
+    found = rows.select("uid", "partition", "status").sort(is_usable(), "partition").collect()
+    return dict(found.select("uid", "partition").iter_rows())

@@ -5,6 +5,7 @@ source and text, which several rules of a mix may give, count as one with the su
 as training draws them.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -25,6 +26,15 @@ texts from other sources. reweighted: the same texts and sources with other weig
 CHANGES: tuple[Change, ...] = get_args(Change)
 COMPARED = ("uid", "source", "text", "score", "weight", "copies")
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+MEANINGS: Mapping[Change, str] = {
+    "added": "added",
+    "removed": "removed",
+    "recaptioned": "with another text",
+    "resourced": "with the same text from another source",
+    "reweighted": "with another weight or number of copies",
+}
+"""What is said of the images of each change."""
 
 _PAIR = ["uid", "source", "text"]
 _SAME = ("text", "source", "weight", "copies")

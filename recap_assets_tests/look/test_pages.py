@@ -16,11 +16,17 @@ from recap_assets.artefacts.scores import IMAGE_EMBEDDINGS, vectors_of
 from recap_assets.artefacts.table import Table, is_usable
 from recap_assets.look import images as look_images
 from recap_assets.look import neighbours
+from recap_assets.mixes.comparing import compare_mixes, mix_version
+from recap_assets.mixes.difference import MEANINGS
 from recap_assets_tests.look.conftest import client_of
 from recap_assets_tests.tiny import Bench
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'{{7*7}}\u202ereversed"
-PAGES = ("/", "/sources", "/sources?order=gain", "/sources?order=random", "/set-aside")
+PAGES = (
+    "/", "/sources", "/sources?order=gain", "/sources?order=random", "/set-aside", "/thresholds",
+    "/thresholds?value=0.5", "/mixes",
+)  # fmt: skip
+WITHOUT_TEXTS = ("/set-aside", "/thresholds")
 
 
 class Markup(HTMLParser):
@@ -77,7 +83,8 @@ def test_every_image_has_a_text_and_every_field_a_label(client: TestClient, addr
     page = client.get(address).text
     markup = Markup(page)
     assert all(markup.values("img", "alt"))
-    fields = [tag for tag, _ in markup.tags if tag in ("input", "select")]
+    hidden = [kind for kind in markup.values("input", "type") if kind == "hidden"]
+    fields = [tag for tag, _ in markup.tags if tag in ("input", "select")][len(hidden) :]
     assert page.count("<label") >= len(fields)
     assert len(re.findall("<h1", page)) == 1
 
@@ -102,7 +109,7 @@ def test_hostile_texts_are_shown_and_do_nothing(built: Bench, tmp_path: Path) ->
             assert len([tag for tag, _ in tags if tag == "script"]) == 1
             assert "onerror" not in {name for _, attributes in tags for name in attributes}
             assert "\u202e" not in page
-            if not address.startswith("/set"):
+            if address not in WITHOUT_TEXTS:
                 assert "&lt;script&gt;alert(1)" in page
                 assert "{{7*7}}" in page
 
@@ -235,3 +242,21 @@ def test_nothing_is_written(built: Bench, client: TestClient) -> None:
     for address in (*PAGES, "/?q=boat", f"/pair/{partition}/{uid.hex()}", f"/?like={uid.hex()}"):
         assert client.get(address).status_code == 200
     assert state() == before
+
+
+def test_mixes_are_compared_with_images(client: TestClient, built: Bench) -> None:
+    page = client.get("/mixes?before=raw&after=mixed").text
+    project = built.project
+    sides = [mix_version(project, mix) for mix in ("raw", "mixed")]
+    counts = compare_mixes(project, *sides).comparison.n_changed
+    assert counts["recaptioned"]
+    for change, n in counts.items():
+        words = f"{n} image{'' if n == 1 else 's'} {MEANINGS[change]}"
+        assert (words in page) == (n > 0)
+    assert page.count('alt="Image with another text"') == min(12, counts["recaptioned"])
+    version = sides[0].version
+    assert (
+        f"raw@{version} → raw@{version}"
+        in client.get(f"/mixes?before=raw&at={version}&after=raw&to={version}").text
+    )
+    assert client.get("/mixes?before=raw&at=99999").status_code == 400
