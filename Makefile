@@ -20,6 +20,7 @@ LOWEST_TESTS := specs mixes diversity sets/test_rules.py sets/test_texts.py sets
 	captions/kinds/transformers/test_families.py captions/kinds/open_clip scores/test_open_clip.py \
 	scores/of_images/test_heads.py scores/of_images/test_classifier.py \
 	defs/test_events.py defs/test_session.py assembly/test_pipeline.py lineage/test_open_lineage.py
+DOCS_STAMP := $(VENV)/.docs
 DATA ?= data
 
 version_of = $(shell $(1) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
@@ -34,7 +35,7 @@ export DAGSTER_HOME := $(CURDIR)
 
 .DEFAULT_GOAL := help
 .PHONY: help install anew tools demo recipes test test-long test-bits test-gpu test-lowest test-faults faults fuzz \
-	lint check bench ui format clean
+	docs lint check bench ui format clean
 
 help:  ## What make can do here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +77,15 @@ test: install tools  ## The tests, but for those that take long
 
 test-long: install tools  ## The tests that take long: recipes, guides, daemons, kills, races, torchrun
 	$(BIN)/python -m pytest -m long
+
+docs: $(DOCS_STAMP)  ## The documentation as a site, in site/html
+	$(BIN)/python docs/site/pages.py site/pages
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --config-file docs/site/mkdocs.yml
+	@echo "Open site/html/index.html"
+
+$(DOCS_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[docs]"
+	@touch $(DOCS_STAMP)
 
 test-gpu: install  ## The tests that need a GPU, which the others do not see
 	$(BIN)/python -m pytest -n 0 -m gpu

@@ -12,6 +12,9 @@ from packaging.version import Version
 REPOSITORY = Path(__file__).parents[1]
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 TRIED_ON_A_GPU_ONLY = {"bitsandbytes"}
+FOR_DEVELOPERS = frozenset({"dev", "docs"})
+"""Extras that are no part of what runs: only the pinned versions are tried."""
+
 PIN = re.compile(r"([A-Za-z0-9_.-]+)==([0-9][0-9a-z.]*)")
 
 
@@ -27,7 +30,7 @@ def requirements(*, dev: bool) -> list[Requirement]:
     extras = PROJECT["optional-dependencies"]
     chosen = [*PROJECT["dependencies"]]
     for name, lines in extras.items():
-        chosen += lines if dev or name != "dev" else []
+        chosen += lines if dev or name not in FOR_DEVELOPERS else []
     found = [Requirement(line) for line in chosen]
     return [one for one in found if one.name not in TRIED_ON_A_GPU_ONLY]
 
