@@ -126,7 +126,7 @@ def main() -> None:
         write_pool(project, uids[: int(args.rows * SHARE)])
         print(f"drop: {(folder / 'drop.csv').stat().st_size / 2**20:,.0f} MiB")
         step = Step("", fingerprint="f")
-        nodes = imported.nodes(project)
+        nodes = imported.nodes_of(project, "blip2", spec)
         timed("the files", lambda: write(nodes, IMPORTED_CAPTIONS.key("blip2"), step))
         partitions = list(project.partitions)
         joins = [

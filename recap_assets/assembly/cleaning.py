@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from recap_assets.captions.reply_cache import ReplyCache
+from recap_assets.evalsets.image_cache import ImageCache
 from recap_assets.graph.node import Graph
 from recap_assets.graph.records import Records
 from recap_assets.graph.versions import VersionReader
@@ -20,7 +21,10 @@ from recap_assets.storage.workspace import Workspace
 UNTOUCHED = timedelta(days=1)
 """What was written to more recently may belong to a process that still runs."""
 
-Kind = Literal["scratch", "temporary", "checkpoint", "replies"]
+UNREAD = timedelta(days=7)
+"""An image of an evaluation set that nobody has read for so long is decoded again when it is."""
+
+Kind = Literal["scratch", "temporary", "checkpoint", "images", "replies"]
 
 # Names that storage/files.py and engines/training/checkpoints.py give to what is not whole yet.
 _TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}|.+\.\d+\.tmp")
@@ -35,7 +39,8 @@ class Leftover:
     Attributes:
         kind: `scratch`: finished shards of a partition that would now be built otherwise;
             `temporary`: what a process was writing when it died; `checkpoint`: of a training run
-            that is finished; `replies`: of captioning servers, in a store that stays.
+            that is finished; `images`: of evaluation sets, as models took them; `replies`: of
+            captioning servers, in a store that stays.
         path: Where it is.
         n_bytes: Bytes of it, or of all files in it.
         n: Things that go; replies may be many in one file.
@@ -52,6 +57,8 @@ def leftovers(
 ) -> list[Leftover]:
     """Everything of one workspace that nothing needs any more, by kind and path.
 
+    The images are those of all experiments.
+
     Args:
         workspace: The workspace; its tables and Dagster's storage are not read.
         resumable: Fingerprints whose finished shards the next build continues from.
@@ -66,6 +73,7 @@ def leftovers(
             *_temporary(workspace.latest_report.parent, ()),
         ],
         "checkpoint": list(_checkpoints(workspace)),
+        "images": ImageCache(workspace.evaluation_images, 0).unused(UNREAD),
     }
     return [
         Leftover(kind, path, n_bytes)

@@ -29,6 +29,7 @@ _LEFT_BY = {
     "scratch": "finished shards of partitions that would now be built otherwise",
     "temporary": "half-written files and folders of processes that died",
     "checkpoint": "checkpoints of training runs that are finished",
+    "images": "images of evaluation sets that no evaluation has read for a week",
     "replies": "replies of captioning servers, of all experiments",
 }
 

@@ -270,6 +270,31 @@ class PreparesImages(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Resizing:
+    """How a model resizes an image before all else; a resized image is not changed again.
+
+    Attributes:
+        name: What decides it beside the versions of Pillow and of this program.
+        shape: Height and width of the result, and 3.
+        resize: Any image to that shape, uint8.
+    """
+
+    name: str
+    shape: tuple[int, int, int]
+    resize: Callable[[Image], Image]
+
+
+@runtime_checkable
+class ResizesImages(Protocol):
+    """A model whose embedding of an image is, to the bit, that of the resized image."""
+
+    @property
+    def resizing(self) -> Resizing | None:
+        """How; None where it does other things to an image."""
+        ...
+
+
 class PairScorer(Protocol):
     """Scores an image and a text together; the same for a pair whatever the others."""
 

@@ -44,6 +44,15 @@ class Task(TaskSpec):
         """Whether the embedded world draws the set: it says nothing of models of real images."""
         return False
 
+    @property
+    def passes_images_on(self) -> bool:
+        """Whether models are given each image as it was decoded.
+
+        Then it may be decoded at the model's own size. A kind that looks at pixels, cuts images or
+        shows them to another model says no, which is the default.
+        """
+        return False
+
     def made_by(self, name: str) -> Iterator[str]:  # noqa: ARG002 - of some kinds
         """Keys of the assets that make the set; `name` is the task's."""
         yield from ()

@@ -14,6 +14,7 @@ from recap_assets.artefacts.table import is_usable
 from recap_assets.artefacts.training import TRAINED_CLIP
 from recap_assets.evalsets.embedding import Embedder, Remembering
 from recap_assets.evaluation import tasks
+from recap_assets.evaluation.cached_images import ModelImages
 from recap_assets.evaluation.prefixed import Prefixed
 from recap_assets.evaluation.scorers import ScorerRead, scorer_read
 from recap_assets.evaluation.tasks import (
@@ -43,7 +44,6 @@ SAME_IMAGE_BITS = 6
 """Perceptual hashes this close are taken for one image; at 6 all near-duplicates of real
 photographs are found."""
 
-_decode = partial(decode, limits=LIMITS)
 _decode_for_hash = partial(decode, limits=LIMITS, min_side=HASH_SIDE)
 
 
@@ -165,16 +165,18 @@ def evaluate_mix(project: Project, mix: str, step: Step) -> Rows:
     embedder: Embedder = load_trained_clip(
         project.workspace.checkpoint(mix, seed), evaluation.batch_size
     )
+    sets = sets_of(project)
+    images = ModelImages(project, embedder, sets)
     if evaluation.prefix is not None:
         source = prefix_of(project.experiment.mixes[mix], evaluation.prefix)
         embedder = Prefixed(embedder, source)
     rows: list[tuple[object, ...]] = []
     aside: dict[str, int] = {}
-    sets = sets_of(project)
     shared = _embedders(sets, embedder)
     for number, one in enumerate(sets, 1):
-        opened = one.open(_decode)
-        found = measured(shared[one.of_set], opened, evaluation.batch_size)
+        with images.decoded(one) as decode_one:
+            opened = one.open(decode_one)
+            found = measured(shared[one.of_set], opened, evaluation.batch_size)
         results = metrics_of(found, opened.path, one.metric)
         rows += [(one.name, r.metric, r.value, r.is_main, r.n_samples) for r in results]
         aside |= {f"{one.name}/{reason}": n for reason, n in found.aside.items()}

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 
 from recap_assets.evalsets.embedding import Embedder
@@ -37,12 +37,14 @@ class TaskSet:
         open: Opens the set; see `evalsets.kind.Task.open`.
         metric: The main metric; None for the set's own.
         rests_on: The task whose set it is; None for its own.
+        passes_images_on: See `evalsets.kind.Task.passes_images_on`.
     """
 
     name: str
     open: Callable[[Decode], EvaluationSet]
     metric: str | None = None
     rests_on: str | None = None
+    passes_images_on: bool = field(default=False, kw_only=True)
 
     @property
     def of_set(self) -> str:
@@ -138,11 +140,14 @@ def _datacomp_version(project: Project, name: str) -> str:
 
 def _declared(project: Project, name: str) -> TaskSet:
     task: Task = tasks_of(project.experiment.tasks)[name]
+    metric, passes_on = task.main_metric, task.passes_images_on
     if isinstance(task, OnAnother):
         whole = set_of(project, task.of)
         opened = partial(_over, task, whole, project)
-        return TaskSet(name, opened, task.main_metric, task.of)
-    return TaskSet(name, partial(task.open, project.task_folder(name)), task.main_metric)
+        passes_on = passes_on and whole.passes_images_on
+        return TaskSet(name, opened, metric, task.of, passes_images_on=passes_on)
+    opened = partial(task.open, project.task_folder(name))
+    return TaskSet(name, opened, metric, passes_images_on=passes_on)
 
 
 def _over(task: OnAnother, whole: TaskSet, project: Project, decode: Decode) -> EvaluationSet:
@@ -169,7 +174,7 @@ def _of_datacomp(name: str, path: str) -> TaskSet:
     def opened(decode: Decode) -> EvaluationSet:
         return load_set(path, SPLIT, decode, task.protocol)
 
-    return TaskSet(name, opened, task.main_metric)
+    return TaskSet(name, opened, task.main_metric, passes_images_on=True)
 
 
 @lru_cache(maxsize=8)

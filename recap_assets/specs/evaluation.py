@@ -96,6 +96,15 @@ class Evaluation(Spec):
     batch_size: Annotated[int, Speed] = Field(
         default=128, gt=0, le=65_536, description="Rows of one forward pass; changes no result."
     )
+    image_cache_gib: Annotated[float, Speed] = Field(
+        default=16.0,
+        ge=0,
+        le=1_000_000,
+        allow_inf_nan=False,
+        description="GiB in the data folder for images of the sets at the size that models take "
+        "(150 kB each at 224 pixels), so that each is decoded once for all models; 0 for none. "
+        "Changes no result.",
+    )
     captions: CaptionMetrics | None = Field(
         default=None, description="Reference metrics of the captioners; by default none."
     )

@@ -147,6 +147,11 @@ class Workspace:
         return self.data / "contents"
 
     @property
+    def evaluation_images(self) -> Path:
+        """Images of evaluation sets at their models' sizes; shared by all experiments."""
+        return self.data / "evaluation_images"
+
+    @property
     def batch_sizes(self) -> Path:
         """Batch sizes that were found to fit, by model and device; shared by all experiments."""
         return self.data / "batch_sizes.json"

@@ -15,7 +15,7 @@ import numpy as np
 
 from recap_assets.evalsets.kind import Task
 from recap_assets.evalsets.measuring import CHANCE
-from recap_assets.evalsets.sets import AssociationSet, EvaluationSet, MeasuringSet
+from recap_assets.evalsets.sets import AssociationSet, Decode, EvaluationSet, MeasuringSet
 from recap_assets.evaluation.kind import Existing, MadeHere, OnAnother
 from recap_assets.shards.images import decode
 from recap_assets.specs.pool import ImageLimits
@@ -40,6 +40,28 @@ class Hashing:
         return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
+DIGEST = (1, 16, 3)
+
+_decode = partial(decode, limits=ImageLimits())
+
+
+def _digest(content: bytes) -> np.ndarray:
+    """An image that says which file it was, in place of its pixels."""
+    row = np.frombuffer(blake2b(content, digest_size=48).digest(), np.uint8)
+    return row.reshape(DIGEST)
+
+
+class _Seeing(Hashing):
+    """Remembers the images that it was given."""
+
+    def __init__(self) -> None:
+        self.seen: list[np.ndarray] = []
+
+    def embed_images(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        self.seen += images
+        return super().embed_images(images)
+
+
 class TaskContract:
     """What must hold of every kind of task; its tests need `task`, and `made` of one made here."""
 
@@ -49,10 +71,10 @@ class TaskContract:
     of: Task | None = None
     """For a task on the set of another: that one."""
 
-    def opened(self) -> EvaluationSet:
+    def opened(self, decoding: Decode = _decode) -> EvaluationSet:
         """The set, opened again."""
         task = self.of or self.task
-        opened = task.open(self.made, partial(decode, limits=ImageLimits()))
+        opened = task.open(self.made, decoding)
         if isinstance(self.task, OnAnother):
             return self.task.over(opened, Hashing)
         return opened
@@ -86,6 +108,15 @@ class TaskContract:
             low, high = self.task.ranges.get(metric, (0.0, 1.0))
             assert low <= value <= high
             assert n_samples > 0
+
+    def test_images_come_as_they_were_decoded_where_the_task_says_so(self) -> None:
+        """Every image of the set, and every one that a model is given, is what `decode` gave."""
+        opened, model = self.opened(_digest), _Seeing()
+        if self.task.passes_images_on:
+            if isinstance(opened, MeasuringSet):
+                opened.measure(model, 2)
+            for image in [*_flat(opened.images(2)), *model.seen]:
+                assert image.shape == DIGEST
 
     def test_its_version_is_that_of_its_files_or_of_the_asset_that_makes_it(self) -> None:
         """One or the other, and the same if nothing changes."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from torchvision.transforms import Compose, Normalize, ToTensor
 
 from recap_assets.engines.open_clip.following import Followed, followed
-from recap_assets.engines.protocols import Image
+from recap_assets.engines.protocols import Image, Resizing
 
 _LONGEST_STRIP = 16
 """A strip longer than this many times its width is cut to its middle before it is resized: with its
@@ -36,6 +36,7 @@ class PixelTransform:
         if not isinstance(to_tensor, ToTensor) or not isinstance(normalize, Normalize):
             msg = f"open_clip changed its preprocessing: {transform}"
             raise TypeError(msg)
+        self._config = sorted(preprocess_cfg.items())
         self._geometry = Compose(geometry)
         self.followed: Followed | None = followed(geometry)
         self._mean = torch.tensor(normalize.mean).view(3, 1, 1)
@@ -50,6 +51,15 @@ class PixelTransform:
         """The image resized and cropped, uint8 of shape (height, width, 3)."""
         picture = PIL.Image.fromarray(without_ends(image))
         return np.asarray(self._geometry(picture))
+
+    @property
+    def resizing(self) -> Resizing | None:
+        """`resize`, where an image of its size passes through it unchanged."""
+        shape = self.resize(np.zeros((8, 8, 3), np.uint8)).shape
+        noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+        if not np.array_equal(self.resize(noise), noise):
+            return None
+        return Resizing(f"open_clip {self._config}", shape, self.resize)
 
     def normalize(self, pixels: NDArray[np.uint8]) -> Tensor:
         """Resized images, shape (n, height, width, 3), as float32 (n, 3, height, width)."""

@@ -19,7 +19,7 @@ from recap_assets.engines.open_clip.models import (
 from recap_assets.engines.open_clip.pixels import PixelTransform
 from recap_assets.engines.open_clip.preparation import Ready, preparation_of
 from recap_assets.engines.open_clip.text_tower import TextEncoder, bucket_of, text_encoder_of
-from recap_assets.engines.protocols import Image
+from recap_assets.engines.protocols import Image, Resizing
 from recap_assets.engines.row_counts import EvenPasses, example_pixels, example_tokens
 from recap_assets.specs.running import Precision
 
@@ -57,6 +57,11 @@ class ClipScorer:
         self._images, self._texts = EvenPasses(device), EvenPasses(device)
         with torch.inference_mode():
             self.embedding_dim = len(self._embed_tokens(tokenizer([""]))[0])
+
+    @property
+    def resizing(self) -> Resizing | None:
+        """That of open_clip's preprocessing."""
+        return self._pixels.resizing
 
     def embed_images(self, images: Sequence[Image]) -> NDArray[np.float32]:
         """Unit-length embeddings, shape (n, embedding_dim), through open_clip's preprocessing."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from recap_assets.engines.decoding.captioner import CaptionWriter, batches
-from recap_assets.engines.protocols import Caption, Image
+from recap_assets.engines.protocols import Caption, Image, Resizing
 from recap_assets.engines.row_counts import EvenPasses, example_pixels, example_tokens
 from recap_assets.engines.small.decoder import Cache, CaptionDecoder, SmallCaptionModel
 from recap_assets.engines.small.images import to_square
@@ -77,6 +77,12 @@ class SmallScorer:
         self.device = device
         self.embedding_dim = model.spec.embedding_dim
         self._images, self._texts = EvenPasses(device), EvenPasses(device)
+
+    @property
+    def resizing(self) -> Resizing:
+        """To the square of the tower."""
+        side = self.model.spec.image_size
+        return Resizing("to_square", (side, side, 3), lambda image: to_square([image], side)[0])
 
     @torch.inference_mode()
     def embed_images(self, images: Sequence[Image]) -> NDArray[np.float32]:

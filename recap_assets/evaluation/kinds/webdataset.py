@@ -34,6 +34,11 @@ class WebDatasetTask(Existing):
         return self.path
 
     @property
+    def passes_images_on(self) -> bool:
+        """It does."""
+        return True
+
+    @property
     def main_metric(self) -> str | None:
         """The metric."""
         return self.metric

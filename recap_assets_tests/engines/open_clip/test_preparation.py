@@ -86,3 +86,26 @@ def test_every_level_is_normalised_as_by_division(transform):
 
 def test_a_cpu_resizes_by_pillow(transform):
     assert isinstance(preparation_of(transform, CPU, torch.float32), InThreads)
+
+
+@pytest.mark.parametrize("mode", ["shortest", "longest", "squash"])
+@pytest.mark.parametrize("size", [32, (32, 20)])
+@pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
+def test_a_resized_image_gives_the_same_numbers_again(images, pool, mode, size, interpolation):
+    config = vars(PreprocessCfg(size=size, resize_mode=mode, interpolation=interpolation))
+    transform = PixelTransform(config)
+    resizing = transform.resizing
+    assert resizing is not None
+    small = [resizing.resize(image) for image in images]
+    assert {image.shape for image in small} == {resizing.shape}
+    assert torch.equal(transform(small), transform(images))
+    if transform.followed:
+        assert torch.equal(on_device(transform, pool).begin(small)(), transform(images))
+
+
+def test_models_that_resize_otherwise_have_other_names():
+    configs = [{}, {"size": 24}, {"interpolation": "bilinear"}, {"resize_mode": "squash"}]
+    transforms = [PixelTransform(vars(PreprocessCfg(**{"size": 32, **one}))) for one in configs]
+    assert len({transform.resizing.name for transform in transforms}) == len(configs)
+    again = PixelTransform(vars(PreprocessCfg(size=32)))
+    assert again.resizing.name == transforms[0].resizing.name

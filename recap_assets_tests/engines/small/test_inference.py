@@ -284,3 +284,13 @@ def test_a_damaged_model_is_named(clip_folder, tmp_path, name, damage):
 def test_a_model_of_another_kind_is_refused(clip_folder):
     with pytest.raises(ModelFileError, match="needed is 'small_captioner'"):
         load_small_captioner(clip_folder, SAMPLED)
+
+
+def test_a_resized_image_is_embedded_alike(clip_folder):
+    scorer = load_small_clip(clip_folder)
+    rng = np.random.default_rng(0)
+    shapes = [(200, 90), (5, 7), (TOWER.image_size, TOWER.image_size), (1, 400)]
+    images = [rng.integers(0, 256, (*shape, 3), dtype=np.uint8) for shape in shapes]
+    small = [scorer.resizing.resize(image) for image in images]
+    assert {image.shape for image in small} == {scorer.resizing.shape}
+    assert np.array_equal(scorer.embed_images(small), scorer.embed_images(images))

@@ -54,6 +54,11 @@ class CompositionTask(Existing):
         """The folder."""
         return self.path
 
+    @property
+    def passes_images_on(self) -> bool:
+        """It does."""
+        return True
+
     def versions(self, name: str) -> Iterator[str]:
         """The shards; or the lists, and the images that are beside each other."""
         from recap_assets.evaluation.versions import listed_versions, set_versions

@@ -62,6 +62,11 @@ class ConditionalTask(Existing):
         """The folder."""
         return self.path
 
+    @property
+    def passes_images_on(self) -> bool:
+        """Not those of published lists, of which boxes are cut out."""
+        return self.images is None
+
     def versions(self, name: str) -> Iterator[str]:
         """The shards and the queries; or the lists, and the images."""
         from recap_assets.evaluation.versions import file_versions, listed_versions, set_versions

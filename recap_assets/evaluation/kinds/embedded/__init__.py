@@ -45,6 +45,11 @@ class EmbeddedTask(MadeHere):
         return like.ranges if like else {}
 
     @property
+    def passes_images_on(self) -> bool:
+        """It does."""
+        return True
+
+    @property
     def is_drawn(self) -> bool:
         """It is."""
         return True

@@ -60,6 +60,11 @@ class LanguagesTask(Existing):
         """A variance has no upper bound."""
         return {f"{side}_mean_rank_variance": (0.0, inf) for side in ("image", "text")}
 
+    @property
+    def passes_images_on(self) -> bool:
+        """It does."""
+        return True
+
     def versions(self, name: str) -> Iterator[str]:
         """The shards."""
         from recap_assets.evaluation.versions import set_versions

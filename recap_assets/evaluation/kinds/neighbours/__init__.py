@@ -29,6 +29,11 @@ class NeighboursTask(OnAnother):
         default=(1, 10), min_length=1, description="The k of recall@k, beside 1."
     )
 
+    @property
+    def passes_images_on(self) -> bool:
+        """It does."""
+        return True
+
     def over(
         self,
         whole: EvaluationSet,
