@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from recap_assets.artefacts.captions import IMPORT_REPORTS, IMPORTED_CAPTIONS, SYNTHETIC_CAPTIONS
 from recap_assets.artefacts.diversity import DIVERSITY_STATISTICS, DIVERSITY_SUMMARY
 from recap_assets.artefacts.evaluation import CAPTION_METRICS, EVALUATION_IMAGES, EVALUATION_RESULTS
+from recap_assets.artefacts.judgements import JUDGEMENTS
 from recap_assets.artefacts.lineage import EXPERIMENTS, LINEAGE
 from recap_assets.artefacts.mixes import CURATED_MIXES, THRESHOLDS
 from recap_assets.artefacts.pool import DOWNLOAD_FAILURES, POOL_COLUMNS, RAW_POOL
@@ -75,6 +76,7 @@ TABLES = {
         SEARCH_TRIALS,
         LEADERBOARD,
         CLAIMS,
+        JUDGEMENTS,
         LINEAGE,
         EXPERIMENTS,
     )

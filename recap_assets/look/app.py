@@ -18,7 +18,17 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from recap_assets.look import differences, pair, search, set_aside, sources, thresholds
+from recap_assets.look import (
+    ancestors,
+    compare,
+    differences,
+    pair,
+    results,
+    search,
+    set_aside,
+    sources,
+    thresholds,
+)
 from recap_assets.look.gallery import Gallery
 from recap_assets.look.page import rendered
 from recap_assets.untrusted.errors import RecapError
@@ -28,7 +38,9 @@ from recap_assets.untrusted.web_guard import Guard
 MOST_REQUESTS = 6
 """Answered at a time: each may hold an image or a part of a table."""
 
-PAGES = (search, pair, sources, thresholds, differences, set_aside)
+PAGES = (
+    search, pair, sources, thresholds, differences, set_aside, ancestors, results, compare,
+)  # fmt: skip
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; img-src 'self'; style-src 'self'; "

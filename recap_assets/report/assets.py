@@ -230,7 +230,7 @@ def report_data(project: Project, board: pl.DataFrame, claimed: list[ClaimRow]) 
         leaderboard=with_sweep_names(project, board),
         runs=with_sweep_names(project, runs_of(results, average)),
         chance=average_chance(chances(project, results), averaged_tasks(results, average)),
-        mixes=_mix_summary(project),
+        mixes=mix_summary(project),
         shares=with_sweep_names(project, source_shares(project)),
         rejects=rejects(project),
         claims=tuple(claimed),
@@ -333,7 +333,8 @@ def machine() -> str:
     return f"{name}, {os.cpu_count()} cores"
 
 
-def _mix_summary(project: Project) -> pl.DataFrame:
+def mix_summary(project: Project) -> pl.DataFrame:
+    """MIX_SUMMARY of the experiment's mixes as they are built."""
     means = (
         _current_pairs(project)
         .group_by("mix")

@@ -59,7 +59,7 @@ def charts(data: ReportData, kinds: Mapping[str, str]) -> dict[str, Markup]:
     """Those charts for which there is something to draw, by name."""
     board = whole_pool(data.leaderboard)
     sweep = sweep_points(data.leaderboard, data.run.n_usable)
-    frontier = _frontier(data)
+    frontier = frontier_of(data.mixes, data.leaderboard)
     scored = data.histograms.filter(pl.col("n") > 0)
     shares, curves = whole_pool(data.shares), whole_pool(data.curves)
     cuts = whole_pool(data.thresholds)
@@ -89,10 +89,16 @@ def charts(data: ReportData, kinds: Mapping[str, str]) -> dict[str, Markup]:
     }
 
 
-def _frontier(data: ReportData) -> pl.DataFrame:
-    board = whole_pool(data.leaderboard).filter(pl.col("task") == AVERAGE)
+def frontier_of(mixes: pl.DataFrame, board: pl.DataFrame) -> pl.DataFrame:
+    """FRONTIER of the mixes that have an average, a mean score and a diversity.
+
+    Args:
+        mixes: MIX_SUMMARY.
+        board: LEADERBOARD.
+    """
+    averages = whole_pool(board).filter(pl.col("task") == AVERAGE)
     return (
-        data.mixes.join(board, on="mix")
+        mixes.join(averages, on="mix")
         .select(
             "mix",
             kind=pl.col("raw_share").map_elements(kind_of, return_dtype=pl.String),

@@ -16,6 +16,7 @@ from recap_assets.artefacts.scores import IMAGE_EMBEDDINGS, vectors_of
 from recap_assets.artefacts.table import Table, is_usable
 from recap_assets.look import images as look_images
 from recap_assets.look import neighbours
+from recap_assets.look.layout import BOX_HEIGHT, layout
 from recap_assets.mixes.comparing import compare_mixes, mix_version
 from recap_assets.mixes.difference import MEANINGS
 from recap_assets_tests.look.conftest import client_of
@@ -24,9 +25,9 @@ from recap_assets_tests.tiny import Bench
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'{{7*7}}\u202ereversed"
 PAGES = (
     "/", "/sources", "/sources?order=gain", "/sources?order=random", "/set-aside", "/thresholds",
-    "/thresholds?value=0.5", "/mixes",
+    "/thresholds?value=0.5", "/mixes", "/lineage", "/results", "/compare", "/compare?judge=ann",
 )  # fmt: skip
-WITHOUT_TEXTS = ("/set-aside", "/thresholds")
+WITHOUT_TEXTS = ("/set-aside", "/thresholds", "/lineage", "/results", "/compare")
 
 
 class Markup(HTMLParser):
@@ -98,7 +99,7 @@ def test_another_name_or_page_may_not_ask(client: TestClient) -> None:
 
 def test_hostile_texts_are_shown_and_do_nothing(built: Bench, tmp_path: Path) -> None:
     copy = with_rows(built, tmp_path, RAW_POOL, pl.lit(HOSTILE).alias("text"))
-    copy = with_rows(copy, tmp_path / "b", SYNTHETIC_CAPTIONS, pl.lit(HOSTILE).alias("text"))
+    copy = with_rows(copy, tmp_path / "b", SYNTHETIC_CAPTIONS, pl.lit(f"{HOSTILE}!").alias("text"))
     copy = with_rows(copy, tmp_path / "c", CURATED_MIXES, pl.lit(HOSTILE).alias("text"))
     uid, partition = pool_of(copy).filter(is_usable()).select("uid", "partition").row(0)
     with client_of(copy.project) as client:
@@ -260,3 +261,21 @@ def test_mixes_are_compared_with_images(client: TestClient, built: Bench) -> Non
         in client.get(f"/mixes?before=raw&at={version}&after=raw&to={version}").text
     )
     assert client.get("/mixes?before=raw&at=99999").status_code == 400
+
+
+def test_the_lineage_of_a_mix_can_be_walked(built: Bench, tmp_path: Path) -> None:
+    bench = built.copied(tmp_path)
+    asset = CURATED_MIXES.key("mixed")
+    with client_of(bench.project) as client:
+        assert "never built" in client.get("/lineage", params={"asset": asset}).text
+    assert client_of(bench.project).get("/lineage?asset=nothing").status_code == 400
+
+
+def test_a_graph_is_in_columns_without_what_is_implied() -> None:
+    found = layout({"c": ["a", "b"], "b": ["a"], "a": [], "d": []})
+    x = {box.name: box.x for box in found.boxes}
+    assert x["a"] == x["d"] < x["b"] < x["c"]
+    assert len(found.edges) == 2
+    places = {(box.x, box.y) for box in found.boxes}
+    assert len(places) == 4
+    assert all(0 <= y <= found.height - BOX_HEIGHT for _, y in places)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from recap_assets.artefacts.scores import IMAGE_EMBEDDINGS
 from recap_assets.training.models.kind import OnProgress, TrainedModel
-from recap_assets.training.models.kinds.preference.spec import DRAWN, PreferenceSpec
+from recap_assets.training.models.kinds.preference.spec import DRAWN, JUDGED, PreferenceSpec
 
 if TYPE_CHECKING:
     from recap_assets.graph.outside import Outside
@@ -38,11 +38,12 @@ class PreferenceModel(PreferenceSpec):
         return {"scorer": embedding_scorer(project, self.scorer).decides(), **drawn}
 
     def outside(self, project: "Project") -> "Outside | None":
-        """The scorer's files."""
-        from recap_assets.graph.outside import outside_of
+        """The scorer's files, and the judgements where it learns from them."""
+        from recap_assets.graph.outside import both, outside_of
         from recap_assets.scores.opened import embedding_scorer
 
-        return outside_of(project, embedding_scorer(project, self.scorer))
+        files = outside_of(project, embedding_scorer(project, self.scorer))
+        return both(files, _judged(project)) if self.preferences == JUDGED else files
 
     def learn(self, project: "Project", on_progress: OnProgress) -> TrainedModel:
         """Train the head on the preferences whose image is in the pool."""
@@ -50,3 +51,12 @@ class PreferenceModel(PreferenceSpec):
         from recap_assets.training.models.kinds.preference.reading import compared
 
         return train_preference(compared(project, self), self, on_progress)
+
+
+def _judged(project: "Project") -> "Outside":
+    """Version of the judgements: no asset makes them."""
+    from recap_assets.graph.node import ForAll
+    from recap_assets.storage.content import frame_version
+    from recap_assets.training.models.kinds.preference.reading import judged
+
+    return ForAll(lambda: frame_version(judged(project)))

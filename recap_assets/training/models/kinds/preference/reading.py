@@ -9,11 +9,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from recap_assets.artefacts.judgements import preferences
 from recap_assets.artefacts.scores import IMAGE_EMBEDDINGS, vectors_of
 from recap_assets.graph.project import Project
 from recap_assets.scores.opened import embedder_of
 from recap_assets.training.corpora.text_rows import rows_of
-from recap_assets.training.models.kinds.preference.spec import DRAWN, PreferenceSpec
+from recap_assets.training.models.kinds.preference.spec import DRAWN, JUDGED, PreferenceSpec
 from recap_assets.world.preferences import preferences_of
 
 UID_DIGITS = 32
@@ -79,9 +80,17 @@ def _preferences(project: Project, spec: PreferenceSpec) -> Iterator[Preference]
         known = set(uids.select("uid").collect()["uid"])
         yield from preferences_of(project.experiment.seed, known, project.pool.pictures_of_a_scene)
         return
+    if spec.preferences == JUDGED:
+        yield from judged(project).iter_rows()
+        return
     for row in rows_of(Path(spec.preferences), _Columns(spec.rows_at_most)):
         uid, worse = row.inputs
         yield _uid(uid), row.output, worse
+
+
+def judged(project: Project) -> pl.DataFrame:
+    """The preferences of the table `judgements`: uid, better, worse."""
+    return preferences(project.workspace.tables).select("uid", "better", "worse")
 
 
 def _uid(digits: str) -> bytes:

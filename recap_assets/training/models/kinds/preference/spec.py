@@ -11,6 +11,8 @@ from recap_assets.specs.references import EMBEDDINGS, Reference
 from recap_assets.training.models.kind import ModelKind
 
 DRAWN = "embedded"
+JUDGED = "judgements"
+"""Preferences that the gallery's page Compare wrote down."""
 
 
 class PreferenceSpec(ModelKind):
@@ -22,10 +24,11 @@ referee: {kind: preference, scorer: clip, preferences: prefs.jsonl, samples_seen
 
     kind: Literal["preference"]
     scorer: Name = Field(description="The scorer whose embeddings are used, frozen.")
-    preferences: Annotated[str, Content(names=(DRAWN,))] = Field(
+    preferences: Annotated[str, Content(names=(DRAWN, JUDGED))] = Field(
         description="A table (JSON lines, CSV, TSV, Parquet) of images of the pool with a better "
         "and a worse text: `uid` (32 hex digits), `better`, `worse`. `embedded`: drawn by the "
-        "program, rich alt-text over partial over wrong."
+        "program, rich alt-text over partial over wrong. `judgements`: those of the table, which "
+        "`recap look` writes."
     )
     rows_at_most: int = Field(
         default=200_000, gt=0, le=5_000_000, description="Preferences that are read, the first."
