@@ -21,6 +21,7 @@ from recap_assets.specs.sweeps import (
     read_sweeps,
     with_scorers_named,
 )
+from recap_assets.specs.yaml_lines import Source
 from recap_assets.specs.yaml_text import MAX_BYTES, MAX_DEPTH, parse_yaml, read_yaml
 from recap_assets.untrusted.errors import RecapError, UntrustedError
 from recap_assets.untrusted.files import read_bounded
@@ -33,6 +34,9 @@ OWN = Path("experiment.yaml")
 MAX_VALUE_SHOWN = 200
 MAX_LINE = 4_000
 """Characters of a wrong value, and of what is said of it."""
+
+
+NO_FILE = Source("experiment")
 
 
 class ExperimentError(RecapError, ValueError):
@@ -80,11 +84,12 @@ def load_experiment(path: str | Path, overrides: Iterable[str] = ()) -> Experime
     if of_size:
         # Nothing is left to choose: the experiment is of this size, under a name of its own.
         content |= {"size": FULL, "sizes": {}}
-    experiment = _with_sweeps(content, str(path))
+    laid_over = tuple(key for key, _, _ in [*of_size, *settings])
+    experiment = _with_sweeps(content, Source(str(path), laid_over))
     return located(experiment, path.parent.resolve(), {key for key, _, _ in settings})
 
 
-def _with_sweeps(content: dict[str, object], where: str) -> Experiment:
+def _with_sweeps(content: dict[str, object], where: Source) -> Experiment:
     """The experiment, with the variants that its sweeps add."""
     if not content.get("sweep"):
         return parse_experiment(content, where)
@@ -139,7 +144,7 @@ def read_file(path: Path) -> dict[str, object]:
     return content
 
 
-def parse_experiment(content: dict[str, object], where: str = "experiment") -> Experiment:
+def parse_experiment(content: dict[str, object], where: Source = NO_FILE) -> Experiment:
     """Check a parsed experiment; `where` names it in errors.
 
     Raises:
@@ -148,7 +153,7 @@ def parse_experiment(content: dict[str, object], where: str = "experiment") -> E
     try:
         experiment = Experiment.model_validate(content)
     except ValidationError as error:
-        text = "\n".join(f"{where}: {line}" for line in _lines(content, error.errors()))
+        text = "\n".join(_lines(content, error.errors(), where))
         if words := [word for detail in error.errors() for word in _unknown_words(detail)]:
             raise UnknownKindError(text, str(content.get("name", "")), words) from error
         raise ExperimentError(text) from error
@@ -186,7 +191,9 @@ def with_settings(experiment: Experiment, search: Search, settings: Settings) ->
     except SettingKeyError as error:
         raise ExperimentError(str(error)) from error
     mixes = {**content["mixes"], search.mix: part}
-    return parse_experiment({**content, "mixes": mixes, "searches": {}, "recipe": None}, "trial")
+    return parse_experiment(
+        {**content, "mixes": mixes, "searches": {}, "recipe": None}, Source("trial")
+    )
 
 
 def _unknown_words(detail: ErrorDetails) -> Iterator[tuple[str, str]]:
@@ -202,7 +209,7 @@ _WRONG_BRANCH = frozenset(
 """What the branches of a union say that the value was not meant for."""
 
 
-def _lines(content: object, details: list[ErrorDetails]) -> list[str]:
+def _lines(content: object, details: list[ErrorDetails], where: Source) -> list[str]:
     placed = [(_key_path(content, detail["loc"]), detail) for detail in details]
     # A mapping whose parts were refused is also called too short.
     placed = [(p, d) for p, d in placed if d["type"] != "too_short" or not _deeper(placed, p)]
@@ -212,9 +219,12 @@ def _lines(content: object, details: list[ErrorDetails]) -> list[str]:
         for p, d in placed
         if d["type"] not in _WRONG_BRANCH or (p not in meant and not _deeper(placed, p))
     ]
-    return list(
-        dict.fromkeys(_line(".".join(path), detail) for path, detail in meaningful or placed)
-    )
+    lines: list[str] = []
+    for path, detail in meaningful or placed:
+        line = _line(".".join(path), detail)
+        # What is wrong between parts is said by the experiment, whose message begins with the key.
+        lines.append(f"{where.at(path or line.partition(':')[0].split('.'))}: {line}")
+    return list(dict.fromkeys(lines))
 
 
 def _deeper(placed: list[tuple[tuple[str, ...], ErrorDetails]], path: tuple[str, ...]) -> bool:

@@ -70,6 +70,25 @@ def parse_yaml(text: str) -> object:
         raise UntrustedError(msg) from error
 
 
+def node_of(data: bytes) -> yaml.Node | None:
+    """The nodes of a YAML file, which know their lines; None where it holds nothing.
+
+    Raises:
+        UntrustedError: It is no UTF-8, no YAML, or exceeds the bounds.
+    """
+    variables: list[re.Match[str]] = []
+    loader = _Loader(_SET_ASIDE.sub(partial(_set_aside, variables), _utf8(data)))
+    try:
+        if (node := loader.get_single_node()) is not None:
+            _check_bounds(node)
+    except (yaml.YAMLError, RecursionError) as error:
+        msg = f"not valid YAML: {error}"
+        raise UntrustedError(msg) from error
+    finally:
+        loader.dispose()  # type: ignore[reportUnknownMemberType]
+    return node
+
+
 def _value(marked: str, variables: list[re.Match[str]]) -> object:
     loader = _Loader(marked)
     try:
@@ -193,7 +212,7 @@ def _check_bounds(root: yaml.Node) -> None:
 
 
 _TAGS = "tag:yaml.org,2002:"
-_MERGE = f"{_TAGS}merge"
+MERGE = f"{_TAGS}merge"
 
 
 class _Loader(yaml.SafeLoader):
@@ -203,7 +222,7 @@ class _Loader(yaml.SafeLoader):
         construct: Callable[..., object] = self.construct_object  # type: ignore[reportUnknownMemberType]
         seen: set[object] = set()
         for key_node, _ in node.value:
-            if key_node.tag == _MERGE:
+            if key_node.tag == MERGE:
                 continue
             written = key_node.value
             if not isinstance(key_node, yaml.ScalarNode) or not isinstance(
