@@ -36,6 +36,10 @@ QUICK: dict[str, tuple[str, ...]] = {
     "imports": ("--rows", "200_000", "--partitions", "4"),
     "threshold_edit": ("--images", "64_000", "--partitions", "4", "--rounds", "1"),
     "mix_trial": ("--images", "64_000", "--partitions", "4", "--rounds", "1"),
+    "duplicates": (
+        "--hashes", "100_000", "--embeddings", "3_000", "--clusters", "3", "--dimension", "64",
+        "--beside", "20_000", "2_000",
+    ),
     "kills": ("--kills", "2"),
 }  # fmt: skip
 """Every benchmark in its order, with the options of a quick look: sizes too small to be quoted."""

@@ -1,8 +1,10 @@
 """Named sets of uids, and what they rest on."""
 
+from dataclasses import replace
+
 import polars as pl
 
-from recap_assets.artefacts.table import PARTITION, SET, SOURCE, UID, Column, Table
+from recap_assets.artefacts.table import PARTITION, SET, SHARD, SOURCE, UID, Column, Table
 
 TEXT_LANGUAGES = Table(
     "text_languages",
@@ -162,11 +164,13 @@ DUPLICATES = Table(
     "Samples that share their image or their text with others, for every set of unique ones.",
     {
         "set": SET,
+        "shard": replace(SHARD, default=0),
         "uid": UID,
         "kept": Column(pl.Binary, "uid of the sample of its group that is kept; its own or not."),
     },
     slices=("set",),
-    order=("uid",),
+    # By shard, so that a partition's are beside each other and found by the files' statistics.
+    order=("shard", "uid"),
 )
 
 UID_SETS = Table(

@@ -35,7 +35,10 @@ class Unique(UniqueSpec):
     def facts(self, known: pl.DataFrame, samples: Samples) -> pl.DataFrame:
         """With `kept`: the sample that stands for all like it; null for one alone."""
         tables = samples.project.workspace.tables
-        found = tables.read(DUPLICATES, set=samples.name).select("uid", "kept")
+        shards = [shard.number for shard in samples.project.partitions[samples.partition]]
+        rows = tables.scan(DUPLICATES, set=samples.name)
+        mine = rows.filter(pl.col("shard").is_between(min(shards), max(shards)))
+        found = mine.select("uid", "kept").collect()
         return known.join(found, on="uid", how="left", maintain_order="left")
 
     def nodes(self, name: str, project: Project) -> list[Node]:

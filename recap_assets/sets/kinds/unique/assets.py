@@ -1,20 +1,10 @@
 """Samples of the pool that are one: by bytes, perceptual hash or embedding, or by their text."""
 
 from collections.abc import Iterator
+from functools import partial
 
-import numpy as np
-import polars as pl
-from numpy.typing import NDArray
-
-from recap_assets.artefacts import (
-    DUPLICATES,
-    IMAGE_EMBEDDINGS,
-    RAW_POOL,
-    TEXT_SIGNATURES,
-    is_usable,
-)
+from recap_assets.artefacts import DUPLICATES, IMAGE_EMBEDDINGS, RAW_POOL, TEXT_SIGNATURES
 from recap_assets.artefacts.facets import HASHES, IMAGES, SAMPLES, SIZES
-from recap_assets.engines.errors import INSTALL_FILTERS, explain_loading
 from recap_assets.graph.stage import (
     Dependency,
     Node,
@@ -25,17 +15,15 @@ from recap_assets.graph.stage import (
     first_texts_read,
 )
 from recap_assets.sets.kinds.unique import texts
-from recap_assets.sets.kinds.unique.groups import duplicates, groups_of
+from recap_assets.sets.kinds.unique.finding import alike_samples
+from recap_assets.sets.kinds.unique.groups import duplicates
+from recap_assets.sets.kinds.unique.samples import PoolSamples
 from recap_assets.sets.kinds.unique.spec import UniqueSpec
-from recap_assets.sets.nearest import nearest_centroids
 from recap_assets.specs.base import deciding
 
-VERSION = 1
+VERSION = 2
 STAGE = "sets"
 SECONDS = 5.0
-ITERATIONS = 20
-
-_COLUMN = {"sha256": "sha256", "perceptual": "perceptual_hash"}
 
 
 def nodes_of(project: Project, name: str, spec: UniqueSpec) -> list[Node]:
@@ -86,75 +74,17 @@ def _decisive(spec: UniqueSpec) -> dict[str, object]:
 
 
 def find_duplicates(project: Project, name: str, spec: UniqueSpec, step: Step) -> Rows:
-    """Compare all usable samples of the pool."""
-    samples = _samples(project, name, spec)
-    step.progress(0.2)
-    groups = _groups(project, name, spec, samples)
-    rows = duplicates(samples.select("uid", "rank"), groups)
+    """Compare all usable samples of the pool, a partition at a time."""
+    samples = PoolSamples.of_pool(project, name, spec)
+    n = len(samples)
+    step.progress(0.1)
+    alike_texts = partial(texts.alike_texts, project, name, spec)
+    rows = duplicates(alike_samples(samples, n, name, spec, alike_texts))
     n_groups = rows["kept"].n_unique()
     facts = {
-        "samples": samples.height,
+        "samples": n,
         "groups": n_groups,
         "left_out": rows.height - n_groups,
         "largest_group": int(rows["kept"].value_counts()["count"].max() or 0),  # type: ignore[arg-type]
     }
     return Rows(rows, facts=facts)
-
-
-def _samples(project: Project, name: str, spec: UniqueSpec) -> pl.DataFrame:
-    """Usable samples in the order of uid: uid, rank, and what they are compared by as `key`."""
-    sides = [pl.coalesce(f"original_{side}", side).cast(pl.Int64) for side in ("width", "height")]
-    rank = sides[0] * sides[1] if spec.keep == "largest" else pl.lit(0, pl.Int64)
-    tables, current = project.workspace.tables, pl.col("partition").is_in(list(project.partitions))
-    rows = tables.scan(RAW_POOL).filter(is_usable() & current)
-    key = _COLUMN.get(spec.by)
-    columns = {"rank": rank} | ({} if key is None else {"key": pl.col(key)})
-    samples = rows.select("uid", **columns)
-    if spec.scorer is not None:
-        embedded = tables.scan(IMAGE_EMBEDDINGS, scorer=spec.scorer).filter(current)
-        samples = samples.join(embedded.select("uid", key="embedding"), on="uid")
-    if spec.by == "text":
-        signed = tables.scan(TEXT_SIGNATURES, set=name).filter(current)
-        samples = samples.join(signed.select("uid", key="same"), on="uid")
-    return samples.drop_nulls("key").sort("uid").collect()
-
-
-def _groups(
-    project: Project, name: str, spec: UniqueSpec, samples: pl.DataFrame
-) -> NDArray[np.int64]:
-    """A number for each sample's group. Equal keys are of one group without being compared."""
-    keys = samples["key"].unique(maintain_order=True)
-    number = pl.DataFrame({"key": keys, "number": np.arange(len(keys))})
-    numbers = samples.select("key").join(number, on="key", maintain_order="left")["number"]
-    if spec.by == "sha256" or (spec.by == "text" and spec.jaccard == 1):
-        return numbers.to_numpy()
-    if spec.by == "text":
-        # One sample stands for all with its words: the first by uid.
-        first = samples.unique("key", keep="first", maintain_order=True)["uid"]
-        pairs = texts.alike_texts(project, name, spec, first)
-        return groups_of(len(keys), pairs)[numbers.to_numpy()]
-    with explain_loading(f"sets.{name}", INSTALL_FILTERS):
-        from recap_assets.engines import neighbours
-    if spec.by == "perceptual":
-        pairs = neighbours.hash_pairs(keys.to_numpy(), spec.bits)
-        return groups_of(len(keys), pairs)[numbers.to_numpy()]
-    packed = b"".join(keys)
-    vectors = np.frombuffer(packed, "<f2").reshape(len(keys), -1).astype(np.float32)
-    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    return groups_of(len(keys), _alike(spec, vectors))[numbers.to_numpy()]
-
-
-def _alike(spec: UniqueSpec, vectors: NDArray[np.float32]) -> NDArray[np.int64]:
-    from recap_assets.engines.clustering import k_means
-    from recap_assets.engines.neighbours import embedding_pairs
-
-    clusters = min(spec.clusters, len(vectors))
-    if clusters <= 1:
-        return embedding_pairs(vectors, spec.cosine)
-    centroids = k_means(vectors, clusters, iterations=ITERATIONS, seed=spec.seed)
-    nearest = nearest_centroids(vectors, centroids)
-    found = [np.empty((0, 2), np.int64)]
-    for cluster in range(clusters):
-        members = np.flatnonzero(nearest == cluster)
-        found.append(members[embedding_pairs(vectors[members], spec.cosine)])
-    return np.concatenate(found)
