@@ -111,14 +111,16 @@ def experiment(folder: Path, images: int) -> Mapping[str, object]:
 class Pool:
     """The made-up tables, a partition at a time."""
 
-    def __init__(self, tables: TableStore, rows: int) -> None:
-        self._tables, self._rows = tables, rows
+    def __init__(
+        self, tables: TableStore, rows: int, columns: Sequence[tuple[str, str]] = COLUMNS
+    ) -> None:
+        self._tables, self._rows, self._columns = tables, rows, columns
 
     def write(self, partition: str) -> None:
         images = self._images(partition)
         self._write_texts(partition, images)
         keys = images.with_columns(candidate=pl.lit(0, pl.Int16))
-        for scorer, source in COLUMNS:
+        for scorer, source in self._columns:
             at = {"scorer": scorer, "source": source, "partition": partition}
             rows = keys.with_columns(score=scores_of(scorer, source, partition, self._rows))
             self._tables.replace(CLIP_SCORES, at, rows)
@@ -136,7 +138,7 @@ class Pool:
     def _write_texts(self, partition: str, images: pl.DataFrame) -> None:
         random = generator("texts", "", partition)
         texts = [TEXTS[pl.Series(random.integers(0, len(TEXTS), self._rows))] for _ in range(2)]
-        usual = {"key": "k", "status": STATUS_OK, "candidate": 0}
+        usual = {"key": "k", "status": STATUS_OK, "candidate": 0, "sha256": bytes(32)}
         for table, text, at in (
             (RAW_POOL, texts[0], {}),
             (SYNTHETIC_CAPTIONS, texts[1], {"source": "blip"}),

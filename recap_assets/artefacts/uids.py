@@ -150,9 +150,9 @@ def write_merged(file: IO[bytes], parts: Sequence[npt.NDArray[np.void]]) -> None
             file.write(block[np.lexsort((block["f1"], block["f0"]))].tobytes())
 
 
-def _cuts(part: npt.NDArray[np.void], edges: UInt64s) -> list[int]:
+def _cuts(part: npt.NDArray[np.void], edges: UInt64s) -> npt.NDArray[np.int64]:
     """Where a sorted part reaches each edge of the first half."""
-    return [0, *np.searchsorted(part["f0"], edges).tolist(), len(part)]
+    return np.concatenate([[0], np.searchsorted(part["f0"], edges), [len(part)]])
 
 
 def read_subset(path: str | Path) -> pl.Series:

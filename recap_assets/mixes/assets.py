@@ -1,5 +1,6 @@
 """Cut-offs and curated mixes: which caption of which image is trained on."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
@@ -266,20 +267,21 @@ def _pairs_are_sound(project: Project, name: str) -> Check:
     first_only = project.experiment.mixes[name].combine == "first"
 
     def evaluate(partitions: Sequence[str]) -> Verdict:
-        rows = project.workspace.tables.scan(CURATED_MIXES, mix=name)
-        chosen = rows.filter(pl.col("partition").is_in(partitions))
         columns = ("uid", "source", "rule", "weight", "text", "copies")
-        pairs = chosen.select(columns).collect()
-        twice = _of_two_rules(pairs) if first_only and has_repeats(pairs["uid"]) else 0
+        of_mix = project.workspace.tables.scan(CURATED_MIXES, mix=name)
         weight = pl.col("weight")
         most = 1 if (copies := project.experiment.mixes[name].copies) is None else copies.cap
         sound = weight.is_finite() & (weight > 0) & pl.col("copies").is_between(1, most)
-        bad = pairs.filter(~sound | (pl.col("text") == "")).height
-        shares = pairs.group_by("source").agg(share=pl.len() / pairs.height).sort("source")
-        figures = {f"share/{source}": share for source, share in shares.iter_rows()}
-        return Verdict(
-            not (twice or bad), {"pairs": pairs.height, "two_rules": twice, "bad": bad, **figures}
-        )
+        twice, bad, by_source = 0, 0, Counter[str]()
+        for partition in partitions:
+            rows = of_mix.filter(pl.col("partition") == partition)
+            pairs = rows.select(columns).collect()
+            twice += _of_two_rules(pairs) if first_only and has_repeats(pairs["uid"]) else 0
+            bad += pairs.filter(~sound | (pl.col("text") == "")).height
+            by_source.update(dict(pairs.group_by("source").len().iter_rows()))
+        n = by_source.total()
+        figures = {f"share/{source}": found / n for source, found in sorted(by_source.items())}
+        return Verdict(not (twice or bad), {"pairs": n, "two_rules": twice, "bad": bad, **figures})
 
     return Check(
         "pairs_are_sound",

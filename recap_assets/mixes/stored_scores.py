@@ -50,7 +50,8 @@ def _of_source(project: Project, scorer: str, source: str) -> ScoreView:
     tables, partitions = project.workspace.tables, list(project.partitions)
     rows = tables.scan(CLIP_SCORES, scorer=scorer, source=source)
     stored = tables.scan(SCORE_HISTOGRAMS, scorer=scorer, source=source)
-    of_pool = stored.filter(pl.col("partition").is_in(partitions)).select("bin", "n")
+    of_pool = stored.filter(pl.col("partition").is_in(partitions))
+    counted = of_pool.group_by("bin").agg(pl.col("n").sum()).collect(engine="streaming")
 
     def read(low: float) -> Iterator[pl.DataFrame]:
         wanted = pl.col("score").is_null() | (pl.col("score") >= low)
@@ -61,12 +62,13 @@ def _of_source(project: Project, scorer: str, source: str) -> ScoreView:
     def near(low: float, high: float) -> Iterable[Scores] | None:
         """Where no image has several candidates, its one score is its best, whoever it is."""
         now = rows.filter(pl.col("partition").is_in(partitions))
-        if now.select(pl.col("candidate").max()).collect().item() != 0:
+        # Streamed: of a billion rows, one column is gigabytes.
+        if now.select(pl.col("candidate").max()).collect(engine="streaming").item() != 0:
             return None
-        found = now.filter(pl.col("score").is_between(low, high)).select("score").collect()
-        return [found["score"].to_numpy()]
+        wanted = now.filter(pl.col("score").is_between(low, high)).select("score")
+        return [wanted.collect(engine="streaming")["score"].to_numpy()]
 
-    return ScoreView(read, of_pool.collect(), near)
+    return ScoreView(read, counted, near)
 
 
 def _of_images(project: Project, name: str) -> ScoreView:
