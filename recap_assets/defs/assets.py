@@ -1,20 +1,32 @@
 """Dagster assets made from the graph: one factory, one body."""
 
+import re
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from functools import lru_cache, partial
+from pathlib import Path
 
 import dagster as dg
 
-from recap_assets.defs.dead_runs import DOOR_TAG, sign
-from recap_assets.defs.events import NO_AUTOMATIC_EVENTS, account_of, materialization
+from recap_assets.defs.code_references import code_references
+from recap_assets.defs.dead_runs import is_of_a_build, sign
+from recap_assets.defs.events import (
+    NO_AUTOMATIC_EVENTS,
+    account_of,
+    materialization,
+    result_of,
+)
 from recap_assets.defs.lineage import copy_events_of_run, keep_experiment
+from recap_assets.defs.links import links_of
 from recap_assets.defs.observations import Observations
 from recap_assets.defs.origins import Origins
 from recap_assets.defs.records import DagsterRecords, newest_event
 from recap_assets.defs.remembering import skip_input_versions
-from recap_assets.graph.building import build_partition
+from recap_assets.defs.run_results import tag_results
+from recap_assets.defs.table_metadata import Metadata, described, place_of
+from recap_assets.graph.building import Built, build_partition
 from recap_assets.graph.checks import Check
 from recap_assets.graph.former import TAKEN_OVER
 from recap_assets.graph.node import Dependency, Graph, Node, Progress
@@ -27,7 +39,9 @@ from recap_assets.untrusted.raising import clean_errors
 # Backfill policies are beta in Dagster 1.13; a test holds what is used of them.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
-OWNERS = ["team:recap"]
+OWNERS = ("team:recap",)
+"""Whose assets are where the experiment names nobody."""
+STAGE_TAG = "recap/stage"
 POOL_PARTITIONS = "pool"
 FORCE_TAG = "recap/force"
 
@@ -35,7 +49,7 @@ pool_partitions = dg.DynamicPartitionsDefinition(name=POOL_PARTITIONS)
 
 
 def assets_of(
-    graph: Graph, project: Project, *, in_pools: bool = True
+    graph: Graph, project: Project, *, in_pools: bool = True, file: Path | None = None
 ) -> list[dg.AssetsDefinition]:
     """One asset for each node of the graph.
 
@@ -43,12 +57,14 @@ def assets_of(
         graph: The nodes.
         project: The experiment and its workspace, where claims and lineage are.
         in_pools: Whether a step takes a place in its concurrency pool.
+        file: The experiment file, which the UI links to.
     """
     skip_input_versions()
     several = project.experiment.automation.partitions_per_run
     policy = dg.BackfillPolicy.multi_run(max_partitions_per_run=several)
     return [
-        _asset(graph, project, node, policy, in_pools=in_pools) for node in graph.nodes.values()
+        _asset(graph, project, node, policy, in_pools=in_pools, file=file)
+        for node in graph.nodes.values()
     ]
 
 
@@ -57,9 +73,26 @@ def asset_key(name: str) -> dg.AssetKey:
     return dg.AssetKey(name.split("/"))
 
 
+def group_of(node: Node) -> str:
+    """The group that the UI draws the asset in: its key without the last part, or its stage.
+
+    Of a key the UI's graph shows the last part alone, so the rest must be around it.
+    """
+    *leading, _ = node.key.split("/")
+    return re.sub(r"\W", "_", "_".join(leading), flags=re.ASCII) or node.stage
+
+
 def _asset(
-    graph: Graph, project: Project, node: Node, policy: dg.BackfillPolicy, *, in_pools: bool
+    graph: Graph,
+    project: Project,
+    node: Node,
+    policy: dg.BackfillPolicy,
+    *,
+    in_pools: bool,
+    file: Path | None,
 ) -> dg.AssetsDefinition:
+    shown = {**described(project, node), **links_of(node)}
+
     @dg.asset(
         key=asset_key(node.key),
         deps=[_dep(graph, node, dependency) for dependency in node.dependencies],
@@ -67,25 +100,32 @@ def _asset(
         backfill_policy=None if node.dimension == "none" else policy,
         code_version=node.code_version,
         description=node.description,
-        group_name=node.stage,
+        group_name=group_of(node),
         kinds=set(node.kinds),
-        owners=OWNERS,
+        tags={STAGE_TAG: node.stage},
+        owners=project.experiment.owners or OWNERS,
         pool=node.pool if in_pools else None,
         retry_policy=dg.RetryPolicy(max_retries=1, delay=2, backoff=dg.Backoff.EXPONENTIAL),
         check_specs=[_check_spec(node, check) for check in node.checks],
-        metadata={"spec": dg.MetadataValue.json(node.decides_value)},
+        metadata={
+            "spec": dg.MetadataValue.json(node.decides_value),
+            **shown,
+            **code_references(node, file),
+        },
     )
     def body(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
         sign(context.instance, context.run)
         # A run over partitions may hold assets that have none.
         partitions = ("",) if node.dimension == "none" else context.partition_keys
         before = newest_event(context.instance)
+        results: Counter[str] = Counter()
         try:
             records = _records(context.instance)
             origins = Origins(graph, project, context.instance, records, node)
             with clean_errors():  # Dagster keeps what they say
                 for partition in partitions:
-                    _build(context, graph, project, node, partition, origins)
+                    built = _build(context, graph, project, node, partition, origins, shown)
+                    results[result_of(built)] += 1
         except RecapError as error:
             # The text is all that helps: no stack, and no second try of what cannot go well.
             raise dg.Failure(str(error), allow_retries=error.may_pass) from None
@@ -94,8 +134,9 @@ def _asset(
                 raise
             raise dg.Failure(words) from None
         finally:
-            if DOOR_TAG not in context.run.tags:
+            if not is_of_a_build(context.run):
                 keep_lineage(context, project, before)
+                tag_results(context.instance, context.run, results)
         yield dg.MaterializeResult(
             metadata=NO_AUTOMATIC_EVENTS,
             check_results=[_check(check, partitions) for check in node.checks],
@@ -118,7 +159,8 @@ def _build(
     node: Node,
     partition: str,
     origins: Origins,
-) -> None:
+    shown: Metadata,
+) -> Built:
     name = name_of(node.key, partition)
     records = _records(context.instance)
 
@@ -143,12 +185,16 @@ def _build(
         account = account_of(node, built, before.account if before else None)
         version = project.experiment.version
         origin = origins.markdown(partition, built, account)
-        event = materialization(context.asset_key, partition, built, account, version, origin)
+        known = {**shown, **place_of(node, partition)}
+        event = materialization(
+            context.asset_key, partition, built, account, version, origin, known
+        )
         context.log_event(event)
     taken = built.outcome.facts.get(TAKEN_OVER)
     computed = f"taken over from {taken}" if taken else f"built in {built.record.seconds:.1f} s"
     verb = "reused" if built.reused else computed
     context.log.info(f"{name} {verb}: {built.outcome.n_rows} rows")
+    return built
 
 
 @lru_cache(maxsize=4)

@@ -27,6 +27,7 @@ from dagster_shared.error import SerializableErrorInfo
 
 from recap_assets.defs.assets import asset_key, assets_of, progress_listener
 from recap_assets.defs.build_state import Failures, Finished, Ran, State
+from recap_assets.defs.code_location import name_location
 from recap_assets.defs.dead_runs import close_dead_runs, driver_tags
 from recap_assets.defs.failures import WithoutLoggerErrors, in_words
 from recap_assets.defs.lineage import copy_missing_events, keep_experiment
@@ -316,7 +317,8 @@ def _open() -> None:
     # a killed process of another machine still holds it.
     definitions = dg.Definitions(assets=assets_of(session.graph, session.project, in_pools=False))
     _worker["job"] = definitions.resolve_implicit_global_asset_job_def()
-    _worker["instance"] = session.open_instance()
+    _worker["instance"] = instance = session.open_instance()
+    name_location(instance)
 
 
 def _leave_with_parent() -> None:

@@ -25,9 +25,14 @@ def _this_process() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
+def is_of_a_build(run: dg.DagsterRun) -> bool:
+    """Whether `recap build` runs it, and not Dagster, which copies tags where it runs one again."""
+    return DOOR_TAG in run.tags and run.tags.get(DRIVER_TAG) == _this_process()
+
+
 def sign(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
     """Let a run that Dagster launched say in which process it lives."""
-    if DRIVER_TAG not in run.tags:
+    if run.tags.get(DRIVER_TAG) != _this_process():
         _sign(instance, run.run_id)
 
 
@@ -45,11 +50,19 @@ def close_dead_runs(instance: dg.DagsterInstance) -> int:
     """
     statuses = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING]
     open_runs = instance.get_runs(dg.RunsFilter(statuses=statuses))
-    dead = [run for run in open_runs if _is_dead(run.tags.get(DRIVER_TAG, ""))]
+    dead = [run for run in open_runs if _is_dead(_driver_of(instance, run))]
     for run in dead:
         instance.report_run_failed(run, "the process of this run is gone; what it had done is kept")
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
     return len(dead)
+
+
+def _driver_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
+    """The process that it signed with; the tag of the run that it repeats is not its own."""
+    driver = run.tags.get(DRIVER_TAG, "")
+    repeated = instance.get_run_by_id(run.parent_run_id) if run.parent_run_id else None
+    is_copied = repeated is not None and repeated.tags.get(DRIVER_TAG) == driver
+    return "" if is_copied else driver
 
 
 def _is_dead(driver: str) -> bool:

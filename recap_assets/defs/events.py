@@ -11,11 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
+from types import MappingProxyType
 
 import dagster as dg
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 
 from recap_assets.graph.building import Built, provenance
+from recap_assets.graph.former import TAKEN_OVER
 from recap_assets.graph.node import Node
 from recap_assets.graph.records import OUTSIDE, Implementation, Inputs, Record
 from recap_assets.untrusted.secrets import redacted
@@ -32,6 +34,10 @@ EXPERIMENT = "recap/experiment"
 N_ROWS = "recap/n_rows"
 
 ROW_COUNT = "dagster/row_count"
+PARTITION_ROW_COUNT = "dagster/partition_row_count"
+"""Dagster's names for the rows of a whole table, and for those of one partition."""
+RESULT = "result"
+COMPUTED, REUSED, TAKEN = "computed", "reused", "taken over"
 REJECTED = "rejected"
 BUILT = "built"
 """Metadata that holds everything about the building, as one JSON value."""
@@ -107,6 +113,13 @@ def account_of(node: Node, built: Built, before: Account | None) -> Account:
     )
 
 
+def result_of(built: Built) -> str:
+    """Whether the partition was computed, was up to date, or came from a former result."""
+    if built.reused:
+        return REUSED
+    return TAKEN if TAKEN_OVER in built.outcome.facts else COMPUTED
+
+
 def materialization(
     key: dg.AssetKey,
     partition: str,
@@ -114,6 +127,7 @@ def materialization(
     account: Account,
     experiment: str,
     origin: str | None = None,
+    described: Mapping[str, dg.MetadataValue] = MappingProxyType({}),
 ) -> dg.AssetMaterialization:
     """The event of one finished partition.
 
@@ -124,11 +138,15 @@ def materialization(
         account: How it came about.
         experiment: Hash of the whole experiment.
         origin: The tree of what it came from, in markdown.
+        described: What Dagster knows under names of its own, such as the columns.
     """
     outcome = built.outcome
     rewritten = any(written.rewritten for written in outcome.written)
+    count = PARTITION_ROW_COUNT if partition else ROW_COUNT
     metadata: dict[str, dg.MetadataValue] = {
-        ROW_COUNT: dg.MetadataValue.int(outcome.n_rows),
+        **described,
+        count: dg.MetadataValue.int(outcome.n_rows),
+        RESULT: dg.MetadataValue.text(result_of(built)),
         REJECTED: dg.MetadataValue.int(sum(outcome.rejected.values())),
         "seconds": dg.MetadataValue.float(account.seconds),
         "rewritten": dg.MetadataValue.bool(rewritten),

@@ -47,5 +47,5 @@ def _assets(
             return spec
         return spec.replace_attributes(automation_condition=condition)
 
-    assets = assets_of(session.graph, session.project)
+    assets = assets_of(session.graph, session.project, file=session.path)
     return [asset.map_asset_specs(with_condition) for asset in assets]

@@ -34,6 +34,7 @@ from recap_assets.graph.stage import (
 from recap_assets.mixes.candidates import with_scores
 from recap_assets.mixes.cutoffs import Parts, cutoffs_needed, reads_parts, realise
 from recap_assets.mixes.images import Candidates
+from recap_assets.mixes.rule_phrases import described
 from recap_assets.mixes.selection import select
 from recap_assets.mixes.stored_scores import further_scores, score_view, scores_in
 from recap_assets.sets import assets as sets
@@ -166,7 +167,7 @@ def _mix_node(project: Project, name: str, mix: Mix) -> Node:
         implementation=VERSION,
         decides=_decides(project, mix),
         compute=lambda step: select_pairs(project, name, step),
-        description=mix.description or f"The training pairs of {name}.",
+        description=described(mix),
         outside=(lambda _partition: _files_version(project, files)) if files else None,
         content=StoredRows(project.workspace.tables, CURATED_MIXES, {"mix": name}),
         seconds=SECONDS,

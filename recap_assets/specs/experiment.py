@@ -24,16 +24,11 @@ from recap_assets.specs.languages import Identifier, IdentifierSpec, always_ther
 from recap_assets.specs.left_out import captions_used, left_out_name, with_left_out
 from recap_assets.specs.mixes import Mix, reads_of
 from recap_assets.specs.models import Model
+from recap_assets.specs.owners import Owners
 from recap_assets.specs.pool import Pool
 from recap_assets.specs.prompts import TEXT_NAMES
 from recap_assets.specs.recipe import Recipe
-from recap_assets.specs.references import (
-    EMBEDDINGS,
-    Reference,
-    listed,
-    of_another_kind,
-    unknown,
-)
+from recap_assets.specs.references import EMBEDDINGS, Reference, listed, of_another_kind, unknown
 from recap_assets.specs.report import Report
 from recap_assets.specs.scorers import Scorer
 from recap_assets.specs.searches import Search
@@ -75,6 +70,7 @@ class Experiment(Spec):
     seed: int = Field(
         default=0, description="Seed of the embedded world; a new number is a fresh world."
     )
+    owners: Owners = Field(default=(), exclude_if=lambda owners: not owners)
     pool: Pool
     corpora: dict[Name, Corpus] = Field(default={}, description="What the models below learn from.")
     models: dict[Name, Model] = Field(

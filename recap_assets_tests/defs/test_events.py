@@ -18,6 +18,7 @@ from recap_assets.defs.events import (
 )
 from recap_assets.defs.ranges import range_tags
 from recap_assets.defs.records import DagsterRecords
+from recap_assets.defs.run_results import RESULTS_TAG
 from recap_assets.defs.session import Session
 from recap_assets.graph.planner import plan
 from recap_assets_tests.cli.running import set_environment, write_experiment
@@ -90,7 +91,10 @@ def test_a_range_of_partitions_gives_one_event_each_with_its_own_versions(
         assert len({event.tags[name] for event in raw}) == len(PARTITIONS)
     for drawn, read in zip(world, raw, strict=True):
         assert read.tags[INPUT_VERSION + WORLD] == drawn.tags[DATA_VERSION]
-        assert read.metadata["dagster/row_count"].value == 20
+        # Dagster takes `row_count` for that of the whole table.
+        assert read.metadata["dagster/partition_row_count"].value == 20
+        assert "dagster/row_count" not in read.metadata
+        assert read.metadata["result"].value == "computed"
         assert "preview" in read.metadata
 
 
@@ -123,6 +127,9 @@ def test_a_second_run_computes_nothing_and_says_so(
     assert runs_of(session, built)(WORLD, RAW).success
     first, again = events_of(built, RAW)[:3], events_of(built, RAW)[3:]
     assert [event.metadata["reused"].value for event in again] == ["yes"] * 3
+    assert [event.metadata["result"].value for event in again] == ["reused"] * 3
+    (newest, *_) = built.get_runs(limit=1)
+    assert newest.tags[RESULTS_TAG] == "6 reused"
     assert [versions(event) for event in again] == [versions(event) for event in first]
     assert session.project.workspace.tables.version(RAW_POOL) == version
 

@@ -25,6 +25,8 @@ from recap_assets.graph.node import Graph
 from recap_assets.graph.planner import OutOfDate
 
 IN_SYNC = "in_sync"
+ASKS = "Compares every partition with the plan: what is out of date, and why."
+"""What the check does; the UI shows it beside the verdict, so it must not be one."""
 REASONS_SHOWN = 5
 PARTITIONS_SHOWN = 10
 
@@ -116,7 +118,7 @@ def verdicts(outlook: Outlook, assets: Collection[str]) -> dict[str, Verdict]:
 def in_sync_check(watch: Watch, graph: Graph) -> dg.AssetChecksDefinition:
     """The check on every asset, which a run evaluates for its own assets when it has built them."""
     specs = [
-        dg.AssetCheckSpec(IN_SYNC, asset=asset_key(asset), description="Nothing is out of date.")
+        dg.AssetCheckSpec(IN_SYNC, asset=asset_key(asset), description=ASKS)
         for asset in graph.nodes
     ]
 

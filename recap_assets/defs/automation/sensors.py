@@ -17,7 +17,7 @@ MOST_ASSETS = 500
 def sensors_of(
     watch: Watch, automation: Automation, assets: Sequence[str]
 ) -> list[dg.SensorDefinition]:
-    """All sensors; those that start work are on where `automation.enabled` is true.
+    """All sensors; `in_sync` is on, those that start work where `automation.enabled` is true.
 
     Args:
         watch: What they look with.
@@ -84,7 +84,8 @@ def in_sync_sensor(watch: Watch, automation: Automation) -> dg.SensorDefinition:
 
     @dg.sensor(
         name="in_sync",
-        default_status=_status(automation),
+        # It starts nothing, and without it what is out of date looks as green as all else.
+        default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=automation.interval_seconds,
         description="Evaluates the check `in_sync` of every asset, and reports what changed: what "
         "is out of date, and why. Starts no run.",

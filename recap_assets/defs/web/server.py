@@ -6,13 +6,14 @@ import sys
 import dagster as dg
 import uvicorn
 from dagster._core.workspace.context import WorkspaceProcessContext
-from dagster._core.workspace.load_target import ModuleTarget
 from dagster_webserver.app import create_app_from_workspace_process_context
 from dagster_webserver.version import __version__
 
+from recap_assets.defs.code_location import target
+from recap_assets.defs.session import Session
+from recap_assets.defs.web.pages import add_report
 from recap_assets.untrusted.web_guard import Guard
 
-DEFINITIONS = "recap_assets.definitions"
 POLL_MILLISECONDS = 2_000
 
 
@@ -24,16 +25,15 @@ def serve(host: str, port: int, names: list[str]) -> None:
         port: Its port.
         names: Host names beside those of loopback by which browsers may call the server.
     """
-    target = ModuleTarget(
-        module_name=DEFINITIONS, attribute=None, working_directory=None, location_name=None
-    )
+    workspace = Session.from_environment().project.workspace
     with (
         dg.DagsterInstance.get() as instance,
-        WorkspaceProcessContext(instance, target, version=__version__) as context,
+        WorkspaceProcessContext(instance, target(), version=__version__) as context,
     ):
         app = create_app_from_workspace_process_context(
             context, live_data_poll_rate=POLL_MILLISECONDS
         )
+        add_report(app, workspace.report)
         app.add_middleware(Guard, names=names)
         uvicorn.run(app, host=host, port=port, log_level="warning")
 

@@ -3,6 +3,7 @@
 Kinds import what they are written with from here.
 """
 
+import json
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from recap_assets.mixes.words import answer, distinguished, joined, percent
 from recap_assets.specs.base import Name
 from recap_assets.specs.columns import ColumnName
 from recap_assets.specs.conditions import AnyCondition, ConditionSpec, Cutoff, Place
-from recap_assets.specs.kinds import OneOf
+from recap_assets.specs.kinds import OneOf, fitting
 from recap_assets.specs.references import Reference
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "distinguished",
     "joined",
     "percent",
+    "phrase_of",
 ]  # fmt: skip
 
 
@@ -73,3 +75,12 @@ class Condition(ConditionSpec):
     @abstractmethod
     def words(self, at: Place, holds: bool | None, image: OneImage) -> str:  # noqa: FBT001
         """What was compared with what on one image, and how that came out."""
+
+    def phrase(self) -> str:
+        """What it asks of an image, to follow "where"; by default as it is written."""
+        return f"{json.dumps(self.model_dump(mode='json', exclude_defaults=True))} holds"
+
+
+def phrase_of(condition: ConditionSpec) -> str:
+    """What a condition of any kind asks of an image, as the end of a sentence after "where"."""
+    return fitting("condition", condition, Condition).phrase()

@@ -47,6 +47,10 @@ class Reaches(Condition):
         value = pl.lit(known.values[self.cutoff(at).path], dtype=pl.Float32)
         return pl.col(at.score(self.named)) >= value
 
+    def by(self) -> str:
+        """The score that is meant: `its score`, or `the score l14.raw`."""
+        return "its score" if self.named is None else f"the score {self.named}"
+
     def words(self, at: Place, holds: bool | None, image: OneImage) -> str:  # noqa: FBT001
         """The score, the cut-off, and where that came from."""
         column, cutoff = at.column(self.named), image.cutoffs[self.cutoff(at).path]
@@ -65,6 +69,15 @@ class Reaches(Condition):
 
 class Ranks(Reaches):
     """One whose cut-off comes from ranking a column; `at_least` may test another one by it."""
+
+    @property
+    @abstractmethod
+    def best_ones(self) -> str:
+        """Those that reach the cut-off: `the best 30 % by its score`."""
+
+    def phrase(self) -> str:
+        """That it is one of those."""
+        return f"it is among {self.best_ones}"
 
 
 def _origin(cutoff: Mapping[str, Any]) -> str:

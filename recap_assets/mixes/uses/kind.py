@@ -124,6 +124,10 @@ class Use(UseSpec):
             weight: The rule's.
         """
 
+    def phrase(self) -> str:
+        """Which captions it takes of an image; by default as the experiment file names it."""
+        return f"{self.word} of {joined(self.sources)}"
+
     def why_unusable(self, image: OneImage) -> str:  # noqa: ARG002 - of some kinds
         """Why it takes nothing of an image that has not the texts."""
         if len(self.sources) == 1:

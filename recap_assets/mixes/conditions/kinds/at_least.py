@@ -27,6 +27,12 @@ class AtLeast(Reaches):
         """The score that is tested."""
         return self.of
 
+    def phrase(self) -> str:
+        """The score and the cut-off."""
+        if isinstance(self.at_least, Ranks):
+            return f"{self.by()} reaches the cut-off of {self.at_least.best_ones}"
+        return f"{self.by()} is at least {self.at_least:g}"
+
     def cutoff(self, at: Place) -> Cutoff:
         """The number, or what the ranking comes to; one that names no score ranks the tested."""
         inner = at.below("at_least")

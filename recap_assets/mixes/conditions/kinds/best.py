@@ -19,6 +19,11 @@ class TargetSize(Ranks):
         """The score that ranks."""
         return self.of
 
+    @property
+    def best_ones(self) -> str:
+        """The number and the score."""
+        return f"the best {self.best:,} by {self.by()}"
+
     def cutoff(self, at: Place) -> Cutoff:
         """That of the number."""
         return Cutoff(f"{at.path}.best", "size", self.best, at.column(self.of))

@@ -13,6 +13,7 @@ from recap_assets.mixes.conditions.kind import (
     OneImage,
     Place,
     answer,
+    phrase_of,
 )
 
 
@@ -33,6 +34,10 @@ class Every(Condition):
         """How many there are."""
         return f"all of {len(self.all)} conditions: {answer(holds)}"
 
+    def phrase(self) -> str:
+        """Those of its conditions."""
+        return _linked(self.all, "and")
+
 
 class Either(Condition):
     """Union: at least one of the conditions."""
@@ -51,6 +56,10 @@ class Either(Condition):
         """How many there are."""
         return f"any of {len(self.any)} conditions: {answer(holds)}"
 
+    def phrase(self) -> str:
+        """Those of its conditions."""
+        return _linked(self.any, "or")
+
 
 class Without(Condition):
     """Difference: where the condition does not hold."""
@@ -68,3 +77,14 @@ class Without(Condition):
     def words(self, at: Place, holds: bool | None, image: OneImage) -> str:  # noqa: ARG002, FBT001
         """Whether it holds."""
         return f"without this condition: {answer(holds)}"
+
+    def phrase(self) -> str:
+        """The contrary of its condition's."""
+        return f"not ({phrase_of(self.without)})"
+
+
+def _linked(parts: Sequence[ConditionSpec], word: str) -> str:
+    """Those that are made of others in brackets."""
+    return f" {word} ".join(
+        f"({phrase_of(part)})" if len(part.inside()) > 1 else phrase_of(part) for part in parts
+    )

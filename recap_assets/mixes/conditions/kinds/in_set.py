@@ -29,6 +29,10 @@ class InSet(Condition):
         """Whether the uid is in it."""
         return pl.col("uid").is_in(known.sets[self.in_set].implode())
 
+    def phrase(self) -> str:
+        """The set."""
+        return f"it is in the set {self.in_set}"
+
     def words(self, at: Place, holds: bool | None, image: OneImage) -> str:  # noqa: ARG002, FBT001
         """Whether it is, and where that is known why it is not."""
         why = "; ".join(image.why_not.get(self.in_set, ()))

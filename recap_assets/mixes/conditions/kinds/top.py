@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from recap_assets.mixes.conditions.kind import ColumnName, Cutoff, Place
+from recap_assets.mixes.conditions.kind import ColumnName, Cutoff, Place, percent
 from recap_assets.mixes.conditions.reaching import Ranks
 
 
@@ -20,6 +20,11 @@ class TopFraction(Ranks):
     def named(self) -> str | None:
         """The score that ranks."""
         return self.of
+
+    @property
+    def best_ones(self) -> str:
+        """The share and the score."""
+        return f"the best {percent(self.top)} by {self.by()}"
 
     def cutoff(self, at: Place) -> Cutoff:
         """That of the share."""

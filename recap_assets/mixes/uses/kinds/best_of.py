@@ -43,6 +43,11 @@ class BestOf(Use):
         best = pl.max_horizontal(scores)
         return pl.coalesce(pl.when(score == best).then(pl.lit(i)) for i, score in enumerate(scores))
 
+    def phrase(self) -> str:
+        """The sources, and the scorer if one is named."""
+        by = "" if self.scorer is None else f" by {self.scorer}"
+        return f"the best of {joined(self.best_of)}{by}"
+
     def words(self, image: OneImage, chosen: int | None, weight: float) -> str:  # noqa: ARG002
         """Whom the best one beats."""
         assert chosen is not None  # noqa: S101 - a text is there, so one was chosen

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from recap_assets.mixes.uses.kind import Name, OneImage, Use, UseSpec
+from recap_assets.mixes.uses.kind import Name, OneImage, Use, UseSpec, joined
 
 
 class Each(Use):
@@ -27,6 +27,11 @@ class Each(Use):
     def keeping(self, sources: Sequence[str]) -> UseSpec:
         """A pair for each of these."""
         return Each(each={name: self.each[name] for name in sources})
+
+    def phrase(self) -> str:
+        """The sources with their weights."""
+        weighted = [f"{name} (weight {weight:g})" for name, weight in self.each.items()]
+        return f"each of {joined(weighted)}"
 
     def words(self, image: OneImage, chosen: int | None, weight: float) -> str:  # noqa: ARG002
         """Each caption with its weight."""

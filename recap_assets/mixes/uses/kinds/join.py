@@ -40,6 +40,10 @@ class Join(Use):
             score=pl.mean_horizontal(scores, ignore_nulls=False),
         )
 
+    def phrase(self) -> str:
+        """The sources."""
+        return f"{joined(self.join)}, joined"
+
     def words(self, image: OneImage, chosen: int | None, weight: float) -> str:  # noqa: ARG002
         """The captions that are joined."""
         scored = ", ".join(image.scored(name) for name in self.join)

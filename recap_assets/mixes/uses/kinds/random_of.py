@@ -9,7 +9,7 @@ import polars as pl
 from pydantic import Field
 
 from recap_assets.artefacts.uids import uid_uniform
-from recap_assets.mixes.uses.kind import Name, OneImage, Use, UseSpec, distinguished
+from recap_assets.mixes.uses.kind import Name, OneImage, Use, UseSpec, distinguished, joined
 
 
 class RandomOf(Use):
@@ -44,6 +44,11 @@ class RandomOf(Use):
             ).then(pl.lit(i))
             for i in reversed(range(len(names)))
         )
+
+    def phrase(self) -> str:
+        """The sources with their weights."""
+        weighted = [f"{name} (weight {self.random_of[name]:g})" for name in self.alternatives]
+        return f"one of {joined(weighted)} at random"
 
     def words(self, image: OneImage, chosen: int | None, weight: float) -> str:  # noqa: ARG002
         """Where the draw fell."""

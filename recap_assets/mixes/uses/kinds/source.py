@@ -43,6 +43,10 @@ class SourceUse(Use):
         """It has but one."""
         return self
 
+    def phrase(self) -> str:
+        """Its name."""
+        return self.source
+
     def words(self, image: OneImage, chosen: int | None, weight: float) -> str:  # noqa: ARG002
         """The caption."""
         return f"use {image.scored(self.source)}"
