@@ -22,7 +22,7 @@ def code_references(node: Node, file: Path | None) -> dict[str, dg.CodeReference
     if (code := _code_of(node.compute)) is not None:
         label = ".".join(Path(code.co_filename).with_suffix("").parts[-3:])
         found.append(_to(code.co_filename, code.co_firstlineno, label))
-    return {REFERENCES: dg.CodeReferencesMetadataValue(code_references=found)} if found else {}
+    return {REFERENCES: dg.CodeReferencesMetadataValue(code_references=[*found])} if found else {}
 
 
 def _to(path: str, line: int | None, label: str) -> dg.LocalFileCodeReference:

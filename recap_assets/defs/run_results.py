@@ -3,25 +3,23 @@
 The runs of a backfill are listed on its page, so it is seen there when a backfill computed nothing.
 """
 
+import re
 from collections import Counter
-from functools import lru_cache
 
 import dagster as dg
 
+from recap_assets.defs.events import COMPUTED, REUSED, TAKEN
+
 RESULTS_TAG = "recap/results"
+_ONE = re.compile(rf"(\d{{1,9}}) ({COMPUTED}|{REUSED}|{TAKEN})")
 
 
 def tag_results(instance: dg.DagsterInstance, run: dg.DagsterRun, results: Counter[str]) -> None:
     """Add those of one step to the run's tag: `3 computed, 5 reused`."""
-    if not results:
+    current = instance.get_run_by_id(run.run_id)
+    if not results or current is None:
         return
-    so_far = _of_run(run.run_id)
-    so_far.update(results)
-    words = ", ".join(f"{n} {result}" for result, n in sorted(so_far.items()))
+    # Where each step has a process of its own, only the tag knows of those before.
+    so_far = Counter({what: int(n) for n, what in _ONE.findall(current.tags.get(RESULTS_TAG, ""))})
+    words = ", ".join(f"{n} {what}" for what, n in sorted((so_far + results).items()))
     instance.add_run_tags(run.run_id, {RESULTS_TAG: words})
-
-
-@lru_cache(maxsize=1)
-def _of_run(_run_id: str) -> Counter[str]:
-    # All steps of a run are in one process, one after the other.
-    return Counter()

@@ -18,12 +18,11 @@ def an_asset() -> None:
 
 
 def test_a_run_names_the_code_location_that_the_web_server_loads(
-    session: Session, tmp_path: Path
+    session: Session, instance: dg.DagsterInstance
 ) -> None:
     job = dg.Definitions(assets=[an_asset]).resolve_implicit_global_asset_job_def()
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
-        name_location(instance)
-        done = job.execute_in_process(instance=instance)
+    name_location(instance)
+    done = job.execute_in_process(instance=instance)
     assert done.success
     origin = done.dagster_run.remote_job_origin
     assert origin is not None
