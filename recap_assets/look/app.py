@@ -56,6 +56,7 @@ _FILES = {
     "report.css": ("recap_assets.report", "page.css", "text/css"),
     "look.css": ("recap_assets.look", "static/look.css", "text/css"),
     "look.js": ("recap_assets.look", "static/look.js", "text/javascript"),
+    "look.svg": ("recap_assets.look", "static/look.svg", "image/svg+xml"),
 }
 
 

@@ -53,7 +53,7 @@ def compare(request: Request) -> Response:
         of=asking.text(request, "of") or ANY,
         against=asking.text(request, "against") or ANY,
         names=(ANY, *names),
-        has_two=len(names) > 1,
+        has_two=len(sources) > 1,
         comparison=found,
         n_judged=judged.filter(judge=judge).height,
         last=asking.text(request, "last"),

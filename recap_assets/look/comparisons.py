@@ -74,6 +74,8 @@ def next_comparison(
         sources: Those whose captions are compared; more than two are drawn by uid.
         done: What was compared already.
     """
+    if len(sources) < 2:
+        return None
     images = drawn_images(gallery, 0, MOST_IMAGES)
     seen = frozenset(done)
     # Of an image one comparison is offered, so that all people get the same.

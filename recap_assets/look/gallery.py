@@ -1,7 +1,7 @@
 """What all pages of the gallery share."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
@@ -13,6 +13,7 @@ from recap_assets.look.kept import Kept
 from recap_assets.plots.colours import palette
 from recap_assets.scores.kind import ByEmbeddings
 from recap_assets.scores.opened import scorers_of
+from recap_assets.specs.mixes import Mix
 
 if TYPE_CHECKING:
     from recap_assets.graph.records import StoredRecords
@@ -60,3 +61,9 @@ class Gallery:
 def gallery_of(request: Request) -> Gallery:
     """The gallery that a request is for."""
     return cast("Gallery", request.app.state.gallery)
+
+
+def with_mixes(project: Project, mixes: Mapping[str, Mix]) -> Project:
+    """The project with these mixes alone."""
+    experiment = project.experiment.model_copy(update={"mixes": dict(mixes)})
+    return replace(project, experiment=experiment)

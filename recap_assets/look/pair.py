@@ -4,10 +4,15 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from recap_assets.graph.project import Project
 from recap_assets.look import asking
-from recap_assets.look.gallery import gallery_of
+from recap_assets.look.gallery import gallery_of, with_mixes
 from recap_assets.look.page import rendered
 from recap_assets.mixes.of_image import explain_image
+from recap_assets.specs.mixes import Mix
+
+MOST_MIXES = 12
+"""Explained on one page: each takes some hundredths of a second."""
 
 
 def pair(request: Request) -> Response:
@@ -15,7 +20,9 @@ def pair(request: Request) -> Response:
     gallery = gallery_of(request)
     partition = request.path_params["partition"]
     uid = asking.uid(request.path_params["uid"])
-    answer = explain_image(gallery.project, uid.hex())
+    parts = _parts(gallery.project)
+    part = asking.count(request, "mixes", 0, len(parts) - 1)
+    answer = explain_image(with_mixes(gallery.project, parts[part]), uid.hex())
     image = gallery.images.find(partition, uid)
     if image is None:
         return RedirectResponse(f"/pair/{answer.samples['partition'][0]}/{uid.hex()}", 303)
@@ -33,8 +40,16 @@ def pair(request: Request) -> Response:
         scorers=[name.removeprefix("score.") for name in scorers],
         best={name: answer.captions[name].max() for name in scorers},
         mixes=answer.mixes,
+        groups=parts,
+        group=part,
         has_alike=bool(gallery.embedders),
     )
+
+
+def _parts(project: Project) -> list[dict[str, Mix]]:
+    """The mixes, MOST_MIXES at a time."""
+    mixes = list(project.experiment.mixes.items())
+    return [dict(mixes[at : at + MOST_MIXES]) for at in range(0, len(mixes), MOST_MIXES)]
 
 
 def picture(request: Request) -> Response:

@@ -1,7 +1,7 @@
 """A cut-off to drag: what a mix would hold, which images enter and leave, and what it costs."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
@@ -19,7 +19,7 @@ from recap_assets.graph.project import Project
 from recap_assets.graph.records import RememberedRecords
 from recap_assets.look import asking
 from recap_assets.look.cards import FOUND, cards
-from recap_assets.look.gallery import Gallery, gallery_of
+from recap_assets.look.gallery import Gallery, gallery_of, with_mixes
 from recap_assets.look.histogram import Bars, bars_of
 from recap_assets.look.page import rendered
 from recap_assets.mixes.assets import sets_of
@@ -84,12 +84,12 @@ class Setting:
     @cached_property
     def alone(self) -> Project:
         """The experiment with this one mix, of tables that are opened once."""
-        return _with_mixes(self.project, {self.mix: self.spec}).fixed()
+        return with_mixes(self.project, {self.mix: self.spec}).fixed()
 
     @cached_property
     def whole(self) -> Project:
         """The experiment with all mixes, of which this one is changed."""
-        return _with_mixes(self.project, {**self.project.experiment.mixes, self.mix: self.spec})
+        return with_mixes(self.project, {**self.project.experiment.mixes, self.mix: self.spec})
 
     @property
     def yaml(self) -> str:
@@ -97,11 +97,6 @@ class Setting:
         written = self.spec.model_dump(mode="json", exclude_defaults=True)
         rules = written["rules"] if set(written) == {"rules"} else written
         return dump_yaml({"mixes": {self.mix: rules}})
-
-
-def _with_mixes(project: Project, mixes: Mapping[str, Mix]) -> Project:
-    experiment = project.experiment.model_copy(update={"mixes": dict(mixes)})
-    return replace(project, experiment=experiment)
 
 
 def thresholds(request: Request) -> Response:
@@ -160,7 +155,7 @@ def tried(setting: Setting, original: Setting) -> dict[str, dict[str, Any]]:
         For each of both `n_pairs`, `n_images`, `mean_score`, shares, and the `cutoff`; trigrams of
         both are counted in samples of one size.
     """
-    both = _with_mixes(setting.project, {"file": original.spec, "here": setting.spec}).fixed()
+    both = with_mixes(setting.project, {"file": original.spec, "here": setting.spec}).fixed()
     cutoffs = realised(both)
     counted_trigrams = unique_trigrams_of_trial(both, cutoffs)
     rows = trial(both, cutoffs).join(counted_trigrams, on="mix").to_dicts()
@@ -241,7 +236,10 @@ def _strips(gallery: Gallery, setting: Setting, original: Setting) -> dict[str, 
     for name, these, those in (("entering", after, before), ("leaving", before, after)):
         alone = these.join(those, on=list(FOUND), how="anti")
         nearest = alone.sort((pl.col("score") - cut).abs(), "uid", nulls_last=True).head(SHOWN)
-        found[name] = cards(gallery, nearest, setting.request.scorer, "{score:.4f}")
+        noted = nearest.with_columns(
+            note=pl.col("score").round(4).cast(pl.String).fill_null("no score")
+        )
+        found[name] = cards(gallery, noted, setting.request.scorer, "{note}")
         found[f"n_{name}"] = alone.height
     return found
 

@@ -16,6 +16,7 @@ from recap_assets.artefacts.scores import IMAGE_EMBEDDINGS, vectors_of
 from recap_assets.artefacts.table import Table, is_usable
 from recap_assets.look import images as look_images
 from recap_assets.look import neighbours
+from recap_assets.look import pair as look_pair
 from recap_assets.look.layout import BOX_HEIGHT, layout
 from recap_assets.mixes.comparing import compare_mixes, mix_version
 from recap_assets.mixes.difference import MEANINGS
@@ -71,7 +72,7 @@ def test_a_page_has_nothing_from_elsewhere_and_no_script_in_it(
     assert policy.startswith("default-src 'none'")
     assert "unsafe" not in policy
     places = markup.values("script", "src") + markup.values("img", "src")
-    places += [place for place in markup.values("link", "href") if place != "data:,"]
+    places += markup.values("link", "href")
     assert places
     assert all(place.startswith("/") and not place.startswith("//") for place in places)
     assert "<style" not in page.text
@@ -200,6 +201,20 @@ def test_a_uid_leads_to_its_page(client: TestClient, built: Bench) -> None:
     for mix in built.project.experiment.mixes:
         assert f"<b>{mix}</b>" in page.text
     assert client.get("/pair/x/" + "0" * 32).status_code == 400
+
+
+def test_many_mixes_are_explained_a_part_at_a_time(
+    client: TestClient, built: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(look_pair, "MOST_MIXES", 2)
+    row = pool_of(built).filter(is_usable()).row(3, named=True)
+    address = f"/pair/{row['partition']}/{row['uid'].hex()}"
+    shown = [
+        re.findall(r"<b>(\w+)</b> <small>", client.get(f"{address}?mixes={i}").text) for i in (0, 1)
+    ]
+    assert [len(names) for names in shown] == [2, 1]
+    assert [*shown[0], *shown[1]] == list(built.project.experiment.mixes)
+    assert client.get(f"{address}?mixes=2").status_code == 400
 
 
 def test_sources_are_sorted_by_what_they_differ_in(client: TestClient, built: Bench) -> None:
