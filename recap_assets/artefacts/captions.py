@@ -5,6 +5,7 @@ import polars as pl
 from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.table import (
     CANDIDATE,
+    INPUT_HASH,
     PARTITION,
     REASON,
     SHARD,
@@ -44,6 +45,7 @@ SYNTHETIC_CAPTIONS = Table(
             nullable=True,
             is_content=False,
         ),
+        "input_hash": INPUT_HASH,
     },
     slices=("source", "partition"),
     order=("shard", "uid", "candidate"),

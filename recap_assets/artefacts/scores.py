@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from recap_assets.artefacts.table import (
     CANDIDATE,
+    INPUT_HASH,
     PARTITION,
     SCORER,
     SHARD,
@@ -27,6 +28,7 @@ IMAGE_EMBEDDINGS = Table(
         "shard": SHARD,
         "uid": UID,
         "embedding": Column(pl.Binary, "float16, little-endian, L2-normalised."),
+        "input_hash": INPUT_HASH,
     },
     slices=("scorer", "partition"),
     order=("shard", "uid"),
@@ -47,6 +49,7 @@ CLIP_SCORES = Table(
             "Finite, on the scorer's own scale (of a CLIP the cosine); null where there is none.",
             nullable=True,
         ),
+        "input_hash": INPUT_HASH,
     },
     slices=("scorer", "source", "partition"),
     order=("shard", "uid", "candidate"),
@@ -94,6 +97,7 @@ IMAGE_SCORES = Table(
         "shard": SHARD,
         "uid": UID,
         "score": Column(pl.Float32, "On the scorer's own scale."),
+        "input_hash": INPUT_HASH,
     },
     slices=("scorer", "partition"),
     order=("shard", "uid"),

@@ -4,7 +4,16 @@ from dataclasses import replace
 
 import polars as pl
 
-from recap_assets.artefacts.table import PARTITION, SET, SHARD, SOURCE, UID, Column, Table
+from recap_assets.artefacts.table import (
+    INPUT_HASH,
+    PARTITION,
+    SET,
+    SHARD,
+    SOURCE,
+    UID,
+    Column,
+    Table,
+)
 
 TEXT_LANGUAGES = Table(
     "text_languages",
@@ -16,6 +25,7 @@ TEXT_LANGUAGES = Table(
         "uid": UID,
         "language": Column(pl.String, "Code of the language, as the identifier's model has it."),
         "probability": Column(pl.Float32, "Of this language, by the model."),
+        "input_hash": INPUT_HASH,
     },
     slices=("identifier", "source", "partition"),
     order=("uid",),

@@ -35,6 +35,8 @@ class Column:
             computation of the same content, so the data version leaves it out.
         default: Of a column that a table got later, what its rows from before count as. A slice
             of nothing else has the version that it had without the column.
+        is_optional: Whether rows may be given without the column, which is null then: what the
+            platform keeps of them for itself, and no stage computes.
     """
 
     dtype: pl.DataType | type[pl.DataType]
@@ -42,6 +44,7 @@ class Column:
     nullable: bool = False
     is_content: bool = True
     default: int | str | None = None
+    is_optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,8 +94,9 @@ class Table(Artefact):
 
     @property
     def unsliced(self) -> pl.Schema:
-        """`schema` without the columns that name the slice."""
-        return pl.Schema({n: c.dtype for n, c in self.columns.items() if n not in self.slices})
+        """What a stage computes: `schema` without the slice's name and optional columns."""
+        computed = {n: c for n, c in self.columns.items() if not c.is_optional}
+        return pl.Schema({n: c.dtype for n, c in computed.items() if n not in self.slices})
 
     @property
     def content(self) -> tuple[str, ...]:
@@ -104,6 +108,11 @@ class Table(Artefact):
         """What columns that came later count as in rows from before."""
         found = {name: column.default for name, column in self.columns.items()}
         return {name: default for name, default in found.items() if default is not None}
+
+    @property
+    def optional(self) -> tuple[str, ...]:
+        """Names of the columns that rows may lack."""
+        return tuple(name for name, column in self.columns.items() if column.is_optional)
 
     def empty(self) -> pl.DataFrame:
         """A frame with the table's schema and no rows."""
@@ -140,4 +149,15 @@ MIX = Column(pl.String, "Mix.")
 SET = Column(pl.String, "Named set of uids.")
 SEED = Column(pl.Int64, "Training seed.")
 STATUS = Column(pl.String, "`ok` or `rejected`.")
+HASH = "input_hash"
+"""The name of the column `INPUT_HASH` in the tables that have it."""
+
+INPUT_HASH = Column(
+    pl.Binary,
+    "16 bytes: hash of what the row was computed from beside settings and model, such as the "
+    "image's bytes and the texts; null where it is not kept. `graph.by_row` finds rows by it.",
+    nullable=True,
+    is_content=False,
+    is_optional=True,
+)
 REASON = Column(pl.String, "Why the row was set aside; null where it was not.", nullable=True)

@@ -124,7 +124,7 @@ def resumable_fingerprints(workspace: Workspace, graph: Graph, records: Records)
 def _scratch(workspace: Workspace, resumable: Collection[str]) -> Iterator[Path]:
     for folder, names, files in os.walk(workspace.scratch):
         path = Path(folder)
-        if files and not names and path.name not in resumable:
+        if files and not names and path.name.partition("-")[0] not in resumable:
             yield path
 
 

@@ -5,11 +5,14 @@ from dataclasses import replace
 from recap_assets.assembly.leaving import leaving
 from recap_assets.captions import assets as captions
 from recap_assets.diversity import assets as diversity
-from recap_assets.engines.threads import fixed_threads, machine_facts
+from recap_assets.engines.gpus import gpus_here
+from recap_assets.engines.threads import fixed_threads, gpu_facts, machine_facts
 from recap_assets.evaluation import assets as evaluation
 from recap_assets.evaluation.captions import assets as caption_metrics
 from recap_assets.exports import assets as exports
+from recap_assets.graph.building import provenance
 from recap_assets.graph.content import TablesLook
+from recap_assets.graph.kept_rows import UNKNOWN_GPU
 from recap_assets.graph.node import Graph, Node, Outcome, Rows, Step
 from recap_assets.graph.project import Project
 from recap_assets.lineage.former import ReceiptsOfAll
@@ -66,11 +69,24 @@ def build_graph(project: Project) -> Graph:
 def _on_fixed_threads(node: Node) -> Node:
     """The node, and where it computes with torch: by the machine's threads, which are recorded."""
     if TORCH not in node.kinds:
-        return node
+        return node if node.gpus == 0 else _with_its_gpu(node)
 
     def compute(step: Step) -> Rows | Outcome:
         with fixed_threads():
-            found = node.compute(step)
-            return replace(found, machine={**found.machine, **machine_facts()})
+            facts = {**machine_facts(), **gpu_facts(node.gpus)}
+            machine = {**facts, "recap.torch": provenance()["recap.torch"]}
+            found = node.compute(replace(step, machine=machine))
+            return replace(found, machine={**found.machine, **facts})
+
+    return replace(node, compute=compute)
+
+
+def _with_its_gpu(node: Node) -> Node:
+    """The node of another library, and where that may use a GPU: the receipt says so."""
+
+    def compute(step: Step) -> Rows | Outcome:
+        machine = UNKNOWN_GPU if gpus_here() else {}
+        found = node.compute(replace(step, machine=machine))
+        return replace(found, machine={**found.machine, **machine})
 
     return replace(node, compute=compute)

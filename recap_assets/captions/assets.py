@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -36,8 +36,10 @@ from recap_assets.engines.protocols import (
     LocalCaptioner,
     RemoteCaptioner,
 )
+from recap_assets.graph.by_row import by_row
 from recap_assets.graph.checks import Check, Verdict
 from recap_assets.graph.content import StoredRows
+from recap_assets.graph.kept_rows import ByRow, input_hashes
 from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.outside import outside_of
 from recap_assets.graph.project import Project
@@ -97,6 +99,7 @@ def captioned(project: Project, name: str, spec: Captioning) -> Node:
         decides=deciding(captioner=spec),
         compute=lambda step: caption_partition(project, spec, step),
         of_pool=IMAGES,
+        rows=captions_by_row(by_uid=spec.draws_by_uid),
         description=f"Captions that {name} ({spec.word}: {spec.called}) wrote for every usable "
         "image; the same for an image whatever the batch, the shard or the order.",
         seconds=SECONDS_PER_IMAGE * spec.candidates * 1_000,
@@ -117,6 +120,7 @@ class Written:
         description: What a user needs to know of the asset.
         seconds: A guess for a thousand images.
         of_pool: The facet of the pool that the model reads beside texts.
+        rows: How captions that were written before are recognized; None writes all again.
     """
 
     reads: Sequence[str]
@@ -127,6 +131,12 @@ class Written:
     description: str
     seconds: float
     of_pool: str = SAMPLES
+    rows: ByRow | None = None
+
+
+def captions_by_row(*, by_uid: bool) -> ByRow:
+    """How captions are recognized that were written before; what failed is tried again."""
+    return ByRow(SYNTHETIC_CAPTIONS, by_uid, retried=pl.col("status") == STATUS_ERROR)
 
 
 def captions_content(project: Project, name: str, *beside: Table) -> StoredRows:
@@ -157,12 +167,47 @@ def written_node(
         kinds=(written.by.framework, "deltalake"),
         checks=(captions_not_empty(project, name),),
         is_worth_keeping=True,
+        rows=written.rows,
     )
+
+
+@dataclass
+class _Writing:
+    """What came to light while captions were written."""
+
+    device: Device = field(default_factory=Device)
+    spent: Mapping[str, int | float] = field(default_factory=dict[str, int | float])
 
 
 def caption_partition(project: Project, spec: Captioning, step: Step) -> Rows:
     """Caption one pool partition, shard by shard; what cannot be captioned has its reason."""
     images, lacking = _with_texts(project, spec, step)
+    texts = (f"text.{name}" for name in spec.reads)
+    wanted = images.with_columns(input_hashes(images, "sha256", *texts))
+    writing = _Writing()
+    written = by_row(step, SYNTHETIC_CAPTIONS, wanted, partial(_written, project, spec, writing))
+    rows = pl.concat([written, lacking], how="diagonal") if lacking.height else written
+    good, device = rows.filter(is_usable()), writing.device
+    return Rows(
+        rows,
+        rejected=count_rejects(rows),
+        facts={
+            "tokens_per_caption": round(float(good["n_tokens"].mean() or 0), 2),  # type: ignore[arg-type]
+            "truncated": int((rows["status"] == STATUS_TRUNCATED).sum()),
+            **writing.spent,
+            **device.facts,
+        },
+        markdown={"preview": preview_markdown(good.select("uid", "text", "log_probability"))},
+        # Where none was written, those that are taken over say it.
+        device=device.name if device.facts or step.reuse.device is None else step.reuse.device,
+        machine={**spec.given_by, **device.machine},
+    )
+
+
+def _written(
+    project: Project, spec: Captioning, writing: _Writing, step: Step, images: pl.DataFrame
+) -> pl.DataFrame:
+    """The captions that are written for some of a partition's images, shard by shard."""
     with opened(project, spec) as captioner:
         if spec.is_announced:
             _announce(project, spec, step, captioner, images)
@@ -170,22 +215,9 @@ def caption_partition(project: Project, spec: Captioning, step: Step) -> Rows:
         local = captioner if isinstance(captioner, LocalCaptioner) else None
         at_once = max(spec.at_once, local.at_once) if local else spec.at_once
         rows = over_images(project, step, images, at_once, _SCHEMA, compute)
-        device = local.made_on() if local else Device()
-    rows = pl.concat([rows, lacking]) if lacking.height else rows
-    good = rows.filter(is_usable())
-    return Rows(
-        rows,
-        rejected=count_rejects(rows),
-        facts={
-            "tokens_per_caption": round(float(good["n_tokens"].mean() or 0), 2),  # type: ignore[arg-type]
-            "truncated": int((rows["status"] == STATUS_TRUNCATED).sum()),
-            **spec.spent(captioner),
-            **device.facts,
-        },
-        markdown={"preview": preview_markdown(good.select("uid", "text", "log_probability"))},
-        device=device.name,
-        machine={**spec.given_by, **device.machine},
-    )
+        writing.device = local.made_on() if local else Device()
+        writing.spent = spec.spent(captioner)
+    return rows
 
 
 _ANNOUNCED_AT_ONCE = 64

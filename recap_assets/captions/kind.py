@@ -86,6 +86,11 @@ class Captioning(Opens, CaptionSource):
         yield from super().refers()
         yield from references_in("prompt", self.asks or "")
 
+    @property
+    def draws_by_uid(self) -> bool:
+        """Whether the uid decides a caption beside image and texts, as where it seeds a draw."""
+        return True
+
     @abstractmethod
     def open(self, places: Places) -> Captioner:
         """The captioner; an `AskedCaptioner` as well where the kind `reads` texts.
@@ -118,6 +123,11 @@ class DecodedHere(Captioning):
 
     decoding: Decoding = Decoding()
     device: Device = "auto"
+
+    @property
+    def draws_by_uid(self) -> bool:
+        """Where tokens are drawn; the likeliest ones are the same under any uid."""
+        return self.decoding.strategy == "sample"
 
     @model_validator(mode="after")
     def _beams_suffice(self) -> Self:

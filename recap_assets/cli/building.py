@@ -1,7 +1,7 @@
 """`recap build`: the plan, progress with an ETA, and what came of it."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -19,6 +19,7 @@ from recap_assets.cli.progress import print_failures, show_progress
 from recap_assets.defs.building import Build
 from recap_assets.defs.session import Session
 from recap_assets.graph.planner import Plan
+from recap_assets.graph.reuse import COMPUTED, REUSED, REUSED_FROM
 from recap_assets.graph.selection import select_assets
 from recap_assets.pool.assets import pool_of
 
@@ -32,12 +33,14 @@ class Asked:
         remove: Remove what left the experiment without asking; alone, nothing is built.
         dry_run: Show the plan, and stop.
         take_over: Take results that another file of the same name built.
+        no_reuse: Compute whatever is out of date, though it was computed before.
     """
 
     yes: bool = False
     remove: bool = False
     dry_run: bool = False
     take_over: bool = False
+    no_reuse: bool = False
 
 
 def run_build(session: Session, jobs: int, asked: Asked, select: Sequence[str] = ()) -> int:
@@ -51,7 +54,7 @@ def run_build(session: Session, jobs: int, asked: Asked, select: Sequence[str] =
         return 0
     console = terminal.console()
     chosen = select_assets(session.graph, select) if select else None
-    build = Build(session, jobs, chosen)
+    build = Build(session, jobs, chosen, reuses=not asked.no_reuse)
     first = build.plan()
     if not first:
         console.print(f"{named(session)}: everything is up to date.", soft_wrap=True)
@@ -114,10 +117,26 @@ def _run(console: Console, session: Session, build: Build) -> int:
     taken = build.state.n_taken_over
     of_which = f", {taken:,} of them taken over from earlier results" if taken else ""
     console.print(f"Built {build.state.n_done} partitions in {took}{of_which}.", soft_wrap=True)
+    _print_rows(console, build.state.rows)
     _print_accounts(console, session)
     print_leaderboard(console, session)
     _print_places(console, session)
     return _print_unusable(console, session)
+
+
+def _print_rows(console: Console, rows: Mapping[str, Mapping[str, int]]) -> None:
+    """How many rows were computed, and how many were there before, where some were."""
+    for asset, counts in sorted(rows.items()):
+        if not counts.get(REUSED):
+            continue
+        places = ", ".join(
+            f"{n:,} of {name.removeprefix(REUSED_FROM)}"
+            for name, n in counts.items()
+            if name.startswith(REUSED_FROM)
+        )
+        computed, reused = counts.get(COMPUTED, 0), counts[REUSED]
+        words = f"{asset}: {computed:,} computed, {reused:,} reused ({places})"
+        console.print(terminal.plain(words), soft_wrap=True)
 
 
 def _print_unusable(console: Console, session: Session) -> int:

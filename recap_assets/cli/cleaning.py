@@ -132,6 +132,7 @@ def _print_all(
         console.print(table)
     else:
         console.print(f"{title}: nothing.")
+    _print_reusable(console, collected)
     _print_young(console, collected, keep_days)
 
 
@@ -156,6 +157,14 @@ def _leftover_rows(left: Sequence[Leftover]) -> list[tuple[str, str, str, str]]:
             n = sum(one.n for one in left if one.kind == kind)
             rows.append((kind, what, f"{n:,}", _size(sum(found))))
     return rows
+
+
+def _print_reusable(console: Console, collected: Sequence[Collected]) -> None:
+    """What builds can no longer take over row by row when the old versions are gone."""
+    found = ", ".join(f"{one.n_rows:,} of {one.table}" for one in collected if one.n_rows)
+    if found:
+        words = f"Of earlier versions these rows can be reused by no build then: {found}."
+        console.print(words, highlight=False, soft_wrap=True)
 
 
 def _print_young(console: Console, collected: Sequence[Collected], keep_days: int) -> None:

@@ -71,17 +71,17 @@ def recap(
 @click.option(
     "--take-over", is_flag=True, help="Take the results of another file that has the same name."
 )
+@click.option(
+    "--no-reuse", is_flag=True, help="Compute whatever is out of date, though it was before."
+)
 @click.option("--select", "-s", multiple=True, metavar="PATTERN", help=SELECT_HELP)
 @of_experiment
 def build(
     chosen: Chosen,
     jobs: int,
     gpus: str | None,
-    yes: bool,  # noqa: FBT001 - click's flags
-    remove: bool,  # noqa: FBT001
-    dry_run: bool,  # noqa: FBT001
-    take_over: bool,  # noqa: FBT001
     select: tuple[str, ...],
+    **flags: bool,
 ) -> None:
     """Bring everything that is out of date up to date, and nothing else.
 
@@ -92,8 +92,8 @@ def build(
 
     if gpus is not None:
         os.environ["RECAP_GPUS"] = gpus
-    asked = Asked(yes=yes, remove=remove, dry_run=dry_run, take_over=take_over)
-    sys.exit(run_build(chosen.session(only_reads=dry_run), jobs, asked, select))
+    asked = Asked(**flags)
+    sys.exit(run_build(chosen.session(only_reads=asked.dry_run), jobs, asked, select))
 
 
 @recap.command()

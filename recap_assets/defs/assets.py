@@ -44,6 +44,8 @@ OWNERS = ("team:recap",)
 STAGE_TAG = "recap/stage"
 POOL_PARTITIONS = "pool"
 FORCE_TAG = "recap/force"
+REUSE_TAG = "recap/reuse"
+"""Of a run: `false` computes what is out of date whatever was computed before."""
 
 pool_partitions = dg.DynamicPartitionsDefinition(name=POOL_PARTITIONS)
 
@@ -176,6 +178,7 @@ def _build(
             node,
             partition,
             force=context.run.tags.get(FORCE_TAG) == "true",
+            reuses=context.run.tags.get(REUSE_TAG) != "false",
             interrupted=interrupted,
             progress=_progress_for(node, partition),
             observe=Observations(context, node, partition),

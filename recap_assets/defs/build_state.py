@@ -1,5 +1,6 @@
 """Where a build is, and how each batch of it ended."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -39,10 +40,13 @@ class Ran:
     Attributes:
         failures: What went wrong in it.
         n_taken_over: Partitions whose results had been computed before.
+        rows: Of each asset with rows of its own how many were computed, reused, and from where: by
+            the names of the facts that say so.
     """
 
     failures: Failures
     n_taken_over: int = 0
+    rows: Mapping[str, Mapping[str, int]] = field(default_factory=dict[str, Mapping[str, int]])
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,7 @@ class State:
         failed: What went wrong, by partition.
         n_done: Partitions that are done.
         n_taken_over: Those of them whose results had been computed before.
+        rows: As in `Ran`, of all that ran.
         shown: The highest share so far.
     """
 
@@ -76,12 +81,19 @@ class State:
     failed: dict[str, str] = field(default_factory=dict)
     n_done: int = 0
     n_taken_over: int = 0
+    rows: dict[str, Counter[str]] = field(default_factory=dict[str, Counter[str]])
     shown: float = 0.0
 
     @property
     def share(self) -> float:
         """Done part of the whole, between 0 and 1; never less than before."""
         return self.shown
+
+    def add(self, ran: Ran) -> None:
+        """Count what a run took over."""
+        self.n_taken_over += ran.n_taken_over
+        for asset, counts in ran.rows.items():
+            self.rows.setdefault(asset, Counter()).update(counts)
 
     def advance(self) -> None:
         """Take note of the share; what turns out to be longer than expected takes nothing back."""

@@ -14,10 +14,11 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing.queues import Queue
 
 import dagster as dg
@@ -25,7 +26,7 @@ from dagster._core.execution.plan.objects import StepFailureData
 from dagster._utils import interrupts
 from dagster_shared.error import SerializableErrorInfo
 
-from recap_assets.defs.assets import asset_key, assets_of, progress_listener
+from recap_assets.defs.assets import REUSE_TAG, asset_key, assets_of, progress_listener
 from recap_assets.defs.build_state import Failures, Finished, Ran, State
 from recap_assets.defs.code_location import name_location
 from recap_assets.defs.dead_runs import close_dead_runs, driver_tags
@@ -42,6 +43,7 @@ from recap_assets.graph.former import TAKEN_OVER
 from recap_assets.graph.node import Leaving
 from recap_assets.graph.planner import Plan, name_of, plan
 from recap_assets.graph.records import RememberedRecords
+from recap_assets.graph.reuse import COMPUTED, REUSED, REUSED_FROM
 
 POLL_SECONDS = 0.5
 LINEAGE_SECONDS = 30.0
@@ -75,11 +77,20 @@ class Build:
         session: The experiment.
         jobs: Worker processes.
         select: The assets to bring up to date, with all that they read; None: all.
+        reuses: Whether what was computed before is taken over.
     """
 
-    def __init__(self, session: Session, jobs: int, select: Collection[str] | None = None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        jobs: int,
+        select: Collection[str] | None = None,
+        *,
+        reuses: bool = True,
+    ) -> None:
         self.session = session
         self.jobs = jobs
+        self._tags = {} if reuses else {REUSE_TAG: "false"}
         self.state = State()
         self._instance = session.open_instance()
         close_dead_runs(self._instance)
@@ -170,7 +181,7 @@ class Build:
             seats.give_way()
             for batch, seat in self._next_batches(current, seats):
                 with _deaf_to_interrupts():
-                    future = seats.submit(seat, batch, _run)
+                    future = seats.submit(seat, batch, partial(_run, more_tags=self._tags))
                     self._running[future] = (batch, time.monotonic(), seat)
             if not self._running:
                 return
@@ -193,7 +204,7 @@ class Build:
         except BrokenProcessPool:
             ran = Ran(Failures(DIED))
         seats.leave(seat, died=ran.failures.whole == DIED)
-        self.state.n_taken_over += ran.n_taken_over
+        self.state.add(ran)
         return Finished(batch, time.monotonic() - started, ran.failures)
 
     def _after(self, finished: Sequence[Finished]) -> Plan:
@@ -277,6 +288,8 @@ class Build:
 
 _worker: dict[str, object] = {}
 
+NO_TAGS: Mapping[str, str] = {}
+
 
 @contextmanager
 def _deaf_to_interrupts() -> Iterator[None]:
@@ -330,25 +343,29 @@ def _leave_with_parent() -> None:
         os._exit(1)
 
 
-def _run(assets: Sequence[str], partitions: tuple[str, ...]) -> Ran:
+def _run(
+    assets: Sequence[str], partitions: tuple[str, ...], more_tags: Mapping[str, str] = NO_TAGS
+) -> Ran:
     """Execute one run; how it ended."""
     try:
         # Not when the process starts: what fails there breaks the pool, with a traceback.
         if "instance" not in _worker:
             _open()
-        result = _executed(assets, partitions)
-        return Ran(_failures(result, assets), _n_taken_over(result))
+        result = _executed(assets, partitions, more_tags)
+        return Ran(_failures(result, assets), _n_taken_over(result), _rows_of(result))
     except Exception as error:
         if (words := in_words(error)) is not None:
             return Ran(Failures(words))
         raise
 
 
-def _executed(assets: Sequence[str], partitions: tuple[str, ...]) -> dg.ExecuteInProcessResult:
+def _executed(
+    assets: Sequence[str], partitions: tuple[str, ...], more_tags: Mapping[str, str]
+) -> dg.ExecuteInProcessResult:
     return _worker["job"].execute_in_process(  # type: ignore[attr-defined]
         instance=_worker["instance"],
         asset_selection=[asset_key(asset) for asset in assets],
-        tags={**driver_tags(), **range_tags(partitions)},
+        tags={**driver_tags(), **range_tags(partitions), **more_tags},
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         raise_on_error=False,
     )
@@ -370,6 +387,18 @@ def _failures(result: dg.ExecuteInProcessResult, assets: Sequence[str]) -> Failu
 def _n_taken_over(result: dg.ExecuteInProcessResult) -> int:
     events = result.get_asset_materialization_events()
     return sum(TAKEN_OVER in event.materialization.metadata for event in events)
+
+
+def _rows_of(result: dg.ExecuteInProcessResult) -> dict[str, Counter[str]]:
+    """How many rows of each asset were computed and reused, and from where."""
+    found: dict[str, Counter[str]] = {}
+    for event in result.get_asset_materialization_events():
+        metadata = event.materialization.metadata
+        names = [n for n in metadata if n in {COMPUTED, REUSED} or n.startswith(REUSED_FROM)]
+        counts = {name: int(str(metadata[name].value)) for name in names}
+        if counts and event.asset_key is not None:
+            found.setdefault(event.asset_key.to_user_string(), Counter()).update(counts)
+    return found
 
 
 def _told(failure: StepFailureData) -> str:

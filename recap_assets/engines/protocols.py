@@ -162,6 +162,11 @@ class AnnouncedCaptioner(Protocol):
         ...
 
 
+SAME_CLASS = "same device class"
+SAME_SIZE = "same device class, same batch_size"
+"""Where a caption is the same again, in `Device.facts` of a GPU."""
+
+
 @dataclass(frozen=True)
 class Device:
     """What computed a result.

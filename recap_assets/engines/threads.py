@@ -50,6 +50,22 @@ def machine_facts() -> Mapping[str, str]:
     }
 
 
+def gpu_facts(n_gpus: int | None) -> Mapping[str, str]:
+    """What of the GPU decides the last bits; nothing where none is computed on.
+
+    Args:
+        n_gpus: GPUs that are asked for; None: all.
+    """
+    import torch  # noqa: PLC0415 - the graph of an experiment is made without torch
+
+    if n_gpus == 0 or not torch.cuda.is_available():
+        return {}
+    from recap_assets.engines.devices import device_class  # noqa: PLC0415
+
+    of_device = device_class(torch.device("cuda"))
+    return {f"recap.gpu_{name}": word for name, word in of_device.items()}
+
+
 def _processor() -> str:
     try:
         lines = _CPU_INFO.read_text(errors="replace").splitlines()

@@ -15,10 +15,12 @@ import polars as pl
 
 from recap_assets.graph.computing_on import hold_gpus
 from recap_assets.graph.content import StoredRows
-from recap_assets.graph.former import FormerResults
+from recap_assets.graph.former import FormerResults, Wanted
+from recap_assets.graph.kept_rows import settings_digest
 from recap_assets.graph.node import Graph, Node, Observe, Outcome, Progress, Step, TakesOver
 from recap_assets.graph.planner import name_of
-from recap_assets.graph.records import MISSING, NO_VERSIONS, Inputs, Record, Records
+from recap_assets.graph.records import MISSING, NO_VERSIONS, OUTSIDE, Inputs, Record, Records
+from recap_assets.graph.reuse import Reuse
 from recap_assets.graph.versions import Reading, VersionReader
 from recap_assets.storage.errors import StorageError
 from recap_assets.untrusted.errors import RecapError
@@ -52,6 +54,7 @@ def build_partition(  # noqa: PLR0913 - what it reports to, by name
     partition: str,
     *,
     force: bool = False,
+    reuses: bool = True,
     interrupted: float | None = None,
     progress: Progress = lambda _done: None,
     observe: Observe = lambda _figures: None,
@@ -68,6 +71,7 @@ def build_partition(  # noqa: PLR0913 - what it reports to, by name
         node: The node.
         partition: The partition's key.
         force: Compute though it is up to date, or was computed before.
+        reuses: Whether what was computed before is taken over, whole or row by row.
         interrupted: When the last build of the partition began, where that one did not come to its
             end: its content may then be another than one recorded before.
         progress: Called with how far it is.
@@ -102,7 +106,10 @@ def build_partition(  # noqa: PLR0913 - what it reports to, by name
         asset=node.key,
         waits=waits,
     )
-    taken = None if force else _taken_over(node, step, earlier, graph.formers)
+    taken = None
+    if reuses and not force:
+        step = replace(step, reuse=_reuse(node, partition, reading.whole, graph.formers))
+        taken = _taken_over(node, step, earlier, graph.formers)
     outcome, seconds = taken or _computed(node, step)
     record = reading.record_with(_record(node, outcome, seconds, known))
     return Built(record, outcome, reused=False, input_events=events)
@@ -116,7 +123,19 @@ def _computed(node: Node, step: Step) -> tuple[Outcome, float]:
     """A result, and the seconds that computing it took."""
     started = time.monotonic()
     outcome = compute_and_write(node, step)
-    return outcome, time.monotonic() - started
+    facts = {**outcome.facts, **step.reuse.facts}
+    return replace(outcome, facts=facts), time.monotonic() - started + step.reuse.seconds
+
+
+def _reuse(node: Node, partition: str, inputs: Inputs, formers: FormerResults) -> Reuse:
+    """What the partition may take over row by row."""
+    if node.rows is None:
+        return Reuse()
+    reads = {dep.asset for dep in node.dependencies if dep.partitions == "all"} | {OUTSIDE}
+    whole = {name: version for name, version in inputs.by_name.items() if name in reads}
+    digest = settings_digest(node.implementation, node.decides_value, node.rows.names, whole)
+    wanted = Wanted(node.key, partition, node.rows, digest)
+    return Reuse(node.rows, lambda: list(formers.slices(wanted)))
 
 
 def _taken_over(

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from recap_assets.artefacts.facets import Facet
-from recap_assets.artefacts.table import Table
+from recap_assets.artefacts.table import HASH, Table
 from recap_assets.graph.former import Former
 from recap_assets.graph.node import Look, Outcome, Place, Rows, Step
 from recap_assets.storage.content import files_version, frame_version, slice_version
@@ -130,6 +130,8 @@ class StoredRows:
             for place, frame in zip(others, found.beside, strict=True)
         ]
         known = self._known(main, step.known_version)
+        if known is not None and self._was_computed_from_others(main, found.frame):
+            known = None
         facets = self._facets(main, step, found.frame)
         written = self.tables.replace(
             main.table, main.at, found.frame, known_version=known, commit=step.commit
@@ -182,6 +184,19 @@ class StoredRows:
         if rows is None or self.version_of(rows) != recorded:
             return None
         return slice_version(main.table, rows)
+
+    def _was_computed_from_others(self, main: Place, frame: pl.DataFrame) -> bool:
+        """Whether equal rows were computed from something else: then they are written once more.
+
+        Else they would pass for what the present settings make of what they were computed from.
+        """
+        if HASH not in frame.columns:
+            return False
+        held = held_rows(self.tables, main)
+        columns = [*main.table.order, HASH]
+        return held is None or not held.select(columns).equals(
+            frame.select(columns).sort(main.table.order)
+        )
 
     @property
     def _all(self) -> tuple[Table, ...]:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from recap_assets.graph.kept_rows import ByRow, KeptSlice
+from recap_assets.graph.reuse import COMPUTED, REUSED, REUSED_FROM
 from recap_assets.storage.workspace import Workspace
 
 TAKEN_OVER = "taken_over_from"
@@ -46,11 +48,32 @@ class Former:
         """The facts, and where the result was taken from."""
         is_own = self.there.root == self.here.root
         whose = "an earlier version" if is_own else f"experiment {self.there.name}"
-        return {**self.facts, TAKEN_OVER: f"{whose}, computed on {self.built_on}"}
+        facts = {n: fact for n, fact in self.facts.items() if not n.startswith(REUSED_FROM)}
+        if COMPUTED in facts:
+            n_all = int(facts[COMPUTED]) + int(facts.get(REUSED, 0))
+            facts |= {COMPUTED: 0, REUSED: n_all, f"{REUSED_FROM}{whose}": n_all}
+        return {**facts, TAKEN_OVER: f"{whose}, computed on {self.built_on}"}
 
     def place_of(self, path: Path) -> Path:
         """Where the other workspace has what is at a path of this one."""
         return self.there.root / path.relative_to(self.here.root)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Rows that may have been computed before.
+
+    Attributes:
+        asset: Whose rows are wanted.
+        partition: Of which partition.
+        by: How they are recognized.
+        digest: Of the settings, as `settings_digest` gives it.
+    """
+
+    asset: str
+    partition: str
+    by: ByRow
+    digest: str
 
 
 class FormerResults(Protocol):
@@ -60,10 +83,18 @@ class FormerResults(Protocol):
         """Results of an asset's partition with this fingerprint, the newest first."""
         ...
 
+    def slices(self, wanted: Wanted) -> Iterable[KeptSlice]:
+        """Slices that were computed under equal settings, those of the asset itself first."""
+        ...
+
 
 class NoFormerResults:
     """Nothing was computed before."""
 
     def of(self, asset: str, partition: str, fingerprint: str) -> Iterable[Former]:  # noqa: ARG002 - of the protocol
+        """None."""
+        return ()
+
+    def slices(self, wanted: Wanted) -> Iterable[KeptSlice]:  # noqa: ARG002 - of the protocol
         """None."""
         return ()

@@ -13,6 +13,8 @@ import polars as pl
 from recap_assets.artefacts.table import Table
 from recap_assets.graph.checks import Check
 from recap_assets.graph.former import Former, FormerResults, NoFormerResults
+from recap_assets.graph.kept_rows import ByRow
+from recap_assets.graph.reuse import Reuse
 from recap_assets.storage.tables import Written
 
 Dimension = Literal["none", "pool", "seed"]
@@ -185,6 +187,8 @@ class Step:
         asset: The node's key.
         once_written: To be added to: what is done when the partition is written, and only then.
         waits: Called with the reason where the partition has to wait for others.
+        reuse: What may be taken over row by row (`graph.by_row`).
+        machine: What of this machine decides the last bits of what torch computes.
     """
 
     partition: str
@@ -197,6 +201,8 @@ class Step:
     asset: str = ""
     once_written: list[Callable[[], None]] = field(default_factory=list)
     waits: Callable[[str], None] = lambda _reason: None
+    reuse: Reuse = field(default_factory=Reuse)
+    machine: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True)
@@ -224,6 +230,7 @@ class Node:
         shows_origin: Whether its events show the whole tree of what it came from.
         is_worth_keeping: Whether a result that the same code, settings and inputs gave before is
             taken over, where the storage still has it, instead of computed once more.
+        rows: How rows that were computed before are recognized; None computes all of them.
     """
 
     key: str
@@ -243,6 +250,7 @@ class Node:
     checks: tuple[Check, ...] = ()
     shows_origin: bool = False
     is_worth_keeping: bool = False
+    rows: ByRow | None = None
 
     def __post_init__(self) -> None:
         """Merge the edges: two that read other facets of one asset are one that reads both."""

@@ -10,7 +10,9 @@ from typing import Any
 import polars as pl
 
 from recap_assets.artefacts.lineage import LINEAGE
-from recap_assets.graph.former import Former
+from recap_assets.graph.former import Former, Wanted
+from recap_assets.graph.kept_rows import KeptSlice
+from recap_assets.lineage.kept_rows import KeptSlices
 from recap_assets.storage.errors import StorageError
 from recap_assets.storage.locations import is_url
 from recap_assets.storage.workspace import Workspace
@@ -33,6 +35,7 @@ class ReceiptsOfAll:
     def __init__(self, workspace: Workspace) -> None:
         self._own = workspace
         self._looked: dict[tuple[str, str], tuple[float, pl.DataFrame]] = {}
+        self._slices = KeptSlices(workspace, self._computed)
 
     def of(self, asset: str, partition: str, fingerprint: str) -> Iterable[Former]:
         """Results of an asset's partition with this fingerprint: its own, then the neighbours'."""
@@ -41,6 +44,11 @@ class ReceiptsOfAll:
             wanted = rows.filter(partition=partition, fingerprint=fingerprint)
             for row in wanted.sort("built_at", descending=True).iter_rows(named=True):
                 yield self._former(workspace, row)
+
+    def slices(self, wanted: Wanted) -> Iterable[KeptSlice]:
+        """Slices that were computed under equal settings: its own, then the neighbours'."""
+        for workspace in self._workspaces:
+            yield from self._slices.of(workspace, wanted)
 
     @cached_property
     def _workspaces(self) -> tuple[Workspace, ...]:

@@ -1,7 +1,5 @@
 """Image embeddings, once for each scorer that has them."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -9,7 +7,9 @@ from numpy.typing import NDArray
 from recap_assets.artefacts.facets import IMAGES, SAMPLES
 from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.scores import IMAGE_EMBEDDINGS
+from recap_assets.graph.by_row import by_row
 from recap_assets.graph.content import StoredRows
+from recap_assets.graph.kept_rows import ByRow, input_hashes
 from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.outside import Outside, both, metadata_outside, outside_of
 from recap_assets.graph.project import Project
@@ -46,6 +46,7 @@ def embeddings_node(project: Project, name: str) -> Node:
         n_gpus=gpus_of(spec),
         kinds=(spec.framework, "deltalake"),
         is_worth_keeping=True,
+        rows=None if spec.given_embeddings else ByRow(IMAGE_EMBEDDINGS),
     )
 
 
@@ -57,15 +58,21 @@ def embed_partition(project: Project, name: str, step: Step) -> Rows:
     """Embed the images of one pool partition, shard by shard."""
     spec = embedding_scorer(project, name)
     images = project.usable_images(step.partition)
-    shown: Mapping[str, str] = {}
-    if spec.given_embeddings:
-        rows = _pool_embeddings(project, images, spec.given_embeddings)
-    else:
+    shown: dict[str, str] = {}
+
+    def embedded(step: Step, images: pl.DataFrame) -> pl.DataFrame:
         scorer = embedder_of(project, name)
         embed = of_readable("embedding", pl.Binary, scorer.embed_images, scorer, _packed)
         schema = IMAGE_EMBEDDINGS.unsliced
         rows = over_images(project, step, images, spec.at_once, schema, embed)
-        shown = spec.shown(scorer, rows)
+        shown.update(spec.shown(scorer, rows))
+        return rows
+
+    if spec.given_embeddings:
+        rows = _pool_embeddings(project, images, spec.given_embeddings)
+    else:
+        wanted = images.with_columns(input_hashes(images, "sha256"))
+        rows = by_row(step, IMAGE_EMBEDDINGS, wanted, embedded)
     missing = images.height - rows.height
     rejected = {"image_unreadable": missing} if missing else {}
     return Rows(rows, rejected=rejected, markdown=shown, machine=spec.given_by)

@@ -34,7 +34,8 @@ class Scored:
     """The scores of one partition.
 
     Attributes:
-        rows: Shard, uid, candidate, score; null where there is no score.
+        rows: Shard, uid, candidate, score; null where there is no score. Where rows may be reused
+            with `input_hash`.
         texts: What was scored, as `texts_of` gives it, for the preview; read again where it is
             not given.
         rejected: Texts without a score, by reason.

@@ -7,6 +7,8 @@ import polars as pl
 
 from recap_assets.artefacts.scores import CLIP_SCORES
 from recap_assets.engines.protocols import PairScorer, RemotePairScorer
+from recap_assets.graph.by_row import by_row
+from recap_assets.graph.kept_rows import input_hashes
 from recap_assets.graph.node import Step
 from recap_assets.graph.project import Project
 from recap_assets.graph.shardwise import BATCHES_AHEAD, ImageBatch, asked_ahead, over_images
@@ -33,12 +35,22 @@ def score_pairs(project: Project, spec: ByPairs, texts: pl.DataFrame, step: Step
         ScoreError: The model gave something else than a number for each pair.
     """
     there = texts.drop_nulls("text").sort("uid", "candidate")
-    images = project.usable_images(step.partition).join(there, on="uid", how="semi")
-    with pair_scorer_of(project, spec) as scorer:
-        compute = partial(_scored, spec, scorer, there)
-        found = over_images(project, step, images, spec.at_once, CLIP_SCORES.unsliced, compute)
-        spent = spec.spent(scorer)
-        reasons = dict(scorer.unscored) if isinstance(scorer, RemotePairScorer) else {}
+    images = project.usable_images(step.partition)
+    spent: dict[str, int | float] = {}
+    reasons: dict[str, int] = {}
+
+    def scored(step: Step, pairs: pl.DataFrame) -> pl.DataFrame:
+        these = images.join(pairs, on="uid", how="semi")
+        with pair_scorer_of(project, spec) as scorer:
+            compute = partial(_scored, spec, scorer, pairs)
+            found = over_images(project, step, these, spec.at_once, CLIP_SCORES.unsliced, compute)
+            spent.update(spec.spent(scorer))
+            reasons.update(scorer.unscored if isinstance(scorer, RemotePairScorer) else {})
+        return found
+
+    pairs = there.join(images.select("uid", "sha256"), on="uid", maintain_order="left")
+    wanted = pairs.with_columns(input_hashes(pairs, "sha256", "text"))
+    found = by_row(step, CLIP_SCORES, wanted, scored)
     rows = texts.select(_PAIR).join(found, on=_PAIR, how="left", maintain_order="left")
     # What a build before this one scored of the partition has its reasons no more.
     lost = {

@@ -19,16 +19,19 @@ What Delta (deltalake 1.6.6) does by itself, as measured, and what follows from 
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import unquote
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from deltalake import DeltaTable, PostCommitHookProperties
 from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.fs import DeltaStorageHandler
 from pyarrow.fs import FileInfo, FileSelector, FileType
 
-from recap_assets.artefacts.table import Table
+from recap_assets.artefacts.table import HASH, Table
 from recap_assets.storage.tables import StorageError, TableStore, writer_properties
 
 GUARD = timedelta(days=7)
@@ -57,6 +60,7 @@ class Collected:
         n_small_files: Small files that were merged into larger ones.
         n_log_files: Entries of the log below all kept versions.
         n_log_bytes: Their bytes.
+        n_rows: Rows of the data files, where builds take over rows of the table; 0 elsewhere.
         refused: Why nothing was touched; None where all went well.
     """
 
@@ -69,6 +73,7 @@ class Collected:
     n_small_files: int = 0
     n_log_files: int = 0
     n_log_bytes: int = 0
+    n_rows: int = 0
     refused: str | None = None
 
 
@@ -171,7 +176,10 @@ class _Retention:
         n_small = compact(self._store, self._table, dry_run=dry_run)
         sizes = self._sizes()
         unneeded = set(sizes) - needed - _paths(self._open())
-        gone = self._vacuum(dry_run=dry_run or not unneeded)
+        gone = self._vacuum(dry_run=True) if unneeded else []
+        n_rows = self._reusable_rows(gone)
+        if gone and not dry_run:
+            gone = self._vacuum(dry_run=False)
         young = unneeded.difference(gone)
         log = self._trim_log(dry_run=dry_run)
         return Collected(
@@ -184,6 +192,7 @@ class _Retention:
             n_small_files=n_small,
             n_log_files=len(log),
             n_log_bytes=sum(entry.size for entry in log),
+            n_rows=n_rows,
         )
 
     def _needed(self) -> tuple[set[str], list[int]]:
@@ -209,6 +218,15 @@ class _Retention:
             for info in found
             if info.type == FileType.File and not info.path.startswith(_LOG)
         }
+
+    def _reusable_rows(self, paths: Iterable[str]) -> int:
+        """The rows of some data files that builds recognize, by the files' footers."""
+        n_rows = 0
+        for path in paths if HASH in self._table.optional else ():
+            # What cannot be read can be of no use to a build either.
+            with suppress(OSError, pa.ArrowException):
+                n_rows += _hashed_rows(pq.read_metadata(self._files.open_input_file(path)))
+        return n_rows
 
     def _vacuum(self, *, dry_run: bool) -> list[str]:
         return self._open().vacuum(
@@ -238,6 +256,18 @@ class _Retention:
         for info in sorted(expired, key=lambda info: versions[info.path]):
             self._files.delete_file(info.path)
         return expired
+
+
+def _hashed_rows(footer: pq.FileMetaData) -> int:
+    """The rows of a file whose input hash is kept."""
+    names = [footer.schema.column(i).path for i in range(footer.num_columns)]
+    if HASH not in names:
+        return 0
+    n_rows = 0
+    for group in map(footer.row_group, range(footer.num_row_groups)):
+        statistics = group.column(names.index(HASH)).statistics
+        n_rows += group.num_rows - (statistics.null_count or 0 if statistics else 0)
+    return n_rows
 
 
 def _paths(delta: DeltaTable) -> set[str]:

@@ -29,14 +29,15 @@ def conform(table: Table, at: Slice, frame: pl.DataFrame) -> pl.DataFrame:
 def typed(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
     """The frame with the table's column order and row order, all of its columns given.
 
-    A column that came later and is not given holds its default.
+    A column that came later and is not given holds its default, an optional one null.
 
     Raises:
         StorageError: A column is missing or of another type, or null where it must not be.
     """
+    defaults = {**dict.fromkeys(table.optional), **table.defaults}
     frame = frame.with_columns(
         pl.lit(default, table.columns[name].dtype).alias(name)
-        for name, default in table.defaults.items()
+        for name, default in defaults.items()
         if name not in frame.columns
     )
     if wrong := {

@@ -154,6 +154,18 @@ class TableStore(TableHandles):
         listed = self._files(table)
         return listed.groups if listed else {}
 
+    def files_of(
+        self, table: Table, version: int | None, leading: Slice
+    ) -> Mapping[str, frozenset[str]]:
+        """The files of slices at a version, by the last slice column; `leading` are the others'.
+
+        Raises:
+            StorageError: The Delta log has no such version any more.
+        """
+        delta = None if version is None else self.open(table, version)
+        listed = self._files(table) if delta is None else ListedFiles.of(table, delta)
+        return {} if listed is None else listed.names(leading)
+
     def lost_groups(self, table: Table) -> Groups:
         """Those of `lost`, as in `groups`."""
         lost = self._lost(table)
@@ -377,14 +389,16 @@ class TableStore(TableHandles):
 
 def _with_defaults(frame: pl.LazyFrame, table: Table, delta: DeltaTable) -> pl.LazyFrame:
     """The rows with the columns that came after some of them were written."""
-    if not table.defaults:
+    defaults = {**dict.fromkeys(table.optional), **table.defaults}
+    if not defaults:
         return frame
     there = {field.name for field in delta.schema().fields}
     return frame.with_columns(
-        pl.col(name).fill_null(default)
-        if name in there
-        else pl.lit(default, table.columns[name].dtype).alias(name)
-        for name, default in table.defaults.items()
+        pl.lit(default, table.columns[name].dtype).alias(name)
+        if name not in there
+        else pl.col(name).fill_null(default)
+        for name, default in defaults.items()
+        if name not in there or default is not None
     )
 
 

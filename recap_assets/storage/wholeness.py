@@ -65,6 +65,13 @@ class ListedFiles:
             tuple(key.values()) if leading else (): set(values) for key, values in parts.iter_rows()
         }
 
+    def names(self, leading: Mapping[str, str | int]) -> Mapping[str, frozenset[str]]:
+        """The files by the last slice column, of slices whose others have these values."""
+        wanted = [pl.col(column) == str(value) for column, value in leading.items()]
+        files = self.files.filter(*wanted) if wanted else self.files
+        parts = files.group_by(self.table.slices[-1]).agg(pl.col(_PATH))
+        return {value: frozenset(paths) for value, paths in parts.iter_rows()}
+
     def lost(self, folder: str, at: Mapping[str, str | int] | None = None) -> "ListedFiles":
         """The files that are gone, or of another length than the log says.
 

@@ -26,6 +26,7 @@ from recap_assets.storage.retention import (
     collect,
     compact,
 )
+from recap_assets.storage.rows import conform
 from recap_assets.storage.tables import TableStore
 from recap_assets_tests.storage.test_tables import AT, EVENTS, events, scores
 
@@ -100,6 +101,20 @@ def test_a_dry_run_tells_the_same_and_touches_nothing(store: TableStore) -> None
     assert (told.n_files, told.n_bytes) == (done.n_files, done.n_bytes) == (1, told.n_bytes)
     again = run(store, [first])
     assert (again.n_files, again.n_young_files) == (0, 0)
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_it_is_said_how_many_rows_no_build_can_take_over_any_more(
+    store: TableStore,
+    dry_run: bool,
+) -> None:
+    hashed = scores(0.1).with_columns(input_hash=pl.lit(b"h" * 16))
+    unknown = scores(0.2).with_columns(input_hash=pl.lit(None, pl.Binary))
+    for rows in (hashed, unknown, scores(0.3)):
+        store.replace(CLIP_SCORES, AT, rows)
+    age(store)
+    report = run(store, dry_run=dry_run)
+    assert (report.n_files, report.n_rows) == (2, hashed.height)
 
 
 def test_what_was_replaced_a_moment_ago_stays_for_a_week(store: TableStore) -> None:
@@ -242,12 +257,10 @@ def test_an_empty_table_has_nothing_to_give(store: TableStore) -> None:
 def test_a_slice_that_a_writer_replaced_meanwhile_is_left_for_the_next_time(
     store: TableStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = scores(0.1).with_columns(
-        pl.lit(value, CLIP_SCORES.schema[name]).alias(name) for name, value in AT.items()
-    )
+    rows = conform(CLIP_SCORES, AT, scores(0.1))
     store.create(CLIP_SCORES)
     for _ in range(MANY_FILES):
-        rows.select(list(CLIP_SCORES.columns)).write_delta(store.uri(CLIP_SCORES), mode="append")
+        rows.write_delta(store.uri(CLIP_SCORES), mode="append")
     look = retention._crowded_slices
 
     def overtaken(*args: object) -> object:

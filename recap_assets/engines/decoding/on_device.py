@@ -10,15 +10,12 @@ import torch
 from recap_assets.engines.batch_sizes import Load
 from recap_assets.engines.decoding.row_plans import RowPlan, filled_plan
 from recap_assets.engines.devices import device_class
-from recap_assets.engines.protocols import Device
+from recap_assets.engines.protocols import SAME_CLASS, SAME_SIZE, Device
 from recap_assets.engines.row_classes import Found, RowClass, at_least
 from recap_assets.engines.row_counts import Probe, rounded
 
 if TYPE_CHECKING:
     from recap_assets.engines.decoding.steady import Steady
-
-SAME_CLASS = "same device class"
-SAME_SIZE = "same device class, same batch_size"
 
 PROBED_STEPS = 63
 """Steps at most that a probe takes: kernels are chosen by the length of a caption, too."""

@@ -1,12 +1,15 @@
 """Scores of the image alone, by its embedding or by its pixels."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import polars as pl
 
 from recap_assets.artefacts.facets import IMAGES
 from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.scores import IMAGE_EMBEDDINGS, IMAGE_SCORES, vectors_of
+from recap_assets.graph.by_row import by_row
+from recap_assets.graph.kept_rows import ByRow, input_hashes
 from recap_assets.graph.loaded import KeptOpen
 from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.outside import outside_of
@@ -39,7 +42,7 @@ def _nodes_of(project: Project, name: str, spec: Kinds) -> Iterator[Node]:
         images = Dependency(RAW_POOL.key(), "same", (IMAGES,))
     else:
         images = Dependency(IMAGE_EMBEDDINGS.key(spec.embedded_by), "same")
-    yield node_of(
+    node = node_of(
         project,
         name,
         lambda step: _found(project, name, step),
@@ -50,6 +53,8 @@ def _nodes_of(project: Project, name: str, spec: Kinds) -> Iterator[Node]:
         ),
         outside=outside_of(project, spec),
     )
+    # Of stored embeddings a head makes scores in less time than it takes to find former ones.
+    yield replace(node, rows=ByRow(IMAGE_SCORES)) if isinstance(spec, OfImages) else node
 
 
 def score_partition(project: Project, name: str, step: Step) -> Rows:
@@ -76,7 +81,10 @@ def _of_embeddings(project: Project, spec: OfEmbeddings, step: Step) -> pl.DataF
 
 
 def _of_images(project: Project, spec: OfImages, step: Step) -> pl.DataFrame:
+    def scored(step: Step, images: pl.DataFrame) -> pl.DataFrame:
+        scorer = _KEPT.opened(project, spec)
+        score = of_readable("score", pl.Float32, scorer.score, scorer)
+        return over_images(project, step, images, spec.at_once, IMAGE_SCORES.unsliced, score)
+
     images = project.usable_images(step.partition)
-    scorer = _KEPT.opened(project, spec)
-    score = of_readable("score", pl.Float32, scorer.score, scorer)
-    return over_images(project, step, images, spec.at_once, IMAGE_SCORES.unsliced, score)
+    return by_row(step, IMAGE_SCORES, images.with_columns(input_hashes(images, "sha256")), scored)

@@ -8,7 +8,9 @@ import polars as pl
 from recap_assets.artefacts import TEXT_LANGUAGES, first_texts, preview_markdown
 from recap_assets.engines.errors import ModelFileError
 from recap_assets.engines.protocols import LanguageIdentifier
+from recap_assets.graph.by_row import by_row
 from recap_assets.graph.content import StoredRows
+from recap_assets.graph.kept_rows import ByRow, input_hashes
 from recap_assets.graph.node import Node, Rows, Step
 from recap_assets.graph.project import Project
 from recap_assets.graph.texts import first_texts_read
@@ -53,6 +55,7 @@ def _node(project: Project, name: str, source: str) -> Node:
         seconds=SECONDS,
         kinds=("polars", "deltalake"),
         is_worth_keeping=True,
+        rows=ByRow(TEXT_LANGUAGES, names=("source",)),
     )
 
 
@@ -67,16 +70,21 @@ def identify_partition(project: Project, name: str, source: str, step: Step) -> 
     """Identify the languages of one pool partition."""
     spec = identifier_of(project.experiment, name)
     version = spec.version()
-    identifier = _opened(spec, version)  # pyright: ignore[reportArgumentType] - frozen, so hashable
     texts = first_texts(project.workspace.tables, source, step.partition).sort("uid")
-    found: list[tuple[str, float]] = []
-    for part in texts.iter_slices(TEXTS_AT_ONCE):
-        found += identifier.identify(part["text"].to_list())
-        step.progress(len(found) / texts.height)
-    identified = pl.DataFrame(
-        found, schema={"language": pl.String, "probability": pl.Float32}, orient="row"
-    )
-    rows = pl.concat([texts.select("uid"), identified], how="horizontal")
+
+    def identified(step: Step, texts: pl.DataFrame) -> pl.DataFrame:
+        # Kinds are frozen, so hashable.
+        identifier = _opened(spec, version)  # pyright: ignore[reportArgumentType]
+        found: list[tuple[str, float]] = []
+        for part in texts.iter_slices(TEXTS_AT_ONCE):
+            found += identifier.identify(part["text"].to_list())
+            step.progress(len(found) / texts.height)
+        schema = {"language": pl.String, "probability": pl.Float32}
+        languages = pl.DataFrame(found, schema=schema, orient="row")
+        return pl.concat([texts.select("uid"), languages], how="horizontal")
+
+    wanted = texts.with_columns(input_hashes(texts, "text"))
+    rows = by_row(step, TEXT_LANGUAGES, wanted, identified)
     counts = (
         rows["language"].value_counts(sort=True).sort("count", "language", descending=[True, False])
     )

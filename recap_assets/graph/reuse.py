@@ -1,0 +1,139 @@
+"""What one partition takes over row by row of what was computed before, and the account of it."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from recap_assets.artefacts.table import HASH, Table
+from recap_assets.graph.kept_rows import (
+    ByRow,
+    KeptSlice,
+    class_of,
+    read_kept,
+    readable,
+)
+
+OWN_VERSIONS = 4
+"""Versions of the partition's own slice that are tried before any other slice."""
+
+COMPUTED = "rows_computed"
+REUSED = "rows_reused"
+REUSED_FROM = "rows_reused_from/"
+"""Begins the name of a fact that says how many rows were taken over from one place."""
+
+
+class Reuse:
+    """What one partition may take over row by row, and the account of what it took.
+
+    Args:
+        by: How its rows are recognized; None takes nothing over.
+        find: The slices that were computed under equal settings, the newest first.
+    """
+
+    def __init__(
+        self,
+        by: ByRow | None = None,
+        find: Callable[[], Sequence[KeptSlice]] = tuple,
+    ) -> None:
+        self._by, self._find = by, find
+        self._counted = Counter[str]()
+        self._from = Counter[str]()
+        self.seconds = 0.0
+        """What computing the rows that were taken over took, when they were computed."""
+        self.device: str | None = None
+        """What computed them; None where none was taken over."""
+
+    @property
+    def facts(self) -> dict[str, str | int | float]:
+        """How many rows were computed and reused, and from where; nothing where none was asked."""
+        if not self._counted:
+            return {}
+        counts = {COMPUTED: self._counted[COMPUTED], REUSED: self._counted[REUSED]}
+        return {**counts, **{f"{REUSED_FROM}{whose}": n for whose, n in self._from.most_common()}}
+
+    def divided(
+        self, table: Table, wanted: pl.DataFrame, machine: Mapping[str, str]
+    ) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """The rows that are taken over for some of `wanted`, and the rest of it.
+
+        Args:
+            table: What rows are wanted of.
+            wanted: Of each unit (an image, or a text of one) the columns of `table.order` that
+                name it, `input_hash`, and any others.
+            machine: What computes the rest; only what an equal machine computed is taken.
+
+        Returns:
+            Rows with the columns of `table` but those that name the slice, and rows of `wanted`.
+        """
+        empty = table.empty().select(*table.unsliced, HASH)
+        if self._by is None or wanted.is_empty():
+            self._counted[COMPUTED] += wanted.height
+            return empty, wanted
+        present = class_of(machine)
+        found = () if present is None else self._find()
+        kept = [one for one in found if class_of(one.machine) == present]
+        own = [one for one in kept if one.is_own][:OWN_VERSIONS]
+        division = _Division(self._by, wanted, [empty])
+        for one in own:
+            self._take(division, one, one.written if one.replaced else None)
+        others = [one for one in kept if one not in own]
+        for one, version in readable(table, others, division.keys):
+            self._take(division, one, version)
+        self._counted[COMPUTED] += division.left.height
+        self._counted[REUSED] += wanted.height - division.left.height
+        return pl.concat(division.taken), division.left
+
+    def _take(self, division: "_Division", one: KeptSlice, version: int | None) -> None:
+        """Take the rows of one slice that are still wanted, and account for them."""
+        if division.left.is_empty():
+            return
+        n_rows, n_units = division.take(read_kept(division.by.table, one, version))
+        if n_rows:
+            self._from[one.whose] += n_units
+            self.seconds += one.seconds * n_rows / max(one.n_rows, n_rows)
+            self.device = self.device or one.device
+
+
+@dataclass
+class _Division:
+    """What is still wanted of a partition, and the rows that were taken."""
+
+    by: ByRow
+    left: pl.DataFrame
+    taken: list[pl.DataFrame]
+
+    def keys(self) -> pl.DataFrame:
+        """By what stored rows are recognized as those that are still wanted."""
+        return self.left.select(self.by.on)
+
+    def take(self, rows: pl.DataFrame | None) -> tuple[int, int]:
+        """Take what is wanted of the rows of a slice: how many rows, of how many units."""
+        if rows is None:
+            return 0, 0
+        before = self.left.height
+        found, self.left = matched(self.by, rows, self.left)
+        self.taken.append(found)
+        return found.height, before - self.left.height
+
+
+def unit_of(table: Table, wanted: pl.DataFrame) -> list[str]:
+    """The columns that name what a row of `wanted` asks for: an image, or a text of one."""
+    return [column for column in table.order if column in wanted.columns]
+
+
+def matched(
+    by: ByRow, rows: pl.DataFrame, wanted: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rows that are those of some of `wanted`, under its names, and the rest of `wanted`."""
+    unit = unit_of(by.table, wanted)
+    if by.retried is not None:
+        rows = rows.filter(~by.retried.fill_null(value=False).any().over(unit))
+    # Of several units with one key the first counts, with all of its rows.
+    firsts = rows.select(*unit, HASH).unique(by.on, keep="first", maintain_order=True)
+    named = rows.join(firsts.select(unit), on=unit, how="semi", nulls_equal=True)
+    named = named.drop(column for column in unit if column not in by.on)
+    found = wanted.select(*unit, HASH).join(named, on=by.on, how="inner")
+    rest = wanted.join(named.select(by.on).unique(), on=by.on, how="anti", maintain_order="left")
+    return found.select(*by.table.unsliced, HASH), rest

@@ -1,0 +1,165 @@
+"""Kinds that count what they are asked, and compute something from image and text alone."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recap_assets.captions.kind import Captioning
+from recap_assets.engines.protocols import Caption, Captioner, Image, Places
+from recap_assets.scores.kind import ByEmbeddings, ByPairs, ByTexts
+from recap_assets.scores.of_images.kind import OfImages
+
+POINTS = {
+    "captions": ("counting = recap_assets_tests.defs.counting_kinds:CountingSource",),
+    "scores": (
+        "counting = recap_assets_tests.defs.counting_kinds:CountingScorer",
+        "counting_pairs = recap_assets_tests.defs.counting_kinds:CountingPairs",
+        "counting_texts = recap_assets_tests.defs.counting_kinds:CountingTexts",
+    ),
+    "image_scorers": ("counting = recap_assets_tests.defs.counting_kinds:CountingImages",),
+}
+
+ASKED: Counter[str] = Counter()
+"""What models were asked since the last look, by what it is."""
+
+
+def asked() -> dict[str, int]:
+    """What was asked since the last call; what was not is left out."""
+    found = dict(ASKED)
+    ASKED.clear()
+    return found
+
+
+def shade(image: Image) -> float:
+    return float(np.asarray(image, np.float64).mean())
+
+
+def word_vector(text: str) -> NDArray[np.float32]:
+    vector = np.ones(8, np.float32)
+    for number, letter in enumerate(text.encode()):
+        vector[number % 8] += letter
+    return (vector / np.linalg.norm(vector)).astype(np.float32)
+
+
+class CountingSource(Captioning):
+    """Says how bright an image is, and which uid it has where it draws by it."""
+
+    kind: Literal["counting"]
+    temperature: float = 1.0
+    by_uid: bool = True
+    prompt: str | None = None
+
+    framework = "numpy"
+
+    @property
+    def asks(self) -> str | None:
+        return self.prompt
+
+    @property
+    def draws_by_uid(self) -> bool:
+        return self.by_uid
+
+    def open(self, places: Places) -> Captioner:  # noqa: ARG002
+        return _Captioner(self)
+
+
+class _Captioner:
+    def __init__(self, source: CountingSource) -> None:
+        self.source = source
+
+    def caption(
+        self,
+        images: Sequence[Image],
+        uids: Sequence[bytes],
+        texts: Sequence[dict[str, str]] | None = None,
+    ) -> list[list[Caption]]:
+        ASKED["captions"] += len(images)
+        drawn = [uid.hex()[-4:] if self.source.by_uid else "none" for uid in uids]
+        said = [" ".join(one.values()) for one in texts or [{}] * len(uids)]
+        return [
+            [
+                Caption(f"shade {shade(image):.3f} at {self.source.temperature} {of} {told} {n}")
+                for n in range(self.source.candidates)
+            ]
+            for image, of, told in zip(images, drawn, said, strict=True)
+        ]
+
+
+class CountingScorer(ByEmbeddings):
+    """Embeds an image by its shade and a text by its letters."""
+
+    kind: Literal["counting"]
+    size: float = 1.0
+
+    framework = "numpy"
+
+    def open(self, places: Places) -> "_Embedder":  # noqa: ARG002
+        return _Embedder(self.size)
+
+
+class _Embedder:
+    embedding_dim = 8
+
+    def __init__(self, size: float) -> None:
+        self.size = size
+
+    def embed_images(self, images: Sequence[Image]) -> NDArray[np.float32]:
+        ASKED["image embeddings"] += len(images)
+        return np.stack([word_vector(f"{self.size * shade(image):.6f}") for image in images])
+
+    def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        ASKED["text embeddings"] += len(texts)
+        return np.stack([word_vector(text) for text in texts])
+
+
+class CountingPairs(ByPairs):
+    """Scores image and text together."""
+
+    kind: Literal["counting_pairs"]
+
+    framework = "numpy"
+
+    def open(self, places: Places) -> "_Pairs":  # noqa: ARG002
+        return _Pairs()
+
+
+class _Pairs:
+    def score(self, images: Sequence[Image], texts: Sequence[str]) -> NDArray[np.float32]:
+        ASKED["pairs"] += len(texts)
+        pairs = zip(images, texts, strict=True)
+        return np.array([shade(i) / 256 * word_vector(t)[0] for i, t in pairs], np.float32)
+
+
+class CountingTexts(ByTexts):
+    """Scores a text alone."""
+
+    kind: Literal["counting_texts"]
+    bounded = False
+
+    def open(self, places: Places) -> "_Texts":  # noqa: ARG002
+        return _Texts()
+
+
+class _Texts:
+    def score(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        ASKED["texts"] += len(texts)
+        return np.array([len(text) for text in texts], np.float32)
+
+
+class CountingImages(OfImages):
+    """Scores an image by its pixels."""
+
+    kind: Literal["counting"]
+    framework = "numpy"
+
+    def open(self, places: Places) -> "_Images":  # noqa: ARG002
+        return _Images()
+
+
+class _Images:
+    def score(self, images: Sequence[Image]) -> NDArray[np.float32]:
+        ASKED["images"] += len(images)
+        return np.array([shade(image) for image in images], np.float32)
