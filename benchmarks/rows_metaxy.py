@@ -1,4 +1,4 @@
-"""What metaxy 0.1.11 takes to find the rows that `rows.py` finds; run by an interpreter that has it.
+"""What metaxy 0.1.11 takes to find the rows that `rows.py` finds; for a Python that has it.
 
 Two features in a Delta store on the disk: images, each with the version of its bytes, and captions
 that depend on them. All captions are recorded, one image in 100 changes, and `resolve_update` finds

@@ -72,6 +72,8 @@ def _on_fixed_threads(node: Node) -> Node:
         return node if node.gpus == 0 else _with_its_gpu(node)
 
     def compute(step: Step) -> Rows | Outcome:
+        if step.reuse.only_counts:
+            return node.compute(step)
         with fixed_threads():
             facts = {**machine_facts(), **gpu_facts(node.gpus)}
             machine = {**facts, "recap.torch": provenance()["recap.torch"]}

@@ -12,6 +12,7 @@ from recap_assets.cli.left_aside import print_left_aside
 from recap_assets.cli.output import echo
 from recap_assets.cli.terminal import console, plain
 from recap_assets.defs.session import Session
+from recap_assets.graph.counting import count_rows
 from recap_assets.graph.estimates import Cost, Estimates
 from recap_assets.graph.node import Graph
 from recap_assets.graph.planner import OutOfDate, Plan, plan, why
@@ -35,7 +36,7 @@ def print_plan(
     stored.save()
     if select:
         current = current.only(graph.ancestors(select_assets(graph, select)))
-    estimates = Estimates(graph, records)
+    estimates = Estimates(graph, records, count_rows(graph, records, current.entries))
     if why_of is not None:
         echo("\n".join(_why(graph, current, why_of)))
     elif as_json:
@@ -76,8 +77,11 @@ def _listed(partitions: Sequence[str]) -> str:
 
 def _row(entry: OutOfDate, estimates: Estimates) -> dict[str, object]:
     cost = Cost() if entry.state == "leaving" else estimates.of(entry.asset, entry.partition)
+    counts = estimates.counts.get((entry.asset, entry.partition))
     return {
         **entry._asdict(),
+        "rows_to_compute": None if counts is None else counts.computed,
+        "rows_to_reuse": None if counts is None else counts.reused,
         "expected_seconds": round(cost.seconds, 3),
         "expected_gpu_seconds": round(cost.gpu_seconds, 3),
         "expected_bytes": cost.n_bytes,
@@ -154,7 +158,18 @@ def _add(
     guess = "~" if cost.is_guess else ""
     size = in_bytes(cost.n_bytes) if cost.n_bytes else ""
     time = f"{guess}{in_time(cost.seconds)}"
-    table.add_row(plain(name), f"{len(entries):,}", time, size, Text(reason))
+    words = Text(reason + _of_rows(entries, estimates))
+    table.add_row(plain(name), f"{len(entries):,}", time, size, words)
+
+
+def _of_rows(entries: Sequence[OutOfDate], estimates: Estimates) -> str:
+    """How many rows are computed, where that is known of all partitions and some are reused."""
+    counts = [estimates.counts.get((entry.asset, entry.partition)) for entry in entries]
+    known = [one for one in counts if one is not None]
+    computed, reused = sum(one.computed for one in known), sum(one.reused for one in known)
+    if not reused or len(known) < len(counts):
+        return ""
+    return f"; {computed:,} of {computed + reused:,} rows, the rest is reused"
 
 
 def _add_removals(table: Table, current: Plan) -> None:

@@ -108,7 +108,7 @@ def build_partition(  # noqa: PLR0913 - what it reports to, by name
     )
     taken = None
     if reuses and not force:
-        step = replace(step, reuse=_reuse(node, partition, reading.whole, graph.formers))
+        step = replace(step, reuse=reuse_of(node, partition, reading.whole, graph.formers))
         taken = _taken_over(node, step, earlier, graph.formers)
     outcome, seconds = taken or _computed(node, step)
     record = reading.record_with(_record(node, outcome, seconds, known))
@@ -127,15 +127,30 @@ def _computed(node: Node, step: Step) -> tuple[Outcome, float]:
     return replace(outcome, facts=facts), time.monotonic() - started + step.reuse.seconds
 
 
-def _reuse(node: Node, partition: str, inputs: Inputs, formers: FormerResults) -> Reuse:
-    """What the partition may take over row by row."""
+def reuse_of(
+    node: Node,
+    partition: str,
+    inputs: Inputs,
+    formers: FormerResults,
+    *,
+    only_counts: bool = False,
+) -> Reuse:
+    """What a partition may take over row by row.
+
+    Args:
+        node: Its node.
+        partition: The partition.
+        inputs: The versions that it reads.
+        formers: What was computed before.
+        only_counts: Whether its rows are only counted; see `Reuse`.
+    """
     if node.rows is None:
         return Reuse()
     reads = {dep.asset for dep in node.dependencies if dep.partitions == "all"} | {OUTSIDE}
     whole = {name: version for name, version in inputs.by_name.items() if name in reads}
     digest = settings_digest(node.implementation, node.decides_value, node.rows.names, whole)
     wanted = Wanted(node.key, partition, node.rows, digest)
-    return Reuse(node.rows, lambda: list(formers.slices(wanted)))
+    return Reuse(node.rows, lambda: list(formers.slices(wanted)), only_counts=only_counts)
 
 
 def _taken_over(

@@ -1,11 +1,13 @@
 """What a plan will cost, by what building took before."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from statistics import fmean
+from types import MappingProxyType
 
 from recap_assets.graph.node import Graph, Node
 from recap_assets.graph.records import Record, Records
+from recap_assets.graph.reuse import Counts
 
 
 @dataclass(frozen=True)
@@ -37,20 +39,38 @@ class Estimates:
     """Expected costs.
 
     A partition's own last one; else the mean of its asset's others; else that of the assets of its
-    kind, such as all captioners; else the stage's guess.
+    kind, such as all captioners; else the stage's guess. Where it is known how many rows are
+    computed and how many reused, it is the computed ones' share of that.
+
+    Args:
+        graph: The nodes.
+        records: What was built.
+        counts: Rows of some partitions, by (asset, partition).
     """
 
-    def __init__(self, graph: Graph, records: Records) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        records: Records,
+        counts: Mapping[tuple[str, str], Counts] = MappingProxyType({}),
+    ) -> None:
         self._graph = graph
         self._records = records
+        self.counts = counts
         self._of_asset: dict[str, Cost | None] = {}
 
     def of(self, asset: str, partition: str) -> Cost:
         """What building one partition is expected to take."""
         record = self._records.latest(asset).get(partition)
         if record is not None and record.seconds:
-            return Cost(record.seconds, record.gpu_seconds, record.n_bytes)
-        return self.of_asset(asset)
+            cost = Cost(record.seconds, record.gpu_seconds, record.n_bytes)
+        else:
+            cost = self.of_asset(asset)
+        counts = self.counts.get((asset, partition))
+        if counts is None or not counts.reused:
+            return cost
+        share = counts.computed / (counts.computed + counts.reused)
+        return replace(cost, seconds=cost.seconds * share, gpu_seconds=cost.gpu_seconds * share)
 
     def of_asset(self, asset: str) -> Cost:
         """What building one partition of an asset is expected to take, on average."""

@@ -24,20 +24,41 @@ REUSED_FROM = "rows_reused_from/"
 """Begins the name of a fact that says how many rows were taken over from one place."""
 
 
+@dataclass(frozen=True)
+class Counts:
+    """How many units of a partition (images, or texts of some) are computed, and reused."""
+
+    computed: int
+    reused: int
+
+
+class Counted(Exception):  # noqa: N818 - what happened, and no error
+    """All that was asked for is known: nothing is computed."""
+
+    def __init__(self, counts: Counts) -> None:
+        super().__init__(counts)
+        self.counts = counts
+
+
 class Reuse:
     """What one partition may take over row by row, and the account of what it took.
 
     Args:
         by: How its rows are recognized; None takes nothing over.
         find: The slices that were computed under equal settings, the newest first.
+        only_counts: Raise `Counted` in place of an answer, whatever class of device computed what
+            is stored: for a plan.
     """
 
     def __init__(
         self,
         by: ByRow | None = None,
         find: Callable[[], Sequence[KeptSlice]] = tuple,
+        *,
+        only_counts: bool = False,
     ) -> None:
         self._by, self._find = by, find
+        self.only_counts = only_counts
         self._counted = Counter[str]()
         self._from = Counter[str]()
         self.seconds = 0.0
@@ -66,14 +87,15 @@ class Reuse:
 
         Returns:
             Rows with the columns of `table` but those that name the slice, and rows of `wanted`.
+
+        Raises:
+            Counted: The rows are only counted.
         """
         empty = table.empty().select(*table.unsliced, HASH)
         if self._by is None or wanted.is_empty():
             self._counted[COMPUTED] += wanted.height
             return empty, wanted
-        present = class_of(machine)
-        found = () if present is None else self._find()
-        kept = [one for one in found if class_of(one.machine) == present]
+        kept = self._kept(machine)
         own = [one for one in kept if one.is_own][:OWN_VERSIONS]
         division = _Division(self._by, wanted, [empty])
         for one in own:
@@ -81,9 +103,20 @@ class Reuse:
         others = [one for one in kept if one not in own]
         for one, version in readable(table, others, division.keys):
             self._take(division, one, version)
-        self._counted[COMPUTED] += division.left.height
-        self._counted[REUSED] += wanted.height - division.left.height
+        n_left = division.left.height
+        if self.only_counts:
+            raise Counted(Counts(n_left, wanted.height - n_left))
+        self._counted[COMPUTED] += n_left
+        self._counted[REUSED] += wanted.height - n_left
         return pl.concat(division.taken), division.left
+
+    def _kept(self, machine: Mapping[str, str]) -> Sequence[KeptSlice]:
+        """The slices that an equal machine computed."""
+        if self.only_counts:
+            return self._find()
+        present = class_of(machine)
+        found = () if present is None else self._find()
+        return [one for one in found if class_of(one.machine) == present]
 
     def _take(self, division: "_Division", one: KeptSlice, version: int | None) -> None:
         """Take the rows of one slice that are still wanted, and account for them."""

@@ -167,6 +167,14 @@ def test_another_image_asks_for_its_captions(platform: Platform) -> None:
     assert planned.items() >= IMAGE_READERS.items()
     assert platform.asked_for().items() >= {CAPTIONS: {"00001"}, COPIES: {None}}.items()
 
+    # The other image of the partition keeps its caption.
+    platform.run(CAPTIONS)
+    (told,) = [e for e in events_of(platform.instance, CAPTIONS)[2:] if e.partition == "00001"]
+    rows = {name: told.metadata[name].value for name in told.metadata if "rows_" in name}
+    assert rows == {
+        "rows_computed": 1, "rows_reused": 1, "rows_reused_from/the present version": 1,
+    }  # fmt: skip
+
 
 def test_the_lineage_of_captions_that_stayed_is_proven(platform: Platform) -> None:
     platform.run(*ALL)

@@ -7,7 +7,7 @@ the same.
 import io
 import json
 import tarfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,9 +25,11 @@ from recap_assets.assembly.graph import build_graph
 from recap_assets.defs.events import Account, account_of
 from recap_assets.defs.lineage import described_by
 from recap_assets.graph.building import Built, build_partition
+from recap_assets.graph.counting import count_rows
 from recap_assets.graph.node import Node
 from recap_assets.graph.planner import OutOfDate, plan
 from recap_assets.graph.project import Project
+from recap_assets.graph.reuse import Counts
 from recap_assets.storage.workspace import Workspace
 from recap_assets_tests.defs.counting_kinds import POINTS, asked
 from recap_assets_tests.registering import registered
@@ -99,11 +101,11 @@ class Platform:
                         member.size = len(content)
                         tar.addfile(member, io.BytesIO(content))
 
-    def build(self, **changes: Any) -> dict[str, int]:
+    def build(self, stages: Collection[str] = STAGES, **changes: Any) -> dict[str, int]:
         """Build what is out of date; what models were asked for."""
         asked()
         self.open(**changes)
-        for entry in iter(self.next_ready, None):
+        for entry in iter(lambda: self.next_ready(stages), None):
             node = self.graph.nodes[entry.asset]
             built = build_partition(self.graph, self.memory, node, entry.partition)
             self.memory.keep(node, entry.partition, built)
@@ -117,9 +119,13 @@ class Platform:
         self.project.scan()
         self.graph = build_graph(self.project)
 
-    def next_ready(self) -> OutOfDate | None:
+    def next_ready(self, stages: Collection[str]) -> OutOfDate | None:
         ready = plan(self.graph, self.memory).ready
-        return next((one for one in ready if self.graph.nodes[one.asset].stage in STAGES), None)
+        return next((one for one in ready if self.graph.nodes[one.asset].stage in stages), None)
+
+    def counted(self) -> Mapping[tuple[str, str], Counts]:
+        """The rows that a plan counts now."""
+        return count_rows(self.graph, self.memory, plan(self.graph, self.memory).entries)
 
     def receipt(self, node: Node, partition: str, built: Built) -> None:
         """Keep the receipt of what was built, as Dagster's events are copied."""
@@ -294,3 +300,35 @@ def test_a_setting_that_goes_back_asks_for_nothing_though_a_text_was_edited(
     platform.write(pool)
     assert platform.build()["captions"] == 1
     assert platform.contents() == platform.undisturbed()
+
+
+def test_a_plan_counts_the_rows_of_what_can_be_built(platform: Platform) -> None:
+    pool = shards()
+    platform.write(pool)
+    platform.build()
+    one_image(pool)
+    platform.write(pool)
+    platform.open()
+    # What changed in a shard, only reading it will show.
+    assert platform.counted() == {}
+    assert platform.build(stages={"pool"}) == {}
+    of_images = (CAPTIONS, "image_embeddings/clip", "image_scores/shades")
+    alone = {(asset, "00001"): Counts(1, 2) for asset in of_images}
+    # Scores of the pool's texts by the images' pixels can be built, too.
+    assert platform.counted() == {**alone, ("clip_scores/pairs/raw", "00001"): Counts(1, 2)}
+    assert asked() == {}
+    assert platform.build(stages={"captions"}) == {"captions": 1}
+
+
+def test_what_is_computed_without_reuse_is_computed_whole(platform: Platform) -> None:
+    pool = shards()
+    platform.write(pool)
+    platform.build()
+    one_image(pool)
+    platform.write(pool)
+    platform.build(stages={"pool"})
+    node = platform.graph.nodes[CAPTIONS]
+    before = platform.contents()
+    build_partition(platform.graph, platform.memory, node, "00001", reuses=False)
+    assert asked() == {"captions": 3}
+    assert platform.contents() != before

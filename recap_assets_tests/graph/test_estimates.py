@@ -7,6 +7,7 @@ import pytest
 from recap_assets.graph.estimates import Cost, Estimates
 from recap_assets.graph.node import Graph, Node, Outcome
 from recap_assets.graph.records import Inputs, Record
+from recap_assets.graph.reuse import Counts
 from recap_assets_tests.tiny import Memory
 
 
@@ -56,6 +57,13 @@ def test_a_new_asset_costs_what_its_kind_costs(estimates: Estimates) -> None:
 
 def test_without_a_history_the_stage_guesses(estimates: Estimates) -> None:
     assert estimates.of("scores/a", "0") == Cost(5.0, is_guess=True)
+
+
+def test_what_is_reused_takes_no_time(estimates: Estimates) -> None:
+    estimates.counts = {("captions/a", "1"): Counts(1, 3), ("captions/a", "3"): Counts(0, 4)}
+    assert estimates.of("captions/a", "1") == Cost(1.0, 1.0, 300)
+    assert estimates.of("captions/a", "3") == Cost(0.0, 0.0, 200)
+    assert estimates.of("captions/a", "0") == Cost(2.0, 2.0, 100)
 
 
 def test_costs_add_up(estimates: Estimates) -> None:

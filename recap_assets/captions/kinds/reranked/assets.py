@@ -32,6 +32,7 @@ def rerank_partition(project: Project, spec: RerankedSpec, step: Step) -> Rows:
     """Keep the best candidates of one pool partition."""
     tables = project.workspace.tables
     found = tables.read(SYNTHETIC_CAPTIONS, source=spec.source, partition=step.partition)
+    found = found.drop(SYNTHETIC_CAPTIONS.optional)
     scored = tables.read(
         CLIP_SCORES, scorer=spec.scorer, source=spec.source, partition=step.partition
     )
