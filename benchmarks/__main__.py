@@ -34,6 +34,7 @@ QUICK: dict[str, tuple[str, ...]] = {
     "run_overhead": ("--rounds", "1", "--sizes", "1", "16", "--storage", "sqlite"),
     "status_page": ("--partitions", "500", "--rounds", "1"),
     "imports": ("--rows", "200_000", "--partitions", "4"),
+    "rows": ("--rows", "250_000"),
     "threshold_edit": ("--images", "64_000", "--partitions", "4", "--rounds", "1"),
     "mix_trial": ("--images", "64_000", "--partitions", "4", "--rounds", "1"),
     "duplicates": (
