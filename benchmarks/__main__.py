@@ -21,6 +21,7 @@ QUICK: dict[str, tuple[str, ...]] = {
     "selection": ("--rows", "300_000", "--rounds", "1"),
     "trigrams": ("--captions", "50_000", "--rounds", "1"),
     "index_shards": ("--samples", "300", "--rounds", "2"),
+    "resharding": ("--images", "300", "--rounds", "1"),
     "scoring": ("--images", "32", "--rounds", "1"),
     "evaluation_sets": ("--images", "64", "--rounds", "1", "--without-models"),
     "scoring_stage": ("--images", "16", "--samples", "512", "--rounds", "1"),

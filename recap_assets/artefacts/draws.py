@@ -1,6 +1,7 @@
 """Randomness as a function of (seed, uid): never of order, shard or library version."""
 
 import hashlib
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +10,8 @@ import polars as pl
 from recap_assets.artefacts.table import UID_BYTES
 
 UInt64s = npt.NDArray[np.uint64]
+
+_BLOCK = 1 << 16
 
 
 def uid_halves(uids: pl.Series) -> UInt64s:
@@ -22,7 +25,22 @@ def uid_halves(uids: pl.Series) -> UInt64s:
     if uids.null_count() or not (uids.bin.size() == UID_BYTES).all():
         msg = f"a uid is {UID_BYTES} bytes; {uids.name!r} holds others"
         raise ValueError(msg)
-    return uids.bin.reinterpret(dtype=pl.Array(pl.UInt64, 2), endianness="big").to_numpy()
+    halves = np.empty((len(uids), 2), np.uint64)
+    for start in range(0, len(uids), _BLOCK):
+        halves[start : start + _BLOCK] = _big_endian(uids[start : start + _BLOCK])
+    return halves
+
+
+def _big_endian(uids: pl.Series) -> npt.NDArray[np.integer]:
+    """The halves of some uids as they are stored, of a type that is converted when it is copied.
+
+    Arrow's old binary type has the bytes one after the other, twice as fast as polars'
+    `bin.reinterpret`; of a few uids at a time, since fresh memory would cost more than that.
+    """
+    array = cast("Any", uids.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest()))
+    _, offsets, content = array.buffers()
+    start = int(np.frombuffer(offsets, np.int64)[array.offset])
+    return np.frombuffer(content, ">u8", 2 * len(uids), start).reshape(-1, 2)
 
 
 def uid_hashes(seed: int, purpose: str, uids: pl.Series) -> UInt64s:

@@ -15,6 +15,8 @@ CAPTION = pl.Struct(
 )
 PAIR = pl.Struct({**CAPTION.to_schema(), "weight": pl.Float32, "rule": pl.Int16})
 
+_AS_JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True)
+
 Row = Mapping[str, Any]
 """A row of `ExportRows.samples`, as a dict."""
 
@@ -71,7 +73,7 @@ def metadata_of(row: Row) -> dict[str, object]:
 
 def told_as_json(row: Row) -> bytes:
     """What a sample's json says, the same bytes for the same row."""
-    return json.dumps(metadata_of(row), ensure_ascii=False, sort_keys=True).encode()
+    return _AS_JSON.encode(metadata_of(row)).encode()
 
 
 def best_captions(row: Row) -> dict[str, str]:

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recap_assets.artefacts import draws
 from recap_assets.artefacts import uids as uids_module
+from recap_assets.artefacts.draws import uid_halves
 from recap_assets.artefacts.uids import (
     SubsetFileError,
     from_hex,
@@ -27,9 +29,45 @@ from recap_assets.artefacts.uids import (
 from recap_assets.specs.mixes import RandomSubset
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _arrow_imported():
+    # By the first uids that are read, which takes longer than an example may.
+    uid_halves(uids_of(range(1)))
+
+
 def uids_of(numbers):
     uids = [hashlib.blake2b(str(n).encode(), digest_size=16).digest() for n in numbers]
     return pl.Series("uid", uids, dtype=pl.Binary)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        lambda uids: uids,
+        lambda uids: uids[7:23],
+        lambda uids: uids[::3],
+        lambda uids: uids.filter(pl.Series([n % 5 == 0 for n in range(len(uids))])),
+        lambda uids: pl.concat([uids[30:], uids[:4], uids[9:11]], rechunk=False),
+        lambda uids: pl.concat([uids[30:], uids[:4]], rechunk=False)[3:-2],
+        lambda uids: uids[:0],
+    ],
+)
+@pytest.mark.parametrize("block", [1, 3, 1 << 16])
+def test_halves_are_the_numbers_that_the_bytes_are_whatever_the_series_was_cut_from(
+    part, block, monkeypatch
+):
+    monkeypatch.setattr(draws, "_BLOCK", block)
+    uids = part(uids_of(range(40)))
+    expected = [[int.from_bytes(uid[:8]), int.from_bytes(uid[8:])] for uid in uids]
+    assert uid_halves(uids).tolist() == expected
+    assert uid_halves(uids).dtype == np.uint64
+
+
+@pytest.mark.parametrize("wrong", [b"", b"1" * 15, b"1" * 17, None])
+def test_halves_of_what_is_no_uid_are_refused(wrong):
+    uids = pl.Series("uid", [b"0" * 16, wrong, b"2" * 17], dtype=pl.Binary)
+    with pytest.raises(ValueError, match="16 bytes"):
+        uid_halves(uids)
 
 
 def datacomp_subset(hex_uids):

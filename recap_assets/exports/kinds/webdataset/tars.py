@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import cast
 
 from recap_assets.exports.samples import Sample, told_as_json
-from recap_assets.exports.tars import add_member, end_of_tar
+from recap_assets.exports.tars import add_members, end_of_tar
 from recap_assets.storage.folders import Folder, WrittenFile
 
 
@@ -30,9 +30,8 @@ class Tars:
         name = self.shard_name(number)
         with folder.writing(name) as file:
             for sample in samples:
-                members = self.members(sample)
-                for extension in sorted(members):
-                    add_member(file, f"{sample.key}.{extension}", members[extension])
+                key, members = sample.key, self.members(sample)
+                add_members(file, {f"{key}.{kind}": members[kind] for kind in sorted(members)})
             file.write(end_of_tar(file.n_bytes))
         return [file.written(name)]
 
