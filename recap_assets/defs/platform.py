@@ -12,7 +12,24 @@ from recap_assets.specs.automation import STAGES, Automation
 
 
 def definitions_of(session: OpenExperiment) -> dg.Definitions:
-    """Assets, checks, jobs, schedules and sensors of an experiment."""
+    """Assets, checks, jobs, schedules and sensors of an experiment, and how they are executed."""
+    # A process for each step costs 5 to 10 s, most of it to import the model libraries, and a
+    # model would be loaded for each step where now a run loads it once for all steps that use
+    # it. What runs at the same time are runs: a backfill is split by partitions. A crash of
+    # native code ends the run and not one step; the partitions that it had finished are kept,
+    # and what is left is launched again.
+    by_run = dg.Definitions(executor=dg.in_process_executor)
+    return dg.Definitions.merge(definitions_within(session), by_run)
+
+
+def definitions_within(session: OpenExperiment, *, lists_pool: bool = False) -> dg.Definitions:
+    """The same for a project that has an executor and resources of its own.
+
+    Args:
+        session: The experiment.
+        lists_pool: Whether the sensor that gives Dagster the pool's partitions is on in any case,
+            since nothing else there does.
+    """
     graph = session.graph
     automation = session.project.experiment.automation
     watch = Watch(session)
@@ -26,13 +43,7 @@ def definitions_of(session: OpenExperiment) -> dg.Definitions:
         schedules=[
             schedule_of(watch, automation, stage, submit) for stage in STAGES if stage in stages
         ],
-        sensors=sensors_of(watch, automation, by_itself),
-        # A process for each step costs 5 to 10 s, most of it to import the model libraries, and a
-        # model would be loaded for each step where now a run loads it once for all steps that use
-        # it. What runs at the same time are runs: a backfill is split by partitions. A crash of
-        # native code ends the run and not one step; the partitions that it had finished are kept,
-        # and what is left is launched again.
-        executor=dg.in_process_executor,
+        sensors=sensors_of(watch, automation, by_itself, lists_pool=lists_pool),
     )
 
 

@@ -15,7 +15,7 @@ MOST_ASSETS = 500
 
 
 def sensors_of(
-    watch: Watch, automation: Automation, assets: Sequence[str]
+    watch: Watch, automation: Automation, assets: Sequence[str], *, lists_pool: bool = False
 ) -> list[dg.SensorDefinition]:
     """All sensors; `in_sync` is on, those that start work where `automation.enabled` is true.
 
@@ -23,10 +23,11 @@ def sensors_of(
         watch: What they look with.
         automation: What the experiment says of them.
         assets: The assets that have the automation condition.
+        lists_pool: Whether the sensor for new shards is on in any case.
     """
     return [
         *condition_sensors(automation, assets),
-        new_shards_sensor(watch, automation),
+        new_shards_sensor(watch, automation, is_on=lists_pool or automation.enabled),
         in_sync_sensor(watch, automation),
     ]
 
@@ -41,7 +42,7 @@ def condition_sensors(
             target=dg.AssetSelection.assets(*map(asset_key, group)),
             # The condition is a class of ours, which only the code location can evaluate.
             use_user_code_server=True,
-            default_status=_status(automation),
+            default_status=_status(is_on=automation.enabled),
             minimum_interval_seconds=automation.interval_seconds,
             description="Launches what is out of date and can be built, in runs and backfills.",
         )
@@ -49,12 +50,14 @@ def condition_sensors(
     ]
 
 
-def new_shards_sensor(watch: Watch, automation: Automation) -> dg.SensorDefinition:
+def new_shards_sensor(
+    watch: Watch, automation: Automation, *, is_on: bool = False
+) -> dg.SensorDefinition:
     """The sensor that makes Dagster's partitions those of the pool."""
 
     @dg.sensor(
         name="new_shards",
-        default_status=_status(automation),
+        default_status=_status(is_on=is_on),
         minimum_interval_seconds=automation.interval_seconds,
         description="Lists the pool; adds partitions for shards that are complete, and takes away "
         "those of shards that left.",
@@ -109,9 +112,9 @@ def in_sync_sensor(watch: Watch, automation: Automation) -> dg.SensorDefinition:
     return in_sync
 
 
-def _status(automation: Automation) -> dg.DefaultSensorStatus:
+def _status(*, is_on: bool) -> dg.DefaultSensorStatus:
     status = dg.DefaultSensorStatus
-    return status.RUNNING if automation.enabled else status.STOPPED
+    return status.RUNNING if is_on else status.STOPPED
 
 
 def _groups(assets: Sequence[str]) -> list[Sequence[str]]:
