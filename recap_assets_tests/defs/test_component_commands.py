@@ -68,7 +68,7 @@ def test_a_scaffolded_experiment_is_checked_and_listed(dg_in_project: Dg, tmp_pa
     assert checked.returncode == 0, checked.stdout + checked.stderr
     listed = dg_in_project("list", "defs", "--json")
     assert listed.returncode == 0, listed.stderr
-    keys = {asset["key"] for asset in json.loads(listed.stdout)["assets"]}
+    keys = {asset["asset_key"] for asset in json.loads(listed.stdout)["assets"]}
     assert {"shipped_to_training", "curated_mixes/raw", "report"} <= keys
 
 
