@@ -41,10 +41,12 @@ def dg_in_project(tmp_path: Path) -> Dg:
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join((str(tmp_path), *filter(None, sys.path))),
-        "DG_CLI_CONFIG": str(tmp_path / "dg.toml"),
+        "DG_CLI_CONFIG": str(tmp_path / "user" / "dg.toml"),
         "DAGSTER_DISABLE_TELEMETRY": "yes",
     }
-    (tmp_path / "dg.toml").write_text("[cli.telemetry]\nenabled = false\n")
+    # What `dg` keeps of the user, which would otherwise be the developer's own.
+    (tmp_path / "user").mkdir()
+    (tmp_path / "user" / "dg.toml").write_text("[cli.telemetry]\nenabled = false\n")
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(  # noqa: S603 - our own words
