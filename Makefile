@@ -21,6 +21,7 @@ LOWEST_TESTS := specs mixes diversity sets/test_rules.py sets/test_texts.py sets
 	scores/of_images/test_heads.py scores/of_images/test_classifier.py \
 	defs/test_events.py defs/test_session.py assembly/test_pipeline.py lineage/test_open_lineage.py
 DOCS_STAMP := $(VENV)/.docs
+BROWSER_STAMP := $(VENV)/.browser
 DATA ?= data
 
 version_of = $(shell $(1) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
@@ -34,7 +35,7 @@ export RECAP_DATA := $(abspath $(DATA))
 export DAGSTER_HOME := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help install anew tools demo recipes test test-long test-bits test-gpu test-lowest test-faults faults fuzz \
+.PHONY: help install anew tools demo recipes test test-long test-bits test-browser test-gpu test-lowest test-faults faults fuzz \
 	docs lint check bench ui format clean
 
 help:  ## What make can do here
@@ -77,6 +78,13 @@ test: install tools  ## The tests, but for those that take long
 
 test-long: install tools  ## The tests that take long: recipes, guides, daemons, kills, races, torchrun
 	$(BIN)/python -m pytest -m long
+
+test-browser: $(BROWSER_STAMP)  ## The tests that look at pages in a Chromium of this machine
+	$(BIN)/python -m pytest -n 0 -m browser -rs
+
+$(BROWSER_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[browser]"
+	@touch $(BROWSER_STAMP)
 
 docs: $(DOCS_STAMP)  ## The documentation as a site, in site/html
 	$(BIN)/python docs/site/pages.py site/pages

@@ -29,12 +29,15 @@ SWEEP = pl.Schema(
 """The average of a mix at one size of the pool."""
 
 
-def leaderboard_chart(board: pl.DataFrame, task: str = "average") -> "alt.LayerChart":
+def leaderboard_chart(
+    board: pl.DataFrame, task: str = "average", runs: pl.DataFrame | None = None
+) -> "alt.LayerChart":
     """The mean of every mix on one task with its deviation over seeds, best first.
 
     Args:
         board: LEADERBOARD.
         task: The task shown.
+        runs: Columns mix, task, seed, value: a small point for each seed; None for none.
     """
     rows = board.filter(pl.col("task") == task).sort("mean", "mix", descending=[True, False])
     shown = rows.select(
@@ -56,7 +59,18 @@ def leaderboard_chart(board: pl.DataFrame, task: str = "average") -> "alt.LayerC
     )
     dots = base.mark_point(filled=True, size=110, opacity=1).encode(x, by_kind(), kind_shape())
     labels = base.mark_text(dy=-12, fontSize=11, color=INK).encode(x="mean:Q", text="label:N")
-    return styled(sized(alt.layer(bars, dots, labels), WIDE, 100 + 34 * shown.height))
+    seeds = _seeds(runs, task, rows["mix"].to_list())
+    layers = alt.layer(bars, *seeds, dots, labels)
+    return styled(sized(layers, WIDE, 100 + 34 * shown.height))
+
+
+def _seeds(runs: pl.DataFrame | None, task: str, mixes: Sequence[str]) -> "list[alt.Chart]":
+    """A ring for each seed of these mixes."""
+    if runs is None:
+        return []
+    own = runs.filter((pl.col("task") == task) & pl.col("mix").is_in(mixes))
+    rings = alt.Chart(inline_data(own)).mark_point(size=26, strokeWidth=1.2, color=INK, opacity=0.7)
+    return [rings.encode(alt.X("value:Q"), alt.Y("mix:N", sort=list(mixes)))]
 
 
 def left_out_chart(rows: pl.DataFrame, sources: Sequence[str] = ()) -> "alt.LayerChart":

@@ -68,7 +68,7 @@ def charts(data: ReportData, kinds: Mapping[str, str]) -> dict[str, Markup]:
     drawn: dict[str, tuple[pl.DataFrame, alt.TopLevelMixin]] = {
         "leaderboard": (
             board.filter(pl.col("task") == AVERAGE),
-            leaderboard_chart(board),
+            leaderboard_chart(board, runs=data.runs),
         ),
         "left_out": (left_out, left_out_chart(left_out, data.sources)),
         "sweep": (sweep, gain_over_pool(sweep, kinds)),
