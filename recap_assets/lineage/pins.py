@@ -26,6 +26,7 @@ from recap_assets.shards.manifest import Shard
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.file_places import located
 from recap_assets.specs.loading import load_experiment, parse_experiment
+from recap_assets.specs.yaml_lines import Source
 from recap_assets.specs.yaml_text import dump_yaml
 from recap_assets.storage.files import write_atomically
 from recap_assets.storage.pins import MAX_BYTES
@@ -95,7 +96,7 @@ class Pinned:
     @cached_property
     def experiment(self) -> Experiment:
         """The experiment as it was."""
-        return parse_experiment(dict(self.content["experiment"]), str(self.path))
+        return parse_experiment(dict(self.content["experiment"]), Source(str(self.path)))
 
     @property
     def shards(self) -> tuple[Shard, ...]:
@@ -116,7 +117,9 @@ def receipts_of(workspace: Workspace, asset: str) -> Receipts:
 def experiments_of(workspace: Workspace) -> Mapping[str, Experiment]:
     """Every experiment that was built in the workspace, by its hash."""
     rows = workspace.tables.read(EXPERIMENTS).select("experiment", "content").unique("experiment")
-    return {key: parse_experiment(json.loads(content), key) for key, content in rows.iter_rows()}
+    return {
+        key: parse_experiment(json.loads(content), Source(key)) for key, content in rows.iter_rows()
+    }
 
 
 def pool_partitions(project: Project, graph: Graph, origin: Origin) -> list[PoolPartition]:
@@ -183,7 +186,7 @@ def write_experiment(pinned: Pinned, path: Path) -> None:
     """
     content = experiment_to_rebuild(pinned)
     write_atomically(path, dump_yaml(content).encode())
-    if load_experiment(path) != parse_experiment(content, str(pinned.path)):
+    if load_experiment(path) != parse_experiment(content, Source(str(pinned.path))):
         msg = (
             f"{pinned.path}: {path}, written from it, is read as another experiment on this "
             "machine, so nothing is built of it; please report it"
