@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from experiment_file import experiment_page
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-LINK = re.compile(r"(?<!\!)\[([^\]\[]*(?:\[[^\]]*\][^\]\[]*)*)\]\(([^)\s]+)\)")
+LINK = re.compile(r"(!?)\[([^\]\[]*(?:\[[^\]]*\][^\]\[]*)*)\]\(([^)\s]+)\)")
 
 COMMANDS = """# The command line
 
@@ -66,13 +66,13 @@ def relinked(text: str, file: PurePosixPath, pages: Mapping[PurePosixPath, PureP
     here = pages[file]
 
     def link(match: re.Match[str]) -> str:
-        words, target = match.groups()
+        mark_of_image, words, target = match.groups()
         at, mark, anchor = target.partition("#")
         if not at or "://" in at or at.startswith("mailto:"):
             return match.group()
         to = PurePosixPath(posixpath.normpath(posixpath.join(file.parent, at)))
         if page := pages.get(to):
-            return f"[{words}]({posixpath.relpath(page, here.parent)}{mark}{anchor})"
+            return f"{mark_of_image}[{words}]({posixpath.relpath(page, here.parent)}{mark}{anchor})"
         if not (REPOSITORY / to).exists():
             msg = f"{file}: no file for the link to {target}"
             raise ValueError(msg)

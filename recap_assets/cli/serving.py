@@ -1,5 +1,6 @@
 """`recap ui` and `recap look`: Dagster's web server and daemon, and the gallery, on loopback."""
 
+import signal
 import socket
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import time
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import NoReturn
 
 from recap_assets.cli.output import echo
 from recap_assets.defs.session import Session
@@ -101,6 +103,8 @@ def _is_loopback(host: str) -> bool:
 
 @contextmanager
 def _running(*commands: Sequence[str]) -> Iterator[list[subprocess.Popen[bytes]]]:
+    # Whatever ends this process, but SIGKILL, ends them too.
+    before = signal.signal(signal.SIGTERM, _interrupt)
     processes = [subprocess.Popen([sys.executable, *words]) for words in commands]  # noqa: S603 - our own words
     try:
         yield processes
@@ -109,6 +113,11 @@ def _running(*commands: Sequence[str]) -> Iterator[list[subprocess.Popen[bytes]]
             process.terminate()
         for process in processes:
             _end(process)
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

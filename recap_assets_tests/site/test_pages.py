@@ -28,6 +28,7 @@ def pages(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         (GUIDE, "[start](../../README.md#your-own-pool)", "[start](../index.md#your-own-pool)"),
         (ROOM, "[how](../../docs/guides/your_pool.md)", "[how](../guides/your_pool.md)"),
         (MIXES, "[`top`](filters.md)", "[`top`](filters.md)"),
+        (README, "![graph](docs/images/graph.png)", "![graph](images/graph.png)"),
         (MIXES, "[above](#here) [paper](https://arxiv.org/abs/1)", None),
         (MIXES, "[the registry](../recap_assets/specs/kinds.py)", "the registry"),
     ],

@@ -1,0 +1,37 @@
+"""Servers do not outlive the command that started them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+DRIVER = """
+import sys
+from recap_assets.cli.serving import _running
+sleeping = ["-c", "import time; time.sleep(600)"]
+with _running(sleeping, sleeping) as processes:
+    print(*(one.pid for one in processes), flush=True)
+    processes[0].wait()
+"""
+
+
+def test_what_ends_the_command_ends_its_servers() -> None:
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-c", DRIVER]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as driver:  # noqa: S603 - ours
+        assert driver.stdout is not None
+        pids = [int(pid) for pid in driver.stdout.readline().split()]
+        assert len(pids) == 2
+        driver.send_signal(signal.SIGTERM)
+        try:
+            driver.wait(30)
+        finally:
+            driver.kill()
+    until = time.monotonic() + 10
+    while any(map(psutil.pid_exists, pids)) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not any(map(psutil.pid_exists, pids))
