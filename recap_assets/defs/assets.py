@@ -4,6 +4,7 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache, partial
 from pathlib import Path
@@ -116,35 +117,55 @@ def _asset(
         },
     )
     def body(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
-        sign(context.instance, context.run)
         # A run over partitions may hold assets that have none.
         partitions = ("",) if node.dimension == "none" else context.partition_keys
-        before = newest_event(context.instance)
-        results: Counter[str] = Counter()
-        try:
-            records = _records(context.instance)
-            origins = Origins(graph, project, context.instance, records, node)
-            with clean_errors():  # Dagster keeps what they say
-                for partition in partitions:
-                    built = _build(context, graph, project, node, partition, origins, shown)
-                    results[result_of(built)] += 1
-        except RecapError as error:
-            # The text is all that helps: no stack, and no second try of what cannot go well.
-            raise dg.Failure(str(error), allow_retries=error.may_pass) from None
-        except OSError as error:
-            if (words := in_words_of_store(error)) is None:
-                raise
-            raise dg.Failure(words) from None
-        finally:
-            if not is_of_a_build(context.run):
-                keep_lineage(context, project, before)
-                tag_results(context.instance, context.run, results)
+        _build_all(context, graph, project, node, partitions, shown)
         yield dg.MaterializeResult(
             metadata=NO_AUTOMATIC_EVENTS,
             check_results=[_check(check, partitions) for check in node.checks],
         )
 
     return body
+
+
+def _build_all(
+    context: dg.AssetExecutionContext,
+    graph: Graph,
+    project: Project,
+    node: Node,
+    partitions: Sequence[str],
+    shown: Metadata,
+) -> None:
+    """Build a step's partitions; lineage and account are kept also where one fails."""
+    sign(context.instance, context.run)
+    before = newest_event(context.instance)
+    results: Counter[str] = Counter()
+    try:
+        with _failures_in_words():
+            records = _records(context.instance)
+            origins = Origins(graph, project, context.instance, records, node)
+            with clean_errors():  # Dagster keeps what they say
+                for partition in partitions:
+                    built = _build(context, graph, project, node, partition, origins, shown)
+                    results[result_of(built)] += 1
+    finally:
+        if not is_of_a_build(context.run):
+            keep_lineage(context, project, before)
+            tag_results(context.instance, context.run, results)
+
+
+@contextmanager
+def _failures_in_words() -> Iterator[None]:
+    """Make a failure of a step of what has words of its own."""
+    try:
+        yield
+    except RecapError as error:
+        # The text is all that helps: no stack, and no second try of what cannot go well.
+        raise dg.Failure(str(error), allow_retries=error.may_pass) from None
+    except OSError as error:
+        if (words := in_words_of_store(error)) is None:
+            raise
+        raise dg.Failure(words) from None
 
 
 def keep_lineage(context: dg.AssetExecutionContext, project: Project, before: int) -> None:
