@@ -42,6 +42,7 @@ def dg_in_project(tmp_path: Path) -> Dg:
         **os.environ,
         "PYTHONPATH": os.pathsep.join((str(tmp_path), *filter(None, sys.path))),
         "DG_CLI_CONFIG": str(tmp_path / "user" / "dg.toml"),
+        "DAGSTER_HOME": str(tmp_path / "user"),  # Not ours, which `make` sets.
         "DAGSTER_DISABLE_TELEMETRY": "yes",
     }
     # What `dg` keeps of the user, which would otherwise be the developer's own.
