@@ -1,11 +1,9 @@
 """The records in a Dagster instance's event log, each event read once.
 
-Events never change, so what was read is kept: in memory, and for large pools in a file beside the
-instance's storage, since reading hundreds of thousands of events takes a minute.
+Events never change, so what was read is kept: in memory, and in a file beside the instance's
+storage, since reading hundreds of thousands of events takes a minute.
 """
 
-import io
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -14,37 +12,18 @@ import polars as pl
 from dagster._core.storage.event_log.base import AssetEntry
 
 from recap_assets.defs.events import Materialized
+from recap_assets.defs.kept_records import RecordsFile, state_of_log
 from recap_assets.defs.remembering import remember
-from recap_assets.defs.storage_files import RECORDS_READ
 from recap_assets.graph.records import NO_VERSIONS, Implementation, Inputs, Record
-from recap_assets.storage.files import write_atomically
 
 CACHED_AFTER = 5_000
+"""New records that are worth writing the file of a large pool again."""
+KEPT_WHOLE_UP_TO = 20_000
+"""Records up to which the file is written for a single new one."""
 FACTS_LOOKED_AT = 50
 _BATCH = 1_000
 # On PostgreSQL an event may become visible after one with a higher number.
 _OVERLAP = 1_000
-
-_CACHE_SCHEMA = pl.Schema(
-    {
-        "asset": pl.String,
-        "partition": pl.String,
-        "event_id": pl.Int64,
-        "data_version": pl.String,
-        "code_version": pl.String,
-        "names": pl.List(pl.String),
-        "versions": pl.List(pl.String),
-        "n_rows": pl.Int64,
-        "seconds": pl.Float64,
-        "n_bytes": pl.Int64,
-        "gpu_seconds": pl.Float64,
-        "built_at": pl.Float64,
-        "rejected": pl.String,
-        "facets": pl.List(pl.String),
-        "facet_versions": pl.List(pl.String),
-        "read": pl.List(pl.String),
-    }
-)
 
 
 class DagsterRecords:
@@ -58,16 +37,18 @@ class DagsterRecords:
     def __init__(self, instance: dg.DagsterInstance, folder: Path | None = None) -> None:
         self._instance = instance
         remember(instance)
-        self._cache = folder / RECORDS_READ if folder else None
+        self._folder = folder
         self._records: dict[str, dict[str, Record]] = {}
         self._cursors: dict[str, int] = {}
         self._looked_at: dict[str, AssetEntry | None] = {}
+        self._asked_about: set[str] = set()
         self._implementations: dict[str, Implementation] = {}
         self._n_unsaved = 0
         self._interned: dict[str, str] = {}
         self._names: dict[tuple[str, ...], tuple[str, ...]] = {}
-        if self._cache is not None and self._cache.exists():
-            self._load(self._cache)
+        self._state = state_of_log(folder) if folder else ""
+        if folder is not None and (file := RecordsFile.read(folder)) is not None:
+            self._load(file)
 
     def look(self, assets: Iterable[str]) -> None:
         """Look at many assets at once, for the next `latest` of each; a look at one costs 10 ms."""
@@ -75,6 +56,7 @@ class DagsterRecords:
         found = self._instance.get_asset_records([dg.AssetKey(name.split("/")) for name in names])
         entries = {"/".join(row.asset_entry.asset_key.path): row.asset_entry for row in found}
         self._looked_at |= {name: entries.get(name) for name in names}
+        self._asked_about.update(names)
 
     def latest(self, asset: str) -> Mapping[str, Record]:
         """The last record of each partition of an asset."""
@@ -125,13 +107,37 @@ class DagsterRecords:
         return next(self.events(asset, [record.event_id]), None)
 
     def save(self) -> None:
-        """Keep what was read in the file, where enough of it is new."""
-        if self._cache is None or self._n_unsaved < CACHED_AFTER:
+        """Keep what was read in the file, where enough of it is new.
+
+        Of a pool that is not large everything is kept that there is now, so that the next command
+        needs no more than the file.
+        """
+        if self._folder is None:
             return
-        buffer = io.BytesIO()
-        self._frame().write_parquet(buffer, compression="zstd")
-        write_atomically(self._cache, buffer.getvalue())
+        n_records = sum(map(len, self._records.values()))
+        if n_records > KEPT_WHOLE_UP_TO and self._n_unsaved < CACHED_AFTER:
+            return
+        if n_records <= KEPT_WHOLE_UP_TO:
+            self._catch_up(self._folder)
+        file = RecordsFile.of(self._records, self._state, self._asked_about)
+        kept = RecordsFile.read(self._folder)
+        if (
+            kept is None
+            or self._n_unsaved
+            or (kept.state, kept.assets) != (file.state, file.assets)
+        ):
+            file.write(self._folder)
         self._n_unsaved = 0
+
+    def _catch_up(self, folder: Path) -> None:
+        """Read what was recorded since the first look, by others too."""
+        state = state_of_log(folder)
+        if state == self._state:
+            return
+        self.look(self._asked_about)
+        for asset in self._asked_about:
+            self.latest(asset)
+        self._state = state
 
     def _read_news(
         self, asset: str, key: dg.AssetKey, cursor: int, newest: dg.EventLogRecord
@@ -197,29 +203,12 @@ class DagsterRecords:
         share = self._interned.setdefault
         return tuple([share(version, version) for version in versions])
 
-    def _frame(self) -> pl.DataFrame:
-        rows = [
-            (
-                asset, partition, r.event_id, r.data_version, r.code_version, r.inputs.names,
-                r.inputs.versions, r.n_rows, r.seconds, r.n_bytes, r.gpu_seconds, r.built_at,
-                json.dumps(r.rejected) if r.rejected else "", *r.facets, r.read,
-            )
-            for asset, records in self._records.items()
-            for partition, r in records.items()
-        ]  # fmt: skip
-        return pl.DataFrame(rows, schema=_CACHE_SCHEMA, orient="row")
-
-    def _load(self, path: Path) -> None:
-        try:
-            frame = pl.read_parquet(path)
-        except (OSError, pl.exceptions.PolarsError):
+    def _load(self, file: RecordsFile) -> None:
+        if not self._is_of_this_instance(file.frame):
             return
-        if frame.schema != _CACHE_SCHEMA or not self._is_of_this_instance(frame):
-            return
-        for (asset,), rows in frame.group_by("asset", maintain_order=True):
-            name = str(asset)
-            self._records[name] = {key: self._compact(one) for key, one in _records_in(rows)}
-            self._cursors[name] = int(rows["event_id"].max())  # type: ignore[arg-type]
+        for name, records in file.by_asset():
+            self._records[name] = {key: self._compact(one) for key, one in records.items()}
+            self._cursors[name] = max(one.event_id for one in records.values())
 
     def _is_of_this_instance(self, frame: pl.DataFrame) -> bool:
         newest = frame.sort("event_id").tail(1)
@@ -236,28 +225,3 @@ def newest_event(instance: dg.DagsterInstance) -> int:
 
 def _ours(rows: Sequence[dg.EventLogRecord]) -> Iterator[Materialized]:
     return (event for event in map(Materialized, rows) if event.is_ours)
-
-
-def _records_in(rows: pl.DataFrame) -> Iterable[tuple[str, Record]]:
-    columns = [rows[name].to_list() for name in rows.columns[1:]]
-    for (
-        partition, event_id, data_version, code_version, names, versions, n_rows, seconds,
-        n_bytes, gpu_seconds, built_at, rejected, facets, facet_versions, read,
-    ) in zip(*columns, strict=True):  # fmt: skip
-        yield (
-            partition,
-            Record(
-                data_version,
-                code_version,
-                Inputs(tuple(names), tuple(versions)),
-                n_rows,
-                event_id,
-                seconds,
-                n_bytes,
-                gpu_seconds,
-                built_at,
-                tuple((reason, n) for reason, n in json.loads(rejected)) if rejected else (),
-                Inputs(tuple(facets), tuple(facet_versions)),
-                tuple(read),
-            ),
-        )

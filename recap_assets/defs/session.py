@@ -8,7 +8,7 @@ RECAP_DATA the data folder, DAGSTER_HOME the folder with dagster.yaml.
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,6 +19,7 @@ from recap_assets.artefacts.catalogue import all_tables
 from recap_assets.assembly.graph import build_graph
 from recap_assets.defs.damaged_files import put_aside_damaged
 from recap_assets.defs.failures import shorten_retries
+from recap_assets.defs.kept_records import KeptRecords, kept_records
 from recap_assets.defs.read_only import copied, is_writable
 from recap_assets.defs.storage_files import home_of, is_shipped, write_configuration
 from recap_assets.graph.node import Graph
@@ -196,7 +197,17 @@ class Session:
         """The records of what was built; the instance is opened where there may be any."""
         if self._finds_nothing:
             return NoRecords()
-        return self.records(self.open_instance())
+        ask = lambda: self.records(self.open_instance())  # noqa: E731
+        return self._kept(ask) or ask()
+
+    def _kept(self, ask: Callable[[], StoredRecords]) -> KeptRecords | None:
+        """The records without Dagster, for a command that only reads where nothing has changed."""
+        self.project.workspace.refuse_unusable()
+        if not self.only_reads or not is_shipped(Path(os.environ[HOME_VARIABLE])):
+            return None
+        if self.against is None:
+            self.project.scan()
+        return kept_records(self.storage, self.graph.nodes, ask)
 
     def records(self, instance: "dg.DagsterInstance") -> "DagsterRecords":
         """The records of what was built."""

@@ -1,7 +1,11 @@
 """One event for each partition, with versions of our own, and the records read from it."""
 
+import json
 import shutil
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -10,6 +14,7 @@ import pytest
 from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.defs import assets
 from recap_assets.defs.assets import FORCE_TAG, asset_key, assets_of
+from recap_assets.defs.damaged_files import SUSPECT
 from recap_assets.defs.events import (
     DATA_VERSION,
     FINGERPRINT,
@@ -21,7 +26,9 @@ from recap_assets.defs.records import DagsterRecords
 from recap_assets.defs.run_results import RESULTS_TAG
 from recap_assets.defs.session import Session
 from recap_assets.graph.planner import plan
+from recap_assets.graph.records import Record
 from recap_assets_tests.cli.running import set_environment, write_experiment
+from recap_assets_tests.tiny import EXPERIMENT
 
 PARTITIONS = ("00000", "00001", "00002")
 WORLD, RAW = "embedded_world/pool", "raw_pool"
@@ -188,3 +195,66 @@ def test_no_event_keeps_a_secret_that_an_error_repeats(
     assert "https://me:[hidden]@host said no" in kept
     assert "hunter2" not in kept
     assert "\x1b" not in kept
+
+
+def read_again(session: Session) -> dict[str, Mapping[str, Record]]:
+    """Every asset's records as a command reads them that only reads, which keeps them."""
+    reading = replace(session, only_reads=True)
+    reading.export()
+    records = reading.read_records()
+    records.look(reading.graph.nodes)
+    found = {asset: records.latest(asset) for asset in reading.graph.nodes}
+    records.save()
+    return found
+
+
+def test_records_that_were_read_are_read_again_without_dagster(
+    session: Session, built: dg.DagsterInstance
+) -> None:
+    stored = {asset: DagsterRecords(built).latest(asset) for asset in session.graph.nodes}
+    assert read_again(session) == stored
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Session, "open_instance", lambda _self: pytest.fail("Dagster was asked"))
+        assert read_again(session) == stored
+    assert set(stored[RAW]) == set(PARTITIONS)
+
+
+@pytest.mark.parametrize("change", ["another build", "a wipe", "another asset", "a damaged log"])
+def test_records_are_asked_for_where_the_file_may_lack_some(
+    session: Session, built: dg.DagsterInstance, opened: Callable[..., Session], change: str
+) -> None:
+    read_again(session)
+    if change == "another build":
+        assert runs_of(session, built)(RAW, partitions=("00001",), **{FORCE_TAG: "true"}).success
+    elif change == "a wipe":
+        built.wipe_assets([asset_key(RAW)])
+    elif change == "another asset":
+        session = opened(mixes={**EXPERIMENT["mixes"], "more": [{"use": "raw"}]})
+    else:
+        (session.storage / SUSPECT).touch()
+    asked = []
+    with pytest.MonkeyPatch.context() as patch:
+        opens = Session.open_instance
+        patch.setattr(Session, "open_instance", lambda self: asked.append(1) or opens(self))
+        found = read_again(session)
+    assert asked
+    assert found[RAW] == DagsterRecords(built).latest(RAW)
+    assert bool(found[RAW]) == (change != "a wipe")
+
+
+def test_a_plan_of_what_was_built_needs_no_dagster(
+    session: Session, built: dg.DagsterInstance
+) -> None:
+    read_again(session)
+    built.dispose()
+    code = f"""
+import sys
+from recap_assets.cli.main import recap
+recap(["-e", {str(session.path)!r}, "plan", "--json"], standalone_mode=False)
+sys.exit(str(sorted({{"dagster", "sqlalchemy", "torch"}} & set(sys.modules)) or ""))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)  # noqa: S603 - our own words
+    assert done.stderr.strip() == ""
+    stale = {row["asset"] for row in json.loads(done.stdout)}
+    assert "raw_pool" not in stale
+    assert "curated_mixes/raw" in stale

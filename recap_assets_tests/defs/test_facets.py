@@ -19,7 +19,6 @@ from PIL import Image
 
 from recap_assets.artefacts.lineage import LINEAGE
 from recap_assets.defs import assets as dagster_assets
-from recap_assets.defs import records as stored_records
 from recap_assets.defs.automation.in_sync import verdicts
 from recap_assets.defs.automation.outlook import Watch
 from recap_assets.defs.events import BUILT, DATA_VERSION, INPUT_VERSION, materialization
@@ -27,6 +26,7 @@ from recap_assets.defs.platform import definitions_of
 from recap_assets.defs.records import DagsterRecords
 from recap_assets.defs.restoring import _entry
 from recap_assets.defs.session import Session
+from recap_assets.defs.storage_files import RECORDS_READ
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.planner import plan
 from recap_assets.graph.records import Record
@@ -190,9 +190,7 @@ def test_the_lineage_of_captions_that_stayed_is_proven(platform: Platform) -> No
         platform.run(CAPTIONS)
 
 
-def test_what_is_recorded_is_read_back_from_events_lineage_and_file(
-    platform: Platform, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_recorded_is_read_back_from_events_lineage_and_file(platform: Platform) -> None:
     platform.run(*ALL)
     known = {asset: DagsterRecords(platform.instance).latest(asset) for asset in ALL}
     assert known[RAW]["00001"].facets.names == (
@@ -200,13 +198,12 @@ def test_what_is_recorded_is_read_back_from_events_lineage_and_file(
     )  # fmt: skip
     assert set(known[CAPTIONS]["00001"].facets_read) == {RAW}
     folder = platform.session.project.workspace.root
-    monkeypatch.setattr(stored_records, "CACHED_AFTER", 0)
     for _ in range(2):
         records = DagsterRecords(platform.instance, folder)
         assert {asset: records.latest(asset) for asset in ALL} == known
         records.save()
     # The file of an earlier version is as good as none.
-    file = folder / stored_records.RECORDS_READ
+    file = folder / RECORDS_READ
     pl.read_parquet(file).drop("facets", "facet_versions", "read").write_parquet(file)
     assert DagsterRecords(platform.instance, folder).latest(CAPTIONS) == known[CAPTIONS]
 
