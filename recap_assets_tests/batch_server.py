@@ -5,12 +5,19 @@ import itertools
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from recap_assets_tests.chat_server import Answer, Asked, ChatServer, captioned, refused
+from recap_assets_tests.chat_server import (
+    Answer,
+    Asked,
+    ChatServer,
+    captioned,
+    refused,
+    servers_of,
+)
 
 
 class BatchServer(ChatServer):
@@ -138,17 +145,6 @@ class BatchServer(ChatServer):
         batch["status"] = self.end
 
 
-@contextmanager
-def batch_servers() -> Iterator[Callable[..., BatchServer]]:
-    """What starts servers with batches; they are stopped at the end of the block."""
-    servers: list[BatchServer] = []
-
-    def start(answer: Callable[[Asked], Answer] = captioned) -> BatchServer:
-        servers.append(BatchServer(answer))
-        return servers[-1]
-
-    try:
-        yield start
-    finally:
-        for server in servers:
-            server.stop()
+def batch_servers() -> AbstractContextManager[Callable[..., BatchServer]]:
+    """What starts servers with batches."""
+    return servers_of(BatchServer)

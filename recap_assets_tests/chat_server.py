@@ -6,10 +6,10 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import simplejpeg
@@ -142,14 +142,16 @@ class ChatServer:
 
 Start = Callable[..., ChatServer]
 
+S = TypeVar("S", bound=ChatServer)
+
 
 @contextmanager
-def chat_servers() -> Iterator[Start]:
-    """What starts servers, by their `answer`; they are stopped at the end of the block."""
-    servers: list[ChatServer] = []
+def servers_of(make: Callable[[Callable[[Asked], Answer]], S]) -> Iterator[Callable[..., S]]:
+    """What starts servers of a kind, by their `answer`; they are stopped at the block's end."""
+    servers: list[S] = []
 
-    def start(answer: Callable[[Asked], Answer] = captioned) -> ChatServer:
-        servers.append(ChatServer(answer))
+    def start(answer: Callable[[Asked], Answer] = captioned) -> S:
+        servers.append(make(answer))
         return servers[-1]
 
     try:
@@ -157,6 +159,11 @@ def chat_servers() -> Iterator[Start]:
     finally:
         for server in servers:
             server.stop()
+
+
+def chat_servers() -> AbstractContextManager[Start]:
+    """What starts servers that answer chats."""
+    return servers_of(ChatServer)
 
 
 class _Http(ThreadingHTTPServer):

@@ -44,12 +44,13 @@ from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.outside import outside_of
 from recap_assets.graph.project import Project
 from recap_assets.graph.shardwise import (
+    ANNOUNCED_AT_ONCE,
     BATCHES_AHEAD,
     ImageBatch,
+    announced,
     asked_ahead,
     image_batches,
     over_images,
-    unfinished,
 )
 from recap_assets.specs.base import deciding
 from recap_assets.specs.kinds import KindError
@@ -210,7 +211,8 @@ def _written(
     """The captions that are written for some of a partition's images, shard by shard."""
     with opened(project, spec) as captioner:
         if spec.is_announced:
-            _announce(project, spec, step, captioner, images)
+            work_of = partial(_work_of, reads=spec.reads)
+            announce_images(project, step, images, captioner, work_of)
         compute = partial(_captioned, captioner, spec.reads)
         local = captioner if isinstance(captioner, LocalCaptioner) else None
         at_once = max(spec.at_once, local.at_once) if local else spec.at_once
@@ -220,24 +222,29 @@ def _written(
     return rows
 
 
-_ANNOUNCED_AT_ONCE = 64
-"""Images that are encoded at once, before they are asked for in a batch of thousands."""
-
-_SHARE_OF_WAITING = 0.95
-"""Of a partition's time, where its captions are announced first."""
-
-
-def _announce(
-    project: Project, spec: Captioning, step: Step, captioner: Captioner, images: pl.DataFrame
+def announce_images(
+    project: Project,
+    step: Step,
+    images: pl.DataFrame,
+    captioner: Captioner,
+    work_of: Callable[[ImageBatch], tuple[Any, ...]],
 ) -> None:
-    """Have all of a partition's captions made before the first is asked for."""
+    """Have all of a partition's captions made before the first is asked for.
+
+    Args:
+        project: Whose pool it is.
+        step: The partition.
+        images: Those to be captioned.
+        captioner: An `AnnouncedCaptioner`, as `Captioning.is_announced` promises.
+        work_of: What it is given of a batch.
+    """
     assert isinstance(captioner, AnnouncedCaptioner), "see Captioning.is_announced"  # noqa: S101
-    is_done = False
-    while not is_done:
-        for rows in unfinished(project, step, images):
-            for batch in image_batches(project, rows, _ANNOUNCED_AT_ONCE):
-                captioner.announce_images(*_work_of(batch, spec.reads))
-        is_done = captioner.collect(lambda done: step.progress(done * _SHARE_OF_WAITING))
+
+    def announce(rows: pl.DataFrame) -> None:
+        for batch in image_batches(project, rows, ANNOUNCED_AT_ONCE):
+            captioner.announce_images(*work_of(batch))
+
+    announced(project, step, images, captioner, announce)
 
 
 def _with_texts(

@@ -137,8 +137,23 @@ class RemoteCaptioner(Captioner, Protocol):
         ...
 
 
+class Collects(Protocol):
+    """What is given all rows of a partition before it is asked for any of them."""
+
+    def collect(self, progress: Callable[[float], None]) -> bool:
+        """Wait for the results of what was announced.
+
+        Args:
+            progress: Called with the share that is done.
+
+        Returns:
+            Whether they are there. If not, everything must be announced again.
+        """
+        ...
+
+
 @runtime_checkable
-class AnnouncedCaptioner(Protocol):
+class AnnouncedCaptioner(Collects, Protocol):
     """A captioner that is given all images of a partition before it is asked for captions."""
 
     def announce_images(
@@ -148,17 +163,6 @@ class AnnouncedCaptioner(Protocol):
         texts: Sequence[Mapping[str, str]] | None = None,
     ) -> None:
         """Take some images and, where its prompt has any, their texts."""
-        ...
-
-    def collect(self, progress: Callable[[float], None]) -> bool:
-        """Wait for the captions of what was announced.
-
-        Args:
-            progress: Called with the share that is done.
-
-        Returns:
-            Whether they are there. If not, everything must be announced again.
-        """
         ...
 
 
@@ -236,6 +240,15 @@ class RemoteRewriter(Rewriter, Protocol):
 
     def close(self) -> None:
         """Give up what is under way, and the connections."""
+        ...
+
+
+@runtime_checkable
+class AnnouncedRewriter(Collects, Protocol):
+    """A rewriter that is given the texts of a whole partition before it is asked for any."""
+
+    def announce_texts(self, inputs: Sequence[Mapping[str, str]], uids: Sequence[bytes]) -> None:
+        """Take the texts of some images, as `rewrite` takes them."""
         ...
 
 
@@ -342,6 +355,15 @@ class RemotePairScorer(PairScorer, Protocol):
 
     def close(self) -> None:
         """Give up what is under way, and the connections."""
+        ...
+
+
+@runtime_checkable
+class AnnouncedPairScorer(Collects, Protocol):
+    """A scorer that is given all pairs of a partition before it is asked for scores."""
+
+    def announce_pairs(self, images: Sequence[Image], texts: Sequence[str]) -> None:
+        """Take some pairs, as `score` takes them."""
         ...
 
 

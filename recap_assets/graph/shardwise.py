@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from recap_assets.engines.protocols import Image, PreparesImages
+from recap_assets.engines.protocols import Collects, Image, PreparesImages
 from recap_assets.graph.node import Step
 from recap_assets.graph.project import Project
 from recap_assets.shards.reading import iterate_images
@@ -102,6 +102,36 @@ def unfinished(project: Project, step: Step, rows: pl.DataFrame) -> Iterator[pl.
         path = scratch / f"{shard_rows['shard'][0]}.parquet"
         if not (step.fingerprint and path.exists()):
             yield shard_rows
+
+
+ANNOUNCED_AT_ONCE = 64
+"""Rows that are announced at once, for a batch of thousands: images are encoded together."""
+
+_SHARE_OF_WAITING = 0.95
+"""Of a partition's time, where its rows are announced first."""
+
+
+def announced(
+    project: Project,
+    step: Step,
+    rows: pl.DataFrame,
+    to: Collects,
+    announce: Callable[[pl.DataFrame], None],
+) -> None:
+    """Have all of a partition's results made before the first is asked for.
+
+    Args:
+        project: Where finished shards are kept: they are not announced.
+        step: The partition.
+        rows: What is to be computed, with a column `shard`.
+        to: What is given the rows, and waits for its results.
+        announce: Gives it the rows of one shard.
+    """
+    is_done = False
+    while not is_done:
+        for of_shard in unfinished(project, step, rows):
+            announce(of_shard)
+        is_done = to.collect(lambda done: step.progress(done * _SHARE_OF_WAITING))
 
 
 def asked_ahead(

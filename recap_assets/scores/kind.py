@@ -89,6 +89,11 @@ class ByPairs(Opens, Scoring):
         """Images that are passed at once."""
         return 64
 
+    @property
+    def is_announced(self) -> bool:
+        """Whether all pairs of a partition are announced first; opens an `AnnouncedPairScorer`."""
+        return False
+
     def spent(self, scorer: PairScorer) -> Mapping[str, int | float]:  # noqa: ARG002 - of servers
         """What a partition took beside time, by name."""
         return {}

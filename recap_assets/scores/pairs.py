@@ -6,12 +6,25 @@ from functools import partial
 import polars as pl
 
 from recap_assets.artefacts.scores import CLIP_SCORES
-from recap_assets.engines.protocols import PairScorer, RemotePairScorer
+from recap_assets.engines.protocols import (
+    AnnouncedPairScorer,
+    Image,
+    PairScorer,
+    RemotePairScorer,
+)
 from recap_assets.graph.by_row import by_row
 from recap_assets.graph.kept_rows import input_hashes
 from recap_assets.graph.node import Step
 from recap_assets.graph.project import Project
-from recap_assets.graph.shardwise import BATCHES_AHEAD, ImageBatch, asked_ahead, over_images
+from recap_assets.graph.shardwise import (
+    ANNOUNCED_AT_ONCE,
+    BATCHES_AHEAD,
+    ImageBatch,
+    announced,
+    asked_ahead,
+    image_batches,
+    over_images,
+)
 from recap_assets.scores.kind import ByPairs
 from recap_assets.scores.node import Scored, scores_in
 from recap_assets.scores.opened import pair_scorer_of
@@ -42,6 +55,8 @@ def score_pairs(project: Project, spec: ByPairs, texts: pl.DataFrame, step: Step
     def scored(step: Step, pairs: pl.DataFrame) -> pl.DataFrame:
         these = images.join(pairs, on="uid", how="semi")
         with pair_scorer_of(project, spec) as scorer:
+            if spec.is_announced:
+                _announce(project, step, these, scorer, pairs)
             compute = partial(_scored, spec, scorer, pairs)
             found = over_images(project, step, these, spec.at_once, CLIP_SCORES.unsliced, compute)
             spent.update(spec.spent(scorer))
@@ -61,6 +76,20 @@ def score_pairs(project: Project, spec: ByPairs, texts: pl.DataFrame, step: Step
     return Scored(rows, texts, lost, spent)
 
 
+def _announce(
+    project: Project, step: Step, images: pl.DataFrame, scorer: PairScorer, texts: pl.DataFrame
+) -> None:
+    """Have all pairs of a partition scored before the first score is asked for."""
+    assert isinstance(scorer, AnnouncedPairScorer), "see ByPairs.is_announced"  # noqa: S101
+
+    def announce(rows: pl.DataFrame) -> None:
+        for batch in image_batches(project, rows, ANNOUNCED_AT_ONCE):
+            pictures, captions = _pairs_of(batch, texts)[1:]
+            scorer.announce_pairs(pictures, captions)
+
+    announced(project, step, images, scorer, announce)
+
+
 def _scored(
     spec: ByPairs, scorer: PairScorer, texts: pl.DataFrame, batches: Iterator[ImageBatch]
 ) -> Iterator[pl.DataFrame]:
@@ -71,18 +100,25 @@ def _scored(
 def _begun(
     spec: ByPairs, scorer: PairScorer, texts: pl.DataFrame, batch: ImageBatch
 ) -> Callable[[], pl.DataFrame]:
-    images = list(batch.images.values())
-    numbered = batch.readable.select("shard", "uid").with_row_index("image")
-    pairs = numbered.join(texts, on=["shard", "uid"], how="inner").sort("image", "candidate")
-    work = ([images[number] for number in pairs["image"]], pairs["text"].to_list())
-    is_asked = isinstance(scorer, RemotePairScorer) and bool(work[0])
-    result = scorer.submit(*work).result if is_asked else None  # type: ignore[union-attr]
+    pairs, images, captions = _pairs_of(batch, texts)
+    is_asked = isinstance(scorer, RemotePairScorer) and bool(images)
+    result = scorer.submit(images, captions).result if is_asked else None  # type: ignore[union-attr]
 
     def finish() -> pl.DataFrame:
         if result is not None:
             scores: object = result()
         else:
-            scores = scorer.score(*work) if work[0] else []
-        return pairs.select(_PAIR).with_columns(scores_in(spec, scores, len(work[0]), "pair"))
+            scores = scorer.score(images, captions) if images else []
+        return pairs.select(_PAIR).with_columns(scores_in(spec, scores, len(images), "pair"))
 
     return finish
+
+
+def _pairs_of(
+    batch: ImageBatch, texts: pl.DataFrame
+) -> tuple[pl.DataFrame, list[Image], list[str]]:
+    """The pairs of a batch: their names, and each one's image and text."""
+    images = list(batch.images.values())
+    numbered = batch.readable.select("shard", "uid").with_row_index("image")
+    pairs = numbered.join(texts, on=["shard", "uid"], how="inner").sort("image", "candidate")
+    return pairs, [images[number] for number in pairs["image"]], pairs["text"].to_list()

@@ -22,6 +22,7 @@ from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
 from recap_assets.artefacts.lineage import LINEAGE
 from recap_assets.artefacts.scores import CLIP_SCORES, IMAGE_EMBEDDINGS, IMAGE_SCORES
 from recap_assets.assembly.graph import build_graph
+from recap_assets.captions.servers.batches import asking
 from recap_assets.defs.events import Account, account_of
 from recap_assets.defs.lineage import described_by
 from recap_assets.graph.building import Built, build_partition
@@ -31,6 +32,8 @@ from recap_assets.graph.planner import OutOfDate, plan
 from recap_assets.graph.project import Project
 from recap_assets.graph.reuse import Counts
 from recap_assets.storage.workspace import Workspace
+from recap_assets_tests.batch_server import batch_servers
+from recap_assets_tests.chat_server import MODEL, Answer, said
 from recap_assets_tests.defs.counting_kinds import POINTS, asked
 from recap_assets_tests.registering import registered
 from recap_assets_tests.tiny import Memory, tiny_experiment
@@ -45,6 +48,7 @@ SCORERS: Mapping[str, Any] = {
     "pairs": {"kind": "counting_pairs"},
     "texts": {"kind": "counting_texts"},
 }
+AXES = {"fit": "how well it fits"}
 IMAGE_SCORERS: Mapping[str, Any] = {"shades": {"kind": "counting"}}
 
 
@@ -239,6 +243,30 @@ def test_an_edit_asks_for_what_it_changed(
     platform.write(pool)
     assert platform.build() == expected
     assert platform.contents() == platform.undisturbed()
+
+
+def test_rows_that_are_taken_over_are_put_into_no_batch(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "FIRST_POLL", 0.01)
+    with batch_servers() as start:
+        provider = start(lambda _: Answer(said('{"fit": 3}')))
+        by = {"kind": "openai", "model": MODEL, "base_url": provider.base_url, "batch": True}
+        platform.settings["sources"] = {"a": by}
+        platform.settings["scorers"] = {"clip": {"kind": "counting"}, "judge": {**by, "axes": AXES}}
+        pool = shards()
+        platform.write(pool)
+        platform.build()
+        # A caption an image, and a mark for it and for the image's own text.
+        assert len(provider.paid) == 3 * N
+        for kept in platform.data.glob("server_replies.sqlite*"):
+            kept.unlink()
+        one_image(pool)
+        platform.write(pool)
+        platform.build()
+        assert len(provider.paid) == 3 * N + 3
+        assert set(provider.paid.values()) == {1}
+        assert not provider.asked
 
 
 def test_other_partitions_of_the_same_shards_ask_for_nothing(platform: Platform) -> None:

@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
@@ -27,13 +28,16 @@ def jpeg(shade: int) -> bytes:
 
 
 def write_shard(
-    folder: Path, number: int, samples: list[tuple[str | None, bytes, str | None]]
+    folder: Path,
+    number: int,
+    samples: Sequence[tuple[str | None, bytes, str | None]],
+    **metadata: object,
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tarfile.open(folder / f"{number:08d}.tar", "w") as tar:
         for i, (uid, image, text) in enumerate(samples):
             key = f"{number:05d}{i:04d}"
-            members = {"jpg": image, "json": json.dumps({"uid": uid}).encode()}
+            members = {"jpg": image, "json": json.dumps({"uid": uid, **metadata}).encode()}
             if text is not None:
                 members["txt"] = text.encode()
             for extension, content in members.items():

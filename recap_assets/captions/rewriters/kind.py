@@ -74,6 +74,11 @@ class Rewriting(WithModel):
         return 64
 
     @property
+    def is_announced(self) -> bool:
+        """Whether all texts of a partition are announced first; opens an `AnnouncedRewriter`."""
+        return False
+
+    @property
     def served(self) -> Served | None:
         """What `recap serve-captioner` starts a server for; None where no server answers."""
         return None

@@ -28,6 +28,9 @@ T = TypeVar("T")
 _VAIN_ROUNDS = 3
 """Rounds of batches in a row without any reply after which the rest is given up."""
 
+_PREPARED_AT_ONCE = 64
+"""Of what is put into batches, images encoded: the regions or texts of one image may be many."""
+
 BATCHES_FILE = "server_batches.sqlite"
 """Beside the file of replies: the batches that providers work on."""
 
@@ -36,10 +39,10 @@ Bodies = Callable[[int], bytes]
 
 
 class Wanted(NamedTuple):
-    """What is asked for one image.
+    """What is asked for one image, region or pair.
 
     Attributes:
-        uid: The image's.
+        uid: The image's, or whatever names what is asked for in an error.
         prepare: Gives the requests; called in the event loop, which it must not hold up.
     """
 
@@ -148,12 +151,14 @@ class Asking:
 
     async def _announced(self, wanted: Sequence[Wanted], candidates: int) -> None:
         batches = self._of_batches()
-        prepared = await asyncio.gather(*(one.prepare() for one in wanted))
-        for one, body_of in zip(wanted, prepared, strict=True):
-            for candidate in range(candidates):
-                body = body_of(candidate)
-                self._uids[key_of_request(body)] = one.uid
-                await batches.add(body)
+        for start in range(0, len(wanted), _PREPARED_AT_ONCE):
+            these = wanted[start : start + _PREPARED_AT_ONCE]
+            prepared = await asyncio.gather(*(one.prepare() for one in these))
+            for one, body_of in zip(these, prepared, strict=True):
+                for candidate in range(candidates):
+                    body = body_of(candidate)
+                    self._uids[key_of_request(body)] = one.uid
+                    await batches.add(body)
 
     async def _collected(self, progress: Callable[[float], None]) -> bool:
         batches = self._of_batches()

@@ -41,11 +41,6 @@ vlm:                                           # behind vLLM, SGLang, or any suc
         return self.prompt
 
     @property
-    def is_announced(self) -> bool:
-        """Whether a provider's batches answer."""
-        return self.batch
-
-    @property
     def at_once(self) -> int:
         """Images that are passed at once; the next are on their way meanwhile."""
         return max(8, self.under_way // self.candidates)

@@ -11,7 +11,7 @@ import polars as pl
 from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
 from recap_assets.artefacts.facets import IMAGES
 from recap_assets.artefacts.table import STATUS_EMPTY, STATUS_ERROR
-from recap_assets.captions.assets import Written, written_node
+from recap_assets.captions.assets import Written, announce_images, written_node
 from recap_assets.captions.derived import found_rows
 from recap_assets.captions.kinds.regions.boxes import boxes_in, cut_out, region_uid
 from recap_assets.captions.kinds.regions.spec import RegionsSpec
@@ -61,6 +61,8 @@ def caption_regions(project: Project, spec: RegionsSpec, step: Step) -> Rows:
     images = project.usable_images(step.partition)
     images = images.join(whole.drop("shard"), on="uid", maintain_order="left")
     with opened(project, spec.by) as captioner:
+        if spec.by.is_announced:
+            announce_images(project, step, images, captioner, partial(_work_of, spec))
         compute = partial(_captioned, captioner, spec)
         rows = over_images(project, step, images, spec.by.at_once, _SCHEMA, compute)
         spent = spec.by.spent(captioner)
@@ -91,9 +93,7 @@ def _begun(
     captioner: Captioner, spec: RegionsSpec, batch: ImageBatch
 ) -> Callable[[], pl.DataFrame]:
     regions = _regions(spec, batch)
-    work: Any = (regions.images, regions.uids)
-    if spec.by.reads:
-        work = (*work, regions.texts)
+    work = _work_with(spec, regions)
     result = captioner.submit(*work).result if isinstance(captioner, RemoteCaptioner) else None
 
     def finish() -> pl.DataFrame:
@@ -106,6 +106,16 @@ def _begun(
         return caption_rows(batch.rows, _by_image(regions.counts, written), share)
 
     return finish
+
+
+def _work_of(spec: RegionsSpec, batch: ImageBatch) -> tuple[Any, ...]:
+    return _work_with(spec, _regions(spec, batch))
+
+
+def _work_with(spec: RegionsSpec, regions: _Regions) -> tuple[Any, ...]:
+    """The regions with their uids and, where the prompt has any, their texts."""
+    work = (regions.images, regions.uids)
+    return (*work, regions.texts) if spec.by.reads else work
 
 
 def _regions(spec: RegionsSpec, batch: ImageBatch) -> _Regions:

@@ -45,13 +45,6 @@ things:
     )
 
     @model_validator(mode="after")
-    def _is_asked_one_by_one(self) -> Self:
-        if self.by.is_announced:
-            msg = "by: batch: true works for images, not for their regions; leave it out"
-            raise ValueError(msg)
-        return self
-
-    @model_validator(mode="after")
     def _candidates_can_be_counted(self) -> Self:
         if (n := self.keep * self.by.candidates) > MOST_CANDIDATES:
             msg = f"keep: {n} captions of an image, at most {MOST_CANDIDATES} are; lower it"

@@ -19,10 +19,17 @@ from recap_assets.captions.texts import (
     named_texts,
     texts_of_images,
 )
-from recap_assets.engines.protocols import RemoteRewriter, Rewriter
+from recap_assets.engines.protocols import AnnouncedRewriter, RemoteRewriter, Rewriter
 from recap_assets.graph.node import Node, Rows, Step
 from recap_assets.graph.project import Project
-from recap_assets.graph.shardwise import BATCHES_AHEAD, ShardProgress, asked_ahead, by_shard
+from recap_assets.graph.shardwise import (
+    ANNOUNCED_AT_ONCE,
+    BATCHES_AHEAD,
+    ShardProgress,
+    announced,
+    asked_ahead,
+    by_shard,
+)
 from recap_assets.specs.base import deciding
 
 VERSION = 1
@@ -49,6 +56,9 @@ def rewrite_partition(project: Project, spec: RewriteSpec, step: Step) -> Rows:
     """Rewrite one pool partition, shard by shard; what cannot be rewritten has its reason."""
     texts = texts_of_images(project, spec.names, step.partition)
     with opened_writer(project, spec) as rewriter:
+        if spec.by.is_announced:
+            assert isinstance(rewriter, AnnouncedRewriter), "see Rewriting.is_announced"  # noqa: S101
+            announced(project, step, texts, rewriter, partial(_announce, spec, rewriter))
         rows = by_shard(project, step, texts, partial(_of_shard, spec, rewriter))
         spent = spec.by.spent(rewriter)
     is_long = pl.any_horizontal(pl.col("^text\\..*$").str.len_chars() > spec.longest)
@@ -58,6 +68,16 @@ def rewrite_partition(project: Project, spec: RewriteSpec, step: Step) -> Rows:
         **spent,
     }
     return found_rows(rows, facts)
+
+
+def _announce(spec: RewriteSpec, rewriter: AnnouncedRewriter, texts: pl.DataFrame) -> None:
+    for batch in texts.iter_slices(ANNOUNCED_AT_ONCE):
+        rewriter.announce_texts(*_work_of(spec, complete(batch, spec.names)[0]))
+
+
+def _work_of(spec: RewriteSpec, whole: pl.DataFrame) -> tuple[list[dict[str, str]], list[bytes]]:
+    """The texts of images that lack none, and their uids."""
+    return named_texts(whole, spec.names), whole["uid"].to_list()
 
 
 def _of_shard(
@@ -76,7 +96,7 @@ def _begun(
     spec: RewriteSpec, rewriter: Rewriter, batch: pl.DataFrame
 ) -> Callable[[], tuple[int, pl.DataFrame]]:
     whole, lost = complete(batch, spec.names)
-    work = (named_texts(whole, spec.names), whole["uid"].to_list())
+    work = _work_of(spec, whole)
     result = rewriter.submit(*work).result if isinstance(rewriter, RemoteRewriter) else None
 
     def finish() -> tuple[int, pl.DataFrame]:

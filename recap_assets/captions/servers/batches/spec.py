@@ -23,6 +23,11 @@ class BatchedSpec(ServerSpec):
         description="What a request in a batch costs, as a share of the prices; changes no text.",
     )
 
+    @property
+    def is_announced(self) -> bool:
+        """Whether a provider's batches answer."""
+        return self.batch
+
     def cost_of(self, n_prompt_tokens: int, n_completion_tokens: int) -> float | None:
         """What these tokens cost, at the rate of batches where they are asked for so."""
         cost = super().cost_of(n_prompt_tokens, n_completion_tokens)

@@ -59,12 +59,24 @@ class Judge(Asking):
 
     def submit(self, images: Sequence[Image], texts: Sequence[str]) -> Future[NDArray[np.float32]]:
         """Begin to judge; further batches may be begun before the first is through."""
-        wanted: list[Wanted] = []
-        for image, text in zip(images, texts, strict=True):
-            wanted.append(Wanted(_name_of(text), partial(self._prepared, image, text)))
         found: Future[NDArray[np.float32]] = Future()
-        self.begin(wanted, 1).add_done_callback(partial(self._hand_on, found))
+        asked = self.begin(self._wanted(images, texts), 1)
+        asked.add_done_callback(partial(self._hand_on, found))
         return found
+
+    def announce_pairs(self, images: Sequence[Image], texts: Sequence[str]) -> None:
+        """Put the requests for some pairs into a provider's batches, for `collect`.
+
+        Raises:
+            CaptionServerError: The provider does not take them.
+        """
+        self.announce(self._wanted(images, texts), 1)
+
+    def _wanted(self, images: Sequence[Image], texts: Sequence[str]) -> list[Wanted]:
+        return [
+            Wanted(_name_of(text), partial(self._prepared, image, text))
+            for image, text in zip(images, texts, strict=True)
+        ]
 
     def close(self) -> None:
         """Give up what is under way, and close connections, threads and the store."""

@@ -5,7 +5,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from recap_assets.captions.servers.spec import JpegQuality, MaxPixels, ServerDecoding, ServerSpec
+from recap_assets.captions.servers.batches.spec import BatchedSpec
+from recap_assets.captions.servers.spec import JpegQuality, MaxPixels, ServerDecoding
 from recap_assets.engines.protocols import PairScorer, Places, RemotePairScorer
 from recap_assets.scores.kind import ByPairs
 from recap_assets.specs.base import Name
@@ -20,7 +21,7 @@ SYSTEM = (
 Described = Annotated[str, Field(min_length=1, max_length=500)]
 
 
-class JudgeSpec(ServerSpec, ByPairs):
+class JudgeSpec(BatchedSpec, ByPairs):
     """A model behind an OpenAI-compatible server that marks image and text on named axes."""
 
     example = """\

@@ -54,9 +54,19 @@ class ServerRewriter(Asking):
         self, inputs: Sequence[Mapping[str, str]], uids: Sequence[bytes]
     ) -> Future[list[list[Caption]]]:
         """Begin to write; further batches may be begun before the first is through."""
+        return self.begin(self._wanted(inputs, uids), self._task.candidates)
+
+    def announce_texts(self, inputs: Sequence[Mapping[str, str]], uids: Sequence[bytes]) -> None:
+        """Put the requests for some images' texts into a provider's batches, for `collect`.
+
+        Raises:
+            CaptionServerError: The provider does not take them.
+        """
+        self.announce(self._wanted(inputs, uids), self._task.candidates)
+
+    def _wanted(self, inputs: Sequence[Mapping[str, str]], uids: Sequence[bytes]) -> list[Wanted]:
         pairs = zip(inputs, uids, strict=True)
-        wanted = [Wanted(uid, partial(self._prepared, texts, uid)) for texts, uid in pairs]
-        return self.begin(wanted, self._task.candidates)
+        return [Wanted(uid, partial(self._prepared, texts, uid)) for texts, uid in pairs]
 
     async def _prepared(self, texts: Mapping[str, str], uid: bytes) -> Bodies:
         return partial(self._body, texts, uid)

@@ -7,12 +7,12 @@ from pydantic import Field
 
 from recap_assets.captions.rewriters.kind import SYSTEM, RewriteTask, Rewriting
 from recap_assets.captions.served import Served
-from recap_assets.captions.servers.spec import ServerSpec
+from recap_assets.captions.servers.batches.spec import BatchedSpec
 from recap_assets.engines.protocols import RemoteRewriter, Rewriter
 from recap_assets.specs.base import Spec
 
 
-class OpenAIRewriterSpec(ServerSpec, Rewriting):
+class OpenAIRewriterSpec(BatchedSpec, Rewriting):
     """A model behind an OpenAI-compatible server, asked with texts and no image."""
 
     kind: Literal["openai"]
