@@ -14,7 +14,7 @@ from recap_assets.cli.amounts import in_time
 from recap_assets.cli.belonging import take
 from recap_assets.cli.leaderboard import print_leaderboard
 from recap_assets.cli.left_aside import nothing_usable, print_left_aside
-from recap_assets.cli.planning import gone, named, plan_table, print_plan
+from recap_assets.cli.planning import gone, named, plan_table, print_plan, print_tokens
 from recap_assets.cli.progress import print_failures, show_progress
 from recap_assets.defs.building import Build
 from recap_assets.defs.session import Session
@@ -62,6 +62,7 @@ def run_build(session: Session, jobs: int, asked: Asked, select: Sequence[str] =
         _print_places(console, session)
         return _print_unusable(console, session)
     console.print(plan_table(first, session, build.estimates))
+    print_tokens(first, session, build.estimates)
     print_left_aside(console, session.project)
     take(session, anyway=asked.take_over)
     said = asked.yes or asked.remove

@@ -7,6 +7,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from recap_assets.assembly.server_tokens import TokenEstimates, Tokens
 from recap_assets.cli.amounts import in_bytes, in_time
 from recap_assets.cli.left_aside import print_left_aside
 from recap_assets.cli.output import echo
@@ -40,9 +41,12 @@ def print_plan(
     if why_of is not None:
         echo("\n".join(_why(graph, current, why_of)))
     elif as_json:
-        echo(json.dumps([_row(entry, estimates) for entry in current.entries], indent=2))
+        tokens = TokenEstimates(session.project, estimates)
+        rows = [_row(entry, estimates, tokens) for entry in current.entries]
+        echo(json.dumps(rows, indent=2))
     elif current:
         console().print(plan_table(current, session, estimates))
+        print_tokens(current, session, estimates)
     else:
         echo(f"{named(session)}: everything is up to date.")
     if why_of is None and not as_json:
@@ -75,8 +79,10 @@ def _listed(partitions: Sequence[str]) -> str:
     return shown if len(partitions) <= 8 else f"{shown}, ... {partitions[-1]}"
 
 
-def _row(entry: OutOfDate, estimates: Estimates) -> dict[str, object]:
-    cost = Cost() if entry.state == "leaving" else estimates.of(entry.asset, entry.partition)
+def _row(entry: OutOfDate, estimates: Estimates, tokens: TokenEstimates) -> dict[str, object]:
+    leaves = entry.state == "leaving"
+    cost = Cost() if leaves else estimates.of(entry.asset, entry.partition)
+    asked = Tokens(0, 0, 0.0) if leaves else tokens.of(entry.asset, entry.partition)
     counts = estimates.counts.get((entry.asset, entry.partition))
     return {
         **entry._asdict(),
@@ -86,7 +92,28 @@ def _row(entry: OutOfDate, estimates: Estimates) -> dict[str, object]:
         "expected_gpu_seconds": round(cost.gpu_seconds, 3),
         "expected_bytes": cost.n_bytes,
         "is_guess": cost.is_guess,
+        "expected_prompt_tokens": None if asked is None else asked.prompt,
+        "expected_completion_tokens": None if asked is None else asked.completion,
+        "expected_cost": None if asked is None else asked.cost,
     }
+
+
+def print_tokens(current: Plan, session: Session, estimates: Estimates) -> None:
+    """Print what the servers that are asked are expected to take, a line an asset."""
+    tokens = TokenEstimates(session.project, estimates)
+    asked: dict[str, list[tuple[str, str]]] = {}
+    for entry in current.to_build:
+        if tokens.asks(entry.asset):
+            asked.setdefault(entry.asset, []).append((entry.asset, entry.partition))
+    for asset, partitions in asked.items():
+        echo(f"{asset}: {_of_tokens(tokens.of_all(partitions))}")
+
+
+def _of_tokens(tokens: Tokens | None) -> str:
+    if tokens is None:
+        return "tokens unknown: nothing like it was asked before"
+    cost = "" if tokens.cost is None else f", {tokens.cost:,.2f} at the prices of the file"
+    return f"about {tokens.prompt:,} tokens to ask, {tokens.completion:,} in reply{cost}"
 
 
 def plan_table(current: Plan, session: Session, estimates: Estimates) -> Table:

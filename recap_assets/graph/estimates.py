@@ -55,13 +55,13 @@ class Estimates:
         counts: Mapping[tuple[str, str], Counts] = MappingProxyType({}),
     ) -> None:
         self._graph = graph
-        self._records = records
+        self.records = records
         self.counts = counts
         self._of_asset: dict[str, Cost | None] = {}
 
     def of(self, asset: str, partition: str) -> Cost:
         """What building one partition is expected to take."""
-        record = self._records.latest(asset).get(partition)
+        record = self.records.latest(asset).get(partition)
         if record is not None and record.seconds:
             cost = Cost(record.seconds, record.gpu_seconds, record.n_bytes)
         else:
@@ -83,7 +83,7 @@ class Estimates:
 
     def _measured(self, asset: str) -> Cost | None:
         if asset not in self._of_asset:
-            built = [one for one in self._records.latest(asset).values() if one.seconds]
+            built = [one for one in self.records.latest(asset).values() if one.seconds]
             self._of_asset[asset] = _mean(built) if built else None
         return self._of_asset[asset]
 
