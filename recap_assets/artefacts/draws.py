@@ -1,6 +1,7 @@
 """Randomness as a function of (seed, uid): never of order, shard or library version."""
 
 import hashlib
+from collections.abc import Iterator
 from typing import Any, cast
 
 import numpy as np
@@ -20,15 +21,31 @@ def uid_halves(uids: pl.Series) -> UInt64s:
     Raises:
         ValueError: If a uid is null or is not 16 bytes long.
     """
-    if uids.is_empty():
-        return np.empty((0, 2), np.uint64)
+    halves = np.empty((len(uids), 2), np.uint64)
+    for start, block in _blocks(uids):
+        halves[start : start + len(block)] = block
+    return halves
+
+
+def first_halves(uids: pl.Series) -> UInt64s:
+    """The first 8 bytes of each uid as a big-endian integer.
+
+    Raises:
+        ValueError: As `uid_halves`.
+    """
+    halves = np.empty(len(uids), np.uint64)
+    for start, block in _blocks(uids):
+        halves[start : start + len(block)] = block[:, 0]
+    return halves
+
+
+def _blocks(uids: pl.Series) -> Iterator[tuple[int, npt.NDArray[np.integer]]]:
+    """The halves of some uids at a time, and where these begin."""
     if uids.null_count() or not (uids.bin.size() == UID_BYTES).all():
         msg = f"a uid is {UID_BYTES} bytes; {uids.name!r} holds others"
         raise ValueError(msg)
-    halves = np.empty((len(uids), 2), np.uint64)
     for start in range(0, len(uids), _BLOCK):
-        halves[start : start + _BLOCK] = _big_endian(uids[start : start + _BLOCK])
-    return halves
+        yield start, _big_endian(uids[start : start + _BLOCK])
 
 
 def _big_endian(uids: pl.Series) -> npt.NDArray[np.integer]:

@@ -27,11 +27,11 @@ def comparable_text(text: str) -> str:
 
 def texts_differ(one: pl.Series, other: pl.Series) -> pl.Series:
     """Whether the texts of two columns differ, row by row; null where one of them is missing."""
-    differ = (one != other).to_list()
-    places = [i for i, is_other in enumerate(differ) if is_other]
-    for i in places:
-        differ[i] = comparable_text(one[i]) != comparable_text(other[i])
-    return pl.Series("differ", differ, dtype=pl.Boolean)
+    differ = (one != other).alias("differ")
+    places = differ.arg_true()
+    pairs = zip(one.gather(places), other.gather(places), strict=True)
+    found = [comparable_text(text) != comparable_text(its_other) for text, its_other in pairs]
+    return differ.scatter(places, found) if found else differ
 
 
 def _bytes_of(written_out: str) -> bytes:

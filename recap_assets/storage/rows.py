@@ -6,6 +6,7 @@ import polars as pl
 
 from recap_assets.artefacts.table import Table
 from recap_assets.storage.errors import StorageError
+from recap_assets.storage.sorting import sort_rows
 
 Slice = Mapping[str, str | int]
 """A value for each of a table's slice columns."""
@@ -52,4 +53,7 @@ def typed(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
         if not column.nullable and rows[name].null_count():
             msg = f"table {table.name}: {rows[name].null_count()} null values in column {name}"
             raise StorageError(msg)
-    return rows.sort(list(table.order))
+    keys = list(table.order)
+    if any(rows[name].null_count() for name in keys):
+        return rows.sort(keys)
+    return sort_rows(rows, keys)

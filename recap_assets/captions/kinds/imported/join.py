@@ -8,6 +8,7 @@ from recap_assets.captions.kinds.imported.buckets import Count, Counts, examples
 from recap_assets.captions.kinds.imported.spec import ImportSpec
 from recap_assets.shards.text_repair import texts_differ
 from recap_assets.specs.sources import MOST_CANDIDATES
+from recap_assets.storage.sorting import sort_rows
 
 NOT_IN_IMPORT = "not_in_import"
 TEXT_MISMATCH = "text_mismatch"
@@ -16,6 +17,8 @@ CONFLICTING = "conflicting_captions"
 CAPTION_COLUMNS = tuple(SYNTHETIC_CAPTIONS.unsliced)
 
 _UID = pl.col("uid").bin.encode("hex")
+_GROUP = ("uid", "text")
+_FIRST = ("shard", "number", "expected_text", "raw_text")
 
 
 def join_captions(
@@ -36,44 +39,66 @@ def join_captions(
         `images`, `matched`, `missing`, `empty`, `repeated_rows`, `conflicting`, `texts_compared`,
         `text_mismatches`.
     """
-    matched = found.join(images.select("uid", raw_text="text"), on="uid", how="inner")
+    matched = found.join(images.rename({"text": "raw_text"}), on="uid", how="inner")
     matched = matched.with_columns(
         differ=texts_differ(matched["expected_text"], matched["raw_text"])
     )
     texts = _texts(matched, source)
-    named = images.select("shard", "uid")
-    without_text = matched.select("uid").unique().join(texts, on="uid", how="anti")
-    missing = named.join(matched, on="uid", how="anti")
+    without_text = matched.filter(pl.col("text").is_null()).select("shard", "uid").unique()
+    missing = images.join(matched, on="uid", how="anti")
     rows = pl.concat(
         [
-            _chosen(texts, source).join(named, on="uid", how="left"),
-            _lost(named.join(without_text, on="uid", how="semi"), STATUS_EMPTY, STATUS_EMPTY),
-            _lost(missing, STATUS_ERROR, NOT_IN_IMPORT),
+            _chosen(texts, source),
+            _lost(without_text.join(texts, on="uid", how="anti"), STATUS_EMPTY, STATUS_EMPTY),
+            _lost(missing.select("shard", "uid"), STATUS_ERROR, NOT_IN_IMPORT),
         ],
         how="diagonal",
     )
-    return _conformed(rows).sort("uid", "candidate"), _counts(images, matched, texts, missing)
+    ordered = sort_rows(_conformed(rows), ["uid", "candidate"])
+    return ordered, _counts(images, matched, texts, missing)
 
 
 def _texts(matched: pl.DataFrame, source: ImportSpec) -> pl.DataFrame:
     """A row for each different caption of an image, numbered; those set aside come last."""
-    differ = pl.col("differ").fill_null(value=False).all()
-    texts = (
-        matched.drop_nulls("text")
-        .sort("uid", "number")
-        .group_by("uid", "text", maintain_order=True)
+    rows = matched.drop_nulls("text")
+    # Most images have one caption, which is numbered without grouping.
+    is_single = rows["uid"].is_unique()
+    aside = pl.col("is_mismatch") & (source.on_text_mismatch == "set_aside")
+    several = _different(rows.filter(~is_single)).with_columns(is_aside=aside)
+    single = _single(rows.filter(is_single)).with_columns(is_aside=aside)
+    return pl.concat(
+        [
+            single.with_columns(candidate=0, n_good=~pl.col("is_aside"), n_texts=1),
+            several.sort("uid", "is_aside", "number").with_columns(
+                candidate=pl.int_range(pl.len()).over("uid"),
+                n_good=(~pl.col("is_aside")).sum().over("uid"),
+                n_texts=pl.len().over("uid"),
+            ),
+        ],
+        how="vertical_relaxed",
+    )
+
+
+def _single(rows: pl.DataFrame) -> pl.DataFrame:
+    """What `_different` gives for the only rows of their images."""
+    return rows.select(
+        *_GROUP,
+        *_FIRST,
+        is_mismatch=pl.col("differ").fill_null(value=False),
+        is_compared=pl.col("differ").is_not_null(),
+    )
+
+
+def _different(rows: pl.DataFrame) -> pl.DataFrame:
+    """A row for each different caption of an image, in the order of their first rows."""
+    return (
+        rows.sort("uid", "number")
+        .group_by(_GROUP, maintain_order=True)
         .agg(
-            pl.col("number", "expected_text", "raw_text").first(),
-            is_mismatch=differ,
+            pl.col(_FIRST).first(),
+            is_mismatch=pl.col("differ").fill_null(value=False).all(),
             is_compared=pl.col("differ").is_not_null().any(),
         )
-    )
-    aside = pl.col("is_mismatch") & (source.on_text_mismatch == "set_aside")
-    ordered = texts.with_columns(is_aside=aside).sort("uid", "is_aside", "number")
-    return ordered.with_columns(
-        candidate=pl.int_range(pl.len()).over("uid"),
-        n_good=(~pl.col("is_aside")).sum().over("uid"),
-        n_texts=pl.len().over("uid"),
     )
 
 
@@ -88,6 +113,7 @@ def _chosen(texts: pl.DataFrame, source: ImportSpec) -> pl.DataFrame:
         .otherwise(None)
     )
     return texts.filter(pl.col("candidate") < most).select(
+        "shard",
         "uid",
         "candidate",
         text=pl.when(~conflicts).then("text"),
@@ -122,16 +148,17 @@ def _counts(
         pl.col("text").head(3), pl.col("raw_text").first()
     )
     shown = conflicts.with_columns(pl.col("text").list.join(" | "))
-    mismatches = texts.filter("is_mismatch")
+    mismatches = texts.filter("is_mismatch").sort("uid", "is_aside", "number")
     columns = {"caption": "text", "raw_text": "raw_text"}
-    without = images.join(missing.select("uid"), on="uid", how="semi").sort("uid")
     n_matched = images.height - missing.height
     repeated = matched.select(pl.col("n").sum() - pl.len()).item() if matched.height else 0
     return {
         "images": Count(images.height),
         "matched": Count(n_matched),
-        "missing": Count(missing.height, examples_of(without, key=_UID, raw_text="text")),
-        "empty": Count(n_matched - texts["uid"].n_unique()),
+        "missing": Count(
+            missing.height, examples_of(sort_rows(missing, ["uid"]), key=_UID, raw_text="text")
+        ),
+        "empty": Count(n_matched - int((texts["candidate"] == 0).sum())),
         "repeated_rows": Count(int(repeated)),
         "conflicting": Count(conflicts.height, examples_of(shown, key=_UID, **columns)),
         "texts_compared": Count(int(texts["is_compared"].sum())),

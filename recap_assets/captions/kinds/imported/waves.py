@@ -21,7 +21,6 @@ from recap_assets.captions.kinds.imported.buckets import WHOLE
 from recap_assets.captions.kinds.imported.files import url_keys
 from recap_assets.captions.kinds.imported.spec import JoinKey
 from recap_assets.graph.project import Project
-from recap_assets.storage.content import frame_version
 from recap_assets.storage.files import replaced_directory
 
 WAVE_KEYS = 30_000_000
@@ -63,6 +62,8 @@ def pool_keys(
     keys = pl.concat(ranked).drop_nulls("key")
     if by == "url":
         keys = keys.with_columns(url_keys(keys["key"]))
+    if len(columns) == 1:
+        return keys  # no two usable samples of a partition have the same uid
     return keys.sort("rank").unique(["partition", "uid", "key"], keep="first", maintain_order=True)
 
 
@@ -72,8 +73,7 @@ def found_rows(project: Project, name: str, by: JoinKey, partition: str) -> pl.D
     Returns:
         `uid`, `number`, `text`, `expected_text`, `n`; a row of the import once for each image.
     """
-    keys = pool_keys(project, by, [partition])
-    asked = frame_version(keys)
+    asked = _asked(project, by, [partition])[partition]
     folder = _folder(project, name)
     wave = _wave_with(folder, partition, asked)
     if wave is None:
@@ -85,7 +85,9 @@ def found_rows(project: Project, name: str, by: JoinKey, partition: str) -> pl.D
         pl.scan_parquet(path).filter(pl.col("partition") == partition)
         for path in sorted(wave.glob("*.parquet"))
     ).collect()
-    best = rows.filter(pl.col("rank") == pl.col("rank").min().over("uid"))
+    best = rows
+    if rows["rank"].n_unique() > 1:
+        best = rows.filter(pl.col("rank") == pl.col("rank").min().over("uid"))
     _forget(wave, partition)
     return best.select(_FOUND)
 
@@ -121,13 +123,19 @@ def buckets_of(project: Project, name: str) -> list[str]:
 
 def _folder(project: Project, name: str) -> Path:
     """Where the waves of the import as it is now are: named by the files that hold its rows."""
-    files = ""
-    if (delta := project.workspace.tables.open(IMPORTED_CAPTIONS)) is not None:
-        added = pl.DataFrame(delta.get_add_actions(flatten=True))
-        of_source = added.filter(pl.col("partition.source") == name) if added.height else added
-        files = "\n".join(of_source["path"].sort()) if of_source.height else ""
-    stamp = hashlib.sha256(files.encode()).hexdigest()[:16]
+    files = project.workspace.tables.files_of(IMPORTED_CAPTIONS, None, {"source": name})
+    stamp = _digest(path for paths in files.values() for path in paths)
     return project.workspace.scratch / IMPORTED_CAPTIONS.key(name) / stamp
+
+
+def _asked(project: Project, by: JoinKey, partitions: Iterable[str]) -> dict[str, str]:
+    """What a wave answers for each partition: by the files that hold its samples, unread."""
+    files = project.workspace.tables.files_of(RAW_POOL, None, {})
+    return {key: _digest([by, *files.get(key, ())]) for key in partitions}
+
+
+def _digest(names: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:16]
 
 
 def _wave_with(folder: Path, partition: str, asked: str) -> Path | None:
@@ -150,20 +158,26 @@ def _make_wave(project: Project, name: str, by: JoinKey, folder: Path, first: st
             shutil.rmtree(other, ignore_errors=True)
     taken = {key for wave in folder.glob("*/") for key in _manifest(wave)}
     later = [key for key in project.partitions if key > first and key not in taken]
+    # Before the keys: where the pool changes meanwhile, the wave is too old, and made again.
+    asked = _asked(project, by, [first, *later])
     keys = next(key_waves(project, by, [first, *later]))
     # Of an import without any row there is an empty bucket all the same.
     buckets = buckets_of(project, name) or [WHOLE]
-    parts = by_bucket(pl.concat(keys.values()), buckets)
+    # Sorted by number and not as text.
+    partition = pl.col("partition").cast(pl.Enum(list(keys)))
+    parts = by_bucket(pl.concat(keys.values()).with_columns(partition), buckets)
     wave = folder / first
     with replaced_directory(wave) as new:
         for bucket in buckets:
             rows = project.workspace.tables.read(IMPORTED_CAPTIONS, source=name, bucket=bucket)
             found = rows.drop("source", "bucket").join(parts[bucket], on="key")
-            found.sort("partition", "uid", "number").write_parquet(
-                new / f"{bucket}.parquet", row_group_size=ROW_GROUP
-            )
-        asked = {partition: frame_version(part) for partition, part in keys.items()}
-        (new / _MANIFEST).write_text(json.dumps(asked))
+            # A partition after the other, so that each is read by itself.
+            found.sort("partition", multithreaded=False).cast(
+                {"partition": pl.String}
+            ).write_parquet(new / f"{bucket}.parquet", row_group_size=ROW_GROUP, compression="lz4")
+        (new / _MANIFEST).write_text(
+            json.dumps({partition: asked[partition] for partition in keys})
+        )
     return wave
 
 
