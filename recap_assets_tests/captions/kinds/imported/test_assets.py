@@ -360,6 +360,22 @@ def test_the_import_is_read_once_for_all_partitions(
     assert made == ["00000"]
 
 
+def test_rows_that_were_found_before_the_pool_changed_are_not_taken(
+    bench_of: Callable[..., Bench], indexed: Bench, tmp_path: Path
+) -> None:
+    path = write_csv(tmp_path / "drop.csv", drop_of(pool_rows(indexed)))
+    bench = bench_of(waved=source(path)).copied(tmp_path / "data")
+    bench.build(*STAGES)
+    tables = bench.project.workspace.tables
+    first, second = bench.project.partitions
+    import_waves.found_rows(bench.project, "waved", "uid", first)
+    assert list(bench.project.workspace.scratch.rglob("*.parquet"))
+    rows = tables.read(RAW_POOL, partition=second)
+    tables.replace(RAW_POOL, {"partition": second}, rows.filter(is_usable()).head(20))
+    found = import_waves.found_rows(bench.project, "waved", "uid", second)
+    assert 0 < found["uid"].n_unique() <= 20
+
+
 def test_a_resized_image_is_known_by_its_hash_before_and_after(tmp_path: Path) -> None:
     original = [hashlib.sha256(f"before {i}".encode()).hexdigest() for i in range(4)]
     samples = [(i, jpeg(i), original[i]) for i in range(3)] + [(3, jpeg(3)[:100], original[3])]
