@@ -182,4 +182,4 @@ def _print_places(console: Console, session: Session) -> None:
     if workspace.report.exists():
         console.print(f"Report: {workspace.latest_report}", soft_wrap=True)
     console.print(f"Tables: {workspace.tables.root}", soft_wrap=True)
-    console.print("UI:     make ui   (or: recap ui), then http://127.0.0.1:3000")
+    console.print("Look:   recap look (images with their captions), recap ui (Dagster)")

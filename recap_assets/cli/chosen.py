@@ -45,12 +45,21 @@ class Chosen:
         from recap_assets.defs.session import Session
 
         session = Session(self.path, self.settings, against, only_reads)
+        _OPENED.append(self.path.absolute())
         session.export()
         return session
 
     def reading(self, against: Path | None = None) -> "Session":
         """The experiment, opened by a command that only reads."""
         return self.session(against, only_reads=True)
+
+
+_OPENED: list[Path] = []
+
+
+def opened() -> Path | None:
+    """The experiment file that this process opened last."""
+    return _OPENED[-1] if _OPENED else None
 
 
 def of_experiment(command: Callable[..., object]) -> Callable[..., object]:

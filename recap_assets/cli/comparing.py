@@ -24,6 +24,7 @@ from recap_assets.mixes.comparing import (
     scores_of,
 )
 from recap_assets.mixes.difference import CHANGES, MEANINGS, ScoreTally
+from recap_assets.mixes.shares import percentages
 
 SAMPLE_ROWS = 5
 SCORES_TITLE = "Deciding scores of all pairs and of changed captions, quantiles to 0.0001"
@@ -113,8 +114,9 @@ def _images(found: MixDifference) -> Table:
         **{MEANINGS[change]: found.comparison.n_changed[change] for change in CHANGES},
     }
     n_all = max(sum(counts.values()), 1)
-    for label, n in counts.items():
-        table.add_row(label, f"{n:,}", f"{100 * n / n_all:.1f} %")
+    shares = percentages([n / n_all for n in counts.values()])
+    for (label, n), share in zip(counts.items(), shares, strict=True):
+        table.add_row(label, f"{n:,}", f"{share:.1f} %")
     return table
 
 

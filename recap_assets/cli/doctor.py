@@ -33,7 +33,7 @@ def run_doctor(path: Path, settings: tuple[str, ...]) -> int:
     n_wrong = n_notes = 0
     reported: set[str] = set()
     for good, text in _findings(experiment, reported):
-        echo(f"{_MARKS[good]} {text}")
+        echo(f"{_MARKS[good]} {_once(text)}")
         n_wrong += good is False
         n_notes += good is None
         if good is False:
@@ -43,6 +43,12 @@ def run_doctor(path: Path, settings: tuple[str, ...]) -> int:
     else:
         echo("Everything is in order.")
     return 1 if n_wrong else 0
+
+
+def _once(text: str) -> str:
+    """A text that names its part of the file once: `pool: pool.shards: ...` names it twice."""
+    part, _, rest = text.partition(": ")
+    return rest if rest.startswith((f"{part}: ", f"{part}.")) else text
 
 
 def _findings(experiment: Experiment, reported: Collection[str]) -> Iterator[Finding]:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import click
 
-from recap_assets.cli.chosen import Chosen, of_experiment
+from recap_assets.cli.chosen import Chosen, of_experiment, opened
 from recap_assets.cli.exporting import export
 from recap_assets.cli.kinds_command import kinds
 from recap_assets.cli.output import echo, prepare, show
+from recap_assets.cli.placing import with_place
 from recap_assets.cli.recipes import recipes_command
 from recap_assets.cli.serve_commands import look, serve_captioner, ui
 from recap_assets.specs.loading import OWN
@@ -388,7 +389,7 @@ def main() -> None:
         echo("Stopped. What was finished is kept; run again to continue.", err=True)
         sys.exit(130)
     except RecapError as error:
-        echo(f"Error: {error}", err=True)
+        echo(f"Error: {with_place(str(error), opened())}", err=True)
         sys.exit(FAILED)
     except Exception as error:
         from recap_assets.defs.failures import in_words

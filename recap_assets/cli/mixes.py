@@ -19,8 +19,9 @@ from recap_assets.defs.session import Session
 from recap_assets.graph.planner import plan
 from recap_assets.graph.records import RememberedRecords
 from recap_assets.mixes.copies import PATH as COPIES
+from recap_assets.mixes.shares import percentages
 from recap_assets.mixes.stored_trial import realised, trial
-from recap_assets.mixes.trial_diversity import unique_trigrams_of_trial
+from recap_assets.mixes.trial_diversity import partitions_tried, unique_trigrams_of_trial
 from recap_assets.sets import assets as sets
 
 
@@ -42,6 +43,11 @@ def print_trial(session: Session, *, as_json: bool) -> None:
     console = terminal.console()
     terminal.print_table(console, _table(rows), lambda: _narrow(rows))
     terminal.print_table(console, _overlap(rows), lambda: _overlap(rows, numbered=True))
+    if (n := len(partitions_tried(project))) < len(project.partitions):
+        words = (
+            f"Trigrams are of {n} of {len(project.partitions):,} partitions; the report's of all."
+        )
+        console.print(words)
     sources = tables.read(DIVERSITY_SUMMARY)
     if not sources.is_empty():
         console.print(_diversity(sources))
@@ -71,7 +77,7 @@ def _table(rows: pl.DataFrame) -> Table:
         table.add_column(name, justify="right")
     for row in rows.iter_rows(named=True):
         cutoffs = "\n".join(_cutoff(one) for one in row["thresholds"])
-        shares = "\n".join(f"{100 * s['share']:.1f} % {s['source']}" for s in row["source_shares"])
+        shares = "\n".join(_shares(row))
         mean = "-" if row["mean_score"] is None else f"{row['mean_score']:.4f}"
         trigrams = f"{row['unique_trigrams'] or 0:,}"
         drawn = [f"{row['n_copies']:,}"] if repeats else []
@@ -86,15 +92,20 @@ def _narrow(rows: pl.DataFrame) -> Text:
     for row in rows.iter_rows(named=True):
         copies = f", {row['n_copies']:,} copies" if row["n_copies"] > row["n_pairs"] else ""
         mean = "" if row["mean_score"] is None else f", mean score {row['mean_score']:.4f}"
-        shares = (f"{100 * s['share']:.1f} % {s['source']}" for s in row["source_shares"])
         lines += [
             Text(row["mix"], "bold"),
             Text(f"  {row['n_pairs']:,} pairs of {row['n_images']:,} images{copies}{mean}"),
-            Text(f"  {', '.join(shares)}; {row['unique_trigrams'] or 0:,} trigrams"),
+            Text(f"  {', '.join(_shares(row))}; {row['unique_trigrams'] or 0:,} trigrams"),
             *(Text(f"  {_cutoff(one)}") for one in row["thresholds"]),
         ]
     lines.append(Text(f"Trigrams are those in {rows['sample_size'].max() or 0:,} captions."))
     return Text("\n").join(lines)
+
+
+def _shares(row: dict[str, Any]) -> list[str]:
+    parts = row["source_shares"]
+    rounded = percentages([one["share"] for one in parts])
+    return [f"{share:.1f} % {one['source']}" for share, one in zip(rounded, parts, strict=True)]
 
 
 def _cutoff(one: dict[str, Any]) -> str:

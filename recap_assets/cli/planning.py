@@ -16,13 +16,14 @@ from recap_assets.defs.session import Session
 from recap_assets.graph.counting import count_rows
 from recap_assets.graph.estimates import Cost, Estimates
 from recap_assets.graph.node import Graph
-from recap_assets.graph.planner import OutOfDate, Plan, plan, why
+from recap_assets.graph.planner import NEVER_BUILT, OutOfDate, Plan, plan, why
 from recap_assets.graph.records import RememberedRecords
 from recap_assets.graph.selection import asset_named, near_assets, select_assets
 from recap_assets.specs.loading import DEMO
 from recap_assets.untrusted.showing import one_line
 
 ROWS_SHOWN = 60
+GUESSED = "~ a guess: nothing like it was built here yet"
 
 
 def print_plan(
@@ -116,6 +117,10 @@ def _of_tokens(tokens: Tokens | None) -> str:
     return f"about {tokens.prompt:,} tokens to ask, {tokens.completion:,} in reply{cost}"
 
 
+WAITS = f"{NEVER_BUILT}; waits for what it reads"
+CHANGES = "reads what will change"
+
+
 def plan_table(current: Plan, session: Session, estimates: Estimates) -> Table:
     """The plan as a table: what can be built now, what waits for it, what is to be removed."""
     whole = estimates.of_all((e.asset, e.partition) for e in current.to_build)
@@ -124,6 +129,8 @@ def plan_table(current: Plan, session: Session, estimates: Estimates) -> Table:
         title=f"{named(session)}: {len(current.to_build):,} partitions out of date, "
         f"{_in_words(whole)}{removed}",
         title_justify="left",
+        caption=GUESSED if whole.is_guess else None,
+        caption_justify="left",
     )
     table.add_column("asset", overflow="fold")
     for name in ("partitions", "time", "written"):
@@ -174,7 +181,8 @@ def _add_waiting(table: Table, current: Plan, graph: Graph, estimates: Estimates
     for stage, entries in waiting.items():
         assets = list(dict.fromkeys(entry.asset for entry in entries))
         named = assets[0] if len(assets) == 1 else f"{stage}: {len(assets)} assets"
-        _add(table, named, entries, estimates, "reads what will change")
+        never = all(entry.reason.startswith(NEVER_BUILT) for entry in entries)
+        _add(table, named, entries, estimates, WAITS if never else CHANGES)
     table.add_section()
 
 

@@ -17,6 +17,8 @@ from recap_assets.cli.left_aside import print_left_aside
 from recap_assets.cli.output import echo
 from recap_assets.cli.terminal import console, print_table
 from recap_assets.defs.session import Session
+from recap_assets.graph.content import StoredFiles
+from recap_assets.graph.node import Node
 from recap_assets.graph.planner import plan
 from recap_assets.graph.records import Record, RememberedRecords
 
@@ -32,7 +34,7 @@ def print_status(session: Session, *, as_json: bool) -> None:
     rows = []
     for node in session.graph.nodes.values():
         partitions = session.graph.partitions(node)
-        rows.append(_row(node.key, partitions, records.latest(node.key), stale[node.key]))
+        rows.append(_row(node, partitions, records.latest(node.key), stale[node.key]))
     spent = {f"synthetic_captions/{one.source}": one for one in spending(session.project)}
     notes = text_notes(session.project)
     if as_json:
@@ -57,7 +59,7 @@ def print_status(session: Session, *, as_json: bool) -> None:
 
 
 def _row(
-    asset: str, partitions: tuple[str, ...], found: Mapping[str, Record], stale: int
+    node: Node, partitions: tuple[str, ...], found: Mapping[str, Record], stale: int
 ) -> dict[str, object]:
     built = [found[key] for key in partitions if key in found]
     rejected: Counter[str] = Counter()
@@ -65,11 +67,14 @@ def _row(
         rejected.update(dict(record.rejected))
     last = max((datetime.fromtimestamp(one.built_at, UTC) for one in built), default=None)
     return {
-        "asset": asset,
+        "asset": node.key,
         "partitions": len(partitions),
         "built": len(built),
         "out_of_date": stale,
-        "rows": sum(record.n_rows for record in built),
+        # Of a model's files no number of rows says anything.
+        "rows": None
+        if isinstance(node.content, StoredFiles)
+        else sum(record.n_rows for record in built),
         "rejected": dict(sorted(rejected.items())),
         "seconds": round(sum(record.seconds for record in built), 2),
         "last_built": last.isoformat(timespec="seconds") if last else None,
@@ -107,7 +112,8 @@ def _narrow(rows: list[dict[str, object]]) -> Group:
 
 def _counts(row: Mapping[str, object]) -> tuple[str, str, str]:
     built = f"{row['built']}/{row['partitions']}"
-    return built, str(row["out_of_date"] or ""), f"{row['rows']:,}"
+    rows = "" if row["rows"] is None else f"{row['rows']:,}"
+    return built, str(row["out_of_date"] or ""), rows
 
 
 def _aside(row: Mapping[str, object]) -> str:

@@ -130,7 +130,7 @@ class _Planning:
             if waits:
                 yield _blocked(node, partition, waits, record is not None)
             elif record is None:
-                yield OutOfDate(node.key, partition, "ready", "never built")
+                yield OutOfDate(node.key, partition, "ready", NEVER_BUILT)
             elif record.code_version != code_version or (
                 record.inputs != (whole := whole_of(partition))
                 and readings.of(partition, whole).differs(record)
@@ -163,7 +163,7 @@ class _Planning:
 
 
 def _blocked(node: Node, partition: str, waits: Sequence[str], was_built: bool) -> OutOfDate:  # noqa: FBT001 - passed by position, once a partition
-    never = "" if was_built else "never built; "
+    never = "" if was_built else f"{NEVER_BUILT}; "
     return OutOfDate(
         node.key, partition, "blocked", f"{never}upstream will change: {', '.join(waits)}"
     )
@@ -210,5 +210,6 @@ def why(graph: Graph, current: Plan, asset: str, partition: str) -> list[str]:
 
 
 WHY_SHOWN = 3
+NEVER_BUILT = "never built"
 GONE = "its content is gone from the storage, or a file of its content is gone or cut"
 """Why a partition is built that was built already, and whose inputs stayed."""

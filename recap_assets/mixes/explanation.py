@@ -166,7 +166,7 @@ def _rule(
     where = None if ruling.where is None else _evaluated(ruling.where, image)
     use = _use_words(ruling, number, image)
     alone: bool = image.values[f"alone.{number}"]
-    this = f"rule {number + 1}"
+    this = f"rules.{number}"
     earlier = [i for i in range(number) if image.values[f"accepts.{i}"]]
     if within is not None and not within.contains:
         words = f"{this} is not asked: the image is outside the mix's part of the pool"
@@ -175,7 +175,7 @@ def _rule(
         return EvaluatedRule(number, "takes", alone, f"{this} takes it: {use}", use, where)
     if mix.combine == "first" and earlier:
         otherwise = "would take it too" if alone else "would pass it on"
-        words = f"{this} is not asked: rule {earlier[0] + 1} took the image (it {otherwise})"
+        words = f"{this} is not asked: rules.{earlier[0]} took the image (it {otherwise})"
         return EvaluatedRule(number, "not_asked", alone, words, use, where)
     reason = _reason(image.values[f"usable.{number}"], use, where)
     words = f"{reason}, so {this} passes it on"
@@ -229,9 +229,7 @@ def _summary(
     if pairs.is_empty():
         return f"not in the mix: {'all' if len(rules) > 1 else 'its'} {_count(rules)} it on"
     taken = pairs.group_by("rule", maintain_order=True).agg("source")
-    sentences = [
-        f"rule {rule + 1} takes it with {joined(sources)}" for rule, sources in taken.rows()
-    ]
+    sentences = [f"rules.{rule} takes it with {joined(sources)}" for rule, sources in taken.rows()]
     return f"in the mix: {'; '.join(sentences)}" + ("" if drawn is None else f"; {drawn}")
 
 

@@ -21,7 +21,7 @@ from recap_assets.specs.sweeps import (
     read_sweeps,
     with_scorers_named,
 )
-from recap_assets.specs.yaml_lines import Source
+from recap_assets.specs.yaml_lines import RULES, Source
 from recap_assets.specs.yaml_text import MAX_BYTES, MAX_DEPTH, parse_yaml, read_yaml
 from recap_assets.untrusted.errors import RecapError, UntrustedError
 from recap_assets.untrusted.files import read_bounded
@@ -203,6 +203,8 @@ def _unknown_words(detail: ErrorDetails) -> Iterator[tuple[str, str]]:
         yield from ((str(context["family"]), str(word)) for word in context["words"])
 
 
+NEAR_BESIDE = 0.8
+"""A key that the file has beside the wrong one is meant, rather than one of other parts."""
 _WRONG_BRANCH = frozenset(
     {"model_type", "float_type", "string_type", "dict_type", "missing", NO_KIND}
 )
@@ -221,7 +223,7 @@ def _lines(content: object, details: list[ErrorDetails], where: Source) -> list[
     ]
     lines: list[str] = []
     for path, detail in meaningful or placed:
-        line = _line(".".join(path), detail)
+        line = _line(".".join(path), detail, _beside(content, path))
         # What is wrong between parts is said by the experiment, whose message begins with the key.
         lines.append(f"{where.at(path or line.partition(':')[0].split('.'))}: {line}")
     return list(dict.fromkeys(lines))
@@ -245,13 +247,24 @@ def _key_path(content: object, loc: tuple[str | int, ...]) -> tuple[str, ...]:
     at = content
     for i, part in enumerate(loc):
         if _is_mapping(at) and part in at:
+            if _is_word(at, loc[i : i + 2]):
+                continue
             at = at[str(part)]
         elif _is_list(at) and isinstance(part, int) and part < len(at):
             at = at[part]
-        elif i < len(loc) - 1 or not _is_mapping(at) or _is_branch(part, loc[i - 1]):
+        elif _is_list(at) and part == RULES and i < len(loc) - 1:
+            pass  # a mix may be its list of rules, which are called the same then
+        elif i < len(loc) - 1 or not _is_mapping(at) or (i and _is_branch(part, loc[i - 1])):
             continue
         kept.append(str(part))
     return tuple(kept)
+
+
+def _is_word(at: dict[str, object], parts: tuple[str | int, ...]) -> bool:
+    """Whether the first of two parts is a kind's word, which is also its first field's name."""
+    below = at[str(parts[0])]
+    found_below = _is_mapping(below) and parts[-1] in below
+    return len(parts) == 2 and parts[1] in at and not found_below
 
 
 def _is_branch(part: str | int, before: str | int) -> bool:
@@ -259,13 +272,26 @@ def _is_branch(part: str | int, before: str | int) -> bool:
     return part == before or not str(part).isidentifier()
 
 
-def _line(key_path: str, detail: ErrorDetails) -> str:
+def _beside(content: object, path: tuple[str, ...]) -> list[str]:
+    """The keys that the file has beside the last one of a path."""
+    at = content
+    for part in path[:-1]:
+        if _is_mapping(at) and part in at:
+            at = at[part]
+        elif _is_list(at) and part.isdecimal():
+            at = at[int(part)]
+        elif part != RULES:
+            return []
+    return [key for key in at if key not in path[-1:]] if _is_mapping(at) else []
+
+
+def _line(key_path: str, detail: ErrorDetails, beside: Sequence[str] = ()) -> str:
     given: object = detail["input"]
     shown = one_line(repr(given), MAX_VALUE_SHOWN)
     value = "" if isinstance(given, dict | list) else f" (it is {shown})"
     message = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "extra_forbidden":
-        message, value = f"unknown key{_suggestion(str(detail['loc'][-1]))}", ""
+        message, value = f"unknown key{_suggestion(str(detail['loc'][-1]), beside)}", ""
     elif detail["type"] == UNKNOWN:
         value = ""
     elif detail["type"] == "union_tag_not_found":
@@ -278,11 +304,12 @@ def _line(key_path: str, detail: ErrorDetails) -> str:
     return one_line(line, MAX_LINE)
 
 
-def _suggestion(key: str) -> str:
+def _suggestion(key: str, beside: Sequence[str]) -> str:
     known = _known_keys(Experiment.model_json_schema())
     if key in known:
         return " here; other parts have it"
-    near = difflib.get_close_matches(key, known, n=1)
+    near = difflib.get_close_matches(key, beside, n=1, cutoff=NEAR_BESIDE)
+    near = near or difflib.get_close_matches(key, known, n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
@@ -339,6 +366,8 @@ def _remove(content: dict[str, object], key_path: str) -> None:
 
 
 def _entered(at: object, key: str, shown: str) -> object:
+    if _is_list(at) and key == RULES:
+        return at
     if _is_list(at):
         return at[_place(at, key, shown)]
     if _is_mapping(at):

@@ -11,6 +11,9 @@ from recap_assets.specs.yaml_text import MAX_BYTES, MERGE, node_of
 from recap_assets.untrusted.errors import UntrustedError
 from recap_assets.untrusted.files import read_bounded
 
+RULES = "rules"
+"""A mix may be its list of rules, or have it under this key."""
+
 
 @dataclass(frozen=True)
 class Source:
@@ -54,7 +57,7 @@ def line_of(root: yaml.Node, keys: Sequence[str]) -> int | None:
     """
     at, found = root, None
     for key in keys:
-        if key == "rules" and isinstance(at, yaml.SequenceNode):
+        if key == RULES and isinstance(at, yaml.SequenceNode):
             continue
         step = next(_steps(at, key), None)
         if step is None:
@@ -79,4 +82,5 @@ def _steps(at: yaml.Node, key: str) -> Iterator[tuple[int, yaml.Node]]:
 
 
 def _is_below(keys: Sequence[str], above: Sequence[str]) -> bool:
-    return list(keys[: len(above)]) == list(above)
+    below, above = ([key for key in path if key != RULES] for path in (keys, above))
+    return below[: len(above)] == above

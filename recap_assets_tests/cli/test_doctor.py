@@ -45,7 +45,7 @@ def test_a_pool_that_is_not_there(recap: Recap, written: Written, tmp_path: Path
     done = recap("--experiment", written(pool=pool), "doctor")
     assert done.exit_code == 1
     (line,) = wrong(done.output)
-    assert line.startswith("pool: ")
+    assert line.startswith("pool.shards: ")
     assert "there is no folder" in line
     assert "1 found wrong, 3 worth a look." in done.output  # drawn tasks and a small judge
 

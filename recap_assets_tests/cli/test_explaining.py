@@ -64,8 +64,8 @@ def test_every_rule_is_told_in_order(session: Session, capsys: pytest.CaptureFix
     assert lines[0] == f"uid {uid_of(40).hex()}"
     assert "partition 00002, shard 2 (00000002), key 00040: usable" in lines[1]
     tail = lines[-4:]
-    assert tail[0].startswith("mixed: in the mix: rule 2 takes it with raw (scores by clip)")
-    assert tail[1].endswith("so rule 1 passes it on")
+    assert tail[0].startswith("mixed: in the mix: rules.1 takes it with raw (scores by clip)")
+    assert tail[1].endswith("so rules.0 passes it on")
     assert "best_of [raw, a]: raw 0.2095 beats a 0.2063" in tail[2]
     assert tail[3].endswith("stored: raw, score 0.2095, weight 1: raw words of image 40")
 

@@ -98,6 +98,10 @@ def test_a_fresh_folder_has_everything_to_do(recap: Recap, written: Callable[...
         "thresholds/raw",  # a mix without a cut-off reads nothing
     }  # fmt: skip
     assert all(row["expected_seconds"] > 0 for row in rows)
+    shown = " ".join(recap("--experiment", written(), "plan").output.replace("│", " ").split())
+    assert "never built; waits for what it reads" in shown
+    assert "reads what will change" not in shown
+    assert "~ a guess: nothing like it was built here yet" in shown
     assert {row["partition"] for row in rows if row["asset"] == "raw_pool"} == {
         "00000", "00001", "00002",
     }  # fmt: skip
@@ -107,7 +111,11 @@ def test_the_status_of_a_fresh_folder(recap: Recap, written: Callable[..., Path]
     path = written()
     rows = json.loads(recap("--experiment", path, "status", "--json").output)
     assert {row["asset"]: row["partitions"] for row in rows}["raw_pool"] == 3
-    assert {(row["built"], row["rows"], row["last_built"]) for row in rows} == {(0, 0, None)}
+    assert {(row["built"], row["last_built"]) for row in rows} == {(0, None)}
+    n_rows = {row["asset"]: row["rows"] for row in rows}
+    assert n_rows["raw_pool"] == 0
+    assert n_rows["models/scorer"] is None, "a model has no rows"
+    assert n_rows["trained_clip/raw"] is None
     assert "never" in recap("--experiment", path, "status").output
 
 
@@ -201,3 +209,17 @@ def test_trying_mixes_before_there_are_scores(recap: Recap, written: Callable[..
     done = recap("mix", "try", "--experiment", written())
     assert done.exit_code == 1
     assert "there are no scores yet" in done.output
+
+
+def test_an_error_names_the_line_of_the_value(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "name: mine\npool:\n  kind: webdataset\n  shards: nowhere\n"
+        "scorers: {clip: {kind: open_clip, model: ViT-B-32, pretrained: openai}}\n"
+        "mixes: {raw: [{use: raw}]}\n"
+    )
+    for command in ("plan", "status", "build", "ui"):
+        done = in_a_process("-e", str(path), command)
+        assert done.returncode == 1
+        assert done.stderr.startswith(f"Error: {path}:4: pool.shards: there is no folder ")
+        assert done.stderr.count("\n") == 1

@@ -9,6 +9,7 @@ import pytest
 from recap_assets.artefacts.mixes import CURATED_MIXES, THRESHOLDS
 from recap_assets.artefacts.scores import IMAGE_SCORES
 from recap_assets.graph.project import Project
+from recap_assets.mixes import trial_diversity
 from recap_assets.mixes.assets import nodes, parts_of
 from recap_assets.mixes.comparing import compare_mixes, difference_as_json, mix_version
 from recap_assets.mixes.cutoffs import realise
@@ -16,7 +17,7 @@ from recap_assets.mixes.diversity import unique_trigrams_of_mixes
 from recap_assets.mixes.of_image import answer_as_json, explain_image
 from recap_assets.mixes.stored_scores import score_view
 from recap_assets.mixes.stored_trial import realised, trial
-from recap_assets.mixes.trial_diversity import PARTITIONS_TRIED, unique_trigrams_of_trial
+from recap_assets.mixes.trial_diversity import partitions_tried, unique_trigrams_of_trial
 from recap_assets.specs.loading import ExperimentError
 from recap_assets.specs.mixes import Mix
 from recap_assets.storage import handles
@@ -97,11 +98,16 @@ def test_what_is_tried_is_what_is_built(project: Project) -> None:
         assert cutoffs[row["mix"]].equals(built)
 
 
-def test_the_diversity_of_what_is_tried_is_that_of_what_is_built(project: Project) -> None:
-    assert len(project.partitions) <= PARTITIONS_TRIED
+def test_the_diversity_of_what_is_tried_is_that_of_what_is_built(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial_diversity, "PARTITIONS_TRIED", 1)
+    assert list(partitions_tried(project)) == list(project.partitions)
     found = unique_trigrams_of_trial(project, realised(project))
     assert found.equals(unique_trigrams_of_mixes(project))
     assert found["unique_trigrams"].min() > 0
+    monkeypatch.setattr(trial_diversity, "SAMPLES_TRIED", 0)
+    assert len(partitions_tried(project)) == 1 < len(project.partitions)
 
 
 def test_a_fixed_project_opens_each_table_once_and_gives_the_same(

@@ -191,13 +191,15 @@ def test_a_rule_that_passes_an_image_on_says_by_how_much():
     why = told(mix, pool, uid_of(3))
     first, second = why.rules
     assert first.words == (
-        "raw score 0.2300 < cut-off 0.2600 (top 30 % of 10 by raw score), so rule 1 passes it on"
+        "raw score 0.2300 < cut-off 0.2600 (top 30 % of 10 by raw score), so rules.0 passes it on"
     )
-    assert second.words == "rule 2 takes it: best_of [raw, blip2]: blip2 0.3100 beats raw 0.2300"
-    assert why.words == "in the mix: rule 2 takes it with blip2"
+    assert second.words == "rules.1 takes it: best_of [raw, blip2]: blip2 0.3100 beats raw 0.2300"
+    assert why.words == "in the mix: rules.1 takes it with blip2"
     asked_later = told(mix, pool, uid_of(9)).rules[1]
     assert asked_later.outcome == "not_asked"
-    assert asked_later.words == "rule 2 is not asked: rule 1 took the image (it would take it too)"
+    assert (
+        asked_later.words == "rules.1 is not asked: rules.0 took the image (it would take it too)"
+    )
 
 
 def test_a_score_at_the_cutoff_is_told_as_a_tie():
@@ -238,7 +240,9 @@ def test_an_unscored_caption_is_unknown_and_not_accepted(text, missing):
     assert rule.outcome == "passes_on"
     assert rule.where.holds is None
     assert rule.where.parts[0].words.startswith(f"raw has no {missing}; unknown is not accepted")
-    assert rule.words == ("its condition is unknown, as a score is missing, so rule 1 passes it on")
+    assert rule.words == (
+        "its condition is unknown, as a score is missing, so rules.0 passes it on"
+    )
 
 
 @pytest.mark.parametrize(

@@ -81,13 +81,19 @@ def test_every_shipped_experiment_loads(name: str) -> None:
             "mixes.all_raw.rules.0.where.all.0.of: say which score",
         ),
         ("{use: raw}", "{use: {best: [raw]}}", "a use is the name of a source, or one of"),
-        ("{use: raw}", "{use: null}", "mixes.all_raw.0.use: a use is the name of a source"),
+        ("{use: raw}", "{use: null}", "mixes.all_raw.rules.0.use: a use is the name of a source"),
         ("{use: raw}", "{use: 3}", "put it in quotes (it is 3)"),
+        (
+            "{use: raw}",
+            "{use: raw, where: {top: 0.3, topp: 0.2}}",
+            "mixes.all_raw.rules.0.where.topp: unknown key; did you mean 'top'?",
+        ),
+        ("scorers:", "image_scorers:", ": scorers: Field required"),
         ("{use: raw}", "{use: raw, where: 3}", "a condition is one of top, best"),
         (
             "{use: raw}",
             "{use: raw, where: {at_least: {in_set: x}}}",
-            "mixes.all_raw.0.where.at_least: a condition is one of top, best",
+            "mixes.all_raw.rules.0.where.at_least: a condition is one of top, best",
         ),
     ],
 )
@@ -111,7 +117,7 @@ def test_a_cutoff_that_names_no_source_ranks_the_tested_one(tmp_path: Path) -> N
 def test_an_error_says_each_thing_once(tmp_path: Path) -> None:
     text = error_of(tmp_path, MINIMAL.replace("{use: raw}", "{use: raw, where: {top: 1.5}}"))
     assert text.count("\n") == 0
-    assert "mixes.all_raw.0.where.top:" in text
+    assert "mixes.all_raw.rules.0.where.top:" in text
 
 
 def test_a_missing_file_and_a_file_without_keys_are_errors_in_words(tmp_path: Path) -> None:
@@ -179,3 +185,18 @@ def test_the_json_schema_names_every_top_level_key() -> None:
     properties = Experiment.model_json_schema()["properties"]
     assert set(properties) == set(Experiment.model_fields)
     assert all("description" in properties[name] for name in ("name", "sources", "mixes"))
+
+
+@pytest.mark.parametrize("key", ["mixes.all_raw.0.use", "mixes.all_raw.rules.0.use"])
+def test_a_setting_names_a_rule_in_both_ways(tmp_path: Path, key: str) -> None:
+    path = written(tmp_path, MINIMAL)
+    (rule,) = load_experiment(path, [f"{key}=coca"]).mixes["all_raw"].rules
+    assert (
+        rule.use
+        == load_experiment(written(tmp_path, MINIMAL.replace("{use: raw}", "{use: coca}")))
+        .mixes["all_raw"]
+        .rules[0]
+        .use
+    )
+    with pytest.raises(ExperimentError, match=r"experiment\.yaml: mixes\.all_raw\.rules\.0\.use: "):
+        load_experiment(path, [f"{key}=3"])

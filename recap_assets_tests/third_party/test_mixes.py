@@ -97,7 +97,7 @@ def test_an_image_is_told_why(project: Project) -> None:
     why = {name: one.explanation for name, one in told.items()}
     assert all(why.values())
     assert why["alone"].rules[0].words == (  # type: ignore[union-attr]
-        "raw has 3 words, and 5 are needed: no, so rule 1 passes it on"
+        "raw has 3 words, and 5 are needed: no, so rules.0 passes it on"
     )
     inner = why["inside"].rules[0].where.parts[0].parts[0]  # type: ignore[union-attr]
     assert (inner.path, inner.holds) == ("rules.0.where.all.0.any.0", False)
