@@ -51,6 +51,41 @@ SYNTHETIC_CAPTIONS = Table(
     order=("shard", "uid", "candidate"),
 )
 
+ONLY_CUTOFFS = Table(
+    "only_cutoffs",
+    "Cut-offs by which it is decided which images a source with `only` captions.",
+    {
+        "only_of": Column(pl.String, "Caption source."),
+        "mix": Column(pl.String, "Whose cut-off; empty for the condition in `only` itself."),
+        "path": Column(pl.String, "Where in the mix it stands; of `only`, in rules.0.where."),
+        "kind": Column(pl.String, "absolute, quantile or size."),
+        "requested": Column(pl.Float64, "The number in the spec: a score, a fraction or a size."),
+        "scorer": Column(pl.String, "The scorer that is meant where `column` names none."),
+        "column": Column(pl.String, "The score column that was ranked."),
+        "value": Column(pl.Float32, "The cut-off: score >= value."),
+    },
+    slices=("only_of",),
+    order=("mix", "path"),
+)
+
+CAPTIONS_LEFT_OUT = Table(
+    "captions_left_out",
+    "Usable images that a source with `only` does not caption.",
+    {
+        "source": SOURCE,
+        "partition": PARTITION,
+        "shard": SHARD,
+        "uid": UID,
+        "needed_by": Column(
+            pl.List(pl.String),
+            "Mixes that might take a caption of it all the same: those are not built. None where "
+            "`only` is `used`.",
+        ),
+    },
+    slices=("source", "partition"),
+    order=("shard", "uid"),
+)
+
 IMPORTED_CAPTIONS = Table(
     "imported_captions",
     "Third-party captions as their files have them, a row for each different one of a key, whether "

@@ -2,7 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 
-from recap_assets.artefacts.captions import IMPORT_REPORTS, IMPORTED_CAPTIONS, SYNTHETIC_CAPTIONS
+from recap_assets.artefacts.captions import (
+    CAPTIONS_LEFT_OUT,
+    IMPORT_REPORTS,
+    IMPORTED_CAPTIONS,
+    ONLY_CUTOFFS,
+    SYNTHETIC_CAPTIONS,
+)
 from recap_assets.artefacts.diversity import DIVERSITY_STATISTICS, DIVERSITY_SUMMARY
 from recap_assets.artefacts.evaluation import CAPTION_METRICS, EVALUATION_IMAGES, EVALUATION_RESULTS
 from recap_assets.artefacts.judgements import JUDGEMENTS
@@ -43,6 +49,8 @@ TABLES = {
         RAW_POOL,
         POOL_COLUMNS,
         DOWNLOAD_FAILURES,
+        ONLY_CUTOFFS,
+        CAPTIONS_LEFT_OUT,
         SYNTHETIC_CAPTIONS,
         IMPORTED_CAPTIONS,
         IMPORT_REPORTS,

@@ -58,3 +58,6 @@ CAPTION_FACETS: Mapping[str, Facet] = {
     FIRST_TEXTS: _first_texts,
 }
 """Of `synthetic_captions`: all usable texts; of each image the text of the first usable one."""
+
+LEFT_OUT_FACETS: Mapping[str, Facet] = {SAMPLES: lambda rows: rows.select("shard", "uid")}
+"""Of `captions_left_out`: which images they are."""

@@ -17,6 +17,7 @@ from recap_assets.graph.node import Graph, Node, Outcome, Rows, Step
 from recap_assets.graph.project import Project
 from recap_assets.lineage.former import ReceiptsOfAll
 from recap_assets.mixes import assets as mixes
+from recap_assets.mixes import needed
 from recap_assets.pool import assets as pool
 from recap_assets.report import assets as report
 from recap_assets.scores import assets as scores
@@ -40,6 +41,7 @@ STAGES = (
     image_scores,
     diversity,
     sets,
+    needed,
     mixes,
     training_pairs,
     exports,

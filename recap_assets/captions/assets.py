@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
+from recap_assets.artefacts.captions import CAPTIONS_LEFT_OUT, SYNTHETIC_CAPTIONS
 from recap_assets.artefacts.facets import CAPTION_FACETS, IMAGES, SAMPLES
 from recap_assets.artefacts.previews import preview_markdown
 from recap_assets.artefacts.table import (
@@ -54,6 +54,7 @@ from recap_assets.graph.shardwise import (
 )
 from recap_assets.specs.base import deciding
 from recap_assets.specs.kinds import KindError
+from recap_assets.specs.needed import partly_captioned
 from recap_assets.specs.running import gpus_of
 
 VERSION = 2
@@ -98,7 +99,7 @@ def captioned(project: Project, name: str, spec: Captioning) -> Node:
         by=spec,
         implementation=VERSION,
         decides=deciding(captioner=spec),
-        compute=lambda step: caption_partition(project, spec, step),
+        compute=lambda step: caption_partition(project, name, spec, step),
         of_pool=IMAGES,
         rows=captions_by_row(by_uid=spec.draws_by_uid),
         description=f"Captions that {name} ({spec.word}: {spec.called}) wrote for every usable "
@@ -151,11 +152,17 @@ def written_node(
 ) -> Node:
     """The asset of a source that a model writes, here or at a server."""
     trained = (Dependency(key, "all") for key in written.by.trained_by())
+    part = partly_captioned(project.experiment, name)
+    partly = (Dependency(CAPTIONS_LEFT_OUT.key(name), "same", (SAMPLES,)),) if part else ()
     return Node(
         key=SYNTHETIC_CAPTIONS.key(name),
         stage=STAGE,
         dimension="pool",
-        dependencies=(*text_dependencies(project, written.reads, written.of_pool), *trained),
+        dependencies=(
+            *text_dependencies(project, written.reads, written.of_pool),
+            *trained,
+            *partly,
+        ),
         implementation=written.implementation,
         decides=written.decides,
         compute=written.compute,
@@ -180,9 +187,11 @@ class _Writing:
     spent: Mapping[str, int | float] = field(default_factory=dict[str, int | float])
 
 
-def caption_partition(project: Project, spec: Captioning, step: Step) -> Rows:
+def caption_partition(project: Project, name: str, spec: Captioning, step: Step) -> Rows:
     """Caption one pool partition, shard by shard; what cannot be captioned has its reason."""
-    images, lacking = _with_texts(project, spec, step)
+    usable = project.usable_images(step.partition)
+    asked = usable.join(_left_out(project, name, step), on="uid", how="anti", maintain_order="left")
+    images, lacking = _with_texts(project, spec, step, asked)
     texts = (f"text.{name}" for name in spec.reads)
     wanted = images.with_columns(input_hashes(images, "sha256", *texts))
     writing = _Writing()
@@ -195,6 +204,7 @@ def caption_partition(project: Project, spec: Captioning, step: Step) -> Rows:
         facts={
             "tokens_per_caption": round(float(good["n_tokens"].mean() or 0), 2),  # type: ignore[arg-type]
             "truncated": int((rows["status"] == STATUS_TRUNCATED).sum()),
+            **({"left_out": n} if (n := usable.height - asked.height) else {}),
             **writing.spent,
             **device.facts,
         },
@@ -247,14 +257,22 @@ def announce_images(
     announced(project, step, images, captioner, announce)
 
 
+def _left_out(project: Project, name: str, step: Step) -> pl.DataFrame:
+    """The uids of the images that are not captioned."""
+    if partly_captioned(project.experiment, name) is None:
+        return CAPTIONS_LEFT_OUT.empty().select("uid")
+    tables = project.workspace.tables
+    return tables.read(CAPTIONS_LEFT_OUT, source=name, partition=step.partition).select("uid")
+
+
 def _with_texts(
-    project: Project, spec: Captioning, step: Step
+    project: Project, spec: Captioning, step: Step, images: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The images with the texts that the prompt needs, and the captions of those that lack one."""
-    images = project.usable_images(step.partition)
     if not spec.reads:
         return images, _SCHEMA.to_frame()
     texts = texts_of_images(project, spec.reads, step.partition)
+    texts = texts.join(images.select("uid"), on="uid", how="semi", maintain_order="left")
     whole, lost = complete(texts, spec.reads)
     without = texts.filter(pl.Series([one is not None for one in lost], dtype=pl.Boolean))
     lacking = caption_rows(without, [one for one in lost if one is not None], None)

@@ -6,19 +6,21 @@ A kind's module is imported before the experiment is, so it imports no more than
 
 from abc import abstractmethod
 from collections.abc import Collection, Iterator, Mapping
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from recap_assets.captions.served import Served
 from recap_assets.engines.opening import Opens
 from recap_assets.engines.protocols import Captioner, Places
+from recap_assets.specs.conditions import AnyCondition
 from recap_assets.specs.decoding import Decoding
+from recap_assets.specs.fields import Rows
 from recap_assets.specs.findings import Finding
 from recap_assets.specs.prompts import filled, names_in, references_in
 from recap_assets.specs.references import Reference
 from recap_assets.specs.running import Device
-from recap_assets.specs.sources import MOST_CANDIDATES, SourceSpec
+from recap_assets.specs.sources import MOST_CANDIDATES, Only, SourceSpec
 from recap_assets.untrusted.prompt_texts import harmless, without_tokens
 
 if TYPE_CHECKING:
@@ -53,9 +55,24 @@ class OwnAssets(CaptionSource):
 class Captioning(Opens, CaptionSource):
     """Captions that a model writes here, of one image after the other."""
 
+    of_image_alone = True
+
     candidates: int = Field(
         default=1, gt=0, le=MOST_CANDIDATES, description="Captions of each image."
     )
+    only: Annotated[Literal["used"] | AnyCondition | None, Rows] = Field(
+        default=None,
+        exclude_if=lambda only: only is None,
+        description="Which images are captioned; by default all. `used`: those of which a mix "
+        "may take a caption, so that every mix is as with all. Or a condition, as "
+        "`{without: {top: 0.3, of: raw}}`: an image is left out only where it is known not to "
+        "hold, and a mix that needs a caption which is left out is not built.",
+    )
+
+    @property
+    def captions_only(self) -> Only | None:
+        """What `only` says."""
+        return self.only
 
     @property
     def asks(self) -> str | None:

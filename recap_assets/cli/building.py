@@ -14,13 +14,21 @@ from recap_assets.cli.amounts import in_time
 from recap_assets.cli.belonging import take
 from recap_assets.cli.leaderboard import print_leaderboard
 from recap_assets.cli.left_aside import nothing_usable, print_left_aside
-from recap_assets.cli.planning import gone, named, plan_table, print_plan, print_tokens
+from recap_assets.cli.planning import (
+    gone,
+    named,
+    plan_table,
+    print_parts,
+    print_plan,
+    print_tokens,
+)
 from recap_assets.cli.progress import print_failures, show_progress
 from recap_assets.defs.building import Build
 from recap_assets.defs.session import Session
 from recap_assets.graph.planner import Plan
 from recap_assets.graph.reuse import COMPUTED, REUSED, REUSED_FROM
 from recap_assets.graph.selection import select_assets
+from recap_assets.mixes.left_out import stored_parts
 from recap_assets.pool.assets import pool_of
 
 
@@ -119,6 +127,7 @@ def _run(console: Console, session: Session, build: Build) -> int:
     of_which = f", {taken:,} of them taken over from earlier results" if taken else ""
     console.print(f"Built {build.state.n_done} partitions in {took}{of_which}.", soft_wrap=True)
     _print_rows(console, build.state.rows)
+    print_parts(stored_parts(session.project))
     _print_accounts(console, session)
     print_leaderboard(console, session)
     _print_places(console, session)

@@ -1,11 +1,13 @@
 """`recap mix try`."""
 
 import json
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import click
 import polars as pl
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -14,11 +16,13 @@ from recap_assets.artefacts.scores import CLIP_SCORES
 from recap_assets.artefacts.sets import UID_SETS
 from recap_assets.cli import terminal
 from recap_assets.cli.output import echo
+from recap_assets.cli.planning import print_parts
 from recap_assets.cli.tracing import copy_receipts
 from recap_assets.defs.session import Session
 from recap_assets.graph.planner import plan
 from recap_assets.graph.records import RememberedRecords
 from recap_assets.mixes.copies import PATH as COPIES
+from recap_assets.mixes.left_out import Planned
 from recap_assets.mixes.shares import percentages
 from recap_assets.mixes.stored_trial import realised, trial
 from recap_assets.mixes.trial_diversity import partitions_tried, unique_trigrams_of_trial
@@ -51,6 +55,23 @@ def print_trial(session: Session, *, as_json: bool) -> None:
     sources = tables.read(DIVERSITY_SUMMARY)
     if not sources.is_empty():
         console.print(_diversity(sources))
+    _say_parts(console, session)
+
+
+def _say_parts(console: Console, session: Session) -> None:
+    """Say over what part of the pool a source's captions are, and which are not made yet."""
+    if all(one.captions_only is None for one in session.project.experiment.sources.values()):
+        return
+    current = plan(session.graph, RememberedRecords(copy_receipts(session)))
+    planned = Planned(session.project, session.graph, {e.asset for e in current.to_build})
+    print_parts(planned.parts)
+    missing = Counter[str]()
+    for (asset, _), counts in planned.counts.items():
+        missing[asset] += counts.computed
+    for asset, n in missing.items():
+        if n:
+            words = f"{n:,} captions of {asset} are not made yet: counted without them."
+            console.print(terminal.plain(words), soft_wrap=True)
 
 
 def _warn_of_sets(session: Session) -> None:

@@ -1,7 +1,7 @@
 """`recap plan`: what is out of date, why, and what building it will cost."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import click
 from rich.table import Table
@@ -19,6 +19,7 @@ from recap_assets.graph.node import Graph
 from recap_assets.graph.planner import NEVER_BUILT, OutOfDate, Plan, plan, why
 from recap_assets.graph.records import RememberedRecords
 from recap_assets.graph.selection import asset_named, near_assets, select_assets
+from recap_assets.mixes.left_out import Part, Planned
 from recap_assets.specs.loading import DEMO
 from recap_assets.untrusted.showing import one_line
 
@@ -36,9 +37,11 @@ def print_plan(
     records = RememberedRecords(stored)
     current = plan(graph, records)
     stored.save()
+    part = Planned(session.project, graph, {entry.asset for entry in current.entries})
     if select:
         current = current.only(graph.ancestors(select_assets(graph, select)))
-    estimates = Estimates(graph, records, count_rows(graph, records, current.entries))
+    counts = {**count_rows(graph, records, current.entries), **part.counts}
+    estimates = Estimates(graph, records, counts)
     if why_of is not None:
         echo("\n".join(_why(graph, current, why_of)))
     elif as_json:
@@ -51,8 +54,15 @@ def print_plan(
     else:
         echo(f"{named(session)}: everything is up to date.")
     if why_of is None and not as_json:
+        print_parts(part.parts)
         print_left_aside(console(), session.project)
     return current
+
+
+def print_parts(parts: Iterable[Part]) -> None:
+    """Print which part of the pool each source with `only` captions."""
+    for part in parts:
+        console().print(plain(part.words), soft_wrap=True)
 
 
 def _why(graph: Graph, current: Plan, name: str) -> list[str]:

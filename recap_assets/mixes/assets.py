@@ -20,6 +20,7 @@ from recap_assets.artefacts import (
     texts_key,
     texts_of,
 )
+from recap_assets.artefacts.captions import CAPTIONS_LEFT_OUT
 from recap_assets.artefacts.facets import IMAGES, TEXTS
 from recap_assets.graph.stage import (
     Check,
@@ -34,11 +35,12 @@ from recap_assets.graph.stage import (
 from recap_assets.mixes.candidates import with_scores
 from recap_assets.mixes.cutoffs import Parts, cutoffs_needed, reads_parts, realise
 from recap_assets.mixes.images import Candidates
+from recap_assets.mixes.needed import all_needs, refuse_left_out, sources_with_condition
 from recap_assets.mixes.rule_phrases import described
 from recap_assets.mixes.selection import select
 from recap_assets.mixes.stored_scores import further_scores, score_view, scores_in
 from recap_assets.sets import assets as sets
-from recap_assets.specs.base import deciding, fingerprint_of
+from recap_assets.specs.base import deciding
 from recap_assets.specs.columns import Reads
 from recap_assets.specs.mixes import Mix, columns_read, sets_read
 from recap_assets.storage.content import frame_version
@@ -50,9 +52,10 @@ SECONDS = 0.2
 
 def nodes(project: Project) -> list[Node]:
     """Cut-offs and pairs of each mix."""
-    made = []
+    made, needs = [], all_needs(project)
     for name, mix in project.experiment.mixes.items():
-        made += [_thresholds_node(project, name, mix), _mix_node(project, name, mix)]
+        partly = sources_with_condition(needs, name)
+        made += [_thresholds_node(project, name, mix), _mix_node(project, name, mix, partly)]
     return made
 
 
@@ -77,7 +80,7 @@ def _thresholds_node(project: Project, name: str, mix: Mix) -> Node:
         decides=_decides(project, mix),
         compute=lambda _step: realise_cutoffs(project, name),
         description=f"The cut-offs of {name} as realised: population, value, count, ties.",
-        outside=(lambda _partition: _files_version(project, files)) if files else None,
+        outside=(lambda _partition: sets.files_version(project, files)) if files else None,
         content=StoredRows(
             project.workspace.tables, THRESHOLDS, {"mix": name}, version_of=_values_version
         ),
@@ -153,12 +156,19 @@ def parts_of(project: Project, mix: Mix) -> Parts:
     return parts
 
 
-def _mix_node(project: Project, name: str, mix: Mix) -> Node:
+def _mix_node(project: Project, name: str, mix: Mix, partly: Sequence[str]) -> Node:
+    """The mix; `partly` are sources that caption a part of what it may take."""
     images = Dependency(RAW_POOL.key(), "same", (IMAGES,))
     reads = [Dependency(THRESHOLDS.key(name), "all"), images]
     reads += [_edge(key, "same") for key in _read_keys(project, mix)]
     reads += [Dependency(key, "same") for key in _computed_keys(project, mix)]
+    reads += [Dependency(CAPTIONS_LEFT_OUT.key(source), "same") for source in partly]
     files = _files_read(project, mix)
+
+    def compute(step: Step) -> Rows:
+        refuse_left_out(project, name, partly, step.partition)
+        return select_pairs(project, name, step)
+
     return Node(
         key=CURATED_MIXES.key(name),
         stage=STAGE,
@@ -166,9 +176,9 @@ def _mix_node(project: Project, name: str, mix: Mix) -> Node:
         dependencies=tuple(reads),
         implementation=VERSION,
         decides=_decides(project, mix),
-        compute=lambda step: select_pairs(project, name, step),
+        compute=compute,
         description=described(mix),
-        outside=(lambda _partition: _files_version(project, files)) if files else None,
+        outside=(lambda _partition: sets.files_version(project, files)) if files else None,
         content=StoredRows(project.workspace.tables, CURATED_MIXES, {"mix": name}),
         seconds=SECONDS,
         kinds=("polars", "deltalake"),
@@ -236,11 +246,6 @@ def _with_texts(
 def sets_of(project: Project, mix: Mix, partition: str) -> Mapping[str, pl.Series]:
     """The named sets of uids that the mix reads: of computed ones, the members in the partition."""
     return {name: sets.members_of(project, name, partition) for name in sets_read(mix)}
-
-
-def _files_version(project: Project, names: Sequence[str]) -> str:
-    members = {name: sets.members_of(project, name).sort() for name in names}
-    return fingerprint_of(*(f"{n} {frame_version(m.to_frame('uid'))}" for n, m in members.items()))
 
 
 def _realised_within_ties(project: Project, name: str) -> Check:

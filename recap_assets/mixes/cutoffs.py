@@ -1,6 +1,6 @@
 """The cut-offs of a mix: which it asks for, and what each comes to on a pool."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Literal
@@ -64,7 +64,11 @@ def _of_taken(request: CutoffRequest) -> bool:
 
 
 def realise(
-    mix: Mix, scorer: str, scores: Callable[[str], ScoreView], parts: Parts | None = None
+    mix: Mix,
+    scorer: str,
+    scores: Callable[[str], ScoreView],
+    parts: Parts | None = None,
+    only: Collection[str] | None = None,
 ) -> pl.DataFrame:
     """Turn the cut-offs of a mix into numbers.
 
@@ -73,6 +77,7 @@ def realise(
         scorer: Name of the scorer; goes into the result.
         scores: The whole pool's scores in a column, by the mix's scorer where it names none.
         parts: The pool, where `reads_parts` says that it is read.
+        only: Paths of the cut-offs that are wanted; by default all.
 
     Returns:
         The table `thresholds` without `mix`: a row for each cut-off, by path.
@@ -86,7 +91,7 @@ def realise(
     rows: list[dict[str, object]] = []
     with ExitStack() as spools:
         for request in cutoffs_needed(mix, scorer):
-            if request.kind == "copies":
+            if request.kind == "copies" or (only is not None and request.path not in only):
                 continue
             rule = request.path.split(".")[1]
             name = f"{rule}.{request.source}" if _of_taken(request) else request.source
@@ -98,7 +103,7 @@ def realise(
                 )
             rows.append({**vars(request), **vars(_cut(request, views[name]))})
     cutoffs = pl.DataFrame(rows, schema=THRESHOLD_SCHEMA)
-    if mix.copies is not None:
+    if mix.copies is not None and only is None:
         cutoffs = _with_copies(mix, mix.copies, cutoffs, scorer, parts)
     return cutoffs.sort("path")
 

@@ -27,6 +27,7 @@ from recap_assets.artefacts import (
     is_usable,
     preview_markdown,
 )
+from recap_assets.artefacts.captions import CAPTIONS_LEFT_OUT
 from recap_assets.evaluation.averages import AVERAGE, averaged_tasks
 from recap_assets.evaluation.captions.measured import measured_sources
 from recap_assets.graph.building import provenance
@@ -41,6 +42,7 @@ from recap_assets.graph.stage import (
     StoredRows,
 )
 from recap_assets.mixes.diversity import unique_trigrams_of_mixes
+from recap_assets.mixes.left_out import stored_parts
 from recap_assets.plots.mixes import SOURCE_SHARES, leaderboard_chart
 from recap_assets.plots.rendering import chart_png
 from recap_assets.report import claims
@@ -60,6 +62,7 @@ from recap_assets.scores.kind import Scoring
 from recap_assets.specs.base import deciding, fingerprint_of
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.kinds import fitting
+from recap_assets.specs.needed import partly_captioned
 from recap_assets.specs.sources import RAW
 from recap_assets.storage.files import write_atomically
 
@@ -146,6 +149,11 @@ def _report_node(project: Project) -> Node:
     reads = [LEADERBOARD.key()] if experiment.trains else []
     reads += [CLAIMS.key(), DIVERSITY_SUMMARY.key(), RAW_POOL.key(), *scored]
     reads += [CAPTION_METRICS.key(source) for source in measured_sources(project)]
+    reads += [
+        CAPTIONS_LEFT_OUT.key(name)
+        for name in experiment.sources
+        if partly_captioned(experiment, name)
+    ]
     reads += [SEARCH_TRIALS.key(name) for name in experiment.searches]
     for name in experiment.mixes:
         reads += [THRESHOLDS.key(name), CURATED_MIXES.key(name)]
@@ -275,10 +283,11 @@ def _left_out(project: Project) -> pl.DataFrame:
 
 def _notes(project: Project) -> tuple[str, ...]:
     pool = project.experiment.pool
+    of_parts = [one.note for one in stored_parts(project) if one.n_left_out]
     if not pool.notes:
-        return ()
+        return tuple(of_parts)
     of_corpora = (note for corpus in project.experiment.corpora.values() for note in corpus.notes)
-    return tuple(dict.fromkeys([*pool.notes, *of_corpora]))
+    return tuple(dict.fromkeys([*pool.notes, *of_corpora, *of_parts]))
 
 
 def with_sweep_names(project: Project, board: pl.DataFrame) -> pl.DataFrame:

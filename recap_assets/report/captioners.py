@@ -16,6 +16,7 @@ from recap_assets.evaluation.captions.measured import (
     mixes_of_one_source,
 )
 from recap_assets.graph.stage import Project
+from recap_assets.mixes.left_out import stored_parts
 from recap_assets.report.claims import score_means
 from recap_assets.report.swept import written_sources
 
@@ -27,6 +28,7 @@ CAPTIONERS = pl.Schema(
 METRICS = (CIDER, "BLEU-4", "ROUGE-L", "CLIP-S", "RefCLIP-S", "self_retrieval_recall@1")
 """Those of CAPTION_METRICS that are shown, in their order."""
 
+PART = "share of images captioned"
 TRIGRAMS = "unique trigrams"
 _COUNTS = {"unique_trigrams": TRIGRAMS, "unique_nouns": "unique nouns"}
 
@@ -57,7 +59,7 @@ def captioners(project: Project) -> pl.DataFrame:
     """CAPTIONERS of the sources as they are written; those that a sweep adds have curves."""
     order = ["raw", *written_sources(project.experiment)[1:]]
     alone = mixes_of_one_source(project)
-    found = [*_metrics(project), *_means(project), *_diversity(project)]
+    found = [*_parts(project), *_metrics(project), *_means(project), *_diversity(project)]
     measured = pl.concat(found).filter(pl.col("source").is_in(order))
     return measured.select(
         "source",
@@ -65,6 +67,22 @@ def captioners(project: Project) -> pl.DataFrame:
         "measure",
         "value",
     ).sort(pl.col("source").cast(pl.Enum(order)), maintain_order=True)
+
+
+def _parts(project: Project) -> Iterator[pl.DataFrame]:
+    """The share of the pool that each source captions, where one of them captions a part."""
+    parts = {one.source: one for one in stored_parts(project)}
+    if all(one.n_left_out == 0 for one in parts.values()):
+        return
+    shares = {
+        source: 1 - parts[source].n_left_out / parts[source].n_images if source in parts else 1.0
+        for source in project.experiment.source_names
+        if source not in parts or parts[source].n_images
+    }
+    yield pl.DataFrame(
+        {"source": list(shares), "measure": PART, "value": list(shares.values())},
+        schema={name: CAPTIONERS[name] for name in ("source", "measure", "value")},
+    )
 
 
 def _metrics(project: Project) -> Iterator[pl.DataFrame]:
@@ -95,11 +113,12 @@ def _diversity(project: Project) -> Iterator[pl.DataFrame]:
 
 
 def measures_of(rows: pl.DataFrame) -> list[str]:
-    """The measures of CAPTIONERS, reference metrics first."""
+    """The measures of CAPTIONERS: over what part they are, reference metrics, the others."""
     found: list[str] = rows["measure"].unique(maintain_order=True).to_list()
     return [
+        *(one for one in (PART,) if one in found),
         *(one for one in METRICS if one in found),
-        *(one for one in found if one not in METRICS),
+        *(one for one in found if one not in (PART, *METRICS)),
     ]
 
 

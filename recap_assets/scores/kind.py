@@ -49,6 +49,8 @@ class ByEmbeddings(Opens, Scoring):
     seconds = 0.5
     score_is = "cosine of image and caption"
 
+    of_pair_alone = True
+
     @abstractmethod
     def open(self, places: Places) -> Scorer:
         """The model that embeds. A text and an image have the same score beside any others."""
@@ -80,6 +82,8 @@ class ByPairs(Opens, Scoring):
     and the caption metrics. Mixes, re-ranking, exports and the report can.
     """
 
+    of_pair_alone = True
+
     @abstractmethod
     def open(self, places: Places) -> PairScorer:
         """The model that scores pairs. A pair has the same score beside any others."""
@@ -106,6 +110,8 @@ class ByTexts(Opens, Scoring):
     framework = "numpy"
     seconds = 0.1
     score_is = "score of the caption alone"
+
+    of_pair_alone = True
 
     @abstractmethod
     def open(self, places: Places) -> TextScorer:

@@ -1,6 +1,6 @@
 """The sets of uids: those that are computed, partition by partition, and those that are given."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
@@ -11,9 +11,10 @@ from recap_assets.sets.facts import Samples, dependencies_of, facts_of
 from recap_assets.sets.kind import ComputedSet, GivenSet
 from recap_assets.sets.languages import assets as languages
 from recap_assets.sets.rules import failures, reasons
-from recap_assets.specs.base import deciding
+from recap_assets.specs.base import deciding, fingerprint_of
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.kinds import fitting
+from recap_assets.storage.content import frame_version
 
 VERSION = 1
 STAGE = "sets"
@@ -99,6 +100,12 @@ def members_of(project: Project, name: str, partition: str | None = None) -> pl.
     partitions = list(project.partitions) if partition is None else [partition]
     rows = project.workspace.tables.scan(UID_SETS, set=name)
     return rows.filter(pl.col("partition").is_in(partitions)).select("uid").collect()["uid"]
+
+
+def files_version(project: Project, names: Sequence[str]) -> str:
+    """Version of the members of given sets."""
+    members = {name: members_of(project, name).sort() for name in names}
+    return fingerprint_of(*(f"{n} {frame_version(m.to_frame('uid'))}" for n, m in members.items()))
 
 
 def why_not(project: Project, name: str, partition: str, uid: bytes) -> list[str]:

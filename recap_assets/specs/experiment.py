@@ -24,9 +24,10 @@ from recap_assets.specs.languages import Identifier, IdentifierSpec, always_ther
 from recap_assets.specs.left_out import captions_used, left_out_name, with_left_out
 from recap_assets.specs.mixes import Mix, reads_of
 from recap_assets.specs.models import Model
+from recap_assets.specs.needed import is_of_only, problems_of_only
 from recap_assets.specs.owners import Owners
 from recap_assets.specs.pool import Pool
-from recap_assets.specs.prompts import TEXT_NAMES
+from recap_assets.specs.prompts import section_of
 from recap_assets.specs.recipe import Recipe
 from recap_assets.specs.references import EMBEDDINGS, Reference, listed, of_another_kind, unknown
 from recap_assets.specs.report import Report
@@ -240,6 +241,7 @@ class Experiment(Spec):
             *self._recipe_problems(),
             *self._search_problems(),
         ]
+        problems = problems or list(problems_of_only(self, self._named_by, PARTS))
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -332,8 +334,13 @@ class Experiment(Spec):
     def _circles(self, section: str, what: str) -> Iterator[str]:
         parts: Mapping[str, Spec] = getattr(self, section)
         # Some sections name those of another and more: sources, `raw` and columns of the pool.
+        # Those by `only`, which makes no text, are in `problems_of_only`.
         named = {
-            name: [o for o in part.refers() if o.name in parts and _section_of(o) == section]
+            name: [
+                one
+                for one in part.refers()
+                if one.name in parts and section_of(one) == section and not is_of_only(one)
+            ]
             for name, part in parts.items()
         }
         reads = {name: [one.name for one in ones] for name, ones in named.items()}
@@ -359,7 +366,7 @@ class Experiment(Spec):
         part: Spec = getattr(self, section)[name]
         for one in part.refers():
             other = one.also if one.name not in self.source_names else None
-            yield other or _section_of(one), one.name
+            yield other or section_of(one), one.name
         if isinstance(part, Mix):
             yield "scorers", self.scorer_of(part)
 
@@ -435,11 +442,6 @@ class Experiment(Spec):
         for name, search in self.searches.items():
             found = search.problems(self.mixes, self.evaluation.task_names, training.samples_seen)
             yield from (f"searches.{name}.{problem}" for problem in found)
-
-
-def _section_of(one: Reference) -> str:
-    """The section that has the name, if it is a part's."""
-    return "sources" if one.section in ("source_names", TEXT_NAMES) else one.section
 
 
 def _reads_exports(training: object) -> bool:

@@ -3,7 +3,7 @@
 A kind is below `exports.kind.ExportKind`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
@@ -40,6 +40,10 @@ class ExportSpec(Spec):
     def trains(self) -> bool:
         """Whether open_clip's trainer can read it, and draw each pair by its weight."""
         return False
+
+    def sources_along(self, all_sources: Sequence[str]) -> Sequence[str]:  # noqa: ARG002 - of some kinds
+        """Those of the experiment's sources whose captions go along with the chosen text."""
+        return ()
 
     def refers(self) -> Iterator[Reference]:
         """The mix."""

@@ -21,6 +21,7 @@ class Mark(Enum):
     PRICE = "money"
     SHORTHAND = "fills in other fields, and those decide"
     PARTITIONS = "names partitions, each of which is a result of its own"
+    ROWS = "says which rows there are, and an asset of its own finds them"
     WORDS = "is only read by people"
 
 
@@ -30,6 +31,7 @@ Secret = Mark.SECRET
 Price = Mark.PRICE
 Shorthand = Mark.SHORTHAND
 Partitions = Mark.PARTITIONS
+Rows = Mark.ROWS
 Words = Mark.WORDS
 
 

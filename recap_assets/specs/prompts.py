@@ -51,6 +51,11 @@ def references_in(field: str, prompt: str) -> Iterator[Reference]:
     return (Reference(field, name, TEXT_NAMES) for name in names_in(prompt))
 
 
+def section_of(one: Reference) -> str:
+    """The section that has the name, if it is a part's."""
+    return "sources" if one.section in ("source_names", TEXT_NAMES) else one.section
+
+
 def _checked(prompt: str) -> str:
     names_in(prompt)
     return prompt

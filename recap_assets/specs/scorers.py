@@ -10,6 +10,9 @@ from recap_assets.specs.kinds import OneOf
 class ScorerSpec(Spec):
     """How well a text fits its image; a kind is below `scores.kind.Scoring`."""
 
+    of_pair_alone: ClassVar[bool] = False
+    """Whether a text of an image has the same score whatever else is scored."""
+
     bounded: ClassVar[bool] = True
     """Whether every score is in [-1, 1]; otherwise it is any finite number."""
 

@@ -4,7 +4,7 @@ Kinds import what they are written with from here.
 """
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -80,6 +80,18 @@ class Use(UseSpec):
             uids: Of the images, in the order of `Images.frame`; chance is a function of them.
         """
         return None
+
+    def depends(self, unknown: Collection[str], uids: pl.Series) -> pl.Expr:  # noqa: ARG002 - of some kinds
+        """Whether what it takes of an image may depend on captions that are not known yet.
+
+        Where it does not, no caption is made for its sake. By default it may for every image.
+
+        Args:
+            unknown: Those of its sources that are not, at least one. Of the others `has.X` is in
+                `Images.frame`, over which the expression is.
+            uids: Of the images, in the order of `Images.frame`.
+        """
+        return pl.lit(value=True)
 
     def taken(self, images: Images, depth: Depth, choice: pl.Expr | None) -> Iterator[Taken]:
         """The captions that it takes of the images that its rule accepts.

@@ -56,6 +56,8 @@ released:                                      # captions that somebody else wro
   {kind: import, preset: datacomp_blip2, files: /data/captions/large_blip2_metadata_*.csv}
 """
 
+    of_image_alone = True
+
     kind: Literal["import"]
     files: Annotated[tuple[str, ...], Address] = Field(
         min_length=1,

@@ -25,6 +25,8 @@ things:
   by: {kind: transformers, model: Salesforce/blip-image-captioning-base}
 """
 
+    of_image_alone = True
+
     kind: Literal["regions"]
     boxes: Name = Field(description="The column of the pool with the boxes.")
     by: Annotated[Captioning, OneOf("captions", below=Captioning)] = Field(
@@ -43,6 +45,13 @@ things:
     smallest: int = Field(
         default=8, gt=0, le=65_536, description="Shortest side of a region, in pixels."
     )
+
+    @model_validator(mode="after")
+    def _captions_every_image(self) -> Self:
+        if self.by.only is not None:
+            msg = "by.only: every image's regions are captioned; leave it out"
+            raise ValueError(msg)
+        return self
 
     @model_validator(mode="after")
     def _candidates_can_be_counted(self) -> Self:

@@ -21,6 +21,8 @@ class RerankedSpec(OwnAssets):
 blip2_best: {kind: reranked, source: blip2, scorer: l14, keep: 1}   # best of its `candidates`
 """
 
+    of_image_alone = True
+
     kind: Literal["reranked"]
     source: str = Field(description="The source whose candidates are ranked.")
     scorer: str = Field(description="The scorer that ranks them.")

@@ -29,6 +29,8 @@ fused:
   by: {kind: openai, model: Qwen/Qwen2.5-7B-Instruct, decoding: {temperature: 0.7}}
 """
 
+    of_image_alone = True
+
     kind: Literal["rewrite"]
     reads: tuple[str, ...] = Field(
         default=(),

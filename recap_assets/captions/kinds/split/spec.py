@@ -18,6 +18,8 @@ class SplitSpec(OwnAssets):
 sentences: {kind: split, source: long, at: sentence, keep: 8}   # candidates 0 to 7
 """
 
+    of_image_alone = True
+
     kind: Literal["split"]
     source: str = Field(
         description="The source, or the column of the pool; of candidates the first usable one is "

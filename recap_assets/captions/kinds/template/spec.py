@@ -17,6 +17,8 @@ class TemplateSpec(OwnAssets):
 titled: {kind: template, template: "{raw}, {blip2}"}   # sources, and names of `pool.columns`
 """
 
+    of_image_alone = True
+
     kind: Literal["template"]
     template: Prompt = Field(
         description="The text, with sources and columns of the pool in braces: `a satellite image "

@@ -1,6 +1,7 @@
 """A caption of several sources by chance."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from itertools import product
 from typing import Annotated
 
 import numpy as np
@@ -10,6 +11,9 @@ from pydantic import Field
 
 from recap_assets.artefacts.uids import uid_uniform
 from recap_assets.mixes.uses.kind import Name, OneImage, Use, UseSpec, distinguished, joined
+
+_MOST_HIDDEN = 6
+"""Sources whose texts are not known yet, of which all ways to have some are tried."""
 
 
 class RandomOf(Use):
@@ -34,15 +38,33 @@ class RandomOf(Use):
 
     def choice(self, uids: pl.Series) -> pl.Expr:
         """The one that the draw falls on, of those that have a text."""
+        return self._fallen_on(uids, {name: pl.col(f"has.{name}") for name in self.alternatives})
+
+    def _fallen_on(self, uids: pl.Series, has: Mapping[str, pl.Expr]) -> pl.Expr:
         names = self.alternatives
-        weights = [pl.col(f"has.{name}") * self.random_of[name] for name in names]
+        weights = [has[name] * self.random_of[name] for name in names]
         at = pl.lit(pl.Series(self._draw(uids))) * pl.sum_horizontal(weights)
         # The last one that begins at or before the drawn point: rounding leaves no gap.
         return pl.coalesce(
-            pl.when(
-                pl.col(f"has.{names[i]}") & (at >= pl.sum_horizontal(pl.lit(0.0), *weights[:i]))
-            ).then(pl.lit(i))
+            pl.when(has[names[i]] & (at >= pl.sum_horizontal(pl.lit(0.0), *weights[:i]))).then(
+                pl.lit(i)
+            )
             for i in reversed(range(len(names)))
+        )
+
+    def depends(self, unknown: Collection[str], uids: pl.Series) -> pl.Expr:
+        """Unless the draw falls on one known source whichever of the others have a text."""
+        hidden = [name for name in self.alternatives if name in unknown]
+        if len(hidden) > _MOST_HIDDEN:
+            return pl.lit(value=True)
+        has = {name: pl.col(f"has.{name}") for name in self.alternatives}
+        ways = [
+            self._fallen_on(uids, {**has, **dict(zip(hidden, map(pl.lit, way), strict=True))})
+            for way in product((False, True), repeat=len(hidden))
+        ]
+        of_hidden = ways[0].is_in([self.alternatives.index(name) for name in hidden])
+        return ~pl.all_horizontal(~of_hidden, *(way == ways[0] for way in ways[1:])).fill_null(
+            value=False
         )
 
     def phrase(self) -> str:
