@@ -43,6 +43,7 @@ QUICK: dict[str, tuple[str, ...]] = {
         "--beside", "20_000", "2_000",
     ),
     "kills": ("--kills", "2"),
+    "remote_workers": ("--tars", "4", "--seconds", "0.2"),
 }  # fmt: skip
 """Every benchmark in its order, with the options of a quick look: sizes too small to be quoted."""
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,26 +23,29 @@ class WatchedSource(Captioning):
     log: Annotated[str, Speed]
     device: Annotated[str, Speed] = "auto"
     seconds: Annotated[float, Speed] = 0.0
+    deadly: Annotated[str, Speed] = ""
 
     @property
     def called(self) -> str:
         return "watched"
 
     def open(self, places: Places) -> "Watched":
-        del places
-        write(self.log, "opened")
-        return Watched(self.log, self.seconds)
+        write(self.log, "opened", of=str(places.models))
+        return Watched(self.log, self.seconds, self.deadly)
 
 
 @dataclass
 class Watched:
     log: str
     seconds: float
+    deadly: str
 
     def caption(self, images: Sequence[Image], uids: Sequence[bytes]) -> list[list[Caption]]:
-        write(self.log, "began", n=len(images))
+        write(self.log, "began", n=len(images), first=uids[0].hex())
+        if self.deadly and any(uid.hex().endswith(self.deadly) for uid in uids):
+            os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(self.seconds * len(images))
-        write(self.log, "captioned", n=len(images))
+        write(self.log, "captioned", n=len(images), first=uids[0].hex())
         return [
             [Caption(f"mean {image.mean():.3f} of {uid.hex()[-4:]}")]
             for image, uid in zip(images, uids, strict=True)

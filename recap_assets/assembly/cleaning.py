@@ -14,6 +14,7 @@ from typing import Literal
 from recap_assets.captions.reply_cache import ReplyCache
 from recap_assets.evalsets.image_cache import ImageCache
 from recap_assets.graph.node import Graph
+from recap_assets.graph.parts import StoredParts, all_parts
 from recap_assets.graph.records import Records
 from recap_assets.graph.versions import VersionReader
 from recap_assets.storage.workspace import Workspace
@@ -24,7 +25,7 @@ UNTOUCHED = timedelta(days=1)
 UNREAD = timedelta(days=7)
 """An image of an evaluation set that nobody has read for so long is decoded again when it is."""
 
-Kind = Literal["scratch", "temporary", "checkpoint", "images", "replies"]
+Kind = Literal["scratch", "parts", "temporary", "checkpoint", "images", "replies"]
 
 # Names that storage/files.py and engines/training/checkpoints.py give to what is not whole yet.
 _TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}|.+\.\d+\.tmp")
@@ -37,17 +38,18 @@ class Leftover:
     """A file or folder that nothing needs any more.
 
     Attributes:
-        kind: `scratch`: finished shards of a partition that would now be built otherwise;
+        kind: `scratch`: finished shards of a partition that would now be built otherwise; `parts`:
+            the same, of workers, beside the tables;
             `temporary`: what a process was writing when it died; `checkpoint`: of a training run
             that is finished; `images`: of evaluation sets, as models took them; `replies`: of
             captioning servers, in a store that stays.
-        path: Where it is.
+        path: Where it is; of parts a folder as text, which may be an object store's URL.
         n_bytes: Bytes of it, or of all files in it.
         n: Things that go; replies may be many in one file.
     """
 
     kind: Kind
-    path: Path
+    path: Path | str
     n_bytes: int
     n: int = 1
 
@@ -60,7 +62,8 @@ def leftovers(
     The images are those of all experiments.
 
     Args:
-        workspace: The workspace; its tables and Dagster's storage are not read.
+        workspace: The workspace; its tables and Dagster's storage are not read. Parts beside the
+            tables are found where they are, in an object store too.
         resumable: Fingerprints whose finished shards the next build continues from.
         untouched: What anything was written to for less long than this is left alone.
     """
@@ -75,13 +78,19 @@ def leftovers(
         "checkpoint": list(_checkpoints(workspace)),
         "images": ImageCache(workspace.evaluation_images, 0).unused(UNREAD),
     }
-    return [
+    files = [
         Leftover(kind, path, n_bytes)
         for kind, paths in found.items()
         for path in sorted(paths)
         for n_bytes, newest in [_size_and_time(path)]
         if newest < limit
     ]
+    parts = [
+        Leftover("parts", one.parts.root, one.n_bytes)
+        for one in all_parts(workspace.tables.root)
+        if one.newest < limit and one.fingerprint not in resumable
+    ]
+    return files + parts
 
 
 def old_replies(workspace: Workspace, days: int | None) -> list[Leftover]:
@@ -103,20 +112,23 @@ def remove_old_replies(workspace: Workspace, days: int | None) -> None:
 
 def remove(found: Collection[Leftover]) -> None:
     """Remove leftovers; one that is gone already is no error."""
-    for leftover in found:
-        if leftover.path.is_dir() and not leftover.path.is_symlink():
-            shutil.rmtree(leftover.path, ignore_errors=True)
+    for path in (leftover.path for leftover in found):
+        if isinstance(path, str):
+            StoredParts(path).clear()
+        elif path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
         else:
-            leftover.path.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
 
 
 def resumable_fingerprints(workspace: Workspace, graph: Graph, records: Records) -> set[str]:
     """Fingerprints that the assets with finished shards have by the present specs and inputs."""
     reader = VersionReader(graph, records)
+    of_workers = {one.asset for one in all_parts(workspace.tables.root)}
     return {
         reader.fingerprint(node, partition)
         for node in graph.nodes.values()
-        if (workspace.scratch / node.key).is_dir()
+        if node.key in of_workers or (workspace.scratch / node.key).is_dir()
         for partition in graph.partitions(node)
     }
 

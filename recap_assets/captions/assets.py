@@ -172,6 +172,7 @@ def written_node(
         seconds=written.seconds,
         pool="cpu" if written.by.waits_for_a_server else "gpu",
         n_gpus=gpus_of(written.by),
+        by_shard=True,
         kinds=(written.by.framework, "deltalake"),
         checks=(captions_not_empty(project, name),),
         is_worth_keeping=True,
@@ -197,6 +198,7 @@ def caption_partition(project: Project, name: str, spec: Captioning, step: Step)
     writing = _Writing()
     written = by_row(step, SYNTHETIC_CAPTIONS, wanted, partial(_written, project, spec, writing))
     rows = pl.concat([written, lacking], how="diagonal") if lacking.height else written
+    before = step.reuse.account.device
     good, device = rows.filter(is_usable()), writing.device
     return Rows(
         rows,
@@ -210,7 +212,7 @@ def caption_partition(project: Project, name: str, spec: Captioning, step: Step)
         },
         markdown={"preview": preview_markdown(good.select("uid", "text", "log_probability"))},
         # Where none was written, those that are taken over say it.
-        device=device.name if device.facts or step.reuse.device is None else step.reuse.device,
+        device=device.name if device.facts or before is None else before,
         machine={**spec.given_by, **device.machine},
     )
 

@@ -20,6 +20,7 @@ from recap_assets.assembly.cleaning import (
 )
 from recap_assets.cli import terminal
 from recap_assets.defs.session import Session
+from recap_assets.graph.parts import all_parts
 from recap_assets.storage.pins import Pins, pinned_versions
 from recap_assets.storage.retention import Collected, collect
 
@@ -27,6 +28,7 @@ PINS_SHOWN = 40
 
 _LEFT_BY = {
     "scratch": "finished shards of partitions that would now be built otherwise",
+    "parts": "the same, of workers, beside the tables",
     "temporary": "half-written files and folders of processes that died",
     "checkpoint": "checkpoints of training runs that are finished",
     "images": "images of evaluation sets that no evaluation has read for a week",
@@ -82,7 +84,7 @@ def _agreed() -> bool:
 def _leftovers(session: Session) -> list[Leftover]:
     workspace = session.project.workspace
     resumable: Collection[str] = ()
-    if workspace.scratch.exists():
+    if workspace.scratch.exists() or any(all_parts(workspace.tables.root)):
         records = session.read_records()
         resumable = resumable_fingerprints(workspace, session.graph, records)
     return leftovers(workspace, resumable)

@@ -64,6 +64,11 @@ def recap(
     metavar="N|all|0,1",
     help="The GPUs to use: a number of them, all (the default), or their numbers (`1,` is one).",
 )
+@click.option(
+    "--workers",
+    metavar="local|auto|ADDRESS",
+    help="Where models compute: here, or on a Ray cluster (auto: the one of this machine).",
+)
 @click.option("--yes", "-y", is_flag=True, help="Build without asking; nothing is removed.")
 @click.option(
     "--remove", is_flag=True, help="Remove what left the experiment; build with --yes only."
@@ -81,6 +86,7 @@ def build(
     chosen: Chosen,
     jobs: int,
     gpus: str | None,
+    workers: str | None,
     select: tuple[str, ...],
     **flags: bool,
 ) -> None:
@@ -93,6 +99,8 @@ def build(
 
     if gpus is not None:
         os.environ["RECAP_GPUS"] = gpus
+    if workers is not None:
+        os.environ["RECAP_WORKERS"] = workers
     asked = Asked(**flags)
     sys.exit(run_build(chosen.session(only_reads=asked.dry_run), jobs, asked, select))
 

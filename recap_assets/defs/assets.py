@@ -25,6 +25,7 @@ from recap_assets.defs.observations import Observations
 from recap_assets.defs.origins import Origins
 from recap_assets.defs.records import DagsterRecords, newest_event
 from recap_assets.defs.remembering import skip_input_versions
+from recap_assets.defs.remote.chosen import ChosenWorkers
 from recap_assets.defs.run_results import tag_results
 from recap_assets.defs.table_metadata import Metadata, described, place_of
 from recap_assets.graph.building import Built, build_partition
@@ -65,8 +66,9 @@ def assets_of(
     skip_input_versions()
     several = project.experiment.automation.partitions_per_run
     policy = dg.BackfillPolicy.multi_run(max_partitions_per_run=several)
+    workers = ChosenWorkers(project)
     return [
-        _asset(graph, project, node, policy, in_pools=in_pools, file=file)
+        _asset(graph, project, node, policy, workers, in_pools=in_pools, file=file)
         for node in graph.nodes.values()
     ]
 
@@ -90,6 +92,7 @@ def _asset(
     project: Project,
     node: Node,
     policy: dg.BackfillPolicy,
+    workers: ChosenWorkers,
     *,
     in_pools: bool,
     file: Path | None,
@@ -119,7 +122,7 @@ def _asset(
     def body(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
         # A run over partitions may hold assets that have none.
         partitions = ("",) if node.dimension == "none" else context.partition_keys
-        _build_all(context, graph, project, node, partitions, shown)
+        _build_all(context, graph, project, node, partitions, shown, workers)
         yield dg.MaterializeResult(
             metadata=NO_AUTOMATIC_EVENTS,
             check_results=[_check(check, partitions) for check in node.checks],
@@ -135,6 +138,7 @@ def _build_all(
     node: Node,
     partitions: Sequence[str],
     shown: Metadata,
+    workers: ChosenWorkers,
 ) -> None:
     """Build a step's partitions; lineage and account are kept also where one fails."""
     sign(context.instance, context.run)
@@ -146,7 +150,9 @@ def _build_all(
             origins = Origins(graph, project, context.instance, records, node)
             with clean_errors():  # Dagster keeps what they say
                 for partition in partitions:
-                    built = _build(context, graph, project, node, partition, origins, shown)
+                    built = _build(
+                        context, graph, project, node, partition, origins, shown, workers
+                    )
                     results[result_of(built)] += 1
     finally:
         if not is_of_a_build(context.run):
@@ -183,6 +189,7 @@ def _build(
     partition: str,
     origins: Origins,
     shown: Metadata,
+    workers: ChosenWorkers,
 ) -> Built:
     name = name_of(node.key, partition)
     records = _records(context.instance)
@@ -204,6 +211,7 @@ def _build(
             progress=_progress_for(node, partition),
             observe=Observations(context, node, partition),
             waits=lambda reason: context.log.info(f"{name}: {reason}"),
+            workers=workers.of(context.instance),
         )
         before = records.event(node.key, partition)
         account = account_of(node, built, before.account if before else None)

@@ -33,6 +33,7 @@ from recap_assets.defs.dead_runs import close_dead_runs, driver_tags
 from recap_assets.defs.failures import WithoutLoggerErrors, in_words
 from recap_assets.defs.lineage import copy_missing_events, keep_experiment
 from recap_assets.defs.ranges import range_tags
+from recap_assets.defs.remote.chosen import ChosenWorkers
 from recap_assets.defs.seats import Seat, Seats
 from recap_assets.defs.session import Session, say
 from recap_assets.engines.gpus import chosen_gpus
@@ -99,6 +100,8 @@ class Build:
         self._stored.look(session.graph.nodes)
         self._records = RememberedRecords(self._stored)
         self._n_gpus = len(chosen_gpus())
+        workers = ChosenWorkers(session.project).of(self._instance)
+        self._elsewhere = {key for key, node in session.graph.nodes.items() if workers.takes(node)}
         self._running: dict[Future[Ran], tuple[Batch, float, Seat]] = {}
         self._n_built: Counter[tuple[str, str]] = Counter()
         self._seconds: dict[str, float] = {}
@@ -278,7 +281,8 @@ class Build:
         ]
         # A batch that waits for several GPUs is not overtaken by others that need fewer.
         waits: set[bool] = set()
-        for batch in batches_of(graph, ready, self.jobs, self._seconds.__getitem__, self._n_gpus):
+        seconds_of = self._seconds.__getitem__
+        for batch in batches_of(graph, ready, self.jobs, seconds_of, self._n_gpus, self._elsewhere):
             on_gpu = batch.n_gpus > 0
             if on_gpu not in waits and (seat := seats.place(batch)) is not None:
                 yield batch, seat

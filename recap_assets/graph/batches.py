@@ -1,6 +1,6 @@
 """Which ready partitions are built together, and what goes first."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from recap_assets.graph.node import Graph, Node
@@ -69,6 +69,7 @@ def batches_of(
     jobs: int,
     seconds_of: SecondsOf | None = None,
     n_gpus: int = 0,
+    elsewhere: Collection[str] = (),
 ) -> list[Batch]:
     """Group what is ready into batches for `jobs` workers, what most work waits for first.
 
@@ -79,6 +80,7 @@ def batches_of(
         seconds_of: Expected seconds of one partition of an asset; by default the stage's guess.
         n_gpus: GPUs that may be used. What is computed on some is in a batch of its own, apart
             from what is computed on none or on another number.
+        elsewhere: Assets that workers of other machines compute: they need no GPU of this one.
     """
     seconds_of = seconds_of or (lambda asset: graph.nodes[asset].seconds)
     by_asset: dict[str, list[str]] = {}
@@ -89,7 +91,7 @@ def batches_of(
     for asset, partitions in by_asset.items():
         node = graph.nodes[asset]
         order = graph.partitions(node)
-        needs = needed(node, n_gpus)
+        needs = 0 if asset in elsewhere else needed(node, n_gpus)
         workers = n_gpus // needs if needs else jobs
         most = max(1, -(-len(order) // workers)) if node.dimension == "pool" else 1
         for group in neighbours(order, partitions, min(most, MOST_PARTITIONS)):

@@ -13,15 +13,15 @@ from pathlib import Path
 
 import polars as pl
 
-from recap_assets.graph.computing_on import hold_gpus
-from recap_assets.graph.content import StoredRows
+from recap_assets.graph.content import ASSET, FINGERPRINT, StoredRows
 from recap_assets.graph.former import FormerResults, Wanted
-from recap_assets.graph.kept_rows import settings_digest
+from recap_assets.graph.kept_rows import KeptSlice, settings_digest
 from recap_assets.graph.node import Graph, Node, Observe, Outcome, Progress, Step, TakesOver
 from recap_assets.graph.planner import name_of
 from recap_assets.graph.records import MISSING, NO_VERSIONS, OUTSIDE, Inputs, Record, Records
 from recap_assets.graph.reuse import Reuse
 from recap_assets.graph.versions import Reading, VersionReader
+from recap_assets.graph.workers import HERE, Workers
 from recap_assets.storage.errors import StorageError
 from recap_assets.untrusted.errors import RecapError
 
@@ -59,6 +59,7 @@ def build_partition(  # noqa: PLR0913 - what it reports to, by name
     progress: Progress = lambda _done: None,
     observe: Observe = lambda _figures: None,
     waits: Callable[[str], None] = lambda _reason: None,
+    workers: Workers = HERE,
 ) -> Built:
     """Bring one partition up to date; compute nothing where its fingerprint says it already is.
 
@@ -77,6 +78,7 @@ def build_partition(  # noqa: PLR0913 - what it reports to, by name
         progress: Called with how far it is.
         observe: Called with figures on the way.
         waits: Called with the reason where it has to wait for a GPU.
+        workers: What computes it; by default this process.
 
     Raises:
         UpstreamMissingError: Something that it reads was never built.
@@ -100,17 +102,19 @@ def build_partition(  # noqa: PLR0913 - what it reports to, by name
         fingerprint=fingerprint,
         known_version=known.data_version if known else None,
         known_facets=known.facets.by_name if known else {},
-        commit={"recap.fingerprint": fingerprint, "recap.asset": node.key, **provenance()},
+        commit={FINGERPRINT: fingerprint, ASSET: node.key, **provenance()},
         progress=progress,
         observe=observe,
         asset=node.key,
         waits=waits,
     )
-    taken = None
-    if reuses and not force:
-        step = replace(step, reuse=reuse_of(node, partition, reading.whole, graph.formers))
-        taken = _taken_over(node, step, earlier, graph.formers)
-    outcome, seconds = taken or _computed(node, step)
+    done = None
+    if not force:
+        done = _committed(node, step) if interrupted else None
+        if reuses:
+            step = replace(step, reuse=reuse_of(node, partition, reading.whole, graph.formers))
+            done = done or _taken_over(node, step, earlier, graph.formers)
+    outcome, seconds = done or _computed(node, step, workers)
     record = reading.record_with(_record(node, outcome, seconds, known))
     return Built(record, outcome, reused=False, input_events=events)
 
@@ -119,12 +123,13 @@ def _is_up_to_date(node: Node, known: Record, reading: Reading) -> bool:
     return known.code_version == node.code_version and not reading.differs(known)
 
 
-def _computed(node: Node, step: Step) -> tuple[Outcome, float]:
+def _computed(node: Node, step: Step, workers: Workers) -> tuple[Outcome, float]:
     """A result, and the seconds that computing it took."""
     started = time.monotonic()
-    outcome = compute_and_write(node, step)
-    facts = {**outcome.facts, **step.reuse.facts}
-    return replace(outcome, facts=facts), time.monotonic() - started + step.reuse.seconds
+    outcome = compute_and_write(node, step, workers)
+    took = step.reuse.account
+    facts = {**outcome.facts, **took.facts}
+    return replace(outcome, facts=facts), time.monotonic() - started + took.seconds
 
 
 def reuse_of(
@@ -149,8 +154,42 @@ def reuse_of(
     reads = {dep.asset for dep in node.dependencies if dep.partitions == "all"} | {OUTSIDE}
     whole = {name: version for name, version in inputs.by_name.items() if name in reads}
     digest = settings_digest(node.implementation, node.decides_value, node.rows.names, whole)
+    return reuse_by(node, partition, digest, formers, only_counts=only_counts)
+
+
+def reuse_by(
+    node: Node,
+    partition: str,
+    digest: str,
+    formers: FormerResults,
+    *,
+    only_counts: bool = False,
+) -> Reuse:
+    """What a partition may take over row by row, by what was computed under equal settings.
+
+    Args:
+        node: Its node.
+        partition: The partition.
+        digest: Of the settings (`settings_digest`); empty: nothing is taken over.
+        formers: What was computed before.
+        only_counts: Whether its rows are only counted; see `Reuse`.
+    """
+    if node.rows is None or not digest:
+        return Reuse()
     wanted = Wanted(node.key, partition, node.rows, digest)
-    return Reuse(node.rows, lambda: list(formers.slices(wanted)), only_counts=only_counts)
+
+    def find() -> list[KeptSlice]:
+        return list(formers.slices(wanted))
+
+    return Reuse(node.rows, find, digest, only_counts=only_counts)
+
+
+def _committed(node: Node, step: Step) -> tuple[Outcome, float] | None:
+    """What an interrupted build had written and not recorded; its seconds are not known."""
+    if not node.is_worth_keeping or not isinstance(node.content, StoredRows):
+        return None
+    outcome = node.content.committed(step)
+    return None if outcome is None else (outcome, 0.0)
 
 
 def _taken_over(
@@ -173,14 +212,13 @@ def _taken_over(
     return None
 
 
-def compute_and_write(node: Node, step: Step) -> Outcome:
+def compute_and_write(node: Node, step: Step, workers: Workers = HERE) -> Outcome:
     """Compute one partition, write the rows that it comes to, and do what waited for that.
 
     Raises:
         TypeError: The node gave rows, but its content is no slice of a table.
     """
-    hold_gpus(node, step)
-    found = node.compute(step)
+    found = workers.compute(node, step)
     if isinstance(found, Outcome):
         outcome = found
     elif isinstance(node.content, StoredRows):

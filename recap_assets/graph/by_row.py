@@ -6,7 +6,7 @@ it: an earlier version of the slice, another partition, another experiment in th
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import polars as pl
@@ -37,23 +37,28 @@ def by_row(
     Returns:
         Rows with the columns of `table` but those that name the slice.
     """
+    if step.only is not None and "shard" in wanted.columns:
+        wanted = wanted.filter(pl.col("shard") == step.only)
     found, left = step.reuse.divided(table, wanted, step.machine)
     if left.is_empty():
         return found
-    if left.height < wanted.height:
-        step = replace(step, fingerprint=_of_these(step.fingerprint, left))
-    rows = compute(step, left)
+    rows = compute(replace(step, asked=_digests(left)), left)
     unit = unit_of(table, wanted)
     hashed = rows.join(left.select(*unit, HASH), on=unit, how="inner", maintain_order="left")
     return pl.concat([found, hashed.select(found.columns)])
 
 
-def _of_these(fingerprint: str, rows: pl.DataFrame) -> str:
-    """Names what is kept of a partition on the way: what was asked for may differ the next time."""
-    if not fingerprint:
-        return fingerprint
+def _digests(asked: pl.DataFrame) -> Mapping[int, str]:
+    """By shard what is asked for of it, which may be other rows the next time."""
+    if "shard" not in asked.columns:
+        return {}
+    columns = [column for column in ("uid", "candidate") if column in asked.columns]
+    by_shard = asked.partition_by("shard", as_dict=True, include_key=False)
+    return {int(shard): _digest(rows.select(columns)) for (shard,), rows in by_shard.items()}
+
+
+def _digest(rows: pl.DataFrame) -> str:
     digest = hashlib.sha256()
-    for column in (column for column in ("uid", "candidate", HASH) if column in rows.columns):
-        for value in rows[column]:
-            digest.update(str(value).encode() + b"\n")
-    return f"{fingerprint}-{digest.hexdigest()[:16]}"
+    for values in rows.iter_columns():
+        digest.update("\n".join(map(str, values)).encode() + b"\n\n")
+    return digest.hexdigest()[:16]

@@ -1,5 +1,6 @@
 """Where the content of a stage's partitions is: slices of tables, or files."""
 
+import json
 import shutil
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
@@ -15,8 +16,15 @@ from recap_assets.graph.node import Look, Outcome, Place, Rows, Step
 from recap_assets.storage.content import files_version, frame_version, slice_version
 from recap_assets.storage.errors import StorageError
 from recap_assets.storage.files import directory_is_whole, replaced_directory
-from recap_assets.storage.tables import TableStore
+from recap_assets.storage.history import commits
+from recap_assets.storage.tables import DATA_VERSION, TableStore
 from recap_assets.storage.wholeness import Groups
+
+FINGERPRINT = "recap.fingerprint"
+ASSET = "recap.asset"
+_REJECTED = "recap.rejected"
+LAST_COMMITS = 200
+"""Commits of a table among which one is looked for that was never recorded."""
 
 
 class TablesLook:
@@ -133,8 +141,9 @@ class StoredRows:
         if known is not None and self._was_computed_from_others(main, found.frame):
             known = None
         facets = self._facets(main, step, found.frame)
+        facts = {**step.commit, _REJECTED: json.dumps(dict(found.rejected))}
         written = self.tables.replace(
-            main.table, main.at, found.frame, known_version=known, commit=step.commit
+            main.table, main.at, found.frame, known_version=known, commit=facts
         )
         return Outcome(
             self.version_of(found.frame) if self.version_of else written.data_version,
@@ -174,6 +183,31 @@ class StoredRows:
             if rows is not None and self._version(rows) == recorded:
                 return rows
         return None
+
+    def committed(self, step: Step) -> Outcome | None:
+        """What was committed of the partition with the step's fingerprint, and never recorded.
+
+        Of the newest commits of the table, those that another process may have made just before it
+        ended; None where there is none, or the slice has changed since.
+        """
+        main, *_ = self.places(step.partition)
+        for done in commits(self.tables, main.table, most=LAST_COMMITS):
+            facts = done.facts
+            if facts.get(FINGERPRINT) == step.fingerprint and facts.get(ASSET) == step.asset:
+                rows = held_rows(self.tables, main)
+                return None if rows is None else self._as_committed(main, step, rows, facts)
+        return None
+
+    def _as_committed(
+        self, main: Place, step: Step, rows: pl.DataFrame, facts: Mapping[str, str]
+    ) -> Outcome | None:
+        if slice_version(self.table, rows) != facts.get(DATA_VERSION) or _REJECTED not in facts:
+            return None
+        rejected = json.loads(facts[_REJECTED])
+        return Outcome(
+            self._version(rows), rows.height, rejected, {"found": "committed before"},
+            facets=self._facets(main, step, rows),
+        )  # fmt: skip
 
     def _known(self, main: Place, recorded: str | None) -> str | None:
         """Hash of all content that the main slice is known to hold, by what is recorded of it."""

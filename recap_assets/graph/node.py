@@ -14,6 +14,7 @@ from recap_assets.artefacts.table import Table
 from recap_assets.graph.checks import Check
 from recap_assets.graph.former import Former, FormerResults, NoFormerResults
 from recap_assets.graph.kept_rows import ByRow
+from recap_assets.graph.parts import Parts
 from recap_assets.graph.reuse import Reuse
 from recap_assets.storage.tables import Written
 
@@ -189,6 +190,9 @@ class Step:
         waits: Called with the reason where the partition has to wait for others.
         reuse: What may be taken over row by row (`graph.by_row`).
         machine: What of this machine decides the last bits of what torch computes.
+        parts: Where the parts of its shards are kept; by default in the scratch folder.
+        only: The one shard whose part is wanted; by default the whole partition is.
+        asked: Digest of the rows that are asked for of each shard; by default it is all of them.
     """
 
     partition: str
@@ -203,6 +207,9 @@ class Step:
     waits: Callable[[str], None] = lambda _reason: None
     reuse: Reuse = field(default_factory=Reuse)
     machine: Mapping[str, str] = field(default_factory=dict[str, str])
+    parts: Parts | None = None
+    only: int | None = None
+    asked: Mapping[int, str] = field(default_factory=dict[int, str])
 
 
 @dataclass(frozen=True)
@@ -225,6 +232,7 @@ class Node:
         seconds: A guess of one partition's time, for the first plan, before there is a history.
         pool: The concurrency pool that a computation takes a place in.
         n_gpus: GPUs that a partition is computed on, of those in the pool `gpu`; None: all.
+        by_shard: Whether its shards are computed one by one, so that workers may share them.
         kinds: Tags for the UI.
         checks: What must hold of the content.
         shows_origin: Whether its events show the whole tree of what it came from.
@@ -246,6 +254,7 @@ class Node:
     seconds: float = 1.0
     pool: Literal["cpu", "gpu"] = "cpu"
     n_gpus: int | None = 1
+    by_shard: bool = False
     kinds: tuple[str, ...] = ()
     checks: tuple[Check, ...] = ()
     shows_origin: bool = False

@@ -1,7 +1,7 @@
 """What every stage works with: the experiment, its workspace, and the shards of its pool."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -26,11 +26,13 @@ class Project:
         workspace: Where its results are.
         is_read_only: Whether the workspace is left as it is, being another experiment's or on a
             read-only disk: the list of shards is then kept in memory.
+        given: Its shards, where they came with the work; nothing is listed then.
     """
 
     experiment: Experiment
     workspace: Workspace
     is_read_only: bool = False
+    given: Mapping[int, Shard] | None = field(default=None, compare=False)
 
     @cached_property
     def pool(self) -> ReadablePool:
@@ -57,6 +59,8 @@ class Project:
     @property
     def shards(self) -> Mapping[int, Shard]:
         """The pool's shards by number, as of the last `scan`."""
+        if self.given is not None:
+            return self.given
         if self.is_read_only and self.pool.made_by is None:
             return self._listed_once
         return self.pool.known_shards(self)

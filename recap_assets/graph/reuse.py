@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 
@@ -40,12 +40,38 @@ class Counted(Exception):  # noqa: N818 - what happened, and no error
         self.counts = counts
 
 
+@dataclass
+class Account:
+    """What was taken over of the rows of one partition.
+
+    Attributes:
+        counted: Units that were computed, and that were reused.
+        whose: Units that were reused, by where they are from.
+        seconds: What computing the rows that were taken over took, when they were computed.
+        device: What computed them; None where none was taken over.
+    """
+
+    counted: Counter[str] = field(default_factory=Counter)
+    whose: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+    device: str | None = None
+
+    @property
+    def facts(self) -> dict[str, str | int | float]:
+        """How many rows were computed and reused, and from where; nothing where none was asked."""
+        if not self.counted:
+            return {}
+        counts = {COMPUTED: self.counted[COMPUTED], REUSED: self.counted[REUSED]}
+        return {**counts, **{f"{REUSED_FROM}{whose}": n for whose, n in self.whose.most_common()}}
+
+
 class Reuse:
     """What one partition may take over row by row, and the account of what it took.
 
     Args:
         by: How its rows are recognized; None takes nothing over.
         find: The slices that were computed under equal settings, the newest first.
+        digest: Of those settings; empty where nothing is taken over.
         only_counts: Raise `Counted` in place of an answer, whatever class of device computed what
             is stored: for a plan.
     """
@@ -54,25 +80,13 @@ class Reuse:
         self,
         by: ByRow | None = None,
         find: Callable[[], Sequence[KeptSlice]] = tuple,
+        digest: str = "",
         *,
         only_counts: bool = False,
     ) -> None:
         self._by, self._find = by, find
-        self.only_counts = only_counts
-        self._counted = Counter[str]()
-        self._from = Counter[str]()
-        self.seconds = 0.0
-        """What computing the rows that were taken over took, when they were computed."""
-        self.device: str | None = None
-        """What computed them; None where none was taken over."""
-
-    @property
-    def facts(self) -> dict[str, str | int | float]:
-        """How many rows were computed and reused, and from where; nothing where none was asked."""
-        if not self._counted:
-            return {}
-        counts = {COMPUTED: self._counted[COMPUTED], REUSED: self._counted[REUSED]}
-        return {**counts, **{f"{REUSED_FROM}{whose}": n for whose, n in self._from.most_common()}}
+        self.digest, self.only_counts = digest, only_counts
+        self.account = Account()
 
     def divided(
         self, table: Table, wanted: pl.DataFrame, machine: Mapping[str, str]
@@ -93,7 +107,7 @@ class Reuse:
         """
         empty = table.empty().select(*table.unsliced, HASH)
         if self._by is None or wanted.is_empty():
-            self._counted[COMPUTED] += wanted.height
+            self.account.counted[COMPUTED] += wanted.height
             return empty, wanted
         kept = self._kept(machine)
         own = [one for one in kept if one.is_own][:OWN_VERSIONS]
@@ -106,8 +120,8 @@ class Reuse:
         n_left = division.left.height
         if self.only_counts:
             raise Counted(Counts(n_left, wanted.height - n_left))
-        self._counted[COMPUTED] += n_left
-        self._counted[REUSED] += wanted.height - n_left
+        self.account.counted[COMPUTED] += n_left
+        self.account.counted[REUSED] += wanted.height - n_left
         return pl.concat(division.taken), division.left
 
     def _kept(self, machine: Mapping[str, str]) -> Sequence[KeptSlice]:
@@ -124,9 +138,10 @@ class Reuse:
             return
         n_rows, n_units = division.take(read_kept(division.by.table, one, version))
         if n_rows:
-            self._from[one.whose] += n_units
-            self.seconds += one.seconds * n_rows / max(one.n_rows, n_rows)
-            self.device = self.device or one.device
+            took = self.account
+            took.whose[one.whose] += n_units
+            took.seconds += one.seconds * n_rows / max(one.n_rows, n_rows)
+            took.device = took.device or one.device
 
 
 @dataclass

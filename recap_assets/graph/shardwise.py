@@ -1,12 +1,9 @@
 """Long partitions shard by shard: what a shard gave is kept, so a crash loses one shard's work."""
 
-import io
-import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -15,9 +12,9 @@ from numpy.typing import NDArray
 
 from recap_assets.engines.protocols import Collects, Image, PreparesImages
 from recap_assets.graph.node import Step
+from recap_assets.graph.parts import FolderParts, Parts, part_name
 from recap_assets.graph.project import Project
 from recap_assets.shards.reading import iterate_images
-from recap_assets.storage.files import write_atomically
 
 B = TypeVar("B")
 R = TypeVar("R")
@@ -42,6 +39,10 @@ class ImageBatch:
     def readable(self) -> pl.DataFrame:
         """The rows that have an image."""
         return self.rows[list(self.images)]
+
+
+class OneShardError(Exception):
+    """The part of the one shard that was wanted is kept: nothing else of the partition is."""
 
 
 BATCHES_AHEAD = 2
@@ -97,10 +98,9 @@ def image_batches(project: Project, rows: pl.DataFrame, batch_size: int) -> Iter
 
 def unfinished(project: Project, step: Step, rows: pl.DataFrame) -> Iterator[pl.DataFrame]:
     """The rows of each shard that a partition still has to compute."""
-    scratch = _scratch_of(project, step)
+    kept = _parts_of(project, step).kept() if step.fingerprint else ()
     for shard_rows in rows.partition_by("shard", maintain_order=True):
-        path = scratch / f"{shard_rows['shard'][0]}.parquet"
-        if not (step.fingerprint and path.exists()):
+        if _part_of(step, shard_rows["shard"][0]) not in kept:
             yield shard_rows
 
 
@@ -202,9 +202,12 @@ def by_shard(
         step: The partition; its fingerprint names what is kept, so nothing outdated is reused.
         rows: The partition's samples, with a column `shard`.
         compute: From one shard's rows to its results.
+
+    Raises:
+        OneShardError: The step wants one shard only, whose part is kept now.
     """
-    scratch = _scratch_of(project, step)
-    step.once_written.append(partial(shutil.rmtree, scratch, ignore_errors=True))
+    kept = _parts_of(project, step)
+    step.once_written.append(kept.clear)
     done = 0
 
     def advance(n: int) -> None:
@@ -214,23 +217,28 @@ def by_shard(
 
     parts = []
     for shard_rows in rows.partition_by("shard", maintain_order=True):
-        path = scratch / f"{shard_rows['shard'][0]}.parquet"
-        if step.fingerprint and path.exists():
-            parts.append(pl.read_parquet(path))
+        shard = shard_rows["shard"][0]
+        if step.only is not None and shard != step.only:
+            continue
+        name = _part_of(step, shard)
+        if step.fingerprint and (before := kept.read(name)) is not None:
+            parts.append(before)
             advance(shard_rows.height)
             continue
         part = compute(shard_rows, advance)
-        if step.fingerprint and rows["shard"].n_unique() > 1:
-            _keep(part, path)
+        if step.fingerprint and (step.only is not None or rows["shard"].n_unique() > 1):
+            kept.keep(name, part)
         parts.append(part)
+    if step.only is not None:
+        raise OneShardError
     return pl.concat(parts) if parts else compute(rows, advance)
 
 
-def _scratch_of(project: Project, step: Step) -> Path:
-    return project.workspace.scratch / step.asset / (step.fingerprint or "direct")
+def _parts_of(project: Project, step: Step) -> Parts:
+    folder = project.workspace.scratch / step.asset / (step.fingerprint or "direct")
+    return step.parts or FolderParts(folder)
 
 
-def _keep(part: pl.DataFrame, path: Path) -> None:
-    buffer = io.BytesIO()
-    part.write_parquet(buffer, compression="zstd")
-    write_atomically(path, buffer.getvalue())
+def _part_of(step: Step, shard: int) -> str:
+    """What the part of a shard is called: after the rows that are asked for, where not all are."""
+    return part_name(shard, step.asked.get(shard, ""))

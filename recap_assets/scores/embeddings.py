@@ -44,6 +44,7 @@ def embeddings_node(project: Project, name: str) -> Node:
         seconds=SECONDS,
         pool="gpu" if spec.on_gpu else "cpu",
         n_gpus=gpus_of(spec),
+        by_shard=spec.given_embeddings is None,
         kinds=(spec.framework, "deltalake"),
         is_worth_keeping=True,
         rows=None if spec.given_embeddings else ByRow(IMAGE_EMBEDDINGS),

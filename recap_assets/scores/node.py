@@ -15,6 +15,7 @@ from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.outside import Outside
 from recap_assets.graph.project import Project
+from recap_assets.scores.kind import ByPairs
 from recap_assets.scores.opened import Kinds, scorer_named
 from recap_assets.specs.base import Spec, deciding
 from recap_assets.specs.running import gpus_of
@@ -87,6 +88,7 @@ def node_of(
         seconds=spec.seconds,
         pool="gpu" if spec.on_gpu else "cpu",
         n_gpus=gpus_of(spec),
+        by_shard=isinstance(spec, ByPairs),
         kinds=(spec.framework, "deltalake"),
         checks=(_range_check(project, at, bounded=spec.bounded),),
         is_worth_keeping=True,

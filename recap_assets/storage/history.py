@@ -22,8 +22,13 @@ class Committed:
     facts: Mapping[str, str]
 
 
-def commits(store: TableStore, table: Table) -> Iterator[Committed]:
+def commits(store: TableStore, table: Table, most: int | None = None) -> Iterator[Committed]:
     """The commits that the log still has, the newest first; none where there is no table.
+
+    Args:
+        store: The tables.
+        table: The table.
+        most: How many are read; None: all.
 
     Raises:
         StorageError: The table cannot be opened.
@@ -31,7 +36,7 @@ def commits(store: TableStore, table: Table) -> Iterator[Committed]:
     if (delta := store.open(table)) is None:
         return
     # Numbered here: the numbers of `history` are wrong where the log was cleaned.
-    for age, entry in enumerate(delta.history()):
+    for age, entry in enumerate(delta.history(most)):
         facts = {k: str(v) for k, v in entry.items() if k.startswith("recap.")}
         predicate = str(entry.get("operationParameters", {}).get("predicate", ""))
         yield Committed(delta.version() - age, predicate, facts)

@@ -1,6 +1,7 @@
 """What a crash left goes once nobody writes to it; what a build can go on from stays."""
 
 import os
+import shutil
 import time
 from dataclasses import replace
 from functools import partial
@@ -13,6 +14,7 @@ import pytest
 from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
 from recap_assets.assembly.cleaning import leftovers, remove, resumable_fingerprints
 from recap_assets.graph.node import Outcome, Step
+from recap_assets.graph.parts import StoredParts
 from recap_assets.graph.shardwise import ShardProgress, by_shard
 from recap_assets.storage.files import replaced_directory, write_atomically
 from recap_assets.storage.workspace import Workspace
@@ -38,7 +40,7 @@ def age(path: Path, days: float) -> None:
     os.utime(path, (time.time() - days * DAY,) * 2)
 
 
-def found(workspace: Workspace, *resumable: str) -> dict[Path, tuple[str, int]]:
+def found(workspace: Workspace, *resumable: str) -> dict[Path | str, tuple[str, int]]:
     return {one.path: (one.kind, one.n_bytes) for one in leftovers(workspace, resumable)}
 
 
@@ -53,7 +55,21 @@ def test_scratch_of_outdated_fingerprints_goes(workspace: Workspace) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["current", "running"]
 
 
-def test_the_next_build_goes_on_from_what_is_resumable(tmp_path: Path) -> None:
+def test_parts_of_outdated_fingerprints_go(workspace: Workspace) -> None:
+    kept = {
+        name: StoredParts.of(workspace.tables.root, "synthetic_captions/a", name)
+        for name in ("old", "current", "running")
+    }
+    for name, parts in kept.items():
+        parts.keep(0, pl.DataFrame({"uid": [b"1"]}))
+        age(Path(parts.root) / "0.parquet", 0.1 if name == "running" else 2)
+    assert [one[0] for one in found(workspace, "current").values()] == ["parts"]
+    remove(leftovers(workspace, ["current"]))
+    assert {name for name, parts in kept.items() if parts.kept()} == {"current", "running"}
+
+
+@pytest.mark.parametrize("where", ["scratch", "workers"])
+def test_the_next_build_goes_on_from_what_is_resumable(where: str, tmp_path: Path) -> None:
     pool = {"kind": "embedded", "samples": 60, "samples_per_shard": 20, "shards_per_partition": 3}
     bench = Bench(tmp_path, tiny_experiment(pool=pool))
     workspace = bench.project.workspace
@@ -69,6 +85,11 @@ def test_the_next_build_goes_on_from_what_is_resumable(tmp_path: Path) -> None:
         bench.build("captions")
     (left,) = (workspace.scratch / SYNTHETIC_CAPTIONS.key("a")).iterdir()
     assert len(list(left.iterdir())) == 2
+    if where == "workers":
+        parts = StoredParts.of(workspace.tables.root, SYNTHETIC_CAPTIONS.key("a"), left.name)
+        shutil.copytree(left, parts.root)
+        shutil.rmtree(workspace.scratch)
+        left = Path(parts.root)
     for path in [left, *left.iterdir()]:
         age(path, 2)
     now = resumable_fingerprints(workspace, bench.graph, bench.memory)
@@ -76,7 +97,7 @@ def test_the_next_build_goes_on_from_what_is_resumable(tmp_path: Path) -> None:
     edited = {"kind": "embedded", "model": "captioner", "decoding": {"max_tokens": 9, "seed": 1}}
     other = Bench(tmp_path, tiny_experiment(pool=pool, sources={"a": edited}), bench.memory)
     then = resumable_fingerprints(workspace, other.graph, other.memory)
-    assert list(found(workspace, *then)) == [left]
+    assert [Path(path) for path in found(workspace, *then)] == [left]
 
 
 def _killed_midway(bench: Bench, step: Step) -> Outcome:

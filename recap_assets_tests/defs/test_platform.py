@@ -90,6 +90,7 @@ def test_the_code_location_loads_without_a_model_library() -> None:
     code = """
 import sys, recap_assets.definitions
 heavy = {"torch", "transformers", "open_clip", "huggingface_hub.hf_api", "altair", "vl_convert"}
+heavy.add("ray")
 sys.exit(str(sorted(heavy & set(sys.modules)) or ""))
 """
     words = [sys.executable, "-c", code]

@@ -18,7 +18,7 @@ from recap_assets.graph.kept_rows import (
     settings_digest,
 )
 from recap_assets.graph.node import Rows, Step
-from recap_assets.graph.reuse import Reuse
+from recap_assets.graph.reuse import Account, Reuse
 from recap_assets.storage.tables import TableStore
 
 WORDS = Table(
@@ -87,12 +87,12 @@ def test_only_what_changed_or_is_new_is_asked_for(store: Store) -> None:
     # They are rows of the shard in which their images are now, and keep their hashes.
     assert found.select("shard").unique().rows() == [(5,)]
     assert found["input_hash"].to_list() == wanted(1, 2, 7)["input_hash"].to_list()
-    assert reuse.facts == {
+    assert reuse.account.facts == {
         "rows_computed": 2, "rows_reused": 3, "rows_reused_from/partition 0": 2,
         "rows_reused_from/partition 1": 1,
     }  # fmt: skip
     # Of the seconds of four rows those of two, and all of the other slice's.
-    assert reuse.seconds == 8.0 / 2 + 8.0
+    assert reuse.account.seconds == 8.0 / 2 + 8.0
 
 
 def test_a_row_of_another_uid_is_the_same_where_no_draw_depends_on_it(store: Store) -> None:
@@ -161,12 +161,12 @@ def test_a_slice_that_was_replaced_is_found_in_an_earlier_version(
     assert asked_of(wanted(1, 2), kept) == []
 
 
-def test_what_is_left_is_computed_in_a_step_of_its_own(store: Store) -> None:
+def test_what_is_left_is_computed_in_a_step_that_says_what_is_asked(store: Store) -> None:
     kept = store.keep(written(wanted(1, 2)))
     seen: list[tuple[str, list[int]]] = []
 
     def compute(step: Step, rows: pl.DataFrame) -> pl.DataFrame:
-        seen.append((step.fingerprint, [uid[0] for uid in rows["uid"]]))
+        seen.append((step.asked[0], [uid[0] for uid in rows["uid"]]))
         return written(rows).drop("input_hash").tail(1)
 
     def build(rows: pl.DataFrame) -> pl.DataFrame:
@@ -178,12 +178,36 @@ def test_what_is_left_is_computed_in_a_step_of_its_own(store: Store) -> None:
     assert build(wanted(1, 2)).height == 2
     build(wanted(5, 6))
     build(wanted(1, 5))
-    fingerprints, uids = zip(*seen, strict=True)
+    digests, uids = zip(*seen, strict=True)
     assert uids == ([3, 4], [5, 6], [5])
     # What is kept of a partition on the way is that of these rows.
-    assert fingerprints[1] == "f" * 32
-    assert len({*fingerprints}) == 3
-    assert all(one.startswith("f" * 32) for one in fingerprints)
+    assert len({*digests}) == 3
+
+
+def test_where_one_shard_is_wanted_the_others_are_not_looked_for(store: Store) -> None:
+    kept = store.keep(written(wanted(1, 2)))
+    rows = pl.concat([wanted(1, 3), wanted(2, 4, shard=1), wanted(5, shard=2)])
+
+    def of(only: int | None) -> tuple[list[int], dict[int, str], Account]:
+        asked: list[int] = []
+        digests: dict[int, str] = {}
+
+        def compute(step: Step, rows: pl.DataFrame) -> pl.DataFrame:
+            asked.extend(uid[0] for uid in rows["uid"])
+            digests.update(step.asked)
+            return written(rows).drop("input_hash")
+
+        step = Step("0", "f" * 32, reuse=Reuse(BY, lambda: [kept]), machine=CPU, only=only)
+        by_row(step, WORDS, rows, compute)
+        return asked, digests, step.reuse.account
+
+    asked, digests, account = of(None)
+    assert asked == [3, 4, 5]
+    assert (account.counted["rows_computed"], account.counted["rows_reused"]) == (3, 2)
+    alone = [of(shard) for shard in range(3)]
+    assert [one[0] for one in alone] == [[3], [4], [5]]
+    # Parts that were made one by one are those that the whole partition looks for.
+    assert digests == alone[0][1] | alone[1][1] | alone[2][1]
 
 
 def test_equal_rows_of_something_else_are_written_with_their_hashes(store: Store) -> None:

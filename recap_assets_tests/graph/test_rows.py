@@ -51,12 +51,13 @@ class Writer:
         self.memory = Memory()
         self.content = StoredRows(self.tables, WORDS, {"who": "a"}, **content)
         self.found: Callable[[Step], Rows] = lambda _step: Rows(words("b", "a"))
+        self.is_worth_keeping = False
 
     @property
     def node(self) -> Node:
         return Node(
             "words/a", "test", "pool", (), 1, "{}", self.found, "",
-            content=self.content,
+            content=self.content, is_worth_keeping=self.is_worth_keeping,
         )  # fmt: skip
 
     def build(self, **options: Any) -> Built:
@@ -154,3 +155,32 @@ def test_rows_have_no_place_among_files(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="words/a gives rows, but its content is no slice"):
         writer.build()
     assert writer.memory.records == {}
+
+
+def test_what_was_committed_and_not_recorded_is_found_and_not_computed_again(
+    tmp_path: Path,
+) -> None:
+    writer = Writer(tmp_path)
+    writer.is_worth_keeping = True
+    writer.found = lambda _step: Rows(words("b", "a"), rejected={"too_long": 3})
+    first = writer.build()
+    writer.memory = Memory()  # killed between the commit and its record
+
+    def refuse(_step: Step) -> Rows:
+        raise AssertionError("it was computed")
+
+    writer.found = refuse
+    began = first.record.built_at
+    found = writer.build(interrupted=began)
+    assert found.record.data_version == first.record.data_version
+    assert found.outcome.rejected == {"too_long": 3}
+    assert found.outcome.n_rows == 2
+    assert not found.outcome.written, "there is one commit"
+    writer.memory = Memory()
+    with pytest.raises(AssertionError, match="computed"):
+        writer.build()  # nothing was interrupted
+    with pytest.raises(AssertionError, match="computed"):
+        writer.build(interrupted=began, force=True)
+    writer.tables.replace(WORDS, {"who": "a", "partition": "0"}, words("other"))
+    with pytest.raises(AssertionError, match="computed"):
+        writer.build(interrupted=began)  # somebody else wrote since

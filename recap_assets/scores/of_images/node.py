@@ -10,6 +10,7 @@ from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.outside import Outside
 from recap_assets.graph.project import Project
+from recap_assets.scores.of_images.kind import OfImages
 from recap_assets.scores.of_images.opened import image_scorer_named
 from recap_assets.specs.base import Spec, deciding
 from recap_assets.specs.running import gpus_of
@@ -54,6 +55,7 @@ def node_of(
         seconds=spec.seconds,
         pool="gpu" if spec.on_gpu else "cpu",
         n_gpus=gpus_of(spec),
+        by_shard=isinstance(spec, OfImages),
         kinds=(spec.framework, "deltalake"),
         checks=(_scores_finite(project, name),),
         is_worth_keeping=True,

@@ -1,0 +1,61 @@
+"""Which cluster computes, and how many workers it may have; from the environment."""
+
+import os
+from dataclasses import dataclass
+
+from recap_assets.untrusted.errors import RecapError
+
+WORKERS_VARIABLE = "RECAP_WORKERS"
+MOST_VARIABLE = "RECAP_MOST_WORKERS"
+IDLE_VARIABLE = "RECAP_WORKER_IDLE_SECONDS"
+LOCAL = "local"
+
+
+class RemoteSettingError(RecapError, ValueError):
+    """A setting of the workers means nothing."""
+
+
+@dataclass(frozen=True)
+class RemoteSettings:
+    """Where workers are, and how many.
+
+    Attributes:
+        address: Of the Ray cluster, as `ray.init` takes it: `auto`, HOST:PORT or ray://HOST:PORT.
+        most: Actors of one asset, at most.
+        idle_seconds: How long an actor without work keeps its model.
+    """
+
+    address: str
+    most: int = 64
+    idle_seconds: float = 600.0
+
+
+def remote_settings(address: str | None = None) -> RemoteSettings | None:
+    """What RECAP_WORKERS and its siblings say; None: this machine computes.
+
+    Args:
+        address: What is taken where RECAP_WORKERS is not set.
+
+    Raises:
+        RemoteSettingError: A setting means nothing.
+    """
+    address = os.environ.get(WORKERS_VARIABLE) or address or LOCAL
+    if address == LOCAL:
+        return None
+    if address != "auto" and ":" not in address:
+        msg = f"workers {address!r}: say {LOCAL}, auto, HOST:PORT or ray://HOST:PORT"
+        raise RemoteSettingError(msg)
+    most, idle = _number(MOST_VARIABLE, 64), _number(IDLE_VARIABLE, 600)
+    return RemoteSettings(address, int(most), idle)
+
+
+def _number(variable: str, default: float) -> float:
+    words = os.environ.get(variable, str(default))
+    try:
+        value = float(words)
+    except ValueError:
+        value = 0.0
+    if not 1 <= value <= 1e6:
+        msg = f"{variable} is {words!r}: it is a number from 1"
+        raise RemoteSettingError(msg)
+    return value

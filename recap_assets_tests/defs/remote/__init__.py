@@ -1,0 +1,1 @@
+"""Partitions that workers of a Ray cluster compute."""
