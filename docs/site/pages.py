@@ -18,8 +18,17 @@ LINK = re.compile(r"(!?)\[([^\]\[]*(?:\[[^\]]*\][^\]\[]*)*)\]\(([^)\s]+)\)")
 
 COMMANDS = """# The command line
 
-Every command, from the code. `recap COMMAND --help` says the same; names of assets and mixes are
-completed after `eval "$(_RECAP_COMPLETE=bash_source recap)"` (or `zsh_source`, `fish_source`).
+Every command, from the code. `recap COMMAND --help` says the same, and what `--json` prints is on a
+[page of its own](json.md).
+
+Names of assets, mixes, exports, sources and recipes are completed by the tabulator key, from the
+experiment that the line names. Put one line into the file that your shell reads when it starts:
+
+```sh
+eval "$(_RECAP_COMPLETE=bash_source recap)"                    # ~/.bashrc
+eval "$(_RECAP_COMPLETE=zsh_source recap)"                     # ~/.zshrc
+_RECAP_COMPLETE=fish_source recap | source                     # ~/.config/fish/config.fish
+```
 
 ::: mkdocs-click
     :module: recap_assets.cli.main

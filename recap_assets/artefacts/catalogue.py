@@ -122,6 +122,26 @@ def _written(table: Table) -> str:
     return f"Slices: {slices or 'none: it is replaced as a whole'}."
 
 
+def as_rows() -> list[dict[str, object]]:
+    """All tables with their columns, for programs."""
+    return [
+        {
+            "table": table.name,
+            "meaning": table.meaning,
+            "columns": [
+                {
+                    "name": name,
+                    "type": str(table.schema[name]),
+                    "nullable": column.nullable,
+                    "meaning": column.meaning,
+                }
+                for name, column in table.columns.items()
+            ],
+        }
+        for table in TABLES.values()
+    ]
+
+
 def described() -> str:
     """All tables in markdown: docs/tables.md is this text."""
     parts = [

@@ -14,6 +14,7 @@ from recap_assets.cli.amounts import in_time
 from recap_assets.cli.belonging import take
 from recap_assets.cli.leaderboard import print_leaderboard
 from recap_assets.cli.left_aside import nothing_usable, print_left_aside
+from recap_assets.cli.output import print_json
 from recap_assets.cli.planning import (
     gone,
     named,
@@ -42,6 +43,7 @@ class Asked:
         dry_run: Show the plan, and stop.
         take_over: Take results that another file of the same name built.
         no_reuse: Compute whatever is out of date, though it was computed before.
+        as_json: Print an object of what was done, and what people read to the error output.
     """
 
     yes: bool = False
@@ -49,6 +51,7 @@ class Asked:
     dry_run: bool = False
     take_over: bool = False
     no_reuse: bool = False
+    as_json: bool = False
 
 
 def run_build(session: Session, jobs: int, asked: Asked, select: Sequence[str] = ()) -> int:
@@ -58,29 +61,83 @@ def run_build(session: Session, jobs: int, asked: Asked, select: Sequence[str] =
         TakenError: The results are another file's.
     """
     if asked.dry_run:
-        print_plan(session, as_json=False, why_of=None, select=select)
+        print_plan(session, as_json=asked.as_json, why_of=None, select=select)
         return 0
-    console = terminal.console()
+    console = terminal.console(stderr=asked.as_json)
     chosen = select_assets(session.graph, select) if select else None
     build = Build(session, jobs, chosen, reuses=not asked.no_reuse)
-    first = build.plan()
+    done = Done()
+    code = _bring_up_to_date(console, build, asked, done)
+    if asked.as_json:
+        print_json(_as_json(session, build, done))
+    return code
+
+
+@dataclass
+class Done:
+    """What became of a plan.
+
+    Attributes:
+        agreed: Whether anything was to be done: False where a person or nobody said no.
+        n_removed: Partitions that left the experiment, and went.
+        n_kept: Partitions that left it, and stay.
+        seconds: What building took.
+    """
+
+    agreed: bool = True
+    n_removed: int = 0
+    n_kept: int = 0
+    seconds: float = 0.0
+
+
+def _bring_up_to_date(console: Console, build: Build, asked: Asked, done: Done) -> int:
+    session, first = build.session, build.plan()
     if not first:
         console.print(f"{named(session)}: everything is up to date.", soft_wrap=True)
         print_left_aside(console, session.project)
         _print_places(console, session)
         return _print_unusable(console, session)
     console.print(plan_table(first, session, build.estimates))
-    print_tokens(first, session, build.estimates)
+    print_tokens(first, session, build.estimates, err=asked.as_json)
     print_left_aside(console, session.project)
     take(session, anyway=asked.take_over)
     said = asked.yes or asked.remove
     if not (said or _agreed(console, first)):
+        done.agreed = False
         return 1
     if first.removals:
-        _remove_or_keep(console, build, first, removes=asked.remove or not said)
+        _remove_or_keep(console, build, first, done, removes=asked.remove or not said)
     if first.to_build and (asked.yes or not said):
-        return _run(console, session, build)
+        return _run(console, session, build, done)
     return 0
+
+
+def _as_json(session: Session, build: Build, done: Done) -> dict[str, object]:
+    """`cli.forms.BuildDone`."""
+    state, workspace = build.state, session.project.workspace
+    return {
+        "experiment": session.project.experiment.name,
+        "data": str(workspace.root),
+        "agreed": done.agreed,
+        "built": state.n_done,
+        "taken_over": state.n_taken_over,
+        "removed": done.n_removed,
+        "kept": done.n_kept,
+        "failed": dict(sorted(state.failed.items())),
+        "rows": {asset: dict(counts) for asset, counts in sorted(state.rows.items())},
+        "accounts": [
+            {
+                "asset": one.what,
+                "rows": one.n_all,
+                "usable": one.n_usable,
+                "without_text": one.n_without_text,
+                "rejected": dict(one.rejected),
+            }
+            for one in accounts(session.project)
+        ],
+        "seconds": round(done.seconds, 2),
+        "report": str(workspace.latest_report) if workspace.report.exists() else None,
+    }
 
 
 def _agreed(console: Console, first: Plan) -> bool:
@@ -106,19 +163,24 @@ def _agreed(console: Console, first: Plan) -> bool:
     return True
 
 
-def _remove_or_keep(console: Console, build: Build, first: Plan, *, removes: bool) -> None:
+def _remove_or_keep(
+    console: Console, build: Build, first: Plan, done: Done, *, removes: bool
+) -> None:
     n = len(gone(first))
     if not removes:
+        done.n_kept = n
         console.print(f"{n:,} partitions that left the experiment stay: `--remove` removes them.")
         return
     build.remove(first.removals)
+    done.n_removed = n
     console.print(f"Removed {n:,} partitions that left the experiment; their lineage is kept.")
 
 
-def _run(console: Console, session: Session, build: Build) -> int:
+def _run(console: Console, session: Session, build: Build, done: Done) -> int:
     started = time.monotonic()
     failed = show_progress(console, build)
-    took = in_time(time.monotonic() - started)
+    done.seconds = time.monotonic() - started
+    took = in_time(done.seconds)
     if failed:
         _print_unusable(console, session)
         print_failures(console, failed)
@@ -127,7 +189,7 @@ def _run(console: Console, session: Session, build: Build) -> int:
     of_which = f", {taken:,} of them taken over from earlier results" if taken else ""
     console.print(f"Built {build.state.n_done} partitions in {took}{of_which}.", soft_wrap=True)
     _print_rows(console, build.state.rows)
-    print_parts(stored_parts(session.project))
+    print_parts(stored_parts(session.project), err=console.stderr)
     _print_accounts(console, session)
     print_leaderboard(console, session)
     _print_places(console, session)

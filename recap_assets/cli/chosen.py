@@ -54,6 +54,8 @@ class Chosen:
         return self.session(against, only_reads=True)
 
 
+NAMED_AFTER = "recap.experiment"
+"""Under this name a context keeps the file that was named after the command."""
 _OPENED: list[Path] = []
 
 
@@ -76,5 +78,7 @@ def of_experiment(command: Callable[..., object]) -> Callable[..., object]:
 
 
 def _choose(context: click.Context, _option: click.Parameter, path: Path | None) -> None:
-    if path is not None:
+    context.meta[NAMED_AFTER] = path
+    # A shell that completes a line runs no command, so nothing is chosen then.
+    if path is not None and context.obj is not None:
         context.obj = replace(context.obj, named=path)

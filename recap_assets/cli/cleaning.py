@@ -19,6 +19,7 @@ from recap_assets.assembly.cleaning import (
     resumable_fingerprints,
 )
 from recap_assets.cli import terminal
+from recap_assets.cli.output import print_json
 from recap_assets.defs.session import Session
 from recap_assets.graph.parts import all_parts
 from recap_assets.storage.pins import Pins, pinned_versions
@@ -49,9 +50,9 @@ class Ages:
     replies_days: int | None = None
 
 
-def run_gc(session: Session, ages: Ages, *, ask: bool, dry_run: bool) -> int:
+def run_gc(session: Session, ages: Ages, *, ask: bool, dry_run: bool, as_json: bool = False) -> int:
     """Show what would go and, once that is agreed, remove it; 1 where a table was refused."""
-    console = terminal.console()
+    console = terminal.console(stderr=as_json)
     workspace = session.project.workspace
     pins = pinned_versions(workspace.receipts)
     keep_days = ages.keep_days
@@ -61,16 +62,54 @@ def run_gc(session: Session, ages: Ages, *, ask: bool, dry_run: bool) -> int:
     replies = old_replies(workspace, ages.replies_days)
     _print_pins(console, pins)
     _print_all(console, collected, [*left, *replies], keep_days=keep_days, title="Would go")
-    if dry_run or not (_any(collected, left) or replies):
-        return _refused(console, collected)
-    if ask and not _agreed():
+    nothing = dry_run or not (_any(collected, left) or replies)
+    if not nothing and ask and not _agreed():
         console.print("Nothing was removed.")
+        nothing = True
+    if nothing:
+        if as_json:
+            print_json(_as_json(pins, collected, [*left, *replies], removed=False))
         return _refused(console, collected)
     collected = collect(workspace.tables, all_tables().values(), pins, dry_run=False, keep=keep)
     remove(left)
     remove_old_replies(workspace, ages.replies_days)
     _print_all(console, collected, [*left, *replies], keep_days=keep_days, title="Gone")
+    if as_json:
+        print_json(_as_json(pins, collected, [*left, *replies], removed=True))
     return _refused(console, collected)
+
+
+def _as_json(
+    pins: Pins, collected: Sequence[Collected], left: Sequence[Leftover], *, removed: bool
+) -> dict[str, object]:
+    """`cli.forms.CollectionDone`."""
+    kinds: dict[str, dict[str, object]] = {}
+    for kind in dict.fromkeys(one.kind for one in left):
+        of_kind = [one for one in left if one.kind == kind]
+        n, size = sum(one.n for one in of_kind), sum(one.n_bytes for one in of_kind)
+        kinds[kind] = {"kind": kind, "files": n, "bytes": size}
+    return {
+        "removed": removed,
+        "pinned": {
+            table: {str(version): list(names) for version, names in sorted(versions.items())}
+            for table, versions in sorted(pins.items())
+        },
+        "tables": [
+            {
+                "table": one.table,
+                "files": one.n_files,
+                "bytes": one.n_bytes,
+                "log_files": one.n_log_files,
+                "log_bytes": one.n_log_bytes,
+                "merged_files": one.n_small_files,
+                "young_files": one.n_young_files,
+                "reusable_rows": one.n_rows,
+                "refused": one.refused or None,
+            }
+            for one in collected
+        ],
+        "leftovers": list(kinds.values()),
+    }
 
 
 def _agreed() -> bool:

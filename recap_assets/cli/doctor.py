@@ -8,7 +8,7 @@ from pathlib import Path
 
 from recap_assets.cli import doctor_places
 from recap_assets.cli.doctor_realism import drawn_parts
-from recap_assets.cli.output import echo
+from recap_assets.cli.output import echo, print_json
 from recap_assets.specs.evaluation import DataCompTasks
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.findings import Finding
@@ -17,32 +17,56 @@ from recap_assets.storage.locks import FILES_ALONE
 from recap_assets.storage.object_store import prove_conditional_put
 from recap_assets.storage.tables import StorageError
 from recap_assets.storage.workspace import Workspace
+from recap_assets.untrusted.showing import safe_text
 
 _MARKS = {True: "ok    ", False: "wrong ", None: "note  "}
 FREE_BYTES = 2 * 2**30
 
 
-def run_doctor(path: Path, settings: tuple[str, ...]) -> int:
+def run_doctor(path: Path, settings: tuple[str, ...], *, as_json: bool = False) -> int:
     """Check everything, print a line for each check; 1 where something is wrong."""
-    try:
-        experiment = load_experiment(path, settings)
-    except ExperimentError as error:
-        echo(f"wrong  {error}")
-        return 1
-    echo(f"ok     {path}: experiment {experiment.name!r} is well formed")
-    n_wrong = n_notes = 0
-    reported: set[str] = set()
-    for good, text in _findings(experiment, reported):
-        echo(f"{_MARKS[good]} {_once(text)}")
-        n_wrong += good is False
-        n_notes += good is None
-        if good is False:
-            reported.add(text.partition(":")[0])
-    if n_wrong or n_notes:
+    name: str | None = None
+    found: list[tuple[bool | None, str]] = []
+    for good, text in _all_findings(path, settings):
+        found.append((good, text))
+        if not as_json:
+            echo(f"{_MARKS[good]} {text}")
+    verdicts = [good for good, _ in found]
+    n_wrong, n_notes = verdicts.count(False), verdicts.count(None)
+    if as_json:
+        if found[0][0]:
+            name = load_experiment(path, settings).name
+        print_json(_as_json(name, found, n_wrong, n_notes))
+    elif not found[0][0]:
+        pass  # of a file that cannot be read nothing is counted
+    elif n_wrong or n_notes:
         echo(f"{n_wrong} found wrong" + (f", {n_notes} worth a look." if n_notes else "."))
     else:
         echo("Everything is in order.")
     return 1 if n_wrong else 0
+
+
+def _all_findings(path: Path, settings: tuple[str, ...]) -> Iterator[Finding]:
+    """Whether the file is well formed, and where it is what is found of its parts."""
+    try:
+        experiment = load_experiment(path, settings)
+    except ExperimentError as error:
+        yield False, str(error)
+        return
+    yield True, f"{path}: experiment {experiment.name!r} is well formed"
+    reported: set[str] = set()
+    for good, text in _findings(experiment, reported):
+        yield good, _once(text)
+        if good is False:
+            reported.add(text.partition(":")[0])
+
+
+def _as_json(
+    name: str | None, found: Sequence[Finding], n_wrong: int, n_notes: int
+) -> dict[str, object]:
+    """`cli.forms.DoctorDone`."""
+    findings = [{"verdict": _MARKS[good].strip(), "text": safe_text(text)} for good, text in found]
+    return {"experiment": name, "wrong": n_wrong, "notes": n_notes, "findings": findings}
 
 
 def _once(text: str) -> str:

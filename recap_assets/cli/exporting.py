@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from recap_assets.cli import completing
 from recap_assets.cli.chosen import Chosen, of_experiment
-from recap_assets.cli.output import echo
+from recap_assets.cli.output import echo, print_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -45,11 +46,12 @@ class _ExportCommand(click.Command):
 
 
 @click.command(cls=_ExportCommand)
-@click.argument("name", metavar="[MIX|EXPORT|FOLDER]")
+@click.argument("name", metavar="[MIX|EXPORT|FOLDER]", shell_complete=completing.mixes_and_exports)
 @click.option("--out", "folder", metavar="FOLDER", help="New folder, or a bucket's URL.")
 @click.option("--verify", is_flag=True, help="Hash the files of the export in FOLDER again.")
 @click.option("--arguments", is_flag=True, help="Print open_clip's arguments for FOLDER.")
 @click.option("--replace", is_flag=True, help="Remove another export that is in the folder.")
+@click.option("--json", "as_json", is_flag=True, help="An object of what was done.")
 @of_experiment
 def export(
     chosen: Chosen,
@@ -57,6 +59,7 @@ def export(
     verify: bool,  # noqa: FBT001
     arguments: bool,  # noqa: FBT001
     replace: bool,  # noqa: FBT001
+    as_json: bool,  # noqa: FBT001
     **options: object,
 ) -> None:
     """Write a mix as shards or files that other tools read; run again, it continues or updates.
@@ -66,34 +69,37 @@ def export(
     FOLDER` compares the files with their checksums.
     """
     if verify:
-        sys.exit(verify_folder(name))
+        sys.exit(verify_folder(name, as_json=as_json))
     if arguments:
-        print_arguments(name)
+        print_arguments(name, as_json=as_json)
         return
     if options["to"] is None:
         require_declared(chosen.reading(), name)
-        _build(f"exports/{name}")
+        _build(f"exports/{name}", as_json=as_json)
         return
     if options["folder"] is None:
         msg = "say where it goes: --out FOLDER"
         raise click.UsageError(msg)
-    sys.exit(run_export(chosen.reading(), {"mix": name, **options}, replace=replace))
+    asked = {"mix": name, **options}
+    sys.exit(run_export(chosen.reading(), asked, replace=replace, as_json=as_json))
 
 
-def _build(asset: str) -> None:
+def _build(asset: str, *, as_json: bool) -> None:
     """`recap build --yes -s ASSET`."""
     context = click.get_current_context()
     commands = cast("click.Group", context.find_root().command).commands
-    context.invoke(commands["build"], yes=True, select=(asset,))
+    context.invoke(commands["build"], yes=True, select=(asset,), as_json=as_json)
 
 
-def run_export(session: "Session", options: Mapping[str, object], *, replace: bool) -> int:
+def run_export(
+    session: "Session", options: Mapping[str, object], *, replace: bool, as_json: bool = False
+) -> int:
     """Export a mix to a folder; the options are the keys of an export in an experiment."""
     from recap_assets.cli import terminal
     from recap_assets.exports.once import export_once
     from recap_assets.storage.folders import FolderError
 
-    console = terminal.console()
+    console = terminal.console(stderr=as_json)
     export = _checked(options)
     _warn_if_outdated(console, session, export.mix)
     started = time.monotonic()
@@ -103,6 +109,16 @@ def run_export(session: "Session", options: Mapping[str, object], *, replace: bo
     except (FolderError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     _print_done(console, export, done, time.monotonic() - started)
+    if as_json:
+        written = done.written
+        form: dict[str, object] = {
+            "folder": str(done.folder),
+            "samples": written.holdings().n_samples,
+            "shards": len(written.shards) or len(written.counted),
+            "bytes": written.n_bytes,
+            "left_out": dict(sorted(written.left_out.items())),
+        }
+        print_json(form)
     return 0
 
 
@@ -118,18 +134,21 @@ def require_declared(session: "Session", name: str) -> None:
         raise click.UsageError(msg)
 
 
-def verify_folder(url: str) -> int:
+def verify_folder(url: str, *, as_json: bool = False) -> int:
     """Hash an export's files again; the exit code is 1 where one differs from what was written."""
     from recap_assets.cli import terminal
     from recap_assets.exports.checksums import check_folder
     from recap_assets.storage.folders import Folder, FolderError
 
-    console = terminal.console()
+    console = terminal.console(stderr=as_json)
     try:
         with _bar(console, "hashing") as advance:
             found = check_folder(Folder(url), lambda share: advance(round(1000 * share), 1000))
     except (FolderError, FileNotFoundError) as error:
         raise click.ClickException(str(error)) from error
+    if as_json:
+        print_json({"folder": url, "checked": found.n_checked, "problems": dict(found.problems)})
+        return 1 if found.problems else 0
     for name, problem in list(found.problems.items())[:PROBLEMS_SHOWN]:
         console.print(terminal.plain(f"{name}: {problem}"), soft_wrap=True)
     if len(found.problems) > PROBLEMS_SHOWN:
@@ -141,15 +160,19 @@ def verify_folder(url: str) -> int:
     return 0
 
 
-def print_arguments(url: str) -> None:
+def print_arguments(url: str, *, as_json: bool = False) -> None:
     """Print open_clip's arguments for an export."""
     from recap_assets.exports.shard_list import read_shard_list
     from recap_assets.storage.folders import Folder, FolderError
 
     try:
-        echo(shlex.join(read_shard_list(Folder(url)).open_clip_arguments()))
+        words = read_shard_list(Folder(url)).open_clip_arguments()
     except FolderError as error:
         raise click.ClickException(str(error)) from error
+    if as_json:
+        print_json({"folder": url, "arguments": list(words)})
+        return
+    echo(shlex.join(words))
 
 
 def _checked(options: Mapping[str, object]) -> "ShardedExport | WholeExport":

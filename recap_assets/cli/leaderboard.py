@@ -1,8 +1,9 @@
 """The leaderboard on the terminal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import cast
 
 import click
 import polars as pl
@@ -12,6 +13,7 @@ from rich.table import Table
 from recap_assets.artefacts.evaluation import CAPTION_METRICS
 from recap_assets.artefacts.report import LEADERBOARD
 from recap_assets.cli import terminal
+from recap_assets.cli.output import print_json
 from recap_assets.defs.session import Session
 from recap_assets.evaluation.captions.measured import measured_sources, skipped_sources
 from recap_assets.evaluation.datacomp.aggregation import aggregate, main_by_run, result_lines
@@ -27,14 +29,22 @@ _SHORT = {"self_retrieval_recall@1": "self R@1"}
 
 
 def run_leaderboard(
-    session: Session, *, datacomp: bool, captions: bool, jsonl: Path | None
+    session: Session,
+    *,
+    datacomp: bool,
+    captions: bool,
+    jsonl: Path | None,
+    as_json: bool = False,
 ) -> None:
     """Print what was evaluated last, and write it where that was asked for.
 
     Raises:
         click.ClickException: There are no results of what was asked for.
     """
-    console, project = terminal.console(), session.project
+    console, project = terminal.console(stderr=as_json), session.project
+    if as_json:
+        print_json(_as_json(session, datacomp=datacomp, captions=captions, jsonl=jsonl))
+        return
     if datacomp or jsonl:
         results = _datacomp_results(project)
         if datacomp:
@@ -45,12 +55,63 @@ def run_leaderboard(
         _print_captions(console, project)
     if datacomp or captions or jsonl:
         return
+    _refuse_empty(project)
+    print_leaderboard(console, session)
+
+
+def _as_json(
+    session: Session, *, datacomp: bool, captions: bool, jsonl: Path | None
+) -> dict[str, object]:
+    """`cli.forms.Leaderboard`."""
+    project = session.project
+    form: dict[str, object] = {"mixes": [], "captions": [], "datacomp": [], "files": []}
+    if datacomp or jsonl:
+        results = _datacomp_results(project)
+        form["datacomp"] = list(_aggregates(results)) if datacomp else []
+        form["files"] = [str(path) for path in _written_lines(results, jsonl)] if jsonl else []
+    if captions:
+        columns = ("source", "task", "metric", "value")
+        form["captions"] = _caption_rows(project).select(columns).to_dicts()
+    if not (datacomp or captions or jsonl):
+        _refuse_empty(project)
+        form["mixes"] = list(_standings(project))
+    return form
+
+
+def _standings(project: Project) -> Iterator[dict[str, object]]:
+    rows = project.workspace.tables.read(LEADERBOARD)
+    for mix in _best_first(rows):
+        for row in rows.filter(mix=mix).sort("task").iter_rows(named=True):
+            yield {
+                "mix": mix,
+                "task": row["task"],
+                "metric": row["metric"],
+                "mean": row["mean"],
+                "deviation": row["deviation"],
+                "seeds": row["n_seeds"],
+                "pairs": row["n_pairs"],
+            }
+
+
+def _aggregates(results: pl.DataFrame) -> Iterator[dict[str, object]]:
+    runs: dict[str, dict[str, object]] = {}
+    for (mix, _seed), values in main_by_run(results).items():
+        found = aggregate(values)
+        of_mix = runs.setdefault(mix, {"mix": mix, "groups": {}, "missing": []})
+        groups = cast("dict[str, list[float]]", of_mix["groups"])
+        for group, value in found.values.items():
+            groups.setdefault(group, []).append(value)
+        names = [*cast("list[str]", of_mix["missing"]), *found.missing]
+        of_mix["missing"] = list(dict.fromkeys(names))
+    yield from runs.values()
+
+
+def _refuse_empty(project: Project) -> None:
     if project.workspace.tables.read(LEADERBOARD).is_empty():
         msg = "nothing was evaluated yet: `recap build` does"
         if not project.experiment.trains:
             msg = "the experiment has no `evaluation`, so nothing is trained and measured"
         raise click.ClickException(msg)
-    print_leaderboard(console, session)
 
 
 def _datacomp_results(project: Project) -> pl.DataFrame:
@@ -98,18 +159,28 @@ def _over_seeds(values: Sequence[float]) -> str:
 
 
 def _write_lines(console: Console, results: pl.DataFrame, folder: Path) -> None:
-    for (mix, seed), of_run in results.group_by("mix", "seed", maintain_order=True):
-        path = folder / str(mix) / str(seed) / "eval_results.jsonl"
-        write_atomically(path, result_lines(of_run).encode())
+    for path in _written_lines(results, folder):
         console.print(f"Wrote {path}", soft_wrap=True, markup=False, highlight=False)
 
 
-def _print_captions(console: Console, project: Project) -> None:
+def _written_lines(results: pl.DataFrame, folder: Path) -> Iterator[Path]:
+    for (mix, seed), of_run in results.group_by("mix", "seed", maintain_order=True):
+        path = folder / str(mix) / str(seed) / "eval_results.jsonl"
+        write_atomically(path, result_lines(of_run).encode())
+        yield path
+
+
+def _caption_rows(project: Project) -> pl.DataFrame:
     sources = measured_sources(project)
     rows = project.workspace.tables.read(CAPTION_METRICS).filter(pl.col("source").is_in(sources))
     if rows.is_empty():
         msg = "no captioner was measured: name sets in `evaluation.captions` and build"
         raise click.ClickException(msg)
+    return rows
+
+
+def _print_captions(console: Console, project: Project) -> None:
+    rows = _caption_rows(project)
     metrics: list[str] = rows["metric"].unique(maintain_order=True).to_list()
     title = "Captioners against references of people"
     table = Table(title=title, title_justify="left", box=None, padding=(0, 1))

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import click
 
+from recap_assets.cli import completing
 from recap_assets.cli.chosen import Chosen, of_experiment, opened
 from recap_assets.cli.exporting import export
 from recap_assets.cli.kinds_command import kinds
-from recap_assets.cli.output import echo, prepare, show
+from recap_assets.cli.output import echo, prepare, print_json, show
 from recap_assets.cli.placing import with_place
 from recap_assets.cli.recipes import recipes_command
 from recap_assets.cli.serve_commands import look, serve_captioner, ui
@@ -26,6 +27,14 @@ OUT_OF_DATE = 2
 SELECT_HELP = (
     "Only these assets and what they read: keys with * and ?, stage:NAME, PATTERN+ for all that "
     "reads them too. May be repeated."
+)
+SELECT = click.option(
+    "--select",
+    "-s",
+    multiple=True,
+    metavar="PATTERN",
+    help=SELECT_HELP,
+    shell_complete=completing.assets,
 )
 
 
@@ -80,7 +89,8 @@ def recap(
 @click.option(
     "--no-reuse", is_flag=True, help="Compute whatever is out of date, though it was before."
 )
-@click.option("--select", "-s", multiple=True, metavar="PATTERN", help=SELECT_HELP)
+@click.option("--json", "as_json", is_flag=True, help="An object of what was done.")
+@SELECT
 @of_experiment
 def build(
     chosen: Chosen,
@@ -107,8 +117,13 @@ def build(
 
 @recap.command()
 @click.option("--json", "as_json", is_flag=True, help="A list with an object for each partition.")
-@click.option("--why", metavar="ASSET[PARTITION]", help="The causes of one partition's state.")
-@click.option("--select", "-s", multiple=True, metavar="PATTERN", help=SELECT_HELP)
+@click.option(
+    "--why",
+    metavar="ASSET[PARTITION]",
+    help="The causes of one partition's state.",
+    shell_complete=completing.assets,
+)
+@SELECT
 @click.option(
     "--against",
     type=click.Path(path_type=Path),
@@ -143,9 +158,9 @@ def status(chosen: Chosen, as_json: bool) -> None:  # noqa: FBT001 - click's fla
 
 
 @recap.command()
-@click.argument("asset", metavar="ASSET[@NAME]", required=False)
+@click.argument("asset", metavar="ASSET[@NAME]", required=False, shell_complete=completing.assets)
 @click.option("--uid", help="Show instead why one image is in each mix, or which rule dropped it.")
-@click.option("--mix", help="With --uid: only this mix.")
+@click.option("--mix", help="With --uid: only this mix.", shell_complete=completing.mixes)
 @click.option("--partition", "-p", help="Only this partition of the asset.")
 @click.option("--at", metavar="TIME|EVENT", help="The state as of then; a time is UTC.")
 @click.option("--json", "as_json", is_flag=True, help="Everything, every partition.")
@@ -183,18 +198,19 @@ def lineage(
 
 
 @recap.command()
-@click.argument("asset")
+@click.argument("asset", shell_complete=completing.assets)
 @click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="An object of the receipt.")
 @of_experiment
-def pin(chosen: Chosen, asset: str, name: str) -> None:
+def pin(chosen: Chosen, asset: str, name: str, as_json: bool) -> None:  # noqa: FBT001 - click's flag
     """Write a receipt NAME of the asset's present state; `recap gc` keeps what it names."""
     from recap_assets.cli.tracing import pin_asset
 
-    pin_asset(chosen.session(), asset, name)
+    pin_asset(chosen.session(), asset, name, as_json=as_json)
 
 
 @recap.command()
-@click.argument("asset", metavar="ASSET[@NAME]")
+@click.argument("asset", metavar="ASSET[@NAME]", shell_complete=completing.assets)
 @click.option("--json", "as_json", is_flag=True, help="An object with every difference.")
 @of_experiment
 def verify(chosen: Chosen, asset: str, as_json: bool) -> None:  # noqa: FBT001 - click's flags
@@ -205,19 +221,20 @@ def verify(chosen: Chosen, asset: str, as_json: bool) -> None:  # noqa: FBT001 -
 
 
 @recap.command()
-@click.argument("asset", metavar="ASSET@NAME|RECEIPT.json")
+@click.argument("asset", metavar="ASSET@NAME|RECEIPT.json", shell_complete=completing.assets)
 @click.option(
     "--into",
     type=click.Path(path_type=Path),
     help="New data folder; by default below the experiment's, in reproduced/NAME.",
 )
 @click.option("--jobs", "-j", type=click.IntRange(min=1), default=2, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="An object of what came out equal.")
 @of_experiment
-def reproduce(chosen: Chosen, asset: str, into: Path | None, jobs: int) -> None:
+def reproduce(chosen: Chosen, asset: str, into: Path | None, jobs: int, as_json: bool) -> None:  # noqa: FBT001 - click's flag
     """Build a pinned version again in a new place, and compare it with its receipt."""
     from recap_assets.cli.reproducing import run_reproduction
 
-    sys.exit(run_reproduction(chosen.session(), asset, into, jobs))
+    sys.exit(run_reproduction(chosen.session(), asset, into, jobs, as_json=as_json))
 
 
 @recap.command()
@@ -229,7 +246,8 @@ def reproduce(chosen: Chosen, asset: str, into: Path | None, jobs: int) -> None:
     "default for shards in the folder where you are; without any, or with `embedded`, the demo.",
 )
 @click.argument("path", type=click.Path(path_type=Path), default=OWN)
-def init(path: Path, stdout: bool, pool: str | None) -> None:  # noqa: FBT001 - click's flags
+@click.option("--json", "as_json", is_flag=True, help="An object of the file.")
+def init(path: Path, stdout: bool, pool: str | None, as_json: bool) -> None:  # noqa: FBT001 - click's flags
     """Write a commented starting file: for a pool that is there, or the embedded demo."""
     from recap_assets.cli.starting_file import starting_text
 
@@ -241,16 +259,20 @@ def init(path: Path, stdout: bool, pool: str | None) -> None:  # noqa: FBT001 - 
         msg = f"{path} exists; name another file"
         raise click.ClickException(msg)
     path.write_text(text, encoding="utf-8")
+    if as_json:
+        print_json({"path": str(path), "pool": what})
+        return
     echo(f"Wrote {path} for {what}. Check it with `recap --experiment {path} doctor`.")
 
 
 @recap.command()
+@click.option("--json", "as_json", is_flag=True, help="An object of what was found.")
 @of_experiment
-def doctor(chosen: Chosen) -> None:
+def doctor(chosen: Chosen, as_json: bool) -> None:  # noqa: FBT001 - click's flag
     """Check the file, its paths, its models and the storage, and say what is wrong."""
     from recap_assets.cli.doctor import run_doctor
 
-    sys.exit(run_doctor(chosen.path, chosen.settings))
+    sys.exit(run_doctor(chosen.path, chosen.settings, as_json=as_json))
 
 
 @recap.command()
@@ -271,11 +293,13 @@ def doctor(chosen: Chosen) -> None:
     metavar="N",
     help="How long replaced files and orphans stay; less than a week is not safe for writers.",
 )
+@click.option("--json", "as_json", is_flag=True, help="An object of what goes.")
 @of_experiment
 def gc(
     chosen: Chosen,
     dry_run: bool,  # noqa: FBT001 - click's flags
     yes: bool,  # noqa: FBT001
+    as_json: bool,  # noqa: FBT001
     keep_days: int,
     replies_days: int | None,
 ) -> None:
@@ -283,7 +307,8 @@ def gc(
     from recap_assets.cli.cleaning import Ages, run_gc
 
     ages = Ages(keep_days, replies_days)
-    sys.exit(run_gc(chosen.session(only_reads=dry_run), ages, ask=not yes, dry_run=dry_run))
+    session = chosen.session(only_reads=dry_run)
+    sys.exit(run_gc(session, ages, ask=not yes, dry_run=dry_run, as_json=as_json))
 
 
 @recap.command("install-img2dataset")
@@ -300,23 +325,38 @@ def install_img2dataset(into: Path | None) -> None:
 
 
 @recap.command()
-def schema() -> None:
-    """Print the JSON schema of an experiment file, for editors."""
+@click.argument("command", required=False)
+@click.option("--commands", is_flag=True, help="A page of what every command prints with --json.")
+def schema(command: str | None, commands: bool) -> None:  # noqa: FBT001 - click's flag
+    """Print the JSON schema of an experiment file, or of what COMMAND prints with --json."""
+    if commands or command is not None:
+        from recap_assets.cli.forms import FORMS, schema_of
+        from recap_assets.cli.forms_page import forms_page
+
+        if command is not None and command not in FORMS:
+            msg = f"no command {command!r} prints JSON; those that do: {', '.join(FORMS)}"
+            raise click.ClickException(msg)
+        echo(json.dumps(schema_of(command), indent=2) if command else forms_page())
+        return
     from recap_assets.specs.experiment import Experiment
 
     echo(json.dumps(Experiment.model_json_schema(), indent=2))
 
 
 @recap.command()
-def tables() -> None:
+@click.option("--json", "as_json", is_flag=True, help="A list of objects.")
+def tables(as_json: bool) -> None:  # noqa: FBT001 - click's flag
     """Print every table and column, in markdown."""
-    from recap_assets.artefacts.catalogue import described
+    from recap_assets.artefacts.catalogue import as_rows, described
 
-    echo(described())
+    if as_json:
+        print_json(as_rows())
+    else:
+        echo(described())
 
 
 @recap.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=completing.sources)
 @click.option("--json", "as_json", is_flag=True, help="An object for each import.")
 @of_experiment
 def imports(chosen: Chosen, name: str | None, as_json: bool) -> None:  # noqa: FBT001 - click's flag
@@ -350,17 +390,18 @@ def mix_try(chosen: Chosen, as_json: bool) -> None:  # noqa: FBT001 - click's fl
     metavar="FOLDER",
     help="Write MIX/SEED/eval_results.jsonl there, as DataComp's scripts read it.",
 )
+@click.option("--json", "as_json", is_flag=True, help="An object with what was asked for.")
 @of_experiment
-def leaderboard(chosen: Chosen, datacomp: bool, captions: bool, jsonl: Path | None) -> None:  # noqa: FBT001 - click's flags
+def leaderboard(chosen: Chosen, jsonl: Path | None, **flags: bool) -> None:
     """Show every mix side by side, from what was evaluated last."""
     from recap_assets.cli.leaderboard import run_leaderboard
 
-    run_leaderboard(chosen.reading(), datacomp=datacomp, captions=captions, jsonl=jsonl)
+    run_leaderboard(chosen.reading(), jsonl=jsonl, **flags)
 
 
 @recap.command()
-@click.argument("before", metavar="MIX_A")
-@click.argument("after", metavar="MIX_B")
+@click.argument("before", metavar="MIX_A", shell_complete=completing.mixes)
+@click.argument("after", metavar="MIX_B", shell_complete=completing.mixes)
 @click.option("--json", "as_json", is_flag=True, help="An object with all of it.")
 @click.option(
     "--rows",

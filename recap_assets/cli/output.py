@@ -1,6 +1,7 @@
 """Lines on the terminal: without secrets, and no letter that it lacks ends in an error."""
 
 import io
+import json
 import sys
 import traceback
 from types import TracebackType
@@ -27,6 +28,11 @@ def echo(words: str, *, err: bool = False, nl: bool = True) -> None:
     """Write lines without secrets, control characters shown by their code."""
     # Named, since click takes a stream of ASCII for a mistake and writes UTF-8 past it.
     click.echo(safe_text(words), file=sys.stderr if err else sys.stdout, nl=nl)
+
+
+def print_json(form: object) -> None:
+    """Write what a program reads: an object or a list of some, as `cli.forms` has it."""
+    echo(json.dumps(form, indent=2))
 
 
 def show(error: click.ClickException) -> None:

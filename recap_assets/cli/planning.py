@@ -59,10 +59,10 @@ def print_plan(
     return current
 
 
-def print_parts(parts: Iterable[Part]) -> None:
+def print_parts(parts: Iterable[Part], *, err: bool = False) -> None:
     """Print which part of the pool each source with `only` captions."""
     for part in parts:
-        console().print(plain(part.words), soft_wrap=True)
+        console(stderr=err).print(plain(part.words), soft_wrap=True)
 
 
 def _why(graph: Graph, current: Plan, name: str) -> list[str]:
@@ -109,7 +109,9 @@ def _row(entry: OutOfDate, estimates: Estimates, tokens: TokenEstimates) -> dict
     }
 
 
-def print_tokens(current: Plan, session: Session, estimates: Estimates) -> None:
+def print_tokens(
+    current: Plan, session: Session, estimates: Estimates, *, err: bool = False
+) -> None:
     """Print what the servers that are asked are expected to take, a line an asset."""
     tokens = TokenEstimates(session.project, estimates)
     asked: dict[str, list[tuple[str, str]]] = {}
@@ -117,7 +119,7 @@ def print_tokens(current: Plan, session: Session, estimates: Estimates) -> None:
         if tokens.asks(entry.asset):
             asked.setdefault(entry.asset, []).append((entry.asset, entry.partition))
     for asset, partitions in asked.items():
-        echo(f"{asset}: {_of_tokens(tokens.of_all(partitions))}")
+        echo(f"{asset}: {_of_tokens(tokens.of_all(partitions))}", err=err)
 
 
 def _of_tokens(tokens: Tokens | None) -> str:

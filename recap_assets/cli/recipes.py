@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from recap_assets.cli import completing
 from recap_assets.cli.chosen import Chosen
-from recap_assets.cli.output import echo
+from recap_assets.cli.output import echo, print_json
 from recap_assets.specs.recipe_book import Entry, recipe_named, recipes
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 SIZE = click.option(
     "--size", default="full", show_default=True, help="full or smoke: a quick look that it runs."
 )
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="An object, or a list of some.")
 
 
 @dataclass(frozen=True)
@@ -61,10 +63,14 @@ def recipes_command(context: click.Context, as_json: bool, markdown: bool) -> No
 
 
 @recipes_command.command()
-@click.argument("name")
-def show(name: str) -> None:
+@click.argument("name", shell_complete=completing.recipe_words)
+@AS_JSON
+def show(name: str, as_json: bool) -> None:  # noqa: FBT001 - click's flag
     """Show a recipe: its paper, its file, and what was found when it was last built here."""
     one = recipe_named(name)
+    if as_json:
+        print_json(_fields(one))
+        return
     recipe = one.recipe
     echo(f"{one.number} {recipe.title}\n{recipe.paper}\n\nFound: {recipe.found}")
     echo(f"Here: {recipe.shows}\nSizes: {', '.join(one.sizes)}\nFile: {one.path}\n")
@@ -77,20 +83,21 @@ def show(name: str) -> None:
 
 
 @recipes_command.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completing.recipe_words)
 @SIZE
 @click.option("--jobs", "-j", type=click.IntRange(min=1), default=2, show_default=True)
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Show what would be built, and stop.")
+@AS_JSON
 @click.pass_obj
-def run(chosen: Chosen, name: str, size: str, jobs: int, yes: bool, dry_run: bool) -> None:  # noqa: FBT001 - click's flags
+def run(chosen: Chosen, name: str, size: str, jobs: int, **flags: bool) -> None:
     """Build a recipe, like `recap -e FILE --set size=SIZE build`."""
     from recap_assets.cli.building import Asked, run_build
 
     one = recipe_named(name)
     session = Chosen(one.path, (*chosen.settings, f"size={size}")).session()
-    code = run_build(session, jobs, Asked(yes=yes, dry_run=dry_run))
-    if code == 0 and not dry_run:
+    code = run_build(session, jobs, Asked(**flags))
+    if code == 0 and not flags["dry_run"] and not flags["as_json"]:
         for result in results_of(one):
             if result.size == size:
                 echo("\n".join(_verdicts(result)))
@@ -98,9 +105,10 @@ def run(chosen: Chosen, name: str, size: str, jobs: int, yes: bool, dry_run: boo
 
 
 @recipes_command.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completing.recipe_words)
 @click.argument("path", type=click.Path(path_type=Path), required=False)
-def copy(name: str, path: Path | None) -> None:
+@AS_JSON
+def copy(name: str, path: Path | None, as_json: bool) -> None:  # noqa: FBT001 - click's flag
     """Write a recipe's file to PATH, by default NAME.yaml here, to change it."""
     one = recipe_named(name)
     to = path or Path(f"{one.word}.yaml")
@@ -108,12 +116,20 @@ def copy(name: str, path: Path | None) -> None:
         msg = f"{to} exists; name another file"
         raise click.ClickException(msg)
     to.write_text(one.path.read_text(encoding="utf-8"), encoding="utf-8")
+    if as_json:
+        print_json({"path": str(to)})
+        return
     echo(f"Wrote {to}. Give it a name of your own, then `recap --experiment {to} doctor`.")
 
 
 @recipes_command.command()
-def results() -> None:
+@AS_JSON
+def results(as_json: bool) -> None:  # noqa: FBT001 - click's flag
     """Print what every recipe that was built here found, in markdown."""
+    if as_json:
+        rows = map(_fields, recipes())
+        print_json([row for row in rows if row["results"]])
+        return
     echo(results_page(), nl=False)
 
 

@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from recap_assets.cli import terminal
+from recap_assets.cli.output import print_json
 from recap_assets.cli.progress import print_failures, show_progress
 from recap_assets.cli.tracing import copy_receipts
 from recap_assets.defs.building import Build
@@ -35,7 +37,9 @@ COPY = "receipt.json"
 OWN_INSTANCE = b"telemetry:\n  enabled: false\n"
 
 
-def run_reproduction(session: Session, words: str, into: Path | None, jobs: int) -> int:
+def run_reproduction(
+    session: Session, words: str, into: Path | None, jobs: int, *, as_json: bool = False
+) -> int:
     """Build the version that a receipt keeps in another folder; 0 where the asset came out equal.
 
     Args:
@@ -43,24 +47,55 @@ def run_reproduction(session: Session, words: str, into: Path | None, jobs: int)
         words: `ASSET@NAME`, or the path of a receipt.
         into: The new data folder; by default beside the receipts.
         jobs: Worker processes.
+        as_json: Print an object, and what people read to the error output.
     """
     pinned, asset = _receipt(session, words)
     workspace = session.project.workspace
     folder = (into or workspace.root / "reproduced" / pinned.name).absolute()
-    console = terminal.console()
+    console = terminal.console(stderr=as_json)
     if reached := reached_outside(pinned):
         lines = "\n  ".join(printable(line) for line in reached)
         console.print(Text(f"The receipt reads or asks beyond {folder}:\n  {lines}"))
     again = _prepared(pinned, folder)
     console.print(Text(f"Building {printable(asset)} again in {folder}"), soft_wrap=True)
-    if not _build(console, again, asset, jobs):
+    if failed := _build(console, again, asset, jobs):
+        if as_json:
+            print_json(_as_json(asset, folder, [], failed, is_equal=False))
         return 1
     copy_receipts(again)
     recorded = lineage_of(pinned.receipts, asset)
     rebuilt = _rebuilt(again, asset)
     comparisons = list(compare(recorded, rebuilt))
     _print(console, comparisons)
-    return _verdict(console, asset, recorded, rebuilt, comparisons)
+    code = _verdict(console, asset, recorded, rebuilt, comparisons)
+    if as_json:
+        print_json(_as_json(asset, folder, comparisons, {}, is_equal=code == 0))
+    return code
+
+
+def _as_json(
+    asset: str,
+    folder: Path,
+    comparisons: list[Comparison],
+    failed: Mapping[str, str],
+    *,
+    is_equal: bool,
+) -> dict[str, object]:
+    """`cli.forms.Reproduced`."""
+    assets: list[dict[str, object]] = []
+    for name in dict.fromkeys(one.asset for one in comparisons):
+        of_asset = [one for one in comparisons if one.asset == name]
+        causes = Counter(one.cause for one in of_asset if not one.equal)
+        n_equal = sum(one.equal for one in of_asset)
+        row = {"asset": name, "equal": n_equal, "differ": causes.total(), "causes": dict(causes)}
+        assets.append(row)
+    return {
+        "asset": asset,
+        "data": str(folder),
+        "equal": is_equal,
+        "failed": dict(failed),
+        "assets": assets,
+    }
 
 
 def _receipt(session: Session, words: str) -> tuple[Pinned, str]:
@@ -108,12 +143,12 @@ def _prepared(pinned: Pinned, folder: Path) -> Session:
     return again
 
 
-def _build(console: Console, again: Session, asset: str, jobs: int) -> bool:
+def _build(console: Console, again: Session, asset: str, jobs: int) -> dict[str, str]:
     build = Build(again, jobs, [asset])
     failed = show_progress(console, build) if build.plan() else {}
     if failed:
         print_failures(console, failed)
-    return not failed
+    return failed
 
 
 def _rebuilt(again: Session, asset: str) -> Origin:

@@ -77,6 +77,7 @@ NAMES = click.option(
 @click.option(
     "--take-over", is_flag=True, help="Take the results of another file that has the same name."
 )
+@click.option("--json", "as_json", is_flag=True, help="An object of where they listen.")
 @of_experiment
 def ui(
     chosen: Chosen,
@@ -85,6 +86,7 @@ def ui(
     host: str,
     names: tuple[str, ...],
     take_over: bool,  # noqa: FBT001 - click's flags
+    as_json: bool,  # noqa: FBT001
 ) -> None:
     """Start Dagster's web server and daemon for this experiment, and its gallery."""
     from recap_assets.cli.belonging import take
@@ -93,16 +95,17 @@ def ui(
     session = chosen.session()
     take(session, anyway=take_over)
     gallery = look_port or (port + 1 if port < 65_535 else port - 1)
-    sys.exit(serve(session, host, port, names, look_port=gallery))
+    sys.exit(serve(session, host, port, names, look_port=gallery, as_json=as_json))
 
 
 @click.command()
 @click.option("--port", type=click.IntRange(1, 65_535), default=3001, show_default=True)
 @HOST
 @NAMES
+@click.option("--json", "as_json", is_flag=True, help="An object of where they listen.")
 @of_experiment
-def look(chosen: Chosen, port: int, host: str, names: tuple[str, ...]) -> None:
+def look(chosen: Chosen, port: int, host: str, names: tuple[str, ...], as_json: bool) -> None:  # noqa: FBT001 - click's flag
     """Look at images with their captions, scores and mixes in a browser; nothing is written."""
     from recap_assets.cli.serving import look as serve_look
 
-    serve_look(chosen.reading(), host, port, names)
+    serve_look(chosen.reading(), host, port, names, as_json=as_json)

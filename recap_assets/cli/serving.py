@@ -6,11 +6,11 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import NoReturn
 
-from recap_assets.cli.output import echo
+from recap_assets.cli.output import echo, print_json
 from recap_assets.defs.session import Session
 from recap_assets.untrusted.errors import RecapError
 
@@ -23,7 +23,13 @@ class PortTakenError(RecapError, ValueError):
 
 
 def serve(
-    session: Session, host: str, port: int, names: Sequence[str] = (), *, look_port: int
+    session: Session,
+    host: str,
+    port: int,
+    names: Sequence[str] = (),
+    *,
+    look_port: int,
+    as_json: bool = False,
 ) -> int:
     """Run web server, daemon and gallery until they are stopped; 1 where one ended by itself.
 
@@ -33,6 +39,7 @@ def serve(
         port: Its port.
         names: Host names, beside loopback's and `host`, by which browsers may call the server.
         look_port: The gallery's port.
+        as_json: Print where they listen as an object.
 
     Raises:
         PortTakenError: A port is in use.
@@ -46,13 +53,16 @@ def serve(
     look = ["-m", "recap_assets.defs.web.gallery", host, str(look_port), *names]
     with _running(web, daemon, look) as processes:
         try:
-            return _watch(processes, _url(host, port), _url(host, look_port))
+            urls = {"dagster": _url(host, port), "gallery": _url(host, look_port)}
+            return _watch(processes, urls, as_json=as_json)
         except KeyboardInterrupt:
-            echo("Stopping ...")
+            echo("Stopping ...", err=as_json)
             return 0
 
 
-def look(session: Session, host: str, port: int, names: Sequence[str] = ()) -> None:
+def look(
+    session: Session, host: str, port: int, names: Sequence[str] = (), *, as_json: bool = False
+) -> None:
     """Run the gallery in this process until it is stopped.
 
     Args:
@@ -60,6 +70,7 @@ def look(session: Session, host: str, port: int, names: Sequence[str] = ()) -> N
         host: Address to listen on.
         port: Its port.
         names: Host names, beside loopback's and `host`, by which browsers may call the server.
+        as_json: Print where it listens as an object.
 
     Raises:
         PortTakenError: The port is in use.
@@ -68,7 +79,11 @@ def look(session: Session, host: str, port: int, names: Sequence[str] = ()) -> N
 
     check_port(host, port)
     _warn_of(host)
-    echo(f"The gallery of {session.project.experiment.name}: {_url(host, port)} (Ctrl-C ends it)")
+    url, name = _url(host, port), session.project.experiment.name
+    if as_json:
+        print_json({"gallery": url})
+    else:
+        echo(f"The gallery of {name}: {url} (Ctrl-C ends it)")
     serve_gallery(session, host, port, names)
 
 
@@ -133,13 +148,18 @@ def _url(host: str, port: int) -> str:
     return f"http://{shown}:{port}"
 
 
-def _watch(processes: Sequence[subprocess.Popen[bytes]], url: str, gallery: str) -> int:
+def _watch(
+    processes: Sequence[subprocess.Popen[bytes]], urls: Mapping[str, str], *, as_json: bool
+) -> int:
     was_shown = False
     while all(process.poll() is None for process in processes):
-        if not was_shown and _answers(url):
-            echo(f"Dagster's UI of this experiment: {url} (Ctrl-C ends it)")
-            echo(f"Its gallery: {gallery}")
+        if not was_shown and _answers(urls["dagster"]):
             was_shown = True
+            if as_json:
+                print_json(dict(urls))
+            else:
+                echo(f"Dagster's UI of this experiment: {urls['dagster']} (Ctrl-C ends it)")
+                echo(f"Its gallery: {urls['gallery']}")
         time.sleep(LOOK_SECONDS)
     echo("Error: the web server, the daemon or the gallery ended; what it said is above.", err=True)
     return 1

@@ -10,7 +10,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from recap_assets.cli import terminal
-from recap_assets.cli.output import echo
+from recap_assets.cli.output import echo, print_json
 from recap_assets.defs.lineage import copy_missing_events
 from recap_assets.defs.session import Session
 from recap_assets.graph.planner import plan
@@ -201,7 +201,7 @@ def _add_shards(tree: Tree, partitions: Sequence[PoolPartition]) -> None:
         tree.add(Text(f"and {len(changed) - SHARDS_SHOWN:,} partitions more", "yellow"))
 
 
-def pin_asset(session: Session, asset: str, name: str) -> None:
+def pin_asset(session: Session, asset: str, name: str, *, as_json: bool = False) -> None:
     """Write a receipt of an asset's present state.
 
     Raises:
@@ -214,6 +214,10 @@ def pin_asset(session: Session, asset: str, name: str) -> None:
         path = pin(session.project, origin, name)
     except ReceiptError as error:
         raise click.ClickException(str(error)) from error
+    if as_json:
+        version = origin.root.version
+        print_json({"asset": asset, "name": name, "version": version, "receipt": str(path)})
+        return
     echo(f"Pinned {asset} as {name}: version {origin.root.version}, {path}")
     echo(f"`recap reproduce {asset}@{name}` builds it again, `recap verify` checks it.")
 

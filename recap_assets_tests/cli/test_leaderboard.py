@@ -6,9 +6,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from pydantic import TypeAdapter
 
 from recap_assets.artefacts.evaluation import CAPTION_METRICS, EVALUATION_RESULTS
 from recap_assets.artefacts.report import LEADERBOARD
+from recap_assets.cli.forms import Leaderboard
 from recap_assets.specs.datacomp import AVERAGED, TASKS
 from recap_assets.storage.workspace import Workspace
 from recap_assets_tests.cli.running import Recap
@@ -46,6 +48,11 @@ def test_complete_results_give_every_aggregate(recap: Recap, file: Path, tables)
     assert done.exit_code == 0, done.output
     assert done.output.count("0.250") == 5
     assert "Partial" not in done.output
+    printed = recap("--experiment", file, "leaderboard", "--datacomp", "--json").stdout
+    (row,) = TypeAdapter(Leaderboard).validate_json(printed, strict=True)["datacomp"]
+    assert (row["mix"], row["missing"]) == ("raw", [])
+    assert len(row["groups"]) == 5
+    assert all(values == [0.25] for values in row["groups"].values())
 
 
 def test_partial_results_have_no_average_and_say_what_is_missing(
