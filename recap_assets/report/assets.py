@@ -58,6 +58,7 @@ from recap_assets.report.results import current_results
 from recap_assets.report.searched import searched
 from recap_assets.report.standing import runs_of
 from recap_assets.report.swept import swept_rows
+from recap_assets.report.terms import terms_of
 from recap_assets.scores.kind import Scoring
 from recap_assets.specs.base import deciding, fingerprint_of
 from recap_assets.specs.experiment import Experiment
@@ -67,7 +68,7 @@ from recap_assets.specs.sources import RAW
 from recap_assets.storage.files import write_atomically
 
 VERSION = 1
-REPORT_VERSION = 3
+REPORT_VERSION = 4
 STAGE = "report"
 SECONDS = 3.0
 THUMBNAIL_SIDE = 224
@@ -235,6 +236,7 @@ def report_data(project: Project, board: pl.DataFrame, claimed: list[ClaimRow]) 
     return ReportData(
         run=_run_facts(project),
         sources=experiment.source_names,
+        terms=dict(terms_of(experiment)),
         leaderboard=with_sweep_names(project, board),
         runs=with_sweep_names(project, runs_of(results, average)),
         chance=average_chance(chances(project, results), averaged_tasks(results, average)),

@@ -1,5 +1,6 @@
 """What the report shows: all of it as frames and words, before any of it is drawn."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -134,6 +135,7 @@ class ReportData:
         retrieval_task: The task shown beside the average; None for none.
         baseline: The mix that the best one is compared with in the headline; None for none.
         score_is: What the first scorer's scores are.
+        terms: Words that a reader may not know, and what they mean.
     """
 
     run: RunFacts
@@ -162,6 +164,7 @@ class ReportData:
     retrieval_task: str | None = None
     baseline: str | None = None
     score_is: str = "score of image and caption"
+    terms: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def whole_pool(of_mixes: pl.DataFrame) -> pl.DataFrame:

@@ -11,6 +11,7 @@ from importlib import resources
 import jinja2
 import polars as pl
 
+from recap_assets.mixes.shares import percentages
 from recap_assets.plots.colours import KIND_COLOURS, kind_of, palette
 from recap_assets.report.captioners import captioner_rows, measures_of
 from recap_assets.report.charts import captioned, charts, is_wide, swept
@@ -155,7 +156,11 @@ def _shares(data: ReportData, mix: str) -> tuple[_Share, ...]:
     colours = palette([*data.sources, *sorted(set(data.shares["source"]))])
     counted = dict(own.select("source", "n_pairs").rows())
     ordered = [source for source in colours if counted.get(source)]
-    return tuple(_Share(s, counted[s] / total, colours[s]) for s in ordered)
+    rounded = percentages([counted[source] / total for source in ordered])
+    return tuple(
+        _Share(source, per_cent / 100, colours[source])
+        for source, per_cent in zip(ordered, rounded, strict=True)
+    )
 
 
 def _threshold_rows(thresholds: pl.DataFrame) -> Iterator[dict[str, str]]:

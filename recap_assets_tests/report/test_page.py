@@ -9,7 +9,9 @@ import pytest
 from recap_assets.report import contents
 from recap_assets.report import page as report
 from recap_assets.report.standing import RUNS
+from recap_assets.report.terms import terms_of
 from recap_assets_tests.report import sample_data as sample
+from recap_assets_tests.tiny import EXPERIMENT, tiny_experiment
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
@@ -322,3 +324,28 @@ def test_an_example_that_is_no_image_is_refused():
 
 def test_the_same_data_give_the_same_page(page: str):
     assert report.render(sample.report_data()) == page
+
+
+def test_words_that_a_reader_may_not_know_are_said_where_they_stand() -> None:
+    terms = {"fine": "which of 36 narrow classes", "cut-off": "what <top> comes to"}
+    html = report.render(dataclasses.replace(sample.report_data(), terms=terms))
+    assert '<abbr title="which of 36 narrow classes">fine</abbr>' in html
+    assert '<abbr title="what &lt;top&gt; comes to">cut-offs</abbr>' in html
+    assert "<dt>cut-off</dt><dd>what &lt;top&gt; comes to</dd>" in html
+    assert '<section id="words">' not in report.render(
+        dataclasses.replace(sample.report_data(), terms={})
+    )
+
+
+def test_the_words_are_those_of_the_experiment() -> None:
+    tasks = {
+        "narrow": {"kind": "embedded", "task": "fine", "samples": 36},
+        "retrieval": {"kind": "embedded", "task": "retrieval", "samples": 12},
+        "colour": {"kind": "embedded", "task": "colour", "samples": 12},
+    }
+    report_of = {**EXPERIMENT["report"], "fine_task": "narrow"}
+    words = dict(terms_of(tiny_experiment(evaluation={"tasks": tasks}, report=report_of)))
+    assert words["narrow"].startswith("evaluation: images of one object; which of 36")
+    assert "retrieval" in words
+    assert "colour" not in words
+    assert {"cut-off", "realised", "score", "trigrams"} <= words.keys()
