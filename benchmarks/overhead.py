@@ -18,6 +18,10 @@ Two readings: of (jobs x wall), where an idle worker counts as overhead, and of 
 share in which no worker was at models or image work. Importing torch falls into the first stage
 that uses it, charts and tables' reading into their stages: both readings take these for work.
 
+On a busy machine all of this is stretched, and unevenly. So where it builds, it prints a third
+reading, of processor time: what the command and its workers used, and what of it was used within
+partitions of the stages above (`benchmarks/overhead_command.py` notes it).
+
     python benchmarks/overhead.py [--jobs 2] [--set KEY=VALUE]... [-e smoke.yaml]
     python benchmarks/overhead.py --data data -e demo.yaml
 """
@@ -25,6 +29,7 @@ that uses it, charts and tables' reading into their stages: both readings take t
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -36,6 +41,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import dagster as dg
+import overhead_command
 from verdicts import machine, verdict
 
 import recap_assets
@@ -48,6 +54,8 @@ BREAK_SECONDS = 60.0
 """Builds are told apart by a pause of all workers of this length."""
 REPOSITORY = Path(__file__).parents[1]
 EXPERIMENTS = Path(recap_assets.__file__).parent / "experiments"
+
+PARTITIONS = "processor_seconds.txt"
 
 Interval = tuple[float, float]
 
@@ -208,14 +216,46 @@ def report(name: str, session: Session, jobs: int, wall: Interval | None) -> Non
     verdict(f"overhead of {name}, of wall time", without / seconds, TARGET, at_most=True)
 
 
+def report_processor_time(name: str, total: float, lines: Iterable[str]) -> None:
+    """The share of processor time that went to neither models nor image work.
+
+    Args:
+        name: The experiment.
+        total: Processor seconds of the command and all of its workers.
+        lines: A stage and its processor seconds, for each partition.
+    """
+    spent: Counter[str] = Counter()
+    for line in lines:
+        stage, seconds = line.split()
+        spent[stage] += float(seconds)
+    print(f"{name}: {total:.1f} s of processor time")
+    for stage, seconds in spent.most_common():
+        print(f"  {stage:28} {seconds:8.1f} s  {seconds / total:6.1%}")
+    rest = total - sum(spent.values())
+    print(f"  {'outside of partitions':28} {rest:8.1f} s  {rest / total:6.1%}")
+    share = 1 - sum(spent[stage] for stage in (*MODELS, *IMAGES)) / total
+    verdict(f"overhead of {name}, of processor time", share, TARGET, at_most=True)
+
+
+def processor_seconds_of_children() -> float:
+    """Of all processes that this one has started and that have ended, and of theirs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def build(experiment: Path, settings: Sequence[str], data: Path, jobs: int) -> Interval:
     """Run `recap build`; when it began and ended."""
     overlay = [word for project in settings for word in ("--set", project)]
     command = [
-        sys.executable, "-m", "recap_assets.cli.main", "-e", str(experiment),
+        sys.executable, overhead_command.__file__, "-e", str(experiment),
         "--data", str(data), *overlay, "build", "--yes", "--jobs", str(jobs),
     ]  # fmt: skip
-    environment = {**os.environ, "DAGSTER_HOME": str(REPOSITORY)}
+    environment = {
+        **os.environ,
+        "DAGSTER_HOME": str(REPOSITORY),
+        "PYTHONPATH": f"{REPOSITORY}{os.pathsep}{Path(__file__).parent}",
+        overhead_command.FILE: str(data / PARTITIONS),
+    }
     for name in ("RECAP_TABLES", "RECAP_SET", "RECAP_EXPERIMENT"):
         environment.pop(name, None)
     start = time.time()
@@ -246,7 +286,11 @@ def main() -> None:
             raise SystemExit(f"{session.project.workspace.root} holds no build")
         if not args.data:
             wall = build(experiment, args.settings, data, args.jobs)
-        report(session.project.experiment.name, session, args.jobs, wall)
+        name = session.project.experiment.name
+        report(name, session, args.jobs, wall)
+        if not args.data:
+            lines = (data / PARTITIONS).read_text().splitlines()
+            report_processor_time(name, processor_seconds_of_children(), lines)
 
 
 if __name__ == "__main__":

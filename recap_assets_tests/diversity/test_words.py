@@ -138,3 +138,16 @@ def test_file_names_of_a_real_pool_are_told_from_its_captions(shared_data):
     assert frame["is_file_name"].sum() > 50
     found = frame.select(nondescript(pl.col("text")))["text"]
     assert found.to_list() == frame["is_file_name"].to_list()
+
+
+def test_words_that_agree_in_their_hash_are_still_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = pl.Series("text", ["a dog, a cat", "", "Dogs and a cat", "a"])
+    expected = encode(texts)
+    monkeypatch.setattr(
+        pl.Series, "hash", lambda self: pl.repeat(7, len(self), dtype=pl.UInt64, eager=True)
+    )
+    found = encode(texts)
+    assert found.vocabulary.to_list() == ["a", "dog", "cat", "dogs", "and"]
+    assert found.vocabulary.equals(expected.vocabulary)
+    assert found.ids.tolist() == expected.ids.tolist() == [0, 1, 0, 2, 3, 4, 0, 2, 0]
+    assert found.lengths.tolist() == expected.lengths.tolist() == [4, 0, 4, 1]
