@@ -36,6 +36,7 @@ QUICK: dict[str, tuple[str, ...]] = {
     "status_page": ("--partitions", "500", "--rounds", "1"),
     "imports": ("--rows", "200_000", "--partitions", "4"),
     "rows": ("--rows", "250_000"),
+    "nothing_to_reuse": ("--images", "300", "--partitions", "3", "--rounds", "1"),
     "threshold_edit": ("--images", "64_000", "--partitions", "4", "--rounds", "1"),
     "mix_trial": ("--images", "64_000", "--partitions", "4", "--rounds", "1"),
     "duplicates": (
