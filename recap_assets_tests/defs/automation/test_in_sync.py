@@ -1,16 +1,21 @@
 """The check `in_sync` says what the planner says, and only when it changed."""
 
+from collections.abc import Callable
+
 import dagster as dg
 import pytest
+from dagster._core.events import StepMaterializationData
 
 from recap_assets.defs.assets import asset_key
 from recap_assets.defs.automation.in_sync import IN_SYNC, Verdict, news, verdicts
 from recap_assets.defs.automation.outlook import Watch
 from recap_assets.defs.platform import definitions_of
 from recap_assets.defs.ranges import range_tags
+from recap_assets.defs.records import DagsterRecords
 from recap_assets.defs.session import Session
-from recap_assets.graph.planner import OutOfDate
+from recap_assets.graph.planner import OutOfDate, plan
 from recap_assets_tests.defs.automation.conftest import PARTITIONS, RAW, WORLD, Build
+from recap_assets_tests.tiny import EXPERIMENT
 
 
 def stale(partition: str, reason: str = "never built") -> OutOfDate:
@@ -104,3 +109,49 @@ def test_a_run_that_is_to_judge_is_waited_for_and_its_death_is_made_up_for(
 
 def test_what_left_the_experiment_is_not_judged(instance: dg.DagsterInstance, watch: Watch) -> None:
     assert verdicts(watch.look(instance), ["curated_mixes/gone"]) == {}
+
+
+def test_the_badge_is_the_plan_after_an_edit_and_after_each_backfill(
+    instance: dg.DagsterInstance, watch: Watch, build: Build, opened: Callable[..., Session]
+) -> None:
+    build(WORLD, RAW)
+    assert {passed for passed, _ in told(instance, watch).values()} == {True}
+    edited = opened(pool={**EXPERIMENT["pool"], "samples": 59})
+
+    def planned(asset: str) -> set[str]:
+        entries = plan(edited.graph, DagsterRecords(instance)).to_build
+        return {entry.partition for entry in entries if entry.asset == asset}
+
+    def badges() -> dict[str, str]:
+        told(instance, watch)
+        keys = [dg.AssetCheckKey(asset_key(asset), IN_SYNC) for asset in (WORLD, RAW)]
+        found = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+        return {"/".join(key.asset_key.path): one.status.value for key, one in found.items()}
+
+    assert badges() == {WORLD: "FAILED", RAW: "FAILED"}
+    assert planned(WORLD) == planned(RAW) == {"00002"}
+    # A backfill of what waits for something else makes nothing of it green.
+    job = definitions_of(edited).resolve_implicit_global_asset_job_def()
+
+    def backfill(*assets: str) -> dg.ExecuteInProcessResult:
+        selected = [asset_key(asset) for asset in assets]
+        tags = dict(range_tags(PARTITIONS))
+        return job.execute_in_process(instance=instance, asset_selection=selected, tags=tags)
+
+    alone = backfill(RAW)
+    (verdict,) = [e for e in alone.get_asset_check_evaluations() if e.check_name == IN_SYNC]
+    assert not verdict.passed
+    assert verdict.description == f"1 of 3 are out of date: upstream will change: {WORLD}"
+    results = [one.materialization.metadata for one in materializations(alone)]
+    assert {str(metadata["result"].value) for metadata in results} == {"reused"}
+    assert badges()[RAW] == "FAILED"
+    assert planned(RAW) == {"00002"}
+
+    assert backfill(WORLD, RAW).success
+    assert badges() == {WORLD: "SUCCEEDED", RAW: "SUCCEEDED"}
+    assert planned(WORLD) == planned(RAW) == set()
+
+
+def materializations(result: dg.ExecuteInProcessResult) -> list[StepMaterializationData]:
+    events = [event for event in result.all_events if event.is_step_materialization]
+    return [event.step_materialization_data for event in events]
