@@ -62,6 +62,18 @@ def test_what_a_text_asks_changes_no_other_row(folder: Path) -> None:
     assert first[1][0].text != second[1][0].text
 
 
+def test_what_all_prompts_begin_with_is_read_once_and_changes_no_text(folder: Path) -> None:
+    task = RewriteTask(("raw",), "In one sentence, say what is seen: {raw}", candidates=2)
+    sharing, plain = (load_rewriter(rewriter_of(folder, system="Be brief."), task) for _ in "ab")
+    plain._reader.prefix.is_given_up = True
+    rows = [{"raw": text} for text in ("a cat", "a dog", "a mug", "a pot", "a long pear", "a hat")]
+    uids = [bytes([n]) * 16 for n in range(len(rows))]
+    assert sharing.rewrite(rows, uids) == plain.rewrite(rows, uids)
+    assert sharing.rewrite(rows[::-1], uids[::-1]) == plain.rewrite(rows, uids)[::-1]
+    shared = sharing._reader.tokenizer.decode(sharing._reader.prefix._ids)
+    assert shared.endswith("<|im_start|>user\nIn one sentence, say what is seen: «a ")
+
+
 def test_a_model_without_a_template_goes_on_with_the_prompt(tmp_path: Path) -> None:
     plain = save_language_model(tmp_path, template=None, positions=120)
     rewriter = load_rewriter(rewriter_of(plain), RewriteTask(("raw",), "{raw} ->"))

@@ -23,6 +23,7 @@ from recap_assets.engines.decoding.language import (
     positions_of,
     same_bits_for_one_query,
 )
+from recap_assets.engines.decoding.prefixes import Read, SharedPrefix
 from recap_assets.engines.decoding.prompted import PromptBatch, PromptState
 from recap_assets.engines.errors import ModelFileError
 from recap_assets.engines.model_folders.templates import literal, render_template
@@ -41,6 +42,12 @@ INSTRUCTION = (
 class NoRoomError(ValueError):
     """With its image a prompt leaves no room for the caption."""
 
+
+_IMAGE_TOKENS = ("image_token_id", "image_token_index")
+"""What configs call the token that stands for a part of an image."""
+
+_POSITION_INPUTS = ("input_ids", "image_grid_thw", "mm_token_type_ids")
+"""What positions are counted by where an image has two dimensions of them."""
 
 Inputs = Mapping[str, Tensor]
 """What the processor makes of an image and the instruction: one row of `input_ids`, pixels in the
@@ -130,6 +137,7 @@ class Chat:
                 "asked for a caption"
             )
             raise ModelFileError(msg)
+        self.prefix = SharedPrefix(self, self.device)
         # Qwen-VL and its kin keep here what the last prompt came to.
         self.counters = [m for m in model.modules() if hasattr(m, "rope_deltas")]
 
@@ -173,11 +181,27 @@ class Chat:
         """The model for these prompts, which are of one length."""
         return PromptBatch(self, prepared)
 
-    def read(self, inputs: Inputs) -> tuple[Tensor, DynamicCache, list[Tensor]]:
+    def read(self, inputs: Inputs) -> Read:
         """The logits after a prompt, shape (1, vocabulary), its cache and its deltas.
 
-        Of several prompts, joined along the first axis of their inputs, one row each.
+        Of several prompts, joined along the first axis of their inputs, one row each. What all
+        prompts have before their image is read once, where that changes no bit.
         """
+        return self.prefix.read(inputs)
+
+    def begins(self, inputs: Inputs) -> Tensor:
+        """The token ids before the image, shape (rows, tokens)."""
+        ids = inputs["input_ids"]
+        marks = [getattr(self.model.config, name, None) for name in _IMAGE_TOKENS]
+        of_image = sum(ids == mark for mark in marks if mark is not None)
+        can_go_on = all(hasattr(counter, "get_rope_index") for counter in self.counters)
+        if isinstance(of_image, int) or not can_go_on:
+            return ids[:, :0]
+        places = of_image.any(0).nonzero()
+        return ids[:, : int(places[0])] if len(places) else ids[:, :0]
+
+    def read_on(self, inputs: Inputs, n: int, cache: DynamicCache | None) -> Read:
+        """Read prompts from their token `n` on, behind a cache of those before."""
         moved = {
             name: value.to(self.device, self.model.dtype)
             if value.is_floating_point()
@@ -185,7 +209,9 @@ class Chat:
             for name, value in inputs.items()
             if name != "attention_mask"  # prompts of one length have no padding
         }
-        output = self.model(**moved, use_cache=True, **self._only_the_last())
+        if n:
+            moved = self._behind(moved, n)
+        output = self.model(**moved, past_key_values=cache, use_cache=True, **self._only_the_last())
         cache = output.past_key_values
         if not isinstance(cache, DynamicCache):
             msg = f"{type(self.model).__name__} keeps a {type(cache).__name__}, which cannot be cut"
@@ -207,6 +233,20 @@ class Chat:
     def text(self, tokens: list[int]) -> str:
         """The text without special tokens."""
         return self.processor.tokenizer.decode(tokens, skip_special_tokens=True)
+
+    def _behind(self, inputs: dict[str, Tensor], n: int) -> dict[str, Tensor]:
+        """The inputs without the first `n` tokens of each prompt, and the positions of the rest."""
+        shape = inputs["input_ids"].shape
+        rest = {
+            name: value[:, n:] if name.endswith("_ids") and value.shape == shape else value
+            for name, value in inputs.items()
+        }
+        named = {name: inputs[name] for name in _POSITION_INPUTS if name in inputs}
+        for counter in self.counters:
+            # It would count the rest as if nothing were before it.
+            positions, counter.rope_deltas = counter.get_rope_index(**named)
+            rest["position_ids"] = positions[..., n:]
+        return rest
 
     def _only_the_last(self) -> Mapping[str, int]:
         # Logits of every prompt token would take gigabytes in a large vocabulary.

@@ -19,6 +19,7 @@ from recap_assets.engines.decoding.language import (
     positions_of,
     same_bits_for_one_query,
 )
+from recap_assets.engines.decoding.prefixes import Read, SharedPrefix
 from recap_assets.engines.decoding.prompted import PromptBatch, PromptState
 from recap_assets.engines.devices import dtype_of, resolve_device
 from recap_assets.engines.errors import ModelFileError, explain_loading
@@ -98,6 +99,7 @@ class TextReader:
         self.model, self.tokenizer, self.around = model, tokenizer, around
         self.device: torch.device = model.device
         self.max_tokens = max_tokens
+        self.prefix = SharedPrefix(self, self.device)
         config = model.config.get_text_config()
         self.vocabulary: int = config.vocab_size
         self.positions = positions_of(config)
@@ -131,10 +133,21 @@ class TextReader:
         """The model for these prompts, which are of one length."""
         return PromptBatch(self, prepared)
 
-    def read(self, inputs: list[int]) -> tuple[Tensor, DynamicCache, list[Tensor]]:
-        """One prompt: the logits after it, shape (1, vocabulary), and its cache."""
-        cache = DynamicCache(config=self.model.config)
-        ids = torch.tensor([inputs], device=self.device)
+    def read(self, inputs: list[int]) -> Read:
+        """One prompt: the logits after it, shape (1, vocabulary), and its cache.
+
+        What all prompts begin with is read once, where that changes no bit.
+        """
+        return self.prefix.read(inputs)
+
+    def begins(self, inputs: list[int]) -> Tensor:
+        """All of it: what is an image's own shows when prompts are compared."""
+        return torch.tensor([inputs])
+
+    def read_on(self, inputs: list[int], n: int, cache: DynamicCache | None) -> Read:
+        """Read a prompt from its token `n` on, behind a cache of those before."""
+        cache = DynamicCache(config=self.model.config) if cache is None else cache
+        ids = torch.tensor([inputs[n:]], device=self.device)
         return self._logits(ids, cache), cache, []
 
     def step(self, tokens: Tensor, state: PromptState) -> Tensor:
