@@ -9,6 +9,7 @@ from recap_assets.artefacts.captions import (
     ONLY_CUTOFFS,
     SYNTHETIC_CAPTIONS,
 )
+from recap_assets.artefacts.costs import COSTS
 from recap_assets.artefacts.diversity import DIVERSITY_STATISTICS, DIVERSITY_SUMMARY
 from recap_assets.artefacts.evaluation import CAPTION_METRICS, EVALUATION_IMAGES, EVALUATION_RESULTS
 from recap_assets.artefacts.judgements import JUDGEMENTS
@@ -86,6 +87,7 @@ TABLES = {
         CLAIMS,
         JUDGEMENTS,
         LINEAGE,
+        COSTS,
         EXPERIMENTS,
     )
 }

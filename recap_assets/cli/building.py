@@ -12,6 +12,7 @@ from recap_assets.assembly.accounts import accounts, near_names
 from recap_assets.cli import terminal
 from recap_assets.cli.amounts import in_time
 from recap_assets.cli.belonging import take
+from recap_assets.cli.budget import has_prices, print_spent
 from recap_assets.cli.leaderboard import print_leaderboard
 from recap_assets.cli.left_aside import nothing_usable, print_left_aside
 from recap_assets.cli.output import print_json
@@ -26,6 +27,7 @@ from recap_assets.cli.planning import (
 from recap_assets.cli.progress import print_failures, show_progress
 from recap_assets.defs.building import Build
 from recap_assets.defs.session import Session
+from recap_assets.graph.budget import BudgetError, read_budget
 from recap_assets.graph.planner import Plan
 from recap_assets.graph.reuse import COMPUTED, REUSED, REUSED_FROM
 from recap_assets.graph.selection import select_assets
@@ -44,6 +46,7 @@ class Asked:
         take_over: Take results that another file of the same name built.
         no_reuse: Compute whatever is out of date, though it was computed before.
         as_json: Print an object of what was done, and what people read to the error output.
+        budget: What may be spent, as it was written.
     """
 
     yes: bool = False
@@ -52,6 +55,7 @@ class Asked:
     take_over: bool = False
     no_reuse: bool = False
     as_json: bool = False
+    budget: tuple[str, ...] = ()
 
 
 def run_build(session: Session, jobs: int, asked: Asked, select: Sequence[str] = ()) -> int:
@@ -59,13 +63,21 @@ def run_build(session: Session, jobs: int, asked: Asked, select: Sequence[str] =
 
     Raises:
         TakenError: The results are another file's.
+        BudgetError: The budget is none, or of money where nothing has a price.
     """
+    budget = read_budget(asked.budget, time.time()) if asked.budget else None
+    if budget is not None and budget.money is not None and not has_prices(session.project):
+        msg = (
+            f"--budget: nothing has a price, so no {budget.currency} can be counted: set "
+            "prices.gpu_hour, or price_per_million_prompt_tokens of a source"
+        )
+        raise BudgetError(msg)
     if asked.dry_run:
         print_plan(session, as_json=asked.as_json, why_of=None, select=select)
         return 0
     console = terminal.console(stderr=asked.as_json)
     chosen = select_assets(session.graph, select) if select else None
-    build = Build(session, jobs, chosen, reuses=not asked.no_reuse)
+    build = Build(session, jobs, chosen, reuses=not asked.no_reuse, budget=budget)
     done = Done()
     code = _bring_up_to_date(console, build, asked, done)
     if asked.as_json:
@@ -188,6 +200,8 @@ def _run(console: Console, session: Session, build: Build, done: Done) -> int:
     taken = build.state.n_taken_over
     of_which = f", {taken:,} of them taken over from earlier results" if taken else ""
     console.print(f"Built {build.state.n_done} partitions in {took}{of_which}.", soft_wrap=True)
+    if build.purse:
+        print_spent(console, session.project, build)
     _print_rows(console, build.state.rows)
     print_parts(stored_parts(session.project), err=console.stderr)
     _print_accounts(console, session)

@@ -382,8 +382,40 @@ class Serving(TypedDict):
     gallery: str
 
 
+@_exact
+class CostRow(TypedDict):
+    """What was paid, and what was paid before and reused, of what the other keys name."""
+
+    asset: NotRequired[str]
+    source: NotRequired[Annotated[str, Field(description="Empty for none.")]]
+    model: NotRequired[Annotated[str, Field(description="Empty for none.")]]
+    run_id: NotRequired[Annotated[str, Field(description="Dagster's run.")]]
+    day: NotRequired[Annotated[str, Field(description="YYYY-MM-DD, in UTC.")]]
+    rows: int
+    seconds: float
+    gpu_seconds: float
+    prompt_tokens: int
+    completion_tokens: int
+    money: Annotated[float | None, Field(description="Null where nothing has a price.")]
+    rows_reused: int
+    seconds_reused: float
+    gpu_seconds_reused: float
+    prompt_tokens_reused: int
+    completion_tokens_reused: int
+    money_reused: Annotated[float | None, Field(description="Null where nothing has a price.")]
+
+
+@_exact
+class CostsShown(TypedDict):
+    """The ledger, added up."""
+
+    rows: Annotated[list[CostRow], Field(description="By what was asked for.")]
+    total: CostRow
+
+
 FORMS: Mapping[str, Any] = {
     "build": BuildDone,
+    "costs": CostsShown,
     "diff": Difference,
     "doctor": DoctorDone,
     "export": ExportDone,

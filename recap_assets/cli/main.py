@@ -90,6 +90,13 @@ def recap(
     "--no-reuse", is_flag=True, help="Compute whatever is out of date, though it was before."
 )
 @click.option("--json", "as_json", is_flag=True, help="An object of what was done.")
+@click.option(
+    "--budget",
+    multiple=True,
+    metavar="20h|5gpu-h|50usd|1000000captions",
+    help="Stop before more than this is spent; may be given for several sorts. The next build "
+    "continues.",
+)
 @SELECT
 @of_experiment
 def build(
@@ -97,6 +104,7 @@ def build(
     jobs: int,
     gpus: str | None,
     workers: str | None,
+    budget: tuple[str, ...],
     select: tuple[str, ...],
     **flags: bool,
 ) -> None:
@@ -111,7 +119,7 @@ def build(
         os.environ["RECAP_GPUS"] = gpus
     if workers is not None:
         os.environ["RECAP_WORKERS"] = workers
-    asked = Asked(**flags)
+    asked = Asked(budget=budget, **flags)
     sys.exit(run_build(chosen.session(only_reads=asked.dry_run), jobs, asked, select))
 
 
@@ -155,6 +163,22 @@ def status(chosen: Chosen, as_json: bool) -> None:  # noqa: FBT001 - click's fla
     from recap_assets.cli.status import print_status
 
     print_status(chosen.reading(), as_json=as_json)
+
+
+@recap.command()
+@click.option(
+    "--by",
+    multiple=True,
+    type=click.Choice(["asset", "source", "model", "run", "day"]),
+    help="What to add up by; may be given several times. By default by asset.",
+)
+@click.option("--json", "as_json", is_flag=True, help="An object with the rows and the total.")
+@of_experiment
+def costs(chosen: Chosen, by: tuple[str, ...], as_json: bool) -> None:  # noqa: FBT001 - click's flags
+    """Show what building took in time, GPU time, tokens and money, and what was reused."""
+    from recap_assets.cli.costs import print_costs
+
+    print_costs(chosen.reading(), by, as_json=as_json)
 
 
 @recap.command()

@@ -96,7 +96,7 @@ def run(chosen: Chosen, name: str, size: str, jobs: int, **flags: bool) -> None:
 
     one = recipe_named(name)
     session = Chosen(one.path, (*chosen.settings, f"size={size}")).session()
-    code = run_build(session, jobs, Asked(**flags))
+    code = run_build(session, jobs, Asked(budget=(), **flags))
     if code == 0 and not flags["dry_run"] and not flags["as_json"]:
         for result in results_of(one):
             if result.size == size:

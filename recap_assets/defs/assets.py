@@ -21,6 +21,7 @@ from recap_assets.defs.events import (
 )
 from recap_assets.defs.lineage import copy_events_of_run, keep_experiment
 from recap_assets.defs.links import links_of
+from recap_assets.defs.metering import meter_of, settle
 from recap_assets.defs.observations import Observations
 from recap_assets.defs.origins import Origins
 from recap_assets.defs.records import DagsterRecords, newest_event
@@ -200,6 +201,7 @@ def _build(
     # The event is logged before the claim is let go, so that whoever waited finds it.
     with project.workspace.claims.hold(name, waits, context.run.run_id) as interrupted:
         records.look([node.key, *(dependency.asset for dependency in node.dependencies)])
+        meter = meter_of(context.run, project, node)
         built = build_partition(
             graph,
             records,
@@ -214,6 +216,7 @@ def _build(
             workers=workers.of(context.instance),
         )
         before = records.event(node.key, partition)
+        settle(meter, project, node, built)
         account = account_of(node, built, before.account if before else None)
         version = project.experiment.version
         origin = origins.markdown(partition, built, account)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from recap_assets.graph.batches import Batch
+from recap_assets.graph.budget import Spent
 
 KNOWN_SHARE = 0.02
 """From here on the speed so far says when the rest will be done."""
@@ -42,11 +43,13 @@ class Ran:
         n_taken_over: Partitions whose results had been computed before.
         rows: Of each asset with rows of its own how many were computed, reused, and from where: by
             the names of the facts that say so.
+        spent: What it spent of a budget.
     """
 
     failures: Failures
     n_taken_over: int = 0
     rows: Mapping[str, Mapping[str, int]] = field(default_factory=dict[str, Mapping[str, int]])
+    spent: Spent = field(default_factory=Spent)
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,9 @@ from recap_assets.defs.code_location import name_location
 from recap_assets.defs.dead_runs import close_dead_runs, driver_tags
 from recap_assets.defs.failures import WithoutLoggerErrors, in_words
 from recap_assets.defs.lineage import copy_missing_events, keep_experiment
+from recap_assets.defs.metering import spent_by
+from recap_assets.defs.purse import Purse
+from recap_assets.defs.ran import n_taken_over, rows_of
 from recap_assets.defs.ranges import range_tags
 from recap_assets.defs.remote.chosen import ChosenWorkers
 from recap_assets.defs.seats import Seat, Seats
@@ -39,12 +42,11 @@ from recap_assets.defs.session import Session, say
 from recap_assets.engines.gpus import chosen_gpus
 from recap_assets.engines.threads import torch_threads
 from recap_assets.graph.batches import Batch, batches_of
+from recap_assets.graph.budget import Budget
 from recap_assets.graph.estimates import Estimates
-from recap_assets.graph.former import TAKEN_OVER
 from recap_assets.graph.node import Leaving
 from recap_assets.graph.planner import Plan, name_of, plan
 from recap_assets.graph.records import RememberedRecords
-from recap_assets.graph.reuse import COMPUTED, REUSED, REUSED_FROM
 
 POLL_SECONDS = 0.5
 LINEAGE_SECONDS = 30.0
@@ -79,6 +81,7 @@ class Build:
         jobs: Worker processes.
         select: The assets to bring up to date, with all that they read; None: all.
         reuses: Whether what was computed before is taken over.
+        budget: What may be spent; None: anything.
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class Build:
         select: Collection[str] | None = None,
         *,
         reuses: bool = True,
+        budget: Budget | None = None,
     ) -> None:
         self.session = session
         self.jobs = jobs
@@ -110,6 +114,8 @@ class Build:
         self._unfit: set[str] = set()
         self._uncopied: set[str] = set()
         self._copied_at = time.monotonic()
+        by = (session.project, lambda: self.estimates, self._n_gpus, self._elsewhere)
+        self.purse = budget and Purse(budget, *by)
 
     def plan(self, *, look_for_content: bool = True) -> Plan:
         """What is out of date now, of what was selected and of what that reads."""
@@ -183,8 +189,9 @@ class Build:
             self._expect(current)
             seats.give_way()
             for batch, seat in self._next_batches(current, seats):
+                tags = self._tags | (self.purse.begin(batch) if self.purse else {})
                 with _deaf_to_interrupts():
-                    future = seats.submit(seat, batch, partial(_run, more_tags=self._tags))
+                    future = seats.submit(seat, batch, partial(_run, more_tags=tags))
                     self._running[future] = (batch, time.monotonic(), seat)
             if not self._running:
                 return
@@ -207,6 +214,8 @@ class Build:
         except BrokenProcessPool:
             ran = Ran(Failures(DIED))
         seats.leave(seat, died=ran.failures.whole == DIED)
+        if self.purse:
+            self.purse.end(batch, ran.spent)
         self.state.add(ran)
         return Finished(batch, time.monotonic() - started, ran.failures)
 
@@ -231,6 +240,8 @@ class Build:
             # Someone else may have changed what it reads while it was built: once more, then.
             for key in again:
                 error = one.failures.of(key[0])
+                if self.purse and self.purse.has_stopped(key, error):
+                    continue
                 if error or self._n_built[key] >= MAX_GOES:
                     self.state.failed[name_of(*key)] = error or STILL_STALE
             self.state.n_done += len(one.batch.keys - again)
@@ -272,10 +283,11 @@ class Build:
             return
         graph = self.session.graph
         busy = {key for batch, *_ in self._running.values() for key in batch.keys}
+        stopped = self.purse.stopped if self.purse else set[tuple[str, str]]()
         ready = [
             entry
             for entry in current.ready
-            if (entry.asset, entry.partition) not in busy
+            if (entry.asset, entry.partition) not in busy | stopped
             and name_of(entry.asset, entry.partition) not in self.state.failed
             and not self._unfit & graph.ancestors([entry.asset])
         ]
@@ -284,8 +296,10 @@ class Build:
         seconds_of = self._seconds.__getitem__
         for batch in batches_of(graph, ready, self.jobs, seconds_of, self._n_gpus, self._elsewhere):
             on_gpu = batch.n_gpus > 0
-            if on_gpu not in waits and (seat := seats.place(batch)) is not None:
-                yield batch, seat
+            if (begun := self.purse.affordable(batch) if self.purse else batch) is None:
+                continue
+            if on_gpu not in waits and (seat := seats.place(begun)) is not None:
+                yield begun, seat
             else:
                 waits.add(on_gpu)
 
@@ -356,7 +370,8 @@ def _run(
         if "instance" not in _worker:
             _open()
         result = _executed(assets, partitions, more_tags)
-        return Ran(_failures(result, assets), _n_taken_over(result), _rows_of(result))
+        spent = spent_by(result.dagster_run.run_id)
+        return Ran(_failures(result, assets), n_taken_over(result), rows_of(result), spent)
     except Exception as error:
         if (words := in_words(error)) is not None:
             return Ran(Failures(words))
@@ -386,23 +401,6 @@ def _failures(result: dg.ExecuteInProcessResult, assets: Sequence[str]) -> Failu
         unfit[asset] = "; ".join(filter(None, (unfit.get(asset), _unfit(found))))
     whole = None if result.success or steps or unfit else "failed without an error of a step"
     return Failures(whole, steps, unfit)
-
-
-def _n_taken_over(result: dg.ExecuteInProcessResult) -> int:
-    events = result.get_asset_materialization_events()
-    return sum(TAKEN_OVER in event.materialization.metadata for event in events)
-
-
-def _rows_of(result: dg.ExecuteInProcessResult) -> dict[str, Counter[str]]:
-    """How many rows of each asset were computed and reused, and from where."""
-    found: dict[str, Counter[str]] = {}
-    for event in result.get_asset_materialization_events():
-        metadata = event.materialization.metadata
-        names = [n for n in metadata if n in {COMPUTED, REUSED} or n.startswith(REUSED_FROM)]
-        counts = {name: int(str(metadata[name].value)) for name in names}
-        if counts and event.asset_key is not None:
-            found.setdefault(event.asset_key.to_user_string(), Counter()).update(counts)
-    return found
 
 
 def _told(failure: StepFailureData) -> str:

@@ -14,10 +14,12 @@ import polars as pl
 from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
 
 from recap_assets.artefacts.lineage import EXPERIMENTS, LINEAGE
+from recap_assets.captions.charges import charges_of
 from recap_assets.defs.events import EXPERIMENT, Account, Materialized
 from recap_assets.defs.records import DagsterRecords
 from recap_assets.graph.project import Project
 from recap_assets.graph.records import Record
+from recap_assets.lineage.costs import keep_costs
 from recap_assets.storage.kinds_used import keep_kinds
 
 _BATCH = 1_000
@@ -88,6 +90,8 @@ def storage_id(instance: dg.DagsterInstance) -> str:
 
 def _append(project: Project, rows: Sequence[Mapping[str, object]]) -> None:
     frame = pl.DataFrame(list(rows), schema=LINEAGE.schema, orient="row")
+    # First: what is cut off between the two is copied again, and the ledger counts it once.
+    keep_costs(project.workspace.tables, frame, charges_of(project))
     project.workspace.tables.append(LINEAGE, frame)
 
 

@@ -129,7 +129,7 @@ def _computed(node: Node, step: Step, workers: Workers) -> tuple[Outcome, float]
     outcome = compute_and_write(node, step, workers)
     took = step.reuse.account
     facts = {**outcome.facts, **took.facts}
-    return replace(outcome, facts=facts), time.monotonic() - started + took.seconds
+    return replace(outcome, facts=facts), time.monotonic() - started + took.before
 
 
 def reuse_of(

@@ -11,6 +11,7 @@ from typing import Literal, Protocol, runtime_checkable
 import polars as pl
 
 from recap_assets.artefacts.table import Table
+from recap_assets.graph.budget import Meter, present_meter
 from recap_assets.graph.checks import Check
 from recap_assets.graph.former import Former, FormerResults, NoFormerResults
 from recap_assets.graph.kept_rows import ByRow
@@ -193,6 +194,7 @@ class Step:
         parts: Where the parts of its shards are kept; by default in the scratch folder.
         only: The one shard whose part is wanted; by default the whole partition is.
         asked: Digest of the rows that are asked for of each shard; by default it is all of them.
+        meter: Counts what is spent, and stops the partition before that is more than may be.
     """
 
     partition: str
@@ -210,6 +212,7 @@ class Step:
     parts: Parts | None = None
     only: int | None = None
     asked: Mapping[int, str] = field(default_factory=dict[int, str])
+    meter: Meter = field(default_factory=present_meter)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,17 @@ REUSED = "rows_reused"
 REUSED_FROM = "rows_reused_from/"
 """Begins the name of a fact that says how many rows were taken over from one place."""
 
+TOOK = ("seconds", "prompt_tokens", "completion_tokens")
+"""What making rows took: the first parts of the names of facts that say it."""
+
+BEFORE = "_reused"
+"""Ends the name of such a fact of rows that were taken over: it was paid for before."""
+
+RESUMED = "_resumed"
+"""Ends it of rows that an interrupted computation of the same partition had made."""
+
+_COLUMNS = dict(zip(TOOK, ("seconds", "n_prompt_tokens", "n_tokens"), strict=True))
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -49,20 +60,35 @@ class Account:
         whose: Units that were reused, by where they are from.
         seconds: What computing the rows that were taken over took, when they were computed.
         device: What computed them; None where none was taken over.
+        reused: Tokens that the rows that were taken over took, of `TOOK`.
+        resumed: What an interrupted computation took for the rows of it that are kept, of `TOOK`.
     """
 
     counted: Counter[str] = field(default_factory=Counter)
     whose: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
     device: str | None = None
+    reused: Counter[str] = field(default_factory=Counter)
+    resumed: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def before(self) -> float:
+        """Seconds of the partition's rows that were not spent now."""
+        return self.seconds + self.resumed["seconds"]
 
     @property
     def facts(self) -> dict[str, str | int | float]:
         """How many rows were computed and reused, and from where; nothing where none was asked."""
+        took: dict[str, str | int | float] = {
+            f"{name}{RESUMED}": n for name, n in self.resumed.items() if n
+        }
         if not self.counted:
-            return {}
+            return took
         counts = {COMPUTED: self.counted[COMPUTED], REUSED: self.counted[REUSED]}
-        return {**counts, **{f"{REUSED_FROM}{whose}": n for whose, n in self.whose.most_common()}}
+        before = {**self.reused, "seconds": round(self.seconds, 3)}
+        took |= {f"{name}{BEFORE}": n for name, n in before.items() if n}
+        places = {f"{REUSED_FROM}{whose}": n for whose, n in self.whose.most_common()}
+        return {**counts, **took, **places}
 
 
 class Reuse:
@@ -139,9 +165,19 @@ class Reuse:
         n_rows, n_units = division.take(read_kept(division.by.table, one, version))
         if n_rows:
             took = self.account
+            made = taken_for(division.taken[-1])
+            took.reused.update({name: n for name, n in made.items() if name != "seconds"})
             took.whose[one.whose] += n_units
             took.seconds += one.seconds * n_rows / max(one.n_rows, n_rows)
             took.device = took.device or one.device
+
+
+def taken_for(rows: pl.DataFrame) -> dict[str, float]:
+    """What making rows took, of `TOOK` as far as their columns say it."""
+    there = {name: column for name, column in _COLUMNS.items() if column in rows.columns}
+    sums = rows.select(pl.col(column).sum().alias(name) for name, column in there.items())
+    found = sums.row(0, named=True) if there else dict[str, float]()
+    return {name: value for name, value in found.items() if value}
 
 
 @dataclass

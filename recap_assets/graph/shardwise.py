@@ -1,5 +1,6 @@
 """Long partitions shard by shard: what a shard gave is kept, so a crash loses one shard's work."""
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,10 +11,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
 from recap_assets.engines.protocols import Collects, Image, PreparesImages
 from recap_assets.graph.node import Step
 from recap_assets.graph.parts import FolderParts, Parts, part_name
 from recap_assets.graph.project import Project
+from recap_assets.graph.reuse import taken_for
 from recap_assets.shards.reading import iterate_images
 
 B = TypeVar("B")
@@ -127,6 +130,7 @@ def announced(
         to: What is given the rows, and waits for its results.
         announce: Gives it the rows of one shard.
     """
+    step.meter.before(step.asset, sum(one.height for one in unfinished(project, step, rows)))
     is_done = False
     while not is_done:
         for of_shard in unfinished(project, step, rows):
@@ -223,9 +227,15 @@ def by_shard(
         name = _part_of(step, shard)
         if step.fingerprint and (before := kept.read(name)) is not None:
             parts.append(before)
+            step.reuse.account.resumed.update(taken_for(before))
             advance(shard_rows.height)
             continue
+        step.meter.before(step.asset, shard_rows.height)
+        started = time.monotonic()
         part = compute(shard_rows, advance)
+        n_captions = part.height if step.asset.startswith(SYNTHETIC_CAPTIONS.name) else 0
+        seconds, took = time.monotonic() - started, taken_for(part)
+        step.meter.after(step.asset, shard_rows.height, seconds, took, n_captions)
         if step.fingerprint and (step.only is not None or rows["shard"].n_unique() > 1):
             kept.keep(name, part)
         parts.append(part)

@@ -28,6 +28,7 @@ from recap_assets.artefacts import (
     preview_markdown,
 )
 from recap_assets.artefacts.captions import CAPTIONS_LEFT_OUT
+from recap_assets.captions.charges import charges_of
 from recap_assets.evaluation.averages import AVERAGE, averaged_tasks
 from recap_assets.evaluation.captions.measured import measured_sources
 from recap_assets.graph.building import provenance
@@ -41,6 +42,7 @@ from recap_assets.graph.stage import (
     StoredFiles,
     StoredRows,
 )
+from recap_assets.lineage.costs import ledger
 from recap_assets.mixes.diversity import unique_trigrams_of_mixes
 from recap_assets.mixes.left_out import stored_parts
 from recap_assets.plots.mixes import SOURCE_SHARES, leaderboard_chart
@@ -261,6 +263,7 @@ def report_data(project: Project, board: pl.DataFrame, claimed: list[ClaimRow]) 
         recipe=experiment.recipe,
         searched=searched(project),
         swept=swept_rows(experiment, board, _tasks_shown(project)),
+        costs=ledger(tables, charges_of(project)),
         retrieval_task=experiment.report.retrieval_task,
         baseline=experiment.report.raw_filtered,
         score_is=fitting(f"scorers.{scorer}", experiment.scorers[scorer], Scoring).score_is,

@@ -13,6 +13,7 @@ from recap_assets.artefacts import (
     THRESHOLDS,
     TRAINING_CURVES,
 )
+from recap_assets.artefacts.costs import COSTS
 from recap_assets.plots.colours import RAW
 from recap_assets.plots.mixes import SOURCE_SHARES
 from recap_assets.plots.sweeps import SWEPT
@@ -132,6 +133,7 @@ class ReportData:
         examples: In the order shown.
         discarded: Images whose raw text the filter discards, and that a mix takes by a caption.
         notes: What a reader must know, a paragraph each.
+        costs: COSTS, as far as they were recorded when the page was written.
         retrieval_task: The task shown beside the average; None for none.
         baseline: The mix that the best one is compared with in the headline; None for none.
         score_is: What the first scorer's scores are.
@@ -161,6 +163,7 @@ class ReportData:
     examples: tuple[Example, ...] = ()
     discarded: tuple[Example, ...] = ()
     notes: tuple[str, ...] = ()
+    costs: pl.DataFrame = field(default_factory=COSTS.empty)
     retrieval_task: str | None = None
     baseline: str | None = None
     score_is: str = "score of image and caption"

@@ -27,6 +27,7 @@ from recap_assets.specs.models import Model
 from recap_assets.specs.needed import is_of_only, problems_of_only
 from recap_assets.specs.owners import Owners
 from recap_assets.specs.pool import Pool
+from recap_assets.specs.prices import Prices
 from recap_assets.specs.prompts import section_of
 from recap_assets.specs.recipe import Recipe
 from recap_assets.specs.references import EMBEDDINGS, Reference, listed, of_another_kind, unknown
@@ -102,6 +103,7 @@ class Experiment(Spec):
     )
     report: Report = Report()
     automation: Automation = Automation()
+    prices: Prices = Field(default=Prices(), exclude_if=lambda prices: prices == Prices())
     recipe: Recipe | None = Field(
         default=None, description="Of a recipe: the paper that it follows, and what it found."
     )

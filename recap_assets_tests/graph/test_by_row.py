@@ -88,8 +88,8 @@ def test_only_what_changed_or_is_new_is_asked_for(store: Store) -> None:
     assert found.select("shard").unique().rows() == [(5,)]
     assert found["input_hash"].to_list() == wanted(1, 2, 7)["input_hash"].to_list()
     assert reuse.account.facts == {
-        "rows_computed": 2, "rows_reused": 3, "rows_reused_from/partition 0": 2,
-        "rows_reused_from/partition 1": 1,
+        "rows_computed": 2, "rows_reused": 3, "seconds_reused": 12.0,
+        "rows_reused_from/partition 0": 2, "rows_reused_from/partition 1": 1,
     }  # fmt: skip
     # Of the seconds of four rows those of two, and all of the other slice's.
     assert reuse.account.seconds == 8.0 / 2 + 8.0

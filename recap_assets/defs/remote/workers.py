@@ -81,7 +81,8 @@ class RayWorkers:
         step.once_written.append(parts.clear)
         if answer.rows is None:
             raise RefusedError(answer.refused or f"{whole.name}: a worker gave no rows")
-        step.reuse.account = answer.took
+        # Parts that other workers made meanwhile are in the time that this takes already.
+        step.reuse.account = replace(answer.took, resumed=Counter())
         return answer.rows
 
     def _compute_shards(self, crew: Crew, whole: Address, parts: StoredParts, step: Step) -> None:
