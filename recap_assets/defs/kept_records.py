@@ -10,7 +10,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -78,11 +78,13 @@ class RecordsFile:
         frame: A row for each partition's last record.
         state: `state_of_log` before it was read; empty where the log is none of SQLite's.
         assets: All that were asked about, also those of which there was no record.
+        implementations: What code versions stood for, of events that were read whole.
     """
 
     frame: pl.DataFrame
     state: str = ""
     assets: frozenset[str] = frozenset()
+    implementations: Mapping[str, Implementation] = field(default_factory=dict[str, Implementation])
 
     @classmethod
     def read(cls, storage: Path) -> "RecordsFile | None":
@@ -92,11 +94,13 @@ class RecordsFile:
             frame = pl.read_parquet(path)
             more = pl.read_parquet_metadata(path)
             assets: list[str] = json.loads(more.get("assets", "[]"))
-        except (OSError, ValueError, pl.exceptions.PolarsError):
+            stood_for: dict[str, tuple[int, str]] = json.loads(more.get("implementations", "{}"))
+            known = {version: Implementation(*one) for version, one in stood_for.items()}
+        except (OSError, ValueError, TypeError, pl.exceptions.PolarsError):
             return None
         if frame.schema != _SCHEMA:
             return None
-        return cls(frame, more.get("state", ""), frozenset(assets))
+        return cls(frame, more.get("state", ""), frozenset(assets), known)
 
     @classmethod
     def of(
@@ -117,7 +121,11 @@ class RecordsFile:
     def write(self, storage: Path) -> None:
         """Put it into the folder."""
         buffer = io.BytesIO()
-        more = {"state": self.state, "assets": json.dumps(sorted(self.assets))}
+        more = {
+            "state": self.state,
+            "assets": json.dumps(sorted(self.assets)),
+            "implementations": json.dumps(dict(self.implementations)),
+        }
         self.frame.write_parquet(buffer, compression="zstd", metadata=more)
         write_atomically(storage / RECORDS_READ, buffer.getvalue())
 
@@ -137,6 +145,7 @@ class KeptRecords:
 
     def __init__(self, file: RecordsFile, ask: Callable[[], StoredRecords]) -> None:
         self._records = dict(file.by_asset())
+        self._implementations = file.implementations
         self._ask = ask
 
     @cached_property
@@ -154,7 +163,9 @@ class KeptRecords:
         return self._records.get(asset, {})
 
     def implementation(self, asset: str, record: Record) -> Implementation | None:
-        """What the code version of a record stood for, from its event."""
+        """What the code version of a record stood for, from the file or its event."""
+        if (found := self._implementations.get(record.code_version)) is not None:
+            return found
         return self._asked.implementation(asset, record)
 
     def facts(self, asset: str, data_version: str) -> Mapping[str, str | float]:

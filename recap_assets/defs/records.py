@@ -5,6 +5,7 @@ storage, since reading hundreds of thousands of events takes a minute.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -119,7 +120,10 @@ class DagsterRecords:
             return
         if n_records <= KEPT_WHOLE_UP_TO:
             self._catch_up(self._folder)
-        file = RecordsFile.of(self._records, self._state, self._asked_about)
+        file = replace(
+            RecordsFile.of(self._records, self._state, self._asked_about),
+            implementations=self._implementations,
+        )
         kept = RecordsFile.read(self._folder)
         if (
             kept is None
@@ -148,6 +152,8 @@ class DagsterRecords:
         others = self._events(key, [i for i in ids if i != newest.storage_id])
         for event in (*others, *(_ours([newest]) if newest.storage_id in ids else ())):
             record = self._compact(event.record)
+            if (stood_for := event.implementation) is not None:
+                self._implementations[event.code_version] = stood_for
             if (old := records.get(event.partition)) is None or old.event_id < record.event_id:
                 records[event.partition] = record
         self._n_unsaved += len(ids)
@@ -206,6 +212,7 @@ class DagsterRecords:
     def _load(self, file: RecordsFile) -> None:
         if not self._is_of_this_instance(file.frame):
             return
+        self._implementations |= file.implementations
         for name, records in file.by_asset():
             self._records[name] = {key: self._compact(one) for key, one in records.items()}
             self._cursors[name] = max(one.event_id for one in records.values())

@@ -216,6 +216,12 @@ def test_records_that_were_read_are_read_again_without_dagster(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Session, "open_instance", lambda _self: pytest.fail("Dagster was asked"))
         assert read_again(session) == stored
+        kept = replace(session, only_reads=True).read_records()
+        code_version = session.graph.nodes[RAW].code_version
+        node = session.graph.nodes[RAW]
+        for record in stored[RAW].values():
+            assert record.code_version == code_version
+            assert kept.implementation(RAW, record) == (node.implementation, node.decides)
     assert set(stored[RAW]) == set(PARTITIONS)
 
 
