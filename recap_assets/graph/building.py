@@ -94,8 +94,7 @@ def build_partition(  # noqa: PLR0913 - what it reports to, by name
         known = replace(known, data_version="unknown")
     elif known is not None and not force and _is_up_to_date(node, known, reading):
         if not known.n_rows or _is_present(graph, node, partition):
-            now = reading.record_with(known)
-            return Built(now, _as_before(now), reused=True, input_events=events)
+            return _as_before(reading.record_with(known), events)
         known = replace(known, data_version="gone")
     step = Step(
         partition=partition,
@@ -108,15 +107,13 @@ def build_partition(  # noqa: PLR0913 - what it reports to, by name
         asset=node.key,
         waits=waits,
     )
-    done = None
-    if not force:
-        done = _committed(node, step) if interrupted else None
-        if reuses:
-            step = replace(step, reuse=reuse_of(node, partition, reading.whole, graph.formers))
-            done = done or _taken_over(node, step, earlier, graph.formers)
+    done = _committed(node, step) if interrupted and not force else None
+    if reuses and not force:
+        step = replace(step, reuse=reuse_of(node, partition, reading.whole, graph.formers))
+        done = done or _taken_over(node, step, earlier, graph.formers)
     outcome, seconds = done or _computed(node, step, workers)
-    record = reading.record_with(_record(node, outcome, seconds, known))
-    return Built(record, outcome, reused=False, input_events=events)
+    record = _record(node, outcome, seconds, known)
+    return Built(reading.record_with(record), outcome, reused=False, input_events=events)
 
 
 def _is_up_to_date(node: Node, known: Record, reading: Reading) -> bool:
@@ -262,14 +259,15 @@ def _refuse_missing(node: Node, partition: str, inputs: Inputs) -> None:
         raise UpstreamMissingError(msg)
 
 
-def _as_before(record: Record) -> Outcome:
-    return Outcome(
+def _as_before(record: Record, events: Mapping[str, int]) -> Built:
+    outcome = Outcome(
         record.data_version,
         record.n_rows,
         dict(record.rejected),
         facts={"reused": "yes"},
         facets=record.facets.by_name,
     )
+    return Built(record, outcome, reused=True, input_events=events)
 
 
 @lru_cache(maxsize=1)
