@@ -7,10 +7,10 @@ from rich.console import Console
 from recap_assets.assembly.server_tokens import TokenEstimates
 from recap_assets.captions.charges import charges_of
 from recap_assets.cli import terminal
-from recap_assets.cli.amounts import in_time
 from recap_assets.defs.building import Build
 from recap_assets.graph.budget import Budget, Spent
 from recap_assets.graph.project import Project
+from recap_assets.lineage.amounts import in_time
 from recap_assets.specs.prices import Prices
 
 _ANY_TOKENS = 1_000_000

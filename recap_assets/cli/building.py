@@ -10,7 +10,6 @@ from rich.text import Text
 from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.assembly.accounts import accounts, near_names
 from recap_assets.cli import terminal
-from recap_assets.cli.amounts import in_time
 from recap_assets.cli.belonging import take
 from recap_assets.cli.budget import has_prices, print_spent
 from recap_assets.cli.leaderboard import print_leaderboard
@@ -31,6 +30,7 @@ from recap_assets.graph.budget import BudgetError, read_budget
 from recap_assets.graph.planner import Plan
 from recap_assets.graph.reuse import COMPUTED, REUSED, REUSED_FROM
 from recap_assets.graph.selection import select_assets
+from recap_assets.lineage.amounts import in_time
 from recap_assets.mixes.left_out import stored_parts
 from recap_assets.pool.assets import pool_of
 

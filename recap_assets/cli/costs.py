@@ -6,11 +6,11 @@ from typing import Any
 from rich.table import Table
 
 from recap_assets.captions.charges import charges_of
-from recap_assets.cli.amounts import in_time
 from recap_assets.cli.output import echo, print_json
 from recap_assets.cli.terminal import console, plain
 from recap_assets.cli.tracing import copy_receipts
 from recap_assets.defs.session import Session
+from recap_assets.lineage.amounts import in_columns
 from recap_assets.lineage.costs import added_up, ledger
 
 BY = {"asset": "asset", "source": "source", "model": "model", "run": "run_id", "day": "day"}
@@ -44,32 +44,15 @@ def print_costs(session: Session, by: Sequence[str], *, as_json: bool) -> None:
 def _table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Table:
     """The sums, the last of all together; amounts that nothing took have no column."""
     table = Table(title="Paid once; reused: what was paid before", title_justify="left")
-    cells = [[*_amounts(row, ""), *_amounts(row, "_reused")] for row in rows]
-    heads = [*_AMOUNTS, *(f"reused:\n{name}" for name in _AMOUNTS)]
-    shown = [i for i in range(len(heads)) if i == 0 or any(row[i] for row in cells)]
+    heads, cells = in_columns(rows)
     for name in columns:
         table.add_column(name.removesuffix("_id"), overflow="fold")
-    for i in shown:
-        table.add_column(heads[i], justify="right")
+    for head in heads:
+        table.add_column(head.replace(": ", ":\n"), justify="right")
     for row, amounts in zip(rows, cells, strict=True):
         named = [plain(str(row[name] or "-")) for name in columns]
         if row is rows[-1]:
             table.add_section()
             named = [plain("in all"), *(plain("") for _ in named[1:])]
-        table.add_row(*named, *(amounts[i] for i in shown))
+        table.add_row(*named, *amounts)
     return table
-
-
-_AMOUNTS = ("time", "on a GPU", "tokens", "money")
-
-
-def _amounts(row: Mapping[str, Any], ending: str) -> tuple[str, str, str, str]:
-    tokens = row[f"prompt_tokens{ending}"] + row[f"completion_tokens{ending}"]
-    seconds, on_gpu = row[f"seconds{ending}"], row[f"gpu_seconds{ending}"]
-    money = row[f"money{ending}"]
-    return (
-        in_time(seconds) if seconds else "",
-        in_time(on_gpu) if on_gpu else "",
-        f"{tokens:,}" if tokens else "",
-        f"{money:,.2f}" if money else "",
-    )

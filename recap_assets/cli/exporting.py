@@ -223,7 +223,7 @@ def _bar(console: "Console", what: str) -> Iterator[Callable[[int, int], None]]:
         TimeRemainingColumn,
     )
 
-    from recap_assets.cli.amounts import in_time
+    from recap_assets.lineage.amounts import in_time
 
     columns = (
         TextColumn("{task.description}"),
@@ -251,7 +251,7 @@ def _bar(console: "Console", what: str) -> Iterator[Callable[[int, int], None]]:
 def _print_done(
     console: "Console", export: "ShardedExport | WholeExport", done: "Exported", seconds: float
 ) -> None:
-    from recap_assets.cli.amounts import in_bytes, in_time
+    from recap_assets.lineage.amounts import in_bytes, in_time
 
     written, folder = done.written, str(done.folder)
     held = written.holdings()

@@ -8,7 +8,6 @@ from rich.table import Table
 from rich.text import Text
 
 from recap_assets.assembly.server_tokens import TokenEstimates, Tokens
-from recap_assets.cli.amounts import in_bytes, in_time
 from recap_assets.cli.left_aside import print_left_aside
 from recap_assets.cli.output import echo
 from recap_assets.cli.terminal import console, plain
@@ -19,6 +18,7 @@ from recap_assets.graph.node import Graph
 from recap_assets.graph.planner import NEVER_BUILT, OutOfDate, Plan, plan, why
 from recap_assets.graph.records import RememberedRecords
 from recap_assets.graph.selection import asset_named, near_assets, select_assets
+from recap_assets.lineage.amounts import in_bytes, in_time
 from recap_assets.mixes.left_out import Part, Planned
 from recap_assets.specs.loading import DEMO
 from recap_assets.untrusted.showing import one_line

@@ -1,32 +1,15 @@
 """What the results cost, as the page shows it."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import polars as pl
 
+from recap_assets.lineage.amounts import in_columns
 from recap_assets.lineage.costs import added_up
 
 MOST_SHOWN = 12
 """Sources and models that are shown, those that took the longest."""
-
-
-@dataclass(frozen=True)
-class Amounts:
-    """What something took.
-
-    Attributes:
-        hours: Of all workers together.
-        gpu_hours: Those in which a GPU was held.
-        tokens: Asked and answered.
-        money: At the prices of the file; None without any.
-    """
-
-    hours: float
-    gpu_hours: float
-    tokens: int
-    money: float | None
 
 
 @dataclass(frozen=True)
@@ -35,40 +18,38 @@ class CostRow:
 
     what: str
     model: str
-    paid: Amounts
-    reused: Amounts
+    amounts: Sequence[str]
 
 
-def cost_rows(costs: pl.DataFrame) -> list[CostRow]:
-    """What was paid and reused, the longest first, and all together; none where nothing was.
+@dataclass(frozen=True)
+class Costs:
+    """What was paid and reused.
+
+    Attributes:
+        columns: What the amounts of each row are; what nothing took has none.
+        rows: The longest first, and all together in the end; none where nothing was built.
+    """
+
+    columns: Sequence[str] = ()
+    rows: Sequence[CostRow] = field(default_factory=tuple[CostRow, ...])
+
+
+def costs_of(ledger: pl.DataFrame) -> Costs:
+    """What was paid and reused.
 
     Args:
-        costs: COSTS.
+        ledger: COSTS.
     """
-    if costs.is_empty():
-        return []
+    if ledger.is_empty():
+        return Costs()
     kind = pl.col("asset").str.split("/").list.first()
-    named = costs.with_columns(
+    named = ledger.with_columns(
         what=pl.when(pl.col("source") != "")
         .then(pl.format("{} {}", kind, "source"))
         .otherwise(kind)
     )
-    rows = added_up(named, ("what", "model")).head(MOST_SHOWN)
-    return [
-        *_rows(rows),
-        *_rows(added_up(named, ()).with_columns(what=pl.lit("all"), model=pl.lit(""))),
-    ]
-
-
-def _rows(rows: pl.DataFrame) -> Iterator[CostRow]:
-    for row in rows.iter_rows(named=True):
-        yield CostRow(row["what"], row["model"], _amounts(row, ""), _amounts(row, "_reused"))
-
-
-def _amounts(row: Mapping[str, Any], ending: str) -> Amounts:
-    return Amounts(
-        row[f"seconds{ending}"] / 3_600,
-        row[f"gpu_seconds{ending}"] / 3_600,
-        row[f"prompt_tokens{ending}"] + row[f"completion_tokens{ending}"],
-        row[f"money{ending}"],
-    )
+    shown = added_up(named, ("what", "model")).head(MOST_SHOWN).to_dicts()
+    rows = [*shown, {**added_up(named, ()).row(0, named=True), "what": "all", "model": ""}]
+    columns, cells = in_columns(rows)
+    each = zip(rows, cells, strict=True)
+    return Costs(columns, [CostRow(row["what"], row["model"], amounts) for row, amounts in each])

@@ -16,7 +16,7 @@ from recap_assets.plots.colours import KIND_COLOURS, kind_of, palette
 from recap_assets.report.captioners import captioner_rows, measures_of
 from recap_assets.report.charts import captioned, charts, is_wide, swept
 from recap_assets.report.contents import AVERAGE, ReportData, held, ranked, shown, whole_pool
-from recap_assets.report.costs import cost_rows
+from recap_assets.report.costs import costs_of
 from recap_assets.report.filters import clipped, count, data_uri, percent, points
 from recap_assets.report.headline import headline
 from recap_assets.report.left_out import mix_rows
@@ -92,7 +92,7 @@ def render(data: ReportData) -> str:
         measures=measures_of(data.captioners),
         captioners=list(captioner_rows(data.captioners, data.leaderboard, data.tasks_shown)),
         swept=swept(data, kinds),
-        costs=cost_rows(data.costs),
+        costs=costs_of(data.costs),
         colours=palette(data.sources),
         kind_colours=KIND_COLOURS,
         data_uri=data_uri,

@@ -32,13 +32,14 @@ def test_every_table_is_filled(bench: Bench) -> None:
     tables = bench.project.workspace.tables
     empty = {name for name, table in TABLES.items() if tables.read(table).is_empty()}
     # There are no runs here, and nobody has compared captions.
-    of_runs = {"lineage", "experiments", "judgements"}
+    of_runs = {"costs", "lineage", "experiments", "judgements"}
     where_asked_for = {
-        "caption_metrics", "cluster_centroids", "cluster_cuts", "download_failures", "duplicates",
-        "entry_counts", "entry_probabilities", "image_clusters", "image_scores", "import_reports",
-        "imported_captions", "pool_columns", "score_scales", "search_trials", "target_clusters",
-        "target_embeddings", "text_counts", "text_frequencies", "text_languages", "text_signatures",
-        "uid_sets",
+        "caption_metrics", "captions_left_out", "cluster_centroids", "cluster_cuts",
+        "download_failures", "duplicates", "entry_counts", "entry_probabilities",
+        "image_clusters", "image_scores", "import_reports", "imported_captions",
+        "only_cutoffs", "pool_columns", "score_scales", "search_trials", "target_clusters",
+        "target_embeddings", "text_counts", "text_frequencies", "text_languages",
+        "text_signatures", "uid_sets",
     }  # fmt: skip
     assert empty == of_runs | where_asked_for
 

@@ -11,7 +11,7 @@ import pytest
 from recap_assets.artefacts.costs import COSTS
 from recap_assets.artefacts.lineage import LINEAGE
 from recap_assets.lineage.costs import Charges, added_up, keep_costs, ledger, ledger_rows
-from recap_assets.report.costs import cost_rows
+from recap_assets.report.costs import costs_of
 from recap_assets.specs.prices import Prices
 from recap_assets.storage.workspace import Workspace
 
@@ -96,8 +96,11 @@ def test_a_ledger_has_each_event_once_also_those_from_before_it(tmp_path: Path) 
     assert found.select("asset", "seconds").rows() == [("models/m", 60.0), (CAPTIONS, 3_600.0)]
     by_model = added_up(found, ("model",)).select("model", "seconds").rows()
     assert by_model == [("qwen", 3_660.0)]
-    *rows, total = cost_rows(found)
+    costs = costs_of(found)
+    *rows, total = costs.rows
     assert [(row.what, row.model) for row in rows] == [
         ("synthetic_captions a", "qwen"), ("models", "qwen"),
     ]  # fmt: skip
-    assert total.paid.hours == pytest.approx(3_660 / 3_600)
+    assert dict(zip(costs.columns, total.amounts, strict=True)) == {
+        "time": "1 h 1 min", "money": "0.51",
+    }  # fmt: skip
