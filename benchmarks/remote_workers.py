@@ -49,7 +49,6 @@ def main() -> None:
             file = pool_of(folder, asked.tars, IMAGES, seconds=asked.seconds / IMAGES)
             build_pool(folder, file)
             with nodes(4) as cluster:
-                patch.syspath_prepend(str(folder / "site"))
                 os.environ["RECAP_DATA"] = str(folder / "data")
                 took = {n: seconds(file, cluster.address, n) for n in (1, 2, 4)}
     slept = asked.tars * asked.seconds

@@ -16,6 +16,7 @@ from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.storage.workspace import Workspace
 from recap_assets_tests.defs.shards import write_shard
 from recap_assets_tests.faults.small import experiment
+from recap_assets_tests.registering import registered
 from recap_assets_tests.watched import POINT
 
 REPOSITORY = Path(__file__).parents[3]
@@ -47,11 +48,9 @@ def add_node(cluster: Cluster, cpus: int = 1) -> Any:
 @contextmanager
 def kind_everywhere(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
     """The watched captioner, as if installed on all nodes: before those start."""
-    info = folder / "site" / "recap_others-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: recap-others\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[recap.captions]\n{POINT}\n")
-    paths = [str(REPOSITORY), str(folder / "site"), os.environ.get("PYTHONPATH", "")]
+    site = folder / "site"
+    site.mkdir()
+    paths = [str(REPOSITORY), str(site), os.environ.get("PYTHONPATH", "")]
     patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
     patch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
@@ -61,7 +60,8 @@ def kind_everywhere(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
     patch.setenv("OMP_NUM_THREADS", "1")
     for name in ("RECAP_TABLES", "RECAP_SET", "RECAP_EXPERIMENT", "RECAP_INSTANCE", "RECAP_DATA"):
         patch.delenv(name, raising=False)
-    yield
+    with registered(site, "captions", POINT):
+        yield
 
 
 def pool_of(folder: Path, n_shards: int, samples: int, **source: object) -> Path:

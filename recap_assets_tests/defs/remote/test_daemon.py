@@ -54,7 +54,6 @@ def test_a_run_of_the_daemon_computes_on_the_workers(
     home, data = tmp_path / "home", tmp_path / "data"
     with kind_everywhere(tmp_path, monkeypatch):
         file = pool_of(tmp_path, N_SHARDS, SAMPLES)
-        monkeypatch.syspath_prepend(str(tmp_path / "site"))
         variables = {
             "DAGSTER_HOME": home, "RECAP_EXPERIMENT": file, "RECAP_DATA": data,
             "RECAP_INSTANCE": data / "faults" / "dagster", "DAGSTER_DISABLE_TELEMETRY": "yes",
