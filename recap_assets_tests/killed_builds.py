@@ -17,6 +17,7 @@ import yaml
 from deltalake import DeltaTable
 
 from recap_assets.artefacts.catalogue import TABLES
+from recap_assets.artefacts.costs import COSTS
 from recap_assets.artefacts.lineage import EXPERIMENTS, LINEAGE
 from recap_assets.defs.assets import asset_key
 from recap_assets.defs.session import Session
@@ -24,7 +25,7 @@ from recap_assets.storage.content import slice_version
 from recap_assets.storage.workspace import Workspace
 
 REPOSITORY = Path(__file__).parents[1]
-OF_EVENTS = (LINEAGE.name, EXPERIMENTS.name)
+OF_EVENTS = (COSTS.name, LINEAGE.name, EXPERIMENTS.name)
 """Tables that tell of runs and times, which no two builds share."""
 
 Versions = Mapping[tuple[str, str], str]

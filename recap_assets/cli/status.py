@@ -71,14 +71,16 @@ def _row(
         "partitions": len(partitions),
         "built": len(built),
         "out_of_date": stale,
-        # Of a model's files no number of rows says anything.
-        "rows": None
-        if isinstance(node.content, StoredFiles)
-        else sum(record.n_rows for record in built),
+        "rows": None if _is_without_rows(node) else sum(record.n_rows for record in built),
         "rejected": dict(sorted(rejected.items())),
         "seconds": round(sum(record.seconds for record in built), 2),
         "last_built": last.isoformat(timespec="seconds") if last else None,
     }
+
+
+def _is_without_rows(node: Node) -> bool:
+    """Whether no number of rows says anything: of a model's files or a page's, not of a pool's."""
+    return isinstance(node.content, StoredFiles) and node.stage in {"models", "training", "report"}
 
 
 def _status_table(rows: list[dict[str, object]]) -> Table:
