@@ -70,6 +70,35 @@ def state_of_log(storage: Path) -> str:
         return ""
 
 
+_AS_FAR_AS = """
+SELECT count(*), (SELECT timestamp FROM event_logs WHERE id = :newest)
+FROM event_logs WHERE dagster_event_type = 'ASSET_MATERIALIZATION' AND id <= :newest
+"""
+
+
+def goes_on_from(storage: Path, state: str) -> bool:
+    """Whether an event log has all that it had in a state, and more than that only after it.
+
+    One that was recreated, or is an older copy, may have other events under the same numbers.
+
+    Args:
+        storage: Folder of Dagster's storage.
+        state: As `state_of_log` gave it; empty where nothing is known of it.
+    """
+    if not state:
+        return True
+    newest, n_events, at, _ = json.loads(state)
+    path = storage / EVENT_LOG
+    if newest is None or not path.is_file():
+        return newest is None
+    try:
+        with closing(sqlite3.connect(path, timeout=1)) as connection:
+            found = connection.execute(_AS_FAR_AS, {"newest": newest}).fetchone()
+    except sqlite3.Error:
+        return False
+    return found == (n_events, at)
+
+
 @dataclass(frozen=True)
 class RecordsFile:
     """What a process read of an event log, as a process before it left it.

@@ -13,7 +13,7 @@ import polars as pl
 from dagster._core.storage.event_log.base import AssetEntry
 
 from recap_assets.defs.events import Materialized
-from recap_assets.defs.kept_records import RecordsFile, state_of_log
+from recap_assets.defs.kept_records import RecordsFile, goes_on_from, state_of_log
 from recap_assets.defs.remembering import remember
 from recap_assets.graph.records import NO_VERSIONS, Implementation, Inputs, Record
 
@@ -48,7 +48,8 @@ class DagsterRecords:
         self._interned: dict[str, str] = {}
         self._names: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._state = state_of_log(folder) if folder else ""
-        if folder is not None and (file := RecordsFile.read(folder)) is not None:
+        file = RecordsFile.read(folder) if folder is not None else None
+        if folder is not None and file is not None and goes_on_from(folder, file.state):
             self._load(file)
 
     def look(self, assets: Iterable[str]) -> None:
