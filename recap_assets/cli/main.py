@@ -45,7 +45,7 @@ SELECT = click.option(
     "-e",
     type=click.Path(path_type=Path),
     envvar="RECAP_EXPERIMENT",
-    help="Experiment file, `demo` for the shipped one; by default what RECAP_EXPERIMENT names, "
+    help="Experiment file; `demo` and `smoke` are shipped. By default what RECAP_EXPERIMENT names, "
     "else experiment.yaml here, else that of [tool.recap] in pyproject.toml.",
 )
 @click.option(

@@ -4,20 +4,20 @@ import tomllib
 from pathlib import Path
 from typing import cast
 
-from recap_assets.specs.loading import DEMO, OWN, ExperimentError
+from recap_assets.specs.loading import DEMO, OWN, SHIPPED, ExperimentError
 from recap_assets.untrusted.errors import UntrustedError
 from recap_assets.untrusted.files import read_bounded
 
 PYPROJECT = Path("pyproject.toml")
 MAX_PYPROJECT_BYTES = 2**20
-DEMO_WORD = "demo"
-"""Names the shipped demo, as in `recap -e demo`, where no file is called so."""
+WORDS = {"demo": DEMO, "smoke": SHIPPED / "smoke.yaml"}
+"""Words that name what is shipped, as in `recap -e demo`, where no file is called so."""
 DATA = "data"
 
 
 def named_experiment(path: Path) -> Path:
-    """The file that was named; `demo` is the shipped one."""
-    return DEMO if str(path) == DEMO_WORD and not path.exists() else path
+    """The file that was named; `demo` and `smoke` are shipped."""
+    return path if path.exists() else WORDS.get(str(path), path)
 
 
 def default_experiment() -> Path:

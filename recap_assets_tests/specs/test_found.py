@@ -37,6 +37,7 @@ def test_among_other_files_the_demo_is_taken_only_when_it_is_named(here: Path) -
     with pytest.raises(ExperimentError, match=r"no experiment in .*recap init.*-e demo"):
         default_experiment()
     assert named_experiment(Path("demo")) == DEMO
+    assert named_experiment(Path("smoke")) == DEMO.with_name("smoke.yaml")
     (here / "demo").write_text("")
     assert named_experiment(Path("demo")) == Path("demo")
 
