@@ -50,7 +50,7 @@ def main() -> None:
             build_pool(folder, file)
             with nodes(4) as cluster:
                 os.environ["RECAP_DATA"] = str(folder / "data")
-                took = {n: seconds(file, cluster.address, n) for n in (1, 2, 4)}
+                took = {n: seconds(file, str(cluster.address), n) for n in (1, 2, 4)}
     slept = asked.tars * asked.seconds
     for n, wall in took.items():
         efficiency, overhead = took[1] / (n * wall), (n * wall - slept) / asked.tars
