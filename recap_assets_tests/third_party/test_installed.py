@@ -94,7 +94,7 @@ def test_it_is_built_and_rebuilt_and_missed(site: Path, tmp_path: Path) -> None:
     code, output = run(tmp_path, None, "plan")
     assert code == 1
     assert "sources.shade: no installed package gives a kind 'shades'" in output
-    assert "mixes.wordy.0.where.without: a condition is one of top, best" in output
+    assert "mixes.wordy.rules.0.where.without: a condition is one of top, best" in output
     assert "exports.told: no installed package gives a kind 'lines'" in output
     for word in ("captions.shades", "conditions.words_at_least", "exports.lines"):
         assert f"{word} was last built with recap-shades 1.2" in output
