@@ -225,11 +225,15 @@ def _build(
             context.asset_key, partition, built, account, version, origin, known
         )
         context.log_event(event)
-    taken = built.outcome.facts.get(TAKEN_OVER)
-    computed = f"taken over from {taken}" if taken else f"built in {built.record.seconds:.1f} s"
-    verb = "reused" if built.reused else computed
-    context.log.info(f"{name} {verb}: {built.outcome.n_rows} rows")
+    context.log.info(f"{name} {_how(built)}: {built.outcome.n_rows} rows")
     return built
+
+
+def _how(built: Built) -> str:
+    if built.reused:
+        return "reused"
+    taken = built.outcome.facts.get(TAKEN_OVER)
+    return f"taken over from {taken}" if taken else f"built in {built.record.seconds:.1f} s"
 
 
 @lru_cache(maxsize=4)

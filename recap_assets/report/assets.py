@@ -142,7 +142,8 @@ def _current_pairs(project: Project) -> pl.LazyFrame:
     )
 
 
-def _report_node(project: Project) -> Node:
+def _read_by_report(project: Project) -> list[str]:
+    """The keys of all that the page shows."""
     experiment = project.experiment
     scored = [
         CLIP_SCORES.key(scorer, source)
@@ -162,11 +163,16 @@ def _report_node(project: Project) -> Node:
         reads += [THRESHOLDS.key(name), CURATED_MIXES.key(name)]
         if experiment.trains:
             reads.append(EVALUATION_RESULTS.key(name))
+    return reads
+
+
+def _report_node(project: Project) -> Node:
+    experiment = project.experiment
     return Node(
         key=REPORT.key(),
         stage=STAGE,
         dimension="none",
-        dependencies=tuple(Dependency(key, "all") for key in reads),
+        dependencies=tuple(Dependency(key, "all") for key in _read_by_report(project)),
         implementation=REPORT_VERSION,
         decides=deciding(
             report=experiment.report,

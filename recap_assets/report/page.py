@@ -58,6 +58,47 @@ def render(data: ReportData) -> str:
     Raises:
         ValueError: An example whose bytes are no image.
     """
+    tasks = _tasks(data)
+    rows = _rows(data, tasks)
+    kinds = {row.mix: row.kind for row in rows}
+    return (
+        _environment()
+        .get_template(_TEMPLATE)
+        .render(
+            data=data,
+            run=data.run,
+            headline=headline(
+                whole_pool(data.leaderboard),
+                data.runs,
+                ranked(whole_pool(data.leaderboard)),
+                data.baseline,
+                data.chance,
+            ),
+            tasks=tasks,
+            rows=rows,
+            charts=charts(data, kinds),
+            is_wide=is_wide(data),
+            captioned=captioned(data),
+            measures=measures_of(data.captioners),
+            captioners=list(captioner_rows(data.captioners, data.leaderboard, data.tasks_shown)),
+            swept=swept(data, kinds),
+            costs=costs_of(data.costs),
+            colours=palette(data.sources),
+            kind_colours=KIND_COLOURS,
+            data_uri=data_uri,
+            left_out=list(mix_rows(data.left_out, tasks)),
+            thresholds=list(_threshold_rows(whole_pool(data.thresholds))),
+            rejects=data.rejects.sort(
+                "n", "stage", "reason", descending=[True, False, False]
+            ).rows(),
+            n_reproduced=sum(claim.verdict == "reproduced" for claim in data.claims),
+            sample_size=data.diversity["sample_size"].max(),
+            lexicon=data.diversity["lexicon"].max(),
+        )
+    )
+
+
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -71,38 +112,7 @@ def render(data: ReportData) -> str:
         "clipped": clipped,
         "points": points,
     }
-    tasks = _tasks(data)
-    rows = _rows(data, tasks)
-    kinds = {row.mix: row.kind for row in rows}
-    return environment.get_template(_TEMPLATE).render(
-        data=data,
-        run=data.run,
-        headline=headline(
-            whole_pool(data.leaderboard),
-            data.runs,
-            ranked(whole_pool(data.leaderboard)),
-            data.baseline,
-            data.chance,
-        ),
-        tasks=tasks,
-        rows=rows,
-        charts=charts(data, kinds),
-        is_wide=is_wide(data),
-        captioned=captioned(data),
-        measures=measures_of(data.captioners),
-        captioners=list(captioner_rows(data.captioners, data.leaderboard, data.tasks_shown)),
-        swept=swept(data, kinds),
-        costs=costs_of(data.costs),
-        colours=palette(data.sources),
-        kind_colours=KIND_COLOURS,
-        data_uri=data_uri,
-        left_out=list(mix_rows(data.left_out, tasks)),
-        thresholds=list(_threshold_rows(whole_pool(data.thresholds))),
-        rejects=data.rejects.sort("n", "stage", "reason", descending=[True, False, False]).rows(),
-        n_reproduced=sum(claim.verdict == "reproduced" for claim in data.claims),
-        sample_size=data.diversity["sample_size"].max(),
-        lexicon=data.diversity["lexicon"].max(),
-    )
+    return environment
 
 
 def _template(name: str) -> str:

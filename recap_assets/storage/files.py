@@ -20,38 +20,35 @@ MAX_LISTING_BYTES = 1 << 24
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that a reader sees the old content or the new, never a part."""
     about_to_change()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        # Temporary files are private; what they become is as open as any other file.
-        Path(temporary).chmod(0o666 & ~_umask())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with _whole_beside(path, content) as temporary:
+        temporary.replace(path)
 
 
 def write_first(path: Path, content: bytes) -> None:
     """Write a file whole where there is none; one that is there already stays as it is."""
     if path.exists():
         return
+    # Of two that are here at once one finds the name taken.
+    with _whole_beside(path, content) as temporary, suppress(FileExistsError):
+        path.hardlink_to(temporary)
+
+
+@contextmanager
+def _whole_beside(path: Path, content: bytes) -> Iterator[Path]:
+    """A temporary file beside a path, whole on the disk; gone after the block, if it still is."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o666 & ~_umask())
-        # Of two that are here at once one finds the name taken.
-        with suppress(FileExistsError):
-            path.hardlink_to(temporary)
+        # Temporary files are private; what they become is as open as any other file.
+        temporary.chmod(0o666 & ~_umask())
+        yield temporary
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def _umask() -> int:
