@@ -14,6 +14,7 @@ from recap_assets.untrusted.showing import one_line
 
 _LONGEST_CELL = 120
 _SHOWN_BYTES = 16
+_PICTURES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~>:@])")
 
 
@@ -33,16 +34,17 @@ def preview_markdown(frame: pl.DataFrame, rows: int = 8) -> str:
     return "\n".join(lines)
 
 
-def image_markdown(png: bytes, title: str = "chart") -> str:
-    """A PNG inside the text itself, so that the UI shows it without any file to fetch.
+def image_markdown(image: bytes, title: str = "chart") -> str:
+    """A picture of our own inside the text itself, so that the UI shows it without a file to fetch.
 
     Raises:
-        ValueError: The bytes are no PNG.
+        ValueError: The bytes are no PNG and no JPEG.
     """
-    if not png.startswith(b"\x89PNG\r\n\x1a\n"):
-        msg = "only a PNG can be previewed"
+    media_type = next((name for start, name in _PICTURES.items() if image.startswith(start)), None)
+    if media_type is None:
+        msg = "only a PNG or a JPEG can be previewed"
         raise ValueError(msg)
-    return f"![{_escaped(title)}](data:image/png;base64,{base64.b64encode(png).decode()})"
+    return f"![{_escaped(title)}](data:{media_type};base64,{base64.b64encode(image).decode()})"
 
 
 def _line(cells: list[str]) -> str:

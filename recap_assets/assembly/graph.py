@@ -49,16 +49,17 @@ STAGES = (
     evaluation,
     caption_metrics,
     search,
-    report,
 )
+"""Those before the report, which shows the graph that they make."""
 
 
 def build_graph(project: Project) -> Graph:
     """Every node of the experiment."""
-    nodes = [_on_fixed_threads(node) for stage in STAGES for node in stage.nodes(project)]
+    made = [node for stage in STAGES for node in stage.nodes(project)]
+    made += report.nodes(project, lambda: graph)
     seeds = [str(seed) for seed in project.experiment.training.seeds]
     graph = Graph(
-        nodes,
+        [_on_fixed_threads(node) for node in made],
         lambda kind: list(project.partitions) if kind == "pool" else seeds,
         look=lambda: TablesLook(project.workspace.tables),
         leaving=lambda: leaving(project, graph),

@@ -38,6 +38,7 @@ from recap_assets.engines.protocols import (
 )
 from recap_assets.graph.by_row import by_row
 from recap_assets.graph.checks import Check, Verdict
+from recap_assets.graph.contact_sheets import sheet_of_uids
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.kept_rows import ByRow, input_hashes
 from recap_assets.graph.node import Dependency, Node, Rows, Step
@@ -210,7 +211,10 @@ def caption_partition(project: Project, name: str, spec: Captioning, step: Step)
             **writing.spent,
             **device.facts,
         },
-        markdown={"preview": preview_markdown(good.select("uid", "text", "log_probability"))},
+        markdown={
+            **sheet_of_uids(project, step.partition, good["uid"]),
+            "preview": preview_markdown(good.select("uid", "text", "log_probability")),
+        },
         # Where none was written, those that are taken over say it.
         device=device.name if device.facts or before is None else before,
         machine={**spec.given_by, **device.machine},

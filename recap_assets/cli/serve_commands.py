@@ -5,6 +5,7 @@ import sys
 import click
 
 from recap_assets.cli.chosen import Chosen, of_experiment
+from recap_assets.report.gallery_links import PORT as GALLERY_PORT
 
 
 @click.command("serve-captioner", context_settings={"ignore_unknown_options": True})
@@ -99,7 +100,7 @@ def ui(
 
 
 @click.command()
-@click.option("--port", type=click.IntRange(1, 65_535), default=3001, show_default=True)
+@click.option("--port", type=click.IntRange(1, 65_535), default=GALLERY_PORT, show_default=True)
 @HOST
 @NAMES
 @click.option("--json", "as_json", is_flag=True, help="An object of where they listen.")

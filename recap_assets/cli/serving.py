@@ -48,7 +48,8 @@ def serve(
     check_port(host, look_port, option="--look-port")
     session.open_instance().dispose()
     _warn_of(host)
-    web = ["-m", "recap_assets.defs.web.server", host, str(port), host, *names]
+    web = ["-m", "recap_assets.defs.web.server", host, str(port), str(look_port)]
+    web += [host, *names]
     daemon = ["-m", "dagster._daemon", "run", "--module-name", "recap_assets.definitions"]
     look = ["-m", "recap_assets.defs.web.gallery", host, str(look_port), *names]
     with _running(web, daemon, look) as processes:

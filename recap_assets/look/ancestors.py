@@ -16,8 +16,8 @@ from recap_assets.lineage.walk import lineage_of
 from recap_assets.lineage.words import STATES_SHOWN, headline, state_lines
 from recap_assets.look import asking
 from recap_assets.look.gallery import Gallery, gallery_of
-from recap_assets.look.layout import BOX_HEIGHT, BOX_WIDTH, Layout, layout
 from recap_assets.look.page import rendered
+from recap_assets.plots.layout import BOX_HEIGHT, BOX_WIDTH, Layout, layout
 from recap_assets.untrusted.showing import one_line
 
 MOST_BOXES = 250

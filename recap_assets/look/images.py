@@ -9,10 +9,10 @@ import polars as pl
 from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.table import is_usable
 from recap_assets.graph.project import Project
-from recap_assets.report.examples import THUMBNAIL_SIDE, thumbnail
 from recap_assets.shards.image_headers import ImageRejected
 from recap_assets.shards.images import decode
 from recap_assets.shards.reading import ImageReader
+from recap_assets.shards.thumbnails import THUMBNAIL_SIDE, thumbnail
 
 VIEW_SIDE = 768
 """Pixels of the longer side of an image that is shown by itself."""

@@ -22,6 +22,7 @@ from recap_assets.artefacts import (
 )
 from recap_assets.artefacts.captions import CAPTIONS_LEFT_OUT
 from recap_assets.artefacts.facets import IMAGES, TEXTS
+from recap_assets.graph.contact_sheets import sheet_of_uids
 from recap_assets.graph.stage import (
     Check,
     Dependency,
@@ -201,7 +202,10 @@ def select_pairs(project: Project, name: str, step: Step) -> Rows:
             **{f"pairs/{source}": n for source, n in counts.iter_rows()},
             **({} if mix.copies is None else {"copies": int(rows["copies"].sum())}),
         },
-        markdown={"preview": preview_markdown(rows.select("uid", "source", "text", "score"))},
+        markdown={
+            **sheet_of_uids(project, step.partition, rows["uid"]),
+            "preview": preview_markdown(rows.select("uid", "source", "text", "score")),
+        },
         machine=mix.given_by,
     )
 

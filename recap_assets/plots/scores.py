@@ -6,7 +6,10 @@ import numpy as np
 import polars as pl
 
 from recap_assets.plots.libraries import alt
-from recap_assets.plots.style import INK, WIDE, by_source, inline_data, sized, styled
+from recap_assets.plots.style import HALF, INK, WIDE, by_source, inline_data, sized, styled
+
+AGAINST_RAW = pl.Schema({"source": pl.String, "raw": pl.Float64, "score": pl.Float64})
+"""Of an image the score of its raw text, and the best score of a synthetic source's captions."""
 
 _BINS_PER_UNIT = 10_000
 _SHOWN_BINS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
@@ -42,11 +45,70 @@ def score_histograms(
         x, y, by_source(shown["source"], sources, columns=6)
     )
     areas = base.mark_area(opacity=0.2, interpolate="monotone", line={"strokeWidth": 2})
-    of_scorer = thresholds.join(histograms.select("scorer").unique(), on="scorer", how="semi")
-    cuts = _shown_cuts(of_scorer)
+    cuts = _shown_cuts(_of_scorer(histograms, thresholds))
     rules = alt.Chart(inline_data(cuts)).mark_rule(strokeDash=[4, 3], strokeWidth=1.2, color=INK)
     layers = [areas, rules.encode(x="value:Q"), *_cut_labels(cuts)]
     return styled(sized(alt.layer(*layers), WIDE, 300))
+
+
+def kept_shares(
+    histograms: pl.DataFrame,
+    thresholds: pl.DataFrame,
+    sources: Sequence[str] = (),
+    score_is: str = "score of image and caption",
+) -> "alt.LayerChart":
+    """What share of each source's captions any cut-off would keep, with those of the mixes.
+
+    Args:
+        histograms: As `score_histograms`.
+        thresholds: As `score_histograms`.
+        sources: As `score_histograms`.
+        score_is: What the scores are.
+    """
+    shown = _shown_histogram(histograms).with_columns(
+        kept=pl.col("share").cum_sum(reverse=True).over("source", order_by="score")
+    )
+    score = alt.Scale(nice=False, zero=False)
+    axis = alt.Axis(grid=False, tickCount=6)
+    x = alt.X("score:Q", title=f"cut-off, {score_is}", axis=axis, scale=score)
+    shares = alt.Axis(format=".0%", tickCount=5)
+    y = alt.Y("kept:Q", title="captions at or above", scale=alt.Scale(domain=[0, 1]), axis=shares)
+    colour = by_source(shown["source"], sources)
+    lines = alt.Chart(inline_data(shown)).mark_line(strokeWidth=2.2).encode(x, y, colour)
+    cuts = _shown_cuts(_of_scorer(histograms, thresholds))
+    rules = alt.Chart(inline_data(cuts)).mark_rule(strokeDash=[4, 3], strokeWidth=1.2, color=INK)
+    return styled(sized(alt.layer(lines, rules.encode(x="value:Q")), HALF, 300))
+
+
+def against_raw(
+    points: pl.DataFrame,
+    sources: Sequence[str] = (),
+    score_is: str = "score of image and caption",
+) -> "alt.LayerChart":
+    """The score of each image's raw text against that of its synthetic captions.
+
+    Args:
+        points: AGAINST_RAW.
+        sources: All sources of the experiment, for their colours.
+        score_is: What the scores are.
+    """
+    ends = [f(points[column].to_list(), default=0.0) for f in (min, max) for column in _BOTH]
+    scale = alt.Scale(domain=[min(ends), max(ends)], nice=True, zero=False)
+    axis = alt.Axis(tickCount=6)
+    x = alt.X("raw:Q", title=f"raw text, {score_is}", scale=scale, axis=axis)
+    y = alt.Y("score:Q", title="synthetic caption", scale=scale, axis=axis)
+    colour = by_source(points["source"], sources)
+    dots = alt.Chart(inline_data(points)).mark_circle(size=16, opacity=0.5).encode(x, y, colour)
+    equal = pl.DataFrame({name: [min(ends), max(ends)] for name in _BOTH})
+    line = alt.Chart(inline_data(equal)).mark_line(strokeDash=[4, 3], strokeWidth=1.2, color=INK)
+    return styled(sized(alt.layer(dots, line.encode(x="raw:Q", y="score:Q")), HALF, 300))
+
+
+_BOTH = ("raw", "score")
+
+
+def _of_scorer(histograms: pl.DataFrame, thresholds: pl.DataFrame) -> pl.DataFrame:
+    return thresholds.join(histograms.select("scorer").unique(), on="scorer", how="semi")
 
 
 def _shown_histogram(histograms: pl.DataFrame) -> pl.DataFrame:

@@ -12,6 +12,7 @@ from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.previews import preview_markdown
 from recap_assets.artefacts.table import STATUS_REJECTED, count_rejects, is_usable
 from recap_assets.graph.checks import Check, Verdict
+from recap_assets.graph.contact_sheets import sheet_of
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.outside import both, metadata_outside
@@ -84,7 +85,10 @@ def index_partition(project: Project, step: Step) -> Rows:
         rows,
         rejected=count_rejects(rows),
         facts=_facts(project, rows),
-        markdown={"preview": preview_markdown(_preview(rows))},
+        markdown={
+            **sheet_of(project, step.partition, rows.filter(is_usable())),
+            "preview": preview_markdown(_preview(rows)),
+        },
         machine=pool.given_by,
     )
 

@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from recap_assets.captions.charges import charges_of
 from recap_assets.evaluation.averages import AVERAGE, averaged_tasks
 from recap_assets.evaluation.captions.measured import measured_sources
 from recap_assets.graph.building import provenance
+from recap_assets.graph.node import Graph
 from recap_assets.graph.stage import (
     Dependency,
     Node,
@@ -48,18 +49,22 @@ from recap_assets.mixes.left_out import stored_parts
 from recap_assets.plots.mixes import SOURCE_SHARES, leaderboard_chart
 from recap_assets.plots.rendering import chart_png
 from recap_assets.report import claims
+from recap_assets.report.ancestry import MOST_MIXES, ancestries, stages_of
 from recap_assets.report.captioners import captioners
 from recap_assets.report.chance import average_chance, chances
+from recap_assets.report.compared_scores import against_raw
 from recap_assets.report.contents import MIX_SUMMARY, REJECTS, ClaimRow, ReportData, RunFacts
 from recap_assets.report.examples import discarded, examples
 from recap_assets.report.leaderboard import leaderboard
 from recap_assets.report.left_out import LEFT_OUT
+from recap_assets.report.near_cutoffs import strips
 from recap_assets.report.page import render
 from recap_assets.report.pairing import left_out
 from recap_assets.report.results import current_results
 from recap_assets.report.searched import searched
 from recap_assets.report.standing import runs_of
 from recap_assets.report.swept import swept_rows
+from recap_assets.report.takers import whole_mixes
 from recap_assets.report.terms import terms_of
 from recap_assets.scores.kind import Scoring
 from recap_assets.specs.base import deciding, fingerprint_of
@@ -70,16 +75,20 @@ from recap_assets.specs.sources import RAW
 from recap_assets.storage.files import write_atomically
 
 VERSION = 1
-REPORT_VERSION = 4
+REPORT_VERSION = 5
 STAGE = "report"
 SECONDS = 3.0
-THUMBNAIL_SIDE = 224
 
 
-def nodes(project: Project) -> list[Node]:
-    """The leaderboard, where mixes are evaluated, the claims and the report."""
+def nodes(project: Project, graph: Callable[[], Graph]) -> list[Node]:
+    """The leaderboard, where mixes are evaluated, the claims and the report.
+
+    Args:
+        project: The experiment.
+        graph: Gives the graph of all nodes, these among them, which the report draws a part of.
+    """
     board = [_leaderboard_node(project)] if project.experiment.trains else []
-    return [*board, claims.node_of(project), _report_node(project)]
+    return [*board, claims.node_of(project), _report_node(project, graph)]
 
 
 def _leaderboard_node(project: Project) -> Node:
@@ -166,7 +175,7 @@ def _read_by_report(project: Project) -> list[str]:
     return reads
 
 
-def _report_node(project: Project) -> Node:
+def _report_node(project: Project, graph: Callable[[], Graph]) -> Node:
     experiment = project.experiment
     return Node(
         key=REPORT.key(),
@@ -188,7 +197,7 @@ def _report_node(project: Project) -> Node:
                 else {}
             ),
         ),
-        compute=lambda step: write_report(project, step),
+        compute=lambda step: write_report(project, graph(), step),
         description="One self-contained page: mixes, claims, plots, sample images.",
         content=StoredFiles(
             lambda _: project.workspace.report.parent,
@@ -200,12 +209,12 @@ def _report_node(project: Project) -> Node:
     )
 
 
-def write_report(project: Project, step: Step) -> Outcome:
+def write_report(project: Project, graph: Graph, step: Step) -> Outcome:
     """Gather everything and write the page."""
     trains = project.experiment.trains
     board = project.workspace.tables.read(LEADERBOARD) if trains else LEADERBOARD.empty()
     claimed = claims_shown(project)
-    page = render(report_data(project, board, claimed)).encode()
+    page = render(report_data(project, graph, board, claimed)).encode()
     for path in (project.workspace.report, project.workspace.latest_report):
         write_atomically(path, page)
     return Outcome(
@@ -231,11 +240,13 @@ def claims_shown(project: Project) -> list[ClaimRow]:
     return [ClaimRow(*row) for row in shown.iter_rows()]
 
 
-def report_data(project: Project, board: pl.DataFrame, claimed: list[ClaimRow]) -> ReportData:
+def report_data(
+    project: Project, graph: Graph, board: pl.DataFrame, claimed: list[ClaimRow]
+) -> ReportData:
     """Everything that the page shows."""
     experiment, tables = project.experiment, project.workspace.tables
     named = pl.col("mix").is_in(list(experiment.mixes))
-    scorer = next(iter(experiment.scorers))
+    scorer, whole = next(iter(experiment.scorers)), whole_mixes(project)
     results, average = current_results(project), experiment.evaluation.averaged
     histograms = tables.scan(SCORE_HISTOGRAMS, scorer=scorer).filter(
         pl.col("source").is_in(experiment.source_names)
@@ -264,6 +275,11 @@ def report_data(project: Project, board: pl.DataFrame, claimed: list[ClaimRow]) 
         tasks_shown=_tasks_shown(project),
         examples=tuple(examples(project)),
         discarded=tuple(discarded(project)),
+        strips=strips(project),
+        against_raw=against_raw(project),
+        ancestries=ancestries(graph, whole[:MOST_MIXES]),
+        n_more_ancestries=len(whole[MOST_MIXES:]),
+        stages=stages_of(graph),
         notes=_notes(project),
         trains=experiment.trains,
         recipe=experiment.recipe,

@@ -20,7 +20,7 @@ from recap_assets.plots.mixes import (
     sweep_points,
 )
 from recap_assets.plots.rendering import chart_svg
-from recap_assets.plots.scores import score_histograms
+from recap_assets.plots.scores import against_raw, kept_shares, score_histograms
 from recap_assets.plots.style import HALF, WIDE
 from recap_assets.plots.sweeps import swept_chart
 from recap_assets.plots.training import training_curves
@@ -73,6 +73,11 @@ def charts(data: ReportData, kinds: Mapping[str, str]) -> dict[str, Markup]:
         "left_out": (left_out, left_out_chart(left_out, data.sources)),
         "sweep": (sweep, gain_over_pool(sweep, kinds)),
         "scores": (scored, score_histograms(scored, cuts, data.sources, data.score_is)),
+        "kept": (scored, kept_shares(scored, cuts, data.sources, data.score_is)),
+        "against_raw": (
+            data.against_raw,
+            against_raw(data.against_raw, data.sources, data.score_is),
+        ),
         "diversity": (data.diversity, diversity_bars(data.diversity, data.sources)),
         "rarefaction": (
             data.diversity.filter(pl.col("rarefaction").list.len() > 0),

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 import polars as pl
 
@@ -16,6 +17,7 @@ from recap_assets.artefacts import (
 from recap_assets.artefacts.costs import COSTS
 from recap_assets.plots.colours import RAW
 from recap_assets.plots.mixes import SOURCE_SHARES
+from recap_assets.plots.scores import AGAINST_RAW
 from recap_assets.plots.sweeps import SWEPT
 from recap_assets.report.captioners import CAPTIONERS
 from recap_assets.report.left_out import LEFT_OUT
@@ -92,6 +94,14 @@ class ExampleCaption:
     score: float | None
 
 
+class Taken(NamedTuple):
+    """A pair that a mix has of an image: by its rule of this number, with the text of a source."""
+
+    mix: str
+    rule: int
+    source: str
+
+
 @dataclass(frozen=True)
 class Example:
     """An image with its captions.
@@ -99,10 +109,66 @@ class Example:
     Attributes:
         image: The bytes of a JPEG, PNG, GIF or WebP file.
         captions: In the order shown.
+        partition: Pool partition that it is in.
+        uid: Its uid.
+        taken: The pairs that mixes on all of the pool have of it.
     """
 
     image: bytes
     captions: tuple[ExampleCaption, ...]
+    partition: str
+    uid: bytes
+    taken: tuple[Taken, ...] = ()
+
+
+@dataclass(frozen=True)
+class NearImage:
+    """An image near a cut-off: a small JPEG, its score, and the text that has it."""
+
+    partition: str
+    uid: bytes
+    image: bytes
+    score: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Strip:
+    """The images on both sides of a cut-off, the nearest first.
+
+    Attributes:
+        mixes: Those that have the cut-off.
+        source: The score column that was ranked.
+        value: The cut-off.
+        above: Images at it or above.
+        below: Images below.
+    """
+
+    mixes: tuple[str, ...]
+    source: str
+    value: float
+    above: tuple[NearImage, ...]
+    below: tuple[NearImage, ...]
+
+
+class Strips(NamedTuple):
+    """Those that are shown, and the number of further cut-offs."""
+
+    shown: tuple[Strip, ...] = ()
+    n_more: int = 0
+
+
+@dataclass(frozen=True)
+class Ancestry:
+    """How a mix is built.
+
+    Attributes:
+        mix: Its name.
+        reads: For the mix's asset and each that it rests on the assets that are read.
+    """
+
+    mix: str
+    reads: Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -131,6 +197,10 @@ class ReportData:
         diversity: DIVERSITY_SUMMARY.
         curves: TRAINING_CURVES.
         examples: In the order shown.
+        strips: Images on both sides of each cut-off.
+        against_raw: AGAINST_RAW.
+        ancestries: How mixes are built; how many more there are is `n_more_ancestries`.
+        stages: The stage of each asset, by the first part of its key, in the pipeline's order.
         discarded: Images whose raw text the filter discards, and that a mix takes by a caption.
         notes: What a reader must know, a paragraph each.
         costs: COSTS, as far as they were recorded when the page was written.
@@ -162,6 +232,11 @@ class ReportData:
     curves: pl.DataFrame = field(default_factory=TRAINING_CURVES.empty)
     examples: tuple[Example, ...] = ()
     discarded: tuple[Example, ...] = ()
+    strips: Strips = field(default_factory=Strips)
+    against_raw: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=AGAINST_RAW))
+    ancestries: tuple[Ancestry, ...] = ()
+    n_more_ancestries: int = 0
+    stages: Mapping[str, str] = field(default_factory=dict[str, str])
     notes: tuple[str, ...] = ()
     costs: pl.DataFrame = field(default_factory=COSTS.empty)
     retrieval_task: str | None = None

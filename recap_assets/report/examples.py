@@ -1,12 +1,11 @@
 """Images of the report with all their captions."""
 
-import io
 from collections.abc import Collection, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from PIL import Image
 
 from recap_assets.artefacts import (
     CLIP_SCORES,
@@ -18,12 +17,21 @@ from recap_assets.artefacts import (
 from recap_assets.graph.stage import Project
 from recap_assets.report.contents import Example, ExampleCaption
 from recap_assets.report.swept import written_sources
+from recap_assets.report.takers import takers_of
 from recap_assets.shards.reading import iterate_images
+from recap_assets.shards.thumbnails import thumbnail
 from recap_assets.specs.sources import RAW
 
-THUMBNAIL_SIDE = 224
 PARTITIONS = 4
 """The first ones, of which images are drawn."""
+
+
+class FoundImage(NamedTuple):
+    """An image of the pool, RGB of shape (height, width, 3), and where it is."""
+
+    partition: str
+    uid: bytes
+    image: NDArray[np.uint8]
 
 
 def examples(project: Project) -> Iterator[Example]:
@@ -50,7 +58,8 @@ def discarded(project: Project) -> Iterator[Example]:
 
 def _usable(project: Project) -> pl.DataFrame:
     keys = list(project.partitions)[:PARTITIONS]
-    return pl.concat([project.usable_images(key) for key in keys])
+    parts = (project.usable_images(key).with_columns(partition=pl.lit(key)) for key in keys)
+    return pl.concat(list(parts))
 
 
 def _shown(project: Project, images: pl.DataFrame) -> Iterator[Example]:
@@ -60,24 +69,32 @@ def _shown(project: Project, images: pl.DataFrame) -> Iterator[Example]:
     drawn = pl.Series(uid_hashes(0, "report examples", images["uid"]))
     chosen = images.with_columns(draw=drawn).sort("draw").head(wanted)
     captions = captions_of(project, chosen["uid"])
-    batches = iterate_images(chosen, project.shards, project.pool, batch_size=chosen.height)
+    takers = takers_of(project, chosen["uid"], set(chosen["partition"]))
+    for partition, uid, image in _decoded(project, chosen):
+        of_it = captions.filter(pl.col("uid") == uid).select("source", "text", "score")
+        shown = tuple(ExampleCaption(*row) for row in of_it.iter_rows())
+        yield Example(thumbnail(image), shown, partition, uid, takers.get(uid, ()))
+
+
+def images_of(project: Project, rows: pl.DataFrame) -> Iterator[FoundImage]:
+    """The images of some rows that can still be read.
+
+    Args:
+        project: The experiment.
+        rows: Columns `partition` and `uid`.
+    """
+    for (partition,), wanted in rows.partition_by("partition", as_dict=True).items():
+        usable = project.usable_images(partition)
+        found = usable.join(wanted.select("uid"), on="uid", how="semi").unique("uid", keep="any")
+        yield from _decoded(project, found.with_columns(partition=pl.lit(partition)))
+
+
+def _decoded(project: Project, rows: pl.DataFrame) -> Iterator[FoundImage]:
+    batches = iterate_images(rows, project.shards, project.pool, batch_size=max(1, rows.height))
     for batch, decoded in batches:
-        for uid, image in zip(batch["uid"], decoded, strict=True):
+        for partition, uid, image in zip(batch["partition"], batch["uid"], decoded, strict=True):
             if image is not None:
-                captions_of_it = captions.filter(pl.col("uid") == uid).select(
-                    "source", "text", "score"
-                )
-                shown = tuple(ExampleCaption(*row) for row in captions_of_it.iter_rows())
-                yield Example(thumbnail(image), shown)
-
-
-def thumbnail(image: NDArray[np.uint8], side: int = THUMBNAIL_SIDE) -> bytes:
-    """A small JPEG; what the page shows is encoded again, never the pool's own bytes."""
-    small = Image.fromarray(image)
-    small.thumbnail((side, side))
-    buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=88)
-    return buffer.getvalue()
+                yield FoundImage(partition, uid, image)
 
 
 def captions_of(

@@ -13,11 +13,14 @@ import polars as pl
 
 from recap_assets.mixes.shares import percentages
 from recap_assets.plots.colours import KIND_COLOURS, kind_of, palette
+from recap_assets.plots.layout import BOX_HEIGHT, BOX_WIDTH
+from recap_assets.report.ancestry import pictures
 from recap_assets.report.captioners import captioner_rows, measures_of
 from recap_assets.report.charts import captioned, charts, is_wide, swept
 from recap_assets.report.contents import AVERAGE, ReportData, held, ranked, shown, whole_pool
 from recap_assets.report.costs import costs_of
 from recap_assets.report.filters import clipped, count, data_uri, percent, points
+from recap_assets.report.gallery_links import GALLERY, image_link, lineage_link
 from recap_assets.report.headline import headline
 from recap_assets.report.left_out import mix_rows
 from recap_assets.report.standing import ranking
@@ -82,7 +85,10 @@ def render(data: ReportData) -> str:
             measures=measures_of(data.captioners),
             captioners=list(captioner_rows(data.captioners, data.leaderboard, data.tasks_shown)),
             swept=swept(data, kinds),
-            costs=costs_of(data.costs),
+            costs=costs_of(data.costs, data.stages),
+            pictures=pictures(data.ancestries),
+            box=(BOX_WIDTH, BOX_HEIGHT),
+            gallery_at=GALLERY,
             colours=palette(data.sources),
             kind_colours=KIND_COLOURS,
             data_uri=data_uri,
@@ -112,6 +118,7 @@ def _environment() -> jinja2.Environment:
         "clipped": clipped,
         "points": points,
     }
+    environment.globals |= {"image_link": image_link, "lineage_link": lineage_link}
     return environment
 
 

@@ -1,9 +1,11 @@
 """The pipeline end to end on the tiny world: built once, then changed one thing at a time."""
 
+import io
 from pathlib import Path
 
 import polars as pl
 import pytest
+from PIL import Image
 
 from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
 from recap_assets.artefacts.catalogue import TABLES
@@ -13,8 +15,11 @@ from recap_assets.artefacts.scores import CLIP_SCORES, IMAGE_EMBEDDINGS
 from recap_assets.artefacts.table import STATUS_OK
 from recap_assets.graph.project import Project
 from recap_assets.mixes.stored_trial import trial
+from recap_assets.report.ancestry import ancestries
 from recap_assets.report.chance import chances
-from recap_assets.report.examples import discarded
+from recap_assets.report.compared_scores import against_raw
+from recap_assets.report.examples import discarded, examples
+from recap_assets.report.near_cutoffs import strips
 from recap_assets.report.results import current_results
 from recap_assets.scores.node import best_and_worst
 from recap_assets.specs.report import Report
@@ -113,6 +118,52 @@ def test_the_report_shows_what_the_filter_discards_and_a_caption_keeps(bench: Be
     assert "Discarded by the filter" in bench.project.workspace.report.read_text()
     neither = bench.project.experiment.model_copy(update={"report": Report(raw_filtered="raw")})
     assert list(discarded(Project(neither, bench.project.workspace))) == []
+
+
+def test_strips_are_the_images_nearest_to_each_cut_off(bench: Bench) -> None:
+    tables = bench.project.workspace.tables
+    cut = tables.read(THRESHOLDS, mix="raw_top30")["value"].item()
+    scores = tables.read(CLIP_SCORES, scorer="clip", source="raw").drop_nulls("score")
+    texts = dict(tables.read(RAW_POOL).select("uid", "text").iter_rows())
+    found = strips(bench.project)
+    assert [(one.mixes, one.source, one.value) for one in found.shown] == [
+        (("raw_top30", "mixed"), "raw", cut)
+    ]
+    strip = found.shown[0]
+    above = scores.filter(pl.col("score") >= cut)["score"].sort().to_list()
+    below = scores.filter(pl.col("score") < cut)["score"].sort(descending=True).to_list()
+    assert [one.score for one in strip.above] == above[:6]
+    assert [one.score for one in strip.below] == below[:6]
+    assert all(one.text == texts[one.uid] for one in (*strip.above, *strip.below))
+    sizes = {Image.open(io.BytesIO(one.image)).size for one in strip.above}
+    assert max(max(size) for size in sizes) <= 96
+
+
+def test_cards_say_which_mixes_take_the_image_by_which_rule(bench: Bench) -> None:
+    pairs = bench.project.workspace.tables.read(CURATED_MIXES)
+    for card in examples(bench.project):
+        own = pairs.filter(uid=card.uid, partition=card.partition)
+        wanted = set(own.select("mix", "rule", "source").rows())
+        assert {tuple(taken) for taken in card.taken} == wanted
+        assert ("raw", 0, "raw") in wanted
+
+
+def test_points_are_the_scores_of_one_image_by_both_texts(bench: Bench) -> None:
+    scores = bench.project.workspace.tables.read(CLIP_SCORES, scorer="clip")
+    raw, a = (dict(scores.filter(source=s).select("uid", "score").rows()) for s in ("raw", "a"))
+    wanted = {(raw[uid], a[uid]) for uid in raw.keys() & a.keys()}
+    found = against_raw(bench.project)
+    assert set(found.select("raw", "score").rows()) == wanted
+    assert set(found["source"]) == {"a"}
+    assert len(wanted) > 30
+
+
+def test_a_mix_is_drawn_down_to_what_nothing_else_makes(bench: Bench) -> None:
+    (found,) = ancestries(bench.graph, ["raw_top30"])
+    assert found.reads["curated_mixes/raw_top30"][:2] == ("thresholds/raw_top30", "raw_pool")
+    assert found.reads["embedded_world/pool"] == ()
+    assert {"models/scorer", "image_embeddings/clip", "clip_scores/clip/raw"} <= found.reads.keys()
+    assert "synthetic_captions/a" not in found.reads
 
 
 def test_every_check_passes(bench: Bench) -> None:

@@ -96,7 +96,8 @@ def test_a_ledger_has_each_event_once_also_those_from_before_it(tmp_path: Path) 
     assert found.select("asset", "seconds").rows() == [("models/m", 60.0), (CAPTIONS, 3_600.0)]
     by_model = added_up(found, ("model",)).select("model", "seconds").rows()
     assert by_model == [("qwen", 3_660.0)]
-    costs = costs_of(found)
+    stages = {"synthetic_captions": "captions", "models": "models", "curated_mixes": "mixes"}
+    costs = costs_of(found, stages).by_model
     *rows, total = costs.rows
     assert [(row.what, row.model) for row in rows] == [
         ("synthetic_captions a", "qwen"), ("models", "qwen"),
@@ -104,3 +105,9 @@ def test_a_ledger_has_each_event_once_also_those_from_before_it(tmp_path: Path) 
     assert dict(zip(costs.columns, total.amounts, strict=True)) == {
         "time": "1 h 1 min", "money": "0.51",
     }  # fmt: skip
+    by_stage = costs_of(found, stages).by_stage
+    shown = [(row.what, row.amounts[0]) for row in by_stage.rows]
+    assert shown == [("captions", "1 h 0 min"), ("models", "60 s"), ("all", "1 h 1 min")]
+    assert [row.what for row in costs_of(found, {"models": "models"}).by_stage.rows] == [
+        "models", "others", "all",
+    ]  # fmt: skip

@@ -17,9 +17,9 @@ from recap_assets.artefacts.table import Table, is_usable
 from recap_assets.look import images as look_images
 from recap_assets.look import neighbours
 from recap_assets.look import pair as look_pair
-from recap_assets.look.layout import BOX_HEIGHT, layout
 from recap_assets.mixes.comparing import compare_mixes, mix_version
 from recap_assets.mixes.difference import MEANINGS
+from recap_assets.plots.layout import BOX_HEIGHT, layout
 from recap_assets_tests.look.conftest import client_of
 from recap_assets_tests.tiny import Bench
 
@@ -294,3 +294,6 @@ def test_a_graph_is_in_columns_without_what_is_implied() -> None:
     places = {(box.x, box.y) for box in found.boxes}
     assert len(places) == 4
     assert all(0 <= y <= found.height - BOX_HEIGHT for _, y in places)
+    late = layout({"c": ["b", "e"], "b": ["a"], "a": [], "e": []})
+    x = {box.name: box.x for box in late.boxes}
+    assert x["a"] < x["b"] == x["e"] < x["c"], "beside its reader, not across the picture"

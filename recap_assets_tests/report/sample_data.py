@@ -7,12 +7,14 @@ import numpy as np
 import polars as pl
 from PIL import Image, ImageDraw
 
+from recap_assets.artefacts.costs import COSTS
 from recap_assets.artefacts.diversity import DIVERSITY_SUMMARY
 from recap_assets.artefacts.mixes import THRESHOLDS
 from recap_assets.artefacts.report import LEADERBOARD
 from recap_assets.artefacts.scores import SCORE_HISTOGRAMS
 from recap_assets.artefacts.training import TRAINING_CURVES
 from recap_assets.plots.mixes import SOURCE_SHARES
+from recap_assets.plots.scores import AGAINST_RAW
 from recap_assets.report import contents as report
 from recap_assets.report.left_out import LEFT_OUT
 from recap_assets.report.standing import RUNS
@@ -154,6 +156,62 @@ def picture(number: int) -> bytes:
     return buffer.getvalue()
 
 
+def uid(number: int) -> bytes:
+    return bytes([number, *range(15)])
+
+
+def strips() -> report.Strips:
+    """Twelve images on each cut-off, the text of one of them missing."""
+
+    def side(*scores: float) -> tuple[report.NearImage, ...]:
+        texts = ["a red flamingo in front of a lake", "", "IMG_2231.jpg"]
+        return tuple(
+            report.NearImage("00000", uid(n), picture(n), score, texts[n % 3])
+            for n, score in enumerate(scores)
+        )
+
+    above = side(0.3817, 0.3819, 0.382, 0.3824, 0.3829, 0.3831)
+    below = side(0.3816, 0.3811, 0.3809, 0.3805, 0.3803, 0.38)
+    of_raw = report.Strip(("raw_top30", "raw_top30_a"), "raw", 0.3817, above, below)
+    of_a = report.Strip(("raw_top30_a_top50",), "a", 0.4491, side(0.4491, 0.45), side(0.449))
+    return report.Strips((of_raw, of_a), 3)
+
+
+def against_raw() -> pl.DataFrame:
+    rng = np.random.default_rng(2)
+    raw, a = rng.normal(0.2, 0.2, 500), rng.normal(0.45, 0.1, 500)
+    points = [{"source": "a", "raw": x, "score": y} for x, y in zip(raw, a, strict=True)]
+    return pl.DataFrame(points, schema=AGAINST_RAW)
+
+
+def ancestries() -> tuple[report.Ancestry, ...]:
+    reads = {
+        "curated_mixes/raw_top30": ("thresholds/raw_top30", "clip_scores/clip/raw", "raw_pool"),
+        "thresholds/raw_top30": ("clip_scores/clip/raw",),
+        "clip_scores/clip/raw": ("image_embeddings/clip", "raw_pool"),
+        "image_embeddings/clip": ("raw_pool", "models/scorer"),
+        "models/scorer": (),
+        "raw_pool": (),
+    }
+    return tuple(report.Ancestry(mix, {**reads}) for mix in ("raw_top30",))
+
+
+def costs() -> pl.DataFrame:
+    """Three assets of two stages; what was captioned once was reused once."""
+    nothing = dict.fromkeys(COSTS.schema, 0) | {"money": None, "money_reused": None, "day": None}
+    nothing |= dict.fromkeys(("partition", "instance", "run_id", "source", "model"), "")
+    rows = [
+        {"asset": "raw_pool", "event_id": 1, "seconds": 4.0},
+        {"asset": "synthetic_captions/a", "event_id": 2, "source": "a", "model": "blip",
+         "seconds": 90.0, "gpu_seconds": 80.0, "seconds_reused": 30.0},
+        {"asset": "curated_mixes/raw", "event_id": 3, "seconds": 0.5},
+    ]  # fmt: skip
+    return pl.DataFrame([nothing | row for row in rows], schema=COSTS.schema)
+
+
+STAGES = {"raw_pool": "pool", "synthetic_captions": "captions", "curated_mixes": "mixes"}
+
+
 def examples(n: int = 12) -> tuple[report.Example, ...]:
     raw = [
         ("IMG_2231.jpg", 0.021), ("Crimson flamingo at the lake, stock photo", 0.512),
@@ -174,7 +232,8 @@ def examples(n: int = 12) -> tuple[report.Example, ...]:
             report.ExampleCaption("a", a, score_a),
             report.ExampleCaption("b", b, score_b),
         )
-        found.append(report.Example(picture(i), captions))
+        taken = (report.Taken("raw_top30_a", 1, "a"),) if i % 3 else ()
+        found.append(report.Example(picture(i), captions, "00000", uid(i), taken))
     return tuple(found)
 
 
@@ -261,6 +320,12 @@ def report_data(*, n_seeds: int = 3) -> report.ReportData:
         diversity=diversity(),
         curves=curves(),
         examples=examples(),
+        strips=strips(),
+        against_raw=against_raw(),
+        ancestries=ancestries(),
+        n_more_ancestries=6,
+        costs=costs(),
+        stages=STAGES,
         notes=(
             "The retrieval factor is inflated: the references of the embedded world share their "
             "grammar with the text that the captioner learned from.",

@@ -8,6 +8,7 @@ import pytest
 
 from recap_assets.report import contents
 from recap_assets.report import page as report
+from recap_assets.report.gallery_links import GALLERY, with_gallery_at
 from recap_assets.report.standing import RUNS
 from recap_assets.report.terms import terms_of
 from recap_assets_tests.report import sample_data as sample
@@ -24,12 +25,14 @@ class _Page(HTMLParser):
         self.open: list[str] = []
         self.tags: list[str] = []
         self.links: list[str] = []
+        self.targets: list[str] = []
         self.texts: list[str] = []
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
-        self.links += [v or "" for k, v in attrs if k in {"src", "href", "xlink:href", "srcset"}]
+        found = [v or "" for k, v in attrs if k in {"src", "href", "xlink:href", "srcset"}]
+        (self.targets if tag == "a" else self.links).extend(found)
         assert not any(name.startswith("on") for name, _ in attrs)
         if tag not in VOID:
             self.open.append(tag)
@@ -74,15 +77,17 @@ def test_the_page_is_well_formed_and_names_every_mix_and_claim(page: str):
     assert not parsed.open
     for expected in (*sample.MIXES, *(c.statement for c in sample.claims()), "0123456789ab"):
         assert expected in parsed.text
-    assert parsed.tags.count("svg") == 9
-    assert parsed.tags.count("img") == 12
+    assert parsed.tags.count("svg") == 12
+    assert parsed.tags.count("img") == 12 + 12 + 3
 
 
 def test_the_page_loads_nothing_from_anywhere(page: str):
     parsed = _Page(page)
 
     assert all(link.startswith(("data:image/", "#")) for link in parsed.links)
-    assert not re.search(r"""(src|href)\s*=\s*["']?\s*(https?:)?//""", page)
+    assert all(target.startswith(("#", f"{GALLERY}/")) for target in parsed.targets)
+    without_links = page.replace(f'href="{GALLERY}/', 'href="#')
+    assert not re.search(r"""(src|href)\s*=\s*["']?\s*(https?:)?//""", without_links)
     assert not re.search(r"url\((?!#)", page)
     assert "@import" not in page
     assert "script" not in parsed.tags
@@ -202,6 +207,8 @@ def test_hostile_text_is_shown_and_never_run():
     data = sample.report_data()
     claim = contents.ClaimRow(HOSTILE, HOSTILE, "not reproduced", HOSTILE, HOSTILE)
     caption = contents.ExampleCaption(HOSTILE, HOSTILE, 0.5)
+    taken = (contents.Taken(HOSTILE, 0, HOSTILE),)
+    near = contents.NearImage(HOSTILE, sample.uid(0), sample.picture(0), 0.5, HOSTILE)
     row = pl.lit(HOSTILE).alias("mix")
     hostile = dataclasses.replace(
         data,
@@ -214,7 +221,10 @@ def test_hostile_text_is_shown_and_never_run():
         thresholds=data.thresholds.with_columns(row, source=pl.lit(HOSTILE)),
         rejects=data.rejects.with_columns(reason=pl.lit(HOSTILE)),
         claims=(claim,),
-        examples=(contents.Example(sample.picture(0), (caption,)),),
+        examples=(contents.Example(sample.picture(0), (caption,), HOSTILE, sample.uid(0), taken),),
+        strips=contents.Strips((contents.Strip((HOSTILE,), HOSTILE, 0.5, (near,), (near,)),)),
+        against_raw=data.against_raw.with_columns(source=pl.lit(HOSTILE)),
+        ancestries=(contents.Ancestry(HOSTILE, {f"curated_mixes/{HOSTILE}": ()}),),
         notes=(HOSTILE,),
     )
 
@@ -222,15 +232,17 @@ def test_hostile_text_is_shown_and_never_run():
     parsed = _Page(page)
 
     assert "script" not in parsed.tags
-    assert parsed.tags.count("img") == 1
+    assert parsed.tags.count("img") == 1 + 2
     assert all(link.startswith(("data:image/", "#")) for link in parsed.links)
+    assert all(target.startswith(("#", f"{GALLERY}/")) for target in parsed.targets)
     assert html.escape("<script>alert(1)</script>") in page
 
 
 def test_text_direction_and_length_of_a_caption_stay_in_its_card():
     long = contents.ExampleCaption("raw", "\u202eword " * 5000, 0.1)
     data = contents.ReportData(
-        run=sample.run_facts(), examples=(contents.Example(sample.picture(0), (long,)),)
+        run=sample.run_facts(),
+        examples=(contents.Example(sample.picture(0), (long,), "00000", sample.uid(0)),),
     )
 
     page = report.render(data)
@@ -316,7 +328,7 @@ def test_what_a_rule_asked_for(kind: str, requested: float, words: str):
 
 
 def test_an_example_that_is_no_image_is_refused():
-    broken = contents.Example(b"<svg onload=x>", ())
+    broken = contents.Example(b"<svg onload=x>", (), "00000", sample.uid(0))
 
     with pytest.raises(ValueError, match="no JPEG, PNG, GIF or WebP"):
         report.render(contents.ReportData(run=sample.run_facts(), examples=(broken,)))
@@ -349,3 +361,58 @@ def test_the_words_are_those_of_the_experiment() -> None:
     assert "retrieval" in words
     assert "colour" not in words
     assert {"cut-off", "realised", "score", "trigrams"} <= words.keys()
+
+
+def test_a_card_says_uid_mix_and_rule_and_leads_to_the_gallery(page: str) -> None:
+    card = page.split('<article class="example">')[2].partition("</article>")[0]
+    uid = sample.uid(1).hex()
+    assert f'href="{GALLERY}/pair/00000/{uid}"' in card
+    assert f"<code>{uid[:12]}</code>" in card
+    assert "<b>raw_top30_a</b> rules.1: a" in card
+    assert "no mix takes it" in page.split('<article class="example">')[1]
+
+
+def test_the_page_says_how_its_links_are_answered(page: str) -> None:
+    words = page.partition('id="gallery">')[2].partition("</p>")[0]
+    assert GALLERY in words
+    assert "recap look" in words
+    without = dataclasses.replace(
+        tables_only(sample.report_data()), examples=(), strips=contents.Strips(), ancestries=()
+    )
+    assert 'id="gallery"' not in report.render(without)
+
+
+def test_links_lead_where_a_server_has_its_gallery(page: str) -> None:
+    moved = _Page(with_gallery_at(page, "/recap/look"))
+    assert f"/recap/look/pair/00000/{sample.uid(0).hex()}" in moved.targets
+    assert "/recap/look/lineage?asset=curated_mixes%2Fraw_top30" in moved.targets
+    assert all(target.startswith(("#", "/recap/look/")) for target in moved.targets)
+    assert f"the gallery at {GALLERY}" in moved.text
+
+
+def test_a_strip_has_the_images_of_both_sides_with_score_and_text(page: str) -> None:
+    strips = page.partition('<section id="cut-offs">')[2].partition("</section>")[0]
+    text = _Page(strips).text
+    assert "raw_top30, raw_top30_a: raw ≥ 0.3817" in text
+    kept, _, missed = text.partition("Just missed")
+    assert "0.3817 a red flamingo in front of a lake 0.3819" in kept
+    assert "0.3816 a red flamingo in front of a lake 0.3811" in missed
+    assert "3 more cut-offs are in the gallery" in text
+
+
+def test_a_mix_is_drawn_with_all_that_it_is_built_from(page: str) -> None:
+    drawn = page.partition('class="of-mix"')[2].partition("</details>")[0]
+    assert re.findall(r"<title>([^<]+)</title>", drawn) == [
+        "models/scorer", "raw_pool", "image_embeddings/clip", "clip_scores/clip/raw",
+        "thresholds/raw_top30", "curated_mixes/raw_top30",
+    ]  # fmt: skip
+    assert drawn.count('class="edge"') == 5, "edges that others imply are left out"
+
+
+def test_costs_are_by_stage_in_the_order_of_the_pipeline(page: str) -> None:
+    table = page.partition('aria-label="Costs: By stage"')[2].partition("</table>")[0]
+    assert _Page(table).text.split() == [
+        *("By", "stage", "time", "on", "a", "GPU", "reused:", "time"),
+        *("pool", "4.0", "s", "–", "–"), *("captions", "90", "s", "80", "s", "30", "s"),
+        *("mixes", "0.5", "s", "–", "–"), *("all", "94", "s", "80", "s", "30", "s"),
+    ]  # fmt: skip

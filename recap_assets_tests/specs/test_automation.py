@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from recap_assets.assembly.graph import STAGES as MODULES
+from recap_assets.report import assets as report
 from recap_assets.specs.automation import STAGES, Automation
 from recap_assets.specs.loading import ExperimentError
 from recap_assets_tests.tiny import Bench, tiny_experiment
@@ -77,7 +78,7 @@ def test_every_stage_of_the_graph_has_its_name(tmp_path):
     bench = Bench(tmp_path, experiment)
     assert {node.stage for node in bench.graph.nodes.values()} == set(STAGES)
     of_modules = [node.stage for module in MODULES for node in module.nodes(bench.project)]
-    assert set(of_modules) == set(STAGES)
+    assert {*of_modules, report.STAGE} == set(STAGES)
 
 
 def test_no_code_version_depends_on_it(tmp_path):

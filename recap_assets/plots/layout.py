@@ -38,7 +38,7 @@ class Layout:
 def layout(reads: Mapping[str, Sequence[str]]) -> Layout:
     """Place every node one column to the right of the last one that it reads.
 
-    Edges that others imply are left out.
+    One that reads nothing is beside its first reader. Edges that others imply are left out.
 
     Args:
         reads: For each node those that it reads; all of them are keys.
@@ -75,6 +75,9 @@ def _columns(reads: Mapping[str, Sequence[str]]) -> list[list[str]]:
     column: dict[str, int] = {}
     for name in TopologicalSorter(reads).static_order():
         column[name] = max((column[one] + 1 for one in reads[name]), default=0)
+    for name in (name for name, read in reads.items() if not read):
+        readers = [column[one] for one, read in reads.items() if name in read]
+        column[name] = min(readers, default=1) - 1
     found: list[list[str]] = [[] for _ in range(max(column.values(), default=-1) + 1)]
     for name in sorted(column):
         found[column[name]].append(name)
