@@ -9,6 +9,7 @@ import time
 
 from recap_assets.graph import building
 from recap_assets.graph.node import Node, Outcome, Step
+from recap_assets.graph.workers import HERE, Workers
 
 FILE = "RECAP_OVERHEAD_FILE"
 """Environment variable: where a line `stage seconds` is added for each partition."""
@@ -16,10 +17,10 @@ FILE = "RECAP_OVERHEAD_FILE"
 _computed = building.compute_and_write
 
 
-def compute_and_write(node: Node, step: Step) -> Outcome:
+def compute_and_write(node: Node, step: Step, workers: Workers = HERE) -> Outcome:
     """As `building.compute_and_write`."""
     start = time.process_time()
-    outcome = _computed(node, step)
+    outcome = _computed(node, step, workers)
     with open(os.environ[FILE], "a", encoding="utf-8") as file:  # noqa: PTH123 - appends whole lines
         file.write(f"{node.stage} {time.process_time() - start}\n")
     return outcome

@@ -110,9 +110,9 @@ class Pool:
             url=pl.Series(self._phrases.str.replace_all(" ", "/")[_draw(random, n)]),
             sha256=_bytes(random, n, 32),
             perceptual_hash=pl.Series(random.integers(-(2**62), 2**62, n)),
-            status=pl.when(pl.Series(random.random(n) < 0.03))
-            .then(pl.lit("rejected"))
-            .otherwise(pl.lit(STATUS_OK)),
+            status=pl.when(self._usable(step))
+            .then(pl.lit(STATUS_OK))
+            .otherwise(pl.lit("rejected")),
         )
         bad = pl.col("status") != STATUS_OK
         reason = pl.when(bad).then(pl.lit("image_corrupt"))
@@ -123,15 +123,19 @@ class Pool:
 
     def captions(self, step: Step) -> Outcome:
         random, n = self._random("captions", step), self._rows
-        rows = self._images(step).with_columns(
-            candidate=pl.lit(0, pl.Int16),
-            text=self._texts(random, 2),
-            log_probability=pl.Series(random.normal(-20, 4, n).astype(np.float32)),
-            n_tokens=pl.Series(random.integers(5, 40, n).astype(np.int16)),
-            n_prompt_tokens=pl.lit(None, pl.Int32),
-            status=pl.lit(STATUS_OK),
-            reject_reason=pl.lit(None, pl.String),
-            seconds=pl.lit(0.01, pl.Float32),
+        rows = (
+            self._images(step)
+            .with_columns(
+                candidate=pl.lit(0, pl.Int16),
+                text=self._texts(random, 2),
+                log_probability=pl.Series(random.normal(-20, 4, n).astype(np.float32)),
+                n_tokens=pl.Series(random.integers(5, 40, n).astype(np.int16)),
+                n_prompt_tokens=pl.lit(None, pl.Int32),
+                status=pl.lit(STATUS_OK),
+                reject_reason=pl.lit(None, pl.String),
+                seconds=pl.lit(0.01, pl.Float32),
+            )
+            .filter(self._usable(step))
         )
         at = {"source": "blip", "partition": step.partition}
         written = self._tables.replace(SYNTHETIC_CAPTIONS, at, rows)
@@ -141,12 +145,12 @@ class Pool:
         random, n = self._random(source, step), self._rows
         values = pl.Series(random.normal(0.22, 0.05, n).astype(np.float32))
         rows = self._images(step).with_columns(candidate=pl.lit(0, pl.Int16), score=values)
+        rows = rows.filter(self._usable(step))
         if source == "raw":
             pool = self._tables.read(RAW_POOL, partition=step.partition)
-            usable = pool.filter(pl.col("status") == STATUS_OK).select("uid", "text")
             has_text = pl.col("text").is_not_null()
-            rows = rows.join(usable, on="uid").with_columns(score=pl.when(has_text).then("score"))
-            rows = rows.drop("text")
+            rows = rows.join(pool.select("uid", "text"), on="uid")
+            rows = rows.with_columns(score=pl.when(has_text).then("score")).drop("text")
         at = {"scorer": "l14", "source": source, "partition": step.partition}
         counted = self._tables.replace(SCORE_HISTOGRAMS, at, score_histogram(rows["score"]))
         written = self._tables.replace(CLIP_SCORES, at, rows)
@@ -156,6 +160,9 @@ class Pool:
         random = self._random("uid", step)
         shard = pl.lit(int(step.partition), pl.Int32)
         return pl.select(uid=_bytes(random, self._rows, 16)).with_columns(shard=shard)
+
+    def _usable(self, step: Step) -> pl.Series:
+        return pl.Series(self._random("usable", step).random(self._rows) >= 0.03)
 
     def _texts(self, random: np.random.Generator, n_phrases: int) -> pl.Series:
         parts = [self._phrases[_draw(random, self._rows)].alias(str(i)) for i in range(n_phrases)]
@@ -248,7 +255,7 @@ def measure(folder: Path, args: argparse.Namespace) -> None:
     is_new = not pool.exists()
     pool.mkdir(exist_ok=True)
     for number in range(args.partitions if is_new else 0):
-        (pool / f"{number:08d}.tar").write_bytes(b"not read by any of this")
+        (pool / f"{number:08d}.tar").write_bytes(bytes(10_240))
     refusing = folder / "refusing"
     (refusing / "torch").mkdir(parents=True, exist_ok=True)
     (refusing / "torch" / "__init__.py").write_text("raise RuntimeError('a model is loaded')\n")
