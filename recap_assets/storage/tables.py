@@ -162,8 +162,10 @@ class TableStore(TableHandles):
         Raises:
             StorageError: The Delta log has no such version any more.
         """
-        delta = None if version is None else self.open(table, version)
-        listed = self._files(table) if delta is None else ListedFiles.of(table, delta)
+        listed = self._files(table)
+        if version is not None and (listed is None or listed.version != version):
+            delta = self.open(table, version)
+            listed = None if delta is None else ListedFiles.of(table, delta)
         return {} if listed is None else listed.names(leading)
 
     def lost_groups(self, table: Table) -> Groups:
@@ -196,7 +198,7 @@ class TableStore(TableHandles):
         listed, ended = self._listed.get(table.name, (None, None))
         if listed and ended and ended == end_of_log(uri, listed.version):
             return listed
-        if (delta := self.open(table)) is None:
+        if (delta := self._current(table)) is None:
             return None
         if listed is None or ended or listed.version != delta.version():
             listed = ListedFiles.of(table, delta)
