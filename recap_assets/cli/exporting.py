@@ -96,12 +96,14 @@ def run_export(
 ) -> int:
     """Export a mix to a folder; the options are the keys of an export in an experiment."""
     from recap_assets.cli import terminal
+    from recap_assets.cli.tracing import copy_receipts
     from recap_assets.exports.once import export_once
     from recap_assets.storage.folders import FolderError
 
     console = terminal.console(stderr=as_json)
     export = _checked(options)
     _warn_if_outdated(console, session, export.mix)
+    copy_receipts(session)
     started = time.monotonic()
     try:
         with _bar(console, f"exporting {export.mix}") as advance:

@@ -201,6 +201,7 @@ def _build(
     # The event is logged before the claim is let go, so that whoever waited finds it.
     with project.workspace.claims.hold(name, waits, context.run.run_id) as interrupted:
         records.look([node.key, *(dependency.asset for dependency in node.dependencies)])
+        origins.prepare()
         meter = meter_of(context.run, project, node)
         built = build_partition(
             graph,

@@ -38,6 +38,14 @@ class Origins:
         self._node = node
         self._first: tuple[str, str] | None = None
 
+    def prepare(self) -> None:
+        """Copy what upstream recorded: an export reads the receipts of its mix when it is computed.
+
+        Nothing is done for a node that shows no origin.
+        """
+        if self._node.shows_origin:
+            _ = self._receipts
+
     def markdown(self, partition: str, built: Built, account: Account) -> str | None:
         """The tree in markdown; None for a node that shows none."""
         if not self._node.shows_origin:

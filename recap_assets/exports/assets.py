@@ -2,10 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from recap_assets.artefacts.exports import EXPORT_SHARDS, EXPORTS
 from recap_assets.artefacts.mixes import CURATED_MIXES, THRESHOLDS
+from recap_assets.artefacts.sets import TEXT_LANGUAGES
 from recap_assets.exports import reading
 from recap_assets.exports.content import (
     ExportedFiles,
@@ -17,6 +18,7 @@ from recap_assets.exports.curation import description_of
 from recap_assets.exports.declared import kinds_declared, own_folder
 from recap_assets.exports.finishing import finish, tidy
 from recap_assets.exports.kind import ExportKind, ShardedExport, WholeExport
+from recap_assets.exports.languages import identifiers_of
 from recap_assets.exports.writing import write_partition
 from recap_assets.exports.written import Progress, Written, read_written
 from recap_assets.graph.node import Dependency, Node, Outcome, Step
@@ -80,7 +82,11 @@ def _export_node(project: Project, name: str, export: ShardedExport) -> Node:
         key=EXPORTS.key(name),
         stage=STAGE,
         dimension="none",
-        dependencies=(Dependency(EXPORT_SHARDS.key(name), "all"), *_of_mix(export)),
+        dependencies=(
+            Dependency(EXPORT_SHARDS.key(name), "all"),
+            *_of_mix(export),
+            *_of_texts(project, export),
+        ),
         implementation=VERSION,
         decides=_decides_whole(project, export),
         compute=lambda _step: build_export(project, name, export),
@@ -99,10 +105,18 @@ def _of_mix(export: ExportKind) -> tuple[Dependency, ...]:
     )
 
 
+def _of_texts(project: Project, export: ExportKind) -> Iterator[Dependency]:
+    """The measured languages, of an export that names them."""
+    if export.describes_texts:
+        for source, identifier in identifiers_of(project, export.mix).items():
+            yield Dependency(TEXT_LANGUAGES.key(identifier, source), "all")
+
+
 def _decides_whole(project: Project, export: ExportKind) -> str:
     # The card names the licence, and the rules, which may choose the same pairs as others did.
     by_curation = fingerprint_of(json.dumps(description_of(project, export)))
-    return deciding(export=export, curation=by_curation)
+    beside = {"beside": export.beside_version} if export.beside_version > 1 else {}
+    return deciding(export=export, curation=by_curation, **beside)
 
 
 def _decides_shards(project: Project, export: ShardedExport) -> str:

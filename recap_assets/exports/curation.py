@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from pathlib import PurePath
 
 from recap_assets.artefacts.mixes import THRESHOLDS
+from recap_assets.exports.ancestors import ancestors_of
 from recap_assets.exports.facts import Curation
 from recap_assets.exports.kind import ExportKind, ShardedExport
+from recap_assets.exports.languages import languages_of
 from recap_assets.graph.project import Project
 from recap_assets.specs.base import Spec
 from recap_assets.specs.sources import RAW
@@ -27,6 +29,9 @@ def curation_of(project: Project, export: ExportKind, versions: Mapping[str, str
         sources=description["sources"],  # type: ignore[arg-type] - built so below
         scorer=description["scorer"],
         versions={f"curated_mixes/{export.mix}": mix_version},
+        is_drawn=project.experiment.pool.is_drawn,
+        languages=languages_of(project, export.mix) if export.describes_texts else (),
+        ancestors=ancestors_of(project, export.mix, versions) if export.describes_texts else (),
     )
 
 

@@ -2,8 +2,25 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 CARD = "README.md"
+
+
+class Ancestor(NamedTuple):
+    """An asset that a mix was made of, as its receipts have it.
+
+    Attributes:
+        asset: Its key.
+        version: One data version for all its partitions.
+        code_versions: Of its partitions, sorted: hashes of the code and of what decides.
+        reads: Keys of the assets that it read, sorted.
+    """
+
+    asset: str
+    version: str
+    code_versions: tuple[str, ...]
+    reads: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -18,6 +35,10 @@ class Curation:
         sources: What wrote the captions of each source, in JSON values.
         scorer: What scored them, in JSON values.
         versions: Versions of what the export was made from: `recap verify` compares them.
+        is_drawn: Whether the pool was drawn by the program itself.
+        languages: Codes of the languages of its texts as they were measured, most texts first.
+        ancestors: All that the mix was made of, what was read before what read it; none where the
+            receipts are not of these pairs.
     """
 
     experiment: str
@@ -27,6 +48,9 @@ class Curation:
     sources: Mapping[str, Mapping[str, object]]
     scorer: Mapping[str, object]
     versions: Mapping[str, str]
+    is_drawn: bool = False
+    languages: Sequence[str] = ()
+    ancestors: Sequence[Ancestor] = ()
 
     @property
     def has_copies(self) -> bool:

@@ -58,6 +58,12 @@ class ExportKind(ExportSpec):
     beside: ClassVar[tuple[str, ...]] = ()
     """Names of the files that `documents` and `beside_all` may give."""
 
+    beside_version: ClassVar[int] = 1
+    """Raised by hand when `documents` or `card_head` give something else of the same export."""
+
+    describes_texts: ClassVar[bool] = False
+    """Whether what is beside says the languages of the texts, and what the mix was made of."""
+
     flags: ClassVar[Mapping[str, str]] = {}
     """Of a field that is yes or no, the option of `recap export` for no: `one-folder`."""
 

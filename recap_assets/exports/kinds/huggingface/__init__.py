@@ -8,6 +8,7 @@ from pydantic import Field
 
 from recap_assets.exports.facts import Curation, Holdings, code
 from recap_assets.exports.kind import Refusal, ShardedExport
+from recap_assets.exports.kinds.huggingface.about import About
 from recap_assets.exports.kinds.huggingface.croissant import croissant
 from recap_assets.exports.kinds.huggingface.front_matter import front_matter
 from recap_assets.exports.kinds.huggingface.parquets import ROWS_PER_GROUP, Parquets
@@ -17,7 +18,7 @@ from recap_assets.specs.mixes import Mix
 CROISSANT = "croissant.json"
 
 
-class HuggingFaceExport(ShardedExport):
+class HuggingFaceExport(About, ShardedExport):
     """Parquet files with a dataset card and Croissant metadata."""
 
     example = """\
@@ -27,7 +28,9 @@ published: {mix: raw_top30_blip2_filtered, to: huggingface, license: cc-by-4.0}
     tags: ClassVar = ("parquet",)
     file_patterns: ClassVar = (r"data/train-\d{8}\.parquet", r"records/\d{8}\.json")
     beside: ClassVar = (CROISSANT,)
-    only_beside: ClassVar = ("license",)
+    beside_version: ClassVar = 2
+    describes_texts: ClassVar = True
+    only_beside: ClassVar = tuple(About.model_fields)
     repeats: ClassVar = False
 
     to: Literal["huggingface"]
@@ -47,9 +50,6 @@ published: {mix: raw_top30_blip2_filtered, to: huggingface, license: cc-by-4.0}
         gt=0,
         le=1_000_000,
         description="Rows of one row group: what a reader must load at once.",
-    )
-    license: str | None = Field(
-        default=None, description="The Hub's identifier of the licence, such as cc-by-4.0."
     )
 
     def form(self) -> Parquets:
@@ -75,12 +75,12 @@ published: {mix: raw_top30_blip2_filtered, to: huggingface, license: cc-by-4.0}
 
     def documents(self, held: Holdings, curation: Curation) -> Mapping[str, bytes]:
         """Croissant metadata."""
-        content = croissant(held, curation, with_images=self.images, licence=self.license)
+        content = croissant(held, curation, self, with_images=self.images)
         return {CROISSANT: content}
 
     def card_head(self, held: Holdings, curation: Curation) -> str:
         """The Hub's metadata in YAML."""
-        return front_matter(held, curation, with_images=self.images, licence=self.license)
+        return front_matter(held, curation, self, with_images=self.images)
 
     def refuses(self) -> Iterator[Refusal]:
         """Images of other formats, where the images are embedded."""

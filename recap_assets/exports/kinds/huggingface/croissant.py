@@ -4,28 +4,36 @@ import json
 from collections.abc import Mapping
 
 from recap_assets.exports.facts import Curation, Holdings
+from recap_assets.exports.kinds.huggingface.about import About
 from recap_assets.exports.kinds.huggingface.parquets import hub_columns
+from recap_assets.exports.kinds.huggingface.provenance import PROV, authorship, provenance
 
 FILES = "parquet-files"
 RECORDS = "samples"
-CONFORMS_TO = "http://mlcommons.org/croissant/1.0"
+CONFORMS_TO = "http://mlcommons.org/croissant/1.1"
 
 _CONTEXT: Mapping[str, object] = {
-    "@language": "en", "@vocab": "https://schema.org/", "citeAs": "cr:citeAs",
-    "column": "cr:column", "conformsTo": "dct:conformsTo", "cr": "http://mlcommons.org/croissant/",
-    "data": {"@id": "cr:data", "@type": "@json"},
+    "@language": "en", "@vocab": "https://schema.org/", "annotation": "cr:annotation",
+    "arrayShape": "cr:arrayShape", "citeAs": "cr:citeAs", "column": "cr:column",
+    "conformsTo": "dct:conformsTo", "containedIn": "cr:containedIn",
+    "cr": "http://mlcommons.org/croissant/", "data": {"@id": "cr:data", "@type": "@json"},
     "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
-    "dct": "http://purl.org/dc/terms/", "examples": {"@id": "cr:examples", "@type": "@json"},
+    "dct": "http://purl.org/dc/terms/", "description": {"@container": "@language"},
+    "equivalentProperty": "cr:equivalentProperty",
+    "examples": {"@id": "cr:examples", "@type": "@json"}, "excludes": "cr:excludes",
     "extract": "cr:extract", "field": "cr:field", "fileObject": "cr:fileObject",
     "fileProperty": "cr:fileProperty", "fileSet": "cr:fileSet", "format": "cr:format",
-    "includes": "cr:includes", "isLiveDataset": "cr:isLiveDataset", "jsonPath": "cr:jsonPath",
-    "key": "cr:key", "md5": "cr:md5", "parentField": "cr:parentField", "path": "cr:path",
-    "rai": "http://mlcommons.org/croissant/RAI/", "recordSet": "cr:recordSet",
-    "references": "cr:references", "regex": "cr:regex", "repeated": "cr:repeated",
-    "replace": "cr:replace", "sc": "https://schema.org/", "separator": "cr:separator",
+    "includes": "cr:includes", "isArray": "cr:isArray", "isLiveDataset": "cr:isLiveDataset",
+    "jsonPath": "cr:jsonPath", "key": "cr:key", "md5": "cr:md5",
+    "name": {"@container": "@language"}, "parentField": "cr:parentField", "path": "cr:path",
+    "prov": PROV, "rai": "http://mlcommons.org/croissant/RAI/", "readLines": "cr:readLines",
+    "recordSet": "cr:recordSet", "references": "cr:references", "regex": "cr:regex",
+    "repeated": "cr:repeated", "replace": "cr:replace", "samplingRate": "cr:samplingRate",
+    "sc": "https://schema.org/", "sdVersion": "cr:sdVersion", "separator": "cr:separator",
     "source": "cr:source", "subField": "cr:subField", "transform": "cr:transform",
+    "unArchive": "cr:unArchive", "value": "cr:value",
 }  # fmt: skip
-"""The context that Croissant 1.0 prescribes."""
+"""The context of Croissant 1.1 (appendix 1), what its own reader asks for beside, and PROV-O."""
 
 _MEANINGS: Mapping[str, tuple[str, str]] = {
     "uid": ("sc:Text", "Sample id: 32 hex digits, DataComp's uid."),
@@ -42,16 +50,12 @@ _MEANINGS: Mapping[str, tuple[str, str]] = {
 }
 
 
-def croissant(
-    held: Holdings, curation: Curation, *, with_images: bool, licence: str | None
-) -> bytes:
-    """The file croissant.json (Croissant 1.0).
+def croissant(held: Holdings, curation: Curation, about: About, *, with_images: bool) -> bytes:
+    """The file croissant.json (Croissant 1.1, provenance in the terms of PROV-O).
 
     The column `captions`, a list of structures, is in the card only: Croissant has no form for it
     that its own reader follows into parquet.
     """
-    known = hub_columns(with_images=with_images, with_copies=curation.has_copies)
-    columns = [name for name in known if name in _MEANINGS]
     content: dict[str, object] = {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
@@ -60,29 +64,35 @@ def croissant(
         f"experiment {curation.experiment}; see README.md.",
         "conformsTo": CONFORMS_TO,
         "version": "1.0.0",
-        "distribution": [
-            {
-                "@type": "cr:FileSet",
-                "@id": FILES,
-                "name": FILES,
-                "description": "Parquet files, the images embedded where there are any.",
-                "encodingFormat": "application/x-parquet",
-                "includes": "**/train-*.parquet",
-            }
-        ],
-        "recordSet": [
-            {
-                "@type": "cr:RecordSet",
-                "@id": RECORDS,
-                "name": RECORDS,
-                "description": "A row for each sample.",
-                "field": [_field(column) for column in columns],
-            }
-        ],
+        **about.in_croissant(curation.languages),
+        **provenance(curation),
+        "distribution": [_FILE_SET],
+        "recordSet": [_records(held, curation, with_images=with_images)],
     }
-    if licence:
-        content["license"] = licence
     return json.dumps(content, indent=1).encode()
+
+
+_FILE_SET: Mapping[str, object] = {
+    "@type": "cr:FileSet",
+    "@id": FILES,
+    "name": FILES,
+    "description": "Parquet files, the images embedded where there are any.",
+    "encodingFormat": "application/x-parquet",
+    "includes": "**/train-*.parquet",
+}
+
+
+def _records(held: Holdings, curation: Curation, *, with_images: bool) -> dict[str, object]:
+    known = hub_columns(with_images=with_images, with_copies=curation.has_copies)
+    fields = {name: _field(name) for name in known if name in _MEANINGS}
+    fields["text"] |= authorship(held, curation)
+    return {
+        "@type": "cr:RecordSet",
+        "@id": RECORDS,
+        "name": RECORDS,
+        "description": "A row for each sample.",
+        "field": list(fields.values()),
+    }
 
 
 def _field(column: str) -> dict[str, object]:
