@@ -36,7 +36,7 @@ export DAGSTER_HOME := $(CURDIR)
 
 .DEFAULT_GOAL := help
 .PHONY: help install anew tools demo recipes test test-long test-bits test-browser test-gpu test-lowest test-faults faults fuzz \
-	docs pictures lint check bench ui format clean
+	docs notebook pictures lint check bench ui format clean
 
 help:  ## What make can do here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -90,6 +90,9 @@ docs: $(DOCS_STAMP)  ## The documentation as a site, in site/html
 	$(BIN)/python docs/site/pages.py site/pages
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --config-file docs/site/mkdocs.yml
 	@echo "Open site/html/index.html"
+
+notebook: install  ## The notebook of the docs with the outputs of smoke; TABLES= names others
+	TABLES=$(or $(TABLES),$(RECAP_DATA)/smoke/tables) $(BIN)/python docs/site/notebook.py docs/notebooks/tables.ipynb
 
 pictures: demo $(BROWSER_STAMP)  ## The pictures of the docs again, of the demo, in a Chromium of this machine
 	$(BIN)/python docs/site/pictures.py docs/images demo

@@ -12,7 +12,7 @@ from packaging.version import Version
 REPOSITORY = Path(__file__).parents[1]
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 TRIED_ON_A_GPU_ONLY = {"bitsandbytes"}
-FOR_DEVELOPERS = frozenset({"browser", "dev", "docs"})
+FOR_DEVELOPERS = frozenset({"browser", "dev", "docs", "notebook"})
 """Extras that are no part of what runs: only the pinned versions are tried."""
 
 PIN = re.compile(r"([A-Za-z0-9_.-]+)==([0-9][0-9a-z.]*)")

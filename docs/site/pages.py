@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from experiment_file import experiment_page
+from notebook import notebook_page
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LINK = re.compile(r"(!?)\[([^\]\[]*(?:\[[^\]]*\][^\]\[]*)*)\]\(([^)\s]+)\)")
@@ -54,6 +55,7 @@ def page_of_each_file() -> Mapping[PurePosixPath, PurePosixPath]:
         at = PurePosixPath(path.relative_to(REPOSITORY / "docs").as_posix())
         if path.is_file() and at.parts[0] != "site":
             to = "contents.md" if at.name == "README.md" and len(at.parts) == 1 else at
+            to = PurePosixPath(to).with_suffix(".md") if at.suffix == ".ipynb" else to
             found[PurePosixPath("docs") / at] = PurePosixPath(to)
     for path in sorted((REPOSITORY / "recap_assets").glob("*/README.md")):
         room = path.parent.name
@@ -100,13 +102,20 @@ def write(folder: Path) -> None:
     for file, page in pages.items():
         to = folder / page
         to.parent.mkdir(parents=True, exist_ok=True)
-        if file.suffix == ".md":
-            text = (REPOSITORY / file).read_text(encoding="utf-8")
+        if file.suffix in (".md", ".ipynb"):
+            text = _text_of(REPOSITORY / file, to.parent)
             to.write_text(relinked(text, file, pages), encoding="utf-8")
         else:
             shutil.copyfile(REPOSITORY / file, to)
     (folder / "command_line.md").write_text(COMMANDS, encoding="utf-8")
     (folder / "experiment_file.md").write_text(experiment_page(), encoding="utf-8")
+
+
+def _text_of(file: Path, folder: Path) -> str:
+    """The markdown of a file; a notebook's pictures go into the folder of its page."""
+    if file.suffix == ".ipynb":
+        return notebook_page(file, folder)
+    return file.read_text(encoding="utf-8")
 
 
 if __name__ == "__main__":
