@@ -121,7 +121,9 @@ def _decides_whole(project: Project, export: ExportKind) -> str:
 
 def _decides_shards(project: Project, export: ShardedExport) -> str:
     along = export.sources_along(project.experiment.source_names)
-    beside = _beside(project.experiment.mixes[export.mix], export)
+    beside: dict[str, object] = {**_beside(project.experiment.mixes[export.mix], export)}
+    if mixes := export.mixes_along(tuple(project.experiment.mixes)):
+        beside["mixes"] = list(mixes)
     return deciding(export=export.decides(*export.only_beside), captions=list(along), **beside)
 
 

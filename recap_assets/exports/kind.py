@@ -153,6 +153,13 @@ class ShardedExport(ExportKind):
         """Those of the experiment's sources whose captions go along with the chosen text."""
         return all_sources if self.captions == "all" else self.captions
 
+    def mixes_along(self, all_mixes: Sequence[str]) -> Sequence[str]:  # noqa: ARG002 - of some kinds
+        """Those of the experiment's mixes of which a sample says whether they take its image.
+
+        Rows then have a column `mixes`, the names of those that do.
+        """
+        return ()
+
     @abstractmethod
     def form(self) -> Form:
         """How a shard is written."""

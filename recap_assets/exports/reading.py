@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import polars as pl
 
@@ -29,6 +30,8 @@ def dependencies(project: Project, export: ShardedExport) -> tuple[Dependency, .
             Dependency(texts, "same"),
             Dependency(CLIP_SCORES.key(scorer, source), "same"),
         ]
+    mixes = export.mixes_along(tuple(project.experiment.mixes))
+    reads += [Dependency(CURATED_MIXES.key(name), "same") for name in mixes]
     return tuple(dict.fromkeys(reads))
 
 
@@ -63,7 +66,25 @@ def rows_of(
         project, scorer, export.sources_along(project.experiment.source_names), partition, pairs
     )
     has_copies = project.experiment.mixes[export.mix].copies is not None
-    return export_rows(pairs, images, along, export, has_copies=has_copies)
+    rows = export_rows(pairs, images, along, export, has_copies=has_copies)
+    mixes = export.mixes_along(tuple(project.experiment.mixes))
+    return _with_mixes(project, rows, mixes, partition) if mixes else rows
+
+
+def _with_mixes(
+    project: Project, rows: ExportRows, mixes: Sequence[str], partition: str
+) -> ExportRows:
+    """The rows with `mixes`, in the order given."""
+    takes = pl.DataFrame(schema={"uid": pl.Binary, "mixes": pl.List(pl.String)})
+    found = [
+        pairs_of(project, name, partition).select("uid", mixes=pl.lit(name)).unique()
+        for name in mixes
+    ]
+    by_image = pl.concat(found).group_by("uid", maintain_order=True).agg("mixes")
+    samples = rows.samples.join(
+        pl.concat([takes, by_image]), on="uid", how="left", maintain_order="left"
+    )
+    return replace(rows, samples=samples)
 
 
 def _captions(

@@ -81,13 +81,20 @@ def best_captions(row: Row) -> dict[str, str]:
 
     As in a mix, a candidate without a score ranks last.
     """
-    best: dict[str, tuple[float, int, str]] = {}
+    return {f"caption_{name}": found[0]["text"] for name, found in ranked_captions(row).items()}
+
+
+def ranked_captions(row: Row) -> dict[str, list[Mapping[str, Any]]]:
+    """The captions of each source, the best first."""
+    found: dict[str, list[Mapping[str, Any]]] = {}
     for caption in row["captions"] or ():
-        score = -math.inf if caption["score"] is None else caption["score"]
-        rank = (-score, caption["candidate"], caption["text"])
-        source = f"caption_{caption['source']}"
-        best[source] = min(best.get(source, rank), rank)
-    return {source: text for source, (_, _, text) in best.items()}
+        found.setdefault(caption["source"], []).append(caption)
+    return {source: sorted(those, key=_rank) for source, those in found.items()}
+
+
+def _rank(caption: Mapping[str, Any]) -> tuple[float, int, str]:
+    score = -math.inf if caption["score"] is None else caption["score"]
+    return -score, caption["candidate"], caption["text"]
 
 
 def shortest(value: float | None) -> float | None:

@@ -28,6 +28,7 @@ from recap_assets.look import (
     set_aside,
     sources,
     thresholds,
+    upload,
 )
 from recap_assets.look.gallery import Gallery
 from recap_assets.look.page import rendered
@@ -39,7 +40,7 @@ MOST_REQUESTS = 6
 """Answered at a time: each may hold an image or a part of a table."""
 
 PAGES = (
-    search, pair, sources, thresholds, differences, set_aside, ancestors, results, compare,
+    search, upload, pair, sources, thresholds, differences, set_aside, ancestors, results, compare,
 )  # fmt: skip
 
 HEADERS = {

@@ -36,6 +36,13 @@ def text_vector(gallery: Gallery, scorer: str, text: str) -> NDArray[np.float32]
         return np.asarray(embedder_of(gallery.project, scorer).embed_texts([text])[0], np.float32)
 
 
+def pixels_vector(gallery: Gallery, scorer: str, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The embedding of an image of shape (height, width, 3) by a scorer's model."""
+    with _MODEL:
+        found = embedder_of(gallery.project, scorer).embed_images([pixels])
+    return np.asarray(found[0], np.float32)
+
+
 def image_vector(gallery: Gallery, scorer: str, uid: bytes) -> NDArray[np.float32] | None:
     """The stored embedding of an image; None where there is none."""
     rows = gallery.project.workspace.tables.scan(IMAGE_EMBEDDINGS, scorer=scorer)

@@ -132,6 +132,7 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = {
         "recap_assets.exports.kinds.llava:LlavaExport",
         "recap_assets.exports.kinds.conversation_tars:ConversationTarsExport",
         "recap_assets.exports.kinds.reinforced:ReinforcedExport",
+        "recap_assets.exports.kinds.fiftyone:FiftyOneExport",
     ),
     "languages": (
         "recap_assets.sets.languages.kinds.fasttext:FastTextIdentifier",

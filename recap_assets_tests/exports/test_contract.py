@@ -20,6 +20,7 @@ from recap_assets_tests.exports.teachers import MeanColours
 
 KINDS: dict[str, list[dict[str, Any]]] = {
     "subset": [{}],
+    "fiftyone": [{}, {"mixes": [], "samples_per_shard": 3}],
     "webdataset": [{}, {"samples_per_shard": 3, "shuffle": 1}, {"positives": "json"}],
     "huggingface": [{"license": "cc0-1.0"}, {"images": False, "rows_per_group": 2}],
     "text_to_image": [{"min_side": 40, "max_aspect": 3.0}],
