@@ -1,7 +1,7 @@
 """Where a build is, and how each batch of it ended."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from recap_assets.graph.batches import Batch
@@ -10,6 +10,8 @@ from recap_assets.graph.budget import Spent
 KNOWN_SHARE = 0.02
 """From here on the speed so far says when the rest will be done."""
 ALMOST = 0.99
+PACED_SHARE = 0.05
+"""From here on the speed of what is at work replaces what it was expected to take."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class State:
 
     def advance(self) -> None:
         """Take note of the share; what turns out to be longer than expected takes nothing back."""
-        self.shown = max(self.shown, self._share())
+        self.shown = max(self.shown, min(self._share(), ALMOST if self.left_seconds else 1.0))
 
     def seconds_left(self, elapsed: float) -> float | None:
         """At the speed so far; None where hardly anything is done.
@@ -116,4 +118,44 @@ class State:
         if not self.left_seconds:
             return 1.0
         total = self.finished_seconds + self.left_seconds
-        return min((self.finished_seconds + self.running_seconds) / total, ALMOST)
+        return min((self.finished_seconds + self.running_seconds) / total, 1.0)
+
+
+@dataclass(frozen=True)
+class AtWork:
+    """A batch that runs.
+
+    Attributes:
+        elapsed: Seconds since it began.
+        done: Asset and done fraction of each of its partitions.
+    """
+
+    elapsed: float
+    done: Sequence[tuple[str, float]]
+
+    def pace(self, seconds: Mapping[str, float]) -> float | None:
+        """How many times longer it takes than expected; None where too little of it is done."""
+        whole = sum(seconds[asset] for asset, _ in self.done)
+        done = sum(seconds[asset] * share for asset, share in self.done)
+        if not whole or done < PACED_SHARE * whole:
+            return None
+        return self.elapsed / done
+
+
+def paced(seconds: Mapping[str, float], at_work: Iterable[AtWork]) -> dict[str, float]:
+    """What a partition of each asset takes, by the speed of what is at work where it shows.
+
+    Otherwise work that nobody had measured would count as its guess until it ends, and the time
+    left would grow as long as it runs.
+
+    Args:
+        seconds: What a partition of each asset is expected to take.
+        at_work: The batches that run; of several with one asset the mean counts.
+    """
+    paces: dict[str, list[float]] = {}
+    for batch in at_work:
+        if (pace := batch.pace(seconds)) is not None:
+            for asset in {asset for asset, _ in batch.done}:
+                paces.setdefault(asset, []).append(pace)
+    shown = {asset: seconds[asset] * sum(those) / len(those) for asset, those in paces.items()}
+    return {**seconds, **shown}

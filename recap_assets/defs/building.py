@@ -27,7 +27,7 @@ from dagster._utils import interrupts
 from dagster_shared.error import SerializableErrorInfo
 
 from recap_assets.defs.assets import REUSE_TAG, asset_key, assets_of, progress_listener
-from recap_assets.defs.build_state import Failures, Finished, Ran, State
+from recap_assets.defs.build_state import AtWork, Failures, Finished, Ran, State, paced
 from recap_assets.defs.code_location import name_location
 from recap_assets.defs.dead_runs import close_dead_runs, driver_tags
 from recap_assets.defs.failures import WithoutLoggerErrors, in_words
@@ -264,18 +264,27 @@ class Build:
             self.state.running[name_of(asset, partition)] = min(done, 1.0)
         self._count_running()
 
-    def _count_running(self) -> None:
+    def _count_running(self, seconds: Mapping[str, float] | None = None) -> None:
+        seconds = seconds or self._expected()
         self.state.running_seconds = sum(
-            self._seconds[asset] * self.state.running.get(name_of(asset, partition), 0.0)
-            for batch, *_ in self._running.values()
-            for asset, partition in batch.keys
+            seconds[asset] * done for one in self._at_work() for asset, done in one.done
         )
 
+    def _at_work(self) -> Iterator[AtWork]:
+        now, running = time.monotonic(), self.state.running
+        for batch, started, _ in self._running.values():
+            done = [(asset, running.get(name_of(asset, key), 0.0)) for asset, key in batch.keys]
+            yield AtWork(now - started, done)
+
+    def _expected(self) -> Mapping[str, float]:
+        return paced(self._seconds, self._at_work())
+
     def _expect(self, current: Plan) -> None:
-        self._count_running()
-        done = (n * self._seconds[asset] for asset, n in self._done.items())
+        seconds = self._expected()
+        self._count_running(seconds)
+        done = (n * seconds[asset] for asset, n in self._done.items())
         self.state.finished_seconds = sum(done)
-        self.state.left_seconds = sum(self._seconds[entry.asset] for entry in current.to_build)
+        self.state.left_seconds = sum(seconds[entry.asset] for entry in current.to_build)
         self.state.advance()
 
     def _next_batches(self, current: Plan, seats: Seats) -> Iterator[tuple[Batch, Seat]]:

@@ -1,4 +1,4 @@
-"""Results: every mix with a dot for each seed, and diversity against fit."""
+"""Results: every mix with a dot for each seed, diversity against fit, and cost against result."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from recap_assets.evaluation.averages import AVERAGE, averaged_tasks
 from recap_assets.look import asking
 from recap_assets.look.gallery import Gallery, gallery_of
 from recap_assets.look.page import rendered
+from recap_assets.look.paid import paid
 from recap_assets.plots.colours import KIND_COLOURS, kind_of
 from recap_assets.plots.frontier import frontier_chart
 from recap_assets.plots.rendering import chart_svg
@@ -76,6 +77,7 @@ def results(request: Request) -> Response:
         standing=_standing(runs, rows),
         kind_colours=KIND_COLOURS,
         frontier=_frontier(gallery, board),
+        paid=paid(gallery, board),
     )
 
 
