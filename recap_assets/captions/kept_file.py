@@ -83,6 +83,8 @@ class KeptFile:
         """
         with self._explained():
             self._database.execute("VACUUM")
+            # The old pages are in the file until what was written beside it takes their place.
+            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def close(self) -> None:
         """Close the file."""

@@ -5,8 +5,10 @@ removes old ones, and the file may be deleted while nothing is built.
 """
 
 import hashlib
+import json
 import time
 import zlib
+from collections.abc import Collection, Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +25,7 @@ _LAYOUT = Layout(
     "`cache: false` for the source",
 )
 
+_PAGE = "SELECT rowid, key, body FROM replies WHERE rowid > ? ORDER BY rowid LIMIT 1000"
 _MAX_BYTES = 64 * 2**20
 """Of a reply when it is read back: far above what is ever put."""
 
@@ -63,11 +66,8 @@ class ReplyCache:
         if not found:
             return None
         packed, seconds = found[0]
-        try:
-            body = zlib.decompressobj().decompress(packed, _MAX_BYTES)
-        except zlib.error:
-            return None
-        return KeptReply(body, float(seconds))
+        body = _unpacked(packed)
+        return None if body is None else KeptReply(body, float(seconds))
 
     def put(self, key: bytes, reply: KeptReply) -> None:
         """Keep a reply; it is there once this returns, whatever happens to the process."""
@@ -87,6 +87,22 @@ class ReplyCache:
         self._file.write("DELETE FROM replies WHERE written < ?", (_before(older_than),))
         self._file.shrink()
 
+    def with_texts(self, texts: Collection[str]) -> list[bytes]:
+        """The requests whose replies hold one of these texts, plain or as JSON writes it."""
+        forms = {form for text in texts for form in _forms(text)}
+        found: list[bytes] = []
+        last = -1
+        while rows := self._file.read(_PAGE, (last,)):
+            last = rows[-1][0]
+            found += [key for _, key, packed in rows if _holds(packed, forms)]
+        return found
+
+    def drop(self, keys: Iterable[bytes]) -> None:
+        """Remove the replies to these requests, and give their room back."""
+        for key in keys:
+            self._file.write("DELETE FROM replies WHERE key = ?", (key,))
+        self._file.shrink()
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()
@@ -96,6 +112,24 @@ class ReplyCache:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _unpacked(packed: bytes) -> bytes | None:
+    try:
+        return zlib.decompressobj().decompress(packed, _MAX_BYTES)
+    except zlib.error:
+        return None
+
+
+def _holds(packed: bytes, forms: Collection[bytes]) -> bool:
+    body = _unpacked(packed) or b""
+    return any(form in body for form in forms)
+
+
+def _forms(text: str) -> Iterator[bytes]:
+    yield text.encode()
+    for ascii_only in (True, False):
+        yield json.dumps(text, ensure_ascii=ascii_only)[1:-1].encode()
 
 
 def _before(age: timedelta | None) -> int:

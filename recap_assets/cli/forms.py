@@ -7,13 +7,14 @@ added and none is renamed, removed or given another type.
 from collections.abc import Mapping
 from typing import Annotated, Any, NotRequired
 
-from pydantic import ConfigDict, Field, TypeAdapter, with_config
+from pydantic import Field, TypeAdapter
 from typing_extensions import TypedDict
+
+from recap_assets.cli.forget_form import Forgetting
+from recap_assets.cli.forget_form import exact as _exact
 
 FORMAT = 1
 """Raised where a key is renamed, removed or given another type."""
-
-_exact = with_config(ConfigDict(extra="forbid", strict=True))
 
 Partition = Annotated[str, Field(description="Empty where the asset has no partitions.")]
 Counts = dict[str, int]
@@ -419,6 +420,7 @@ FORMS: Mapping[str, Any] = {
     "diff": Difference,
     "doctor": DoctorDone,
     "export": ExportDone,
+    "forget": Forgetting,
     "gc": CollectionDone,
     "imports": ImportReport,
     "init": InitDone,

@@ -10,6 +10,7 @@ import click
 from recap_assets.cli import completing
 from recap_assets.cli.chosen import Chosen, of_experiment, opened
 from recap_assets.cli.exporting import export
+from recap_assets.cli.forget_command import forget
 from recap_assets.cli.kinds_command import kinds
 from recap_assets.cli.output import echo, prepare, print_json, show
 from recap_assets.cli.placing import with_place
@@ -369,7 +370,7 @@ def diff(chosen: Chosen, before: str, after: str, as_json: bool, rows: int) -> N
 
 for command in (
     *(export, kinds, look, recipes_command, serve_captioner, ui),
-    *(lineage, pin, reproduce, verify),
+    *(forget, lineage, pin, reproduce, verify),
 ):
     recap.add_command(command)
 

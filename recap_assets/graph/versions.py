@@ -175,6 +175,18 @@ def _named(facets: tuple[str, ...], version: str) -> str:
     return f"{'+'.join(facets)}={version}"
 
 
+def facets_version(record: Record, read: str) -> str:
+    """The version of what was read of an asset, now: of the facets that a recorded version names.
+
+    Args:
+        record: The asset's record.
+        read: As it was recorded by who read it.
+    """
+    names, _, _ = read.rpartition("=")
+    facets = tuple(names.split("+"))
+    return _named(facets, _version(record, facets))
+
+
 def _since(read: str) -> str:
     return read.rpartition("=")[2]
 

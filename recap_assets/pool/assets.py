@@ -17,7 +17,7 @@ from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.outside import both, metadata_outside
 from recap_assets.graph.project import Project
-from recap_assets.pool import columns, repeats
+from recap_assets.pool import columns, forgotten, repeats
 from recap_assets.pool.kind import PoolKind
 from recap_assets.shards.indexing import index_shard
 from recap_assets.shards.metadata import load_metadata
@@ -76,11 +76,12 @@ def index_partition(project: Project, step: Step) -> Rows:
     for i, shard in enumerate(shards):
         frames.append(index_shard(shard, pool, metadata))
         step.progress((i + 1) / len(shards))
+    indexed = forgotten.set_aside(pl.concat(frames), project.workspace.refused)
     known: Collection[bytes] = ()
     if _may_repeat(project):
         known = repeats.noted(project, step.partition)
         step.once_written.append(partial(repeats.note, project, step.partition))
-    rows = reject_repeated_uids(pl.concat(frames), known)
+    rows = reject_repeated_uids(indexed, known)
     return Rows(
         rows,
         rejected=count_rejects(rows),

@@ -38,6 +38,18 @@ class PoolKind(ReadablePool):
         """Shards that it once wrote and that the experiment, of whatever pool, has no more."""
         yield from ()
 
+    def forget(self, project: "Project", numbers: Sequence[int]) -> int:  # noqa: ARG002 - of some kinds
+        """Take forgotten samples out of shards that it wrote, and out of what it keeps of them.
+
+        Args:
+            project: The experiment.
+            numbers: Of shards that hold one.
+
+        Returns:
+            Members and rows that went; none of a pool that reads what others wrote.
+        """
+        return 0
+
     def account(self, project: "Project") -> "Account | None":  # noqa: ARG002 - of some kinds
         """What became of samples before they came to a shard; None where nothing can."""
         return None

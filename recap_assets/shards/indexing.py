@@ -22,7 +22,7 @@ from recap_assets.shards.sample_rows import SampleRow
 SAMPLE_REASONS: frozenset[str] = frozenset({
     "missing_image", "duplicate_key", "duplicate_uid", "truncated_tar", "bad_tar_header",
     "bad_json", "bad_uid", "outside_folder", "image_without_metadata", "metadata_without_image",
-    "extra_image", "no_key", "damaged_row",
+    "extra_image", "no_key", "damaged_row", "forgotten",
 })  # fmt: skip
 """missing_image: a key without an image member, or with a link in its place, or a path without a
 file. extra_image: a further image of a key; its row has the member's name as key. no_key: a member
@@ -32,7 +32,8 @@ truncated_tar: the sample in which the tar is cut off. bad_tar_header: the tar c
 from here on. bad_json, bad_uid: the sample's json or uid cannot be read, so a uid made up from the
 image would part it from its metadata. outside_folder: a path out of the pool's folder.
 image_without_metadata, metadata_without_image: one side of the pair is missing. damaged_row: a row
-of a folder's table that cannot be read, its key is `@row` and its place, behind the others."""
+of a folder's table that cannot be read, its key is `@row` and its place, behind the others.
+forgotten: the sample is on the list of what `recap forget` removed; nothing else is said of it."""
 
 REJECT_REASONS: frozenset[str] = SAMPLE_REASONS | IMAGE_REASONS
 """Every reason that a row of raw_pool can have."""

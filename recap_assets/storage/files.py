@@ -58,6 +58,24 @@ def _umask() -> int:
 
 
 @contextmanager
+def patched_file(path: Path) -> Iterator[Path]:
+    """A copy of a file, to be changed in place, that takes the file's place after the block."""
+    about_to_change()
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    copy = Path(name)
+    try:
+        shutil.copyfile(path, copy)
+        copy.chmod(path.stat().st_mode)
+        yield copy
+        with copy.open("rb+") as file:
+            os.fsync(file.fileno())
+        copy.replace(path)
+    finally:
+        copy.unlink(missing_ok=True)
+
+
+@contextmanager
 def replaced_directory(path: Path, *, listed: bool = False) -> Iterator[Path]:
     """A new directory that takes the place of `path` when the block ends without an error.
 

@@ -23,6 +23,8 @@ POLL_SECONDS = 0.2
 SUFFIX = ".claim"
 MOST_BYTES = 1_000
 _log = logging.getLogger(__name__)
+JOURNAL = "forgetting.json"
+"""In the data folder while samples are being forgotten: nothing is built meanwhile."""
 _WRITTEN = re.compile(r"(\d+) *\n(\d+\.\d+) *\n(.+)", re.DOTALL)
 
 
@@ -70,6 +72,8 @@ class Claims:
         self.folder.mkdir(parents=True, exist_ok=True)
         file = _locked(path, on_wait)
         try:
+            # After the lock: of a build and a removal that begin at once one sees the other.
+            self._refuse_while_forgetting()
             before = _read(file)
             _write(file, _Holder(str(os.getpid()), time.time(), name))
             changes = n_changes()
@@ -84,6 +88,18 @@ class Claims:
             path.unlink()
         finally:
             os.close(file)
+
+    def _refuse_while_forgetting(self) -> None:
+        if (journal := self.folder.parent.parent / JOURNAL).exists():
+            msg = (
+                f"samples are being forgotten ({journal}), and nothing is built meanwhile. Wait "
+                "for `recap forget` to finish; if it was interrupted, call it again to complete it"
+            )
+            raise StorageError(msg)
+
+    def held(self) -> list[str]:
+        """Names that a process of this machine holds now."""
+        return sorted(filter(None, map(_held, self.folder.glob(f"*{SUFFIX}"))))
 
     def unfinished(self) -> dict[str, float]:
         """Names whose last holder did not come to its end and that nobody holds now.
@@ -202,6 +218,21 @@ def _unfinished(path: Path) -> _Holder | None:
         return _read(file)
     except BlockingIOError:
         return None
+    finally:
+        os.close(file)
+
+
+def _held(path: Path) -> str | None:
+    """The name that a locked file is of; None where nobody holds it."""
+    try:
+        file = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return None
+    try:
+        if _locks(file):
+            return None
+        holder = _read(file)
+        return holder.name if holder else "a partition"
     finally:
         os.close(file)
 

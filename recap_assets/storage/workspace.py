@@ -7,6 +7,7 @@ from pathlib import Path
 
 from recap_assets.storage.locations import refuse_unusable
 from recap_assets.storage.locks import Claims
+from recap_assets.storage.refused import Refused
 from recap_assets.storage.store_claims import StoreClaims
 from recap_assets.storage.tables import FixedTables, TableStore
 
@@ -77,6 +78,11 @@ class Workspace:
         tables = self.tables.root
         leases = StoreClaims(tables) if tables.startswith("s3://") else None
         return Claims(self.root / "claims", leases)
+
+    @property
+    def refused(self) -> Refused:
+        """What was forgotten in the data folder; no index and no download takes it again."""
+        return Refused.of(self.data)
 
     def model(self, name: str) -> Path:
         """Folder of a model that the platform trained."""

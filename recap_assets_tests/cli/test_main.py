@@ -151,6 +151,7 @@ READING = (
     ("plan",), ("plan", "--why", "raw_pool"), ("status",), ("build", "--dry-run"), ("mix", "try"),
     ("lineage", "raw_pool"), ("diff", "raw", "raw_top30"), ("leaderboard",), ("verify", "raw_pool"),
     ("gc", "--dry-run"), ("imports",), ("doctor",), ("export", "nothing"),
+    ("forget", "--dry-run", "--uid", "0" * 32),
 )  # fmt: skip
 
 

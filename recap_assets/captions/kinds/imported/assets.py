@@ -52,6 +52,7 @@ from recap_assets.graph.node import Dependency, Look, Node, Outcome, Place, Rows
 from recap_assets.graph.project import Project
 from recap_assets.specs.base import deciding
 from recap_assets.storage.content import VERSION_DIGITS, slice_version
+from recap_assets.storage.refused import Refused, Sort
 from recap_assets.storage.tables import TableStore, Written
 
 VERSION = 2
@@ -138,16 +139,29 @@ def _files_node(project: Project, name: str, spec: ImportSpec) -> Node:
     )
 
 
+_MARKED_AS: Mapping[str, Sort] = {"uid": "uid", "sha256": "sha256", "url": "url_key"}
+
+
+def _without_refused(rows: pl.DataFrame, spec: ImportSpec, refused: Refused) -> pl.DataFrame:
+    """The rows of a file but for those of forgotten samples."""
+    if not refused:
+        return rows
+    sort = _MARKED_AS[spec.by]
+    kept = [not refused.refuses(sort, key) for key in rows["key"]]
+    return rows.filter(pl.Series(kept, dtype=pl.Boolean))
+
+
 def import_files(project: Project, name: str, spec: ImportSpec, step: Step) -> Outcome:
     """Read all files once and keep their rows by key."""
     files = list_caption_files(spec)
     n_bytes = sum(file.size for file in files)
     scratch = project.workspace.scratch / "import_buckets" / name
     buckets = Buckets(scratch, digits_needed(files))
+    refused = project.workspace.refused
     done = 0
     for file in files:
         for rows in read_captions(file, spec):
-            buckets.add(rows)
+            buckets.add(_without_refused(rows, spec, refused))
         done += file.size
         step.progress(0.7 * done / max(n_bytes, 1))
     stored = _write_buckets(project, name, buckets, step)

@@ -1,6 +1,6 @@
 """The embedded world: a pool that the program draws."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
@@ -86,6 +86,13 @@ class EmbeddedPool(TarPool):
 
         sizes = (self.samples, self.samples_per_shard, self.shards_per_partition)
         return [node_of(project, *sizes, self.views, boxes=self.boxes)]
+
+    def forget(self, project: "Project", numbers: Sequence[int]) -> int:
+        """Zeros take the place of a sample."""
+        from recap_assets.pool.scrubbing import scrub
+
+        known = project.shards
+        return scrub(project, [known[number] for number in numbers if number in known])
 
     @classmethod
     def gone(cls, project: "Project") -> "Iterator[Leaving]":

@@ -7,6 +7,7 @@ from recap_assets.artefacts.world import POOL_FOLDER, POOL_KEY
 from recap_assets.graph.content import StoredFiles
 from recap_assets.graph.node import Leaving, Node, Outcome, Step
 from recap_assets.graph.project import Project
+from recap_assets.pool.scrubbing import scrub
 from recap_assets.shards.manifest import partition_key
 from recap_assets.specs.base import deciding
 from recap_assets.storage.content import files_version
@@ -44,6 +45,7 @@ def node_of(
     def compute(step: Step) -> Outcome:
         numbers = [shard.number for shard in project.partitions[step.partition]]
         write_pool(folder, seed, samples, per_shard, shards=numbers, drawn=drawn)
+        scrub(project, project.partitions[step.partition])
         return Outcome(files_version(shards(step.partition), folder), n_samples(step.partition))
 
     return Node(

@@ -1,6 +1,6 @@
 """A list of URLs that img2dataset fetches into shards."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from recap_assets.artefacts.pool import DOWNLOADED_SHARDS
@@ -46,13 +46,19 @@ class UrlPool(UrlSpec):
         workspace = project.workspace
         if not manifest_file.is_frozen(workspace.manifest):
             with workspace.claims.on_this_machine().hold("the plan of the list of URLs"):
-                make_plan(self, workspace.downloads)
+                make_plan(self, workspace.downloads, workspace.refused)
 
     def nodes(self, project: "Project") -> "list[Node]":
         """The asset that fetches the shards."""
         from recap_assets.pool.kinds.urls.assets import node_of
 
         return [node_of(project, self)]
+
+    def forget(self, project: "Project", numbers: Sequence[int]) -> int:
+        """The rows of the list are refused from then on, and their images are zeros."""
+        from recap_assets.pool.kinds.urls.forgetting import forget
+
+        return forget(project, self, numbers)
 
     @classmethod
     def gone(cls, project: "Project") -> "Iterator[Leaving]":

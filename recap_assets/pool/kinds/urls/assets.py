@@ -19,6 +19,7 @@ from recap_assets.graph.node import Leaving, Node, Outcome, Place, Step
 from recap_assets.graph.project import Project
 from recap_assets.pool.kinds.urls import shards
 from recap_assets.pool.kinds.urls.fetching import Fetched, fetch
+from recap_assets.pool.kinds.urls.forgetting import scrub_shard
 from recap_assets.pool.kinds.urls.plan import read_rows, shards_folder
 from recap_assets.pool.kinds.urls.spec import UrlSpec
 from recap_assets.shards.manifest import partition_key
@@ -118,6 +119,7 @@ def _bring_up_to_date(
         seconds = fetched.seconds * new.height / max(missing.height, 1)
         effort = shards.Effort(new.height, fetched.started, seconds)
         shards.write_shard(folder, number, rows, pl.concat([kept[number], new]), pool, effort)
+        scrub_shard(project, folder, number)
     shutil.rmtree(work, ignore_errors=True)
     with suppress(OSError):
         work.parent.rmdir()  # unless another partition is being fetched

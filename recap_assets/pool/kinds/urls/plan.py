@@ -13,12 +13,14 @@ from pathlib import Path
 
 import polars as pl
 
+from recap_assets.pool.forgotten import REASON, is_refused, key_of, uid_of
 from recap_assets.pool.kinds.urls.lists import ROWS, ListFile, list_files, read_list
 from recap_assets.pool.kinds.urls.spec import UrlSpec
 from recap_assets.shards.manifest import Shard
 from recap_assets.specs.base import fingerprint_of
 from recap_assets.storage.content import frame_version
 from recap_assets.storage.files import write_atomically
+from recap_assets.storage.refused import NOTHING_REFUSED, Refused
 from recap_assets.storage.workspace import Workspace
 
 FORMAT = 1
@@ -90,12 +92,13 @@ def read_rows(folder: Path, number: int) -> pl.DataFrame:
     return pl.read_parquet(_rows_path(folder, number)).cast(ROWS)
 
 
-def make_plan(pool: UrlSpec, folder: Path) -> Plan:
+def make_plan(pool: UrlSpec, folder: Path, refused: Refused = NOTHING_REFUSED) -> Plan:
     """Look at the list, and bring the plan in line with it. Files that did not change are not read.
 
     Args:
         pool: Where the list is and how it is read.
         folder: Keeps `plan.json` and the rows of each shard.
+        refused: What was forgotten; its rows are planned as rows that are never asked for.
 
     Raises:
         PoolError: There is no list, or a file of it cannot be read.
@@ -111,13 +114,13 @@ def make_plan(pool: UrlSpec, folder: Path) -> Plan:
         if file.name in known and version == file.version:
             planned = {number: before.shards[number] for number in numbers}
         else:
-            planned = dict(_planned(file, pool, folder, numbers, next_number, before))
+            planned = dict(_planned(file, pool, folder, numbers, next_number, before, refused))
         files[file.name] = (file.version, tuple(planned))
         shards |= planned
         next_number = max(next_number, *(number + 1 for number in planned), 0)
     plan = Plan(reading, files, shards, next_number)
     if plan != before:
-        write_atomically(folder / "plan.json", _written(plan))
+        write_plan(folder, plan)
         for number in before.shards.keys() - shards.keys():
             _rows_path(folder, number).unlink(missing_ok=True)
     return plan
@@ -130,17 +133,47 @@ def _planned(
     numbers: tuple[int, ...],
     next_number: int,
     before: Plan,
+    refused: Refused,
 ) -> Iterator[tuple[int, PlannedShard]]:
     """The shards of a file, their rows written down."""
-    rows = _assigned(read_list(file, pool), folder, numbers, next_number, pool.samples_per_shard)
+    listed = as_refused(read_list(file, pool), refused)
+    rows = _assigned(listed, folder, numbers, next_number, pool.samples_per_shard)
     for (number,), part in sorted(rows.partition_by("shard", as_dict=True).items()):
         content = part.drop("shard").sort("uid", "repeat")
         planned = PlannedShard(frame_version(content), content.height)
         if before.shards.get(number) != planned or not _rows_path(folder, number).exists():
-            data = io.BytesIO()
-            content.write_parquet(data)
-            write_atomically(_rows_path(folder, number), data.getvalue())
+            write_rows(folder, number, content)
         yield number, planned
+
+
+def write_rows(folder: Path, number: int, rows: pl.DataFrame) -> None:
+    """Write the rows of one shard."""
+    data = io.BytesIO()
+    rows.write_parquet(data)
+    write_atomically(_rows_path(folder, number), data.getvalue())
+
+
+def as_refused(rows: pl.DataFrame, refused: Refused) -> pl.DataFrame:
+    """The rows, those of forgotten samples without anything that says what they were.
+
+    Args:
+        rows: Columns of ROWS; those that are not known in a shard's rows may be missing.
+        refused: What was forgotten.
+    """
+    if not refused:
+        return rows
+    keys = [
+        key_of(refused, uid or b"", "") if is_refused(refused, uid, (), url) else None
+        for uid, url in rows.select("uid", "url").iter_rows()
+    ]
+    gone = pl.Series(keys, dtype=pl.String).is_not_null()
+    uids = pl.Series([uid_of(key) if key else None for key in keys], dtype=pl.Binary)
+    of_row = ("url", "caption", "boxes", "expected_hash", "extra")
+    return rows.with_columns(
+        pl.coalesce(uids, "uid").alias("uid"),
+        *(pl.when(~gone).then(name).alias(name) for name in of_row if name in rows.columns),
+        refused=pl.when(gone).then(pl.lit(REASON)).otherwise("refused"),
+    )
 
 
 def _assigned(
@@ -167,6 +200,11 @@ def _assigned(
 
 def _rows_path(folder: Path, number: int) -> Path:
     return folder / "rows" / f"{shard_name(number)}.parquet"
+
+
+def write_plan(folder: Path, plan: Plan) -> None:
+    """Make it the plan."""
+    write_atomically(folder / "plan.json", _written(plan))
 
 
 def _written(plan: Plan) -> bytes:

@@ -193,6 +193,42 @@ def write_shard(
     _put_in_place(new)
 
 
+def listed_rows(folder: Path, number: int) -> Iterator[tuple[str, str | None]]:
+    """The uid in hex and the URL of every row of a finished shard."""
+    yield from _stored(folder, number).select("uid", "url").iter_rows()
+
+
+def without_samples(folder: Path, number: int, keys: Mapping[str, str], reason: str) -> None:
+    """Take samples out of what is beside a tar, which has none of them already.
+
+    Args:
+        folder: The shards' folder.
+        number: The shard.
+        keys: By the key of each sample, its uid in hex, the uid of the row that stands for it.
+        reason: Why it is refused.
+    """
+    table = _stored(folder, number)
+    gone = pl.col("uid").is_in(sorted(keys))
+    if not table.select(gone.any()).item():
+        return
+    kept = ("uid", "repeat", "status", "reason", "message")
+    left = table.with_columns(
+        *(pl.when(~gone).then(name).alias(name) for name in table.columns if name not in kept),
+        uid=pl.col("uid").replace(dict(keys)),
+        status=pl.when(gone).then(pl.lit(REFUSED)).otherwise("status"),
+        reason=pl.when(gone).then(pl.lit(reason)).otherwise("reason"),
+        message=pl.when(gone).then(pl.lit("")).otherwise("message"),
+    )
+    path = _path(folder, number, "_stats.json")
+    before = json.loads(path.read_text(encoding="utf-8"))
+    effort = Effort(before.get("fetched", 0), before["start_time"], before["duration"])
+    stats = {**before, **_stats(left, effort)}
+    data = io.BytesIO()
+    left.sort("uid", "repeat").write_parquet(data)
+    write_atomically(_path(folder, number, ".parquet"), data.getvalue())
+    write_atomically(path, json.dumps(stats, indent=4).encode())
+
+
 def summary(folder: Path, number: int) -> Summary:
     """What a finished shard holds."""
     table = _stored(folder, number)
