@@ -29,6 +29,14 @@ def test_axe_finds_nothing(chromium: "Browser", gallery: str, path: str) -> None
     assert list(findings(chromium, f"{gallery}{path}")) == []
 
 
+def test_axe_finds_nothing_on_the_page_of_an_image(
+    chromium: "Browser", gallery: str, shown: "Page"
+) -> None:
+    shown.goto("/")
+    pair = shown.locator("a[href*='/pair/']").first.get_attribute("href")
+    assert list(findings(chromium, f"{gallery}{pair}")) == []
+
+
 def test_a_search_leads_to_a_pair_with_its_image(shown: "Page") -> None:
     shown.goto("/")
     shown.locator("input[type=search], input[name=q], form input[type=text]").first.fill("a red")

@@ -1,6 +1,7 @@
 """The report as people see it."""
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,4 +34,23 @@ def test_nothing_reaches_beyond_a_phone(chromium: "Browser", address: str) -> No
     shown = chromium.new_page(viewport={"width": 390, "height": 844})
     shown.goto(address)
     assert shown.evaluate("document.documentElement.scrollWidth") == 390
+    shown.close()
+
+
+def test_it_prints_on_few_sheets_with_its_images(chromium: "Browser", address: str) -> None:
+    shown = chromium.new_page()
+    shown.goto(address)
+    printed = shown.pdf(prefer_css_page_size=True)
+    assert len(re.findall(rb"/Type\s*/Page\b", printed)) <= 12, "25 with the style of a phone"
+    assert printed.count(b"/DCTDecode") >= 6, "each picture of the sample is in it"
+    shown.close()
+
+
+def test_columns_are_those_of_a_desktop_in_print(chromium: "Browser", address: str) -> None:
+    shown = chromium.new_page(viewport={"width": 500, "height": 700})
+    shown.goto(address)
+    shown.emulate_media(media="print")
+    columns = "getComputedStyle(document.querySelector('{}')).gridTemplateColumns.split(' ').length"
+    assert shown.evaluate(columns.format(".near ul")) == 6
+    assert shown.evaluate(columns.format(".gallery")) == 4
     shown.close()

@@ -7,6 +7,7 @@ import dagster as dg
 from recap_assets.defs.assets import POOL_PARTITIONS, asset_key
 from recap_assets.defs.automation.in_sync import grouped, news, verdicts
 from recap_assets.defs.automation.outlook import Watch
+from recap_assets.defs.run_results import tag_backfills
 from recap_assets.shards.manifest import PoolError
 from recap_assets.specs.automation import Automation
 
@@ -91,9 +92,10 @@ def in_sync_sensor(watch: Watch, automation: Automation) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=automation.interval_seconds,
         description="Evaluates the check `in_sync` of every asset, and reports what changed: what "
-        "is out of date, and why. Starts no run.",
+        "is out of date, and why. Tags backfills that ended with what they came to. Starts no run.",
     )
     def in_sync(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        tag_backfills(context.instance)
         outlook = watch.look(context.instance)
         known = context.repository_def.asset_graph.materializable_asset_keys  # type: ignore[union-attr]
         assets = ["/".join(key.path) for key in known]
