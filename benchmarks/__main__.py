@@ -43,6 +43,7 @@ QUICK: dict[str, tuple[str, ...]] = {
         "--hashes", "100_000", "--embeddings", "3_000", "--clusters", "3", "--dimension", "64",
         "--beside", "20_000", "2_000",
     ),
+    "commands": ("--experiment", "smoke", "--rounds", "1"),
     "kills": ("--kills", "2"),
     "remote_workers": ("--tars", "4", "--seconds", "0.2"),
 }  # fmt: skip
