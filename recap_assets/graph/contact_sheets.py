@@ -6,9 +6,10 @@ partition was. So it is small, and a large pool has it for its first partitions 
 
 from contextlib import closing
 
+import numpy as np
 import polars as pl
 
-from recap_assets.artefacts.draws import uid_hashes
+from recap_assets.artefacts.draws import UInt64s, uid_hashes
 from recap_assets.artefacts.previews import image_markdown
 from recap_assets.graph.project import Project
 from recap_assets.shards.reading import ImageReader
@@ -31,7 +32,7 @@ def sheet_of(project: Project, partition: str, rows: pl.DataFrame) -> dict[str, 
     """
     if int(partition) >= MOST_PARTITIONS or rows.is_empty():
         return {}
-    draw = pl.Series(uid_hashes(0, "contact sheet", rows["uid"]), dtype=pl.UInt64)
+    draw = pl.Series(_draws(rows["uid"]), dtype=pl.UInt64)
     drawn = rows.with_columns(draw=draw).sort("draw", "shard", "key").head(MOST_ON_SHEET)
     with closing(ImageReader(project.shards, project.pool, SHEET_SIDE)) as reader:
         images = [image for image in reader.read(drawn) if image is not None]
@@ -41,7 +42,15 @@ def sheet_of(project: Project, partition: str, rows: pl.DataFrame) -> dict[str, 
 
 def sheet_of_uids(project: Project, partition: str, uids: pl.Series) -> dict[str, str]:
     """`sheet_of` those usable images of the partition that have one of these uids."""
-    if int(partition) >= MOST_PARTITIONS:
+    if int(partition) >= MOST_PARTITIONS or uids.is_empty():
         return {}
-    wanted = pl.DataFrame({"uid": uids.unique()})
-    return sheet_of(project, partition, project.usable_images(partition).join(wanted, on="uid"))
+    # Those that it would draw: reading where all the others are costs as much as selecting a mix.
+    draws = _draws(uids)
+    ordered = np.sort(draws)
+    firsts = ordered[np.flatnonzero(np.diff(ordered)) + 1][: MOST_ON_SHEET - 1]
+    drawn = uids.filter(draws <= firsts.max(initial=ordered[0])).unique()
+    return sheet_of(project, partition, project.usable_images(partition, drawn))
+
+
+def _draws(uids: pl.Series) -> UInt64s:
+    return uid_hashes(0, "contact sheet", uids)

@@ -92,11 +92,15 @@ class Project:
         """Make these all the shards that the pool has, under these numbers, whatever else lands."""
         manifest_file.freeze(self.workspace.manifest, shards)
 
-    def usable_images(self, partition: str) -> pl.DataFrame:
-        """Where the partition's good images are: shard, uid, key, offset, size, sha256."""
+    def usable_images(self, partition: str, uids: pl.Series | None = None) -> pl.DataFrame:
+        """Where the partition's good images are: shard, uid, key, offset, size, sha256.
+
+        Of all of them, or of those with some uids.
+        """
+        wanted = is_usable() if uids is None else is_usable() & pl.col("uid").is_in(uids.implode())
         return (
             self.workspace.tables.scan(RAW_POOL, partition=partition)
-            .filter(is_usable())
+            .filter(wanted)
             .select("shard", "uid", "key", "offset", "size", "sha256")
             .sort("shard", "offset", "key")
             .collect()

@@ -171,7 +171,7 @@ class Comparison:
         chosen = _smallest_draws(found.select("change", "draw", "uid").unique(), self.n_samples)
         number = pl.col("change").replace_strict({c: i for i, c in enumerate(CHANGES)})
         self.samples = found.join(chosen.select("change", "uid"), on=["change", "uid"]).sort(
-            number, "draw", "uid", pl.col("side") == "after", "source", "text", "weight"
+            number, "draw", "uid", pl.col("side") == "after", "source", "text", "weight", "copies"
         )
 
 

@@ -134,7 +134,7 @@ def compact(store: TableStore, table: Table, *, dry_run: bool = False) -> int:
         try:
             done = delta.optimize.compact(
                 partition_filters=[(name, "=", value) for name, value in at.items()] or None,
-                writer_properties=writer_properties(),
+                writer_properties=writer_properties(table),
                 post_commithook_properties=_NO_CLEANUP,
             )
         except CommitFailedError:

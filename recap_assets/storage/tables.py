@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import polars as pl
 from deltalake import (
+    ColumnProperties,
     CommitProperties,
     DeltaTable,
     PostCommitHookProperties,
@@ -38,6 +39,7 @@ from recap_assets.storage.store_errors import in_words_of_store, patiently
 from recap_assets.storage.wholeness import Groups, ListedFiles
 
 ROW_GROUP = 131_072
+_DISTINCT = (pl.Binary, pl.Float32, pl.Float64, pl.Int64)
 CHECKPOINT_INTERVAL = 100
 COMMIT_RETRIES = 100
 ATTEMPTS = 6
@@ -287,7 +289,7 @@ class TableStore(TableHandles):
         )
         write = partial(
             write_deltalake,
-            writer_properties=writer_properties(),
+            writer_properties=writer_properties(table),
             commit_properties=properties,
             post_commithook_properties=_NO_LOG_CLEANUP,
         )
@@ -404,9 +406,19 @@ def _with_defaults(frame: pl.LazyFrame, table: Table, delta: DeltaTable) -> pl.L
     )
 
 
-def writer_properties() -> WriterProperties:
-    """How every data file is written, compaction included."""
-    return WriterProperties(compression="ZSTD", max_row_group_size=ROW_GROUP)
+def writer_properties(table: Table) -> WriterProperties:
+    """How every data file is written, compaction included.
+
+    Hashes, scores and offsets hardly repeat: a dictionary of them is built, found too large and
+    given up, in a third of the time that writing takes, and the file is larger for it.
+    """
+    plain = ColumnProperties(dictionary_enabled=False)
+    distinct = [name for name, dtype in table.schema.items() if dtype in _DISTINCT]
+    return WriterProperties(
+        compression="ZSTD",
+        max_row_group_size=ROW_GROUP,
+        column_properties=dict.fromkeys(distinct, plain),
+    )
 
 
 def _refuse(table: Table, verb: str, *, append_only: bool) -> None:

@@ -52,6 +52,13 @@ def test_a_mixs_sheet_has_its_own_images_only(bench: Bench) -> None:
     assert markdown == sheet_of(bench.project, "00001", rows)[IMAGES]
 
 
+def test_twelve_are_drawn_of_many_uids_as_of_many_images(bench: Bench) -> None:
+    rows = bench.project.usable_images("00000")
+    thrice = pl.concat([rows["uid"], rows["uid"].reverse(), rows["uid"]])
+    expected = sheet_of(bench.project, "00000", rows)
+    assert sheet_of_uids(bench.project, "00000", thrice) == expected
+
+
 def test_images_are_in_their_places() -> None:
     colours = [(250 - 20 * i, 20 * i, 128) for i in range(12)]
     sheet = contact_sheet([np.full((90, 90, 3), colour, np.uint8) for colour in colours])

@@ -73,6 +73,16 @@ def change_of(before, after):
     return None if before == after else "reweighted"
 
 
+def test_samples_that_differ_in_copies_alone_have_an_order():
+    pairs = [(0, "a", "y", 0.5, 2.0, 1), (0, "a", "y", 0.5, 2.0, 2)]
+    found = []
+    for order in (pairs, pairs[::-1]):
+        comparison = Comparison()
+        comparison.add(frame(order), frame([]))
+        found.append(comparison.samples["copies"].to_list())
+    assert found == [[1, 2], [1, 2]]
+
+
 @pytest.mark.parametrize("max_pairs", [1, 3])
 @given(data=st.data(), n_parts=st.integers(1, 3), seed=st.integers(0, 5))
 @settings(max_examples=40, deadline=None)

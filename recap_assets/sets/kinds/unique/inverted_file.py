@@ -5,14 +5,16 @@ order of their clusters, and appended: 2 bytes a dimension and 8 a row on disk, 
 A cluster's list is read from as many places as there were writes.
 """
 
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Halves = NDArray[np.float16]
+Number = TypeVar("Number", np.float16, np.int64)
 
 GATHERED_BYTES = 1 << 28
 """Of embeddings that are written at once."""
@@ -69,12 +71,25 @@ class InvertedFile:
             return
         self._rows.flush()
         self._positions.flush()
-        rows = np.memmap(self._rows, np.float16, "r").reshape(-1, self._dimension)
-        positions = np.memmap(self._positions, np.int64, "r")
         for cluster in range(self._clusters):
             parts = [slice(int(s[cluster]), int(s[cluster + 1])) for s in self._starts]
             if any(part.start < part.stop for part in parts):
-                yield Members(rows, positions, parts)
+                yield Members(self, parts)
+
+    def rows_at(self, places: range) -> Halves:
+        """The embeddings at some places of the file, shape (n, dimension)."""
+        return _read(self._rows.fileno(), places, np.float16, self._dimension)
+
+    def positions_at(self, places: range) -> NDArray[np.int64]:
+        """The position of each of them among all that were added."""
+        return _read(self._positions.fileno(), places, np.int64, 1)[:, 0]
+
+
+def _read(file: int, places: range, dtype: type[Number], width: int) -> NDArray[Number]:
+    # Not mapped into memory: the pages would count as the process's own, all of them at the end.
+    n_bytes = width * np.dtype(dtype).itemsize
+    found = os.pread(file, len(places) * n_bytes, places.start * n_bytes)
+    return np.frombuffer(found, dtype).reshape(-1, width)
 
 
 class Members:
@@ -84,8 +99,8 @@ class Members:
         blocks: The places in the file of each block's rows.
     """
 
-    def __init__(self, rows: Halves, positions: NDArray[np.int64], parts: Sequence[slice]) -> None:
-        self._rows, self._positions = rows, positions
+    def __init__(self, file: InvertedFile, parts: Sequence[slice]) -> None:
+        self._file = file
         self.blocks: list[list[range]] = [[]]
         for part in parts:
             self._add(range(part.start, part.stop))
@@ -101,8 +116,8 @@ class Members:
 
     def rows(self, block: int) -> Halves:
         """The embeddings of a block, shape (n, dimension)."""
-        return np.concatenate([self._rows[p.start : p.stop] for p in self.blocks[block]])
+        return np.concatenate([self._file.rows_at(places) for places in self.blocks[block]])
 
     def positions(self, block: int) -> NDArray[np.int64]:
         """The position of each row of a block among all that were added."""
-        return np.concatenate([self._positions[p.start : p.stop] for p in self.blocks[block]])
+        return np.concatenate([self._file.positions_at(places) for places in self.blocks[block]])
