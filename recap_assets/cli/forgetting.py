@@ -23,7 +23,7 @@ from recap_assets.assembly.forgetting.run import (
 )
 from recap_assets.cli import terminal
 from recap_assets.cli.output import print_json
-from recap_assets.defs.forgetting import take_events
+from recap_assets.defs.forgetting import refuse_running_daemon, take_events
 from recap_assets.defs.session import HOME_VARIABLE
 from recap_assets.defs.storage_files import is_shipped
 from recap_assets.storage.workspace import DATA_VARIABLE, TABLES_VARIABLE
@@ -88,6 +88,8 @@ def _forget(console: Console, planned: Planned, path: Path, *, as_json: bool) ->
     def keep(done: Forgotten) -> None:
         write(path, certificate(planned, done))
 
+    for place in planned.places:
+        refuse_running_daemon(place.workspace.instance)
     done = forget(planned, take_events, keep, lambda step: console.print(terminal.plain(step)))
     _print_done(console, done, path)
     if as_json:

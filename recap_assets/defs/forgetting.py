@@ -8,6 +8,7 @@ nor do the results of checks, which name samples.
 import shutil
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from recap_assets.defs.storage_files import EVENT_LOG, RECORDS_READ
@@ -15,6 +16,8 @@ from recap_assets.storage.errors import StorageError
 
 _TABLES = ("event_logs", "asset_event_tags", "asset_keys", "asset_check_executions")
 _WAIT_SECONDS = 60.0
+_HEARTBEAT = timedelta(seconds=90)
+"""A daemon that runs gives a sign every half minute."""
 _LOGS = "storage"
 """Folder of what the steps of runs wrote to their outputs."""
 
@@ -48,6 +51,33 @@ def take_events(storage: Path) -> int:
             "`recap forget` again"
         )
         raise StorageError(msg) from error
+
+
+def refuse_running_daemon(storage: Path) -> None:
+    """Refuse while Dagster's daemon is at work: without events it would build everything again.
+
+    Args:
+        storage: Folder of the storage.
+
+    Raises:
+        StorageError: Its last heartbeat is young.
+    """
+    path = storage / "runs.db"
+    if not path.is_file():
+        return
+    try:
+        with closing(
+            sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=_WAIT_SECONDS)
+        ) as runs:
+            (last,) = runs.execute("SELECT max(timestamp) FROM daemon_heartbeats").fetchone()
+    except sqlite3.Error:
+        return  # a storage that never had a daemon
+    if last and datetime.now(UTC) - datetime.fromisoformat(last).replace(tzinfo=UTC) < _HEARTBEAT:
+        msg = (
+            f"Dagster's daemon is at work on {storage}, and would take what is forgotten for what "
+            f"was never built. Stop `recap ui`, wait {_HEARTBEAT.seconds} seconds, and call again"
+        )
+        raise StorageError(msg)
 
 
 def _emptied(log: sqlite3.Connection) -> int:

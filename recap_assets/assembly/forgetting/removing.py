@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, cast
 
 from recap_assets.artefacts.catalogue import all_tables
 from recap_assets.artefacts.exports import EXPORT_SHARDS, EXPORTS
@@ -22,9 +23,11 @@ from recap_assets.captions.reply_cache import ReplyCache
 from recap_assets.pool.assets import pool_of
 from recap_assets.shards.manifest import partition_key
 from recap_assets.storage.files import write_atomically
-from recap_assets.storage.pins import TABLE_VERSIONS
+from recap_assets.storage.pins import MAX_BYTES, TABLE_VERSIONS
 from recap_assets.storage.purging import overwrite, purge
 from recap_assets.storage.refused import Refused
+from recap_assets.untrusted.files import read_bounded
+from recap_assets.untrusted.json_text import parse_json
 
 OnStep = Callable[[str], None]
 """Called with what is being done."""
@@ -178,8 +181,8 @@ class Removal:
 
     def _receipts(self) -> None:
         for path in sorted(self._place.workspace.receipts.glob("*.json")):
-            content = json.loads(path.read_bytes())
-            pinned = content.get(TABLE_VERSIONS, {})
+            content = cast("dict[str, Any]", parse_json(read_bounded(path, MAX_BYTES), MAX_BYTES))
+            pinned = content[TABLE_VERSIONS]
             left = {name: at for name, at in pinned.items() if name not in self._found.purged}
             if left != pinned:
                 write_atomically(path, json.dumps({**content, TABLE_VERSIONS: left}).encode())

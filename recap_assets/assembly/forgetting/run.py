@@ -29,6 +29,7 @@ from recap_assets.assembly.forgetting.searching import files_below, holds
 from recap_assets.assembly.forgetting.seen import Saw, exports, pool_shards, trained
 from recap_assets.storage.errors import StorageError
 from recap_assets.storage.locks import JOURNAL
+from recap_assets.storage.pins import pinned_versions
 from recap_assets.storage.refused import FILE as REFUSED
 from recap_assets.storage.refused import Refused
 from recap_assets.untrusted.errors import RecapError
@@ -112,12 +113,14 @@ def find(data: Path, tables_root: str | None, named: Identity) -> Planned:
 
     Raises:
         ForgetError: No experiment has one of the uids.
-        StorageError: The tables are in an object store, or a journal is damaged.
+        StorageError: The tables are in an object store, or a journal or a receipt is damaged.
     """
     before = Journal.of(data)
     places = list(places_of(data, tables_root))
     if before is None:
         _refuse_unknown(places, named)
+    for place in places:
+        pinned_versions(place.workspace.receipts)  # one that cannot be read stops everything here
     whole = named if before is None else named | before.named
     known = whole if before is None else whole | before.identity
     identity = identify(places, known)

@@ -2,7 +2,10 @@
 
 import fcntl
 import json
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -239,6 +242,36 @@ def test_the_lineage_has_one_row_for_each_that_it_had(recap: Recap, scene: Scene
     gone = before.join(after, on=keys, how="anti")["asset"].unique()
     assert all(asset.startswith(("exports/", "export_shards/", "report")) for asset in gone)
     assert after.height + before.join(after, on=keys, how="anti").height == before.height
+
+
+def test_nothing_is_forgotten_while_the_daemon_runs(recap: Recap, scene: Scene) -> None:
+    row, wanted = a_sample(scene)
+    before = found_in(scene.data, wanted)
+
+    def beat(age: timedelta) -> None:
+        with closing(sqlite3.connect(scene.workspace.instance / "runs.db")) as runs, runs:
+            at = str((datetime.now(UTC) - age).replace(tzinfo=None))
+            runs.execute(
+                "INSERT OR REPLACE INTO daemon_heartbeats (daemon_type, daemon_id, timestamp, body)"
+                " VALUES ('SENSOR', 'a', ?, '')", (at,),
+            )  # fmt: skip
+
+    beat(timedelta(seconds=10))
+    done = recap("forget", "--uid", row["uid"].hex(), "--yes")
+    assert "Dagster's daemon is at work" in str(done.exception)
+    assert found_in(scene.data, wanted) == before
+    assert not (scene.data / JOURNAL).exists()
+    beat(timedelta(minutes=10))
+    forget(recap, "--uid", row["uid"].hex())
+
+
+def test_a_damaged_receipt_stops_everything(recap: Recap, scene: Scene) -> None:
+    row, _ = a_sample(scene)
+    scene.workspace.receipts.mkdir()
+    (scene.workspace.receipts / "paper.json").write_text("{")
+    done = recap("forget", "--uid", row["uid"].hex(), "--yes")
+    assert "paper.json cannot be read" in str(done.exception)
+    assert not (scene.data / JOURNAL).exists()
 
 
 def test_two_at_once_are_refused(recap: Recap, scene: Scene) -> None:

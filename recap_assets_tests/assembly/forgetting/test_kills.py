@@ -37,31 +37,31 @@ def tables_can_be_read(scene: Scene) -> None:
         pl.read_delta(str(log.parent))
 
 
-@pytest.mark.long("twenty removals in processes of their own, each killed and completed")
+@pytest.mark.long(reason="twenty removals in processes of their own, each killed and completed")
 def test_a_removal_is_completed_wherever_it_was_killed(
-    recap: Recap, whole: Scene, tmp_path: Path
+    recap: Recap, scene: Scene, tmp_path: Path
 ) -> None:
-    row = whole.samples().sort("text").row(-1, named=True)
-    wanted = whole.wanted(row, Session(whole.file).project)
+    row = scene.samples().sort("text").row(-1, named=True)
+    wanted = scene.wanted(row, Session(scene.file).project)
     uid = row["uid"].hex()
-    counted = run(whole.copied(tmp_path / "counted"), 0, "--uid", uid)
+    counted = run(scene.copied(tmp_path / "counted"), 0, "--uid", uid)
     n_changes = int(re.findall(r"changes: (\d+)", counted.stdout)[0])
     assert n_changes >= MOMENTS, counted.stdout + counted.stderr
     n_unfinished = 0
     for number in range(MOMENTS):
-        scene = whole.copied(tmp_path / str(number))
-        killed = run(scene, 1 + number * n_changes // MOMENTS, "--uid", uid)
+        one = scene.copied(tmp_path / str(number))
+        killed = run(one, 1 + number * n_changes // MOMENTS, "--uid", uid)
         assert killed.returncode == -9, killed.stdout + killed.stderr
-        tables_can_be_read(scene)
-        is_begun = (scene.data / JOURNAL).exists()
+        tables_can_be_read(one)
+        is_begun = (one.data / JOURNAL).exists()
         n_unfinished += is_begun
         # Of one that had not begun nothing is known; one that had needs no words.
-        done = recap("--data", scene.data, "forget", "--yes", *(() if is_begun else ("--uid", uid)),
+        done = recap("--data", one.data, "forget", "--yes", *(() if is_begun else ("--uid", uid)),
                      "--certificate", tmp_path / f"{number}.json")  # fmt: skip
         assert done.exit_code == 0, (number, done.output, done.exception)
-        assert found_in(scene.data, wanted) == set(), number
+        assert found_in(one.data, wanted) == set(), number
         for asset in ("raw_pool", "curated_mixes/top"):
-            verified = recap("--data", scene.data, "-e", scene.file, "verify", asset)
+            verified = recap("--data", one.data, "-e", one.file, "verify", asset)
             assert "all equal" in verified.output, (number, verified.output)
-        shutil.rmtree(scene.folder)
+        shutil.rmtree(one.folder)
     assert n_unfinished >= MOMENTS // 2
