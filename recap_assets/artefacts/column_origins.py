@@ -9,7 +9,21 @@ from collections.abc import Collection, Mapping
 from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
 from recap_assets.artefacts.diversity import DIVERSITY_STATISTICS, DIVERSITY_SUMMARY
 from recap_assets.artefacts.evaluation import EVALUATION_IMAGES, EVALUATION_RESULTS
-from recap_assets.artefacts.facets import FIRST_TEXTS, HASHES, IMAGES, SAMPLES, SIZES, TEXTS
+from recap_assets.artefacts.facets import (
+    ASIDE,
+    CHOSEN,
+    FILES,
+    FIRST_TEXTS,
+    HASHES,
+    IMAGES,
+    KEYS,
+    SAMPLES,
+    SEEN,
+    SEEN_SOURCES,
+    SHARES,
+    SIZES,
+    TEXTS,
+)
 from recap_assets.artefacts.mixes import CURATED_MIXES, THRESHOLDS
 from recap_assets.artefacts.pool import POOL_COLUMNS, RAW_POOL
 from recap_assets.artefacts.report import LEADERBOARD
@@ -142,7 +156,17 @@ _OF_FACETS: Mapping[str, frozenset[str]] = {
     SAMPLES: frozenset({"shard", "uid"}),
     SIZES: frozenset({"uid", "width", "height"}),
     HASHES: frozenset({"uid", "perceptual_hash"}),
-}
+    KEYS: frozenset({"shard", "uid", "key"}),
+    FILES: frozenset({
+        "uid", "key", "offset", "size", "sha256", "image_format", "width", "height",
+        "original_width", "original_height", "url",
+    }),
+    ASIDE: frozenset({"reject_reason"}),
+    SEEN: frozenset({"uid", "image_hash", "text", "weight", "copies"}),
+    SEEN_SOURCES: frozenset({"uid", "image_hash", "text", "weight", "copies", "source"}),
+    SHARES: frozenset({"source"}),
+    CHOSEN: frozenset({"uid", "source", "candidate", "text", "score", "rule", "copies"}),
+}  # fmt: skip
 
 
 def columns_read(columns: Collection[str], facets: Collection[str]) -> list[str]:

@@ -11,6 +11,7 @@ from typing import TypeAlias
 import polars as pl
 
 from recap_assets.artefacts.table import is_usable
+from recap_assets.specs.sources import RAW
 
 Facet: TypeAlias = Callable[[pl.DataFrame], pl.DataFrame]
 """From rows of a table to what is read of them; the order of its rows does not count."""
@@ -21,6 +22,13 @@ SIZES = "sizes"
 HASHES = "perceptual_hashes"
 TEXTS = "texts"
 FIRST_TEXTS = "first_texts"
+KEYS = "keys"
+FILES = "files"
+ASIDE = "rejects"
+SEEN = "pairs_seen"
+SEEN_SOURCES = "pairs_seen_with_sources"
+SHARES = "pair_counts"
+CHOSEN = "texts_chosen"
 
 
 def _images(rows: pl.DataFrame) -> pl.DataFrame:
@@ -44,20 +52,68 @@ def _columns(*names: str) -> Facet:
     return lambda rows: rows.filter(is_usable()).select(names)
 
 
+def _files(rows: pl.DataFrame) -> pl.DataFrame:
+    # An export has the images in the order of their places, whatever the places are.
+    usable = rows.filter(is_usable()).sort("shard", "offset", "key", "uid")
+    place = pl.when(pl.col("sha256").is_null())
+    places = (place.then(name).alias(name) for name in ("key", "offset"))
+    return usable.select("uid", *_OF_FILES, *places).with_row_index("place")
+
+
+_OF_FILES = (
+    "size", "sha256", "image_format", "width", "height", "original_width", "original_height", "url",
+)  # fmt: skip
+
+
+def _aside(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.filter(~is_usable()).group_by("reject_reason").len()
+
+
+def _seen(*more: str) -> Facet:
+    def of(rows: pl.DataFrame) -> pl.DataFrame:
+        return rows.select("uid", "image_hash", "text", "weight", "copies", *more)
+
+    return of
+
+
+def _shares(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.select(n=pl.len(), n_raw=(pl.col("source") == RAW).sum())
+
+
+def _chosen(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.select("uid", "source", "candidate", "text", "score", "rule", "copies")
+
+
 POOL_FACETS: Mapping[str, Facet] = {
     IMAGES: _images,
     TEXTS: _columns("shard", "uid", "text"),
     SAMPLES: _columns("shard", "uid"),
     SIZES: _sizes,
     HASHES: _columns("uid", "perceptual_hash"),
+    KEYS: _columns("shard", "uid", "key"),
+    FILES: _files,
+    ASIDE: _aside,
 }
-"""Of `raw_pool`: images by their bytes; texts; which samples there are; pixels; how images look."""
+"""Of `raw_pool`: images by their bytes; texts; which samples there are; pixels; how images look;
+what samples are called in their shards; images as files, with what is said of them; how many
+were set aside, by reason."""
 
 CAPTION_FACETS: Mapping[str, Facet] = {
     TEXTS: _columns("shard", "uid", "candidate", "text"),
     FIRST_TEXTS: _first_texts,
+    ASIDE: _aside,
 }
-"""Of `synthetic_captions`: all usable texts; of each image the text of the first usable one."""
+"""Of `synthetic_captions`: all usable texts; of each image the text of the first usable one; how
+many were set aside, by reason."""
+
+MIX_FACETS: Mapping[str, Facet] = {
+    SEEN: _seen(),
+    SEEN_SOURCES: _seen("source"),
+    SHARES: _shares,
+    CHOSEN: _chosen,
+}
+"""Of `curated_mixes`: what training sees, with or without the source of each text; how many pairs
+there are, and how many of them have their own text; what was chosen, whatever weight it has."""
 
 LEFT_OUT_FACETS: Mapping[str, Facet] = {SAMPLES: lambda rows: rows.select("shard", "uid")}
 """Of `captions_left_out`: which images they are."""

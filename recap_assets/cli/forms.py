@@ -1,7 +1,6 @@
 """What each command prints with `--json`: the forms, for whoever reads it in a program.
 
-Commands make plain dicts; a test holds them to these forms. Within a version of the format keys are
-added and none is renamed, removed or given another type.
+Commands make plain dicts; a test holds them to these forms. Within a `FORMAT` keys are only added.
 """
 
 from collections.abc import Mapping
@@ -29,6 +28,7 @@ class PlanRow(TypedDict):
     partition: Partition
     state: Annotated[str, Field(description="`ready`, `blocked` (reads such) or `leaving`.")]
     reason: Annotated[str, Field(description="Why, in a sentence.")]
+    may_stay: Annotated[bool, Field(description="True: built only if what it reads changes.")]
     rows_to_compute: Annotated[int | None, Field(description="Null where it is not known.")]
     rows_to_reuse: Annotated[int | None, Field(description="Null where it is not known.")]
     expected_seconds: Annotated[float, Field(description="Of one worker.")]

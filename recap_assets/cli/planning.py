@@ -97,6 +97,7 @@ def _row(entry: OutOfDate, estimates: Estimates, tokens: TokenEstimates) -> dict
     counts = estimates.counts.get((entry.asset, entry.partition))
     return {
         **entry._asdict(),
+        "may_stay": entry.may_stay,
         "rows_to_compute": None if counts is None else counts.computed,
         "rows_to_reuse": None if counts is None else counts.reused,
         "expected_seconds": round(cost.seconds, 3),
@@ -139,7 +140,7 @@ def plan_table(current: Plan, session: Session, estimates: Estimates) -> Table:
     removed = f"; {n:,} to remove" if (n := len(gone(current))) else ""
     table = Table(
         title=f"{named(session)}: {len(current.to_build):,} partitions out of date, "
-        f"{_in_words(whole)}{removed}",
+        f"{_in_words(whole)}{_of_may_stay(current, estimates)}{removed}",
         title_justify="left",
         caption=GUESSED if whole.is_guess else None,
         caption_justify="left",
@@ -152,6 +153,18 @@ def plan_table(current: Plan, session: Session, estimates: Estimates) -> Table:
     _add_waiting(table, current, session.graph, estimates)
     _add_removals(table, current)
     return table
+
+
+def _of_may_stay(current: Plan, estimates: Estimates) -> str:
+    """How much of the plan is built only where what it reads comes out otherwise."""
+    waiting = [(one.asset, one.partition) for one in current.to_build if one.may_stay]
+    if not waiting:
+        return ""
+    cost = estimates.of_all(waiting)
+    return (
+        f"; {len(waiting):,} of them, {in_time(cost.seconds)}, only if what they read comes out "
+        "otherwise"
+    )
 
 
 def gone(current: Plan) -> set[tuple[str, str]]:

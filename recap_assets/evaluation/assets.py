@@ -20,6 +20,7 @@ from recap_assets.evaluation.scorers import ScorerRead, scorer_read
 from recap_assets.evaluation.tasks import (
     TaskSet,
     dependencies,
+    learn_sets,
     ranges,
     scorers_asked,
     sets_of,
@@ -76,6 +77,7 @@ def _images_node(project: Project) -> Node:
 
 def hash_images(project: Project, step: Step) -> Rows:
     """Hash every evaluation image and look for it in the pool."""
+    learn_sets(project)
     frames = []
     sets = [one for one in sets_of(project) if one.rests_on is None]
     for one in sets:
@@ -166,6 +168,7 @@ def evaluate_mix(project: Project, mix: str, step: Step) -> Rows:
         project.workspace.checkpoint(mix, seed), evaluation.batch_size
     )
     sets = sets_of(project)
+    learn_sets(project)
     images = ModelImages(project, embedder, sets)
     if evaluation.prefix is not None:
         source = prefix_of(project.experiment.mixes[mix], evaluation.prefix)

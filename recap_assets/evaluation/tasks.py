@@ -16,7 +16,7 @@ from recap_assets.evaluation.datacomp.root import (
     locate,
 )
 from recap_assets.evaluation.kind import MadeHere, OnAnother
-from recap_assets.evaluation.versions import set_versions
+from recap_assets.evaluation.versions import Looks, looking, set_versions
 from recap_assets.graph.node import Dependency, Node
 from recap_assets.graph.project import Project
 from recap_assets.scores.opened import embedder_of
@@ -99,13 +99,32 @@ def dependencies(project: Project, names: Iterable[str] | None = None) -> tuple[
 
 def sets_version(project: Project) -> str:
     """What changes when a set that is outside changes, or one of DataComp's comes or goes."""
+    with looking(_looks(project)):
+        return _sets_version(project, int(time.monotonic() / LOOK_SECONDS))
+
+
+def learn_sets(project: Project) -> None:
+    """Hash the sets, so that what is touched from now on keeps its version.
+
+    They are read while they are evaluated, and so they are near.
+    """
+    if not project.is_read_only:
+        with looking(_looks(project, learns=True)):
+            _sets_version(project, -1)
+
+
+def _looks(project: Project, *, learns: bool = False) -> Looks:
+    return Looks(project.workspace.contents, learns, not project.is_read_only)
+
+
+def _sets_version(project: Project, look: int) -> str:
     evaluation = project.experiment.evaluation
     versions: list[str] = []
     for name, task in tasks_of(evaluation.tasks).items():
         versions += task.versions(name)
     if evaluation.datacomp:
-        look = int(time.monotonic() / LOOK_SECONDS)
-        versions += _datacomp_versions(evaluation.datacomp, look)  # pyright: ignore[reportArgumentType] - frozen, so hashable
+        found = _datacomp_versions if look >= 0 else _datacomp_versions.__wrapped__
+        versions += found(evaluation.datacomp, look)  # pyright: ignore[reportArgumentType] - frozen, so hashable
     return fingerprint_of(*versions)
 
 
@@ -129,7 +148,8 @@ def set_version(project: Project, name: str) -> str:
         return _datacomp_version(project, name)
     if task.rests_on is not None:
         return set_version(project, task.rests_on)
-    return name if list(task.made_by(name)) else fingerprint_of(*task.versions(name))
+    with looking(_looks(project)):
+        return name if list(task.made_by(name)) else fingerprint_of(*task.versions(name))
 
 
 def _datacomp_version(project: Project, name: str) -> str:

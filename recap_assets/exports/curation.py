@@ -46,7 +46,8 @@ def description_of(project: Project, export: ExportKind) -> dict[str, Mapping[st
         names += export.sources_along(experiment.source_names)
     sources = {n: _public(experiment.sources[n]) for n in dict.fromkeys(names) if n != RAW}
     return {
-        "mix": mix.model_dump(mode="json", exclude_defaults=True),
+        # It adds mixes beside this one, and decides nothing of it.
+        "mix": mix.model_dump(mode="json", exclude_defaults=True, exclude={"leave_one_source_out"}),
         "sources": sources,
         "scorer": {
             **{

@@ -7,6 +7,7 @@ from dataclasses import replace
 import polars as pl
 
 from recap_assets.artefacts.captions import texts_key, texts_of
+from recap_assets.artefacts.facets import FILES, TEXTS
 from recap_assets.artefacts.mixes import CURATED_MIXES
 from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.scores import CLIP_SCORES
@@ -23,11 +24,13 @@ from recap_assets.storage.content import slice_version
 def dependencies(project: Project, export: ShardedExport) -> tuple[Dependency, ...]:
     """What one partition of an export reads."""
     scorer = project.experiment.scorer_of(project.experiment.mixes[export.mix])
-    reads = [Dependency(CURATED_MIXES.key(export.mix), "same"), Dependency(RAW_POOL.key(), "same")]
+    # What the forms of another package read of a sample, nobody knows.
+    files = Dependency(RAW_POOL.key(), "same", () if export.implemented_by else (FILES,))
+    reads = [Dependency(CURATED_MIXES.key(export.mix), "same"), files]
     for source in export.sources_along(project.experiment.source_names):
         texts = texts_key(source)
         reads += [
-            Dependency(texts, "same"),
+            Dependency(texts, "same", (TEXTS,)),
             Dependency(CLIP_SCORES.key(scorer, source), "same"),
         ]
     mixes = export.mixes_along(tuple(project.experiment.mixes))

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ Images = Callable[[pl.DataFrame], Iterable[tuple[pl.DataFrame, Sequence[bytes | 
 """Batches of rows with the encoded image of each, None where the pool has it no more."""
 
 IMAGE_CHANGED = "image_changed"
+_PLACES = ("shard", "key", "offset")
 NOBODY: Mapping[str, object] = {}
 
 
@@ -72,7 +73,8 @@ def write_shard(
 ) -> tuple[ShardRecord, list[WrittenFile]]:
     """Write one shard, or find that it is there already with just these rows.
 
-    A finished shard is known by its record: the same plan, and files of the sizes that it names.
+    A finished shard is known by its record: the same plan, and files of the sizes that it names. Of
+    the samples their bytes count, and not their places in the pool.
 
     Args:
         folder: The export's folder.
@@ -87,8 +89,11 @@ def write_shard(
         Its record, and its files with the record's own.
     """
     record_name = joined(below, form.record_name(number))
-    plan = _plan_of(form, number, rows, by)
-    if (found := _finished(folder, record_name, plan)) is not None:
+    plan = _plan_of(form, number, rows if by else _without_places(rows), by)
+    # Shards from before 2026-12 were known by the places, too.
+    if (
+        found := _finished(folder, record_name, {plan, _plan_of(form, number, rows, by)})
+    ) is not None:
         content = found.as_json()
         own = WrittenFile(record_name, hashlib.sha256(content).hexdigest(), len(content))
         return found, [*found.files, own]
@@ -123,7 +128,13 @@ def _plan_of(form: Form, number: int, rows: pl.DataFrame, by: Mapping[str, objec
     return hashlib.sha256(f"{said} {frame_version(order)}".encode()).hexdigest()[:32]
 
 
-def _finished(folder: Folder, record_name: str, plan: str) -> ShardRecord | None:
+def _without_places(rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows without where the pool has their images, where a hash says which they are."""
+    places = [name for name in _PLACES if name in rows.columns]
+    return rows if rows["sha256"].null_count() else rows.drop(places)
+
+
+def _finished(folder: Folder, record_name: str, plans: Collection[str]) -> ShardRecord | None:
     content = folder.read(record_name)
     if content is None:
         return None
@@ -131,7 +142,7 @@ def _finished(folder: Folder, record_name: str, plan: str) -> ShardRecord | None
         record = ShardRecord.of(json.loads(content))
     except (ValueError, TypeError, KeyError):
         return None  # damaged, or of another version: the shard is written again
-    if record.plan != plan:
+    if record.plan not in plans:
         return None
     return record if all(folder.size(f.name) == f.size for f in record.files) else None
 

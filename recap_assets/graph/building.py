@@ -20,7 +20,7 @@ from recap_assets.graph.node import Graph, Node, Observe, Outcome, Progress, Ste
 from recap_assets.graph.planner import name_of
 from recap_assets.graph.records import MISSING, NO_VERSIONS, OUTSIDE, Inputs, Record, Records
 from recap_assets.graph.reuse import Reuse
-from recap_assets.graph.versions import Reading, VersionReader
+from recap_assets.graph.versions import VersionReader
 from recap_assets.graph.workers import HERE, Workers
 from recap_assets.storage.errors import StorageError
 from recap_assets.untrusted.errors import RecapError
@@ -92,7 +92,11 @@ def build_partition(  # noqa: PLR0913 - what it reports to, by name
     if known is not None and known.is_older(interrupted):
         # The storage may hold what was written just before the interruption.
         known = replace(known, data_version="unknown")
-    elif known is not None and not force and _is_up_to_date(node, known, reading):
+    elif (
+        known is not None
+        and not force
+        and (reader.has_code(node, known) and not reading.differs(known))
+    ):
         if not known.n_rows or _is_present(graph, node, partition):
             return _as_before(reading.record_with(known), events)
         known = replace(known, data_version="gone")
@@ -114,10 +118,6 @@ def build_partition(  # noqa: PLR0913 - what it reports to, by name
     outcome, seconds = done or _computed(node, step, workers)
     record = _record(node, outcome, seconds, known)
     return Built(reading.record_with(record), outcome, reused=False, input_events=events)
-
-
-def _is_up_to_date(node: Node, known: Record, reading: Reading) -> bool:
-    return known.code_version == node.code_version and not reading.differs(known)
 
 
 def _computed(node: Node, step: Step, workers: Workers) -> tuple[Outcome, float]:
@@ -148,7 +148,9 @@ def reuse_of(
     """
     if node.rows is None:
         return Reuse()
-    reads = {dep.asset for dep in node.dependencies if dep.partitions == "all"} | {OUTSIDE}
+    reads = {dep.asset for dep in node.dependencies if dep.partitions == "all"}
+    if not node.rows.is_outside_hashed:
+        reads.add(OUTSIDE)
     whole = {name: version for name, version in inputs.by_name.items() if name in reads}
     digest = settings_digest(node.implementation, node.decides_value, node.rows.names, whole)
     return reuse_by(node, partition, digest, formers, only_counts=only_counts)

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from recap_assets.graph.building import reuse_of
 from recap_assets.graph.kept_rows import UNREADABLE
-from recap_assets.graph.node import Graph, Step
+from recap_assets.graph.node import Graph, Node, Step
 from recap_assets.graph.planner import OutOfDate
 from recap_assets.graph.records import MISSING, Records
 from recap_assets.graph.reuse import Counted, Counts
@@ -13,6 +13,10 @@ from recap_assets.graph.versions import VersionReader
 
 MOST_COUNTED = 1_000_000
 """Rows of all partitions that are counted in one plan: they take three seconds."""
+
+
+def _is_counted(node: Node) -> bool:
+    return node.rows is not None and not node.rows.is_outside_hashed
 
 
 def count_rows(
@@ -31,7 +35,7 @@ def count_rows(
     reader, found, n_rows = VersionReader(graph, records), {}, 0
     for entry in entries:
         node = graph.nodes.get(entry.asset)
-        if entry.state != "ready" or node is None or node.rows is None:
+        if entry.state != "ready" or node is None or not _is_counted(node):
             continue
         reading = reader.reading(node, entry.partition)
         if MISSING in reading.whole.versions or n_rows >= MOST_COUNTED:

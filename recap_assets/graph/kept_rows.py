@@ -45,12 +45,15 @@ class ByRow:
         by_uid: Whether the uid decides a row beside its hash, as where it seeds a draw.
         names: Entries of `Node.decides` that name something and decide no row.
         retried: The rows that are computed again, such as failures; none where it is None.
+        is_outside_hashed: Whether rows are recognized by all that is read from outside, so that its
+            version is no setting. A plan does not read it, and counts no such rows.
     """
 
     table: Table
     by_uid: bool = False
     names: tuple[str, ...] = ()
     retried: pl.Expr | None = field(default=None, compare=False)
+    is_outside_hashed: bool = False
 
     @property
     def on(self) -> tuple[str, ...]:

@@ -52,11 +52,22 @@ class Dependency:
         asset: The key of what is read.
         partitions: Which of its partitions.
         facets: The facets of it that decide what is made of it; none where any of its content may.
+        by: An asset with the reader's partitions: what one of them reads is the facet that is named
+            after the partition and that asset's version of it (`facet_of`), where there is one.
     """
 
     asset: str
     partitions: Literal["same", "all"]
     facets: tuple[str, ...] = ()
+    by: str = ""
+
+
+def facet_of(partition: str, version: str) -> str:
+    """The name of the facet that one partition reads, while another asset's version of it is so."""
+    return f"{partition}@{version[:FACET_DIGITS]}"
+
+
+FACET_DIGITS = 16
 
 
 def merged(dependencies: Iterable[Dependency]) -> tuple[Dependency, ...]:
@@ -66,7 +77,8 @@ def merged(dependencies: Iterable[Dependency]) -> tuple[Dependency, ...]:
         known = found.get((one.asset, one.partitions), one)
         is_whole = not (one.facets and known.facets)
         facets = () if is_whole else tuple(sorted({*known.facets, *one.facets}))
-        found[one.asset, one.partitions] = replace(one, facets=facets)
+        by = one.by if one.by == known.by else ""
+        found[one.asset, one.partitions] = replace(one, facets=facets, by=by)
     return tuple(found.values())
 
 
@@ -242,6 +254,8 @@ class Node:
         is_worth_keeping: Whether a result that the same code, settings and inputs gave before is
             taken over, where the storage still has it, instead of computed once more.
         rows: How rows that were computed before are recognized; None computes all of them.
+        needs: Of what decides, as JSON values, all that the content depends on. Where it is less
+            than `decides` says, an edit of the rest rebuilds nothing; by default it is all.
     """
 
     key: str
@@ -263,6 +277,7 @@ class Node:
     shows_origin: bool = False
     is_worth_keeping: bool = False
     rows: ByRow | None = None
+    needs: Callable[[Mapping[str, object]], object] | None = None
 
     def __post_init__(self) -> None:
         """Merge the edges: two that read other facets of one asset are one that reads both."""
@@ -282,6 +297,13 @@ class Node:
     def decides_value(self) -> dict[str, object]:
         """What decides the content, as plain JSON values."""
         return json.loads(self.decides)
+
+    def is_of(self, implementation: int, decides: str) -> bool:
+        """Whether content of this code and these settings is what the node would compute."""
+        if self.needs is None or implementation != self.implementation:
+            return False
+        then, now = json.loads(decides), self.decides_value
+        return self.needs(then) == self.needs(now)
 
     def places(self, partition: str) -> tuple[Place, ...]:
         """The slices that hold the partition, the main one first; none for files."""

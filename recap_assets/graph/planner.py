@@ -33,6 +33,11 @@ class OutOfDate(NamedTuple):
     reason: str
 
     @property
+    def may_stay(self) -> bool:
+        """Whether it is built only if what it reads comes out otherwise."""
+        return self.state == "blocked" and not self.reason.startswith(NEVER_BUILT)
+
+    @property
     def name(self) -> str:
         """Asset and partition, for people."""
         return name_of(self.asset, self.partition)
@@ -123,7 +128,6 @@ class _Planning:
         readings = self._reader.readings_of(node)
         whole_of = readings.whole
         present = self._present(node)
-        code_version = node.code_version
         for partition in partitions:
             record = records.get(partition)
             waits = [asset for asset, stale in same.items() if partition in stale]
@@ -131,7 +135,7 @@ class _Planning:
                 yield _blocked(node, partition, waits, record is not None)
             elif record is None:
                 yield OutOfDate(node.key, partition, "ready", NEVER_BUILT)
-            elif record.code_version != code_version or (
+            elif not self._reader.has_code(node, record) or (
                 record.inputs != (whole := whole_of(partition))
                 and readings.of(partition, whole).differs(record)
             ):

@@ -23,7 +23,7 @@ class Reasons:
     def of(self, node: Node, partition: str, record: Record) -> str:
         """What changed since the partition was built: its spec, its code, what it reads."""
         reasons = []
-        if node.code_version != record.code_version:
+        if not self._reader.has_code(node, record):
             reasons.append(self._own_change(node, record))
         reasons += self._input_changes(node, partition, record)
         return "; ".join(reasons) or "recorded by another version of the planner"

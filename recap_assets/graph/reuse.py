@@ -150,6 +150,12 @@ class Reuse:
         self.account.counted[REUSED] += wanted.height - n_left
         return pl.concat(division.taken), division.left
 
+    def present(self) -> Mapping[str, KeptSlice]:
+        """The slices that are there now and were computed under equal settings, by partition."""
+        if self._by is None:
+            return {}
+        return {one.partition: one for one in reversed(self._find()) if one.replaced is None}
+
     def _kept(self, machine: Mapping[str, str]) -> Sequence[KeptSlice]:
         """The slices that an equal machine computed."""
         if self.only_counts:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from recap_assets.graph.node import Dependency, ForAll, Graph, Node
+from recap_assets.graph.node import Dependency, ForAll, Graph, Node, facet_of
 from recap_assets.graph.records import MISSING, OUTSIDE, Inputs, Record, Records
 
 
@@ -80,6 +80,13 @@ class VersionReader:
         self._latest: dict[str, Mapping[str, Record]] = {}
         self._folded: dict[tuple[str, tuple[str, ...]], str] = {}
 
+    def has_code(self, node: Node, record: Record) -> bool:
+        """Whether a record's code and settings are the node's, as far as its content needs them."""
+        if record.code_version == node.code_version or node.needs is None:
+            return record.code_version == node.code_version
+        told = self._records.implementation(node.key, record)
+        return told is not None and node.is_of(told.version, told.decides)
+
     def latest(self, asset: str) -> Mapping[str, Record]:
         """The last record of each partition of an asset."""
         if asset not in self._latest:
@@ -94,13 +101,31 @@ class VersionReader:
         names = tuple(sorted(readers))
         in_order = [readers[name] for name in names]
         facets = tuple(
-            (names.index(dep.asset), self._version_of(node, dep, dep.facets))
+            (
+                names.index(dep.asset),
+                self._version_by(dep) if dep.by else self._facets_of(node, dep),
+            )
             for dep in node.dependencies
-            if dep.facets
+            if dep.facets or dep.by
         )
         return Readings(
             lambda partition: Inputs(names, tuple([read(partition) for read in in_order])), facets
         )
+
+    def _facets_of(self, node: Node, dependency: Dependency) -> Callable[[str], str]:
+        return self._version_of(node, dependency, dependency.facets)
+
+    def _version_by(self, dependency: Dependency) -> Callable[[str], str]:
+        """Of an asset without partitions the facet that a partition reads."""
+        whole, by = self.latest(dependency.asset).get(""), self.latest(dependency.by)
+
+        def version(partition: str) -> str:
+            if whole is None or (other := by.get(partition)) is None:
+                return MISSING
+            facet = facet_of(partition, other.data_version)
+            return _named((facet,), _version(whole, (facet,)))
+
+        return version
 
     def reading(self, node: Node, partition: str) -> Reading:
         """What a partition reads."""

@@ -47,8 +47,9 @@ class KeptSlices:
             slices = workspace.tables.slices(LINEAGE)
         except UNREADABLE:
             return []
-        begins = wanted.by.table.key("")
-        assets = {at["asset"] for at in slices if at["asset"].startswith(begins)}
+        name, begins = wanted.by.table.name, wanted.by.table.key("")
+        names = (at["asset"] for at in slices)
+        assets = {one for one in names if one == name or one.startswith(begins)}
         return sorted(assets, key=lambda asset: (asset != wanted.asset, asset))
 
     def _of_asset(self, workspace: Workspace, asset: str, wanted: Wanted) -> list[Kept]:
@@ -105,7 +106,7 @@ def _digest_of(row: Mapping[str, Any], wanted: Wanted) -> str:
     whole = {
         name: version
         for name, version in inputs.items()
-        if name == OUTSIDE or reads.get(name) == "all"
+        if reads.get(name) == "all" or (name == OUTSIDE and not wanted.by.is_outside_hashed)
     }
     decides = json.loads(row["decides"])
     return settings_digest(row["implementation"], decides, wanted.by.names, whole)

@@ -21,7 +21,7 @@ from recap_assets.artefacts import (
     texts_of,
 )
 from recap_assets.artefacts.captions import CAPTIONS_LEFT_OUT
-from recap_assets.artefacts.facets import IMAGES, TEXTS
+from recap_assets.artefacts.facets import IMAGES, MIX_FACETS, TEXTS
 from recap_assets.graph.contact_sheets import sheet_of_uids
 from recap_assets.graph.stage import (
     Check,
@@ -88,7 +88,24 @@ def _thresholds_node(project: Project, name: str, mix: Mix) -> Node:
         seconds=SECONDS,
         kinds=("polars", "deltalake"),
         checks=(_realised_within_ties(project, name),),
+        needs=_needed_by_cutoffs,
     )
+
+
+def _needed_by_cutoffs(decides: Mapping[str, object]) -> object:
+    """The cut-offs of a mix and the part of the pool that they are of, by its settings.
+
+    All settings where its cut-offs rank what the rules take, or another release wrote them.
+    """
+    try:
+        mix = Mix.model_validate(decides["mix"])
+        if mix.copies is not None or reads_parts(mix):
+            return decides
+        asked = cutoffs_needed(mix, mix.scorer or "")
+    except ValueError:
+        return decides
+    within = None if mix.within is None else mix.within.decides()
+    return [vars(one) for one in asked], within
 
 
 def _ranked_keys(project: Project, mix: Mix) -> Iterable[str]:
@@ -166,9 +183,14 @@ def _mix_node(project: Project, name: str, mix: Mix, partly: Sequence[str]) -> N
     reads += [Dependency(CAPTIONS_LEFT_OUT.key(source), "same") for source in partly]
     files = _files_read(project, mix)
 
+    tables = project.workspace.tables
+
     def compute(step: Step) -> Rows:
         refuse_left_out(project, name, partly, step.partition)
         return select_pairs(project, name, step)
+
+    def members(partition: str) -> str:
+        return sets.members_version(project, files, partition)
 
     return Node(
         key=CURATED_MIXES.key(name),
@@ -179,8 +201,8 @@ def _mix_node(project: Project, name: str, mix: Mix, partly: Sequence[str]) -> N
         decides=_decides(project, mix),
         compute=compute,
         description=described(mix),
-        outside=(lambda _partition: sets.files_version(project, files)) if files else None,
-        content=StoredRows(project.workspace.tables, CURATED_MIXES, {"mix": name}),
+        outside=members if files else None,
+        content=StoredRows(tables, CURATED_MIXES, {"mix": name}, facets=MIX_FACETS),
         seconds=SECONDS,
         kinds=("polars", "deltalake"),
         checks=(_pairs_are_sound(project, name),),

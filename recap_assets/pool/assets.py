@@ -14,10 +14,13 @@ from recap_assets.artefacts.table import STATUS_REJECTED, count_rejects, is_usab
 from recap_assets.graph.checks import Check, Verdict
 from recap_assets.graph.contact_sheets import sheet_of
 from recap_assets.graph.content import StoredRows
+from recap_assets.graph.kept_rows import ByRow
 from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.outside import both, metadata_outside
 from recap_assets.graph.project import Project
+from recap_assets.graph.reuse import COMPUTED, REUSED
 from recap_assets.pool import columns, forgotten, repeats
+from recap_assets.pool.former_images import former_images
 from recap_assets.pool.kind import PoolKind
 from recap_assets.shards.indexing import index_shard
 from recap_assets.shards.metadata import load_metadata
@@ -54,6 +57,7 @@ def nodes(project: Project) -> list[Node]:
             seconds=SECONDS_PER_SHARD * pool.shards_per_partition,
             kinds=("polars", "deltalake"),
             checks=_checks(project),
+            rows=ByRow(RAW_POOL, is_outside_hashed=True),
         ),
     ]
 
@@ -72,9 +76,12 @@ def index_partition(project: Project, step: Step) -> Rows:
     pool = project.pool
     metadata = load_metadata(pool.metadata_folder) if pool.metadata_folder else None
     shards = project.partitions[step.partition]
+    former = former_images(project, step)
     frames = []
     for i, shard in enumerate(shards):
-        frames.append(index_shard(shard, pool, metadata))
+        images = former.of_shard(shard.number)
+        frames.append(index_shard(shard, pool, metadata, images))
+        step.reuse.account.counted.update({COMPUTED: images.n_decoded, REUSED: images.n_taken})
         step.progress((i + 1) / len(shards))
     indexed = forgotten.set_aside(pl.concat(frames), project.workspace.refused)
     known: Collection[bytes] = ()

@@ -9,6 +9,7 @@ from functools import partial
 
 import polars as pl
 
+from recap_assets.artefacts.facets import KEYS
 from recap_assets.artefacts.pool import POOL_COLUMNS, RAW_POOL
 from recap_assets.artefacts.previews import preview_markdown
 from recap_assets.graph.checks import Check, Verdict
@@ -43,7 +44,7 @@ def _node(project: Project, pool: PoolKind, name: str) -> Node:
         key=POOL_COLUMNS.key(name),
         stage=STAGE,
         dimension="pool",
-        dependencies=(Dependency(RAW_POOL.key(), "same"), *made),
+        dependencies=(Dependency(RAW_POOL.key(), "same", (KEYS,)), *made),
         implementation=VERSION,
         decides=deciding(place=place, **pool.implemented_by),
         compute=lambda step: column_partition(project, pool, place, step),

@@ -28,6 +28,7 @@ from recap_assets.artefacts import (
     preview_markdown,
 )
 from recap_assets.artefacts.captions import CAPTIONS_LEFT_OUT
+from recap_assets.artefacts.facets import ASIDE, CHOSEN, IMAGES, SHARES, TEXTS
 from recap_assets.captions.charges import charges_of
 from recap_assets.evaluation.averages import AVERAGE, averaged_tasks
 from recap_assets.evaluation.captions.measured import measured_sources
@@ -98,9 +99,12 @@ def _leaderboard_node(project: Project) -> Node:
         stage=STAGE,
         dimension="none",
         dependencies=tuple(
-            Dependency(key, "all")
+            edge
             for name in names
-            for key in (CURATED_MIXES.key(name), EVALUATION_RESULTS.key(name))
+            for edge in (
+                Dependency(CURATED_MIXES.key(name), "all", (SHARES,)),
+                Dependency(EVALUATION_RESULTS.key(name), "all"),
+            )
         ),
         implementation=VERSION,
         decides=deciding(average=project.experiment.evaluation.averaged, mixes=sorted(names)),
@@ -151,8 +155,17 @@ def _current_pairs(project: Project) -> pl.LazyFrame:
     )
 
 
-def _read_by_report(project: Project) -> list[str]:
-    """The keys of all that the page shows."""
+def _read_by_report(project: Project) -> Iterator[Dependency]:
+    """All that the page shows."""
+    yield Dependency(RAW_POOL.key(), "all", (IMAGES, TEXTS, ASIDE))
+    for source in project.experiment.sources:
+        yield Dependency(SYNTHETIC_CAPTIONS.key(source), "all", (TEXTS, ASIDE))
+    for mix in project.experiment.mixes:
+        yield Dependency(CURATED_MIXES.key(mix), "all", (CHOSEN,))
+    yield from (Dependency(key, "all") for key in _whole_in_report(project))
+
+
+def _whole_in_report(project: Project) -> list[str]:
     experiment = project.experiment
     scored = [
         CLIP_SCORES.key(scorer, source)
@@ -160,7 +173,7 @@ def _read_by_report(project: Project) -> list[str]:
         for source in experiment.source_names
     ]
     reads = [LEADERBOARD.key()] if experiment.trains else []
-    reads += [CLAIMS.key(), DIVERSITY_SUMMARY.key(), RAW_POOL.key(), *scored]
+    reads += [CLAIMS.key(), DIVERSITY_SUMMARY.key(), *scored]
     reads += [CAPTION_METRICS.key(source) for source in measured_sources(project)]
     reads += [
         CAPTIONS_LEFT_OUT.key(name)
@@ -169,7 +182,7 @@ def _read_by_report(project: Project) -> list[str]:
     ]
     reads += [SEARCH_TRIALS.key(name) for name in experiment.searches]
     for name in experiment.mixes:
-        reads += [THRESHOLDS.key(name), CURATED_MIXES.key(name)]
+        reads.append(THRESHOLDS.key(name))
         if experiment.trains:
             reads.append(EVALUATION_RESULTS.key(name))
     return reads
@@ -181,7 +194,7 @@ def _report_node(project: Project, graph: Callable[[], Graph]) -> Node:
         key=REPORT.key(),
         stage=STAGE,
         dimension="none",
-        dependencies=tuple(Dependency(key, "all") for key in _read_by_report(project)),
+        dependencies=tuple(_read_by_report(project)),
         implementation=REPORT_VERSION,
         decides=deciding(
             report=experiment.report,

@@ -15,6 +15,7 @@ from recap_assets.specs.base import deciding, fingerprint_of
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.kinds import fitting
 from recap_assets.storage.content import frame_version
+from recap_assets.storage.settled import settled_version
 
 VERSION = 1
 STAGE = "sets"
@@ -43,8 +44,8 @@ def languages_asked(experiment: Experiment) -> list[tuple[str, str]]:
 
 
 def _node(project: Project, name: str, spec: ComputedSet) -> Node:
-    # What a kind's own facts read of the pool beside it does not say.
-    pool = Dependency(RAW_POOL.key(), "same")
+    # What the facts of another package's kind read of the pool, nobody knows.
+    pool = Dependency(RAW_POOL.key(), "same", () if spec.implemented_by else spec.pool_read)
     reads = (pool, *dependencies_of(spec.texts), *spec.reads(name))
     return Node(
         key=UID_SETS.key(name),
@@ -106,6 +107,33 @@ def files_version(project: Project, names: Sequence[str]) -> str:
     """Version of the members of given sets."""
     members = {name: members_of(project, name).sort() for name in names}
     return fingerprint_of(*(f"{n} {frame_version(m.to_frame('uid'))}" for n, m in members.items()))
+
+
+def members_version(project: Project, names: Sequence[str], partition: str) -> str:
+    """Version of the members of given sets in one partition, while the others may change."""
+    listed = files_version(project, names)
+    files = project.workspace.tables.files_of(RAW_POOL, None, {}).get(partition)
+    if not files:
+        return listed
+    return settled_version(
+        project.workspace.contents,
+        f"{project.workspace.name} {partition} {' '.join(names)}",
+        fingerprint_of(listed, *sorted(files)),
+        listed,
+        lambda: _members_hash(project, names, partition),
+        learns=True,
+        writes=not project.is_read_only,
+    )
+
+
+def _members_hash(project: Project, names: Sequence[str], partition: str) -> str:
+    rows = project.workspace.tables.scan(RAW_POOL, partition=partition).select("uid")
+    uids = rows.unique().collect()
+    found: list[str] = []
+    for name in names:
+        members = members_of(project, name).to_frame("uid")
+        found.append(frame_version(uids.join(members, on="uid", how="semi")))
+    return fingerprint_of(*found)
 
 
 def why_not(project: Project, name: str, partition: str, uid: bytes) -> list[str]:

@@ -18,6 +18,7 @@ from typing import ClassVar
 
 import polars as pl
 
+from recap_assets.artefacts.facets import SIZES
 from recap_assets.artefacts.table import Table
 from recap_assets.engines.protocols import Places
 from recap_assets.graph.node import Dependency, Node
@@ -69,6 +70,10 @@ class ComputedSet(SetKind):
 
     decided_elsewhere: ClassVar[tuple[str, ...]] = ()
     """Fields that decide assets of `nodes` alone, which the set reads."""
+
+    pool_read: ClassVar[tuple[str, ...]] = (SIZES,)
+    """Facets of the pool that `facts` and what the platform knows are made of, beside the text; a
+    kind of another package counts as one that reads all of it."""
 
     tables: ClassVar[tuple[Table, ...]] = ()
     """Tables that `nodes` of another package's kind fill."""

@@ -147,6 +147,15 @@ def version_of(info: dict, path: str, *, is_local: bool) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
+def stamp_of(version: str, path: str) -> str:
+    """What `version_of` gave for a local file, and when the file was changed in any way.
+
+    The change time is set by the system alone, so that it shows a file which was replaced by one of
+    equal size and time.
+    """
+    return f"{version} {Path(path).stat().st_ctime_ns}"
+
+
 def merge_ranges(ranges: Sequence[Range], gap: int) -> list[tuple[Range, list[int]]]:
     """Join ranges that are within `gap` bytes of each other, up to 8 MiB.
 

@@ -17,7 +17,7 @@ from recap_assets.shards.manifest import Shard
 from recap_assets.shards.metadata import Metadata, read_rows
 from recap_assets.shards.metadata_join import joined_with_metadata
 from recap_assets.shards.pools import ReadablePool
-from recap_assets.shards.sample_rows import SampleRow
+from recap_assets.shards.sample_rows import Known, SampleRow, knowing
 
 SAMPLE_REASONS: frozenset[str] = frozenset({
     "missing_image", "duplicate_key", "duplicate_uid", "truncated_tar", "bad_tar_header",
@@ -39,7 +39,12 @@ REJECT_REASONS: frozenset[str] = SAMPLE_REASONS | IMAGE_REASONS
 """Every reason that a row of raw_pool can have."""
 
 
-def index_shard(shard: Shard, pool: ReadablePool, metadata: Metadata | None = None) -> pl.DataFrame:
+def index_shard(
+    shard: Shard,
+    pool: ReadablePool,
+    metadata: Metadata | None = None,
+    known: Known | None = None,
+) -> pl.DataFrame:
     """Index one shard.
 
     The uid is the json's `uid`, else that of the metadata row with the sample's key, else the first
@@ -49,6 +54,12 @@ def index_shard(shard: Shard, pool: ReadablePool, metadata: Metadata | None = No
     captioned. Of two samples with one uid the first in the shard
     stands. Memory: one image at a time, and the rows.
 
+    Args:
+        shard: The shard.
+        pool: Whose it is.
+        metadata: The pool's, where it has any.
+        known: Images that are not decoded, by their hash.
+
     Returns:
         Columns of RAW_POOL without `partition`, sorted by uid and key.
 
@@ -56,7 +67,8 @@ def index_shard(shard: Shard, pool: ReadablePool, metadata: Metadata | None = No
         OSError: Where the shard is gone or cannot be read.
         PoolError: Where a folder pool's table cannot be used.
     """
-    frame = _frame(shard, pool.index(shard, _uids_by_key(shard, metadata)))
+    with knowing(known or Known({})):
+        frame = _frame(shard, pool.index(shard, _uids_by_key(shard, metadata)))
     if metadata is not None:
         frame = joined_with_metadata(frame, metadata, _stem(shard), shard.number)
     return _finished(frame)

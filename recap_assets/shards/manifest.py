@@ -1,11 +1,12 @@
 """Which shards a pool has, and the numbers that they keep for life."""
 
+import hashlib
 import os
 import posixpath
 import re
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
@@ -13,7 +14,7 @@ from typing import Protocol
 from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
-from recap_assets.shards.files import PoolError, found_at, version_of
+from recap_assets.shards.files import PoolError, found_at, stamp_of, version_of
 from recap_assets.storage.places import matches, pattern_of, url_of
 
 __all__ = [
@@ -53,12 +54,20 @@ class ShardFile:
         url: Where it is; for a folder pool the table of texts.
         size: Bytes; for a folder pool those of its images.
         version: Changes whenever the shard's content may have changed.
+        stamp: What was seen of a file when it got its version: the version that its size and time
+            give, and its change time; empty where the file system has none.
     """
 
     name: str
     url: str
     size: int
     version: str
+    stamp: str = field(default="", kw_only=True, compare=False)
+
+    @property
+    def seen(self) -> str:
+        """The version that size and time gave."""
+        return self.stamp.partition(" ")[0] or self.version
 
 
 @dataclass(frozen=True)
@@ -172,8 +181,9 @@ def survey_tars(where: str) -> Listing:
             skipped.append(one)
         if one is None or one.is_listed:
             version = version_of(found[path], path, is_local=is_local)
-            size = int(found[path]["size"])
-            shards.append(ShardFile(name.removesuffix(".tar"), url_of(fs, path), size, version))
+            stamp = stamp_of(version, path) if is_local else ""
+            size, stem = int(found[path]["size"]), name.removesuffix(".tar")
+            shards.append(ShardFile(stem, url_of(fs, path), size, version, stamp=stamp))
     if not shards:
         raise PoolError(_no_shards(where, root if is_local else where, skipped))
     return Listing(sorted(shards, key=lambda shard: shard.name), skipped)
@@ -182,6 +192,9 @@ def survey_tars(where: str) -> Listing:
 def assign(files: Sequence[ShardFile], known: Sequence[Shard]) -> list[Shard]:
     """Number the shards: known names keep theirs, new names follow the highest number known.
 
+    A file of the size and time that a known one had has its version, unless it changed since then
+    in other ways: what replaces a tar may have its time as well.
+
     Args:
         files: The shards as they are there now.
         known: Every shard that ever had a number, removed ones included: their numbers stay free.
@@ -189,14 +202,31 @@ def assign(files: Sequence[ShardFile], known: Sequence[Shard]) -> list[Shard]:
     Returns:
         A shard for each of `files`, by ascending number.
     """
-    numbers = {shard.name: shard.number for shard in known}
+    by_name = {shard.name: shard for shard in known}
+    numbers = {name: shard.number for name, shard in by_name.items()}
     next_number = max(numbers.values(), default=-1) + 1
     for file in sorted(files, key=lambda file: file.name):
         if file.name not in numbers:
             numbers[file.name] = next_number
             next_number += 1
-    shards = [Shard(f.name, f.url, f.size, f.version, numbers[f.name]) for f in files]
+    shards = [
+        Shard(
+            f.name, f.url, f.size, _version_since(f, by_name.get(f.name)), numbers[f.name],
+            stamp=f.stamp,
+        )
+        for f in files
+    ]  # fmt: skip
     return sorted(shards, key=lambda shard: shard.number)
+
+
+def _version_since(file: ShardFile, known: Shard | None) -> str:
+    """The version of a file, by what was known of it."""
+    if known is None or not file.stamp or known.seen != file.version:
+        return file.version
+    # Lists from before 2026-12 have no stamps.
+    if known.stamp in ("", file.stamp):
+        return known.version
+    return hashlib.sha256(file.stamp.encode()).hexdigest()[: len(file.version)]
 
 
 def partition_key(shard_number: int, shards_per_partition: int) -> str:

@@ -2,7 +2,11 @@
 
 import hashlib
 import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from recap_assets.artefacts.table import UID_BYTES
 from recap_assets.shards.files import RangeFile
@@ -63,12 +67,62 @@ def examine(
     take_image(row, file.read(row.offset, row.size), limits, named)
 
 
+class ImageRow(NamedTuple):
+    """What an image's bytes tell, but for their hash."""
+
+    image_format: str
+    width: int
+    height: int
+    perceptual_hash: int
+
+
+KnownImages = Mapping[bytes, ImageRow]
+"""By the sha256 of usable images what was found of them before, within the same limits."""
+
+
+@dataclass
+class Known:
+    """Images that need not be decoded again, and how many were not."""
+
+    images: KnownImages
+    n_taken: int = 0
+    n_decoded: int = 0
+
+
+_known: ContextVar[Known | None] = ContextVar("known", default=None)
+
+
+@contextmanager
+def knowing(known: Known) -> Iterator[None]:
+    """Within it, what is known of images is taken, and counted."""
+    token = _known.set(known)
+    try:
+        yield
+    finally:
+        _known.reset(token)
+
+
+def _take_known(row: SampleRow) -> bool:
+    """Take what is known of the row's image; whether anything is."""
+    if (known := _known.get()) is None or row.sha256 is None:
+        return False
+    found = known.images.get(row.sha256)
+    if found is None:
+        known.n_decoded += 1
+        return False
+    known.n_taken += 1
+    row.image_format, row.width, row.height, row.perceptual_hash = found
+    return True
+
+
 def take_image(
     row: SampleRow, data: bytes, limits: ImageLimits, named: ImageReason | None = None
 ) -> None:
     """Take all that the bytes of an image tell; what is wrong with it is the row's reason."""
     if data:
         row.sha256 = hashlib.sha256(data).digest()
+    if _take_known(row):
+        return
     try:
         facts = image_facts(data, limits)
         row.image_format, row.width, row.height, _ = facts

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 
 import polars as pl
 
+from recap_assets.artefacts.facets import SEEN as SEEN_FACET
+from recap_assets.artefacts.facets import SEEN_SOURCES
 from recap_assets.artefacts.mixes import CURATED_MIXES
 from recap_assets.artefacts.training import TRAINING_PAIRS
 from recap_assets.graph.content import StoredRows
@@ -39,7 +41,7 @@ def _node(project: Project, mix: str) -> Node:
         key=TRAINING_PAIRS.key(mix),
         stage=STAGE,
         dimension="none",
-        dependencies=(Dependency(CURATED_MIXES.key(mix), "all"),),
+        dependencies=(Dependency(CURATED_MIXES.key(mix), "all", (_facet_seen(project),)),),
         implementation=VERSION,
         decides=deciding(**_beside(project)),
         compute=lambda step: hash_pairs(project, mix, step),
@@ -56,6 +58,10 @@ def _node(project: Project, mix: str) -> Node:
 def _beside(project: Project) -> Mapping[str, object]:
     """What training sees of a pair beside `SEEN`; nothing is said of it where there is nothing."""
     return {"beside": ["source"]} if project.experiment.training.marks_sources else {}
+
+
+def _facet_seen(project: Project) -> str:
+    return SEEN_SOURCES if project.experiment.training.marks_sources else SEEN_FACET
 
 
 def hash_pairs(project: Project, mix: str, step: Step) -> Rows:

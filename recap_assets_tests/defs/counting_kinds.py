@@ -1,14 +1,15 @@
 """Kinds that count what they are asked, and compute something from image and text alone."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recap_assets.captions.kind import Captioning
-from recap_assets.engines.protocols import Caption, Captioner, Image, Places
+from recap_assets.captions.rewriters.kind import RewriteTask, Rewriting
+from recap_assets.engines.protocols import Caption, Captioner, Image, Places, Rewriter
 from recap_assets.scores.kind import ByEmbeddings, ByPairs, ByTexts
 from recap_assets.scores.of_images.kind import OfImages
 
@@ -19,6 +20,7 @@ POINTS = {
         "counting_pairs = recap_assets_tests.defs.counting_kinds:CountingPairs",
         "counting_texts = recap_assets_tests.defs.counting_kinds:CountingTexts",
     ),
+    "rewriters": ("counting = recap_assets_tests.defs.counting_kinds:CountingRewriter",),
     "image_scorers": ("counting = recap_assets_tests.defs.counting_kinds:CountingImages",),
 }
 
@@ -86,6 +88,24 @@ class _Captioner:
             ]
             for image, of, told in zip(images, drawn, said, strict=True)
         ]
+
+
+class CountingRewriter(Rewriting):
+    """Writes its texts behind each other."""
+
+    kind: Literal["counting"]
+    framework = "numpy"
+
+    def open(self, places: Places, task: RewriteTask) -> Rewriter:  # noqa: ARG002
+        return _Rewriter()
+
+
+class _Rewriter:
+    def rewrite(
+        self, inputs: Sequence[Mapping[str, str]], uids: Sequence[bytes]
+    ) -> list[list[Caption]]:
+        ASKED["rewrites"] += len(uids)
+        return [[Caption(" and ".join(texts.values()))] for texts in inputs]
 
 
 class CountingScorer(ByEmbeddings):

@@ -4,39 +4,25 @@ Each edit is also built in a data folder of its own, where nothing can be reused
 the same.
 """
 
-import io
-import json
-import tarfile
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import polars as pl
 import pytest
-from PIL import Image
 
 from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
-from recap_assets.artefacts.lineage import LINEAGE
 from recap_assets.artefacts.scores import CLIP_SCORES, IMAGE_EMBEDDINGS, IMAGE_SCORES
-from recap_assets.assembly.graph import build_graph
 from recap_assets.captions.servers.batches import asking
-from recap_assets.defs.events import Account, account_of
-from recap_assets.defs.lineage import described_by
-from recap_assets.graph.building import Built, build_partition
+from recap_assets.graph.building import build_partition
 from recap_assets.graph.counting import count_rows
-from recap_assets.graph.node import Node
-from recap_assets.graph.planner import OutOfDate, plan
-from recap_assets.graph.project import Project
+from recap_assets.graph.planner import plan
 from recap_assets.graph.reuse import Counts
-from recap_assets.storage.workspace import Workspace
 from recap_assets_tests.batch_server import batch_servers
 from recap_assets_tests.chat_server import MODEL, Answer, said
 from recap_assets_tests.defs.counting_kinds import POINTS, asked
+from recap_assets_tests.rebuilding.platform import Platform, Sample, Shards
 from recap_assets_tests.registering import registered
-from recap_assets_tests.tiny import Memory, tiny_experiment
 
 STAGES = {"pool", "captions", "scores"}
 BARE: Mapping[str, Any] = {"corpora": {}, "models": {}, "report": {}}
@@ -52,24 +38,41 @@ AXES = {"fit": "how well it fits"}
 IMAGE_SCORERS: Mapping[str, Any] = {"shades": {"kind": "counting"}}
 
 
-@dataclass(frozen=True)
-class Sample:
-    """A sample whose image is decided by a number."""
+@dataclass
+class Rows(Platform):
+    """A platform of which the rows are counted and compared."""
 
-    uid: int
-    text: str
-    image: int
+    def counted(self) -> Mapping[tuple[str, str], Counts]:
+        """The rows that a plan counts now."""
+        return count_rows(self.graph, self.memory, plan(self.graph, self.memory).entries)
 
-    def members(self) -> Iterator[tuple[str, bytes]]:
-        pixels = np.random.default_rng(self.image).integers(0, 256, (16, 16, 3), np.uint8)
-        png = io.BytesIO()
-        Image.fromarray(pixels).save(png, "PNG")
-        yield "txt", self.text.encode()
-        yield "png", png.getvalue()
-        yield "json", json.dumps({"uid": f"{self.uid:032x}"}).encode()
+    def stored(self) -> dict[str, list[tuple[object, ...]]]:
+        """What is stored of what models made."""
+        return self.contents(*TABLES)
+
+    def undisturbed(self, **changes: Any) -> dict[str, list[tuple[object, ...]]]:
+        """What is stored where the present pool is built in a data folder of its own."""
+        other = replace(self, data=self.folder / "undisturbed")
+        other.build(STAGES, **changes)
+        return other.stored()
 
 
-Shards = dict[str, list[Sample]]
+@pytest.fixture
+def platform(tmp_path: Path) -> Iterator[Rows]:
+    settings: dict[str, Any] = {
+        **BARE, "sources": SOURCES, "scorers": SCORERS, "image_scorers": IMAGE_SCORERS,
+        "pool": pool_of(tmp_path), "mixes": {"raw": {"scorer": "clip", "rules": [{"use": "raw"}]}},
+    }  # fmt: skip
+    families = [f"[recap.{family}]\n" + "\n".join(points) for family, points in POINTS.items()]
+    with registered(tmp_path / "site", "tasks", *families):
+        yield Rows(tmp_path, tmp_path / "data", settings)
+
+
+def pool_of(folder: Path, shards_per_partition: int = 1) -> dict[str, Any]:
+    return {
+        "kind": "webdataset", "shards": str(folder / "pool"),
+        "shards_per_partition": shards_per_partition,
+    }  # fmt: skip
 
 
 def shards() -> Shards:
@@ -80,108 +83,6 @@ def shards() -> Shards:
         ]
         for number in range(2)
     }
-
-
-@dataclass
-class Platform:
-    """An experiment over some tars."""
-
-    folder: Path
-    data: Path
-    settings: dict[str, Any]
-    memories: dict[object, Memory] = field(default_factory=dict)
-    accounts: dict[object, Account] = field(default_factory=dict)
-
-    def write(self, pool: Shards) -> None:
-        """Make these the pool's shards."""
-        (self.folder / "pool").mkdir(exist_ok=True)
-        for old in (self.folder / "pool").glob("*.tar"):
-            old.unlink()
-        for name, samples in pool.items():
-            with tarfile.open(self.folder / "pool" / f"{name}.tar", "w") as tar:
-                for sample in samples:
-                    for ending, content in sample.members():
-                        member = tarfile.TarInfo(f"{sample.uid:09d}.{ending}")
-                        member.size = len(content)
-                        tar.addfile(member, io.BytesIO(content))
-
-    def build(self, stages: Collection[str] = STAGES, **changes: Any) -> dict[str, int]:
-        """Build what is out of date; what models were asked for."""
-        asked()
-        self.open(**changes)
-        for entry in iter(lambda: self.next_ready(stages), None):
-            node = self.graph.nodes[entry.asset]
-            built = build_partition(self.graph, self.memory, node, entry.partition)
-            self.memory.keep(node, entry.partition, built)
-            self.receipt(node, entry.partition, built)
-        return asked()
-
-    def open(self, **changes: Any) -> None:
-        experiment = tiny_experiment(**{**self.settings, **changes})
-        self.memory = self.memories.setdefault((self.data, experiment.name), Memory())
-        self.project = Project(experiment, Workspace(self.data, experiment.name))
-        self.project.scan()
-        self.graph = build_graph(self.project)
-
-    def next_ready(self, stages: Collection[str]) -> OutOfDate | None:
-        ready = plan(self.graph, self.memory).ready
-        return next((one for one in ready if self.graph.nodes[one.asset].stage in stages), None)
-
-    def counted(self) -> Mapping[tuple[str, str], Counts]:
-        """The rows that a plan counts now."""
-        return count_rows(self.graph, self.memory, plan(self.graph, self.memory).entries)
-
-    def receipt(self, node: Node, partition: str, built: Built) -> None:
-        """Keep the receipt of what was built, as Dagster's events are copied."""
-        key = (self.data, self.project.experiment.name, node.key, partition)
-        self.accounts[key] = account_of(node, built, self.accounts.get(key))
-        made: dict[str, Any] = {
-            "asset": node.key, "partition": partition, "instance": "i",
-            "event_id": self.memory.n_events, "built_at": datetime.now(UTC), "run_id": "",
-            "input_events": "{}", "experiment": "",
-        }  # fmt: skip
-        row = {**described_by(built.record, self.accounts[key]), **made}
-        self.project.workspace.tables.append(LINEAGE, pl.DataFrame([row], schema=LINEAGE.schema))
-
-    def contents(self) -> dict[str, list[tuple[object, ...]]]:
-        """What is stored, as far as it is content, whatever partitions and shards are called."""
-        for one in self.graph.leaving():
-            one.remove()
-        found: dict[str, list[tuple[object, ...]]] = {}
-        for table in TABLES:
-            names = [n for n in table.content if n not in ("partition", "shard")]
-            rows = self.project.workspace.tables.read(table).select(names)
-            found[table.name] = sorted(rows.rows(), key=repr)
-        return found
-
-    def undisturbed(self, **changes: Any) -> dict[str, list[tuple[object, ...]]]:
-        """What is stored where the present pool is built in a data folder of its own."""
-        other = replace(self, data=self.folder / "undisturbed")
-        other.build(**changes)
-        return other.contents()
-
-    def facts(self, asset: str) -> Mapping[str, Any]:
-        """Of what was built last of an asset."""
-        rows = self.project.workspace.tables.read(LINEAGE, asset=asset).sort("event_id")
-        return json.loads(rows["facts"][-1])
-
-
-@pytest.fixture
-def platform(tmp_path: Path) -> Iterator[Platform]:
-    settings: dict[str, Any] = {
-        **BARE, "sources": SOURCES, "scorers": SCORERS, "image_scorers": IMAGE_SCORERS,
-        "pool": pool_of(tmp_path), "mixes": {"raw": {"scorer": "clip", "rules": [{"use": "raw"}]}},
-    }  # fmt: skip
-    families = [f"[recap.{family}]\n" + "\n".join(points) for family, points in POINTS.items()]
-    with registered(tmp_path / "site", "tasks", *families):
-        yield Platform(tmp_path, tmp_path / "data", settings)
-
-
-def pool_of(folder: Path, shards_per_partition: int = 1) -> dict[str, Any]:
-    return {
-        "kind": "webdataset", "shards": str(folder / "pool"),
-        "shards_per_partition": shards_per_partition,
-    }  # fmt: skip
 
 
 def one_text(pool: Shards) -> None:
@@ -234,19 +135,54 @@ FIRST = {
     ],
 )  # fmt: skip
 def test_an_edit_asks_for_what_it_changed(
-    platform: Platform, edit: Callable[[Shards], None], expected: Mapping[str, int]
+    platform: Rows, edit: Callable[[Shards], None], expected: Mapping[str, int]
 ) -> None:
     pool = shards()
     platform.write(pool)
-    assert platform.build() == FIRST
+    assert platform.build(STAGES) == FIRST
     edit(pool)
     platform.write(pool)
-    assert platform.build() == expected
-    assert platform.contents() == platform.undisturbed()
+    assert platform.build(STAGES) == expected
+    assert platform.stored() == platform.undisturbed()
+
+
+MADE: Mapping[str, Any] = {
+    "told": {"kind": "rewrite", "prompt": "{raw}", "by": {"kind": "counting"}},
+    "halves": {"kind": "regions", "boxes": "boxes", "by": {"kind": "counting"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("edit", "expected"),
+    [
+        (one_text, {"rewrites": 1}),
+        (one_image, {"captions": 2}),
+        (appended, {"rewrites": 1, "captions": 2}),
+        (removed, {}),
+        (renamed, {}),
+        (moved, {}),
+    ],
+)
+def test_rewriters_and_captioners_of_regions_are_asked_for_what_changed(
+    platform: Rows, edit: Callable[[Shards], None], expected: Mapping[str, int]
+) -> None:
+    pool = shards()
+    platform.write(pool)
+    columns = {**pool_of(platform.folder), "columns": {"boxes": "json.boxes"}}
+    settings: Mapping[str, Any] = {"sources": MADE, "pool": columns, "image_scorers": {}}
+    made = {"pool", "captions"}
+    assert platform.build(made, **settings) == {"rewrites": N, "captions": 2 * N}
+    edit(pool)
+    platform.write(pool)
+    assert platform.build(made, **settings) == expected
+    alone = replace(platform, data=platform.folder / "undisturbed")
+    stored = platform.contents(SYNTHETIC_CAPTIONS)
+    alone.build(made, **settings)
+    assert alone.contents(SYNTHETIC_CAPTIONS) == stored
 
 
 def test_rows_that_are_taken_over_are_put_into_no_batch(
-    platform: Platform, monkeypatch: pytest.MonkeyPatch
+    platform: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(asking, "FIRST_POLL", 0.01)
     with batch_servers() as start:
@@ -256,47 +192,47 @@ def test_rows_that_are_taken_over_are_put_into_no_batch(
         platform.settings["scorers"] = {"clip": {"kind": "counting"}, "judge": {**by, "axes": AXES}}
         pool = shards()
         platform.write(pool)
-        platform.build()
+        platform.build(STAGES)
         # A caption an image, and a mark for it and for the image's own text.
         assert len(provider.paid) == 3 * N
         for kept in platform.data.glob("server_replies.sqlite*"):
             kept.unlink()
         one_image(pool)
         platform.write(pool)
-        platform.build()
+        platform.build(STAGES)
         assert len(provider.paid) == 3 * N + 3
         assert set(provider.paid.values()) == {1}
         assert not provider.asked
 
 
-def test_other_partitions_of_the_same_shards_ask_for_nothing(platform: Platform) -> None:
+def test_other_partitions_of_the_same_shards_ask_for_nothing(platform: Rows) -> None:
     platform.write(shards())
-    platform.build(pool=pool_of(platform.folder, 2))
-    assert platform.build() == {}
-    assert platform.contents() == platform.undisturbed()
+    platform.build(STAGES, pool=pool_of(platform.folder, 2))
+    assert platform.build(STAGES) == {}
+    assert platform.stored() == platform.undisturbed()
 
 
-def removed_leaving(platform: Platform) -> None:
+def removed_leaving(platform: Rows) -> None:
     for one in platform.graph.leaving():
         one.remove()
 
 
 def test_what_was_removed_with_its_partition_is_found_in_an_earlier_version(
-    platform: Platform,
+    platform: Rows,
 ) -> None:
     platform.write(shards())
-    platform.build()
+    platform.build(STAGES)
     platform.open(pool=pool_of(platform.folder, 2))
     removed_leaving(platform)
-    assert platform.build(pool=pool_of(platform.folder, 2)) == {}
-    assert platform.contents() == platform.undisturbed(pool=pool_of(platform.folder, 2))
+    assert platform.build(STAGES, pool=pool_of(platform.folder, 2)) == {}
+    assert platform.stored() == platform.undisturbed(pool=pool_of(platform.folder, 2))
 
 
-def test_another_name_and_another_experiment_ask_for_nothing(platform: Platform) -> None:
+def test_another_name_and_another_experiment_ask_for_nothing(platform: Rows) -> None:
     platform.write(shards())
-    platform.build()
+    platform.build(STAGES)
     other = {"sources": {"b": SOURCES["a"]}, "image_scorers": {}}
-    assert platform.build(**other) == {}
+    assert platform.build(STAGES, **other) == {}
     facts = platform.facts("synthetic_captions/b")
     assert (facts["rows_computed"], facts["rows_reused"]) == (0, 3)
     assert facts["rows_reused_from/synthetic_captions/a"] == 3
@@ -304,7 +240,7 @@ def test_another_name_and_another_experiment_ask_for_nothing(platform: Platform)
     pool = shards()
     appended(pool)
     platform.write(pool)
-    found = platform.build(name="second", sources={"c": SOURCES["a"]}, image_scorers={})
+    found = platform.build(STAGES, name="second", sources={"c": SOURCES["a"]}, image_scorers={})
     assert found == {
         "captions": 1, "image embeddings": 1, "text embeddings": 2, "pairs": 2, "texts": 2,
     }  # fmt: skip
@@ -314,26 +250,26 @@ def test_another_name_and_another_experiment_ask_for_nothing(platform: Platform)
 
 
 def test_a_setting_that_goes_back_asks_for_nothing_though_a_text_was_edited(
-    platform: Platform,
+    platform: Rows,
 ) -> None:
     pool = shards()
     platform.write(pool)
-    platform.build()
+    platform.build(STAGES)
     warmer = {"a": {"kind": "counting", "temperature": 2.0}}
-    assert platform.build(sources=warmer)["captions"] == N
+    assert platform.build(STAGES, sources=warmer)["captions"] == N
     one_text(pool)
     platform.write(pool)
-    platform.build(sources=warmer)
+    platform.build(STAGES, sources=warmer)
     appended(pool)
     platform.write(pool)
-    assert platform.build()["captions"] == 1
-    assert platform.contents() == platform.undisturbed()
+    assert platform.build(STAGES)["captions"] == 1
+    assert platform.stored() == platform.undisturbed()
 
 
-def test_a_plan_counts_the_rows_of_what_can_be_built(platform: Platform) -> None:
+def test_a_plan_counts_the_rows_of_what_can_be_built(platform: Rows) -> None:
     pool = shards()
     platform.write(pool)
-    platform.build()
+    platform.build(STAGES)
     one_image(pool)
     platform.write(pool)
     platform.open()
@@ -348,15 +284,15 @@ def test_a_plan_counts_the_rows_of_what_can_be_built(platform: Platform) -> None
     assert platform.build(stages={"captions"}) == {"captions": 1}
 
 
-def test_what_is_computed_without_reuse_is_computed_whole(platform: Platform) -> None:
+def test_what_is_computed_without_reuse_is_computed_whole(platform: Rows) -> None:
     pool = shards()
     platform.write(pool)
-    platform.build()
+    platform.build(STAGES)
     one_image(pool)
     platform.write(pool)
     platform.build(stages={"pool"})
     node = platform.graph.nodes[CAPTIONS]
-    before = platform.contents()
+    before = platform.stored()
     build_partition(platform.graph, platform.memory, node, "00001", reuses=False)
     assert asked() == {"captions": 3}
-    assert platform.contents() != before
+    assert platform.stored() != before

@@ -103,6 +103,24 @@ def test_a_finished_shard_is_not_read_again(tmp_path: Path) -> None:
     assert again.n == 0
 
 
+def test_a_shard_whose_images_are_elsewhere_in_the_pool_is_not_written_again(
+    tmp_path: Path,
+) -> None:
+    export, folder, reads = sharded("webdataset"), Folder(str(tmp_path)), Reads()
+    rows = rows_of(export)
+    record, _ = write_shard(folder, export.form(), 0, rows, reads)
+    moved = rows.with_columns(
+        shard=pl.col("shard") + 1, offset=pl.col("offset") + 512, key=pl.lit("another")
+    )
+    again, _ = write_shard(folder, export.form(), 0, moved, reads)
+    assert (again, reads.n) == (record, N)
+    # Where nobody knows which image it is, its place says so.
+    unknown = rows.with_columns(sha256=pl.lit(None, pl.Binary))
+    write_shard(folder, export.form(), 0, unknown, reads)
+    write_shard(folder, export.form(), 0, unknown.with_columns(key=pl.lit("another")), reads)
+    assert reads.n == 3 * N
+
+
 @pytest.mark.parametrize("harm", ["record", "record_damaged", "cut", "gone", "other_rows"])
 def test_a_shard_is_written_anew_where_it_is_not_what_its_record_says(
     tmp_path: Path, harm: str

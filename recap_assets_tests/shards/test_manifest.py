@@ -1,6 +1,7 @@
 import gzip
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import fsspec
@@ -144,6 +145,27 @@ def test_the_version_changes_with_size_and_time_only(tmp_path):
     path.write_bytes(path.read_bytes() + b"\0")
     os.utime(path, ns=(1, 1))
     assert len({first, touched, list_shards(pool_at(tmp_path))[0].version}) == 3
+
+
+def test_a_tar_that_one_of_equal_size_and_time_replaced_gets_another_version(tmp_path):
+    tars(tmp_path, "0.tar")
+    path = tmp_path / "0.tar"
+
+    def assigned(known):
+        return assign(list_shards(pool_at(tmp_path)), known)
+
+    (first,) = assigned([])
+    assert assigned([first]) == [first]
+    before = path.stat()
+    path.write_bytes(tar_of(sample("1")))
+    assert path.stat().st_size == before.st_size
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    (second,) = assigned([first])
+    assert (second.size, second.number) == (first.size, first.number)
+    assert second.version != first.version
+    assert assigned([second]) == [second]
+    # A list from before there were stamps keeps its versions.
+    assert assigned([replace(first, stamp="")])[0].version == first.version
 
 
 def test_remote_shards_are_listed_with_their_urls():

@@ -6,8 +6,7 @@ has; a file that changed is read again, and what comes out equal rebuilds nothin
 pool fit together as a whole: what neither a partition nor the files can know.
 """
 
-import hashlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +33,11 @@ from recap_assets.captions.kinds.imported.buckets import (
     digits_needed,
     examples_of,
 )
+from recap_assets.captions.kinds.imported.changes import (
+    Changes,
+    buckets_version,
+    unchanged_partitions,
+)
 from recap_assets.captions.kinds.imported.files import (
     caption_files_version,
     list_caption_files,
@@ -51,7 +55,7 @@ from recap_assets.graph.content import StoredRows, held_rows
 from recap_assets.graph.node import Dependency, Look, Node, Outcome, Place, Rows, Step
 from recap_assets.graph.project import Project
 from recap_assets.specs.base import deciding
-from recap_assets.storage.content import VERSION_DIGITS, slice_version
+from recap_assets.storage.content import slice_version
 from recap_assets.storage.refused import Refused, Sort
 from recap_assets.storage.tables import TableStore, Written
 
@@ -114,12 +118,6 @@ class StoredBuckets:
         return self.tables.read(IMPORTED_CAPTIONS, version, source=self.source, bucket=bucket)
 
 
-def buckets_version(buckets: Iterator[tuple[str, str]]) -> str:
-    """One hash for the data versions of all buckets, which come in ascending order."""
-    lines = "\n".join(f"{bucket} {version}" for bucket, version in buckets)
-    return hashlib.sha256(lines.encode()).hexdigest()[:VERSION_DIGITS]
-
-
 def _files_node(project: Project, name: str, spec: ImportSpec) -> Node:
     columns = {field: getattr(spec, field) for field in ("by", *_COLUMNS)}
     return Node(
@@ -180,6 +178,7 @@ def import_files(project: Project, name: str, spec: ImportSpec, step: Step) -> O
         facts=_facts(counts),
         markdown={"report": preview_markdown(_shown(counts), rows=20)},
         written=(*stored.written, report),
+        facets=unchanged_partitions(project, spec.by, stored.changed, stored.data_version, step),
     )
 
 
@@ -188,34 +187,43 @@ class _Stored:
     data_version: str
     n_rows: int
     written: tuple[Written, ...]
+    changed: pl.Series | None
 
 
 def _write_buckets(project: Project, name: str, buckets: Buckets, step: Step) -> _Stored:
     tables = project.workspace.tables
     before = buckets_of(project, name)
-    n_rows = 0
+    n_rows, changes = 0, Changes()
     settled: dict[str, Written] = {}
     for bucket, rows in buckets.settled():
-        settled[bucket] = _write_bucket(tables, name, bucket, rows, step)
+        settled[bucket] = _write_bucket(tables, name, bucket, rows, step, changes)
         n_rows += rows.height
     # Replaced by nothing rather than removed, and last: the version of the table at which all of
     # this can be read is that of the last commit.
     nothing = IMPORTED_CAPTIONS.empty().drop("source", "bucket")
     emptied = [
-        _write_bucket(tables, name, bucket, nothing, step)
+        _write_bucket(tables, name, bucket, nothing, step, changes)
         for bucket in before
         if bucket not in settled
     ]
     version = buckets_version((b, w.data_version) for b, w in sorted(settled.items()))
-    return _Stored(version, n_rows, (*settled.values(), *emptied))
+    was_recorded = not emptied and changes.version == step.known_version
+    changed = changes.keys if was_recorded else None
+    return _Stored(version, n_rows, (*settled.values(), *emptied), changed)
 
 
 def _write_bucket(
-    tables: TableStore, name: str, bucket: str, rows: pl.DataFrame, step: Step
+    tables: TableStore,
+    name: str,
+    bucket: str,
+    rows: pl.DataFrame,
+    step: Step,
+    changes: Changes,
 ) -> Written:
     at = {"source": name, "bucket": bucket}
     held = held_rows(tables, Place(IMPORTED_CAPTIONS, at))
     known = None if held is None else slice_version(IMPORTED_CAPTIONS, held)
+    changes.add(bucket, known, held, rows)
     return tables.replace(IMPORTED_CAPTIONS, at, rows, known_version=known, commit=step.commit)
 
 
@@ -241,7 +249,7 @@ def _captions_node(project: Project, name: str, spec: ImportSpec) -> Node:
         dimension="pool",
         dependencies=(
             Dependency(RAW_POOL.key(), "same"),
-            Dependency(IMPORTED_CAPTIONS.key(name), "all"),
+            Dependency(IMPORTED_CAPTIONS.key(name), "all", by=RAW_POOL.key()),
         ),
         implementation=VERSION,
         decides=deciding(join=rules),

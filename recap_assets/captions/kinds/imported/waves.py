@@ -48,6 +48,11 @@ def pool_keys(
     rows = project.workspace.tables.scan(RAW_POOL).filter(
         pl.col("partition").is_in(list(partitions)) & (is_usable() == usable)
     )
+    return keys_of(rows, by)
+
+
+def keys_of(rows: pl.LazyFrame, by: JoinKey) -> pl.DataFrame:
+    """The keys of some rows of RAW_POOL, as `pool_keys`."""
     match by:
         case "uid":
             columns = [pl.col("uid").alias("key")]

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -11,14 +11,23 @@ import polars as pl
 from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
 from recap_assets.artefacts.facets import IMAGES
 from recap_assets.artefacts.table import STATUS_EMPTY, STATUS_ERROR
-from recap_assets.captions.assets import Written, announce_images, written_node
+from recap_assets.captions.assets import Written, announce_images, captions_by_row, written_node
 from recap_assets.captions.derived import found_rows
 from recap_assets.captions.kinds.regions.boxes import boxes_in, cut_out, region_uid
 from recap_assets.captions.kinds.regions.spec import RegionsSpec
 from recap_assets.captions.opened import opened
 from recap_assets.captions.rows import caption_rows
 from recap_assets.captions.texts import complete, named_texts, texts_of_images
-from recap_assets.engines.protocols import Caption, Captioner, Image, RemoteCaptioner
+from recap_assets.engines.protocols import (
+    Caption,
+    Captioner,
+    Device,
+    Image,
+    LocalCaptioner,
+    RemoteCaptioner,
+)
+from recap_assets.graph.by_row import by_row
+from recap_assets.graph.kept_rows import input_hashes
 from recap_assets.graph.node import Node, Rows, Step
 from recap_assets.graph.project import Project
 from recap_assets.graph.shardwise import BATCHES_AHEAD, ImageBatch, asked_ahead, over_images
@@ -43,6 +52,7 @@ def node_of(project: Project, name: str, spec: RegionsSpec) -> Node:
         compute=lambda step: caption_regions(project, spec, step),
         description=f"Captions that {name} ({spec.by.word}: {spec.by.called}) wrote for the first "
         f"{spec.keep} boxes of every usable image, by the column {spec.boxes}.",
+        rows=captions_by_row(by_uid=spec.by.draws_by_uid),
         seconds=SECONDS_PER_REGION * spec.keep * spec.by.candidates * 1_000,
     )
     return written_node(project, name, spec, written)
@@ -60,16 +70,37 @@ def caption_regions(project: Project, spec: RegionsSpec, step: Step) -> Rows:
     lacking = caption_rows(without, [one for one in lost if one is not None], None)
     images = project.usable_images(step.partition)
     images = images.join(whole.drop("shard"), on="uid", maintain_order="left")
+    named = (f"text.{name}" for name in _reads(spec))
+    wanted = images.with_columns(input_hashes(images, "sha256", *named))
+    writing = _Writing()
+    rows = by_row(step, SYNTHETIC_CAPTIONS, wanted, partial(_written, project, spec, writing))
+    described = rows.filter(pl.col("status") != STATUS_EMPTY)
+    per_image = described.height / spec.by.candidates / max(described["uid"].n_unique(), 1)
+    facts = {"regions_per_image": round(per_image, 2), **writing.spent, **writing.device.facts}
+    found = found_rows(pl.concat([rows, lacking], how="diagonal"), facts)
+    return replace(found, machine={**spec.given_by, **writing.device.machine})
+
+
+@dataclass
+class _Writing:
+    """What came to light while captions were written."""
+
+    device: Device = field(default_factory=Device)
+    spent: Mapping[str, int | float] = field(default_factory=dict[str, int | float])
+
+
+def _written(
+    project: Project, spec: RegionsSpec, writing: _Writing, step: Step, images: pl.DataFrame
+) -> pl.DataFrame:
+    """The captions that are written for the regions of some images, shard by shard."""
     with opened(project, spec.by) as captioner:
         if spec.by.is_announced:
             announce_images(project, step, images, captioner, partial(_work_of, spec))
         compute = partial(_captioned, captioner, spec)
         rows = over_images(project, step, images, spec.by.at_once, _SCHEMA, compute)
-        spent = spec.by.spent(captioner)
-    described = rows.filter(pl.col("status") != STATUS_EMPTY)
-    per_image = described.height / spec.by.candidates / max(described["uid"].n_unique(), 1)
-    facts = {"regions_per_image": round(per_image, 2), **spent}
-    return found_rows(pl.concat([rows, lacking]), facts)
+        writing.device = captioner.made_on() if isinstance(captioner, LocalCaptioner) else Device()
+        writing.spent = spec.by.spent(captioner)
+    return rows
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import polars as pl
 
 from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
 from recap_assets.artefacts.table import STATUS_TRUNCATED
-from recap_assets.captions.assets import Written, written_node
+from recap_assets.captions.assets import Written, captions_by_row, written_node
 from recap_assets.captions.derived import found_rows
 from recap_assets.captions.kinds.rewrite.spec import RewriteSpec
 from recap_assets.captions.opened import opened_writer
@@ -20,6 +20,8 @@ from recap_assets.captions.texts import (
     texts_of_images,
 )
 from recap_assets.engines.protocols import AnnouncedRewriter, RemoteRewriter, Rewriter
+from recap_assets.graph.by_row import by_row
+from recap_assets.graph.kept_rows import input_hashes
 from recap_assets.graph.node import Node, Rows, Step
 from recap_assets.graph.project import Project
 from recap_assets.graph.shardwise import (
@@ -47,6 +49,7 @@ def node_of(project: Project, name: str, spec: RewriteSpec) -> Node:
         compute=lambda step: rewrite_partition(project, spec, step),
         description=f"Texts that {spec.by.called} wrote from {read} of every usable image, each by "
         "itself.",
+        rows=captions_by_row(by_uid=True),
         seconds=SECONDS_PER_TEXT * spec.candidates * 1_000,
     )
     return written_node(project, name, spec, written)
@@ -55,12 +58,13 @@ def node_of(project: Project, name: str, spec: RewriteSpec) -> Node:
 def rewrite_partition(project: Project, spec: RewriteSpec, step: Step) -> Rows:
     """Rewrite one pool partition, shard by shard; what cannot be rewritten has its reason."""
     texts = texts_of_images(project, spec.names, step.partition)
-    with opened_writer(project, spec) as rewriter:
-        if spec.by.is_announced:
-            assert isinstance(rewriter, AnnouncedRewriter), "see Rewriting.is_announced"  # noqa: S101
-            announced(project, step, texts, rewriter, partial(_announce, spec, rewriter))
-        rows = by_shard(project, step, texts, partial(_of_shard, spec, rewriter))
-        spent = spec.by.spent(rewriter)
+    whole, lost = complete(texts, spec.names)
+    without = texts.filter(pl.Series([one is not None for one in lost], dtype=pl.Boolean))
+    lacking = caption_rows(without, [one for one in lost if one is not None], None)
+    wanted = whole.with_columns(input_hashes(whole, *(f"text.{name}" for name in spec.names)))
+    spent: dict[str, int | float] = {}
+    written = by_row(step, SYNTHETIC_CAPTIONS, wanted, partial(_rewritten, project, spec, spent))
+    rows = pl.concat([written, lacking], how="diagonal")
     is_long = pl.any_horizontal(pl.col("^text\\..*$").str.len_chars() > spec.longest)
     facts = {
         "with_a_text_cut": int(texts.select(is_long.sum()).item() or 0),
@@ -68,6 +72,23 @@ def rewrite_partition(project: Project, spec: RewriteSpec, step: Step) -> Rows:
         **spent,
     }
     return found_rows(rows, facts)
+
+
+def _rewritten(
+    project: Project,
+    spec: RewriteSpec,
+    spent: dict[str, int | float],
+    step: Step,
+    texts: pl.DataFrame,
+) -> pl.DataFrame:
+    """What is written from some of a partition's texts, shard by shard."""
+    with opened_writer(project, spec) as rewriter:
+        if spec.by.is_announced:
+            assert isinstance(rewriter, AnnouncedRewriter), "see Rewriting.is_announced"  # noqa: S101
+            announced(project, step, texts, rewriter, partial(_announce, spec, rewriter))
+        rows = by_shard(project, step, texts, partial(_of_shard, spec, rewriter))
+        spent.update(spec.by.spent(rewriter))
+    return rows
 
 
 def _announce(spec: RewriteSpec, rewriter: AnnouncedRewriter, texts: pl.DataFrame) -> None:

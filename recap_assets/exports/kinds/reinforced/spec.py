@@ -74,11 +74,12 @@ distilled: {mix: raw_top30_blip2_filtered, to: reinforced, teachers: [clip], cap
     def reads(self) -> "Iterator[Dependency]":
         """The captions, and the embeddings that say which model a teacher is."""
         from recap_assets.artefacts import IMAGE_EMBEDDINGS, RAW_POOL, texts_key
+        from recap_assets.artefacts.facets import FILES, TEXTS
         from recap_assets.graph.node import Dependency
 
-        keys = [RAW_POOL.key(), *(texts_key(name) for name in self.captioners)]
-        keys += [IMAGE_EMBEDDINGS.key(name) for name in self.teachers]
-        yield from (Dependency(key, "all") for key in dict.fromkeys(keys))
+        yield Dependency(RAW_POOL.key(), "all", (FILES,))
+        yield from (Dependency(texts_key(one), "all", (TEXTS,)) for one in self.captioners)
+        yield from (Dependency(IMAGE_EMBEDDINGS.key(one), "all") for one in self.teachers)
 
     def how_to_read(self, folder: str) -> str:
         """By the trainer that MobileCLIP's authors patched."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from recap_assets.artefacts import TEXT_FREQUENCIES
+from recap_assets.artefacts.facets import IMAGES, SIZES
 from recap_assets.graph.stage import Dependency, Node, Project
 from recap_assets.sets.facts import Samples
 from recap_assets.sets.kinds.frequency.spec import FrequencySpec
@@ -18,6 +19,7 @@ class Frequency(FrequencySpec):
 usual: {kind: frequency, images_per_text: 10, texts_per_image: 1000}
 """
 
+    pool_read = (SIZES, IMAGES)
     decided_elsewhere = ("images_per_text", "texts_per_image", "frequent_ngrams")
 
     def requirements(self) -> tuple[Requirement, ...]:
