@@ -143,6 +143,13 @@ def _sets(experiment: Experiment) -> Iterator[Finding]:
             yield from spec.doctor(f"sets.{name}", workspace)
 
 
+def _tracking(experiment: Experiment) -> Iterator[Finding]:
+    from recap_assets.tracking.kind import Tracker
+
+    if isinstance(experiment.training.track, Tracker):
+        yield from experiment.training.track.doctor("training.track")
+
+
 def _storage(experiment: Experiment) -> Iterator[Finding]:
     workspace = Workspace.from_environment(experiment.name)
     try:
@@ -198,6 +205,7 @@ _CHECKS: Sequence[Callable[[Experiment], Iterator[Finding]]] = (
     _evaluation_sets,
     _models,
     _sets,
+    _tracking,
     doctor_places.export_folders,
     drawn_parts,
     doctor_places.gpus,

@@ -35,6 +35,7 @@ from recap_assets.graph.project import Project
 from recap_assets.shards.images import HASH_SIDE, decode, matches_within, perceptual_hash
 from recap_assets.specs.base import deciding
 from recap_assets.specs.pool import ImageLimits
+from recap_assets.tracking.runs import track_results
 from recap_assets.training.prefixes import prefix_of
 
 VERSION = 2
@@ -189,7 +190,10 @@ def evaluate_mix(project: Project, mix: str, step: Step) -> Rows:
     return Rows(
         frame,
         rejected=aside,
-        facts=dict(main.select("task", pl.col("value").round(4)).iter_rows()),
+        facts={
+            **dict(main.select("task", pl.col("value").round(4)).iter_rows()),
+            **track_results(project, mix, step, frame),
+        },
         markdown={"results": preview_markdown(frame, rows=40)},
     )
 

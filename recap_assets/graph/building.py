@@ -108,6 +108,7 @@ def build_partition(  # noqa: PLR0913 - what it reports to, by name
         commit={FINGERPRINT: fingerprint, ASSET: node.key, **provenance()},
         progress=progress,
         observe=observe,
+        reads=reading.whole.by_name,
         asset=node.key,
         waits=waits,
     )

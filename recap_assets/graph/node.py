@@ -28,6 +28,9 @@ Progress = Callable[[float], None]
 Observe = Callable[[Mapping[str, float]], None]
 """Told figures by name, at any time while a partition is computed."""
 
+Track = Callable[[int, Mapping[str, float]], None]
+"""Told the steps done and figures by name: a point of a training's curve."""
+
 
 @dataclass(frozen=True)
 class ForAll:
@@ -198,6 +201,8 @@ class Step:
         commit: Facts to keep in the Delta log.
         progress: Called with how far the partition is.
         observe: Called with figures of a long step on the way (loss, samples a second).
+        track: Called with each point of a training's curve on the way.
+        reads: Version of everything that it reads, by name.
         asset: The node's key.
         once_written: To be added to: what is done when the partition is written, and only then.
         waits: Called with the reason where the partition has to wait for others.
@@ -216,6 +221,8 @@ class Step:
     commit: Mapping[str, str] = field(default_factory=dict)
     progress: Progress = lambda _done: None
     observe: Observe = lambda _figures: None
+    track: Track = lambda _step, _figures: None
+    reads: Mapping[str, str] = field(default_factory=dict[str, str])
     asset: str = ""
     once_written: list[Callable[[], None]] = field(default_factory=list)
     waits: Callable[[str], None] = lambda _reason: None

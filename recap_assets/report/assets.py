@@ -74,6 +74,7 @@ from recap_assets.specs.kinds import fitting
 from recap_assets.specs.needed import partly_captioned
 from recap_assets.specs.sources import RAW
 from recap_assets.storage.files import write_atomically
+from recap_assets.tracking.runs import track_leaderboard
 
 VERSION = 1
 REPORT_VERSION = 5
@@ -133,7 +134,10 @@ def rank_mixes(project: Project) -> Rows:
     ranked = board.filter(pl.col("task") == "average").sort("mean", descending=True)
     return Rows(
         board,
-        facts={f"average/{row['mix']}": round(row["mean"], 4) for row in ranked.to_dicts()},
+        facts={
+            **{f"average/{row['mix']}": round(row["mean"], 4) for row in ranked.to_dicts()},
+            **track_leaderboard(project, board),
+        },
         markdown={
             "leaderboard": preview_markdown(ranked, rows=50),
             "chart": image_markdown(chart_png(leaderboard_chart(board))),

@@ -87,6 +87,7 @@ FAMILIES: Mapping[str, Family] = {
     "launchers": Family(
         "training", "recap_assets.training.kind:Launcher", "launcher", unsaid=(("", "in_process"),)
     ),
+    "trackers": Family("a tracker", "recap_assets.tracking.kind:Tracker"),
     "tasks": Family("an evaluation task", "recap_assets.evalsets.kind:Task"),
 }
 """All that other packages can add to, by the name of their group of entry points."""
@@ -194,6 +195,11 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = {
     "launchers": (
         "recap_assets.training.kinds.in_process:InProcessTraining",
         "recap_assets.training.kinds.torchrun:TorchrunTraining",
+    ),
+    "trackers": (
+        "recap_assets.tracking.kinds.mlflow:MlflowTracker",
+        "recap_assets.tracking.kinds.wandb:WandbTracker",
+        "recap_assets.tracking.kinds.trackio:TrackioTracker",
     ),
     "conditions": (
         "recap_assets.mixes.conditions.kinds.top:TopFraction",

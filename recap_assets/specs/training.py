@@ -5,8 +5,9 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from recap_assets.specs.base import Spec
-from recap_assets.specs.fields import Partitions
+from recap_assets.specs.fields import Partitions, Words
 from recap_assets.specs.kinds import OneOf
+from recap_assets.specs.tracking import Track
 
 Seeds = Annotated[
     tuple[int, ...], Field(min_length=1, max_length=1_000, description="One training run for each.")
@@ -27,6 +28,11 @@ class TrainingSpec(Spec):
         default=28_000, gt=0, le=10**12, description="Pairs seen in all, the same for every mix."
     )
     seeds: Annotated[Seeds, Partitions] = (0,)
+    track: Annotated[Track | None, Words] = Field(
+        default=None,
+        exclude_if=lambda track: track is None,
+        description="Where curves, results and the leaderboard are tracked; it decides no model.",
+    )
 
     @property
     def marks_sources(self) -> bool:

@@ -1,5 +1,6 @@
 """Training a CLIP on each mix: the same budget for every mix, a partition for each seed."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -20,6 +21,7 @@ from recap_assets.plots.training import training_curves
 from recap_assets.specs.base import deciding
 from recap_assets.storage.content import files_version
 from recap_assets.storage.files import replaced_directory
+from recap_assets.tracking.runs import tracked_training
 from recap_assets.training.kind import Launcher, Trained
 
 VERSION = 2
@@ -77,10 +79,12 @@ def _checkpoints(project: Project, mix: str) -> StoredFiles:
 
 def train_on_mix(project: Project, mix: str, step: Step) -> Outcome:
     """Train one CLIP, and put it in place; a run that was killed continues from its checkpoint."""
-    trained = launcher_of(project).train(project, mix, step)
-    outcome = _keep(project, mix, step, trained)
-    trained.clear()
-    return outcome
+    with tracked_training(project, mix, step) as tracked:
+        trained = launcher_of(project).train(project, mix, replace(step, track=tracked.point))
+        outcome = _keep(project, mix, step, trained)
+        trained.clear()
+        tracked.finish(trained.curve, trained.epoch, outcome.data_version)
+    return replace(outcome, facts={**outcome.facts, **tracked.facts})
 
 
 def _keep(project: Project, mix: str, step: Step, trained: Trained) -> Outcome:

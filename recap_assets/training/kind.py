@@ -31,6 +31,7 @@ class Trained:
         save: Writes it into an empty folder, so that `engines.trained` can load it.
         curve: Columns step, samples_seen, loss, learning_rate_factor; a row at least.
         facts: Small numbers, shown with the materialization.
+        epoch: Samples of one pass over the mix; 0 where that is not known.
         clear: Forgets what a killed run would continue from; called when the model is in place.
     """
 
@@ -38,6 +39,7 @@ class Trained:
     curve: pl.DataFrame
     facts: Mapping[str, float]
     clear: Callable[[], None] = _nothing
+    epoch: int = 0
 
 
 class Launcher(TrainingSpec):

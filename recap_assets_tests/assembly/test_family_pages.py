@@ -9,8 +9,8 @@ from recap_assets.specs.base import Spec, word_of
 from recap_assets.specs.kinds import FAMILIES, unfit
 from recap_assets_tests.assembly.family_pages import ROOT, examples, pages, with_tables
 
-FOLDERS = {path.parent.name for path in ROOT.glob("*/assets.py")} - {"defs"} | {"world"}
-"""Those with assets, and what draws the sets, pools and corpora of the demo."""
+FOLDERS = {path.parent.name for path in ROOT.glob("*/assets.py")} - {"defs"} | {"world", "tracking"}
+"""Those with assets, what draws the sets, pools and corpora of the demo, and trackers."""
 
 
 def test_every_family_has_a_page_of_a_screen() -> None:

@@ -82,6 +82,7 @@ def train_clip(  # noqa: PLR0913 - a run has that many settings, keyword-only bu
     checkpoint: Path | None = None,
     checkpoint_every: int = 50_000,
     on_progress: Callable[[int, float], None] | None = None,
+    on_point: Callable[[CurvePoint], None] = lambda _point: None,
     device: str | torch.device = "cpu",
     amp: torch.dtype | None = None,
 ) -> TrainedClipModel:
@@ -104,6 +105,7 @@ def train_clip(  # noqa: PLR0913 - a run has that many settings, keyword-only bu
             is set aside. The caller deletes it after saving the model.
         checkpoint_every: Pairs seen between checkpoints.
         on_progress: Called after each step with the pairs seen and the loss.
+        on_point: Called with each new point of the curve.
         device: A torch device.
         amp: What the towers compute in where torch's automatic mixed precision does so; weights,
             embeddings and losses are float32 in any case. None computes all in float32.
@@ -118,6 +120,7 @@ def train_clip(  # noqa: PLR0913 - a run has that many settings, keyword-only bu
         )
         run.learn_by(loss, all_positives=all_positives)
         run.compute_in(amp)
+        run.curve.on_point = on_point
         first = run.resume(checkpoint) if checkpoint else 0
         for step in range(first, run.steps):
             lost = run.step(step)

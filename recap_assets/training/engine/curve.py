@@ -1,5 +1,6 @@
 """How the loss of a model that is trained here went."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +34,7 @@ class Curve:
     batch_size: int
     points: list[CurvePoint] = field(default_factory=list)
     pending: list[float] = field(default_factory=list)
+    on_point: Callable[[CurvePoint], None] = lambda _point: None
 
     def add(self, step: int, loss: float, factor: float) -> None:
         """Take the loss of `step`, counted from 0."""
@@ -43,6 +45,7 @@ class Curve:
             mean = float(np.mean(self.pending))
             self.points.append(CurvePoint(done, done * self.batch_size, mean, factor))
             self.pending = []
+            self.on_point(self.points[-1])
 
     def state(self) -> dict[str, Any]:
         """As plain values for a checkpoint."""

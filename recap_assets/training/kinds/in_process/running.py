@@ -15,6 +15,7 @@ from recap_assets.training.loading import curve_frame, mix_pairs
 from recap_assets.training.prefixes import with_prefix
 
 if TYPE_CHECKING:
+    from recap_assets.training.engine.curve import CurvePoint
     from recap_assets.training.engine.pairs import TrainingPairs
 
 
@@ -39,6 +40,7 @@ def train_in_memory(project: Project, training: InProcessSpec, mix: str, step: S
         checkpoint=checkpoint,
         checkpoint_every=training.checkpoint_every,
         on_progress=lambda seen, _loss: step.progress(seen / training.samples_seen),
+        on_point=lambda point: step.track(point.step, _figures(point, _an_epoch(pairs))),
         device=device,
         amp=amp,
     )
@@ -52,7 +54,17 @@ def train_in_memory(project: Project, training: InProcessSpec, mix: str, step: S
             **({"amp_bits": amp.itemsize * 8} if amp else {}),
         },
         clear=partial(checkpoint.unlink, missing_ok=True),
+        epoch=_an_epoch(pairs),
     )
+
+
+def _figures(point: "CurvePoint", epoch: int) -> dict[str, float]:
+    return {
+        "samples_seen": point.samples_seen,
+        "loss": point.loss,
+        "learning_rate_factor": point.learning_rate_factor,
+        "epoch": point.samples_seen / max(epoch, 1),
+    }
 
 
 def _an_epoch(pairs: "TrainingPairs") -> int:

@@ -31,6 +31,8 @@ LAST_LINES = 30
 LOADERS, MOST_LOADERS = 5, 32
 """Loader processes of one process by default: without a GPU, and at most with one."""
 
+# open_clip's own reporting stays off: `training.track` reports from this process, which knows which
+# run it is.
 _ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "WANDB_MODE": "disabled"}
 _FAILED = "failed (exitcode: "
 _CHATTER = re.compile(r"I\d{4} ")

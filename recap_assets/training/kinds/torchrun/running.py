@@ -13,6 +13,9 @@ from recap_assets.training.loading import curve_frame
 
 def train_on_shards(project: Project, training: TorchrunSpec, mix: str, step: Step) -> Trained:
     """Train to the end; a run that was killed continues from its last checkpoint."""
+    seed = int(step.partition)
+    run = project.workspace.checkpoint(mix, seed).with_name(f".{seed}.{step.fingerprint}.run")
+    shards = training_shards.read(project, mix)
 
     def tell(point: Point) -> None:
         step.progress(min(point.samples_seen / training.samples_seen, 1.0))
@@ -24,10 +27,10 @@ def train_on_shards(project: Project, training: TorchrunSpec, mix: str, step: St
                 "samples_per_second": point.samples_per_second,
             }
         )
+        step.track(
+            point.samples_seen // training.batch_size, _figures(training, point, shards.n_samples)
+        )
 
-    seed = int(step.partition)
-    run = project.workspace.checkpoint(mix, seed).with_name(f".{seed}.{step.fingerprint}.run")
-    shards = training_shards.read(project, mix)
     train(training, shards.open_clip_arguments(), seed, run, tell)
 
     def clear() -> None:
@@ -39,4 +42,15 @@ def train_on_shards(project: Project, training: TorchrunSpec, mix: str, step: St
         curve=curve_frame(curve_of(training, run)),
         facts={"shards": len(shards.shards), "pairs": shards.n_samples},
         clear=clear,
+        epoch=shards.n_samples,
     )
+
+
+def _figures(training: TorchrunSpec, point: Point, epoch: int) -> dict[str, float]:
+    return {
+        "samples_seen": point.samples_seen,
+        "loss": point.loss,
+        "learning_rate_factor": point.learning_rate / training.learning_rate,
+        "epoch": point.samples_seen / max(epoch, 1),
+        "samples_per_second": point.samples_per_second,
+    }

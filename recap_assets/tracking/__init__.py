@@ -1,0 +1,1 @@
+"""Training runs, results and the leaderboard, sent to trackers that others run."""
