@@ -7,12 +7,14 @@ HTTP endpoint, a file, the console, Kafka and so on.
 import json
 import uuid
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from recap_assets.artefacts.catalogue import all_tables
+from recap_assets.artefacts.column_origins import ORIGINS
 from recap_assets.graph.node import Graph
 from recap_assets.lineage.origin import Ancestor, Origin, combined_version
 from recap_assets.lineage.rows import Receipt
@@ -21,7 +23,7 @@ from recap_assets.storage.workspace import Workspace
 from recap_assets.untrusted.errors import RecapError
 
 if TYPE_CHECKING:
-    from openlineage.client.event_v2 import InputDataset, OutputDataset, RunEvent
+    from openlineage.client.event_v2 import InputDataset, OutputDataset, RunEvent, RunState
 
 PRODUCER = f"urn:recap-assets:{metadata.version('recap-assets')}"
 SOURCE = "urn:recap-assets:source"
@@ -53,24 +55,34 @@ def emit(origin: Origin, graph: Graph, workspace: Workspace) -> int:
 
 
 def events_of(origin: Origin, graph: Graph, workspace: Workspace) -> Iterator["RunEvent"]:
-    """A COMPLETE event for each run and asset, what was read before what read it."""
-    from openlineage.client.event_v2 import set_producer
+    """START and COMPLETE of each run and asset, what was read before what read it."""
+    from openlineage.client.event_v2 import RunState, set_producer
 
     set_producer(PRODUCER)
     for ancestor in reversed(list(origin.ancestors.values())):
         for rows in ancestor.rows.partition_by("run_id", maintain_order=True):
-            yield _event(origin, graph, workspace, ancestor, rows.sort("event_id"))
+            for state in (RunState.START, RunState.COMPLETE):
+                yield _event(origin, graph, workspace, ancestor, rows.sort("event_id"), state)
 
 
 def _event(
-    origin: Origin, graph: Graph, workspace: Workspace, ancestor: Ancestor, rows: pl.DataFrame
+    origin: Origin,
+    graph: Graph,
+    workspace: Workspace,
+    ancestor: Ancestor,
+    rows: pl.DataFrame,
+    state: "RunState",
 ) -> "RunEvent":
     from openlineage.client.event_v2 import Job, Run, RunEvent, RunState
 
+    first = Receipt.parse(rows.row(0, named=True))
     newest = Receipt.parse(rows.row(-1, named=True))
+    # A receipt has the time at its end; what was reused or taken over began then, too.
+    began = first.built_at - timedelta(seconds=0 if first.reused else first.seconds)
+    at = began if state == RunState.START else newest.built_at
     return RunEvent(
-        eventType=RunState.COMPLETE,
-        eventTime=newest.built_at.isoformat(),
+        eventType=state,
+        eventTime=at.isoformat(),
         # A run of Dagster builds several assets, each a job here; so each has a run of its own.
         run=Run(str(uuid.uuid5(uuid.NAMESPACE_URL, f"{newest.run_id}/{ancestor.asset}")),
                 _run_facets(workspace, newest)),
@@ -80,7 +92,7 @@ def _event(
             for name in ancestor.reads
             if name in origin.ancestors
         ],
-        outputs=[_output(workspace, graph, ancestor.asset, rows)],
+        outputs=[_output(workspace, graph, ancestor, rows)],
         producer=PRODUCER,
     )  # fmt: skip
 
@@ -203,15 +215,45 @@ def _input(workspace: Workspace, graph: Graph, ancestor: Ancestor) -> "InputData
     )
 
 
-def _output(workspace: Workspace, graph: Graph, asset: str, rows: pl.DataFrame) -> "OutputDataset":
+def _column_lineage(workspace: Workspace, ancestor: Ancestor) -> dict[str, Any]:
+    """Which columns of what it read each column is made of, where that holds for every kind."""
+    from openlineage.client.facet_v2 import column_lineage_dataset as lineage
+
+    fields = {
+        column: lineage.Fields(
+            [
+                lineage.InputField(_namespace(workspace), read, name)
+                for table, names in origins
+                for read in sorted(ancestor.reads)
+                if _table_of(read) == table.name
+                for name in names
+            ]
+        )
+        for column, origins in ORIGINS.get(_table_of(ancestor.asset), {}).items()
+    }
+    found = {column: made_of for column, made_of in fields.items() if made_of.inputFields}
+    return {"columnLineage": lineage.ColumnLineageDatasetFacet(found)} if found else {}
+
+
+def _table_of(asset: str) -> str:
+    return asset.partition("/")[0]
+
+
+def _output(
+    workspace: Workspace, graph: Graph, ancestor: Ancestor, rows: pl.DataFrame
+) -> "OutputDataset":
     from openlineage.client.event_v2 import OutputDataset
     from openlineage.client.facet_v2 import output_statistics_output_dataset as statistics
 
     tables = json.loads(rows["table_versions"][-1])
+    version = combined_version(rows)
     return OutputDataset(
         _namespace(workspace),
-        asset,
-        facets=_dataset_facets(workspace, graph, asset, combined_version(rows), tables),
+        ancestor.asset,
+        facets={
+            **_dataset_facets(workspace, graph, ancestor.asset, version, tables),
+            **_column_lineage(workspace, ancestor),
+        },
         outputFacets={
             "outputStatistics": statistics.OutputStatisticsOutputDatasetFacet(
                 rowCount=int(rows["n_rows"].sum()), size=int(rows["n_bytes"].sum())

@@ -39,13 +39,18 @@ def emitted(
     n_events = emit(origin, build_graph(project), project.workspace)
     events = [json.loads(line) for line in file.read_text().splitlines()]
     assert len(events) == n_events
+    for start, complete in zip(events[::2], events[1::2], strict=True):
+        assert start["eventType"] == "START"
+        assert start["run"]["runId"] == complete["run"]["runId"]
+        # Each result of the log took a second, and the last was recorded with the last event.
+        assert start["eventTime"] < complete["eventTime"]
     by_job: dict[str, list[dict]] = {}
-    for event in events:
+    for event in events[1::2]:
         by_job.setdefault(event["job"]["name"], []).append(event)
     return by_job
 
 
-def test_each_run_and_asset_is_one_complete_event(emitted: dict[str, list[dict]]) -> None:
+def test_each_run_and_asset_starts_and_completes_once(emitted: dict[str, list[dict]]) -> None:
     # One run built both partitions of the pool; all else had a run for each partition.
     assert {job: len(events) for job, events in emitted.items()} == {
         "raw_pool": 1, "models/captioner": 1, "synthetic_captions/a": 2, "clip_scores/clip/a": 2,
@@ -92,6 +97,21 @@ def test_inputs_are_the_datasets_that_were_read(emitted: dict[str, list[dict]]) 
     assert scores["inputFacets"]["dataQualityMetrics"]["rowCount"] == 20
     # What left the experiment is documented as such.
     assert "since removed" in mix["job"]["facets"]["documentation"]["description"]
+
+
+def test_columns_name_the_columns_that_they_are_made_of(emitted: dict[str, list[dict]]) -> None:
+    (output,) = emitted["clip_scores/clip/a"][0]["outputs"]
+    found = output["facets"]["columnLineage"]
+    assert found["_schemaURL"].endswith("#/$defs/ColumnLineageDatasetFacet")
+    read = {
+        name: {(one["name"], one["field"]) for one in made_of["inputFields"]}
+        for name, made_of in found["fields"].items()
+    }
+    assert ("synthetic_captions/a", "text") in read["score"]
+    assert ("synthetic_captions/a", "uid") in read["uid"]
+    assert {one["namespace"] for one in found["fields"]["uid"]["inputFields"]} == {"recap/tiny"}
+    (pool,) = emitted["raw_pool"][0]["outputs"]
+    assert "columnLineage" not in pool["facets"]
 
 
 def test_a_missing_client_is_told_in_words(
