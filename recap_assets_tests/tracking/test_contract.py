@@ -84,8 +84,10 @@ class TestWandb(TrackerContract):
         self.tracker = WandbTracker(kind="wandb", mode="offline")
 
     def _records(self, key: str) -> Iterator[Any]:
-        from wandb.proto import wandb_internal_pb2  # noqa: PLC0415 - where it is installed
+        import wandb  # noqa: PLC0415 - where it is installed
+        from wandb.proto import wandb_internal_pb2  # noqa: PLC0415 - as above
 
+        wandb.teardown()  # the last records are written when its service ends
         for path in sorted(self.folder.rglob(f"run-{key}.wandb"), key=lambda p: p.stat().st_mtime):
             for data in log_records(path.read_bytes()):
                 record = wandb_internal_pb2.Record()
