@@ -44,7 +44,7 @@ def overwrite(store: TableStore, table: Table, rows: pl.DataFrame) -> None:
     try:
         write_deltalake(
             store.open(table) or store.uri(table), typed(table, rows), mode="overwrite",
-            schema_mode="merge", writer_properties=writer_properties(),
+            schema_mode="merge", writer_properties=writer_properties(table),
             commit_properties=CommitProperties(), post_commithook_properties=_NO_CLEANUP,
         )  # fmt: skip
     except (DeltaError, OSError) as error:
