@@ -38,5 +38,7 @@ def registered(site: Path, family: str, *points: str) -> Iterator[None]:
 
 def _look_again() -> None:
     kinds_of.cache_clear()
-    for spec in (Evaluation, Experiment):
+    # Of a launcher a field of its own names kinds.
+    launchers = [kind.spec for kind in kinds_of("launchers").values() if kind.spec]
+    for spec in (*launchers, Evaluation, Experiment):
         spec.model_rebuild(force=True)
