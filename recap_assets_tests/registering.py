@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from recap_assets.captions.kinds.regions import RegionsSource
+from recap_assets.captions.kinds.rewrite import RewriteSource
 from recap_assets.specs.evaluation import Evaluation
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.kinds import kinds_of
@@ -40,5 +42,5 @@ def _look_again() -> None:
     kinds_of.cache_clear()
     # Of a launcher a field of its own names kinds.
     launchers = [kind.spec for kind in kinds_of("launchers").values() if kind.spec]
-    for spec in (*launchers, Evaluation, Experiment):
+    for spec in (*launchers, RewriteSource, RegionsSource, Evaluation, Experiment):
         spec.model_rebuild(force=True)
