@@ -141,7 +141,8 @@ def shards_version(path: str, split: str) -> str:
 
 
 def _shards(name: str, path: str, split: str) -> Sequence[ShardFile]:
-    found = survey_tars(f"{path.rstrip('/')}/{split}").shards
+    named = f"evaluation.tasks.{name}.path" if name else "evaluation.tasks"
+    found = survey_tars(f"{path.rstrip('/')}/{split}", named).shards
     return [_settled_shard(f"{name} {split}/{one.name}", one) for one in found]
 
 

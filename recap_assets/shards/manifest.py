@@ -145,7 +145,7 @@ def survey(pool: Surveyed) -> Listing:
     return pool.survey()
 
 
-def survey_tars(where: str) -> Listing:
+def survey_tars(where: str, named: str = "pool.shards") -> Listing:
     """List the tars of a folder or glob, and what looks like one and is left aside.
 
     That is what is half-written, empty, temporary, compressed, a link or of another ending, and
@@ -159,13 +159,14 @@ def survey_tars(where: str) -> Listing:
 
     Args:
         where: A local path or an fsspec URL.
+        named: The keys of the experiment file that name it, for messages.
 
     Raises:
         PoolError: Where there is no folder or no shard.
     """
     fs, root = found_at(where)
     pattern = pattern_of(fs, root)
-    found = matches(fs, *pattern) if pattern else _find_folder(fs, root, where)
+    found = matches(fs, *pattern) if pattern else _find_folder(fs, root, where, named)
     base = pattern[0] if pattern else root
     stats = {path for path in found if path.endswith(_STATS)}
     if pattern:
@@ -185,7 +186,7 @@ def survey_tars(where: str) -> Listing:
             size, stem = int(found[path]["size"]), name.removesuffix(".tar")
             shards.append(ShardFile(stem, url_of(fs, path), size, version, stamp=stamp))
     if not shards:
-        raise PoolError(_no_shards(where, root if is_local else where, skipped))
+        raise PoolError(_no_shards(where, root if is_local else where, skipped, named))
     return Listing(sorted(shards, key=lambda shard: shard.name), skipped)
 
 
@@ -301,18 +302,18 @@ def _no_tar(path: Path, name: str) -> SkippedFile | None:
     return SkippedFile(name, f"not a tar: it is {what}", is_listed=True)
 
 
-def _find_folder(fs: AbstractFileSystem, root: str, where: str) -> dict[str, dict]:
+def _find_folder(fs: AbstractFileSystem, root: str, where: str, named: str) -> dict[str, dict]:
     if not fs.isdir(root):
         msg = (
-            f"pool.shards: there is no folder {where}{_in_full(where, root)}. Give the folder "
+            f"{named}: there is no folder {where}{_in_full(where, root)}. Give the folder "
             "that holds the .tar files, or a glob such as folder/*.tar"
         )
         raise PoolError(msg)
     return {info["name"]: info for info in fs.ls(root, detail=True)}
 
 
-def _no_shards(where: str, absolute: str, skipped: list[SkippedFile]) -> str:
-    message = f"pool.shards: no .tar shard in {where}{_in_full(where, absolute)}."
+def _no_shards(where: str, absolute: str, skipped: list[SkippedFile], named: str) -> str:
+    message = f"{named}: no .tar shard in {where}{_in_full(where, absolute)}."
     if skipped:
         first = skipped[0]
         return f"{message} {len(skipped)} left aside, such as {first.name} ({first.reason})"

@@ -22,12 +22,14 @@ from recap_assets.evaluation.captions.tokens import caption_tokens
 from recap_assets.evaluation.datacomp.aggregation import result_lines
 from recap_assets.evaluation.datacomp.root import MissingSetsError
 from recap_assets.evaluation.tasks import sets_of, sets_version
+from recap_assets.evaluation.versions import set_versions
 from recap_assets.evaluation.zero_shot import evaluate
 from recap_assets.graph.building import compute_and_write
 from recap_assets.graph.node import Step
 from recap_assets.graph.planner import plan
 from recap_assets.graph.project import Project
 from recap_assets.report.claims import evaluate_claims
+from recap_assets.shards.manifest import PoolError
 from recap_assets_tests.evaluation.datacomp_on_disk import (
     association_rows,
     write_association_cache,
@@ -286,3 +288,14 @@ def test_the_real_evaluation_is_what_the_stage_writes(bench: Bench) -> None:
     ours = {m.metric: m.value for m in evaluate(embedder, opened, batch_size=5)}
     rows = project.workspace.tables.read(EVALUATION_RESULTS).filter(pl.col("task") == "fmow")
     assert dict(rows.select("metric", "value").rows()) == pytest.approx(ours)
+
+
+@pytest.mark.parametrize("has_folder", [False, True], ids=["no folder", "no shards"])
+def test_a_set_that_is_not_there_is_named_by_its_task(tmp_path: Path, has_folder: bool) -> None:
+    folder = tmp_path / "set"
+    if has_folder:
+        (folder / "test").mkdir(parents=True)
+    what = "no .tar shard in" if has_folder else "there is no folder"
+    with pytest.raises(PoolError) as found:
+        list(set_versions("wrong", str(folder), "test"))
+    assert str(found.value).startswith(f"evaluation.tasks.wrong.path: {what} {folder}/test")
