@@ -193,8 +193,8 @@ def survey_tars(where: str, named: str = "pool.shards") -> Listing:
 def assign(files: Sequence[ShardFile], known: Sequence[Shard]) -> list[Shard]:
     """Number the shards: known names keep theirs, new names follow the highest number known.
 
-    A file of the size and time that a known one had has its version, unless it changed since then
-    in other ways: what replaces a tar may have its time as well.
+    A file of the size and time that a known one had has its version, unless it changed at its place
+    in other ways since: what replaces a tar may have its time as well.
 
     Args:
         files: The shards as they are there now.
@@ -224,8 +224,8 @@ def _version_since(file: ShardFile, known: Shard | None) -> str:
     """The version of a file, by what was known of it."""
     if known is None or not file.stamp or known.seen != file.version:
         return file.version
-    # Lists from before 2026-12 have no stamps.
-    if known.stamp in ("", file.stamp):
+    # Lists from before 2026-12 have no stamps, and a copy elsewhere has another one in any case.
+    if known.stamp in ("", file.stamp) or known.url != file.url:
         return known.version
     return hashlib.sha256(file.stamp.encode()).hexdigest()[: len(file.version)]
 

@@ -36,11 +36,13 @@ VARIANTS: Mapping[str, tuple[str, ...]] = {
     "torchrun": ("training={launcher: torchrun, scale: debug}",),
     "two stages": (
         "training={prefix: source, loss: {kind: two_stage}}",
+        "training.track={kind: wandb}",
         "evaluation.prefix=small",
         "scorers.preferred={kind: reward, model: referee}",
         "sources.melted={kind: rewrite, reads: [raw], by: {kind: embedded, model: fuser}}",
     ),
     "search": (
+        "training.track={kind: trackio}",
         "searches={top: {over: {mixes.top.rules.0.where.top: {low: 0.1, high: 0.9}, "
         "mixes.top.rules.1.use: {choices: [small, blip2]}}, among: [top, best], samples_seen: 10}}",
     ),

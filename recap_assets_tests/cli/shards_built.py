@@ -1,5 +1,6 @@
 """A pool of two shards, indexed and measured: what lineage is asked about without any model."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -66,10 +67,19 @@ class TwoShards:
         with pytest.MonkeyPatch.context() as patch:
             set_environment(patch, self.work)
             build(path)
-            shutil.copytree(self.work, self._kept)
+            self._keep(self._kept)
             write_shard(pool, 1, ["another text entirely", "two dogs run"])
             build(path)
-        shutil.copytree(self.work, self._edited)
+        self._keep(self._edited)
+
+    def _keep(self, folder: Path) -> None:
+        """Copy what was built; that the pool is put back later is no change of it."""
+        shutil.copytree(self.work, folder)
+        (manifest,) = folder.rglob("pool_manifest.json")
+        listed = json.loads(manifest.read_text())
+        for shard in listed["shards"]:
+            shard["stamp"] = ""
+        manifest.write_text(json.dumps(listed))
 
     def anew(self) -> Path:
         """The folder as it was built."""
