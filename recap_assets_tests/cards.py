@@ -16,20 +16,22 @@ def shown(*numbers: int) -> tuple[str, ...]:
 
 
 @contextmanager
-def cards_here(folder: Path, patch: pytest.MonkeyPatch, n: int) -> Iterator[None]:
+def cards_here(folder: Path, n: int) -> Iterator[None]:
     """`n` GPUs for this process and those that it starts, with leases of their own."""
     lines = [f"GPU {i}: Card (UUID: {name})" for i, name in enumerate(shown(*range(n)))]
     program = folder / "bin" / "nvidia-smi"
     program.parent.mkdir()
     program.write_text("#!/bin/sh\ncat <<END\n" + "\n".join(lines) + "\nEND\n")
     program.chmod(0o755)
-    patch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
-    patch.setenv("CUDA_VISIBLE_DEVICES", "0")  # to be put back
-    patch.delenv("CUDA_VISIBLE_DEVICES")
-    patch.delenv("RECAP_GPUS", raising=False)
-    patch.setenv("RECAP_LEASES", str(folder / "leases"))
-    gpus_here.cache_clear()
     try:
-        yield
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+            patch.setenv("CUDA_VISIBLE_DEVICES", "0")  # to be put back
+            patch.delenv("CUDA_VISIBLE_DEVICES")
+            patch.delenv("RECAP_GPUS", raising=False)
+            patch.setenv("RECAP_LEASES", str(folder / "leases"))
+            gpus_here.cache_clear()
+            yield
     finally:
+        # What is found is kept, so it is forgotten once the program is out of reach again.
         gpus_here.cache_clear()

@@ -60,7 +60,7 @@ def test_a_worker_on_each_gpu_keeps_its_model_and_the_captions_are_the_same(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = tmp_path / "log"
-    with cards_here(tmp_path, monkeypatch, 2):
+    with cards_here(tmp_path, 2):
         rows = built(file)
     assert rows.height == 2 * N_SHARDS * SAMPLES
     opened = Counter(line["gpus"] for line in read(log, "opened"))

@@ -24,8 +24,8 @@ GPU 1: NVIDIA A100 (UUID: GPU-bbbb-2)
 
 
 @pytest.fixture(autouse=True)
-def three_cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with cards_here(tmp_path, monkeypatch, 3):
+def three_cards(tmp_path: Path) -> Iterator[None]:
+    with cards_here(tmp_path, 3):
         yield
 
 
