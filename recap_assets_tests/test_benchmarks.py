@@ -14,10 +14,13 @@ from benchmarks.__main__ import QUICK
 
 ROOT = Path(__file__).parents[1]
 
+TESTED_BY_OTHERS = {"daemon", "kills"}
+"""What takes minutes at any size, and is done by tests of the daemon and of killed builds."""
+
 pytestmark = pytest.mark.long
 
 
-@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize("name", sorted(QUICK.keys() - TESTED_BY_OTHERS))
 def test_a_benchmark_runs_at_a_small_size(name: str) -> None:
     command = [sys.executable, str(ROOT / "benchmarks" / f"{name}.py"), *QUICK[name]]
     done = subprocess.run(  # noqa: S603 - our own words
