@@ -20,6 +20,8 @@ from tempfile import TemporaryDirectory
 import pytest
 from verdicts import machine, verdict
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the cluster is that of the tests
+
 from recap_assets.defs.remote.settings import RemoteSettings
 from recap_assets.defs.remote.workers import RayWorkers
 from recap_assets.defs.session import Session
