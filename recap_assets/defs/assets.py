@@ -219,13 +219,12 @@ def _build(
         before = records.event(node.key, partition)
         settle(meter, project, node, built)
         account = account_of(node, built, before.account if before else None)
-        version = project.experiment.version
-        origin = origins.markdown(partition, built, account)
-        known = {**shown, **place_of(node, partition)}
-        event = materialization(
-            context.asset_key, partition, built, account, version, origin, known
-        )
-        context.log_event(event)
+        context.log_event(
+            materialization(
+                context.asset_key, partition, built, account, project.experiment.version,
+                origins.markdown(partition, built, account), {**shown, **place_of(node, partition)},
+            )
+        )  # fmt: skip
     context.log.info(f"{name} {_how(built)}: {built.outcome.n_rows} rows")
     return built
 

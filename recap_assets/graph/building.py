@@ -92,11 +92,7 @@ def build_partition(  # noqa: PLR0913 - what it reports to, by name
     if known is not None and known.is_older(interrupted):
         # The storage may hold what was written just before the interruption.
         known = replace(known, data_version="unknown")
-    elif (
-        known is not None
-        and not force
-        and (reader.has_code(node, known) and not reading.differs(known))
-    ):
+    elif known and not force and reader.has_code(node, known) and not reading.differs(known):
         if not known.n_rows or _is_present(graph, node, partition):
             return _as_before(reading.record_with(known), events)
         known = replace(known, data_version="gone")

@@ -265,10 +265,6 @@ def report_data(
     named = pl.col("mix").is_in(list(experiment.mixes))
     scorer, whole = next(iter(experiment.scorers)), whole_mixes(project)
     results, average = current_results(project), experiment.evaluation.averaged
-    histograms = tables.scan(SCORE_HISTOGRAMS, scorer=scorer).filter(
-        pl.col("source").is_in(experiment.source_names)
-        & pl.col("partition").is_in(list(project.partitions))
-    )
     return ReportData(
         run=_run_facts(project),
         sources=experiment.source_names,
@@ -282,7 +278,7 @@ def report_data(
         claims=tuple(claimed),
         left_out=_left_out(project),
         thresholds=with_sweep_names(project, tables.scan(THRESHOLDS).filter(named).collect()),
-        histograms=histograms.collect(),
+        histograms=_histograms_of(project, scorer),
         diversity=tables.read(DIVERSITY_SUMMARY),
         curves=with_sweep_names(
             project,
@@ -307,6 +303,15 @@ def report_data(
         baseline=experiment.report.raw_filtered,
         score_is=fitting(f"scorers.{scorer}", experiment.scorers[scorer], Scoring).score_is,
     )
+
+
+def _histograms_of(project: Project, scorer: str) -> pl.DataFrame:
+    """The histograms of the sources and partitions that the experiment has now."""
+    stored = project.workspace.tables.scan(SCORE_HISTOGRAMS, scorer=scorer)
+    return stored.filter(
+        pl.col("source").is_in(project.experiment.source_names)
+        & pl.col("partition").is_in(list(project.partitions))
+    ).collect()
 
 
 def _tasks_shown(project: Project) -> tuple[str, ...]:

@@ -14,7 +14,8 @@ from deltalake.exceptions import DeltaError
 
 from recap_assets.artefacts.table import Table
 from recap_assets.storage.rows import typed
-from recap_assets.storage.tables import StorageError, TableStore, writer_properties
+from recap_assets.storage.tables import StorageError, TableStore
+from recap_assets.storage.written_files import writer_properties
 
 LOG = "_delta_log"
 _NUMBER_DIGITS = 20

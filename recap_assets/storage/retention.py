@@ -32,7 +32,8 @@ from deltalake.fs import DeltaStorageHandler
 from pyarrow.fs import FileInfo, FileSelector, FileType
 
 from recap_assets.artefacts.table import HASH, Table
-from recap_assets.storage.tables import StorageError, TableStore, writer_properties
+from recap_assets.storage.tables import StorageError, TableStore
+from recap_assets.storage.written_files import writer_properties
 
 GUARD = timedelta(days=7)
 """Delta's own: a file younger than this may belong to a writer or a reader that still runs."""

@@ -12,11 +12,9 @@ from typing import TypeVar
 
 import polars as pl
 from deltalake import (
-    ColumnProperties,
     CommitProperties,
     DeltaTable,
     PostCommitHookProperties,
-    WriterProperties,
     write_deltalake,
 )
 from deltalake.exceptions import CommitFailedError, DeltaError
@@ -37,9 +35,8 @@ from recap_assets.storage.object_store import prove_once
 from recap_assets.storage.rows import Slice, conform, typed
 from recap_assets.storage.store_errors import in_words_of_store, patiently
 from recap_assets.storage.wholeness import Groups, ListedFiles
+from recap_assets.storage.written_files import writer_properties
 
-ROW_GROUP = 131_072
-_DISTINCT = (pl.Binary, pl.Float32, pl.Float64, pl.Int64)
 CHECKPOINT_INTERVAL = 100
 COMMIT_RETRIES = 100
 ATTEMPTS = 6
@@ -403,21 +400,6 @@ def _with_defaults(frame: pl.LazyFrame, table: Table, delta: DeltaTable) -> pl.L
         else pl.col(name).fill_null(default)
         for name, default in defaults.items()
         if name not in there or default is not None
-    )
-
-
-def writer_properties(table: Table) -> WriterProperties:
-    """How every data file is written, compaction included.
-
-    Hashes, scores and offsets hardly repeat: a dictionary of them is built, found too large and
-    given up, in a third of the time that writing takes, and the file is larger for it.
-    """
-    plain = ColumnProperties(dictionary_enabled=False)
-    distinct = [name for name, dtype in table.schema.items() if dtype in _DISTINCT]
-    return WriterProperties(
-        compression="ZSTD",
-        max_row_group_size=ROW_GROUP,
-        column_properties=dict.fromkeys(distinct, plain),
     )
 
 
