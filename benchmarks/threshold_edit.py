@@ -253,7 +253,7 @@ def measure(folder: Path, args: argparse.Namespace) -> None:
     rows = args.images // args.partitions
     pool = folder / "pool"
     is_new = not pool.exists()
-    pool.mkdir(exist_ok=True)
+    pool.mkdir(parents=True, exist_ok=True)
     for number in range(args.partitions if is_new else 0):
         (pool / f"{number:08d}.tar").write_bytes(bytes(10_240))
     refusing = folder / "refusing"

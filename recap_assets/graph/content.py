@@ -13,7 +13,12 @@ from recap_assets.artefacts.facets import Facet
 from recap_assets.artefacts.table import HASH, Table
 from recap_assets.graph.former import Former
 from recap_assets.graph.node import Look, Outcome, Place, Rows, Step
-from recap_assets.storage.content import files_version, frame_version, slice_version
+from recap_assets.storage.content import (
+    facet_scheme,
+    facet_version,
+    files_version,
+    slice_version,
+)
 from recap_assets.storage.errors import StorageError
 from recap_assets.storage.files import directory_is_whole, replaced_directory
 from recap_assets.storage.history import commits
@@ -162,18 +167,21 @@ class StoredRows:
 
         So what was recorded before the facet was, or was defined as it is now, holds on.
         """
-        now = {name: frame_version(of(rows)) for name, of in self.facets.items()}
-        if now.items() <= step.known_facets.items():
-            return now
-        held = self._recorded_rows(main, step.known_version)
-        if held is None or step.known_version is None:
-            return now
-        return {
-            name: step.known_facets.get(name, step.known_version)
-            if frame_version(self.facets[name](held)) == version
-            else version
+        parts = {name: of(rows) for name, of in self.facets.items()}
+        now = {name: facet_version(part) for name, part in parts.items()}
+        known, recorded = step.known_facets, step.known_version
+        # Versions that were made alike can be compared; of the others, only the rows.
+        doubtful = [
+            name
             for name, version in now.items()
-        }
+            if known.get(name) != version
+            and not known.get(name, "").startswith(facet_scheme(parts[name]))
+        ]
+        held = self._recorded_rows(main, recorded) if doubtful else None
+        if held is None or recorded is None:
+            return now
+        same = {n for n in doubtful if facet_version(self.facets[n](held)) == now[n]}
+        return {n: known.get(n, recorded) if n in same else now[n] for n in now}
 
     def _recorded_rows(self, main: Place, recorded: str | None) -> pl.DataFrame | None:
         """The rows that the main slice holds, where they are those that were recorded."""

@@ -11,22 +11,42 @@ from recap_assets.artefacts.table import Table
 from recap_assets.storage.sorting import sort_rows
 
 VERSION_DIGITS = 32
+SCHEME_DIGITS = 8
 
 
-def frame_version(frame: pl.DataFrame) -> str:
+def frame_version(frame: pl.DataFrame, *, by: str | None = None) -> str:
     """Hash of a frame's content: the same for any order of rows or columns, any chunking.
 
     Each column is hashed as lengths and values of its own, since the bytes of polars' IPC stream
     differ between equal frames (string views keep bytes that nothing refers to).
+
+    Args:
+        frame: The rows.
+        by: The column by which rows are put into order first, which another hash comes of. Where
+            they come in that order, or nearly, it is several times as fast.
     """
     columns = sorted(frame.columns)
     sortable = [name for name in columns if not frame.schema[name].is_nested()]
-    ordered = sort_rows(frame.select(columns), sortable)
+    ordered = sort_rows(frame.select(columns), sorted(sortable, key=lambda name: name != by))
     digest = hashlib.sha256(f"{ordered.height}".encode())
     for name in columns:
         digest.update(f"|{name}:{ordered.schema[name]}|".encode())
         _add_column(digest, ordered[name])
     return digest.hexdigest()[:VERSION_DIGITS]
+
+
+def facet_version(frame: pl.DataFrame) -> str:
+    """Hash of the rows of a facet, after its `facet_scheme`.
+
+    Tables come in the order of their uids within a shard, so facets that have them are hashed so.
+    """
+    return facet_scheme(frame) + frame_version(frame, by="uid")
+
+
+def facet_scheme(frame: pl.DataFrame) -> str:
+    """What versions begin with that were made alike, of the same columns: others say nothing."""
+    columns = sorted(f"{name}:{dtype}" for name, dtype in frame.schema.items())
+    return hashlib.sha256("|".join(columns).encode()).hexdigest()[:SCHEME_DIGITS] + "-"
 
 
 def slice_version(table: Table, rows: pl.DataFrame) -> str:

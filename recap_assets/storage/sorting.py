@@ -26,11 +26,14 @@ def sort_rows(frame: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
     leading = _leading(frame, deciding)
     if leading.columns == deciding or not leading.width:
         return frame.sort(deciding, nulls_last=True, multithreaded=False) if deciding else frame
-    leading = leading.with_row_index("row").sort(
-        leading.columns, nulls_last=True, multithreaded=False
-    )
-    ordered = frame[leading["row"]]
-    tied = _ties(leading.drop("row"))
+    ordered = frame
+    if not _is_ordered(leading):
+        leading = leading.with_row_index("row").sort(
+            leading.columns, nulls_last=True, multithreaded=False
+        )
+        ordered = frame[leading["row"]]
+        leading = leading.drop("row")
+    tied = _ties(leading)
     if not tied.any():
         return ordered
     among = ordered.select(deciding).with_row_index("row").filter(tied)
@@ -61,6 +64,11 @@ def _leading(frame: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
             number = prefix.bin.reinterpret(dtype=pl.UInt64, endianness="big")
             leading.append(number.alias(_PREFIX))
     return pl.DataFrame(leading)
+
+
+def _is_ordered(leading: pl.DataFrame) -> bool:
+    """Whether rows stand in order already, as those of a table read back mostly do."""
+    return leading.width == 1 and leading.to_series().is_sorted(nulls_last=True)
 
 
 def _ties(leading: pl.DataFrame) -> pl.Series:

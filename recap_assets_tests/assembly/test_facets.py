@@ -25,7 +25,7 @@ from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Outcome, Rows, Step
 from recap_assets.graph.project import Project
 from recap_assets.specs.loading import parse_experiment
-from recap_assets.storage.content import frame_version, slice_version
+from recap_assets.storage.content import facet_version, slice_version
 from recap_assets.storage.workspace import Workspace
 from recap_assets_tests.assembly.decisions import every_kind
 from recap_assets_tests.tiny import EXPERIMENT, Bench
@@ -138,7 +138,7 @@ def perturbed(rows: pl.DataFrame, facets: Sequence[Facet], kept: Collection[str]
     """The rows with everything changed that is in none of the facets, by whatever they hold."""
 
     def holds(changed: pl.DataFrame) -> bool:
-        return all(frame_version(of(rows)) == frame_version(of(changed)) for of in facets)
+        return all(facet_version(of(rows)) == facet_version(of(changed)) for of in facets)
 
     changed = with_one_aside(rows)
     assert holds(changed)

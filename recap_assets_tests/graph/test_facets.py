@@ -11,12 +11,12 @@ import pytest
 from recap_assets.artefacts.facets import HASHES, IMAGES, POOL_FACETS, TEXTS
 from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.graph.building import Built, build_partition
-from recap_assets.graph.content import StoredRows, TablesLook
+from recap_assets.graph.content import StoredRows, TablesLook, held_rows
 from recap_assets.graph.former import Former
-from recap_assets.graph.node import Dependency, Graph, Node, Outcome, Rows, Step, merged
+from recap_assets.graph.node import Dependency, Graph, Node, Outcome, Place, Rows, Step, merged
 from recap_assets.graph.planner import plan
 from recap_assets.graph.records import NO_VERSIONS
-from recap_assets.storage.content import frame_version
+from recap_assets.storage.content import facet_version
 from recap_assets.storage.tables import TableStore
 from recap_assets_tests.tiny import Memory
 
@@ -225,6 +225,23 @@ def test_some_readers_were_built_before_facets_and_some_after(pool: Pool) -> Non
     assert {("captions", "00002"), ("copies", "")} <= pool.planned()
 
 
+def test_rows_are_read_again_only_for_versions_of_another_kind(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def noted(tables: TableStore, place: Place) -> pl.DataFrame | None:
+        asked.append(place.table.name)
+        return held_rows(tables, place)
+
+    monkeypatch.setattr("recap_assets.graph.content.held_rows", noted)
+    pool.index("00001", text="edited")
+    assert asked == []
+    pool.forget_facets()
+    pool.index("00001", text="edited again")
+    assert asked == [RAW_POOL.name]
+
+
 def test_a_facet_defined_anew_rebuilds_nothing(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     wider: Callable[[pl.DataFrame], pl.DataFrame] = lambda rows: rows.select("uid", "text", "url")  # noqa: E731
     monkeypatch.setitem(POOL_FACETS, TEXTS, wider)  # type: ignore[arg-type]
@@ -262,7 +279,7 @@ def test_damaged_rows_give_facets_new_versions(pool: Pool) -> None:
     pool.samples["00001"][0]["text"] = "edited"
     pool.build(POOL, "00001")
     rows = pool.tables.read(RAW_POOL, partition="00001")
-    expected = {name: frame_version(of(rows)) for name, of in POOL_FACETS.items()}
+    expected = {name: facet_version(of(rows)) for name, of in POOL_FACETS.items()}
     assert pool.records[POOL]["00001"].facets.by_name == expected
 
 

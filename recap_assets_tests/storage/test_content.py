@@ -4,7 +4,7 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recap_assets.storage.content import frame_version
+from recap_assets.storage.content import facet_scheme, facet_version, frame_version
 
 rows = st.lists(
     st.tuples(
@@ -29,6 +29,7 @@ def test_order_of_rows_and_columns_and_chunks_do_not_matter(values: list, random
     chunks = [frame_of(shuffled[i : i + 3]) for i in range(0, len(shuffled), 3)]
     other = pl.concat([*chunks, frame_of([])], rechunk=False).select("uid", "score", "text")
     assert frame_version(frame_of(values)) == frame_version(other)
+    assert facet_version(frame_of(values)) == facet_version(other)
 
 
 @settings(deadline=None)
@@ -39,6 +40,7 @@ def test_one_other_value_gives_another_hash(values: list, data) -> None:
     other = list(values)
     other[at] = ((text or "") + "x", *values[at][1:])
     assert frame_version(frame_of(values)) != frame_version(frame_of(other))
+    assert facet_version(frame_of(values)) != facet_version(frame_of(other))
 
 
 def test_text_that_moves_between_neighbouring_cells_gives_another_hash() -> None:
@@ -66,3 +68,17 @@ def test_the_hash_is_pinned() -> None:
     # Another value here makes everything that was ever built out of date.
     frame = pl.DataFrame({"uid": [b"a", b"b"], "score": [0.5, None], "text": ["x", None]})
     assert frame_version(frame) == "f8dd05eb765a38511803f6aff9840407"
+
+
+def test_versions_of_facets_are_pinned() -> None:
+    # Another value here makes each facet be compared by its rows once more, which takes longer.
+    frame = pl.DataFrame({"uid": [b"a", b"b"], "score": [0.5, None], "text": ["x", None]})
+    assert facet_version(frame) == "c304f863-f8dd05eb765a38511803f6aff9840407"
+
+
+def test_facets_that_are_made_of_other_columns_are_told_apart() -> None:
+    frame = pl.DataFrame({"uid": [b"a", b"b"], "text": ["x", None]})
+    assert facet_version(frame).startswith(facet_scheme(frame))
+    assert facet_scheme(frame) == facet_scheme(frame.select("text", "uid").clear())
+    others = [frame.select("uid"), frame.with_columns(pl.col("text").cast(pl.Binary))]
+    assert facet_scheme(frame) not in {facet_scheme(other) for other in others}

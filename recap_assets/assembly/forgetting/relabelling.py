@@ -32,7 +32,7 @@ from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Node
 from recap_assets.graph.records import OUTSIDE, Inputs, Record
 from recap_assets.graph.versions import facets_version
-from recap_assets.storage.content import frame_version
+from recap_assets.storage.content import facet_version
 from recap_assets.storage.purging import overwrite
 
 FACT = "rewritten_by_forget"
@@ -130,7 +130,7 @@ def _record(node: Node, row: Row, version: str) -> Record:
         return recorded
     main, *_ = node.content.places(row["partition"])
     rows = node.content.tables.read(main.table, None, **main.at)
-    facets = {name: frame_version(of(rows)) for name, of in node.content.facets.items()}
+    facets = {name: facet_version(of(rows)) for name, of in node.content.facets.items()}
     is_pool = main.table.name == RAW_POOL.name
     rejected = tuple(count_rejects(rows).items()) if is_pool else recorded.rejected
     return replace(recorded, n_rows=rows.height, rejected=rejected, facets=Inputs.of(facets))
