@@ -1,26 +1,29 @@
 """`recap export`: a mix in the form that another tool reads, and whether one is whole."""
 
+import io
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import nullcontext, redirect_stdout
 from typing import TYPE_CHECKING, cast
 
 import click
 
 from recap_assets.cli import completing
+from recap_assets.cli.bars import bar
 from recap_assets.cli.chosen import Chosen, of_experiment
 from recap_assets.cli.output import echo, print_json
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from recap_assets.cli.pushing import Push
     from recap_assets.defs.session import Session
     from recap_assets.exports.kind import ShardedExport, WholeExport
     from recap_assets.exports.once import Exported
+    from recap_assets.graph.project import Project
 
-QUIET_SECONDS = 10.0
 PROBLEMS_SHOWN = 20
 FAMILY = "exports"
 
@@ -51,6 +54,10 @@ class _ExportCommand(click.Command):
 @click.option("--verify", is_flag=True, help="Hash the files of the export in FOLDER again.")
 @click.option("--arguments", is_flag=True, help="Print open_clip's arguments for FOLDER.")
 @click.option("--replace", is_flag=True, help="Remove another export that is in the folder.")
+@click.option("--push-to", metavar="hf://datasets/OWNER/NAME[@BRANCH]",
+              help="Send it to the Hub as well, what a dataset there does not have.")  # fmt: skip
+@click.option("--public", is_flag=True, help="With --push-to: a new dataset is not private.")
+@click.option("--dry-run", is_flag=True, help="With --push-to: only say what would be sent.")
 @click.option("--json", "as_json", is_flag=True, help="An object of what was done.")
 @of_experiment
 def export(
@@ -66,22 +73,61 @@ def export(
 
     `recap export MIX --to webdataset --out FOLDER` writes a mix as it is built now. `recap export
     NAME` builds the export NAME of the experiment. Both are resumable. `recap export --verify
-    FOLDER` compares the files with their checksums.
+    FOLDER` compares the files with their checksums. `--push-to` sends the export to the Hub, or
+    what is in FOLDER.
     """
+    from recap_assets.cli.pushing import Push, is_export
+
+    push = Push.taken(options, replace=replace, is_check=verify or arguments)
     if verify:
         sys.exit(verify_folder(name, as_json=as_json))
     if arguments:
         print_arguments(name, as_json=as_json)
         return
+    if push is not None and options["to"] is None and is_export(name):
+        push_folder(name, push, as_json=as_json)
+        return
+    if push is not None and push.dry_run:
+        msg = "--dry-run compares an export that is there: name its FOLDER, without --to"
+        raise click.UsageError(msg)
     if options["to"] is None:
-        require_declared(chosen.reading(), name)
-        _build(f"exports/{name}", as_json=as_json)
+        export_declared(chosen, name, push, as_json=as_json)
         return
     if options["folder"] is None:
         msg = "say where it goes: --out FOLDER"
         raise click.UsageError(msg)
     asked = {"mix": name, **options}
-    sys.exit(run_export(chosen.reading(), asked, replace=replace, as_json=as_json))
+    sys.exit(run_export(chosen.reading(), asked, replace=replace, push=push, as_json=as_json))
+
+
+def push_folder(place: str, push: "Push", *, as_json: bool) -> None:
+    """Push an export that is in a folder."""
+    from recap_assets.cli import terminal
+    from recap_assets.storage.folders import Folder
+
+    folder = Folder(place)
+    pushed = push.of(folder, terminal.console(stderr=as_json))
+    if as_json:
+        print_json({"folder": str(folder), "pushed": pushed})
+
+
+def export_declared(chosen: Chosen, name: str, push: "Push | None", *, as_json: bool) -> None:
+    """Build an export of the experiment, and push it where that is wanted."""
+    from recap_assets.exports.declared import folder_of
+
+    project = require_declared(chosen.reading(), name)
+    if push is None:
+        _build(f"exports/{name}", as_json=as_json)
+        return
+    said = io.StringIO()
+    try:
+        with redirect_stdout(said) if as_json else nullcontext():
+            _build(f"exports/{name}", as_json=as_json)
+    except SystemExit as ended:
+        if ended.code:
+            echo(said.getvalue(), nl=False)
+            raise
+    push_folder(str(folder_of(project, name)), push, as_json=as_json)
 
 
 def _build(asset: str, *, as_json: bool) -> None:
@@ -92,7 +138,12 @@ def _build(asset: str, *, as_json: bool) -> None:
 
 
 def run_export(
-    session: "Session", options: Mapping[str, object], *, replace: bool, as_json: bool = False
+    session: "Session",
+    options: Mapping[str, object],
+    *,
+    replace: bool,
+    push: "Push | None" = None,
+    as_json: bool = False,
 ) -> int:
     """Export a mix to a folder; the options are the keys of an export in an experiment."""
     from recap_assets.cli import terminal
@@ -106,11 +157,12 @@ def run_export(
     copy_receipts(session)
     started = time.monotonic()
     try:
-        with _bar(console, f"exporting {export.mix}") as advance:
+        with bar(console, f"exporting {export.mix}") as advance:
             done = export_once(session.project, export, replace=replace, progress=advance)
     except (FolderError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     _print_done(console, export, done, time.monotonic() - started)
+    pushed = {} if push is None else {"pushed": push.of(done.folder, console)}
     if as_json:
         written = done.written
         form: dict[str, object] = {
@@ -119,13 +171,14 @@ def run_export(
             "shards": len(written.shards) or len(written.counted),
             "bytes": written.n_bytes,
             "left_out": dict(sorted(written.left_out.items())),
+            **pushed,
         }
         print_json(form)
     return 0
 
 
-def require_declared(session: "Session", name: str) -> None:
-    """Refuse a name that is no export of the experiment."""
+def require_declared(session: "Session", name: str) -> "Project":
+    """The project; a name that is no export of the experiment is refused."""
     declared = session.project.experiment.exports
     if name not in declared:
         known = ", ".join(declared) or "none"
@@ -134,6 +187,7 @@ def require_declared(session: "Session", name: str) -> None:
             "say how and where: --to webdataset --out FOLDER"
         )
         raise click.UsageError(msg)
+    return session.project
 
 
 def verify_folder(url: str, *, as_json: bool = False) -> int:
@@ -144,7 +198,7 @@ def verify_folder(url: str, *, as_json: bool = False) -> int:
 
     console = terminal.console(stderr=as_json)
     try:
-        with _bar(console, "hashing") as advance:
+        with bar(console, "hashing") as advance:
             found = check_folder(Folder(url), lambda share: advance(round(1000 * share), 1000))
     except (FolderError, FileNotFoundError) as error:
         raise click.ClickException(str(error)) from error
@@ -212,42 +266,6 @@ def _warn_if_outdated(console: "Console", session: "Session", mix: str) -> None:
             "exported. `recap build` first brings it up to date.",
             soft_wrap=True,
         )
-
-
-@contextmanager
-def _bar(console: "Console", what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar with the time left; where nobody watches, a line now and then."""
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    from recap_assets.lineage.amounts import in_time
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:,.0f} of {task.total:,.0f}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    started = last = time.monotonic()
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=1)
-
-        def advance(done: int, total: int) -> None:
-            nonlocal last
-            bar.update(task, completed=done, total=total)
-            now = time.monotonic()
-            if not console.is_terminal and now - last > QUIET_SECONDS and done:
-                left = in_time((now - started) * (total - done) / done)
-                console.print(f"{what}: {done:,} of {total:,}, ETA {left}", highlight=False)
-                last = now
-
-        yield advance
 
 
 def _print_done(

@@ -317,6 +317,21 @@ class Difference(TypedDict):
 
 
 @_exact
+class PushDone(TypedDict):
+    """What a dataset of the Hub was sent, or with --dry-run would be."""
+
+    target: Annotated[str, Field(description="As `hf://datasets/OWNER/NAME@BRANCH`.")]
+    page: Annotated[str, Field(description="Its address.")]
+    new: Annotated[bool, Field(description="True where the dataset was not there.")]
+    dry_run: bool
+    sent: Annotated[int, Field(description="Files that it did not have as they are.")]
+    bytes: Annotated[int, Field(description="Of them.")]
+    unchanged: Annotated[int, Field(description="Files that it had.")]
+    removed: Annotated[int, Field(description="Files of an earlier push that left.")]
+    commits: int
+
+
+@_exact
 class ExportDone(TypedDict):
     """An export that was written or checked."""
 
@@ -328,6 +343,7 @@ class ExportDone(TypedDict):
     checked: NotRequired[Annotated[int, Field(description="Files hashed, with --verify.")]]
     problems: NotRequired[Annotated[dict[str, str], Field(description="By file.")]]
     arguments: NotRequired[Annotated[list[str], Field(description="With --arguments.")]]
+    pushed: NotRequired[Annotated[PushDone, Field(description="With --push-to.")]]
 
 
 @_exact

@@ -1,6 +1,7 @@
 """Checksums of an export, and whether its files still have them."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -18,6 +19,9 @@ MAX_BYTES = 1 << 30
 
 MAX_MARK_BYTES = 2**20
 """Of `export.json`."""
+
+_OF_THE_HUB = re.compile(r"\.gitattributes|\.cache/huggingface/.+")
+"""What a download from the Hub has beside an export that was pushed there."""
 
 
 def checksums_of(files: Iterable[WrittenFile]) -> bytes:
@@ -78,7 +82,7 @@ def check_folder(folder: Folder, progress: Callable[[float], None] = lambda _don
         done += file.size
         progress(done / total)
     for name in folder.names():
-        if name not in wanted and name != CHECKSUMS:
+        if name not in wanted and name != CHECKSUMS and not _OF_THE_HUB.fullmatch(name):
             left = "left by a kill" if name.endswith(PARTIAL) else "not part of the export"
             problems[name] = left
     return Damage(len(wanted), problems)
@@ -134,7 +138,7 @@ def refuse_foreign(folder: Folder, owner: Mapping[str, object]) -> bytes | None:
                 "another folder, nothing of a stranger's is written over"
             )
             raise FolderError(msg)
-    elif not _is_owned(content, owner):
+    elif not is_owned(content, owner):
         msg = (
             f"{folder} holds another export, as its {MARK} says: name another folder, or give "
             "--replace to remove everything in it"
@@ -143,7 +147,8 @@ def refuse_foreign(folder: Folder, owner: Mapping[str, object]) -> bytes | None:
     return content
 
 
-def _is_owned(content: bytes, owner: Mapping[str, object]) -> bool:
+def is_owned(content: bytes, owner: Mapping[str, object]) -> bool:
+    """Whether a mark says what the owner's must."""
     try:
         mark = parse_json(content, MAX_MARK_BYTES)
     except UntrustedError:

@@ -53,16 +53,20 @@ def tidy(
     if partition is not None:
         groups = [name for name in folder.top_names() if name.startswith("weight_")]
         below = [partition, *(f"{group}/{partition}" for group in groups)]
-    is_ours = _ours(kind)
+    is_ours = ours(kind)
     names = [name for place in below for name in folder.names(place) if name not in keep]
     folder.remove(name for name in names if is_ours.fullmatch(name) or name.endswith(PARTIAL))
 
 
-def _ours(own: type[ExportKind]) -> re.Pattern[str]:
-    """Paths that an export of any kind writes: what is called otherwise is nobody's to remove."""
+def ours(*own: type[ExportKind]) -> re.Pattern[str]:
+    """Paths that an export of any kind writes: what is called otherwise is nobody's to remove.
+
+    Args:
+        own: Kinds beside those that are installed.
+    """
     specs = [kind.spec for kind in kinds_of("exports").values()]
     others = [spec for spec in specs if spec is not None and issubclass(spec, ExportKind)]
-    kinds = dict.fromkeys([own, *others])
+    kinds = dict.fromkeys([*own, *others])
     beside = [name for kind in kinds for name in kind.beside]
     files = "|".join(f"(?:{pattern})" for kind in kinds for pattern in kind.file_patterns)
     in_shards = rf"(?:weight_[0-9.e+-]+/)?(?:\d{{5,}}/)?(?:{files})"

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
 import pytest
 import yaml
@@ -17,6 +18,7 @@ from open_clip_train.params import parse_args
 
 from recap_assets_tests.cli.running import Recap
 from recap_assets_tests.exports.exported_pools import KEPT, cut_shard, real_setting
+from recap_assets_tests.hub_server import hub_server
 
 LONG = ["--to", "webdataset", "--samples-per-shard", "4"]
 
@@ -100,7 +102,7 @@ def test_it_says_what_was_written_what_was_left_out_and_how_it_is_read(
     assert "partitions of curated_mixes/paper are out of date" in done.output
     hub = tmp_path / "hub dir"
     told = recap("-e", experiment, "export", "paper", "--to", "huggingface", "--out", hub).output
-    assert f"hf upload ORGANISATION/NAME '{hub}' --type dataset" in told
+    assert f"recap export '{hub}' --push-to hf://datasets/ORGANISATION/NAME" in told
 
 
 def test_the_arguments_are_those_that_open_clip_parses(
@@ -153,3 +155,23 @@ def test_subset_files_hold_the_uids_of_each_source(
     n = sum(len(np.load(path)) for path in out.glob("sample_ids_*.npy"))
     assert 0 < n <= KEPT
     assert recap("export", "--verify", out).exit_code == 0
+
+
+def test_what_is_exported_is_pushed_and_read_as_a_dataset(
+    recap: Recap, experiment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, there = tmp_path / "out", tmp_path / "there"
+    words = ("export", "paper", "--to", "huggingface", "--samples-per-shard", "20", "--out", out)
+    with hub_server(monkeypatch) as hub:
+        done = recap("-e", experiment, *words, "--push-to", "hf://datasets/a/b", "--json")
+        assert done.exit_code == 0, done.output
+        form = json.loads(done.stdout)
+        contents = hub.datasets["a/b"].contents()
+    assert form["pushed"]["sent"] == len(contents) > 5
+    for name, content in contents.items():
+        (there / name).parent.mkdir(parents=True, exist_ok=True)
+        (there / name).write_bytes(content)
+    assert recap("export", "--verify", there).exit_code == 0
+    cache = str(tmp_path / "cache")
+    dataset = datasets.load_dataset(str(there), split="train", cache_dir=cache)
+    assert len(dataset) == form["samples"]

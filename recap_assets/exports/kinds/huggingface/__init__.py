@@ -69,9 +69,8 @@ published: {mix: raw_top30_blip2_filtered, to: huggingface, license: cc-by-4.0}
         return code(f'datasets.load_dataset("{folder}", split="train")')
 
     def how_to_publish(self, folder: str) -> str:
-        """By the Hub's own program."""
-        place = shlex.quote(folder)
-        return f"hf upload ORGANISATION/NAME {place} --type dataset --exclude 'records/*'"
+        """By a push to the Hub."""
+        return f"recap export {shlex.quote(folder)} --push-to hf://datasets/ORGANISATION/NAME"
 
     def documents(self, held: Holdings, curation: Curation) -> Mapping[str, bytes]:
         """Croissant metadata."""
