@@ -1,8 +1,10 @@
 """The command line, `recap`."""
 
+import atexit
 import json
 import os
 import sys
+from gc import freeze
 from pathlib import Path
 
 import click
@@ -377,6 +379,8 @@ for command in (
 
 def main() -> None:
     """Run the command line; what a user can fix is explained, without a traceback."""
+    # What ends with the process need not be looked through for garbage, which takes a second.
+    atexit.register(freeze)
     prepare()
     try:
         recap(standalone_mode=False)

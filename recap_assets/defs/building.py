@@ -5,6 +5,8 @@ time of a small experiment. Here a few processes stay, and each executes one Dag
 other; the runs, their events and their failures are in the instance like any others.
 """
 
+import atexit
+import gc
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -335,6 +337,8 @@ def _deaf_to_interrupts() -> Iterator[None]:
 def _start_worker(progress: "Queue[News]") -> None:
     sys.stderr = WithoutLoggerErrors(sys.stderr)
     _die_when_terminated()
+    # What ends with the process need not be looked through for garbage, which takes a second.
+    atexit.register(gc.freeze)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     os.environ.setdefault("OMP_NUM_THREADS", str(torch_threads()))
     # With more workers than the cores have room for, threads that spin keep the others from work.

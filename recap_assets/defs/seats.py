@@ -6,7 +6,7 @@ keeps its model for the partitions that follow, and ends where others of the mac
 
 import multiprocessing
 from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 
@@ -98,8 +98,16 @@ class Seats:
 
     def shutdown(self, *, cancel_futures: bool = False) -> None:
         """Wait for what is at work, and end all; what was not begun may be cancelled."""
-        for seat in self._all:
-            seat.pool.shutdown(cancel_futures=cancel_futures)
+        if not self._all:
+            return
+        # A pool waits for its process to end, which takes a while: all of them end together.
+        with ThreadPoolExecutor(len(self._all)) as threads:
+            ends = [
+                threads.submit(seat.pool.shutdown, cancel_futures=cancel_futures)
+                for seat in self._all
+            ]
+        for end in ends:
+            end.result()
 
     def _has_room(self, n_gpus: int) -> bool:
         if n_gpus == 0:

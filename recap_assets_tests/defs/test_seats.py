@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from threading import Barrier
 from typing import Any, cast
 
 import pytest
@@ -125,3 +126,33 @@ def test_idle_workers_give_way_to_another_process_and_not_to_one_another(
         machine.seats.give_way()
     assert machine.ended(idle)
     assert not machine.ended(busy)
+
+
+class Slow(Pool):
+    """Ends only when all that it is told of have begun to."""
+
+    def __init__(self, begun: Barrier) -> None:
+        self._begun = begun
+
+    def shutdown(self, **_: object) -> None:
+        self._begun.wait(30)
+        self.ended = True
+
+
+def test_all_workers_end_together() -> None:
+    begun = Barrier(3)
+    seats = Seats(3, 0, lambda: cast("Any", Slow(begun)))
+    used = [seats.place(batch(asset, 0)) for asset in ("a", "b", "c")]
+    seats.shutdown()
+    assert [cast("Slow", seat.pool).ended for seat in used if seat] == [True] * 3
+
+
+def test_what_goes_wrong_at_the_end_of_a_worker_is_said() -> None:
+    class Broken(Pool):
+        def shutdown(self, **_: object) -> None:
+            raise OSError("no more handles")
+
+    seats = Seats(1, 0, lambda: cast("Any", Broken()))
+    seats.place(batch("a", 0))
+    with pytest.raises(OSError, match="no more handles"):
+        seats.shutdown()
