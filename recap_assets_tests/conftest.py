@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from recap_assets_tests.gpu import pytest_configure, pytest_runtest_setup  # noqa: F401 - hooks
 from recap_assets_tests.order import pytest_collection_modifyitems  # noqa: F401 - a hook
@@ -19,6 +20,13 @@ os.environ.setdefault("OMP_NUM_THREADS", str(TEST_THREADS))
 os.environ.setdefault("RECAP_THREADS", str(TEST_THREADS))
 # Of several test processes, threads that spin while they wait keep the others from their work.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+# How long an example takes, and how long it takes to draw one, says more of what else the machine
+# does than of what is tested.
+settings.register_profile(
+    "tests", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("tests")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -8,7 +8,7 @@ import uuid
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recap_assets.artefacts import draws
@@ -187,7 +187,6 @@ def test_a_written_set_is_read_back_sorted(tmp_path, name, n):
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, 40), max_size=12), max_size=5), st.integers(1, 8))
 def test_merged_parts_have_the_bytes_of_one_subset(parts, at_once):
     uids = [uids_of(part) for part in parts]

@@ -3,7 +3,7 @@ from collections import Counter
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from nltk import ngrams
 
@@ -28,7 +28,6 @@ def counted(texts):
 
 
 @given(TEXTS)
-@settings(deadline=None)
 def test_distinct_trigrams_are_nltks(texts):
     assert unique_trigrams(pl.Series(texts, dtype=pl.String)) == len(counted(texts))
 
@@ -43,7 +42,6 @@ def test_neither_chunks_nor_huge_vocabularies_change_the_count(monkeypatch, chun
 
 
 @given(TEXTS)
-@settings(deadline=None)
 @pytest.mark.parametrize("bits", [21, 1])
 def test_each_trigram_has_a_key_and_an_owner(bits, texts):
     # With one bit for a word, three or more words take the path of a huge vocabulary.

@@ -51,7 +51,7 @@ def row_of(summary, source):
 
 
 @given(n_parts=st.integers(1, 9), seed=st.integers(1, 99), sample=st.sampled_from([1, 30, 500]))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_neither_order_nor_partitions_change_a_summary(n_parts, seed, sample):
     # The sketches' estimates included: 400 captions still have few distinct items.
     sources = {"raw": captions(120), "blip2": captions(90, seed=1, longest=4)}

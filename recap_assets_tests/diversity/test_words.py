@@ -5,7 +5,7 @@ import tarfile
 import polars as pl
 import pytest
 import regex
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recap_assets.diversity.words import WORD, encode, nondescript, words
@@ -47,7 +47,6 @@ def test_what_a_word_is(text, expected):
 
 
 @given(st.lists(ROUGH, max_size=8))
-@settings(deadline=None)
 def test_numbered_words_are_the_words(texts):
     expected = words_of(texts).to_list()
     assert decoded(encode(pl.Series(texts, dtype=pl.String))) == expected

@@ -2,7 +2,7 @@
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recap_assets.exports.rows import cuts, export_rows
@@ -11,7 +11,6 @@ from recap_assets_tests.exports.samples import captions, images, pairs, sharded,
 NONE = captions()
 
 
-@settings(deadline=None)
 @given(st.integers(0, 500), st.integers(1, 60))
 def test_cuts_cover_all_in_order_and_differ_by_one_at_most(n: int, most: int) -> None:
     parts = cuts(n, most)

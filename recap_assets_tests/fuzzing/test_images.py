@@ -1,7 +1,7 @@
 """Any bytes are an image of the sides that its header says, or one reason why not."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -36,7 +36,6 @@ FILES = (
 )
 
 
-@settings(deadline=None)
 @given(st.sampled_from(FILES), damages(), st.none() | st.integers(1, 20))
 def test_a_damaged_image_is_pixels_or_a_reason(
     data: bytes, damage: Damage, min_side: int | None

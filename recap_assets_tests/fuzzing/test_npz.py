@@ -3,7 +3,7 @@
 import io
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recap_assets.untrusted.arrays import Archive, read_array
@@ -25,7 +25,6 @@ ARCHIVES = [
 ]
 
 
-@settings(deadline=None)
 @given(st.sampled_from(ARCHIVES), damages())
 def test_a_damaged_archive_is_an_error_of_ours_or_an_array(content, damage):
     try:
@@ -35,7 +34,6 @@ def test_a_damaged_archive_is_an_error_of_ours_or_an_array(content, damage):
     assert not array.dtype.hasobject
 
 
-@settings(deadline=None)
 @given(st.just(saved(lambda file: np.save(file, ARRAY))) | st.binary(max_size=200), damages())
 def test_a_damaged_array_is_an_error_of_ours_or_an_array(content, damage):
     try:

@@ -4,7 +4,7 @@ import io
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recap_assets.untrusted.errors import UntrustedError
@@ -33,7 +33,6 @@ FILES = [
 ]
 
 
-@settings(deadline=None)
 @given(st.sampled_from(FILES), damages())
 def test_damage_is_an_error_of_ours_or_a_table(content, damage):
     try:

@@ -3,7 +3,7 @@
 import json
 from typing import get_args
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recap_assets.captions.servers.replies import MAX_CHARACTERS, caption_of
@@ -43,7 +43,6 @@ def check(caption: Caption) -> None:
     assert caption.n_prompt_tokens is None or 0 <= caption.n_prompt_tokens < 2**31
 
 
-@settings(deadline=None)
 @given(REPLIES, damages())
 def test_any_reply_is_a_caption_or_a_reason(reply: object, damage: Damage) -> None:
     body = json.dumps(reply).encode()
@@ -51,7 +50,6 @@ def test_any_reply_is_a_caption_or_a_reason(reply: object, damage: Damage) -> No
     check(caption_of(damage(body), 1.0))
 
 
-@settings(deadline=None)
 @given(st.text(min_size=1))
 def test_a_caption_has_no_letter_that_the_server_did_not_send(text: str) -> None:
     body = json.dumps({"choices": [{"message": {"content": text}}]}).encode()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recap_assets.artefacts.uids import SubsetFileError, read_subset, write_subset
@@ -15,7 +15,6 @@ UIDS = pl.Series("uid", [np.random.default_rng(i).bytes(16) for i in range(5)], 
 FOLDER = tempfile.TemporaryDirectory(prefix="subsets")
 
 
-@settings(deadline=None)
 @given(st.sampled_from([".npy", ".txt"]), damages(), st.none() | st.binary(max_size=96))
 def test_any_bytes_are_a_set_or_one_error(ending, damage, other):
     path = Path(FOLDER.name, f"set{ending}")

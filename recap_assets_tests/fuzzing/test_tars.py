@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recap_assets.shards.tar_index import group_members, index_tar
@@ -32,7 +32,6 @@ class Bytes:
         pass
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(NAMES, max_size=6), min_size=1, max_size=3), damages())
 def test_every_member_is_in_one_sample(tars: list[list[str]], damage: Damage) -> None:
     data = b"".join(tar_of((name, name.encode()) for name in names) for names in tars)
@@ -44,7 +43,6 @@ def test_every_member_is_in_one_sample(tars: list[list[str]], damage: Damage) ->
         assert 0 <= index.end_offset <= len(content)
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(NAMES.filter(bool), max_size=6), min_size=1, max_size=4))
 def test_tars_behind_one_another_hold_what_each_holds(tars: list[list[str]]) -> None:
     parts = [tar_of((name, b"x") for name in names) for names in tars]
@@ -54,7 +52,6 @@ def test_tars_behind_one_another_hold_what_each_holds(tars: list[list[str]]) -> 
     assert index.end == "complete"
 
 
-@settings(deadline=None)
 @given(st.lists(NAMES, max_size=10), st.lists(NAMES, max_size=4))
 def test_links_lose_no_member_and_samples_keep_their_keys_apart(
     names: list[str], links: list[str]

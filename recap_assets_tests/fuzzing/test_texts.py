@@ -2,7 +2,7 @@
 
 import json
 
-from hypothesis import given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from recap_assets.shards.sample_texts import (
@@ -31,7 +31,6 @@ def check(found: FoundText) -> None:
         assert len(found.text.encode()) <= MAX_TEXT_BYTES
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200) | st.text().map(lambda text: text.encode("utf-16")), st.booleans())
 def test_any_bytes(data: bytes, is_cut: bool) -> None:
     found = text_of_bytes(data, is_cut=is_cut)
@@ -41,13 +40,13 @@ def test_any_bytes(data: bytes, is_cut: bool) -> None:
         assert "\ufffd" not in (found.text or "")
 
 
-@settings(deadline=None)
 @given(st.text(), st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32"]))
 def test_a_text_comes_back_from_every_encoding_with_a_mark(text: str, encoding: str) -> None:
+    # The mark of UTF-16 and a NUL are the mark of UTF-32.
+    assume(encoding != "utf-16" or not text.startswith("\0"))
     assert text_of_bytes(text.encode(encoding)).text == clean_text(text.removeprefix("\ufeff"))
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["caption", "text", "a.b"]) | st.text(max_size=2), VALUES))
 def test_any_json_gives_a_text_or_says_why_not(content: dict[str, object]) -> None:
     check(text_of_fields(content, ("caption", "text", "a.b")))
@@ -55,7 +54,6 @@ def test_any_json_gives_a_text_or_says_why_not(content: dict[str, object]) -> No
     assert isinstance(parsed, dict)
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=60) | st.text('{}[]":,1\\aé\x00', max_size=40).map(str.encode))
 def test_any_bytes_are_json_or_one_error(data: bytes) -> None:
     told = "it"

@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recap_assets.specs.yaml_text import dump_yaml, read_yaml
@@ -46,7 +46,6 @@ def kinds(value: object) -> set[type]:
     return {type(value)}
 
 
-@settings(deadline=None)
 @given(st.lists(PIECES, max_size=30).map("".join).map(str.encode) | st.binary(max_size=60))
 def test_any_bytes_are_plain_values_or_one_error(data: bytes) -> None:
     found: object = None
@@ -55,7 +54,6 @@ def test_any_bytes_are_plain_values_or_one_error(data: bytes) -> None:
     assert kinds(found) <= {dict, list, str, int, float, bool, type(None)}
 
 
-@settings(deadline=None)
 @given(VALUES)
 def test_what_is_written_is_read_again(value: object) -> None:
     assert read_yaml(dump_yaml(value).encode()) == value

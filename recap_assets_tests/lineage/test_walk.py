@@ -226,7 +226,7 @@ BUILDS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(BUILDS)
 def test_the_walk_takes_the_newest_event_up_to_the_pointer(
     builds: list[tuple[str, str, bool]],

@@ -71,7 +71,7 @@ def ranked(pool, uid, source):
     rules=st.lists(rules(), min_size=1, max_size=3),
     combine=st.sampled_from(["first", "all"]),
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_each_pair_of_the_best_candidate_becomes_a_pair_of_each_candidate(pool, rules, combine):
     mix = Mix.model_validate({"rules": rules, "combine": combine})
     try:
@@ -100,7 +100,7 @@ def test_each_pair_of_the_best_candidate_becomes_a_pair_of_each_candidate(pool, 
 
 
 @given(pool=pools())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_an_image_weighs_the_same_however_many_candidates_it_has(pool):
     mix = Mix.model_validate({"rules": [{"use": "coca", "candidates": "all", "weight": 2}]})
     cuts = realise(mix, "s", views_of(pool))

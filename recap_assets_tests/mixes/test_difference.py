@@ -85,7 +85,7 @@ def test_samples_that_differ_in_copies_alone_have_an_order():
 
 @pytest.mark.parametrize("max_pairs", [1, 3])
 @given(data=st.data(), n_parts=st.integers(1, 3), seed=st.integers(0, 5))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_every_image_is_told_by_its_set_of_source_text_weight_and_copies(
     max_pairs, data, n_parts, seed
 ):
@@ -155,7 +155,7 @@ def test_no_samples_are_kept_where_none_are_wanted():
     parts=st.integers(1, 4),
     share=st.sampled_from([0.05, 0.25, 0.5, 0.95, 1.0]),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_scores_add_up_over_parts(scores, parts, share):
     tally = ScoreTally()
     for part in range(parts):

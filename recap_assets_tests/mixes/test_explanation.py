@@ -138,7 +138,7 @@ def further(words):
 
 
 @given(pool=pools(), mix=mixes())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_an_explanation_agrees_with_the_selection_for_every_image(pool, mix):
     try:
         cuts = realise(mix, "s", views_of(pool))

@@ -57,7 +57,7 @@ def chosen(rules, candidates, sets=None):
 
 @pytest.mark.parametrize("rules", MIXES)
 @given(seed=st.integers(0, 2**31), n_parts=st.integers(1, 6))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_neither_order_nor_partitions_change_a_mix(rules, seed, n_parts):
     mix = mix_of(rules)
     thresholds = realise(mix, "s", views_of(POOL))

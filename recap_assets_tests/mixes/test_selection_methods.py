@@ -210,7 +210,7 @@ def test_expected_copies_are_those_of_soft_cap_sampling() -> None:
     penalty=st.sampled_from([0.0, 1e-9, 0.15, 3.0]),
     temperature=st.sampled_from([0.05, 1.0, 30.0]),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_any_number_up_to_the_cap_of_all_can_be_asked_for(scores, share, cap, penalty, temperature):
     size = max(1, int(share * cap * len(scores)))
     spec = Copies(size=size, cap=cap, penalty=penalty, temperature=temperature)

@@ -49,7 +49,7 @@ SCORES = st.one_of(
 
 
 @given(SCORES, st.floats(0.001, 1.0), st.integers(1, 5))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_cutoffs_are_those_of_the_sort(scores, fraction, n_parts):
     expected = datacomp_threshold(scores, fraction)
     parts = np.array_split(scores, n_parts)
@@ -66,7 +66,6 @@ def test_cutoffs_are_those_of_the_sort(scores, fraction, n_parts):
 
 
 @given(SCORES, st.floats(-1, 1))
-@settings(deadline=None)
 def test_counts_around_a_given_cutoff(scores, value):
     cut = cut_at_value(score_histogram(scores), fetch_from(scores), value)
     assert cut.value == np.float32(value)

@@ -197,13 +197,13 @@ def test_a_reduced_image_keeps_the_smallest_side(name, side):
 
 
 @given(st.binary(max_size=400), st.sampled_from([b"", *(f[:40] for f in FILES.values())]))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_bytes_give_an_image_or_a_reason(data, start):
     assert reason_for(start + data) in {None, *IMAGE_REASONS}
 
 
 @given(st.sampled_from(sorted(FILES)), st.integers(0, 10**6), st.binary(min_size=1, max_size=4))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_changed_bytes_give_an_image_or_a_reason(name, at, change):
     data = bytearray(FILES[name])
     at %= len(data)

@@ -88,7 +88,7 @@ def test_pax_size_and_path_override_the_header():
 
 
 @given(cut=st.integers(0, 7 * 512 + 1024))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_cut_tar_gives_its_whole_members(cut):
     data = tar_of(MEMBERS)[: 7 * 512 + 1024]
     full = indexed(data).members
@@ -170,13 +170,13 @@ def test_a_huge_pax_header_is_not_read():
 
 
 @given(st.binary(max_size=3000))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_bytes_give_an_index(data):
     assert all(m.offset + m.size <= len(data) for m in indexed(data).members)
 
 
 @given(at=st.integers(0, 5000), value=st.integers(0, 255))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_changed_byte_gives_members_within_the_file(at, value):
     data = bytearray(tar_of(MEMBERS, tarfile.PAX_FORMAT))
     data[at % len(data)] = value

@@ -1,7 +1,7 @@
 """Equal content has an equal hash; any change of it has another."""
 
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recap_assets.storage.content import facet_scheme, facet_version, frame_version
@@ -21,7 +21,6 @@ def frame_of(values: list) -> pl.DataFrame:
     return pl.DataFrame(values, schema=SCHEMA, orient="row")
 
 
-@settings(deadline=None)  # a busy machine is no failure
 @given(rows, st.randoms())
 def test_order_of_rows_and_columns_and_chunks_do_not_matter(values: list, random) -> None:
     shuffled = list(values)
@@ -32,7 +31,6 @@ def test_order_of_rows_and_columns_and_chunks_do_not_matter(values: list, random
     assert facet_version(frame_of(values)) == facet_version(other)
 
 
-@settings(deadline=None)
 @given(rows.filter(bool), st.data())
 def test_one_other_value_gives_another_hash(values: list, data) -> None:
     at = data.draw(st.integers(0, len(values) - 1))

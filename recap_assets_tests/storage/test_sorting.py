@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recap_assets.storage import sorting
@@ -41,13 +41,11 @@ def frames(draw: st.DrawFn) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-@settings(deadline=None)
 @given(frames())
 def test_the_order_is_that_of_all_keys(frame: pl.DataFrame) -> None:
     assert sort_rows(frame, frame.columns).equals(frame.sort(frame.columns, nulls_last=True))
 
 
-@settings(deadline=None)
 @given(frames())
 def test_some_columns_are_no_keys(frame: pl.DataFrame) -> None:
     carried = frame.with_row_index("carried")

@@ -44,7 +44,7 @@ def captioned(draw):
 
 
 @given(captioned=captioned(), keep=st.integers(1, 4))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_the_best_are_kept_by_score_and_ties_by_number(captioned, keep):
     rows, scores = captioned
     by_place = {(uid, candidate): score for uid, candidate, score in scores}

@@ -25,7 +25,7 @@ def logits_of(rows: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(rows, VOCABULARY, generator=torch.Generator().manual_seed(seed))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(captions, st.integers(1, 4), st.floats(1, 3), st.integers(0, 99))
 def test_rules_are_those_of_transformers(written, ngram, penalty, seed):
     ids = torch.tensor(written, dtype=torch.int64).view(len(written), -1)

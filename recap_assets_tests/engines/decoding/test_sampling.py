@@ -94,7 +94,7 @@ def test_values_are_pinned():
     assert sampler.choose(logits, 2)[0].tolist() == [20, 11, 35, 34, 39, 39]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.permutations(range(6)), st.integers(1, 6), st.integers(0, 50), st.integers(-(2**40), 2**40)
 )

@@ -41,7 +41,7 @@ def pillows(image: np.ndarray, plan: Plan, size: tuple[int, int], kernel: Kernel
     return picture[top : top + size[0], left : left + size[1]]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(SIDES, SIDES, SIDES, SIDES), min_size=1, max_size=4),
     st.sampled_from([BICUBIC, BILINEAR]),
@@ -92,7 +92,7 @@ def test_taps_grow_as_an_image_shrinks(source, resized, taps):
 
 @pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
 @pytest.mark.parametrize("mode", ["shortest", "squash"])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.tuples(st.integers(1, 130), st.integers(1, 130)))
 def test_the_crop_is_open_clips(mode, interpolation, shape):
     config = PreprocessCfg(size=32, resize_mode=mode, interpolation=interpolation)

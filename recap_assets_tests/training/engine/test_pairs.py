@@ -18,7 +18,7 @@ def pairs_of(image_index: list[int], weights: list[float] | None = None) -> Trai
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=40), st.integers(0, 5), st.integers(1, 30))
 def test_each_epoch_passes_every_image_once_whatever_the_batch(index, seed, batch):
     index = np.unique(index, return_inverse=True)[1].tolist()
@@ -46,7 +46,7 @@ def test_an_image_without_positive_weight_is_never_drawn():
     assert set(drawn) == {1}
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=9), st.integers(0, 5))
 def test_each_epoch_passes_every_image_as_often_as_it_has_copies(copies, seed):
     index = [i for i in range(len(copies)) for _ in range(2)]

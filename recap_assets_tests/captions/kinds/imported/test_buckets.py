@@ -39,7 +39,7 @@ ROWS = st.lists(st.tuples(st.sampled_from(KEYS), TEXTS, TEXTS), max_size=20)
 
 
 @given(rows=ROWS, sizes=st.lists(st.integers(1, 5), min_size=1), digits=st.integers(0, 2))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_batches_and_buckets_change_nothing(tmp_path_factory, rows, sizes, digits):
     buckets = Buckets(tmp_path_factory.mktemp("data") / "buckets", digits)
     start = 0

@@ -82,7 +82,7 @@ def test_another_column_reads_the_whole_list_again(tmp_path: Path) -> None:
     assert after.shards[0].version != before.shards[0].version
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     lists=st.lists(st.lists(st.integers(0, 30), unique=True, min_size=1), min_size=2, max_size=5)
 )

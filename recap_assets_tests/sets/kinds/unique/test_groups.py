@@ -2,7 +2,7 @@
 
 import numpy as np
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recap_assets.sets.kinds.unique.groups import Groups, duplicates
@@ -16,7 +16,6 @@ def plain_groups(n: int, pairs: list[tuple[int, int]]) -> list[int]:
     return groups
 
 
-@settings(deadline=None)  # other work on the machine fails no test
 @given(st.data())
 def test_groups_are_connected_components_however_the_pairs_come(data: st.DataObject) -> None:
     n = data.draw(st.integers(1, 30))
@@ -56,7 +55,6 @@ def test_the_largest_is_kept_and_the_lowest_uid_of_equals() -> None:
     assert found.rows() == [(bytes([uid]) * 16, bytes([1]) * 16) for uid in (1, 2, 3)]
 
 
-@settings(deadline=None)  # other work on the machine fails no test
 @given(st.permutations(range(12)))
 def test_order_changes_nothing(order: list[int]) -> None:
     samples = frame([(uid, uid % 3) for uid in range(12)], [uid // 4 for uid in range(12)])
