@@ -15,6 +15,9 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
+from recap_assets_tests.ports import free_port
+from recap_assets_tests.waiting import SECONDS
+
 MODEL = "tiny/vlm"
 
 
@@ -76,6 +79,17 @@ def captioned(asked: Asked) -> Answer:
     return Answer(said(f"a photo of shade {asked.shade} drawn {asked.body.get('seed', 'surely')}"))
 
 
+def together(n: int) -> Callable[[Asked], Answer]:
+    """Captions that come once `n` requests are under way, at one server or at several."""
+    met = threading.Barrier(n)
+
+    def wait(asked: Asked) -> Answer:
+        met.wait(SECONDS)
+        return captioned(asked)
+
+    return wait
+
+
 class ChatServer:
     """Runs in a thread; `stop` and `start` keep the port and what was asked.
 
@@ -94,7 +108,8 @@ class ChatServer:
         self._at_once = 0
         self._lock = threading.Lock()
         self._connections: set[socket.socket] = set()
-        self._port = port
+        # Not one of the system's choice: it is to be there still after `stop`.
+        self._port = port or free_port()
         self.start()
 
     @property
@@ -103,7 +118,6 @@ class ChatServer:
 
     def start(self) -> None:
         self._http = _Http(self, self._port)
-        self._port = self._http.server_port
         threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True).start()
 
     def stop(self) -> None:

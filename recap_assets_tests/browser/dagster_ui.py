@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -17,6 +16,7 @@ from typing import Any
 import yaml
 
 from recap_assets_tests.defs.services import wait_for
+from recap_assets_tests.ports import free_port
 from recap_assets_tests.tiny import EXPERIMENT
 
 RECAP = Path(sys.executable).with_name("recap")
@@ -86,7 +86,7 @@ def edited_ui(folder: Path) -> Iterator[Ui]:
 
 @contextmanager
 def _served(file: Path, environment: Mapping[str, str], log: Path) -> Iterator[tuple[str, str]]:
-    ports = [_free_port(), _free_port()]
+    ports = [free_port(), free_port()]
     words = ["ui", "--port", str(ports[0]), "--look-port", str(ports[1])]
     with log.open("w") as out:
         process = subprocess.Popen(  # noqa: S603 - our own words
@@ -113,9 +113,3 @@ def _answers(url: str) -> bool:
     except (urllib.error.URLError, ConnectionError, TimeoutError):
         return False
     return True
-
-
-def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]

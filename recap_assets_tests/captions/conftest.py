@@ -12,6 +12,7 @@ from recap_assets_tests.captions.kinds.transformers.families import BUILDERS
 from recap_assets_tests.captions.tiny_captioners import save_blip, save_blip2, save_coca
 from recap_assets_tests.chat_server import Start, chat_servers
 from recap_assets_tests.threads import TEST_THREADS
+from recap_assets_tests.waiting import SECONDS
 
 
 @pytest.fixture
@@ -23,9 +24,9 @@ def start() -> Iterator[Start]:
 
 @pytest.fixture
 def no_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that is busy is asked again soon."""
+    """A server that is busy is asked again soon, and waited for however slow the machine is."""
     monkeypatch.setattr(server_client, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(server_client, "PATIENCE", 1.0)
+    monkeypatch.setattr(server_client, "PATIENCE", SECONDS)
 
 
 @pytest.fixture(scope="session")

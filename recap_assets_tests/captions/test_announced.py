@@ -23,6 +23,7 @@ from recap_assets_tests.batch_server import BatchServer, batch_servers
 from recap_assets_tests.chat_server import MODEL, Answer, Asked, refused, said
 from recap_assets_tests.pool.test_bad_input import jpeg, uid, write_shard
 from recap_assets_tests.tiny import EXPERIMENT, Bench, Memory, tiny_experiment
+from recap_assets_tests.waiting import SECONDS
 
 REPOSITORY = Path(__file__).parents[2]
 N_SHARDS, N_IMAGES = 3, 4
@@ -212,7 +213,7 @@ def test_a_build_that_is_killed_pays_for_nothing_twice(
             process.wait()
 
     provider.after = kill
-    assert process.wait(120) == -signal.SIGKILL
+    assert process.wait(SECONDS) == -signal.SIGKILL
     bench = bench_of(tmp_path, pool, provider.base_url, batch=True)
     assert not built(bench, way).outcome.rejected
     assert len(provider.batches) == 1

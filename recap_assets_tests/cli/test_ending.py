@@ -4,10 +4,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
+
+from recap_assets_tests.waiting import SECONDS, wait_for
 
 DRIVER = """
 import sys
@@ -28,10 +29,7 @@ def test_what_ends_the_command_ends_its_servers() -> None:
         assert len(pids) == 2
         driver.send_signal(signal.SIGTERM)
         try:
-            driver.wait(30)
+            driver.wait(SECONDS)
         finally:
             driver.kill()
-    until = time.monotonic() + 10
-    while any(map(psutil.pid_exists, pids)) and time.monotonic() < until:
-        time.sleep(0.05)
-    assert not any(map(psutil.pid_exists, pids))
+    wait_for(lambda: not any(map(psutil.pid_exists, pids)), "its servers have ended")

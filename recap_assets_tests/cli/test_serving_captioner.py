@@ -1,10 +1,8 @@
 """`recap serve-captioner` with a `vllm` that is a script of the test, in place of vLLM itself."""
 
-import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -27,7 +25,9 @@ from recap_assets.cli.serving_captioner import (
     visible_gpus,
 )
 from recap_assets_tests.cli.running import REPOSITORY, Recap
+from recap_assets_tests.ports import free_port, free_ports
 from recap_assets_tests.tiny import EXPERIMENT
+from recap_assets_tests.waiting import SECONDS
 
 Written = Callable[..., Path]
 
@@ -48,7 +48,7 @@ if "broken" in sys.argv[2]:
 time.sleep(0.2)
 server = ChatServer(port=int(port))
 try:
-    time.sleep(60)
+    time.sleep(600)
 finally:
     print("the fake is gone", flush=True)
 """
@@ -69,9 +69,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
+    return free_port()
 
 
 def with_source(written: Written, **keys: object) -> Path:
@@ -104,7 +102,7 @@ def test_it_starts_tells_when_it_is_ready_and_stops(
     assert httpx2.get(f"{url}/models", trust_env=False).json()["data"] == [{"id": MODEL}]
     assert httpx2.post(f"{url}/other", json=body, trust_env=False).status_code == 404
     process.send_signal(stop)
-    rest = process.communicate(timeout=10)[0]
+    rest = process.communicate(timeout=SECONDS)[0]
     assert process.returncode == 0, rest
     with pytest.raises(httpx2.ConnectError):
         httpx2.get(f"{url}/models", trust_env=False)
@@ -133,7 +131,7 @@ def test_one_that_is_never_ready_is_given_up_and_stopped(
     began = time.monotonic()
     with pytest.raises(ClickException, match="is not ready after"):
         run_servers(wanted, str(fake))
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < SECONDS
 
 
 def test_without_vllm_it_says_how_to_get_it(recap: Recap) -> None:
@@ -245,24 +243,11 @@ def test_without_a_gpu_it_says_what_is_missing(
     assert not fake.with_name("told.json").exists()
 
 
-def ports_in_a_row(n: int) -> int:
-    """The first of some ports that are free."""
-    for first in range(20_000 + os.getpid() % 10_000, 60_000, n):
-        with contextlib.ExitStack() as held:
-            try:
-                for port in range(first, first + n):
-                    held.enter_context(socket.socket()).bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return first
-    raise AssertionError
-
-
 def test_every_gpu_gets_a_server_and_all_end_when_one_does(
     fake: Path, written: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6")
-    first = ports_in_a_row(3)
+    first = free_ports(3)
     process = start(
         "-e", with_source(written), "serve-captioner", "--source", "vlm", "--port", str(first)
     )
@@ -281,7 +266,7 @@ def test_every_gpu_gets_a_server_and_all_end_when_one_does(
     ]
     assert [one["gpus"] for one in told] == ["4", "5", "6"]
     os.kill(told[1]["pid"], signal.SIGKILL)
-    rest = process.communicate(timeout=20)[0]
+    rest = process.communicate(timeout=SECONDS)[0]
     assert process.returncode == 1, rest
     assert f"The server at port {first + 1} ended with status -9, and the others" in rest
     for url in urls:

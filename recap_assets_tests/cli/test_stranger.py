@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from pydantic import TypeAdapter
 
 from recap_assets.cli.forms import FORMS
 from recap_assets_tests.captions.tiny_captioners import save_blip
+from recap_assets_tests.ports import free_port
 from recap_assets_tests.scores.tiny_clip import save_clip
 
 pytestmark = pytest.mark.long(reason="a wheel is built, and a pool with it, each command a process")
@@ -163,32 +163,30 @@ def test_from_an_empty_folder_to_an_export(stranger: Stranger) -> None:
     look(stranger)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def look(stranger: Stranger) -> None:
     """The gallery starts, gives a page with an image, and stops when it is asked to."""
     process = stranger.start("look", "--port", str(free_port()), "--json")
     try:
         assert process.stdout is not None
-        printed = "".join(iter(process.stdout.readline, "}\n")) + "}"
+        printed = ""
+        while not printed.endswith("}\n"):
+            line = process.stdout.readline()
+            assert line, printed
+            printed += line
         url = json.loads(printed)["gallery"]
         page = fetched(url)
         assert "first_try" in page
         assert re.search(r"<img[^>]+src=", page)
     finally:
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+        process.communicate(timeout=SECONDS)
     with pytest.raises(OSError, match="refused"):
         urllib.request.urlopen(url, timeout=5)  # noqa: S310 - our own server
 
 
 def fetched(url: str) -> str:
     """The first page, as soon as the server answers."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + SECONDS
     while True:
         try:
             with urllib.request.urlopen(url, timeout=60) as reply:  # noqa: S310 - our own server

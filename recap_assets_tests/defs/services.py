@@ -16,6 +16,8 @@ from typing import Any
 
 import yaml
 
+from recap_assets_tests.ports import free_port
+
 REPOSITORY = Path(__file__).parents[2]
 LOCATION = "recap"
 
@@ -41,7 +43,7 @@ class Services:
         body = json.dumps({"query": query, "variables": variables}).encode()
         kind = {"Content-Type": "application/json"}
         request = urllib.request.Request(f"{self.url}/graphql", body, kind)  # noqa: S310 - ours
-        with urllib.request.urlopen(request, timeout=60) as reply:  # noqa: S310 - our own address
+        with urllib.request.urlopen(request, timeout=300) as reply:  # noqa: S310 - our own address
             answer = json.loads(reply.read())
         assert "errors" not in answer, answer["errors"]
         return answer["data"]
@@ -65,7 +67,7 @@ def services(home: Path, variables: Mapping[str, str], *, pause: float) -> Itera
         variables: The environment: experiment, data folder, instance folder.
         pause: Seconds between the daemon's looks at backfills; 30 in the daemon as it is.
     """
-    grpc, web = _free_port(), _free_port()
+    grpc, web = free_port(), free_port()
     server = {"host": "localhost", "port": grpc, "location_name": LOCATION}
     workspace = home / "workspace.yaml"
     workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": server}]}))
@@ -134,12 +136,6 @@ def _process(log: Path, words: tuple[str, ...], environment: Mapping[str, str]) 
                     os.killpg(process.pid, kind)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(seconds)
-
-
-def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("localhost", 0))
-        return taken.getsockname()[1]
 
 
 def _answers(port: int) -> bool:

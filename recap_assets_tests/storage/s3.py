@@ -4,10 +4,12 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from recap_assets_tests.ports import free_port
+from recap_assets_tests.waiting import wait_for
 
 
 def environment(endpoint: str) -> Mapping[str, str]:
@@ -27,30 +29,22 @@ def moto_server(address: str = "127.0.0.1") -> Iterator[str]:
 
     A process of its own: deltalake holds the GIL while it waits for an answer.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "moto.server", "-H", address, "-p", str(port)]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     server = subprocess.Popen(command, **quiet)  # noqa: S603 - our own words
     try:
-        _wait_for(port, server)
+        wait_for(lambda: server.poll() is not None or _answers(port), "moto's server answers")
+        assert server.poll() is None, "moto's server did not start"
         yield f"http://127.0.0.1:{port}"
     finally:
         server.terminate()
         server.wait()
 
 
-def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise AssertionError("moto's server did not start")
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 class _Careless(BaseHTTPRequestHandler):

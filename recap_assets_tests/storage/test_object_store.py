@@ -18,6 +18,7 @@ from recap_assets_tests.faults.proxy import How, Proxy, Trouble
 from recap_assets_tests.faults.shim import FOR_EVER
 from recap_assets_tests.storage.s3 import careless_server, environment, moto_server
 from recap_assets_tests.storage.test_tables import AT, EVENTS, events, scores
+from recap_assets_tests.waiting import SECONDS
 
 pytest.importorskip("moto", reason="the extra dev brings a stand-in for S3")
 botocore_session = pytest.importorskip("botocore.session", reason="the extra s3 brings it")
@@ -91,7 +92,7 @@ def test_two_processes_lose_no_commit(store: TableStore) -> None:
         )
         for partition in ("00000", "00001")
     ]
-    assert [writer.wait(timeout=120) for writer in writers] == [0, 0]
+    assert [writer.wait(timeout=SECONDS) for writer in writers] == [0, 0]
     rows = store.read(CLIP_SCORES).sort("partition")
     assert rows["score"].to_list() == [pytest.approx(0.4)] * 2
     numbers = store.read(EVENTS)["number"].sort().to_list()
@@ -189,8 +190,8 @@ def test_a_broken_connection_is_made_again(
     # Another process: deltalake holds the GIL while it waits for an answer.
     with Proxy(endpoint, Trouble("dropped", (method,), 3, 4, performed=performed)) as proxy:
         subprocess.run(  # noqa: S603 - our own words
-            [sys.executable, "-c", REPLACER, store.root], cwd=REPOSITORY, check=True, timeout=60,
-            env={**os.environ, **environment(proxy.url)},
+            [sys.executable, "-c", REPLACER, store.root], cwd=REPOSITORY, check=True,
+            timeout=SECONDS, env={**os.environ, **environment(proxy.url)},
         )  # fmt: skip
     assert proxy.seen.n_done == 2
     assert store.read(CLIP_SCORES)["score"].to_list() == [pytest.approx(0.4)]

@@ -23,6 +23,7 @@ from recap_assets.engines.protocols import Caption
 from recap_assets_tests.batch_server import BatchServer, batch_servers
 from recap_assets_tests.captions.kinds.openai.asking import SHADES, ask, image, opened, uid
 from recap_assets_tests.chat_server import MODEL, Answer, captioned, refused, said
+from recap_assets_tests.waiting import SECONDS
 
 Start = Callable[..., BatchServer]
 
@@ -462,7 +463,7 @@ def test_a_build_that_is_killed_pays_for_nothing_twice(
             process.wait()
 
     setattr(server, hook, kill)
-    assert process.wait(60) == -signal.SIGKILL
+    assert process.wait(SECONDS) == -signal.SIGKILL
     captions = in_batches(server, replies)
     assert {caption.status for caption in captions} == {"ok"}
     assert len(server.batches) == 1

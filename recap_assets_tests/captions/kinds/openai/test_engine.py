@@ -21,6 +21,7 @@ from recap_assets_tests.chat_server import (
     captioned,
     refused,
     said,
+    together,
 )
 
 pytestmark = pytest.mark.usefixtures("no_long_pauses")
@@ -89,10 +90,7 @@ def test_a_caption_depends_on_neither_batch_nor_order(start: Start) -> None:
 
 
 def test_no_more_requests_than_agreed_are_under_way(start: Start) -> None:
-    def slow(asked: Asked) -> Answer:
-        return Answer(captioned(asked).body, seconds=0.03)
-
-    server = start(slow)
+    server = start(together(4))
     with opened(server, concurrency=4) as captioner:
         work = ([image(s) for s in SHADES], [uid(s) for s in SHADES])
         for one in [captioner.submit(*work), captioner.submit(*work)]:
