@@ -11,9 +11,11 @@ from recap_assets.pool.kinds.urls.lists import ROWS
 from recap_assets_tests.shards.building import uid_of
 
 QUICK: Mapping[str, object] = {
-    "kind": "urls", "urls": "unused", "processes": 1, "threads": 8, "retries": 0, "timeout": 2,
-    "deadline": 3, "image_size": 256, "allow_private_addresses": True,
+    "kind": "urls", "urls": "unused", "processes": 1, "threads": 8, "retries": 0, "timeout": 60,
+    "deadline": 120, "image_size": 256, "allow_private_addresses": True,
 }  # fmt: skip
+HASTY: Mapping[str, object] = {"timeout": 2, "deadline": 3}
+"""For what never answers; where the machine is busy, what does may be late for it, too."""
 
 
 def quick(**changes: object) -> UrlPool:

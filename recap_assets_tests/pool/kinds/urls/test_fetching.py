@@ -7,8 +7,8 @@ import os
 import ssl
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -29,9 +29,10 @@ from recap_assets.pool.kinds.urls.fetching import (
 from recap_assets.pool.kinds.urls.tool import ToolMissingError
 from recap_assets.shards.files import LocalFile
 from recap_assets.shards.tar_index import group_members, index_tar
-from recap_assets_tests.pool.kinds.urls.fetched import asked, outcomes_of, quick
+from recap_assets_tests.pool.kinds.urls.fetched import HASTY, asked, outcomes_of, quick
 from recap_assets_tests.pool.kinds.urls.web import Web, served
 from recap_assets_tests.shards.building import encoded, jpeg
+from recap_assets_tests.waiting import SECONDS, wait_for
 
 REASONS = {
     "image/1": None,
@@ -47,12 +48,11 @@ REASONS = {
     "short/1": "cut_short",
     "endless/1": "too_many_bytes",
     "flood/1": "too_many_bytes",
-    "drip/1": "timeout",
-    "silent/1": "timeout",
     "nothere": "http_404",
     "moved/file:+++etc+passwd": "redirect",
     "moved/+moved+again": "redirect",
 }
+LATE = ("drip/1", "silent/1")
 FACE = [[0.25, 0.25, 0.75, 0.75]]
 
 
@@ -73,7 +73,17 @@ def outcomes(web: Web, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str,
     pool = quick(user_agent_token="recap", limits=limits, retries=1)  # noqa: S106 - no password
     urls = [web.of(path.replace(" ", "%20")) for path in paths]
     found = outcomes_of(urls, pool, tmp_path_factory.mktemp("work"), boxes=boxes)
-    return dict(zip(paths, found.iter_rows(named=True), strict=True))
+    late = outcomes_of(
+        [web.of(path) for path in LATE], quick(**HASTY), tmp_path_factory.mktemp("late")
+    )
+    rows = [*found.iter_rows(named=True), *late.iter_rows(named=True)]
+    return dict(zip((*paths, *LATE), rows, strict=True))
+
+
+@pytest.mark.parametrize("path", LATE)
+def test_what_is_late_is_given_up(path: str, outcomes: Mapping[str, dict]) -> None:
+    outcome = outcomes[path]
+    assert (outcome["status"], outcome["reason"]) == ("failed_to_download", "timeout")
 
 
 @pytest.mark.parametrize("path", REASONS)
@@ -157,12 +167,14 @@ def test_https_has_the_same_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pem)
     monkeypatch.setenv("SSL_CERT_FILE", str(pem))
-    reasons = {"image/1": None, "big/1": None, "drip/1": "timeout", "flood/1": "too_many_bytes"}
+    reasons = {"image/1": None, "big/1": None, "flood/1": "too_many_bytes"}
     with served(context) as secure:
         urls = [*map(secure.of, reasons), secure.of("image/1").replace("127.0.0.1", "localhost")]
         pool = quick(limits={"max_bytes": 2**20})
         found = outcomes_of(urls, pool, tmp_path / "work")
+        late = outcomes_of([secure.of("drip/1")], quick(**HASTY), tmp_path / "late")
     assert found["reason"].to_list() == [*reasons.values(), "tls"], found["message"].to_list()
+    assert late["reason"].to_list() == ["timeout"], late["message"].to_list()
 
 
 def test_a_hash_that_differs_is_a_failure(web: Web, tmp_path: Path) -> None:
@@ -207,16 +219,9 @@ from recap_assets.pool.kinds.urls import fetching
 from recap_assets_tests.pool.kinds.urls.fetched import asked, quick
 fetching.ROWS_PER_CHUNK = 4
 urls = [f"{sys.argv[1]}/image/{i}" for i in range(100, 116)]
-pool = quick(threads=1, processes=2, timeout=60, deadline=60)
+pool = quick(threads=1, processes=2, timeout=600, deadline=600)
 fetching.fetch(asked(urls), pool, Path(sys.argv[2]), lambda done: None)
 """
-
-
-def wait_for(what: Callable[[], object], seconds: float = 180) -> None:
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
 
 
 def has_ended(process: psutil.Process) -> bool:
@@ -230,20 +235,28 @@ def test_a_killed_fetch_goes_on_where_it_was(
     web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = [f"image/{i}" for i in range(100, 116)]
-    web.delay = 0.12
+    under_way, go_on = threading.Event(), threading.Event()
+
+    def hold(path: str) -> None:
+        # The second image of the third or of the fourth part: one of the first two is finished.
+        if path in ("image/109", "image/113"):
+            under_way.set()
+            go_on.wait(SECONDS)
+
+    web.before = hold
     environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
     words = [sys.executable, "-c", KILLED, web.url, str(tmp_path)]
     process = subprocess.Popen(words, env=environment)  # noqa: S603 - ourselves
     try:
-        wait_for(lambda: web.asked["image/109"] or web.asked["image/113"])
-        web.delay = 60.0
+        assert under_way.wait(SECONDS)
         started = psutil.Process(process.pid).children(recursive=True)
     finally:
         process.kill()
         process.wait()
     assert len(started) == 4, "img2dataset, its two workers and Python's resource tracker"
-    wait_for(lambda: all(map(has_ended, started)), seconds=60)
-    web.delay = 0.0
+    wait_for(lambda: all(map(has_ended, started)), "all of them have ended")
+    web.before = lambda _path: None
+    go_on.set()
     done = finished(tmp_path / "out")
     cut = [tar for tar in (tmp_path / "out").glob("*.tar") if tar.stem not in done]
     assert done

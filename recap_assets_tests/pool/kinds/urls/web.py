@@ -21,13 +21,13 @@ class Web:
         url: Of the server.
         asked: Requests by path.
         pages: Bodies by path beside the built-in ones, which a test may change.
-        delay: Seconds before each answer.
+        before: Called with the path of each request before it is answered.
     """
 
     url: str = ""
     asked: Counter[str] = field(default_factory=Counter)
     pages: dict[str, bytes] = field(default_factory=dict)
-    delay: float = 0.0
+    before: Callable[[str], object] = lambda _path: None
 
     def of(self, path: str) -> str:
         """The URL of a path."""
@@ -63,7 +63,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         name, _, rest = unquote(self.path).lstrip("/").partition("/")
         self.web.asked[self.path.lstrip("/")] += 1
-        time.sleep(self.web.delay)
+        self.web.before(self.path.lstrip("/"))
         try:
             self._answer(name, rest)
         except (BrokenPipeError, ConnectionResetError):
