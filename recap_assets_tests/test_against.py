@@ -4,10 +4,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+
+from recap_assets_tests.waiting import SECONDS, wait_for
 
 ROOT = Path(__file__).parents[1]
 SLOW = """
@@ -60,7 +61,7 @@ def worktrees(repository: Path) -> int:
 
 def test_both_sides_are_run_in_pairs_and_the_former_commit_goes(repository: Path) -> None:
     with start(repository) as compared:
-        output, _ = compared.communicate(timeout=60)
+        output, _ = compared.communicate(timeout=SECONDS)
     assert compared.returncode == 0, output
     assert "idle, first: 1.000" in output
     assert "idle, again: 1.000 (1.000 to 1.000), 0.50 s against 0.50 s" in output
@@ -69,13 +70,11 @@ def test_both_sides_are_run_in_pairs_and_the_former_commit_goes(repository: Path
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_leaves_no_worktree_behind(repository: Path, number: signal.Signals) -> None:
-    write_work(repository, seconds=60)
+    write_work(repository, seconds=2 * SECONDS)
     with start(repository) as compared:
-        until = time.monotonic() + 60
-        while worktrees(repository) == 1 and time.monotonic() < until:
-            time.sleep(0.05)
+        wait_for(lambda: worktrees(repository) > 1, "the former commit is checked out")
         compared.send_signal(number)
-        output, _ = compared.communicate(timeout=30)
+        output, _ = compared.communicate(timeout=SECONDS)
     assert compared.returncode == 128 + number, output
     assert "Traceback" not in output
     assert worktrees(repository) == 1

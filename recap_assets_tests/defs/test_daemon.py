@@ -35,7 +35,7 @@ from recap_assets_tests.tiny import EXPERIMENT
 
 pytestmark = pytest.mark.long(reason="a real daemon, whose ticks are waited for")
 
-SECONDS = 240
+SECONDS = 600
 N_SHARDS, SAMPLES = 6, 5
 STAGES = ("pool", "scores", "mixes")
 REPOSITORY_SELECTOR = {"repositoryLocationName": LOCATION, "repositoryName": "__repository__"}
@@ -97,7 +97,12 @@ class Platform:
 
     def _busy(self) -> bool:
         unfinished = dg.RunsFilter(
-            statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.QUEUED]
+            statuses=[
+                dg.DagsterRunStatus.QUEUED,
+                dg.DagsterRunStatus.NOT_STARTED,
+                dg.DagsterRunStatus.STARTING,
+                dg.DagsterRunStatus.STARTED,
+            ]
         )
         return bool(self.instance.get_runs_count(unfinished))
 
@@ -205,7 +210,9 @@ def test_keys_in_another_order_and_comments_start_nothing(platform: Platform) ->
     platform.services.reload()
     n_ticks = len(platform.sensor_ticks("out_of_date"))
     wait_for(
-        lambda: len(platform.sensor_ticks("out_of_date")) >= min(n_ticks + 3, 50), 60, "three ticks"
+        lambda: len(platform.sensor_ticks("out_of_date")) >= min(n_ticks + 3, 50),
+        SECONDS,
+        "three ticks",
     )
     assert platform.computed(before) == set()
     assert len(platform.instance.get_runs()) == n_runs
@@ -221,13 +228,15 @@ def test_a_shard_is_taken_in_when_it_is_complete(platform: Platform) -> None:
     growing.write_bytes(whole[: len(whole) // 3])
     skipped = len(platform.sensor_ticks("new_shards"))
     wait_for(
-        lambda: len(platform.sensor_ticks("new_shards")) >= min(skipped + 2, 50), 60, "two ticks"
+        lambda: len(platform.sensor_ticks("new_shards")) >= min(skipped + 2, 50),
+        SECONDS,
+        "two ticks",
     )
     assert len(platform.instance.get_dynamic_partitions(POOL_PARTITIONS)) == N_SHARDS
     growing.write_bytes(whole)
     wait_for(
         lambda: len(platform.instance.get_dynamic_partitions(POOL_PARTITIONS)) > N_SHARDS,
-        60,
+        SECONDS,
         "the shard's partition",
     )
     platform.settle()
@@ -258,7 +267,7 @@ def test_the_ui_says_what_is_in_sync(platform: Platform) -> None:
         execution = one["executionForLatestMaterialization"]
         return execution and execution["evaluation"]
 
-    wait_for(lambda: (shown("curated_mixes/top30") or {}).get("success"), 60, "in sync")
+    wait_for(lambda: (shown("curated_mixes/top30") or {}).get("success"), SECONDS, "in sync")
     assert "never built" in (shown("trained_clip/top30") or {})["description"]
 
 

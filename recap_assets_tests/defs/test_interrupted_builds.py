@@ -13,7 +13,7 @@ from recap_assets_tests.killed_builds import KilledBuild
 
 pytestmark = pytest.mark.long(reason="builds that are interrupted, and go on")
 
-SECONDS = 120
+SECONDS = 600
 POOL = ("--select", "raw_pool")
 
 

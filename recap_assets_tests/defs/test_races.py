@@ -85,7 +85,7 @@ def build(experiment: Path, *words: str) -> subprocess.Popen[str]:
 
 def finish(*processes: subprocess.Popen[str]) -> None:
     for process in processes:
-        output, _ = process.communicate(timeout=300)
+        output, _ = process.communicate(timeout=900)
         assert process.returncode == 0, output
 
 
@@ -126,11 +126,11 @@ def computations(instance: dg.DagsterInstance, session: Session) -> Counter[tupl
 
 
 def test_a_selection_builds_itself_and_what_it_reads(experiment: Path) -> None:
-    output, _ = (process := build(experiment, "--dry-run")).communicate(timeout=300)
+    output, _ = (process := build(experiment, "--dry-run")).communicate(timeout=900)
     assert process.returncode == 0, output
     assert "trained_clip" not in output
     words = ["-m", "recap_assets.cli.main", "plan", "--json", "--select", "thresholds/mixed"]
-    output, _ = start(experiment, *words).communicate(timeout=300)
+    output, _ = start(experiment, *words).communicate(timeout=900)
     assets = {row["asset"] for row in json.loads(output)}
     assert "thresholds/mixed" in assets
     assert "clip_scores/clip/raw" in assets

@@ -173,7 +173,7 @@ def test_two_hosts_build_each_partition_once(
             endpoint = {"AWS_ENDPOINT_URL": f"http://{address}:{port}"}
             command = [*BUILD, "-e", str(path), "--select", SELECTED]
             started.append(host.start(command, claims, endpoint))
-        said = [process.communicate(timeout=500)[0] for process in started]
+        said = [process.communicate(timeout=1_500)[0] for process in started]
         assert [process.returncode for process in started] == [0, 0], "\n".join(said)
         session = Session(path)
         with session.open_instance() as instance:

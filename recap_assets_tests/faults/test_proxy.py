@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from recap_assets_tests.faults.proxy import Proxy, Trouble
+from recap_assets_tests.waiting import SECONDS, wait_for
 
 BODY = b"0123456789"
 
@@ -48,7 +49,7 @@ def store() -> Iterator[tuple[str, Got]]:
 
 
 def ask(proxy: Proxy, method: str, *, only_new: bool = True) -> http.client.HTTPResponse:
-    connection = http.client.HTTPConnection(urlsplit(proxy.url).netloc, timeout=10)
+    connection = http.client.HTTPConnection(urlsplit(proxy.url).netloc, timeout=SECONDS)
     headers = {"If-None-Match": "*"} if only_new and method == "PUT" else {}
     connection.request(method, "/bucket/key", b"sent" if method == "PUT" else None, headers)
     return connection.getresponse()
@@ -103,6 +104,7 @@ def test_a_late_answer_does_not_keep_the_end_waiting(store: tuple[str, Got]) -> 
     with Proxy(store[0], Trouble("late", ("GET",), 1, 1, seconds=600.0)) as proxy:
         connection = http.client.HTTPConnection(urlsplit(proxy.url).netloc, timeout=0.2)
         connection.request("GET", "/bucket/key")
+        wait_for(lambda: proxy.seen.n_done, "it is the first that the proxy sees")
         with pytest.raises(TimeoutError):
             connection.getresponse()
         assert ask(proxy, "GET").read() == BODY

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from recap_assets.shards.decoding_threads import AHEAD, SideBySide
+from recap_assets_tests.waiting import SECONDS, wait_for
 
 
 @pytest.fixture(params=[1, 3])
@@ -45,20 +46,24 @@ def test_one_thread_is_the_callers():
     assert found == [threading.current_thread()]
 
 
-def test_closing_drops_what_has_not_begun():
+def test_closing_drops_what_has_not_begun(monkeypatch):
     threads, begun = SideBySide(2), []
-    gate = threading.Event()
+    gate, shutdown = threading.Event(), threads._pool.shutdown
 
     def wait(n: int) -> None:
         begun.append(n)
-        gate.wait(10)
+        gate.wait(SECONDS)
+
+    def shut_down(**how: bool) -> None:
+        shutdown(**how, wait=False)
+        gate.set()
+        shutdown()
 
     results = threads.map(wait, range(AHEAD * 2))
     thread = threading.Thread(target=lambda: next(results))
     thread.start()
-    while len(begun) < 2:
-        time.sleep(0.001)
-    threading.Timer(0.05, gate.set).start()
+    wait_for(lambda: len(begun) == 2, "both threads have something to do")
+    monkeypatch.setattr(threads._pool, "shutdown", shut_down)
     threads.close()
     thread.join()
     assert len(begun) == 2

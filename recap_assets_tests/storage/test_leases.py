@@ -8,11 +8,13 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from recap_assets.storage.errors import StorageError
 from recap_assets.storage.leases import Leases
+from recap_assets_tests.waiting import SECONDS, wait_for
 
 CARDS = ("GPU-a", "GPU-b", "GPU-c")
 HOLDER = """
@@ -21,7 +23,7 @@ from pathlib import Path
 from recap_assets.storage.leases import Leases
 lease = Leases(Path(sys.argv[1])).take(("GPU-a", "GPU-b", "GPU-c"), int(sys.argv[2]), "captions/a")
 print(*lease.devices, flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 
 
@@ -49,33 +51,45 @@ def test_two_holders_never_have_the_same_device(tmp_path: Path) -> None:
 def test_a_killed_holder_lets_go_and_who_waits_is_told_who_holds(tmp_path: Path) -> None:
     process = held_elsewhere(tmp_path, 3)
     told: list[str] = []
-    threading.Timer(0.5, os.kill, (process.pid, signal.SIGKILL)).start()
-    started = time.monotonic()
-    lease = Leases(tmp_path).take(CARDS, 2, "mine", told.append)
-    assert time.monotonic() - started >= 0.4
+
+    def kill(holders: str) -> None:
+        told.append(holders)
+        assert process.poll() is None
+        process.kill()
+
+    lease = Leases(tmp_path).take(CARDS, 2, "mine", kill)
     assert process.wait() == -signal.SIGKILL
     assert lease.devices == CARDS[:2]
     assert told == ["; ".join([f"process {process.pid} (captions/a)"] * 3)]
 
 
-def test_who_needs_many_is_not_overtaken_by_who_needs_one(tmp_path: Path) -> None:
+def test_who_needs_many_is_not_overtaken_by_who_needs_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     leases, order = Leases(tmp_path), []
     first = leases.take(CARDS, 1, "first")
+    waiting: set[str] = set()
+
+    def sleep(seconds: float) -> None:
+        waiting.add(threading.current_thread().name)
+        time.sleep(seconds)
+
+    monkeypatch.setattr("recap_assets.storage.leases.time", SimpleNamespace(sleep=sleep))
 
     def take(n: int) -> None:
         lease = leases.take(CARDS, n, str(n))
         order.append(n)
         lease.let_go()
 
-    threads = [threading.Thread(target=take, args=(n,)) for n in (3, 1)]
+    threads = [threading.Thread(target=take, args=(n,), name=f"needs {n}") for n in (3, 1)]
     for thread in threads:
         thread.start()
-        time.sleep(0.3)
+        wait_for(lambda name=thread.name: name in waiting, "it waits")
     assert order == []
     assert leases.waiter() == os.getpid()
     first.let_go()
     for thread in threads:
-        thread.join(timeout=20)
+        thread.join(SECONDS)
     assert order == [3, 1]
     assert leases.waiter() is None
 
@@ -99,8 +113,7 @@ def test_a_child_that_inherits_it_holds_it_until_its_end(tmp_path: Path) -> None
 def test_devices_that_must_be_among_them_are_waited_for(tmp_path: Path) -> None:
     leases = Leases(tmp_path)
     other = leases.take(CARDS, 1, "other")
-    threading.Timer(0.4, other.let_go).start()
-    lease = leases.take(CARDS, 2, "more", first=("GPU-a",))
+    lease = leases.take(CARDS, 2, "more", lambda _holders: other.let_go(), first=("GPU-a",))
     assert lease.devices == ("GPU-a", "GPU-b")
 
 

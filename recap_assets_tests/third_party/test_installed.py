@@ -18,7 +18,7 @@ pytestmark = pytest.mark.long(reason="a package that pip installs, and builds wi
 
 PACKAGE = Path(__file__).with_name("package")
 REPOSITORY = Path(__file__).parents[2]
-SECONDS = 300
+SECONDS = 900
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from recap_assets.tracking.kind import RunIdentity, Tracker
 from recap_assets.tracking.runs import track_leaderboard, track_results, tracked_training
 from recap_assets_tests.registering import registered
 from recap_assets_tests.tiny import EXPERIMENT, Bench, tiny_experiment
+from recap_assets_tests.waiting import SECONDS
 
 MIXES = {"mixes": {"raw": [{"use": "raw"}]}, "sources": {}, "report": {}}
 TRACK = {"kind": "remembered"}
@@ -36,7 +37,8 @@ class Remembered(Tracker):
 
     def open(self, run: RunIdentity, folder: Path) -> "Run":  # noqa: ARG002 - of the contract
         if self.hangs:
-            self.hangs.wait(60)
+            self.hangs.wait(SECONDS)
+            raise TimeoutError
         if self.down:
             raise ConnectionError(self.down)
         return self.runs.setdefault(run.key, Run(run))
@@ -78,6 +80,7 @@ def kinds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def runs(monkeypatch: pytest.MonkeyPatch) -> dict[str, Run]:
     found: dict[str, Run] = {}
     monkeypatch.setattr(Remembered, "runs", found)
+    monkeypatch.setattr(sending, "ABORT_SECONDS", SECONDS)
     monkeypatch.setattr(sending, "_warned", set())
     return found
 
@@ -206,8 +209,8 @@ def test_a_tracker_that_never_answers_is_not_waited_for(
     with tracked_training(project_in(tmp_path), "raw", training_step()) as one:
         one.finish(CURVE, 0, "model")
     assert one.facts == {"tracking_failures": 4}
-    let_go.set()
     assert runs == {}
+    let_go.set()
 
 
 def test_a_tracker_decides_nothing(tmp_path: Path) -> None:

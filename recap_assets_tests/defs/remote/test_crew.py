@@ -20,7 +20,7 @@ from recap_assets_tests.defs.remote.cluster import (  # noqa: E402 - needs ray
 
 pytestmark = pytest.mark.long(reason="a cluster of several processes a node")
 
-SECONDS = 90
+SECONDS = 600
 
 
 @pytest.fixture(scope="module")
