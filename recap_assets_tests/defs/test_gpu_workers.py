@@ -28,7 +28,7 @@ REPOSITORY = Path(__file__).parents[2]
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for number in range(N_SHARDS):
         write_shard(tmp_path / "pool", number, [f"a boat on lake {i}" for i in range(SAMPLES)])
-    source = {"kind": "watched", "log": str(tmp_path / "log"), "seconds": 0.1}
+    source = {"kind": "watched", "log": str(tmp_path / "log"), "n_cards": 2}
     content: dict[str, Any] = {
         **experiment(tmp_path), "mixes": {"raw": [{"use": "raw"}]}, "exports": {},
         "sources": {"a": source, "on_cpu": {**source, "device": "cpu"}},
