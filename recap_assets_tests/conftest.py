@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from recap_assets.untrusted import secrets
 from recap_assets_tests.gpu import pytest_configure, pytest_runtest_setup  # noqa: F401 - hooks
 from recap_assets_tests.order import pytest_collection_modifyitems  # noqa: F401 - a hook
 from recap_assets_tests.threads import TEST_THREADS
@@ -50,6 +51,26 @@ def _no_instance_of_another_test() -> Iterator[None]:
     yield
     if module := sys.modules.get("dagster._core.storage.defs_state.base"):
         module._current_storage.set(None)
+
+
+@pytest.fixture(autouse=True)
+def _no_variable_of_another_test() -> Iterator[None]:
+    """A session exports what its workers read: the next test would take its deleted files."""
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() - before.keys() - {"PYTEST_CURRENT_TEST"}:
+        del os.environ[name]
+    for name, value in before.items():
+        if name != "PYTEST_CURRENT_TEST" and os.environ.get(name) != value:
+            os.environ[name] = value
+
+
+@pytest.fixture(autouse=True)
+def _no_secret_of_another_test() -> Iterator[None]:
+    """A secret is one for the whole process; another test may print the same word."""
+    known, pattern = set(secrets._known), secrets._pattern
+    yield
+    secrets._known, secrets._pattern = known, pattern
 
 
 @pytest.fixture(autouse=True)

@@ -56,4 +56,4 @@ def test_a_loop_without_an_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None
     start = time.monotonic()
     with pytest.raises(ModelFileError, match=r"not done in 0\.5 seconds"):
         render_template("m", loop, MESSAGES, {})
-    assert time.monotonic() - start < 100
+    assert time.monotonic() - start < 300
