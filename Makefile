@@ -73,14 +73,18 @@ recipes: install  ## Every recipe, then what each found: SIZE=full (a night and 
 	  $(BIN)/recap recipes run $${name%%_*} --size $(SIZE) --yes || exit 1; done
 	$(BIN)/recap recipes results
 
+# The files that have tests with a mark: to import all others, too, takes each process half a minute.
+files_with = $$(grep -rlF mark.$(1) --include='test_*.py' recap_assets_tests)
+
 test: install tools  ## The tests, but for those that take long
 	$(BIN)/python -m pytest --durations 10
 
+# Many of them wait for a daemon's tick or a lease: three at a time keep two cores at work.
 test-long: install tools  ## The tests that take long: recipes, guides, daemons, kills, races, torchrun
-	$(BIN)/python -m pytest -m long
+	$(BIN)/python -m pytest -n 3 -m long --durations 10 $(call files_with,long)
 
 test-browser: $(BROWSER_STAMP)  ## The tests that look at pages in a Chromium of this machine
-	$(BIN)/python -m pytest -n 0 -m browser -rs
+	$(BIN)/python -m pytest -n 0 -m browser -rs recap_assets_tests/browser
 
 $(BROWSER_STAMP): $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[browser]"
@@ -119,15 +123,17 @@ $(LOWEST_STAMP): $(STAMP) constraints-lowest.txt
 	  if test -d $$under/nvidia; then cp -rsn $$under/nvidia $$over; fi
 	@touch $(LOWEST_STAMP)
 
+PYTEST_BITS = $(BIN)/python -m pytest -m bits $(call files_with,bits)
+
 # Emulated on this processor: plain vectors, no fused multiply-add, other kernels of oneDNN and
 # OpenBLAS; one thread and two. A setting that the processor does not have is ignored by its library.
 # torch asks oneDNN whether there is AMX: one told of AVX2 and the other not fails in bfloat16.
 test-bits: install  ## The tests of equal bits on the kernels of other instruction sets
-	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 RECAP_TEST_THREADS=1 $(BIN)/python -m pytest -m bits
+	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 RECAP_TEST_THREADS=1 $(PYTEST_BITS)
 	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 OPENBLAS_CORETYPE=Haswell RECAP_TEST_THREADS=2 \
-		$(BIN)/python -m pytest -m bits
+		$(PYTEST_BITS)
 	@if grep -q avx512f /proc/cpuinfo 2>/dev/null; then ATEN_CPU_CAPABILITY=avx512 \
-		OPENBLAS_CORETYPE=SkylakeX RECAP_TEST_THREADS=2 $(BIN)/python -m pytest -m bits; fi
+		OPENBLAS_CORETYPE=SkylakeX RECAP_TEST_THREADS=2 $(PYTEST_BITS); fi
 
 SEED ?= 0
 FAULTS ?= 1000

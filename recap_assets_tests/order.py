@@ -10,6 +10,31 @@ import pytest
 
 TESTS = Path(__file__).parent
 LONGEST_FIRST = (
+    # Of `make test-long`, by the clock: much of it is waiting.
+    "defs/remote/test_builds.py",
+    "test_benchmarks.py",
+    "defs/test_daemon.py",
+    "guides/test_guides.py",
+    "rebuilding/test_catalogue.py",
+    "defs/remote/test_smoke.py",
+    "storage/test_store_claims.py",
+    "recipes/test_real.py",
+    "recipes/test_smoke_first.py",
+    "recipes/test_smoke_second.py",
+    "assembly/test_fields.py",
+    "assembly/forgetting/test_kills.py",
+    "defs/test_two_hosts.py",
+    "defs/test_doors.py",
+    "defs/test_only.py",
+    "defs/test_killed_builds.py",
+    "cli/test_stranger.py",
+    "defs/remote/test_daemon.py",
+    "defs/test_races.py",
+    "defs/test_end_to_end.py",
+    "defs/test_restoring.py",
+    "defs/test_gpu_workers.py",
+    "defs/test_interrupted_builds.py",
+    # By processor time, 5 seconds and more.
     "captions/kinds/transformers/test_families.py",
     "captions/kinds/transformers/test_beams.py",
     "exports/test_contract.py",
@@ -38,7 +63,7 @@ LONGEST_FIRST = (
     "training/engine/test_captioner.py",
     "third_party/test_sets.py",
 )
-"""By processor time, 5 seconds and more; `make test` prints the ten slowest tests."""
+"""`make test` and `make test-long` print the ten slowest tests."""
 
 _PLACES = {TESTS / name: place for place, name in enumerate(LONGEST_FIRST)}
 
