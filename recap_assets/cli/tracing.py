@@ -12,10 +12,12 @@ from rich.tree import Tree
 from recap_assets.cli import terminal
 from recap_assets.cli.output import echo, print_json
 from recap_assets.defs.lineage import copy_missing_events
+from recap_assets.defs.observed import observed
 from recap_assets.defs.session import Session
 from recap_assets.graph.planner import plan
 from recap_assets.graph.records import RememberedRecords, StoredRecords
 from recap_assets.graph.selection import asset_named, near_assets
+from recap_assets.lineage.observed import Observed
 from recap_assets.lineage.open_lineage import ExtraMissingError, emit
 from recap_assets.lineage.origin import Ancestor, Origin
 from recap_assets.lineage.pins import (
@@ -115,7 +117,8 @@ def print_lineage(
     shards = pool_partitions(session.project, session.graph, origin)
     if openlineage:
         try:
-            n_events = emit(origin, session.graph, session.project.workspace)
+            workspace = session.project.workspace
+            n_events = emit(origin, session.graph, workspace, _observed(session, origin))
         except ExtraMissingError as error:
             raise click.ClickException(str(error)) from error
         echo(f"Sent {n_events} OpenLineage events.", err=True)
@@ -124,6 +127,13 @@ def print_lineage(
     else:
         console = terminal.console()
         console.print(tree_of(origin, shards), width=min(console.width, WIDEST))
+
+
+def _observed(session: Session, origin: Origin) -> Observed:
+    """Failed builds and checks; records of a folder that is read-only are not opened."""
+    if session.project.is_read_only:
+        return Observed()
+    return observed(session.open_instance(), session.graph, origin.ancestors)
 
 
 def _pool_json(partition: PoolPartition) -> dict[str, object]:

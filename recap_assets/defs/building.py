@@ -407,7 +407,7 @@ def _failures(result: dg.ExecuteInProcessResult, assets: Sequence[str]) -> Failu
     steps: dict[str, str] = {}
     names = {asset_key(asset).to_python_identifier(): asset for asset in assets}
     for event in result.get_step_failure_events():
-        steps[names[str(event.step_key)]] = _told(event.step_failure_data)
+        steps[names[str(event.step_key)]] = failure_in_words(event.step_failure_data)
     unfit: dict[str, str] = {}
     for found in filter(_blocks, result.get_asset_check_evaluations()):
         asset = found.asset_key.to_user_string()
@@ -416,7 +416,8 @@ def _failures(result: dg.ExecuteInProcessResult, assets: Sequence[str]) -> Failu
     return Failures(whole, steps, unfit)
 
 
-def _told(failure: StepFailureData) -> str:
+def failure_in_words(failure: StepFailureData) -> str:
+    """Why a step failed."""
     explained = failure.user_failure_data
     return (
         explained.description if explained and explained.description else _in_words(failure.error)

@@ -5,10 +5,8 @@ HTTP endpoint, a file, the console, Kafka and so on.
 """
 
 import json
-import uuid
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -16,6 +14,17 @@ import polars as pl
 from recap_assets.artefacts.catalogue import all_tables
 from recap_assets.artefacts.column_origins import ORIGINS
 from recap_assets.graph.node import Graph
+from recap_assets.lineage.observed import NOTHING, FailedBuild, Observed
+from recap_assets.lineage.open_lineage_runs import (
+    PRODUCER,
+    checked_events,
+    description_of,
+    error_facet,
+    failed_events,
+    namespace_of,
+    parent_facet,
+    run_id_of,
+)
 from recap_assets.lineage.origin import Ancestor, Origin, combined_version
 from recap_assets.lineage.rows import Receipt
 from recap_assets.lineage.words import flattened
@@ -25,7 +34,6 @@ from recap_assets.untrusted.errors import RecapError
 if TYPE_CHECKING:
     from openlineage.client.event_v2 import InputDataset, OutputDataset, RunEvent, RunState
 
-PRODUCER = f"urn:recap-assets:{metadata.version('recap-assets')}"
 SOURCE = "urn:recap-assets:source"
 """Stands where the code has no address of its own; the commit says which code it was."""
 
@@ -34,8 +42,8 @@ class ExtraMissingError(RecapError, RuntimeError):
     """An optional library is not installed; the text says how to install it."""
 
 
-def emit(origin: Origin, graph: Graph, workspace: Workspace) -> int:
-    """Send an event for each run and asset of the tree; the number of events.
+def emit(origin: Origin, graph: Graph, workspace: Workspace, observed: Observed = NOTHING) -> int:
+    """Send events for each run and asset of the tree; the number of events.
 
     Raises:
         ExtraMissingError: The client is not installed.
@@ -47,22 +55,44 @@ def emit(origin: Origin, graph: Graph, workspace: Workspace) -> int:
         raise ExtraMissingError(msg) from error
     client = OpenLineageClient()
     n_events = 0
-    for event in events_of(origin, graph, workspace):
+    for event in events_of(origin, graph, workspace, observed):
         client.emit(event)
         n_events += 1
     client.close()
     return n_events
 
 
-def events_of(origin: Origin, graph: Graph, workspace: Workspace) -> Iterator["RunEvent"]:
-    """START and COMPLETE of each run and asset, what was read before what read it."""
+def events_of(
+    origin: Origin, graph: Graph, workspace: Workspace, observed: Observed = NOTHING
+) -> Iterator["RunEvent"]:
+    """START and COMPLETE of each run and asset, or FAIL; what was read before what read it.
+
+    Checks are jobs of their own, `ASSET/checks`, which read the asset: a result as OpenLineage has
+    it is a facet of an input.
+
+    Args:
+        origin: The tree.
+        graph: What there is now.
+        workspace: The experiment's.
+        observed: Failed builds and results of checks, of whatever assets.
+    """
     from openlineage.client.event_v2 import RunState, set_producer
 
     set_producer(PRODUCER)
     for ancestor in reversed(list(origin.ancestors.values())):
+        name = ancestor.asset
+        failures = {one.run_id: one for one in observed.failures if one.asset == name}
         for rows in ancestor.rows.partition_by("run_id", maintain_order=True):
-            for state in (RunState.START, RunState.COMPLETE):
-                yield _event(origin, graph, workspace, ancestor, rows.sort("event_id"), state)
+            ordered = rows.sort("event_id")
+            # A run that wrote some partitions and failed at another has one end.
+            failed = failures.pop(ordered["run_id"][0], None)
+            yield _event(origin, graph, workspace, ancestor, ordered, RunState.START)
+            end = RunState.COMPLETE if failed is None else RunState.FAIL
+            yield _event(origin, graph, workspace, ancestor, ordered, end, failed)
+        for failure in failures.values():
+            yield from failed_events(ancestor, graph, workspace, failure)
+        if results := [one for one in observed.checks if one.asset == name]:
+            yield from checked_events(ancestor, graph, workspace, results)
 
 
 def _event(
@@ -72,6 +102,7 @@ def _event(
     ancestor: Ancestor,
     rows: pl.DataFrame,
     state: "RunState",
+    failed: FailedBuild | None = None,
 ) -> "RunEvent":
     from openlineage.client.event_v2 import Job, Run, RunEvent, RunState
 
@@ -79,14 +110,15 @@ def _event(
     newest = Receipt.parse(rows.row(-1, named=True))
     # A receipt has the time at its end; what was reused or taken over began then, too.
     began = first.built_at - timedelta(seconds=0 if first.reused else first.seconds)
-    at = began if state == RunState.START else newest.built_at
+    ended = newest.built_at if failed is None else failed.ended
+    at = began if state == RunState.START else ended
+    error = {} if failed is None else error_facet(failed)
     return RunEvent(
         eventType=state,
         eventTime=at.isoformat(),
-        # A run of Dagster builds several assets, each a job here; so each has a run of its own.
-        run=Run(str(uuid.uuid5(uuid.NAMESPACE_URL, f"{newest.run_id}/{ancestor.asset}")),
-                _run_facets(workspace, newest)),
-        job=Job(_namespace(workspace), ancestor.asset, _job_facets(graph, newest)),
+        run=Run(run_id_of(newest.run_id, ancestor.asset),
+                {**_run_facets(workspace, newest), **error}),
+        job=Job(namespace_of(workspace), ancestor.asset, _job_facets(graph, newest)),
         inputs=[
             _input(workspace, graph, origin.ancestors[name])
             for name in ancestor.reads
@@ -97,16 +129,8 @@ def _event(
     )  # fmt: skip
 
 
-def _namespace(workspace: Workspace) -> str:
-    return f"recap/{workspace.name}"
-
-
 def _run_facets(workspace: Workspace, receipt: Receipt) -> dict[str, Any]:
-    from openlineage.client.facet_v2 import (
-        execution_parameters_run,
-        parent_run,
-        processing_engine_run,
-    )
+    from openlineage.client.facet_v2 import execution_parameters_run, processing_engine_run
 
     facets: dict[str, Any] = {
         "processing_engine": processing_engine_run.ProcessingEngineRunFacet(
@@ -119,20 +143,8 @@ def _run_facets(workspace: Workspace, receipt: Receipt) -> dict[str, Any]:
             ]
         ),
     }
-    if _is_uuid(receipt.run_id):
-        facets["parent"] = parent_run.ParentRunFacet(
-            run=parent_run.Run(receipt.run_id),
-            job=parent_run.Job(_namespace(workspace), "dagster"),
-        )
+    facets |= parent_facet(workspace, receipt.run_id)
     return facets
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        uuid.UUID(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _job_facets(graph: Graph, receipt: Receipt) -> dict[str, Any]:
@@ -145,7 +157,7 @@ def _job_facets(graph: Graph, receipt: Receipt) -> dict[str, Any]:
 
     return {
         "documentation": documentation_job.DocumentationJobFacet(
-            _description(graph, receipt.asset)
+            description_of(graph, receipt.asset)
         ),
         "jobType": job_type_job.JobTypeJobFacet("BATCH", "RECAP", jobType="ASSET"),
         "sourceCodeLocation": source_code_location_job.SourceCodeLocationJobFacet(
@@ -156,10 +168,6 @@ def _job_facets(graph: Graph, receipt: Receipt) -> dict[str, Any]:
             "json", json.dumps(flattened(json.loads(receipt.decides)), indent=1)
         ),
     }
-
-
-def _description(graph: Graph, asset: str) -> str:
-    return graph.nodes[asset].description if asset in graph.nodes else f"{asset}, since removed."
 
 
 def _dataset_facets(
@@ -174,7 +182,7 @@ def _dataset_facets(
 
     facets: dict[str, Any] = {
         "documentation": documentation_dataset.DocumentationDatasetFacet(
-            _description(graph, asset)
+            description_of(graph, asset)
         ),
         "version": dataset_version_dataset.DatasetVersionDatasetFacet(version),
     }
@@ -204,7 +212,7 @@ def _input(workspace: Workspace, graph: Graph, ancestor: Ancestor) -> "InputData
 
     tables = ancestor.states[0].table_versions
     return InputDataset(
-        _namespace(workspace),
+        namespace_of(workspace),
         ancestor.asset,
         facets=_dataset_facets(workspace, graph, ancestor.asset, ancestor.version, tables),
         inputFacets={
@@ -222,7 +230,7 @@ def _column_lineage(workspace: Workspace, ancestor: Ancestor) -> dict[str, Any]:
     fields = {
         column: lineage.Fields(
             [
-                lineage.InputField(_namespace(workspace), read, name)
+                lineage.InputField(namespace_of(workspace), read, name)
                 for table, names in origins
                 for read in sorted(ancestor.reads)
                 if _table_of(read) == table.name
@@ -248,7 +256,7 @@ def _output(
     tables = json.loads(rows["table_versions"][-1])
     version = combined_version(rows)
     return OutputDataset(
-        _namespace(workspace),
+        namespace_of(workspace),
         ancestor.asset,
         facets={
             **_dataset_facets(workspace, graph, ancestor.asset, version, tables),

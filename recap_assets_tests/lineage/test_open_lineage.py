@@ -1,18 +1,25 @@
 """OpenLineage events, written by its own client to a file."""
 
 import json
+import os
 import sys
 import uuid
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
+from referencing import Registry, Resource
 
 from recap_assets.assembly.graph import build_graph
 from recap_assets.graph.project import Project
+from recap_assets.lineage.observed import CheckResult, FailedBuild, Observed
 from recap_assets.lineage.open_lineage import ExtraMissingError, emit
 from recap_assets.lineage.walk import lineage_of
 from recap_assets.storage.workspace import Workspace
-from recap_assets_tests.lineage.receipts import small_log
+from recap_assets_tests.lineage.receipts import START, Log, small_log
 from recap_assets_tests.tiny import tiny_experiment
 
 RUN = "a4d4f1c8-3e57-4c0f-9d0e-2f4f6f6a3b11"
@@ -23,22 +30,35 @@ def project(tmp_path: Path) -> Project:
     return Project(tiny_experiment(), Workspace(tmp_path / "data", "tiny"))
 
 
+Emit = Callable[..., list[dict]]
+
+
 @pytest.fixture
-def emitted(
-    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> dict[str, list[dict]]:
-    """Events of a small tree by job, as the client's file transport writes them."""
+def emit_to_file(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Emit:
+    """Sends the events of the tree of a log, and gives them as the client's file transport does."""
     file = tmp_path / "events.jsonl"
     monkeypatch.setenv("OPENLINEAGE__TRANSPORT__TYPE", "file")
     monkeypatch.setenv("OPENLINEAGE__TRANSPORT__LOG_FILE_PATH", str(file))
     monkeypatch.setenv("OPENLINEAGE__TRANSPORT__APPEND", "true")
+
+    def send(log: Log, **observed: Any) -> list[dict]:
+        origin = lineage_of(log.receipts(), "curated_mixes/m")
+        graph = build_graph(project)
+        n_events = emit(origin, graph, project.workspace, Observed(**observed))
+        events = [json.loads(line) for line in file.read_text().splitlines()]
+        assert len(events) == n_events
+        return events
+
+    return send
+
+
+@pytest.fixture
+def emitted(emit_to_file: Emit) -> dict[str, list[dict]]:
+    """Events of a small tree by job."""
     log = small_log()
     for row in log.rows:
         row["run_id"] = RUN if row["asset"] == "raw_pool" else str(uuid.uuid4())
-    origin = lineage_of(log.receipts(), "curated_mixes/m")
-    n_events = emit(origin, build_graph(project), project.workspace)
-    events = [json.loads(line) for line in file.read_text().splitlines()]
-    assert len(events) == n_events
+    events = emit_to_file(log)
     for start, complete in zip(events[::2], events[1::2], strict=True):
         assert start["eventType"] == "START"
         assert start["run"]["runId"] == complete["run"]["runId"]
@@ -112,6 +132,129 @@ def test_columns_name_the_columns_that_they_are_made_of(emitted: dict[str, list[
     assert {one["namespace"] for one in found["fields"]["uid"]["inputFields"]} == {"recap/tiny"}
     (pool,) = emitted["raw_pool"][0]["outputs"]
     assert "columnLineage" not in pool["facets"]
+
+
+def failure(asset: str, run_id: str, **changes: Any) -> FailedBuild:
+    began = START + timedelta(seconds=100)
+    return FailedBuild(
+        **{
+            "asset": asset, "run_id": run_id, "partitions": "00001", "began": began,
+            "ended": began + timedelta(seconds=5), "message": "no shard there", **changes,
+        }
+    )  # fmt: skip
+
+
+def of_run(events: list[dict], run_id: str, job: str) -> list[dict]:
+    wanted = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{run_id}/{job}"))
+    return [event for event in events if event["run"]["runId"] == wanted]
+
+
+def test_a_failed_build_starts_and_fails_with_its_reason(emit_to_file: Emit) -> None:
+    other = str(uuid.uuid4())
+    events = emit_to_file(
+        small_log(),
+        failures=(
+            failure("synthetic_captions/a", other),
+            failure("synthetic_captions/of_another_tree", other),
+        ),
+    )
+    start, fail = of_run(events, other, "synthetic_captions/a")
+    assert (start["eventType"], fail["eventType"]) == ("START", "FAIL")
+    assert start["eventTime"] < fail["eventTime"]
+    assert fail["run"]["facets"]["errorMessage"]["message"] == "00001: no shard there"
+    assert fail["run"]["facets"]["parent"]["run"]["runId"] == other
+    assert {one["name"] for one in fail["inputs"]} == {"raw_pool", "models/captioner"}
+    assert [one["name"] for one in fail["outputs"]] == ["synthetic_captions/a"]
+    assert [event["eventType"] for event in events].count("FAIL") == 1
+
+
+def test_a_run_that_wrote_a_partition_and_failed_at_another_ends_once(emit_to_file: Emit) -> None:
+    log = small_log()
+    run = next(row["run_id"] for row in log.rows if row["asset"] == "raw_pool")
+    message = "https://me:pass-word-1234@server gone\x1b[2J" * 200
+    failed = failure("raw_pool", run, partitions="", message=message)
+    start, fail = of_run(emit_to_file(log, failures=(failed,)), run, "raw_pool")
+    assert (start["eventType"], fail["eventType"]) == ("START", "FAIL")
+    assert fail["eventTime"] == failed.ended.isoformat()
+    said = fail["run"]["facets"]["errorMessage"]["message"]
+    assert "pass-word-1234" not in said
+    assert "\x1b" not in said
+    assert len(said) < 10_000
+    # What it wrote it still wrote.
+    assert fail["outputs"][0]["outputFacets"]["outputStatistics"]["rowCount"] == 10
+
+
+def test_the_checks_of_an_asset_are_a_job_that_reads_it(emit_to_file: Emit) -> None:
+    run = str(uuid.uuid4())
+
+    def check(name: str, seconds: int, **changes: Any) -> CheckResult:
+        at = START + timedelta(seconds=seconds)
+        return CheckResult(
+            **{
+                "asset": "raw_pool", "name": name, "description": f"That {name}.", "passed": True,
+                "blocking": True, "run_id": run, "at": at, **changes,
+            }
+        )  # fmt: skip
+
+    figures = {"repeated": 3, "rows": 20}
+    events = emit_to_file(
+        small_log(),
+        checks=(
+            check("rows_add_up", 50),
+            check("uids_differ", 52, passed=False, blocking=False, figures=figures),
+        ),
+    )
+    start, complete = of_run(events, run, "raw_pool/checks")
+    assert (start["eventTime"], complete["eventTime"]) == (
+        "2026-01-01T00:00:50+00:00", "2026-01-01T00:00:52+00:00",
+    )  # fmt: skip
+    (read,) = complete["inputs"]
+    assert read["name"] == "raw_pool"
+    good, bad = read["inputFacets"]["dataQualityAssertions"]["assertions"]
+    assert (good["name"], good["success"], good["severity"]) == ("rows_add_up", True, "error")
+    assert (bad["name"], bad["success"], bad["severity"]) == ("uids_differ", False, "warn")
+    assert bad["actual"] == "repeated 3, rows 20"
+    assert complete["outputs"] == []
+
+
+SPEC = "RECAP_OPENLINEAGE_SPEC"
+"""Variable with the folder `spec` of a checkout of OpenLineage."""
+
+
+@pytest.mark.skipif(SPEC not in os.environ, reason=f"{SPEC} names no folder of schemas")
+def test_events_and_facets_fit_openlineages_own_schemas(emit_to_file: Emit) -> None:
+    folder = Path(os.environ[SPEC])
+    documents = {
+        path.name: json.loads(path.read_text())
+        for path in (folder / "OpenLineage.json", *(folder / "facets").glob("*.json"))
+    }
+    resources = [(one["$id"], Resource.from_contents(one)) for one in documents.values()]
+    registry = Registry().with_resources(resources)
+
+    def fits(value: object, name: str, definition: str) -> None:
+        schema = {"$ref": f"{documents[name]['$id']}#/$defs/{definition}"}
+        checker = Draft202012Validator.FORMAT_CHECKER
+        Draft202012Validator(schema, registry=registry, format_checker=checker).validate(value)
+
+    def facets(value: object) -> Iterator[dict]:
+        for one in value.values() if isinstance(value, dict) else value:
+            if isinstance(one, dict) and "_schemaURL" in one:
+                yield one
+            elif isinstance(one, dict | list):
+                yield from facets(one)
+
+    at = START + timedelta(seconds=50)
+    checked = CheckResult("raw_pool", "rows_add_up", "That.", passed=True, blocking=True,
+                          run_id="x", at=at, figures={"rows": 1})  # fmt: skip
+    failures = (failure("raw_pool", str(uuid.uuid4())), failure("thresholds/m", "no uuid"))
+    seen = set()
+    for event in emit_to_file(small_log(), failures=failures, checks=(checked,)):
+        fits(event, "OpenLineage.json", "RunEvent")
+        for facet in facets(event):
+            file, definition = facet["_schemaURL"].split("#/$defs/")
+            fits(facet, file.rpartition("/")[2], definition)
+            seen.add(definition)
+    assert {"ErrorMessageRunFacet", "DataQualityAssertionsDatasetFacet"} <= seen
 
 
 def test_a_missing_client_is_told_in_words(
