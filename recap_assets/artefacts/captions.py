@@ -133,7 +133,8 @@ IMPORT_REPORTS = Table(
                     }
                 )
             ),
-            "Some of them: key in hex or as the file has it, caption, and both copies of the text.",
+            "Some of them: key in hex or as the file has it, caption, and both copies of the text "
+            "where these are compared.",
         ),
     },
     slices=("source", "partition"),

@@ -59,6 +59,7 @@ _TEXTS: tuple[Origin, ...] = tuple(
     (table, ("text",)) for table in (RAW_POOL, SYNTHETIC_CAPTIONS, POOL_COLUMNS)
 )
 _SCORES: tuple[Origin, ...] = ((CLIP_SCORES, ("score",)), (IMAGE_SCORES, ("score",)))
+_PAIRS: tuple[Origin, ...] = ((CURATED_MIXES, ("uid", "image_hash", "text", "weight", "copies")),)
 _EMBEDDING: Origin = (IMAGE_EMBEDDINGS, ("embedding",))
 
 
@@ -135,7 +136,8 @@ ORIGINS: Mapping[str, Mapping[str, tuple[Origin, ...]]] = {
     TRAINING_PAIRS.name: {
         "n_pairs": ((CURATED_MIXES, ("copies",)),),
         "n_images": ((CURATED_MIXES, ("uid",)),),
-        "pairs": ((CURATED_MIXES, ("uid", "image_hash", "text", "weight", "copies")),),
+        "pairs": _PAIRS,
+        "sum": _PAIRS,
     },
     EVALUATION_IMAGES.name: {"n_pool_matches": ((RAW_POOL, ("perceptual_hash",)),)},
     LEADERBOARD.name: {

@@ -25,10 +25,12 @@ FIRST_TEXTS = "first_texts"
 KEYS = "keys"
 FILES = "files"
 ASIDE = "rejects"
+ASIDE_SAMPLES = "rejected_samples"
 SEEN = "pairs_seen"
 SEEN_SOURCES = "pairs_seen_with_sources"
 SHARES = "pair_counts"
 CHOSEN = "texts_chosen"
+PAIRS = "set_of_pairs"
 
 
 def _images(rows: pl.DataFrame) -> pl.DataFrame:
@@ -69,6 +71,10 @@ def _aside(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.filter(~is_usable()).group_by("reject_reason").len()
 
 
+def _aside_samples(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.filter(~is_usable()).select("uid")
+
+
 def _seen(*more: str) -> Facet:
     def of(rows: pl.DataFrame) -> pl.DataFrame:
         return rows.select("uid", "image_hash", "text", "weight", "copies", *more)
@@ -84,6 +90,17 @@ def _chosen(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.select("uid", "source", "candidate", "text", "score", "rule", "copies")
 
 
+SUM_MODULUS = 1 << 256
+
+
+def _pairs(rows: pl.DataFrame) -> pl.DataFrame:
+    # Rows from before there were sums say which pairs each partition has, and no more.
+    if (rows["sum"] == "").any():
+        return rows.select("pairs")
+    total = sum(int(one, 16) for one in rows["sum"]) % SUM_MODULUS
+    return pl.DataFrame({"n": [int(rows["n_pairs"].sum())], "sum": [f"{total:064x}"]})
+
+
 POOL_FACETS: Mapping[str, Facet] = {
     IMAGES: _images,
     TEXTS: _columns("shard", "uid", "text"),
@@ -93,10 +110,11 @@ POOL_FACETS: Mapping[str, Facet] = {
     KEYS: _columns("shard", "uid", "key"),
     FILES: _files,
     ASIDE: _aside,
+    ASIDE_SAMPLES: _aside_samples,
 }
 """Of `raw_pool`: images by their bytes; texts; which samples there are; pixels; how images look;
 what samples are called in their shards; images as files, with what is said of them; how many
-were set aside, by reason."""
+were set aside, by reason, and which."""
 
 CAPTION_FACETS: Mapping[str, Facet] = {
     TEXTS: _columns("shard", "uid", "candidate", "text"),
@@ -114,6 +132,9 @@ MIX_FACETS: Mapping[str, Facet] = {
 }
 """Of `curated_mixes`: what training sees, with or without the source of each text; how many pairs
 there are, and how many of them have their own text; what was chosen, whatever weight it has."""
+
+TRAINING_FACETS: Mapping[str, Facet] = {PAIRS: _pairs}
+"""Of `training_pairs`: which pairs there are, in whatever partitions of the pool."""
 
 LEFT_OUT_FACETS: Mapping[str, Facet] = {SAMPLES: lambda rows: rows.select("shard", "uid")}
 """Of `captions_left_out`: which images they are."""

@@ -13,6 +13,12 @@ TRAINING_PAIRS = Table(
         "n_pairs": Column(pl.Int64, "Pairs."),
         "n_images": Column(pl.Int64, "Distinct images."),
         "pairs": Column(pl.String, "Hash of their uid, image_hash, text, weight and copies."),
+        "sum": Column(
+            pl.String,
+            "64 hex digits: the sum of the pairs' own hashes, modulo 2^256. Those of partitions "
+            "add up to that of the mix, wherever in the pool the pairs are.",
+            default="",
+        ),
     },
     slices=("mix",),
     order=("partition",),

@@ -16,8 +16,10 @@ from recap_assets.cli.leaderboard import print_leaderboard
 from recap_assets.cli.left_aside import nothing_usable, print_left_aside
 from recap_assets.cli.output import print_json
 from recap_assets.cli.planning import (
+    expected,
     gone,
     named,
+    part_of,
     plan_table,
     print_parts,
     print_plan,
@@ -109,9 +111,7 @@ def _bring_up_to_date(console: Console, build: Build, asked: Asked, done: Done) 
         print_left_aside(console, session.project)
         _print_places(console, session)
         return _print_unusable(console, session)
-    console.print(plan_table(first, session, build.estimates))
-    print_tokens(first, session, build.estimates, err=asked.as_json)
-    print_left_aside(console, session.project)
+    _print_first(console, build, first, asked)
     take(session, anyway=asked.take_over)
     said = asked.yes or asked.remove
     if not (said or _agreed(console, first)):
@@ -122,6 +122,16 @@ def _bring_up_to_date(console: Console, build: Build, asked: Asked, done: Done) 
     if first.to_build and (asked.yes or not said):
         return _run(console, session, build, done)
     return 0
+
+
+def _print_first(console: Console, build: Build, first: Plan, asked: Asked) -> None:
+    """The plan as `recap plan` prints it, with the rows that are computed."""
+    session, part = build.session, part_of(build.session, first)
+    estimates = expected(session, build.estimates.records, first, part)
+    console.print(plan_table(first, session, estimates))
+    print_tokens(first, session, estimates, err=asked.as_json)
+    print_parts(part.parts, err=asked.as_json)
+    print_left_aside(console, session.project)
 
 
 def _as_json(session: Session, build: Build, done: Done) -> dict[str, object]:

@@ -16,7 +16,7 @@ from recap_assets.graph.counting import count_rows
 from recap_assets.graph.estimates import Cost, Estimates
 from recap_assets.graph.node import Graph
 from recap_assets.graph.planner import NEVER_BUILT, OutOfDate, Plan, plan, why
-from recap_assets.graph.records import RememberedRecords
+from recap_assets.graph.records import Records, RememberedRecords
 from recap_assets.graph.selection import asset_named, near_assets, select_assets
 from recap_assets.lineage.amounts import in_bytes, in_time
 from recap_assets.mixes.left_out import Part, Planned
@@ -37,11 +37,10 @@ def print_plan(
     records = RememberedRecords(stored)
     current = plan(graph, records)
     stored.save()
-    part = Planned(session.project, graph, {entry.asset for entry in current.entries})
+    part = part_of(session, current)
     if select:
         current = current.only(graph.ancestors(select_assets(graph, select)))
-    counts = {**count_rows(graph, records, current.entries), **part.counts}
-    estimates = Estimates(graph, records, counts)
+    estimates = expected(session, records, current, part)
     if why_of is not None:
         echo("\n".join(_why(graph, current, why_of)))
     elif as_json:
@@ -57,6 +56,24 @@ def print_plan(
         print_parts(part.parts)
         print_left_aside(console(), session.project)
     return current
+
+
+def part_of(session: Session, current: Plan) -> Planned:
+    """The part of the pool that each source with `only` captions, where a plan is built."""
+    return Planned(session.project, session.graph, {entry.asset for entry in current.entries})
+
+
+def expected(session: Session, records: Records, current: Plan, part: Planned) -> Estimates:
+    """What a plan costs, by the rows that it computes where they can be counted.
+
+    Args:
+        session: The experiment.
+        records: What was built.
+        current: The plan.
+        part: What sources with `only` leave out.
+    """
+    counts = {**count_rows(session.graph, records, current.entries), **part.counts}
+    return Estimates(session.graph, records, counts)
 
 
 def print_parts(parts: Iterable[Part], *, err: bool = False) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from recap_assets.defs.alike import alone_among_alike
 from recap_assets.defs.code_references import code_references
 from recap_assets.defs.dead_runs import is_of_a_build, sign
 from recap_assets.defs.events import (
@@ -193,13 +194,17 @@ def _build(
     workers: ChosenWorkers,
 ) -> Built:
     name = name_of(node.key, partition)
-    records = _records(context.instance)
 
     def waits(holder: str) -> None:
         context.log.info(f"{name} is being built elsewhere ({holder}): waiting for it")
 
-    # The event is logged before the claim is let go, so that whoever waited finds it.
-    with project.workspace.claims.hold(name, waits, context.run.run_id) as interrupted:
+    records = _records(context.instance)
+    alike = (project, graph, node, partition, context.run, (context.instance, records), waits)
+    # The event is logged before the claims are let go, so that whoever waited finds it.
+    with (
+        project.workspace.claims.hold(name, waits, context.run.run_id) as interrupted,
+        alone_among_alike(*alike),
+    ):
         records.look([node.key, *(dependency.asset for dependency in node.dependencies)])
         origins.prepare()
         meter = meter_of(context.run, project, node)

@@ -156,6 +156,8 @@ def _results_node(project: Project, mix: str, scorers: Sequence[ScorerRead]) -> 
         kinds=("pytorch", "deltalake"),
         checks=(_results_are_in_range(project, mix),),
         is_worth_keeping=True,
+        # Prompts may begin with the name of the mix's own source.
+        any_name=project.experiment.evaluation.prefix is None,
     )
 
 

@@ -3,18 +3,17 @@
 import platform
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import metadata
-from itertools import chain
 from pathlib import Path
 
 import polars as pl
 
 from recap_assets.graph.content import ASSET, FINGERPRINT, StoredRows
-from recap_assets.graph.former import FormerResults, Wanted
+from recap_assets.graph.former import Former, FormerResults, Wanted
 from recap_assets.graph.kept_rows import KeptSlice, settings_digest
 from recap_assets.graph.node import Graph, Node, Observe, Outcome, Progress, Step, TakesOver
 from recap_assets.graph.planner import name_of
@@ -199,13 +198,22 @@ def _taken_over(
     """
     if not node.is_worth_keeping or not isinstance(node.content, TakesOver):
         return None
-    prints = (step.fingerprint, *earlier)
-    for former in chain.from_iterable(formers.of(node.key, step.partition, p) for p in prints):
+    for former in _formers(node, step.partition, (step.fingerprint, *earlier), formers):
         # Whatever keeps it from being read, it can be computed. Damaged files make polars panic.
         with suppress(StorageError, OSError, pl.exceptions.PanicException):
             if outcome := node.content.take_over(step, former):
                 return outcome, former.seconds
     return None
+
+
+def _formers(
+    node: Node, partition: str, prints: Sequence[str], formers: FormerResults
+) -> Iterator[Former]:
+    """What may be taken over: of the asset itself, and of others where the name decides nothing."""
+    for one in prints:
+        yield from formers.of(node.key, partition, one)
+    if node.any_name:
+        yield from formers.named_otherwise(node.key, partition, prints)
 
 
 def compute_and_write(node: Node, step: Step, workers: Workers = HERE) -> Outcome:

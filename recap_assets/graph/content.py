@@ -167,6 +167,10 @@ class StoredRows:
 
         So what was recorded before the facet was, or was defined as it is now, holds on.
         """
+        # A version that a stage defines itself is that of all its facets.
+        whole = step.known_version
+        if self.version_of and whole is not None and self.version_of(rows) == whole:
+            return {name: step.known_facets.get(name, whole) for name in self.facets}
         parts = {name: of(rows) for name, of in self.facets.items()}
         now = {name: facet_version(part) for name, part in parts.items()}
         known, recorded = step.known_facets, step.known_version
@@ -255,10 +259,11 @@ class StoredRows:
 def _former_rows(place: Place, former: Former) -> pl.DataFrame:
     version = former.table_versions[place.table.name]
     tables = former.there.tables
-    if tables.lost(place.table, place.at):
+    at = former.slice_of(place.at)
+    if tables.lost(place.table, at):
         msg = f"a file of table {place.table.name} at {tables.uri(place.table)} is gone or cut"
         raise StorageError(msg)
-    return tables.read(place.table, version, **place.at)
+    return tables.read(place.table, version, **at)
 
 
 def held_rows(tables: TableStore, place: Place) -> pl.DataFrame | None:

@@ -1,7 +1,7 @@
 """Results that the same code, settings and inputs gave before, here or in another experiment."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -29,6 +29,8 @@ class Former:
         provenance: Git commit and versions of the libraries that computed it.
         table_versions: Delta version at which each table's slice could be read.
         built_on: The day when it was computed, as YYYY-MM-DD.
+        asset: The asset that has it, where that has another name than the one that is built.
+        names: The name there, by the name here, where the two differ.
     """
 
     there: Workspace
@@ -42,21 +44,32 @@ class Former:
     provenance: Mapping[str, str]
     table_versions: Mapping[str, int]
     built_on: str
+    asset: str = ""
+    names: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def described(self) -> Mapping[str, str | int | float]:
         """The facts, and where the result was taken from."""
         is_own = self.there.root == self.here.root
-        whose = "an earlier version" if is_own else f"experiment {self.there.name}"
+        of = [self.asset] if self.asset else []
+        whose = " of ".join(of if is_own and of else [*of, self._experiment(is_own=is_own)])
         facts = {n: fact for n, fact in self.facts.items() if not n.startswith(REUSED_FROM)}
         if COMPUTED in facts:
             n_all = int(facts[COMPUTED]) + int(facts.get(REUSED, 0))
             facts |= {COMPUTED: 0, REUSED: n_all, f"{REUSED_FROM}{whose}": n_all}
         return {**facts, TAKEN_OVER: f"{whose}, computed on {self.built_on}"}
 
+    def _experiment(self, *, is_own: bool) -> str:
+        return "an earlier version" if is_own else f"experiment {self.there.name}"
+
     def place_of(self, path: Path) -> Path:
         """Where the other workspace has what is at a path of this one."""
-        return self.there.root / path.relative_to(self.here.root)
+        parts = path.relative_to(self.here.root).parts
+        return self.there.root.joinpath(*(self.names.get(part, part) for part in parts))
+
+    def slice_of(self, at: Mapping[str, str | int]) -> dict[str, str | int]:
+        """The slice there of what is in this slice here."""
+        return {column: self.names.get(str(value), value) for column, value in at.items()}
 
 
 @dataclass(frozen=True)
@@ -83,6 +96,18 @@ class FormerResults(Protocol):
         """Results of an asset's partition with this fingerprint, the newest first."""
         ...
 
+    def named_otherwise(
+        self, asset: str, partition: str, fingerprints: Collection[str]
+    ) -> Iterable[Former]:
+        """Results of assets that differ from an asset by the last part of their keys alone.
+
+        Args:
+            asset: The asset.
+            partition: The partition.
+            fingerprints: One of these they would have under the asset's own name.
+        """
+        ...
+
     def slices(self, wanted: Wanted) -> Iterable[KeptSlice]:
         """Slices that were computed under equal settings, those of the asset itself first."""
         ...
@@ -92,6 +117,15 @@ class NoFormerResults:
     """Nothing was computed before."""
 
     def of(self, asset: str, partition: str, fingerprint: str) -> Iterable[Former]:  # noqa: ARG002 - of the protocol
+        """None."""
+        return ()
+
+    def named_otherwise(
+        self,
+        asset: str,  # noqa: ARG002 - of the protocol
+        partition: str,  # noqa: ARG002 - of the protocol
+        fingerprints: Collection[str],  # noqa: ARG002 - of the protocol
+    ) -> Iterable[Former]:
         """None."""
         return ()
 

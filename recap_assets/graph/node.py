@@ -261,6 +261,8 @@ class Node:
         is_worth_keeping: Whether a result that the same code, settings and inputs gave before is
             taken over, where the storage still has it, instead of computed once more.
         rows: How rows that were computed before are recognized; None computes all of them.
+        any_name: Whether the last part of its key is a name that decides nothing: what an asset of
+            another name computed from the same, but for that name, is taken over.
         needs: Of what decides, as JSON values, all that the content depends on. Where it is less
             than `decides` says, an edit of the rest rebuilds nothing; by default it is all.
     """
@@ -284,6 +286,7 @@ class Node:
     shows_origin: bool = False
     is_worth_keeping: bool = False
     rows: ByRow | None = None
+    any_name: bool = False
     needs: Callable[[Mapping[str, object]], object] | None = None
 
     def __post_init__(self) -> None:

@@ -33,6 +33,16 @@ class Inputs(NamedTuple):
         """Version of each input."""
         return dict(zip(self.names, self.versions, strict=True))
 
+    def renamed(self, before: str, after: str) -> "Inputs":
+        """The same of assets that are called otherwise: the last part of their keys is another."""
+        ends = f"/{before}"
+        return Inputs.of(
+            {
+                f"{name.removesuffix(ends)}/{after}" if name.endswith(ends) else name: version
+                for name, version in zip(*self, strict=True)
+            }
+        )
+
     def with_facets(self, read: Mapping[str, str]) -> tuple[str, ...]:
         """The versions, with those of what was read where that is not the whole; none otherwise."""
         if not read:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import polars as pl
 from recap_assets.artefacts.lineage import LINEAGE
 from recap_assets.graph.former import Former, Wanted
 from recap_assets.graph.kept_rows import KeptSlice
+from recap_assets.graph.records import Inputs
 from recap_assets.lineage.kept_rows import KeptSlices
 from recap_assets.storage.errors import StorageError
 from recap_assets.storage.locations import is_url
@@ -45,6 +46,21 @@ class ReceiptsOfAll:
             for row in wanted.sort("built_at", descending=True).iter_rows(named=True):
                 yield self._former(workspace, row)
 
+    def named_otherwise(
+        self, asset: str, partition: str, fingerprints: Collection[str]
+    ) -> Iterable[Former]:
+        """Its own of another name, then the neighbours', the newest first of each asset.
+
+        Receipts are read once more: what this asks for takes far longer than that.
+        """
+        self._looked.clear()
+        for workspace in self._workspaces:
+            for other in _alike(workspace, asset):
+                rows = self._computed(workspace, other).filter(partition=partition)
+                for row in rows.sort("built_at", descending=True).iter_rows(named=True):
+                    if not _fingerprints_as(row, other, asset).isdisjoint(fingerprints):
+                        yield self._former(workspace, row, other, asset)
+
     def slices(self, wanted: Wanted) -> Iterable[KeptSlice]:
         """Slices that were computed under equal settings: its own, then the neighbours'."""
         for workspace in self._workspaces:
@@ -64,7 +80,9 @@ class ReceiptsOfAll:
             self._looked[key] = (now, rows)
         return rows
 
-    def _former(self, there: Workspace, row: dict[str, Any]) -> Former:
+    def _former(
+        self, there: Workspace, row: dict[str, Any], other: str = "", asset: str = ""
+    ) -> Former:
         return Former(
             there,
             self._own,
@@ -77,7 +95,35 @@ class ReceiptsOfAll:
             json.loads(row["provenance"]),
             json.loads(row["table_versions"]),
             f"{row['built_at']:%Y-%m-%d}",
+            other,
+            {_name(asset): _name(other)} if other else {},
         )
+
+
+def _name(asset: str) -> str:
+    return asset.rpartition("/")[2]
+
+
+def _alike(workspace: Workspace, asset: str) -> list[str]:
+    """Assets with receipts that differ from an asset by the last part of their keys."""
+    try:
+        slices = workspace.tables.slices(LINEAGE)
+    except StorageError:
+        return []
+    begins, _, _ = asset.rpartition("/")
+    names = (str(at["asset"]) for at in slices)
+    return sorted(n for n in names if n != asset and n.rpartition("/")[0] == begins)
+
+
+def _fingerprints_as(row: Mapping[str, Any], other: str, asset: str) -> set[str]:
+    """The fingerprints that a receipt would have if its asset had another one's name.
+
+    By what was read, and by the wholes: of two assets one may have been recorded before facets.
+    """
+    whole: dict[str, str] = json.loads(row["inputs"])
+    read = {**whole, **json.loads(row["facets_read"])}
+    named = (Inputs.of(inputs).renamed(_name(other), _name(asset)) for inputs in (whole, read))
+    return {inputs.fingerprint(row["code_version"]) for inputs in named}
 
 
 def _neighbours(own: Workspace) -> Iterator[Workspace]:

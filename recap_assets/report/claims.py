@@ -1,6 +1,7 @@
 """The claims of papers, evaluated by this run, as a table."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import cast
 
 import polars as pl
 
@@ -59,7 +60,17 @@ def node_of(project: Project) -> Node:
         content=StoredRows(project.workspace.tables, CLAIMS),
         seconds=SECONDS,
         kinds=("polars", "deltalake"),
+        needs=_without_examples,
     )
+
+
+def _without_examples(decides: Mapping[str, object]) -> object:
+    """The settings but for how many images the page shows."""
+    report = decides.get("report")
+    if not isinstance(report, dict):
+        return decides
+    named = cast("dict[str, object]", report)
+    return {**decides, "report": {k: v for k, v in named.items() if k != "examples"}}
 
 
 def _scorers_read(project: Project) -> tuple[str, ...]:

@@ -139,11 +139,22 @@ def staged(url: str) -> Iterator[Path]:
 def version_of(info: dict, path: str, *, is_local: bool) -> str:
     """16 hex digits that change when the file is replaced: size and modification time, or ETag."""
     if is_local:
-        status = Path(path).stat()
-        parts = (status.st_size, status.st_mtime_ns)
-    else:
-        marks = ("ETag", "etag", "LastModified", "last_modified", "mtime", "created", "version_id")
-        parts = (info.get("size"), *(str(info[mark]) for mark in marks if info.get(mark)))
+        return _version_by(Path(path).stat())
+    marks = ("ETag", "etag", "LastModified", "last_modified", "mtime", "created", "version_id")
+    return _hashed((info.get("size"), *(str(info[mark]) for mark in marks if info.get(mark))))
+
+
+def seen_of(path: str) -> tuple[str, int]:
+    """What `version_of` gives for a local file, and when it was changed in any way, by one look."""
+    status = Path(path).stat()
+    return _version_by(status), status.st_ctime_ns
+
+
+def _version_by(status: os.stat_result) -> str:
+    return _hashed((status.st_size, status.st_mtime_ns))
+
+
+def _hashed(parts: tuple[object, ...]) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 

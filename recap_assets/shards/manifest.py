@@ -54,8 +54,9 @@ class ShardFile:
         url: Where it is; for a folder pool the table of texts.
         size: Bytes; for a folder pool those of its images.
         version: Changes whenever the shard's content may have changed.
-        stamp: What was seen of a file when it got its version: the version that its size and time
-            give, and its change time; empty where the file system has none.
+        stamp: What was seen of it when it got its version, with spaces between: the version that
+            sizes and times give, the change time of the file or a hash of those of the images, and
+            for a folder pool a hash of where the images are; empty where there are no such times.
     """
 
     name: str
@@ -68,6 +69,11 @@ class ShardFile:
     def seen(self) -> str:
         """The version that size and time gave."""
         return self.stamp.partition(" ")[0] or self.version
+
+    @property
+    def place(self) -> tuple[str, list[str]]:
+        """Where it was when it got its stamp."""
+        return self.url, self.stamp.split(" ")[2:]
 
 
 @dataclass(frozen=True)
@@ -225,7 +231,7 @@ def _version_since(file: ShardFile, known: Shard | None) -> str:
     if known is None or not file.stamp or known.seen != file.version:
         return file.version
     # Lists from before 2026-12 have no stamps, and a copy elsewhere has another one in any case.
-    if known.stamp in ("", file.stamp) or known.url != file.url:
+    if known.stamp in ("", file.stamp) or known.place != file.place:
         return known.version
     return hashlib.sha256(file.stamp.encode()).hexdigest()[: len(file.version)]
 

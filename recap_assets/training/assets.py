@@ -13,7 +13,7 @@ from recap_assets.artefacts.training import (
     TRAINING_PAIRS,
 )
 from recap_assets.graph.content import StoredFiles, files_below
-from recap_assets.graph.node import Dependency, Node, Outcome, Place, Step
+from recap_assets.graph.node import Node, Outcome, Place, Step
 from recap_assets.graph.outside import outside_of
 from recap_assets.graph.project import Project
 from recap_assets.plots.rendering import chart_png
@@ -23,6 +23,7 @@ from recap_assets.storage.content import files_version
 from recap_assets.storage.files import replaced_directory
 from recap_assets.tracking.runs import tracked_training
 from recap_assets.training.kind import Launcher, Trained
+from recap_assets.training.seen import edge_to
 
 VERSION = 2
 STAGE = "training"
@@ -49,7 +50,7 @@ def _node(project: Project, training: Launcher, mix: str) -> Node:
         key=TRAINED_CLIP.key(mix),
         stage=STAGE,
         dimension="seed",
-        dependencies=tuple(Dependency(key, "all") for key in reads),
+        dependencies=tuple(map(edge_to, reads)),
         implementation=VERSION,
         decides=deciding(training=training),
         compute=lambda step: train_on_mix(project, mix, step),
@@ -62,6 +63,7 @@ def _node(project: Project, training: Launcher, mix: str) -> Node:
         n_gpus=training.n_gpus,
         kinds=("pytorch", "deltalake"),
         is_worth_keeping=True,
+        any_name=training.repeats,
     )
 
 

@@ -1,7 +1,7 @@
 """Kinds that count what they are asked, and compute something from image and text alone."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -11,7 +11,8 @@ from recap_assets.captions.kind import Captioning
 from recap_assets.captions.rewriters.kind import RewriteTask, Rewriting
 from recap_assets.engines.protocols import Caption, Captioner, Image, Places, Rewriter
 from recap_assets.scores.kind import ByEmbeddings, ByPairs, ByTexts
-from recap_assets.scores.of_images.kind import OfImages
+from recap_assets.scores.of_images.kind import OfEmbeddings, OfImages
+from recap_assets.specs.references import EMBEDDINGS, Reference
 
 POINTS = {
     "captions": ("counting = recap_assets_tests.defs.counting_kinds:CountingSource",),
@@ -21,7 +22,10 @@ POINTS = {
         "counting_texts = recap_assets_tests.defs.counting_kinds:CountingTexts",
     ),
     "rewriters": ("counting = recap_assets_tests.defs.counting_kinds:CountingRewriter",),
-    "image_scorers": ("counting = recap_assets_tests.defs.counting_kinds:CountingImages",),
+    "image_scorers": (
+        "counting = recap_assets_tests.defs.counting_kinds:CountingImages",
+        "counting_head = recap_assets_tests.defs.counting_kinds:CountingHead",
+    ),
 }
 
 ASKED: Counter[str] = Counter()
@@ -47,12 +51,16 @@ def word_vector(text: str) -> NDArray[np.float32]:
 
 
 class CountingSource(Captioning):
-    """Says how bright an image is, and which uid it has where it draws by it."""
+    """Says how bright an image is, and which uid it has where it draws by it.
+
+    At half precision it is less sure of all captions, and says other words of uids below 200.
+    """
 
     kind: Literal["counting"]
     temperature: float = 1.0
     by_uid: bool = True
     prompt: str | None = None
+    precision: Literal["full", "half"] = "full"
 
     framework = "numpy"
 
@@ -81,12 +89,18 @@ class _Captioner:
         ASKED["captions"] += len(images)
         drawn = [uid.hex()[-4:] if self.source.by_uid else "none" for uid in uids]
         said = [" ".join(one.values()) for one in texts or [{}] * len(uids)]
+        is_half = self.source.precision == "half"
+        more = [" or so" if is_half and int(uid.hex(), 16) < 200 else "" for uid in uids]
+        by = -1.0 if is_half else None
         return [
             [
-                Caption(f"shade {shade(image):.3f} at {self.source.temperature} {of} {told} {n}")
+                Caption(
+                    f"shade {shade(image):.3f} at {self.source.temperature} {of} {told} {n}{rest}",
+                    log_probability=by,
+                )
                 for n in range(self.source.candidates)
             ]
-            for image, of, told in zip(images, drawn, said, strict=True)
+            for image, of, told, rest in zip(images, drawn, said, more, strict=True)
         ]
 
 
@@ -183,3 +197,27 @@ class _Images:
     def score(self, images: Sequence[Image]) -> NDArray[np.float32]:
         ASKED["images"] += len(images)
         return np.array([shade(image) for image in images], np.float32)
+
+
+class CountingHead(OfEmbeddings):
+    """Scores an image by the first number of its embedding."""
+
+    kind: Literal["counting_head"]
+    scorer: str
+    framework = "numpy"
+
+    @property
+    def embedded_by(self) -> str:
+        return self.scorer
+
+    def refers(self) -> Iterator[Reference]:
+        yield Reference("scorer", self.scorer, "scorers", gives=EMBEDDINGS)
+
+    def open(self, places: Places) -> "_Head":  # noqa: ARG002
+        return _Head()
+
+
+class _Head:
+    def score(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+        ASKED["embeddings"] += len(embeddings)
+        return embeddings[:, 0].astype(np.float32)

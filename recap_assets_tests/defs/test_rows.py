@@ -36,6 +36,7 @@ SCORERS: Mapping[str, Any] = {
 }
 AXES = {"fit": "how well it fits"}
 IMAGE_SCORERS: Mapping[str, Any] = {"shades": {"kind": "counting"}}
+HEADS: Mapping[str, Any] = {"bright": {"kind": "counting_head", "scorer": "clip"}}
 
 
 @dataclass
@@ -60,7 +61,8 @@ class Rows(Platform):
 @pytest.fixture
 def platform(tmp_path: Path) -> Iterator[Rows]:
     settings: dict[str, Any] = {
-        **BARE, "sources": SOURCES, "scorers": SCORERS, "image_scorers": IMAGE_SCORERS,
+        **BARE, "sources": SOURCES, "scorers": SCORERS,
+        "image_scorers": {**IMAGE_SCORERS, **HEADS},
         "pool": pool_of(tmp_path), "mixes": {"raw": {"scorer": "clip", "rules": [{"use": "raw"}]}},
     }  # fmt: skip
     families = [f"[recap.{family}]\n" + "\n".join(points) for family, points in POINTS.items()]
@@ -112,7 +114,7 @@ def moved(pool: Shards) -> None:
 N = 6
 FIRST = {
     "captions": N, "image embeddings": N, "text embeddings": 2 * N, "pairs": 2 * N,
-    "texts": 2 * N, "images": N,
+    "texts": 2 * N, "images": N, "embeddings": N,
 }  # fmt: skip
 
 
@@ -123,11 +125,11 @@ FIRST = {
         # A caption is new, and so are the pairs of the image with it and with its own text.
         (one_image, {
             "captions": 1, "image embeddings": 1, "text embeddings": 2, "pairs": 2, "texts": 1,
-            "images": 1,
+            "images": 1, "embeddings": 1,
         }),
         (appended, {
             "captions": 1, "image embeddings": 1, "text embeddings": 2, "pairs": 2, "texts": 2,
-            "images": 1,
+            "images": 1, "embeddings": 1,
         }),
         (removed, {}),
         (renamed, {}),

@@ -122,9 +122,10 @@ class Platform:
         row = {**described_by(built.record, self.accounts[key]), **made}
         self.project.workspace.tables.append(LINEAGE, pl.DataFrame([row], schema=LINEAGE.schema))
 
-    def facts(self, asset: str) -> Mapping[str, Any]:
-        """Of what was built last of an asset."""
+    def facts(self, asset: str, partition: str | None = None) -> Mapping[str, Any]:
+        """Of what was built last of an asset, or of one partition of it."""
         rows = self.project.workspace.tables.read(LINEAGE, asset=asset).sort("event_id")
+        rows = rows if partition is None else rows.filter(partition=partition)
         return json.loads(rows["facts"][-1])
 
     def contents(self, *tables: Any) -> dict[str, list[tuple[object, ...]]]:

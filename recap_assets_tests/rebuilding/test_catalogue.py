@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from recap_assets.graph.former import TAKEN_OVER
 from recap_assets_tests.defs.counting_kinds import POINTS
 from recap_assets_tests.rebuilding.edited import (
     ALL,
@@ -82,9 +83,6 @@ def test_one_alt_text(world: Edited) -> None:
         "clip_scores/clip/raw": ONE,
         "diversity_statistics/raw": ONE,
         "diversity_summary": WHOLE,
-        # Its examples show the pool's texts.
-        "synthetic_captions/drop": ONE,
-        "import_reports/drop": WHOLE,
         "curated_mixes/raw": ONE,
         "curated_mixes/best": ONE,
         "curated_mixes/drawn": ONE,
@@ -231,10 +229,12 @@ def test_what_was_taken_away(world: Edited) -> None:
     only_file(below / "score_histograms/scorer=clip/source=a/partition=00001").unlink()
     only_file(below / "curated_mixes/mix=raw/partition=00002").unlink()
     next((world.folder / "data").rglob("export*/train/00001/*.tar")).unlink()
+    next((world.data / "tiny" / "trained_clip" / "top").rglob("*.safetensors")).unlink()
     assert world.after() == {
         "clip_scores/clip/a": ONE,
         "curated_mixes/raw": {"00002"},
         "export_shards/train": ONE,
+        "trained_clip/top": SEED,
     }
 
 
@@ -242,6 +242,24 @@ def test_what_is_shown(world: Edited) -> None:
     drawn = scored(world.settings["mixes"]["drawn"]["rules"], description="Drawn.")
     computed = world.after(**world.mixes(drawn=drawn))
     assert computed == {"exports/train": WHOLE, "report": WHOLE}
+    report = {**world.settings["report"], "examples": 3}
+    assert world.after(**world.mixes(drawn=drawn), report=report) == {"report": WHOLE}
+
+
+def test_regrouped_shards(world: Edited) -> None:
+    wider = {**world.settings["pool"], "shards_per_partition": 2}
+    computed = world.after(pool=wider)
+    assert world.asked == {}
+    trainings = ("trained_clip/", "evaluation_results/")
+    assert not [asset for asset in computed if asset.startswith(trainings)]
+
+
+def test_another_mix_of_the_same_pairs(world: Edited) -> None:
+    again = scored(world.settings["mixes"]["top"]["rules"], description="Once more.")
+    computed = world.after(**world.mixes(again=again))
+    assert computed["trained_clip/again"] == SEED
+    for made in ("trained_clip", "evaluation_results"):
+        assert str(world.facts(f"{made}/again")[TAKEN_OVER]).startswith(f"{made}/top, ")
 
 
 def test_records_that_are_lost(world: Edited) -> None:

@@ -53,8 +53,7 @@ def _nodes_of(project: Project, name: str, spec: Kinds) -> Iterator[Node]:
         ),
         outside=outside_of(project, spec),
     )
-    # Of stored embeddings a head makes scores in less time than it takes to find former ones.
-    yield replace(node, rows=ByRow(IMAGE_SCORES)) if isinstance(spec, OfImages) else node
+    yield replace(node, rows=ByRow(IMAGE_SCORES))
 
 
 def score_partition(project: Project, name: str, step: Step) -> Rows:
@@ -70,14 +69,17 @@ def _found(project: Project, name: str, step: Step) -> pl.DataFrame:
 
 
 def _of_embeddings(project: Project, spec: OfEmbeddings, step: Step) -> pl.DataFrame:
-    scorer = _KEPT.opened(project, spec)
     rows = project.workspace.tables.read(
         IMAGE_EMBEDDINGS, scorer=spec.embedded_by, partition=step.partition
     )
-    if rows.is_empty():
-        return IMAGE_SCORES.unsliced.to_frame()
-    scores = pl.Series("score", scorer.score(vectors_of(rows["embedding"])), pl.Float32)
-    return rows.select("shard", "uid").with_columns(scores)
+
+    def scored(_step: Step, rows: pl.DataFrame) -> pl.DataFrame:
+        scorer = _KEPT.opened(project, spec)
+        scores = pl.Series("score", scorer.score(vectors_of(rows["embedding"])), pl.Float32)
+        return rows.select("shard", "uid").with_columns(scores)
+
+    wanted = rows.select("shard", "uid", "embedding", input_hashes(rows, "embedding"))
+    return by_row(step, IMAGE_SCORES, wanted, scored)
 
 
 def _of_images(project: Project, spec: OfImages, step: Step) -> pl.DataFrame:

@@ -8,7 +8,7 @@ import polars as pl
 from recap_assets.artefacts.previews import image_markdown
 from recap_assets.artefacts.training import MODELS
 from recap_assets.graph.content import StoredFiles, files_below
-from recap_assets.graph.node import Dependency, Node, Outcome, Step
+from recap_assets.graph.node import Node, Outcome, Step
 from recap_assets.graph.outside import both, outside_of
 from recap_assets.graph.project import Project
 from recap_assets.plots.rendering import chart_png
@@ -18,6 +18,7 @@ from recap_assets.storage.content import files_version
 from recap_assets.storage.files import replaced_directory
 from recap_assets.training.loading import curve_frame
 from recap_assets.training.models.kind import SECONDS_PER_SAMPLE, ModelKind, facts_of
+from recap_assets.training.seen import edge_to
 
 VERSION = 2
 STAGE = "models"
@@ -41,7 +42,7 @@ def _node(project: Project, name: str, model: ModelKind) -> Node:
         key=MODELS.key(name),
         stage=STAGE,
         dimension="none",
-        dependencies=tuple(Dependency(key, "all") for key in reads),
+        dependencies=tuple(map(edge_to, reads)),
         implementation=VERSION,
         decides=deciding(model=model, **model.decided_by(project)),
         compute=lambda step: train_model(project, name, step),

@@ -20,6 +20,7 @@ from recap_assets.artefacts.captions import (
     OF_POOL,
     SYNTHETIC_CAPTIONS,
 )
+from recap_assets.artefacts.facets import ASIDE_SAMPLES, SAMPLES, TEXTS
 from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.previews import preview_markdown
 from recap_assets.artefacts.table import count_rejects, is_usable
@@ -248,11 +249,11 @@ def _captions_node(project: Project, name: str, spec: ImportSpec) -> Node:
         stage=STAGE,
         dimension="pool",
         dependencies=(
-            Dependency(RAW_POOL.key(), "same"),
+            Dependency(RAW_POOL.key(), "same", _facets_read(spec)),
             Dependency(IMPORTED_CAPTIONS.key(name), "all", by=RAW_POOL.key()),
         ),
         implementation=VERSION,
-        decides=deciding(join=rules),
+        decides=deciding(join=rules, **_left_out(spec)),
         compute=lambda step: join_partition(project, name, spec, step),
         description=f"Third-party captions of {name}, joined by {spec.by}; an image without any "
         "has a row that says why.",
@@ -263,12 +264,26 @@ def _captions_node(project: Project, name: str, spec: ImportSpec) -> Node:
     )
 
 
+def _left_out(spec: ImportSpec) -> Mapping[str, object]:
+    """What examples lack: an import that compares no texts shows none, and so depends on none."""
+    return {} if spec.expected_text else {"without": ["raw_text"]}
+
+
+def _facets_read(spec: ImportSpec) -> tuple[str, ...]:
+    """The facets of the pool that say which images have which key, and their texts if compared."""
+    # Urls, and hashes of images as they were downloaded, are in no facet.
+    if spec.by != "uid":
+        return ()
+    return (TEXTS,) if spec.expected_text else (SAMPLES,)
+
+
 def join_partition(project: Project, name: str, spec: ImportSpec, step: Step) -> Rows:
     """Join the imported captions to the images of one pool partition."""
+    text = pl.col("text") if spec.expected_text else pl.lit(None, pl.String)
     images = (
         project.workspace.tables.scan(RAW_POOL, partition=step.partition)
         .filter(is_usable())
-        .select("shard", "uid", "text")
+        .select("shard", "uid", text=text)
         .collect()
     )
     found = found_rows(project, name, spec.by, step.partition)
@@ -291,6 +306,7 @@ def _share(counts: Counts) -> float:
 
 def _report_node(project: Project, name: str, spec: ImportSpec) -> Node:
     at = {"source": name, "partition": OF_POOL}
+    facets = _facets_read(spec)
     return Node(
         key=IMPORT_REPORTS.key(name),
         stage=STAGE,
@@ -298,10 +314,10 @@ def _report_node(project: Project, name: str, spec: ImportSpec) -> Node:
         dependencies=(
             Dependency(IMPORTED_CAPTIONS.key(name), "all"),
             Dependency(SYNTHETIC_CAPTIONS.key(name), "all"),
-            Dependency(RAW_POOL.key(), "all"),
+            Dependency(RAW_POOL.key(), "all", (*facets, ASIDE_SAMPLES) if facets else ()),
         ),
         implementation=VERSION,
-        decides=deciding(by=spec.by),
+        decides=deciding(by=spec.by, **_left_out(spec)),
         compute=lambda step: report_import(project, name, spec, step),
         description=f"How the files of {name} and the whole pool fit together: matched, missing "
         "and orphaned keys, conflicts, captions on the wrong image.",

@@ -2,15 +2,15 @@
 
 import hashlib
 import posixpath
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import cast
+from typing import NamedTuple, cast
 
 import polars as pl
 from fsspec.implementations.local import LocalFileSystem
 
 from recap_assets.pool.kinds.folder.spec import FolderSpec
-from recap_assets.shards.files import PoolError, found_at, staged, version_of
+from recap_assets.shards.files import PoolError, found_at, seen_of, staged, version_of
 from recap_assets.shards.folder_names import by_same_name, same_name
 from recap_assets.shards.manifest import ShardFile
 from recap_assets.shards.sample_texts import MAX_JSON_BYTES
@@ -93,17 +93,28 @@ def virtual_shards(pool: FolderSpec) -> list[ShardFile]:
     if rows.is_empty():
         msg = f"pool.texts: {pool.texts} has no rows. Give a table with a row for each image"
         raise PoolError(msg)
-    marks, sizes = _image_marks(pool)
-    others = by_same_name(marks)
+    files = _image_files(pool)
+    others = by_same_name(files)
     shards: list[ShardFile] = []
     for index, part in enumerate(rows.iter_slices(pool.samples_per_shard)):
-        lines = part.select(_FOLDER_ROWS.names()).write_csv(include_header=False)
-        digest = hashlib.sha256(lines.encode())
-        images = [_found(image, marks, others) for image in part["image"]]
-        digest.update(repr([marks.get(image) for image in images]).encode())
-        size = sum(sizes.get(image, 0) for image in images)
-        shards.append(ShardFile(f"rows-{index:08d}", pool.texts, size, digest.hexdigest()[:16]))
+        images = [files.get(_found(image, files, others)) for image in part["image"]]
+        shards.append(_shard(pool, index, part, images))
     return shards
+
+
+def _shard(
+    pool: FolderSpec, index: int, rows: pl.DataFrame, images: "Sequence[_File | None]"
+) -> ShardFile:
+    lines = rows.select(_FOLDER_ROWS.names()).write_csv(include_header=False)
+    version = _digest(lines + repr([one and one.mark for one in images]))
+    size = sum(one.size for one in images if one)
+    times = [one and one.changed for one in images]
+    stamp = f"{version} {_digest(repr(times))} {_digest(pool.images)}" if any(times) else ""
+    return ShardFile(f"rows-{index:08d}", pool.texts, size, version, stamp=stamp)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _found(image: str | None, names: Container[str], others: Mapping[str, str]) -> str:
@@ -112,20 +123,29 @@ def _found(image: str | None, names: Container[str], others: Mapping[str, str]) 
     return name if name in names else others.get(same_name(name), name)
 
 
-def _image_marks(pool: FolderSpec) -> tuple[dict[str, str], dict[str, int]]:
-    """Version and size of every file below the folder, by path below it."""
+class _File(NamedTuple):
+    """An image as a look sees it: its version, its bytes, and when it was changed in any way.
+
+    In nanoseconds since 1970; 0 where the file system does not say when.
+    """
+
+    mark: str
+    size: int
+    changed: int
+
+
+def _image_files(pool: FolderSpec) -> dict[str, _File]:
+    """Every file below the folder, by path below it."""
     fs, root = found_at(pool.images)
     if not fs.isdir(root):
         msg = f"pool.images: there is no folder {pool.images}. Give the folder of the images"
         raise PoolError(msg)
     is_local = isinstance(fs, LocalFileSystem)
-    marks: dict[str, str] = {}
-    sizes: dict[str, int] = {}
+    files: dict[str, _File] = {}
     for path, info in cast(dict[str, dict], fs.find(root, detail=True)).items():
-        name = posixpath.relpath(path, root)
-        marks[name] = version_of(info, path, is_local=is_local)
-        sizes[name] = int(info["size"])
-    return marks, sizes
+        mark, changed = seen_of(path) if is_local else (version_of(info, path, is_local=False), 0)
+        files[posixpath.relpath(path, root)] = _File(mark, int(info["size"]), changed)
+    return files
 
 
 def _texts(pool: FolderSpec) -> pl.DataFrame:

@@ -1,13 +1,16 @@
 """The embedded target of a NormSim, and its scores."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from recap_assets.artefacts.scores import IMAGE_EMBEDDINGS, IMAGE_SCORES, TARGET_EMBEDDINGS
+from recap_assets.graph.by_row import by_row
 from recap_assets.graph.content import StoredRows
+from recap_assets.graph.kept_rows import ByRow, input_hashes
 from recap_assets.graph.node import Dependency, Node, Rows, Step
 from recap_assets.graph.project import Project
 from recap_assets.scores.of_images.kinds.norm_sim.formula import norms
@@ -25,15 +28,18 @@ def nodes_of(project: Project, name: str, spec: NormSimSpec) -> list[Node]:
     """The embedded target, and the scores."""
     return [
         _target_node(project, name, spec),
-        node_of(
-            project,
-            name,
-            lambda step: score_partition(project, name, spec, step),
-            version=VERSION,
-            reads=(
-                Dependency(IMAGE_EMBEDDINGS.key(spec.scorer), "same"),
-                Dependency(TARGET_EMBEDDINGS.key(name), "all"),
+        replace(
+            node_of(
+                project,
+                name,
+                lambda step: score_partition(project, name, spec, step),
+                version=VERSION,
+                reads=(
+                    Dependency(IMAGE_EMBEDDINGS.key(spec.scorer), "same"),
+                    Dependency(TARGET_EMBEDDINGS.key(name), "all"),
+                ),
             ),
+            rows=ByRow(IMAGE_SCORES),
         ),
     ]
 
@@ -94,11 +100,14 @@ def score_partition(project: Project, name: str, spec: NormSimSpec, step: Step) 
     """
     tables = project.workspace.tables
     rows = tables.read(IMAGE_EMBEDDINGS, scorer=spec.scorer, partition=step.partition)
-    if rows.is_empty():
-        return IMAGE_SCORES.unsliced.to_frame()
-    targets = _halves(tables.read(TARGET_EMBEDDINGS, scorer=name).sort("number")["embedding"])
-    scores = np.concatenate([*_scores(name, _halves(rows["embedding"]), targets, spec, step)])
-    return rows.select("shard", "uid").with_columns(pl.Series("score", scores, pl.Float32))
+
+    def scored(step: Step, rows: pl.DataFrame) -> pl.DataFrame:
+        targets = _halves(tables.read(TARGET_EMBEDDINGS, scorer=name).sort("number")["embedding"])
+        scores = np.concatenate([*_scores(name, _halves(rows["embedding"]), targets, spec, step)])
+        return rows.select("shard", "uid").with_columns(pl.Series("score", scores, pl.Float32))
+
+    wanted = rows.select("shard", "uid", "embedding", input_hashes(rows, "embedding"))
+    return by_row(step, IMAGE_SCORES, wanted, scored)
 
 
 def _halves(packed: pl.Series) -> NDArray[np.float16]:
