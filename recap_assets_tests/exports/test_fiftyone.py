@@ -7,10 +7,12 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from recap_assets.artefacts.mixes import CURATED_MIXES
@@ -31,6 +33,7 @@ from recap_assets.testing.exports import exported_pool
 from recap_assets_tests.exports.exported_pools import MIXES, exported, pairs_of
 
 MIX = "shared"
+DEADLINE_SECONDS = 300
 OBJECT_ID = re.compile(r"[0-9a-f]{24}")
 KINDS = {
     "fiftyone.core.fields.StringField": str,
@@ -70,6 +73,48 @@ def fiftyone_python() -> str:
     if named is None and find_spec("fiftyone") is None:
         pytest.skip("FiftyOne is not installed; RECAP_FIFTYONE_PYTHON names a Python that has it")
     return named or sys.executable
+
+
+def answer_of(python: str, folder: Path, *words: Path) -> Any:
+    """What `IN_FIFTYONE` prints, in a session of its own that ends with it.
+
+    FiftyOne starts a wrapper of MongoDB, which outlives it for as long as it has clients and writes
+    where FiftyOne does: a pipe would have no end, and a deadline would end FiftyOne alone.
+    """
+    own = {"FIFTYONE_DATABASE_DIR": str(folder / "db"), "FIFTYONE_DO_NOT_TRACK": "true"}
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    with (folder / "said").open("wb") as said, (folder / "errors").open("wb") as errors:
+        process = subprocess.Popen(  # noqa: S603 - an interpreter that the tester names
+            [python, "-c", IN_FIFTYONE, *map(str, words)],
+            env={**kept, **own}, stdin=subprocess.DEVNULL, stdout=said, stderr=errors,
+            start_new_session=True,
+        )  # fmt: skip
+    try:
+        ended = process.wait(DEADLINE_SECONDS)
+    finally:
+        end_session(process.pid)
+    assert ended == 0, (folder / "errors").read_text()
+    return json.loads((folder / "said").read_text().splitlines()[-1])
+
+
+def end_session(session: int) -> None:
+    """Kill what is left of a session, and wait until it is gone."""
+    for pid in psutil.pids():
+        with suppress(ProcessLookupError, psutil.NoSuchProcess):
+            if os.getsid(pid) == session:
+                process = psutil.Process(pid)
+                process.kill()
+                process.wait(DEADLINE_SECONDS)
+
+
+def test_nothing_that_a_session_started_is_left() -> None:
+    script = ["sh", "-c", "sleep 600 > /dev/null & echo $!"]
+    with subprocess.Popen(script, stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout is not None
+        left = int(process.stdout.readline())
+    assert psutil.pid_exists(left)
+    end_session(process.pid)
+    assert not psutil.pid_exists(left) or psutil.Process(left).status() == psutil.STATUS_ZOMBIE
 
 
 def imported(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -204,14 +249,7 @@ def test_fiftyone_reads_what_was_written(project: Project, tmp_path: Path) -> No
     python = fiftyone_python()
     exported(project, tmp_path / "out", MIX, "fiftyone", samples_per_shard=50)
     _, samples = imported(tmp_path / "out")
-    command = [python, "-c", IN_FIFTYONE, str(tmp_path / "out"), str(tmp_path / "again")]
-    own = {"FIFTYONE_DATABASE_DIR": str(tmp_path / "db"), "FIFTYONE_DO_NOT_TRACK": "true"}
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(  # noqa: S603 - an interpreter that the tester names
-        command, capture_output=True, text=True, check=False, env={**kept, **own}, timeout=300
-    )
-    assert done.returncode == 0, done.stderr
-    read = json.loads(done.stdout.splitlines()[-1])
+    read = answer_of(python, tmp_path, tmp_path / "out", tmp_path / "again")
     assert len(read["samples"]) == len(samples)
     for sample in samples:
         found = read["samples"][sample["uid"]]
