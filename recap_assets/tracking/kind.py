@@ -66,6 +66,9 @@ class Tracker(TrackerSpec):
     library: ClassVar[str] = ""
     """The module that it needs, which is imported by its methods only."""
 
+    install_note: ClassVar[str] = ""
+    """What pip does not say well of installing it, behind the command."""
+
     @abstractmethod
     def open(self, run: RunIdentity, folder: Path) -> OpenRun:
         """Begin a run, or resume the one of the same key.
@@ -90,7 +93,8 @@ class Tracker(TrackerSpec):
         """
         if self.library and util.find_spec(self.library) is None:
             owner = f"{self.distribution or 'recap-assets'}[{self.extra}]" if self.extra else ""
-            msg = f"{self.library} is not installed; run `pip install '{owner or self.library}'`"
+            command = f"pip install '{owner or self.library}'"
+            msg = f"{self.library} is not installed; run `{command}`{self.install_note}"
             raise TrackingError(msg)
 
     def doctor(self, where: str) -> Iterator[Finding]:

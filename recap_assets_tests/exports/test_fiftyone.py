@@ -109,7 +109,9 @@ def end_session(session: int) -> None:
 
 def test_nothing_that_a_session_started_is_left() -> None:
     script = ["sh", "-c", "sleep 600 > /dev/null & echo $!"]
-    with subprocess.Popen(script, stdout=subprocess.PIPE, start_new_session=True) as process:
+    with subprocess.Popen(  # noqa: S603 - our own words
+        script, stdout=subprocess.PIPE, start_new_session=True
+    ) as process:
         assert process.stdout is not None
         left = int(process.stdout.readline())
     assert psutil.pid_exists(left)

@@ -11,6 +11,7 @@ import pytest
 
 from recap_assets.specs.kinds import kinds_of
 from recap_assets.testing.trackers import TrackerContract
+from recap_assets.tracking import kind
 from recap_assets.tracking.kinds.mlflow import MlflowTracker
 from recap_assets.tracking.kinds.trackio import TrackioTracker
 from recap_assets.tracking.kinds.wandb import WandbTracker
@@ -22,6 +23,18 @@ HELD = {"mlflow": "TestMlflow", "wandb": "TestWandb", "trackio": "TestTrackio"}
 def test_no_kind_is_left_out() -> None:
     assert HELD.keys() == kinds_of("trackers").keys()
     assert set(HELD.values()) <= globals().keys()
+
+
+def test_doctor_says_what_pip_would_refuse(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kind.util, "find_spec", lambda _name: None)
+    ((good, said),) = TrackioTracker(kind="trackio").doctor("training.track")
+    assert not good
+    assert "pip install 'recap-assets[trackio]'`. It asks for a pillow below 13" in said
+    # Where the pinned pillow is another one, the sentence is no longer true.
+    pins = (Path(__file__).parents[2] / "constraints.txt").read_text().splitlines()
+    assert "pillow==13.0.0" in pins
+    ((_, other),) = MlflowTracker(kind="mlflow", folder="runs").doctor("training.track")
+    assert other.endswith("pip install 'recap-assets[mlflow]'`")
 
 
 def needs(library: str) -> Any:

@@ -2,9 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import polars as pl
 import pytest
@@ -15,74 +14,17 @@ from recap_assets.graph.node import Step
 from recap_assets.graph.project import Project
 from recap_assets.storage.workspace import Workspace
 from recap_assets.tracking import sending
-from recap_assets.tracking.kind import RunIdentity, Tracker
 from recap_assets.tracking.runs import track_leaderboard, track_results, tracked_training
-from recap_assets_tests.registering import registered
 from recap_assets_tests.tiny import EXPERIMENT, Bench, tiny_experiment
-from recap_assets_tests.waiting import SECONDS
+from recap_assets_tests.tracking.remembered import (
+    TRACK,
+    Remembered,
+    Run,
+)
 
 MIXES = {"mixes": {"raw": [{"use": "raw"}]}, "sources": {}, "report": {}}
-TRACK = {"kind": "remembered"}
 TRAINING = {**EXPERIMENT["training"], "track": TRACK}
 RESULTS = pl.DataFrame({"task": ["coarse"], "metric": ["top1"], "value": [0.5]})
-
-
-class Remembered(Tracker):
-    """Keeps everything in memory, unless it is down or hangs."""
-
-    kind: Literal["remembered"]
-    runs: ClassVar[dict[str, "Run"]] = {}
-    down: ClassVar[str] = ""
-    hangs: ClassVar[threading.Event | None] = None
-
-    def open(self, run: RunIdentity, folder: Path) -> "Run":  # noqa: ARG002 - of the contract
-        if self.hangs:
-            self.hangs.wait(SECONDS)
-            raise TimeoutError
-        if self.down:
-            raise ConnectionError(self.down)
-        return self.runs.setdefault(run.key, Run(run))
-
-    def problems(self) -> Iterator[str]:
-        if self.down:
-            yield self.down
-
-
-class Run:
-    def __init__(self, identity: RunIdentity) -> None:
-        self.identity = identity
-        self.points: list[tuple[int, Mapping[str, float]]] = []
-        self.results: dict[str, float] = {}
-        self.tables: dict[str, pl.DataFrame] = {}
-        self.ended: list[str] = []
-
-    def log(self, step: int, figures: Mapping[str, float]) -> None:
-        self.points.append((step, figures))
-
-    def summarize(self, figures: Mapping[str, float]) -> None:
-        self.results.update(figures)
-
-    def table(self, name: str, rows: pl.DataFrame) -> None:
-        self.tables[name] = rows
-
-    def close(self, status: str) -> None:
-        self.ended.append(status)
-
-
-@pytest.fixture(autouse=True)
-def kinds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    point = "remembered = recap_assets_tests.tracking.test_runs:Remembered"
-    with registered(tmp_path_factory.mktemp("site"), "trackers", point):
-        yield
-
-
-@pytest.fixture
-def runs(monkeypatch: pytest.MonkeyPatch) -> dict[str, Run]:
-    found: dict[str, Run] = {}
-    monkeypatch.setattr(Remembered, "runs", found)
-    monkeypatch.setattr(sending, "ABORT_SECONDS", SECONDS)
-    monkeypatch.setattr(sending, "_warned", set())
-    return found
 
 
 def project_in(folder: Path, **training: Any) -> Project:
@@ -213,6 +155,7 @@ def test_a_tracker_that_never_answers_is_not_waited_for(
     let_go.set()
 
 
+@pytest.mark.usefixtures("remembering")
 def test_a_tracker_decides_nothing(tmp_path: Path) -> None:
     plain = tiny_experiment(**MIXES)
     tracked = tiny_experiment(**MIXES, training=TRAINING)

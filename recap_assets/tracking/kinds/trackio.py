@@ -27,6 +27,10 @@ class TrackioTracker(Tracker):
 
     extra = "trackio"
     library = "trackio"
+    install_note = (
+        ". It asks for a pillow below 13, so with constraints.txt, which has 13.0, pip refuses it: "
+        "see docs/training.md"
+    )
 
     kind: Literal["trackio"]
     project: _Project | None = Field(
