@@ -24,7 +24,7 @@ def alone_among_alike(
     graph: Graph,
     node: Node,
     partition: str,
-    run: dg.DagsterRun,
+    run: str,
     records: tuple[dg.DagsterInstance, DagsterRecords],
     waits: Callable[[str], None],
 ) -> Iterator[None]:
@@ -35,7 +35,7 @@ def alone_among_alike(
         graph: All nodes.
         node: The asset that is built.
         partition: Its partition.
-        run: Dagster's run, for whoever waits.
+        run: Id of Dagster's run, for whoever waits.
         records: The instance, and what it records.
         waits: Called with the holder, where another asset of the kind is computing the same.
     """
@@ -48,7 +48,7 @@ def alone_among_alike(
     stage, _, name = node.key.rpartition("/")
     read = VersionReader(graph, known).reading(node, partition).read.renamed(name, ANY)
     what = f"{stage}/{ANY} {read.fingerprint(node.code_version)}[{partition}]"
-    with project.workspace.claims.hold(what, waits, run.run_id):
+    with project.workspace.claims.hold(what, waits, run):
         # Builds copy what their workers made only now and then.
         copy_missing_events(project, instance, known, others)
         yield

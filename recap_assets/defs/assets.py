@@ -199,7 +199,15 @@ def _build(
         context.log.info(f"{name} is being built elsewhere ({holder}): waiting for it")
 
     records = _records(context.instance)
-    alike = (project, graph, node, partition, context.run, (context.instance, records), waits)
+    alike = (
+        project,
+        graph,
+        node,
+        partition,
+        context.run.run_id,
+        (context.instance, records),
+        waits,
+    )
     # The event is logged before the claims are let go, so that whoever waited finds it.
     with (
         project.workspace.claims.hold(name, waits, context.run.run_id) as interrupted,
