@@ -10,7 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from recap_assets.artefacts.draws import UInt64s, first_halves, uid_halves, uid_hashes
+from recap_assets.artefacts.draws import (
+    UInt32s,
+    UInt64s,
+    first_quarters,
+    uid_halves,
+    uid_hashes,
+)
 from recap_assets.specs.mixes import RandomSubset
 from recap_assets.untrusted.arrays import NPY_MAGIC, read_array
 from recap_assets.untrusted.decoding import decode_text
@@ -22,6 +28,7 @@ from recap_assets.untrusted.uid_forms import uids_of
 
 SUBSET_DTYPE = np.dtype("u8,u8")
 _BLOCK = 1 << 16
+_MARK_BITS = 24
 _MERGED = 1 << 20
 _LOOK_BYTES = 4096
 
@@ -56,10 +63,29 @@ def from_hex(uids: pl.Series) -> pl.Series:
 
 
 def has_repeats(uids: pl.Series) -> bool:
-    """Whether a uid is there twice; five times faster than counting distinct ones."""
-    first = first_halves(uids)
-    first.sort()
-    return bool(_equal_neighbours(first, np.uint64(0)).any()) and uids.n_unique() < len(uids)
+    """Whether a uid is there twice; much faster than counting distinct ones.
+
+    Only uids are compared whose first 4 bytes another one has: a few of a million.
+    """
+    begins = first_quarters(uids)
+    ordered = np.sort(begins)
+    shared = ordered[1:][_equal_neighbours(ordered)]
+    if not len(shared):
+        return False
+    among = uids.gather(np.flatnonzero(_may_be_in(shared, begins)))
+    return among.n_unique() < len(among)
+
+
+def _may_be_in(few: UInt32s, numbers: UInt32s) -> npt.NDArray[np.bool_]:
+    """True for each number that is one of a few, and for some hundredths of the others."""
+    bits = min(_MARK_BITS, len(few).bit_length() + 6)
+    marked = np.zeros(1 << bits, np.bool_)
+    marked[few >> np.uint32(32 - bits)] = True
+    found = np.empty(len(numbers), np.bool_)
+    for start in range(0, len(numbers), _BLOCK):
+        block = numbers[start : start + _BLOCK] >> np.uint32(32 - bits)
+        np.take(marked, block, out=found[start : start + _BLOCK])
+    return found
 
 
 def uid_uniform(seed: int, uids: pl.Series, purpose: str = "") -> npt.NDArray[np.float64]:
@@ -91,7 +117,7 @@ def subset_array(uids: pl.Series) -> npt.NDArray[np.void]:
     keys = halves[:, 0] >> row_bits << row_bits
     keys |= np.arange(len(halves), dtype=np.uint64)
     keys.sort()
-    is_tied = _equal_neighbours(keys, row_bits)
+    is_tied = _equal_neighbours(keys, int(row_bits))
     keys &= (np.uint64(1) << row_bits) - np.uint64(1)
     ranked = np.take(halves, keys.view(np.int64), axis=0)
     if is_tied.any():
@@ -100,11 +126,11 @@ def subset_array(uids: pl.Series) -> npt.NDArray[np.void]:
     return ranked.view(SUBSET_DTYPE).reshape(-1)
 
 
-def _equal_neighbours(keys: UInt64s, ignored_bits: np.uint64) -> npt.NDArray[np.bool_]:
+def _equal_neighbours(keys: UInt32s | UInt64s, ignored_bits: int = 0) -> npt.NDArray[np.bool_]:
     # In blocks: at ten million keys, fresh memory costs more than the arithmetic.
     equal = np.empty(max(len(keys) - 1, 0), np.bool_)
     for start in range(0, len(equal), _BLOCK):
-        block = keys[start : start + _BLOCK + 1] >> ignored_bits
+        block = keys[start : start + _BLOCK + 1] >> keys.dtype.type(ignored_bits)
         np.equal(block[1:], block[:-1], out=equal[start : start + _BLOCK])
     return equal
 

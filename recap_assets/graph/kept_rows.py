@@ -14,8 +14,11 @@ from itertools import groupby
 import polars as pl
 
 from recap_assets.artefacts.table import HASH, Table
+from recap_assets.graph.stored_keys import WantedKeys
 from recap_assets.storage.content import slice_version
 from recap_assets.storage.errors import StorageError
+from recap_assets.storage.locations import is_url
+from recap_assets.storage.log_entries import files_added
 from recap_assets.storage.tables import TableStore
 
 HASH_BYTES = 16
@@ -177,7 +180,8 @@ def readable(
             if keys.is_empty():
                 return
             with suppress(*UNREADABLE):
-                found = _partitions_with(table, slices, version, keys)
+                partitions = _scanned if is_url(slices[0].tables.root) else _searched
+                found = partitions(table, slices, version, keys)
                 yield from ((one, version) for one in slices if one.partition in found)
 
 
@@ -204,10 +208,10 @@ def _without(slices: Sequence[KeptSlice], some: Sequence[KeptSlice]) -> list[Kep
 
 def _present(table: Table, one: KeptSlice) -> set[str]:
     """The partitions whose slices are there now and whole, of the asset of one."""
-    leading = tuple(str(value) for _, value in one.names)
+    leading = dict(one.names)
     with suppress(*UNREADABLE):
-        lost = one.tables.lost_groups(table).get(leading, set())
-        return set(one.tables.groups(table).get(leading, set())) - set(lost)
+        lost = {at[PARTITION] for at in one.tables.lost(table, leading)}
+        return set(one.tables.files_of(table, None, leading)) - lost
     return set()
 
 
@@ -218,14 +222,32 @@ def _changed(table: Table, slices: Sequence[KeptSlice]) -> list[KeptSlice]:
     tables, version = slices[0].tables, max(one.written for one in slices)
     with suppress(*UNREADABLE):
         leading = dict(slices[0].names)
-        now, then = tables.files_of(table, None, leading), tables.files_of(table, version, leading)
+        now = tables.files_of(table, None, leading)
+        if (added := files_added(tables.uri(table), version)) is not None:
+            return [one for one in slices if not added.isdisjoint(now.get(one.partition, ()))]
+        then = tables.files_of(table, version, leading)
         return [one for one in slices if now.get(one.partition) != then.get(one.partition)]
     return []
 
 
-def _partitions_with(
+def _searched(
     table: Table, slices: Sequence[KeptSlice], version: int | None, wanted: pl.DataFrame
 ) -> set[str]:
+    """The partitions of some slices of an asset that have rows with keys that are wanted."""
+    tables, keys = slices[0].tables, WantedKeys(wanted)
+    files = tables.files_of(table, version, dict(slices[0].names))
+    folder, found = tables.uri(table), set[str]()
+    for partition in {one.partition for one in slices}:
+        with suppress(*UNREADABLE):
+            if keys.are_in(f"{folder}/{path}" for path in files.get(partition, ())):
+                found.add(partition)
+    return found
+
+
+def _scanned(
+    table: Table, slices: Sequence[KeptSlice], version: int | None, wanted: pl.DataFrame
+) -> set[str]:
+    """As `_searched`, in an object store, of which the fewest requests are made so."""
     keys = wanted.unique()
     rows = slices[0].tables.scan(table, version, **dict(slices[0].names))
     of_these = rows.filter(pl.col(PARTITION).is_in([one.partition for one in slices]))

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from urllib.parse import unquote
 
@@ -31,6 +31,10 @@ class ListedFiles:
     table: Table
     version: int
     files: pl.DataFrame
+    _named: dict[tuple[tuple[str, str], ...], Mapping[str, frozenset[str]]] = field(
+        default_factory=dict[tuple[tuple[str, str], ...], Mapping[str, frozenset[str]]],
+        compare=False,
+    )
 
     @classmethod
     def of(cls, table: Table, delta: DeltaTable) -> "ListedFiles":
@@ -67,10 +71,15 @@ class ListedFiles:
 
     def names(self, leading: Mapping[str, str | int]) -> Mapping[str, frozenset[str]]:
         """The files by the last slice column, of slices whose others have these values."""
-        wanted = [pl.col(column) == str(value) for column, value in leading.items()]
-        files = self.files.filter(*wanted) if wanted else self.files
-        parts = files.group_by(self.table.slices[-1]).agg(pl.col(_PATH))
-        return {value: frozenset(paths) for value, paths in parts.iter_rows()}
+        key = tuple(sorted((column, str(value)) for column, value in leading.items()))
+        if key not in self._named:
+            wanted = [pl.col(column) == value for column, value in key]
+            files = self.files.filter(*wanted) if wanted else self.files
+            paths: dict[str, list[str]] = {}
+            for value, path in files.select(self.table.slices[-1], _PATH).iter_rows():
+                paths.setdefault(value, []).append(path)
+            self._named[key] = {value: frozenset(some) for value, some in paths.items()}
+        return self._named[key]
 
     def lost(self, folder: str, at: Mapping[str, str | int] | None = None) -> "ListedFiles":
         """The files that are gone, or of another length than the log says.

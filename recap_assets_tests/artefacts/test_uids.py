@@ -178,6 +178,26 @@ def test_subsets_are_sorted_whatever_their_uids_share(halves):
     assert has_repeats(pl.Series(uids, dtype=pl.Binary)) == (len(set(halves)) < len(halves))
 
 
+def test_one_repeat_among_many_is_found_and_equal_beginnings_are_none():
+    random = np.random.default_rng(1)
+    many = random.bytes(16 * 200_000)
+    uids = pl.Series([many[i : i + 16] for i in range(0, len(many), 16)], dtype=pl.Binary)
+    shared = {uid[:4] for uid in uids[:150_000]} & {uid[:4] for uid in uids[150_000:]}
+    assert shared, "some of so many begin alike"
+    assert not has_repeats(uids)
+    twice = pl.concat([uids, uids[123_456:123_457]])
+    assert has_repeats(twice)
+    assert not has_repeats(twice[123_457:])
+    assert has_repeats(twice[[123_456, 200_000]])
+    assert not has_repeats(pl.Series([bytes(4) + uid[4:] for uid in uids[:5_000]]))
+
+
+@pytest.mark.parametrize("other", [None, b"", b"a" * 12, b"a" * 17])
+def test_repeats_are_looked_for_among_uids_alone(other):
+    with pytest.raises(ValueError, match="a uid is 16 bytes"):
+        has_repeats(pl.Series([b"a" * 16, other], dtype=pl.Binary))
+
+
 @pytest.mark.parametrize("name", ["set.npy", "set.txt"])
 @pytest.mark.parametrize("n", [0, 1, 50])
 def test_a_written_set_is_read_back_sorted(tmp_path, name, n):

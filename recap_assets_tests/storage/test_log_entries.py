@@ -10,7 +10,13 @@ from deltalake import DeltaTable
 from recap_assets.artefacts.lineage import LINEAGE
 from recap_assets.artefacts.scores import CLIP_SCORES
 from recap_assets.artefacts.table import Table
-from recap_assets.storage.log_entries import damaged_entry, entry_file, without_backtrace
+from recap_assets.storage import log_entries
+from recap_assets.storage.log_entries import (
+    damaged_entry,
+    entry_file,
+    files_added,
+    without_backtrace,
+)
 from recap_assets.storage.tables import StorageError, TableStore
 from recap_assets_tests.storage.test_tables import AT, EVENTS, scores
 
@@ -81,3 +87,25 @@ def test_a_whole_log_and_one_that_is_not_there_have_no_damaged_entry(store: Tabl
 def test_the_functions_of_a_library_are_not_told() -> None:
     assert without_backtrace(ValueError("cut\n   0: <unknown>\n   1: main")) == "cut"
     assert without_backtrace(ValueError()) == "ValueError"
+
+
+def test_the_log_says_which_files_commits_after_a_version_have_added(
+    store: TableStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = store.uri(CLIP_SCORES)
+    first = store.replace(CLIP_SCORES, AT, scores(1)).table_version or 0
+    before = store.files_of(CLIP_SCORES, None, {})
+    assert files_added(folder, first) == frozenset()
+    other = {**AT, "source": "of a name with %25 and blanks"}
+    store.replace(CLIP_SCORES, other, scores(2))
+    last = store.replace(CLIP_SCORES, AT, scores(3)).table_version or 0
+    now = store.files_of(CLIP_SCORES, None, {})
+    (one,), (there,) = before.values(), now.values()
+    assert files_added(folder, first) == there - one
+    assert files_added(folder, last) == frozenset()
+    assert files_added(folder, last - 1) < there - one
+    monkeypatch.setattr(log_entries, "MOST_ENTRIES", 1)
+    assert files_added(folder, first) is None
+    assert files_added("s3://bucket/table", first) is None
+    entry_file(folder, first).unlink()  # as cleaning a log does
+    assert files_added(folder, first) is None
