@@ -24,6 +24,7 @@ from recap_assets.cli.planning import (
     print_parts,
     print_plan,
     print_tokens,
+    refuse_unbuildable,
 )
 from recap_assets.cli.progress import print_failures, show_progress
 from recap_assets.defs.building import Build
@@ -111,6 +112,7 @@ def _bring_up_to_date(console: Console, build: Build, asked: Asked, done: Done) 
         print_left_aside(console, session.project)
         _print_places(console, session)
         return _print_unusable(console, session)
+    refuse_unbuildable(session, first)
     _print_first(console, build, first, asked)
     take(session, anyway=asked.take_over)
     said = asked.yes or asked.remove

@@ -12,6 +12,8 @@ from recap_assets.cli.left_aside import print_left_aside
 from recap_assets.cli.output import echo
 from recap_assets.cli.terminal import console, plain
 from recap_assets.defs.session import Session
+from recap_assets.evaluation.assets import STAGE as EVALUATION
+from recap_assets.evaluation.tasks import refuse_missing_sets
 from recap_assets.graph.counting import count_rows
 from recap_assets.graph.estimates import Cost, Estimates
 from recap_assets.graph.node import Graph
@@ -40,6 +42,7 @@ def print_plan(
     part = part_of(session, current)
     if select:
         current = current.only(graph.ancestors(select_assets(graph, select)))
+    refuse_unbuildable(session, current)
     estimates = expected(session, records, current, part)
     if why_of is not None:
         echo("\n".join(_why(graph, current, why_of)))
@@ -74,6 +77,17 @@ def expected(session: Session, records: Records, current: Plan, part: Planned) -
     """
     counts = {**count_rows(session.graph, records, current.entries), **part.counts}
     return Estimates(session.graph, records, counts)
+
+
+def refuse_unbuildable(session: Session, current: Plan) -> None:
+    """Refuse a plan that comes to evaluation sets which are not there, before anything is built.
+
+    Raises:
+        RecapError: Naming the task and its line.
+    """
+    stages = {session.graph.nodes[entry.asset].stage for entry in current.to_build}
+    if EVALUATION in stages:
+        refuse_missing_sets(session.project)
 
 
 def print_parts(parts: Iterable[Part], *, err: bool = False) -> None:

@@ -90,13 +90,15 @@ def ui(
     as_json: bool,  # noqa: FBT001
 ) -> None:
     """Start Dagster's web server and daemon for this experiment, and its gallery."""
-    from recap_assets.cli.belonging import take
     from recap_assets.cli.serving import serve
 
-    session = chosen.session()
-    take(session, anyway=take_over)
     gallery = look_port or (port + 1 if port < 65_535 else port - 1)
-    sys.exit(serve(session, host, port, names, look_port=gallery, as_json=as_json))
+    sys.exit(
+        serve(
+            chosen.session(), host, port, names,
+            look_port=gallery, take_over=take_over, as_json=as_json,
+        )
+    )  # fmt: skip
 
 
 @click.command()

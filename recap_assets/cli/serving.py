@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import NoReturn
 
+from recap_assets.cli.belonging import take
 from recap_assets.cli.output import echo, print_json
 from recap_assets.defs.session import Session
 from recap_assets.untrusted.errors import RecapError
@@ -29,6 +30,7 @@ def serve(
     names: Sequence[str] = (),
     *,
     look_port: int,
+    take_over: bool = False,
     as_json: bool = False,
 ) -> int:
     """Run web server, daemon and gallery until they are stopped; 1 where one ended by itself.
@@ -39,14 +41,18 @@ def serve(
         port: Its port.
         names: Host names, beside loopback's and `host`, by which browsers may call the server.
         look_port: The gallery's port.
+        take_over: Take the results of another file of the same name.
         as_json: Print where they listen as an object.
 
     Raises:
         PortTakenError: A port is in use.
+        TakenError: The results are another file's.
     """
     check_port(host, port)
     check_port(host, look_port, option="--look-port")
+    # First: a file whose pool is not there takes no results.
     session.open_instance().dispose()
+    take(session, anyway=take_over)
     _warn_of(host)
     web = ["-m", "recap_assets.defs.web.server", host, str(port), str(look_port)]
     web += [host, *names]

@@ -11,7 +11,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from recap_assets.defs.storage_files import EVENT_LOG, RECORDS_READ
+from recap_assets.defs.storage_files import EVENT_LOG, FORGOTTEN, RECORDS_READ
 from recap_assets.storage.errors import StorageError
 
 _TABLES = ("event_logs", "asset_event_tags", "asset_keys", "asset_check_executions")
@@ -87,7 +87,7 @@ def _emptied(log: sqlite3.Connection) -> int:
     for name in _TABLES:
         if name in there:
             n += log.execute(f"DELETE FROM {name}").rowcount  # noqa: S608 - names of our own
-    log.execute("PRAGMA user_version = 0")
+    log.execute(f"PRAGMA user_version = {FORGOTTEN}")
     log.execute("COMMIT")
     log.execute("VACUUM")
     log.execute("PRAGMA wal_checkpoint(TRUNCATE)")

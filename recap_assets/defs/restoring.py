@@ -7,7 +7,7 @@ describes: what was written after the last copy into the lineage is computed onc
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 
@@ -29,6 +29,7 @@ from recap_assets.artefacts.catalogue import all_tables
 from recap_assets.artefacts.lineage import LINEAGE
 from recap_assets.defs.events import Account, materialization
 from recap_assets.defs.lineage import storage_id
+from recap_assets.defs.storage_files import COMPARED, FORGOTTEN
 from recap_assets.graph.building import Built
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Graph, Outcome
@@ -38,8 +39,6 @@ from recap_assets.lineage.rows import Receipt
 from recap_assets.storage.errors import StorageError
 from recap_assets.storage.history import Committed, commits
 
-MARK = 0x52454341
-"""SQLite's user_version of an event log that was compared with the lineage."""
 LOG_LEVEL = 20
 
 
@@ -50,10 +49,12 @@ class Restored:
     Attributes:
         n_events: Partitions whose record was recreated.
         n_left_out: Partitions whose content is another than the lineage describes.
+        after_forgetting: Whether `recap forget` had taken the events away.
     """
 
     n_events: int
     n_left_out: int
+    after_forgetting: bool = False
 
 
 def restore_records(
@@ -77,16 +78,18 @@ def restore_records(
     ):
         return None
     with log.index_connection() as connection:
-        if connection.execute(sqlalchemy.text("PRAGMA user_version")).scalar() == MARK:
-            return None
+        mark = connection.execute(sqlalchemy.text("PRAGMA user_version")).scalar()
+    if mark == COMPARED:
+        return None
     rows = _receipts(project, storage_id(instance))
     done = None
     if rows.height and not _are_there(log, rows):
         with runs.connect() as connection:
             connection.execute(InstanceInfo.update().values(run_storage_id=rows["instance"][0]))
         done = _write(log, rows, Holdings(project, graph()))
+        done = replace(done, after_forgetting=mark == FORGOTTEN)
     with log.index_connection() as connection:
-        connection.execute(sqlalchemy.text(f"PRAGMA user_version = {MARK}"))
+        connection.execute(sqlalchemy.text(f"PRAGMA user_version = {COMPARED}"))
     return done
 
 

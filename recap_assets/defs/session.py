@@ -186,11 +186,16 @@ class Session:
         done = restore_records(self.project, instance, lambda: self.graph)
         if done is None:
             return
-        rest = f"; {done.n_left_out:,} were written later, and are built again"
         name = self.project.experiment.name
+        why = (
+            f"`recap forget` took the events of {name} away, with the texts in them"
+            if done.after_forgetting
+            else f"Dagster's records of {name} were gone"
+        )
+        rest = f"; {done.n_left_out:,} were written later, and are built again"
         say(
-            f"Dagster's records of {name} were gone: {done.n_events:,} were "
-            f"recreated from the table lineage{rest if done.n_left_out else ''}"
+            f"{why}: {done.n_events:,} records were recreated from the table lineage"
+            f"{rest if done.n_left_out else ''}"
         )
 
     def read_records(self) -> StoredRecords:

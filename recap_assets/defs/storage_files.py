@@ -6,6 +6,10 @@ from recap_assets.storage.files import write_atomically
 
 EVENT_LOG = "event_log.db"
 FILES = (EVENT_LOG, "runs.db", "schedules.db")
+COMPARED = 0x52454341
+"""SQLite's user_version of an event log that was compared with the lineage."""
+FORGOTTEN = 0x52454346
+"""Its user_version after `recap forget` took its events away, until it is compared."""
 RECORDS_READ = "records.parquet"
 """What was read of the event log of a large pool."""
 DAGSTER_YAML = "dagster.yaml"

@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from recap_assets.specs.requirements import pip_install
 from recap_assets.untrusted.errors import RecapError
 from recap_assets.untrusted.showing import one_line
-
-INSTALL_FILTERS = "Install the libraries of the filters: pip install 'recap-assets[filters]'"
 
 
 class ModelFileError(RecapError, RuntimeError):
@@ -38,6 +37,11 @@ class CaptionServerError(RecapError, RuntimeError):
     """
 
     may_pass = True
+
+
+def install_filters() -> str:
+    """What to do where a library of the filters is missing."""
+    return f"Install the libraries of the filters: {pip_install('recap-assets[filters]')}"
 
 
 @contextmanager

@@ -103,6 +103,18 @@ def sets_version(project: Project) -> str:
         return _sets_version(project, int(time.monotonic() / LOOK_SECONDS))
 
 
+def refuse_missing_sets(project: Project) -> None:
+    """Refuse where a set is not where the experiment says: it is read last, after all the rest.
+
+    Raises:
+        PoolError: A folder is not there, or has no shards.
+        EvaluationSetError: A file is not there.
+        MissingSetsError: Sets of DataComp are not there.
+    """
+    sets_version(project)
+    sets_of(project)
+
+
 def learn_sets(project: Project) -> None:
     """Hash the sets, so that what is touched from now on keeps its version.
 
@@ -121,11 +133,19 @@ def _sets_version(project: Project, look: int) -> str:
     evaluation = project.experiment.evaluation
     versions: list[str] = []
     for name, task in tasks_of(evaluation.tasks).items():
-        versions += task.versions(name)
+        versions += _versions_of(name, task)
     if evaluation.datacomp:
         found = _datacomp_versions if look >= 0 else _datacomp_versions.__wrapped__
         versions += found(evaluation.datacomp, look)  # pyright: ignore[reportArgumentType] - frozen, so hashable
     return fingerprint_of(*versions)
+
+
+def _versions_of(name: str, task: Task) -> list[str]:
+    try:
+        return list(task.versions(name))
+    except FileNotFoundError as error:
+        msg = f"evaluation.tasks.{name}: there is no {error.filename or error}. Correct the path"
+        raise EvaluationSetError(msg) from error
 
 
 def scorers_asked(project: Project) -> list[str]:
@@ -149,7 +169,7 @@ def set_version(project: Project, name: str) -> str:
     if task.rests_on is not None:
         return set_version(project, task.rests_on)
     with looking(_looks(project)):
-        return name if list(task.made_by(name)) else fingerprint_of(*task.versions(name))
+        return name if list(task.made_by(name)) else fingerprint_of(*_versions_of(name, task))
 
 
 def _datacomp_version(project: Project, name: str) -> str:

@@ -15,7 +15,7 @@ from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from recap_assets.evalsets.rows import row_files
-from recap_assets.evalsets.webdatasets import SetFolder
+from recap_assets.evalsets.webdatasets import EvaluationSetError, SetFolder
 from recap_assets.shards.files import version_of
 from recap_assets.shards.manifest import ShardFile, survey_tars
 from recap_assets.specs.base import fingerprint_of
@@ -114,13 +114,20 @@ def listed_versions(name: str, lists: str, images: str) -> Iterator[str]:
         name: The task's.
         lists: The folder with the lists (JSON), a local path or an fsspec URL.
         images: The folder of the images.
+
+    Raises:
+        EvaluationSetError: One of them is not there, or has none.
     """
     for folder, ending in ((lists, ".json"), (images, "")):
         fs, root = places.located(folder)
         found = fs.find(root.rstrip("/"), maxdepth=1, detail=True)
-        for path in sorted(found):
-            if path.endswith(ending):
-                yield f"{name} {path} {_version(name, fs, path, found[path])}"
+        paths = [path for path in sorted(found) if path.endswith(ending)]
+        if not paths:
+            what = f"{ending} file" if ending else "file"
+            msg = f"evaluation.tasks.{name}: there is no {what} in {folder}. Correct the path"
+            raise EvaluationSetError(msg)
+        for path in paths:
+            yield f"{name} {path} {_version(name, fs, path, found[path])}"
 
 
 def file_versions(name: str, path: str, *beside: str) -> Iterator[str]:

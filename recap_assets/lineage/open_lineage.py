@@ -28,6 +28,7 @@ from recap_assets.lineage.open_lineage_runs import (
 from recap_assets.lineage.origin import Ancestor, Origin, combined_version
 from recap_assets.lineage.rows import Receipt
 from recap_assets.lineage.words import flattened
+from recap_assets.specs.requirements import pip_install
 from recap_assets.storage.workspace import Workspace
 from recap_assets.untrusted.errors import RecapError
 
@@ -51,7 +52,8 @@ def emit(origin: Origin, graph: Graph, workspace: Workspace, observed: Observed 
     try:
         from openlineage.client import OpenLineageClient
     except ImportError as error:
-        msg = "OpenLineage's client is not installed; run `pip install 'recap-assets[openlineage]'`"
+        how = pip_install("recap-assets[openlineage]")
+        msg = f"OpenLineage's client is not installed; run `{how}`"
         raise ExtraMissingError(msg) from error
     client = OpenLineageClient()
     n_events = 0

@@ -15,7 +15,7 @@ from recap_assets.artefacts import (
     uid_uniform,
     vectors_of,
 )
-from recap_assets.engines.errors import INSTALL_FILTERS, explain_loading
+from recap_assets.engines.errors import explain_loading, install_filters
 from recap_assets.graph.stage import (
     Dependency,
     Node,
@@ -157,7 +157,7 @@ def learnt(
             "clusters; ask for fewer, or for a larger `sample`"
         )
         raise TargetError(msg)
-    with explain_loading("faiss", INSTALL_FILTERS):
+    with explain_loading("faiss", install_filters()):
         from recap_assets.engines.clustering import k_means
     return k_means(vectors, clusters, iterations=iterations, seed=seed)
 

@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from recap_assets.specs.requirements import pip_install
 from recap_assets.storage.errors import StorageError
 from recap_assets.storage.store_errors import MEANINGS
 
@@ -105,7 +106,8 @@ def new_client(seconds: tuple[float, float] = (10, 30), attempts: int = ATTEMPTS
         import botocore.session  # noqa: PLC0415 - an optional extra
         from botocore.config import Config  # noqa: PLC0415
     except ImportError as error:
-        msg = "it cannot be tried without the extra s3: pip install 'recap-assets[s3]'"
+        how = pip_install("recap-assets[s3]")
+        msg = f"it cannot be tried without the extra s3: {how}"
         raise StorageError(msg) from error
     # The tables' writer takes AWS_REGION, botocore AWS_DEFAULT_REGION only.
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"

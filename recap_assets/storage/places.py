@@ -14,6 +14,7 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.utils import glob_translate
 
+from recap_assets.specs.requirements import pip_install
 from recap_assets.untrusted.errors import RecapError
 from recap_assets.untrusted.showing import one_line
 
@@ -44,7 +45,7 @@ def located(where: str, **options: object) -> tuple[AbstractFileSystem, str]:
     try:
         fs, root = url_to_fs(where, **options)
     except _NO_PLACE as error:
-        hint = "; pip install 'recap-assets[s3]'" if where.startswith("s3:") else ""
+        hint = f"; run `{pip_install('recap-assets[s3]')}`" if where.startswith("s3:") else ""
         msg = f"{where} cannot be read: {one_line(str(error), 300)}{hint}"
         raise PlaceError(msg) from error
     return fs, cast(str, root)

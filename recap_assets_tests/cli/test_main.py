@@ -212,6 +212,36 @@ def test_trying_mixes_before_there_are_scores(recap: Recap, written: Callable[..
     assert "there are no scores yet" in done.output
 
 
+MISSING_SETS = {
+    "a folder": {"kind": "webdataset", "path": "nowhere"},
+    "lists": {"kind": "composition", "path": "nowhere", "images": "no_images"},
+    "a file": {"kind": "sentences", "path": "nowhere.jsonl"},
+}
+
+
+@pytest.mark.parametrize("task", MISSING_SETS.values(), ids=MISSING_SETS)
+@pytest.mark.parametrize("command", [("plan",), ("build", "--yes")])
+def test_the_first_plan_names_an_evaluation_set_that_is_not_there(
+    recap: Recap, written: Callable[..., Path], task: object, command: tuple[str, ...]
+) -> None:
+    path = written(evaluation={"tasks": {"mine": task}}, report={})
+    done = recap("-e", path, *command)
+    assert isinstance(done.exception, RecapError), done.output
+    assert str(done.exception).startswith("evaluation.tasks.mine")
+    assert "nowhere" in str(done.exception)
+    others = recap("-e", path, "plan", "--select", "synthetic_captions/a")
+    assert others.exit_code == 0, others.output
+
+
+def test_the_first_plan_names_sets_of_datacomp_that_are_not_there(
+    recap: Recap, written: Callable[..., Path], tmp_path: Path
+) -> None:
+    datacomp = {"root": str(tmp_path / "nowhere")}
+    done = recap("-e", written(evaluation={"datacomp": datacomp}, report={}), "plan")
+    assert isinstance(done.exception, RecapError), done.output
+    assert "download_evalsets.py" in str(done.exception)
+
+
 def test_an_error_names_the_line_of_the_value(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(

@@ -119,7 +119,7 @@ def test_records_are_made_anew_and_nothing_is_out_of_date(
         newest = instance.fetch_materializations(dg.AssetKey("another"), limit=1).records[0]
         assert newest.storage_id > max(record.event_id for record in before.values())
         instance.wipe_assets([dg.AssetKey("another")])
-    assert f"{len(before)} were recreated from the table lineage" in told
+    assert f"were gone: {len(before)} records were recreated from the table lineage" in told
     aside = set(build.workspace.instance.glob("event_log.db.damaged-*")) - kept
     assert len(aside) == (damage not in (gone, event_log_gone))
     assert all(path.name in told for path in aside)

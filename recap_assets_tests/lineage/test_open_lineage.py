@@ -262,5 +262,5 @@ def test_a_missing_client_is_told_in_words(
 ) -> None:
     monkeypatch.setitem(sys.modules, "openlineage.client", None)
     origin = lineage_of(small_log().receipts(), "curated_mixes/m")
-    with pytest.raises(ExtraMissingError, match=r"pip install 'recap-assets\[openlineage\]'"):
+    with pytest.raises(ExtraMissingError, match=r"-m pip install .*openlineage-python[<>]"):
         emit(origin, build_graph(project), project.workspace)

@@ -1,6 +1,7 @@
 """CLIP of open_clip as a scorer, through the code that loads ViT-L-14."""
 
 import json
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from recap_assets.engines.errors import DeviceError, ModelFileError
+from recap_assets.engines.open_clip.models import without_false_alarms
 from recap_assets.engines.open_clip.pixels import PixelTransform
 from recap_assets.engines.open_clip.text_tower import CausalTextEncoder, bucket_of, text_encoder_of
 from recap_assets.scores.kinds.open_clip import OpenClipScorer
@@ -51,6 +53,23 @@ def opened(folder, **changes):
 @pytest.fixture(scope="session")
 def scorer(clip_folder):
     return opened(clip_folder)
+
+
+def test_loading_prints_nothing_and_leaves_logging_as_it_was(clip_folder, capfd, monkeypatch):
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    opened(clip_folder)
+    assert capfd.readouterr() == ("", "")
+    assert root.handlers == []
+    assert not root.filters
+
+
+def test_what_else_is_warned_of_while_it_loads_is_shown(capsys, monkeypatch):
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    with without_false_alarms():
+        logging.warning("No pretrained weights loaded for x")
+        logging.warning("the disk is slow")
+    assert capsys.readouterr().err == "the disk is slow\n"
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from recap_assets.graph.node import Node, Outcome, Rows, Step
 from recap_assets.graph.parts import StoredParts
 from recap_assets.graph.project import Project
 from recap_assets.graph.workers import HERE
+from recap_assets.specs.requirements import pip_install
 from recap_assets.untrusted.errors import RecapError
 
 MOST_KILLS = 2
@@ -123,7 +124,7 @@ def connect(settings: RemoteSettings) -> None:
     try:
         import ray  # noqa: PLC0415 - an optional extra
     except ImportError as error:
-        msg = "workers of a Ray cluster need the extra ray: pip install 'recap-assets[ray]'"
+        msg = f"workers of a Ray cluster need the extra ray: {pip_install('recap-assets[ray]')}"
         raise RefusedError(msg) from error
     from recap_assets.defs.remote.crew import NAMESPACE  # noqa: PLC0415 - beside ray
 

@@ -1,11 +1,13 @@
 """A model of transformers from what was checked of its folder; no code of the repository's."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 from transformers import AutoConfig
+from transformers.utils import logging
 
 from recap_assets.engines.devices import dtype_of
 from recap_assets.engines.errors import ModelFileError
@@ -21,6 +23,24 @@ ADVICE = (
     "On a machine with network: `hf download MODEL --local-dir FOLDER`, then give FOLDER as the "
     "model. Only safetensors are read."
 )
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Within it transformers reads weights without a bar of its own, and without warnings.
+
+    A bar would run through that of a build. What the library warns of is what the caller checks:
+    tensors that are missing or of another shape.
+    """
+    verbosity, had_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if had_bars:
+            logging.enable_progress_bar()
 
 
 def read_staged(
@@ -52,9 +72,14 @@ def read_staged(
     config = AutoConfig.from_pretrained(staged, **OPTIONS)
     is_packed = "quantization_config" in raw
     check_skeleton(folder / "config.json", lambda: build(config), weights, is_packed=is_packed)
-    model, report = read(
-        staged, dtype=dtype_of(precision), use_safetensors=True, output_loading_info=True, **OPTIONS
-    )
+    with quietly():
+        model, report = read(
+            staged,
+            dtype=dtype_of(precision),
+            use_safetensors=True,
+            output_loading_info=True,
+            **OPTIONS,
+        )
     missing = sorted(
         name for name in report["missing_keys"] if not (unused and name.startswith(unused))
     )

@@ -40,6 +40,7 @@ _LOCAL, _HUB = "local-dir:", "hf-hub:"
 _WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors")
 _FETCHED = (OPEN_CLIP_CONFIG, *_WEIGHTS, *TOKENIZER_FILES)
 _PRECISIONS = {"float32": "fp32", "bfloat16": "pure_bf16", "float16": "pure_fp16"}
+_FALSE_ALARMS = ("No pretrained weights loaded", "Local config loaded, but no CLIP weights")
 _CONVERT = (
     "Only safetensors are read, because a pickle can run code. Convert it on a machine that you "
     "can spare: `open_clip.create_model(NAME, pretrained=FILE)`, then "
@@ -70,7 +71,7 @@ def load_open_clip_model(
         ModelFileError: The model is missing, damaged, pickled, or does not fit its config.
     """
     label = model if pretrained is None else f"{model} ({pretrained})"
-    with explain_loading(label, _advice(model)), _without_false_alarm():
+    with explain_loading(label, _advice(model)), without_false_alarms():
         checkpoint = _find(model, pretrained)
         if checkpoint.path.suffix != ".safetensors":
             msg = f"{label}: {checkpoint.path} is not a safetensors file. {_CONVERT}"
@@ -164,18 +165,27 @@ def input_dtype(precision: Precision) -> torch.dtype:
 
 
 @contextmanager
-def _without_false_alarm() -> Iterator[None]:
-    """Drop open_clip's warning of random weights: ours are loaded a moment later."""
+def without_false_alarms() -> Iterator[None]:
+    """Drop open_clip's warnings of random weights: they are meant, or ours come a moment later.
+
+    It warns by functions that give a root logger without a handler one for good, which would then
+    print what every library says, in another form.
+    """
 
     def keep(record: logging.LogRecord) -> bool:
-        return not record.getMessage().startswith("No pretrained weights loaded")
+        return not record.getMessage().startswith(_FALSE_ALARMS)
 
     root = logging.getLogger()
+    plain = None if root.handlers else logging.lastResort
     root.addFilter(keep)
+    if plain is not None:
+        root.addHandler(plain)
     try:
         yield
     finally:
         root.removeFilter(keep)
+        if plain is not None:
+            root.removeHandler(plain)
 
 
 def _find(model: str, pretrained: str | None) -> _Checkpoint:

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from recap_assets.evalsets.rows import has_rows
 from recap_assets.evalsets.webdatasets import SetFolder
 from recap_assets.specs.datacomp import TASKS, DataCompTask
+from recap_assets.untrusted.errors import RecapError
 
 SPLIT = "test"
 
 
-class MissingSetsError(FileNotFoundError):
+class MissingSetsError(RecapError, FileNotFoundError):
     """Sets of DataComp are not where they should be; the text lists them and how to get them."""
 
 

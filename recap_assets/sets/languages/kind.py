@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from importlib import metadata
 
-from recap_assets.engines.errors import INSTALL_FILTERS, ModelFileError
+from recap_assets.engines.errors import ModelFileError, install_filters
 from recap_assets.engines.protocols import LanguageIdentifier, Places
 from recap_assets.specs.findings import Finding
 from recap_assets.specs.languages import IdentifierSpec
@@ -53,5 +53,5 @@ def library_version(library: str) -> str:
     try:
         return f"{library} {metadata.version(library)}"
     except metadata.PackageNotFoundError as error:
-        msg = f"{library}, which identifies languages, is not installed. {INSTALL_FILTERS}"
+        msg = f"{library}, which identifies languages, is not installed. {install_filters()}"
         raise ModelFileError(msg) from error

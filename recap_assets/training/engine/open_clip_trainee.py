@@ -1,6 +1,7 @@
 """Models of open_clip in training."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from recap_assets.engines.open_clip.models import (
     load_open_clip_model,
     load_open_clip_tokenizer,
     open_clip_config,
+    without_false_alarms,
 )
 from recap_assets.engines.small.files import write_json, write_weights
 from recap_assets.specs.models import OpenClipTower
@@ -83,7 +85,9 @@ def _check_safe(path: str) -> None:
 
 def _open_clip_model(spec: OpenClipTower) -> Any:  # noqa: ANN401 - one of several classes
     if ":" not in spec.name:
-        return open_clip.create_model(spec.name, pretrained=spec.pretrained, output_dict=True)
+        alarms = nullcontext() if spec.pretrained else without_false_alarms()
+        with alarms:
+            return open_clip.create_model(spec.name, pretrained=spec.pretrained, output_dict=True)
     # A folder or a repository brings configs of its own, which are read here first.
     model: Any = load_open_clip_model(spec.name, spec.pretrained, "float32", torch.device("cpu"))
     model.output_dict = True

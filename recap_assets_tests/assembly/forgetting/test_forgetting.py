@@ -108,6 +108,18 @@ def test_only_what_depends_on_it_is_out_of_date(recap: Recap, scene: Scene) -> N
     assert (scores["rows_to_compute"], scores["rows_to_reuse"]) == (0, 14)
 
 
+def test_the_next_command_says_that_the_records_were_taken_and_not_that_they_were_lost(
+    recap: Recap, scene: Scene
+) -> None:
+    row, _ = a_sample(scene)
+    forget(recap, "--uid", row["uid"].hex())
+    told = recap("-e", scene.file, "plan").stderr
+    assert "`recap forget` took the events of small away, with the texts in them: " in told
+    assert "records were recreated from the table lineage" in told
+    assert "were gone" not in told
+    assert recap("-e", scene.file, "plan").stderr == ""
+
+
 def test_what_is_built_then_has_all_others_and_not_it(recap: Recap, scene: Scene) -> None:
     row, wanted = a_sample(scene)
     forget(recap, "--uid", row["uid"].hex())

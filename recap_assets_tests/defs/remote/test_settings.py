@@ -74,5 +74,5 @@ def test_workers_of_a_cluster_without_ray_say_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(RefusedError, match=r"pip install 'recap-assets\[ray\]'"):
+    with pytest.raises(RefusedError, match=r"-m pip install .*ray[<>]"):
         connect(RemoteSettings("auto"))

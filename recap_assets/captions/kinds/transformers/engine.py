@@ -7,7 +7,6 @@ from typing import Any, cast
 import numpy as np
 import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig
-from transformers.utils import logging
 
 from recap_assets.captions.kinds.transformers.asked import (
     AskedCaptioner,
@@ -39,6 +38,7 @@ from recap_assets.engines.devices import dtype_of, resolve_device
 from recap_assets.engines.errors import DeviceError, ModelFileError, explain_loading
 from recap_assets.engines.model_folders.skeletons import check_skeleton
 from recap_assets.engines.model_folders.staging import stage_model, staging
+from recap_assets.engines.model_folders.transformers_models import quietly
 from recap_assets.engines.model_folders.weights import read_weights, weight_files
 from recap_assets.engines.protocols import Captioner
 from recap_assets.shards.images import MAX_DECODED_PIXELS
@@ -200,9 +200,7 @@ def _read_model(
     device: torch.device,
 ) -> Any:  # noqa: ANN401 - one of a hundred classes
     """The weights, all of them: transformers itself would fill a gap with random numbers."""
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()
-    try:
+    with quietly():
         loaded: Any = AutoModelForImageTextToText.from_pretrained(
             staged,
             dtype=dtype_of(source.precision),
@@ -212,8 +210,6 @@ def _read_model(
             **_attention(source, config, device),
             **_placement(source, device),
         )
-    finally:
-        logging.set_verbosity(verbosity)
     model, report = loaded
     wrong = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
     if wrong:

@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from recap_assets.artefacts import uid_hashes
-from recap_assets.engines.errors import INSTALL_FILTERS, explain_loading
+from recap_assets.engines.errors import explain_loading, install_filters
 from recap_assets.sets.kinds.unique.groups import Groups
 from recap_assets.sets.kinds.unique.inverted_file import Halves, InvertedFile, Members
 from recap_assets.sets.kinds.unique.samples import Parts
@@ -79,7 +79,7 @@ def _learnt(parts: Parts, n: int, name: str, spec: UniqueSpec) -> NDArray[np.flo
     # By uid, so that neither shards nor their order decide where k-means begins.
     sample = pl.concat(found).sort("draw", "uid").head(wanted).sort("uid")
     vectors = unit(_halves(sample["key"], len(sample["key"][0]) // 2))
-    with explain_loading(f"sets.{name}", INSTALL_FILTERS):
+    with explain_loading(f"sets.{name}", install_filters()):
         from recap_assets.engines.clustering import k_means
     clusters = min(spec.clusters, len(vectors))
     return k_means(vectors, clusters, iterations=ITERATIONS, seed=spec.seed)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from recap_assets.engines.errors import INSTALL_FILTERS, explain_loading
+from recap_assets.engines.errors import explain_loading, install_filters
 from recap_assets.engines.protocols import LanguageIdentifier
 from recap_assets.sets.languages.kind import IdentifierKind, library_version
 
@@ -28,7 +28,7 @@ class Cld3Identifier(IdentifierKind):
 
     def open(self) -> LanguageIdentifier:
         """The network, which comes with the library."""
-        with explain_loading("CLD3", INSTALL_FILTERS):
+        with explain_loading("CLD3", install_filters()):
             import gcld3  # pyright: ignore[reportMissingTypeStubs]
 
         return _Cld3(

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers.utils import logging
 
 from recap_assets.captions.kinds.transformers import TransformersSource
 from recap_assets.captions.kinds.transformers.engine import load_transformers_captioner
@@ -48,6 +49,14 @@ def test_greedy_captions_are_those_of_generate(folder, images, uids, prompt):
         text = processor.tokenizer.decode(tokens[n_read:], skip_special_tokens=True)
         assert caption.text == text.strip()
     assert len({caption.text for (caption,) in ours}) > 1
+
+
+def test_loading_prints_nothing_and_leaves_the_library_as_it_was(folder, capfd):
+    verbosity = logging.get_verbosity()
+    load_transformers_captioner(source_of(folder))
+    assert capfd.readouterr() == ("", "")
+    assert logging.get_verbosity() == verbosity
+    assert logging.is_progress_bar_enabled()
 
 
 def prompt_ids(model, processor, prompt):

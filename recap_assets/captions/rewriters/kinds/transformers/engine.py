@@ -28,6 +28,7 @@ from recap_assets.engines.model_folders.hub_files import model_folder
 from recap_assets.engines.model_folders.skeletons import check_skeleton
 from recap_assets.engines.model_folders.staging import stage_model, staging
 from recap_assets.engines.model_folders.templates import render_template
+from recap_assets.engines.model_folders.transformers_models import quietly
 from recap_assets.engines.model_folders.weights import read_weights, weight_files
 from recap_assets.engines.protocols import Caption
 from recap_assets.untrusted.showing import one_line
@@ -241,10 +242,11 @@ def _staged_reader(
     around = Around(by.model, tokenizer, by.system)
     # The fused kernel gives a single query other bits in another batch on a CPU.
     attention = {"attn_implementation": "eager"} if device.type == "cpu" else {}
-    loaded: Any = AutoModelForCausalLM.from_pretrained(
-        staged, dtype=dtype_of(by.precision), use_safetensors=True, output_loading_info=True,
-        **attention, **_OPTIONS,
-    )  # fmt: skip
+    with quietly():
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            staged, dtype=dtype_of(by.precision), use_safetensors=True, output_loading_info=True,
+            **attention, **_OPTIONS,
+        )  # fmt: skip
     model, report = loaded
     if wrong := sorted(report["missing_keys"]):
         msg = f"{by.model} lacks tensors of its own config: {', '.join(wrong[:8])}. {_advice(by)}"

