@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import tarfile
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +21,8 @@ from recap_assets.storage.workspace import Workspace
 from recap_assets_tests.defs.shards import write_shard
 from recap_assets_tests.storage import s3
 from recap_assets_tests.tiny import EXPERIMENT
-from recap_assets_tests.watched import read
+from recap_assets_tests.waiting import wait_for
+from recap_assets_tests.watched import allow, read
 
 if TYPE_CHECKING:
     from ray.cluster_utils import Cluster
@@ -50,7 +50,7 @@ class Bench:
 
     def __init__(self, folder: Path, file: Path, cluster: "Cluster", address: str) -> None:
         self.folder, self.file, self.cluster, self.address = folder, file, cluster, address
-        self.log = folder / "log"
+        self.log, self.gate = folder / "log", folder / "gate"
 
     def start(self, name: str, workers: str | None = None, *words: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "recap_assets.cli.main", "-e", str(self.file)]
@@ -58,7 +58,7 @@ class Bench:
         tables = f"{TABLES}/{name}"
         settings = environment(
             self.folder / name, workers or self.address, RECAP_TABLES=tables,
-            RECAP_WORKER_IDLE_SECONDS="60",
+            RECAP_WORKER_IDLE_SECONDS="600",
         )  # fmt: skip
         return subprocess.Popen(  # noqa: S603 - our own words
             command, env=settings, text=True, start_new_session=True,
@@ -75,21 +75,17 @@ class Bench:
         return captions(self.folder / name, f"{TABLES}/{name}")
 
     def wait_for(self, what: str, n: int) -> None:
-        until = time.monotonic() + SECONDS
-        while len(read(self.log, what)) < n:
-            assert time.monotonic() < until, read(self.log, "began")
-            time.sleep(0.02)
+        wait_for(lambda: len(read(self.log, what)) >= n, f"{n} {what}", SECONDS)
 
     def kill_a_worker(self) -> None:
-        """Kill one that has a shard under way."""
-        until = time.monotonic() + SECONDS
-        while time.monotonic() < until:
-            done = {(line["pid"], line["first"]) for line in read(self.log, "captioned")}
-            last = read(self.log, "began")[-1]
-            if (last["pid"], last["first"]) not in done:
-                os.kill(last["pid"], signal.SIGKILL)
-                return
-        pytest.fail("no worker had work")
+        """Kill one that waits at the gate with a shard."""
+        wait_for(self._under_way, "a worker has work", SECONDS)
+        os.kill(self._under_way()[-1], signal.SIGKILL)
+
+    def _under_way(self) -> list[int]:
+        done = {(line["pid"], line["first"]) for line in read(self.log, "captioned")}
+        begun = [(line["pid"], line["first"]) for line in read(self.log, "began")]
+        return [pid for pid, first in begun if (pid, first) not in done]
 
 
 def append_a_sample(tar: Path, folder: Path) -> None:
@@ -108,7 +104,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
             monkeypatch.setenv(name, value)
         client = botocore.session.get_session().create_client("s3", "us-east-1")
         client.create_bucket(Bucket="workers")
-        file = pool_of(tmp_path, N_SHARDS, SAMPLES, seconds=0.2)
+        file = pool_of(tmp_path, N_SHARDS, SAMPLES, seconds=0.2, gate=str(tmp_path / "gate"))
         with nodes(3) as cluster:
             yield Bench(tmp_path, file, cluster, cluster.address)
 
@@ -120,13 +116,16 @@ def test_workers_and_a_node_and_the_driver_are_lost_and_the_rows_are_those_of_on
     expected = bench.captions("here")
     bench.log.unlink()
 
+    allow(bench.gate, 1)
     with bench.start("there") as driver:
         bench.wait_for("captioned", 1)
         bench.kill_a_worker()
+        allow(bench.gate, 5)  # one of which was killed
         bench.wait_for("captioned", 4)
         os.killpg(driver.pid, signal.SIGKILL)
     n_kept = len(read(bench.log, "captioned"))
-    assert n_kept < N_SHARDS
+    assert n_kept == 4
+    bench.gate.unlink()
 
     with bench.start("there") as driver:
         bench.wait_for("captioned", n_kept + 1)
