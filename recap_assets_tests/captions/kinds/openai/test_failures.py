@@ -21,7 +21,7 @@ from recap_assets_tests.chat_server import (
     refused,
     said,
 )
-from recap_assets_tests.waiting import SECONDS
+from recap_assets_tests.waiting import SECONDS, wait_for
 
 pytestmark = pytest.mark.usefixtures("no_long_pauses")
 
@@ -54,11 +54,13 @@ def test_whoever_waits_makes_the_others_wait(start: Start) -> None:
     def busy_once(asked: Asked) -> Answer:
         times.append(time.monotonic())
         if asked.number < 2:
-            begun.wait(5)
+            begun.wait(SECONDS)
         if asked.number == 1:
             return refused("busy", 429, headers={"Retry-After": "2"})
-        # The first is answered once its client has long heard that it must wait.
-        return Answer(captioned(asked).body, seconds=0.0 if asked.number else 1.0)
+        # The first is answered once the client has heard that it must wait.
+        (server,) = captioner._client._addresses._every
+        wait_for(lambda: server.held_until, "the client knows that the server is busy")
+        return captioned(asked)
 
     with opened(start(busy_once), concurrency=2) as captioner:
         rows = ask(captioner, [10, 20, 30, 40])
