@@ -1,8 +1,8 @@
 """A chat model's marks, asked of a server on loopback; its answers are read without trust."""
 
 import json
+import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from recap_assets_tests.chat_server import (
     said,
 )
 from recap_assets_tests.tiny import EXPERIMENT, Bench, tiny_experiment
+from recap_assets_tests.waiting import SECONDS
 
 AXES = {"fit": "how well it fits", "detail": "how much it tells"}
 
@@ -174,7 +175,15 @@ def test_a_build_asks_ahead_counts_and_closes(server: ChatServer, tmp_path: Path
         ),
     )  # fmt: skip
     bench.build("world", "pool")
-    server.answer = lambda asked: replace(marked(asked), seconds=0.02)
+    asked_beside = threading.Event()
+
+    def answer(asked: Asked) -> Answer:
+        if asked.number:
+            asked_beside.set()
+        assert asked_beside.wait(SECONDS)
+        return marked(asked)
+
+    server.answer = answer
     partition = next(iter(bench.project.partitions))
     found = score_partition(bench.project, "judge", "raw", Step(partition))
     scored = found.frame["score"].drop_nulls()

@@ -377,13 +377,14 @@ def test_a_write_tells_its_own_version_and_bytes_whoever_commits_meanwhile(
         plain(*args, **kwargs)
         store.replace(CLIP_SCORES, other, scores(0.7))
 
+    folder = Path(store.uri(CLIP_SCORES)) / "scorer=clip/source=raw/partition=00000"
+    before = set(folder.glob("*.parquet"))
     monkeypatch.setattr(module, "write_deltalake", overtaken)
     written = store.replace(CLIP_SCORES, AT, scores(0.2))
     assert written.table == "clip_scores"
     assert written.table_version is not None
     assert written.table_version + 1 == store.version(CLIP_SCORES)
-    folder = Path(store.uri(CLIP_SCORES)) / "scorer=clip/source=raw/partition=00000"
-    newest = max(folder.glob("*.parquet"), key=lambda path: path.stat().st_mtime_ns)
+    (newest,) = set(folder.glob("*.parquet")) - before
     assert written.n_bytes == newest.stat().st_size
     again = store.replace(CLIP_SCORES, AT, scores(0.2), known_version=written.data_version)
     assert (again.table, again.n_bytes) == ("clip_scores", 0)
