@@ -18,7 +18,7 @@ PAGES = ("/", "/sources", "/thresholds", "/mixes", "/set-aside", "/lineage", "/c
 def shown(chromium: "Browser", gallery: str) -> "Page":
     """An empty page that fails where a script does, or the page's own policy forbids something."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900}, base_url=gallery)
-    context.set_default_timeout(60_000)
+    context.set_default_timeout(300_000)
     page = context.new_page()
     page.on("pageerror", lambda error: pytest.fail(f"a script failed: {error}"))
     return page

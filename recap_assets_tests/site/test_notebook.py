@@ -38,16 +38,22 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 
 @pytest.fixture(scope="module")
-def answers(bench: Bench) -> dict[str, Any]:
+def answers(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the notebook's variables are in the end, by the notebook itself."""
     nbformat = pytest.importorskip("nbformat", reason="needs the extra notebook")
     client = pytest.importorskip("nbclient", reason="needs the extra notebook")
+    kernels = pytest.importorskip("jupyter_client", reason="needs the extra notebook")
     pytest.importorskip("ipykernel", reason="needs the extra notebook")
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     notebook.cells.append(nbformat.v4.new_code_cell(ANSWERS))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TABLES", str(bench.project.workspace.tables.uri(RAW_POOL)).rpartition("/")[0])
-        client.NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
+        # By files, not by ports, which somebody else may take before the kernel does.
+        kernel = kernels.AsyncKernelManager(
+            kernel_name="python3", transport="ipc",
+            connection_file=str(tmp_path_factory.mktemp("kernel") / "kernel.json"),
+        )  # fmt: skip
+        client.NotebookClient(notebook, km=kernel, timeout=300, startup_timeout=300).execute()
     return json.loads(notebook.cells[-1].outputs[0]["text"])
 
 

@@ -220,6 +220,6 @@ def kill_after_first_checkpoint(folder: Path, recipe: TorchrunTraining, shards: 
     assert started
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    _, alive = psutil.wait_procs(started, timeout=60)
+    _, alive = psutil.wait_procs(started, timeout=300)
     assert not alive
     assert not final_checkpoint(recipe, folder).exists()
