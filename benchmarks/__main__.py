@@ -29,7 +29,9 @@ QUICK: dict[str, tuple[str, ...]] = {
     "daemon": ("--pause", "2"),
     "overhead": (
         "--set", "pool.samples=400", "--set", "pool.samples_per_shard=200",
-        "--set", "training.samples_seen=1024",
+        "--set", "training.samples_seen=1024", "--set", "models.scorer.samples_seen=1024",
+        "--set", "models.backbone.samples_seen=1024",
+        "--set", "models.captioner_a.samples_seen=1024",
     ),
     "planner": ("--partitions", "100"),
     "run_overhead": ("--rounds", "1", "--sizes", "1", "16", "--storage", "sqlite"),

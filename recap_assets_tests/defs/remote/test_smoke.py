@@ -1,4 +1,7 @@
-"""`smoke`, with workers on three nodes, tables in a bucket and records in PostgreSQL."""
+"""`smoke`, with workers on three nodes, tables in a bucket and records in PostgreSQL.
+
+Its assets are all built, of fewer samples: what is compared does not ask for good models.
+"""
 
 import os
 import re
@@ -8,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import yaml
 
 from recap_assets.artefacts.catalogue import TABLES
 from recap_assets.artefacts.lineage import EXPERIMENTS
@@ -32,9 +36,21 @@ BUCKET = "s3://smoke/tables"
 SECONDS = 3000
 
 
-def built(data: Path, variables: Mapping[str, str]) -> str:
+def written(folder: Path) -> Path:
+    """The experiment with small amounts."""
+    content = yaml.safe_load(SMOKE.read_text())
+    content["pool"] |= {"samples": 400, "samples_per_shard": 100}
+    for one in (*content["corpora"].values(), *content["evaluation"]["tasks"].values()):
+        one["samples"] = 120
+    for one in (*content["models"].values(), content["training"]):
+        one["samples_seen"] = 640
+    (file := folder / "smoke.yaml").write_text(yaml.safe_dump(content))
+    return file
+
+
+def built(file: Path, data: Path, variables: Mapping[str, str]) -> str:
     """What a build of the whole experiment prints."""
-    command = [sys.executable, "-m", "recap_assets.cli.main", "-e", str(SMOKE), "build", "--yes"]
+    command = [sys.executable, "-m", "recap_assets.cli.main", "-e", str(file), "build", "--yes"]
     done = subprocess.run(  # noqa: S603 - our own words
         [*command, "--jobs", "1"], env={**os.environ, "RECAP_DATA": str(data), **variables},
         text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=SECONDS, check=False,
@@ -56,16 +72,17 @@ def contents(workspace: Workspace) -> dict[str, str]:
 def test_smoke_on_three_nodes_is_that_of_one_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    file = written(tmp_path)
     here, there = Workspace(tmp_path / "here", "smoke"), Workspace(tmp_path, "smoke", BUCKET)
     with s3.moto_server() as endpoint, kind_everywhere(tmp_path, monkeypatch):
-        built(here.data, {"RECAP_WORKERS": "local"})
+        built(file, here.data, {"RECAP_WORKERS": "local"})
         for name, value in s3.environment(endpoint).items():
             monkeypatch.setenv(name, value)
         client = botocore_session.get_session().create_client("s3", "us-east-1")
         client.create_bucket(Bucket="smoke")
         with database.database(tmp_path) as records, nodes(3) as cluster:
             workers = {"RECAP_WORKERS": str(cluster.address), "RECAP_TABLES": BUCKET}
-            output = built(tmp_path, {**records, **workers})
+            output = built(file, tmp_path, {**records, **workers})
         assert re.search(r"Built \d+ partitions", output), output
         assert not list(there.instance.glob("*.db")), "the records are in PostgreSQL"
         assert contents(there) == contents(here)
