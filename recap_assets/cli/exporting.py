@@ -114,11 +114,14 @@ def push_folder(place: str, push: "Push", *, as_json: bool) -> None:
 def export_declared(chosen: Chosen, name: str, push: "Push | None", *, as_json: bool) -> None:
     """Build an export of the experiment, and push it where that is wanted."""
     from recap_assets.exports.declared import folder_of
+    from recap_assets.exports.hub.published import require_local
 
     project = require_declared(chosen.reading(), name)
     if push is None:
         _build(f"exports/{name}", as_json=as_json)
         return
+    folder = folder_of(project, name)
+    require_local(folder)
     said = io.StringIO()
     try:
         with redirect_stdout(said) if as_json else nullcontext():
@@ -127,7 +130,7 @@ def export_declared(chosen: Chosen, name: str, push: "Push | None", *, as_json: 
         if ended.code:
             echo(said.getvalue(), nl=False)
             raise
-    push_folder(str(folder_of(project, name)), push, as_json=as_json)
+    push_folder(str(folder), push, as_json=as_json)
 
 
 def _build(asset: str, *, as_json: bool) -> None:
@@ -148,11 +151,14 @@ def run_export(
     """Export a mix to a folder; the options are the keys of an export in an experiment."""
     from recap_assets.cli import terminal
     from recap_assets.cli.tracing import copy_receipts
+    from recap_assets.exports.hub.published import require_local
     from recap_assets.exports.once import export_once
-    from recap_assets.storage.folders import FolderError
+    from recap_assets.storage.folders import Folder, FolderError
 
     console = terminal.console(stderr=as_json)
     export = _checked(options)
+    if push is not None:
+        require_local(Folder(export.folder or ""))
     _warn_if_outdated(console, session, export.mix)
     copy_receipts(session)
     started = time.monotonic()

@@ -1,14 +1,18 @@
 """`recap export --push-to`: an export sent to a dataset of the Hugging Face Hub."""
 
+import os
+import threading
 import time
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import click
 
 from recap_assets.cli import terminal
 from recap_assets.cli.bars import bar
+from recap_assets.cli.output import echo
 from recap_assets.exports.checksums import MARK
 from recap_assets.storage.folders import Folder, FolderError
 
@@ -17,6 +21,11 @@ if TYPE_CHECKING:
 
     from recap_assets.exports.hub.push import Pushed
     from recap_assets.exports.hub.target import Target
+
+Result = TypeVar("Result")
+AT_CTRL_C_SECONDS = 0.2
+INTERRUPTED = 130
+"""What a shell calls the end by Ctrl-C."""
 
 
 @dataclass(frozen=True)
@@ -62,19 +71,16 @@ class Push:
         """
         from recap_assets.exports.hub.push import push
 
+        asked = {"private": not self.public, "replace": self.replace, "dry_run": self.dry_run}
         started = time.monotonic()
         try:
             with bar(console, f"sending to {self.target}") as advance:
-                done = push(
-                    folder,
-                    self.target,
-                    private=not self.public,
-                    replace=self.replace,
-                    dry_run=self.dry_run,
-                    progress=advance,
-                )
+                done = _interruptible(lambda: push(folder, self.target, progress=advance, **asked))
         except FolderError as error:
             raise click.ClickException(str(error)) from error
+        except KeyboardInterrupt:
+            echo("Stopped. What was sent is kept; run again to continue.", err=True)
+            os._exit(INTERRUPTED)  # else the process waits for the uploads that are under way
         self._print(console, done, time.monotonic() - started)
         return {
             "target": str(self.target),
@@ -104,6 +110,23 @@ class Push:
             highlight=False,
             soft_wrap=True,
         )
+
+
+def _interruptible(work: Callable[[], Result]) -> Result:
+    """Do something in a thread, which a process that ends does not wait for."""
+    done: Future[Result] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:  # whatever it is, the one who waits gets it
+            done.set_exception(error)
+
+    threading.Thread(target=run, name="push", daemon=True).start()
+    # A signal that another thread gets wakes no thread that waits without an end.
+    while not done.done():
+        wait([done], AT_CTRL_C_SECONDS)
+    return done.result()
 
 
 def is_export(place: str) -> bool:

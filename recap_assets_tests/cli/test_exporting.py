@@ -16,6 +16,7 @@ from open_clip_train.params import parse_args
 
 from recap_assets_tests.cli.running import Recap
 from recap_assets_tests.exports.exported_pools import KEPT, cut_shard, real_setting
+from recap_assets_tests.exports.test_forms import croissant_rows
 from recap_assets_tests.hub_server import hub_server
 
 LONG = ["--to", "webdataset", "--samples-per-shard", "4"]
@@ -185,4 +186,4 @@ def test_what_is_exported_is_pushed_and_read_as_a_dataset(
     assert recap("export", "--verify", there).exit_code == 0
     cache = str(tmp_path / "cache")
     dataset = datasets.load_dataset(str(there), split="train", cache_dir=cache)
-    assert len(dataset) == form["samples"]
+    assert len(dataset) == form["samples"] == len(croissant_rows(there / "croissant.json"))

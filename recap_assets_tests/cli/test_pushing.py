@@ -1,8 +1,10 @@
 """`recap export --push-to`: what it prints, and what it refuses before anything is sent."""
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +18,9 @@ from recap_assets.cli.output import print_json
 from recap_assets.exports.hub.target import HubError
 from recap_assets_tests.cli.running import Recap
 from recap_assets_tests.exports.pushed import shards, written
-from recap_assets_tests.hub_server import TOKEN, HubServer, hub_server
+from recap_assets_tests.hub_server import TOKEN, Answer, Asked, HubServer, hub_server
 from recap_assets_tests.tiny import EXPERIMENT
+from recap_assets_tests.waiting import SECONDS
 
 REPO = "team/best"
 PLACE = f"hf://datasets/{REPO}"
@@ -111,6 +114,7 @@ def written_experiment(tmp_path: Path) -> Path:
         (["--verify", "OUT", "--push-to", PLACE], "neither --verify nor --arguments"),
         (["m", "--to", "subset", "--out", "OUT", "--push-to", PLACE, "--dry-run"], "its FOLDER"),
         (["HALF", "--push-to", PLACE], "no finished export"),
+        (["m", "--to", "subset", "--out", "memory://x", "--push-to", PLACE], "is a bucket"),
     ],
 )
 def test_what_cannot_be_pushed_is_refused_before_anything_is_asked(
@@ -126,29 +130,55 @@ def test_what_cannot_be_pushed_is_refused_before_anything_is_asked(
     assert hub.asked == []
 
 
-def test_a_refusal_is_one_paragraph_without_the_token(hub: HubServer, tmp_path: Path) -> None:
-    """In a process of its own, with the variables that the Hub's library reads when it starts."""
-    written(tmp_path / "out", shards(1))
-    wrong = TOKEN[::-1]
+def command(hub: HubServer, out: Path, token: str = TOKEN) -> dict[str, Any]:
+    """A process of its own, with the variables that the Hub's library reads when it starts."""
     environment = {
-        **os.environ, "HF_ENDPOINT": hub.url, "HF_TOKEN": wrong, "HF_HUB_DISABLE_XET": "1",
-        "RECAP_DATA": str(tmp_path / "data"),
+        **os.environ, "HF_ENDPOINT": hub.url, "HF_TOKEN": token, "HF_HUB_DISABLE_XET": "1",
+        "RECAP_DATA": str(out.parent / "data"),
     }  # fmt: skip
     environment.pop("HF_HUB_OFFLINE", None)
-    command = [sys.executable, "-m", "recap_assets.cli.main", "export", str(tmp_path / "out")]
+    words = [sys.executable, "-m", "recap_assets.cli.main", "export", str(out)]
+    return {"args": [*words, "--push-to", PLACE], "env": environment, "text": True}
 
-    def run() -> subprocess.CompletedProcess[str]:
-        return subprocess.run(  # noqa: S603 - our own words
-            [*command, "--push-to", PLACE],
-            env=environment, capture_output=True, text=True, timeout=300, check=False,
-        )  # fmt: skip
 
-    refusal = run()
+def test_a_refusal_is_one_paragraph_without_the_token(hub: HubServer, tmp_path: Path) -> None:
+    written(tmp_path / "out", shards(1))
+    wrong = TOKEN[::-1]
+    refusal = subprocess.run(
+        **command(hub, tmp_path / "out", wrong), capture_output=True, timeout=SECONDS, check=False
+    )
     assert refusal.returncode == 1
     assert "answers 401" in refusal.stderr
     assert "Traceback" not in refusal.stderr
     assert wrong not in refusal.stdout + refusal.stderr
-    environment["HF_TOKEN"] = TOKEN
-    done = run()
+
+
+def test_ctrl_c_does_not_wait_for_uploads_and_the_next_run_continues(
+    hub: HubServer, tmp_path: Path
+) -> None:
+    written(tmp_path / "out", shards(8))
+    begun, go_on = threading.Event(), threading.Event()
+    answer = hub.answer
+
+    def held(asked: Asked) -> Answer:
+        if asked.method == "PUT":
+            begun.set()
+            assert go_on.wait(SECONDS)
+        return answer(asked)
+
+    hub.answer = held  # type: ignore[method-assign]
+    words = command(hub, tmp_path / "out")
+    with subprocess.Popen(**words, stderr=subprocess.PIPE) as process:
+        try:
+            assert begun.wait(SECONDS)
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=SECONDS)
+        finally:
+            go_on.set()
+            process.kill()
+    assert process.returncode == 130
+    assert "Stopped. What was sent is kept; run again to continue." in said
+    assert "checksums.json" not in hub.datasets[REPO].contents()
+    done = subprocess.run(**words, capture_output=True, timeout=SECONDS, check=False)
     assert done.returncode == 0, done.stderr
     assert "checksums.json" in hub.datasets[REPO].contents()

@@ -363,6 +363,19 @@ def test_what_the_repository_ignores_is_no_whole_push(hub: HubServer, folder: Pa
         push(written(folder, shards(2)), TARGET)
 
 
+def test_what_the_hub_warns_of_in_the_card_is_said(hub: HubServer, folder: Path) -> None:
+    warned = [{"message": "empty \x1b[2Jmetadata"}]
+    hub.before = lambda asked: (
+        Answer({"errors": [], "warnings": warned}) if "validate-yaml" in asked.path else None
+    )
+    (note,) = push(written(folder, shards(1)), TARGET).notes
+    assert "empty \\x1b[2Jmetadata" in note
+    wrong = {"errors": [{"message": "no licence"}], "warnings": []}
+    hub.before = lambda asked: Answer(wrong, 400) if "validate-yaml" in asked.path else None
+    with pytest.raises(HubError, match=r"sending to it failed: .*no licence"):
+        push(written(folder, shards(2)), TARGET)
+
+
 def test_a_file_that_is_not_as_it_was_written_is_not_sent(hub: HubServer, folder: Path) -> None:
     export = written(folder, shards(2))
     (folder / "data" / "train-00000001.parquet").write_bytes(b"?" * 1_000)

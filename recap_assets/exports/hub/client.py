@@ -3,8 +3,10 @@
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 from huggingface_hub import constants, set_client_factory
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from huggingface_hub.utils import (
@@ -39,6 +41,9 @@ _ADVICE = {
     429: "too many requests: run the same again later, it continues",
     507: "the storage of its owner is full",
 }
+
+
+_LIBRARY = Path(huggingface_hub.__file__).parent
 
 
 class _BoundedSend:
@@ -118,7 +123,8 @@ def bounded_library() -> Iterator[list[str]]:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             yield notes
-        notes += [one_line(str(one.message), 500) for one in caught]
+        of_library = [one for one in caught if Path(one.filename).is_relative_to(_LIBRARY)]
+        notes += [one_line(str(one.message), 500) for one in of_library]
     finally:
         set_client_factory(default_client_factory)
         if had_bars:

@@ -45,11 +45,7 @@ class Published:
             FolderError: It has no finished export.
             HubError: It is in a bucket.
         """
-        if not folder.is_local:
-            msg = (
-                f"{folder} is a bucket, and a push reads a local folder: copy it, and name the copy"
-            )
-            raise HubError(msg)
+        require_local(folder)
         written = read_checksums(folder)
         files = {name: file for name, file in written.items() if not _RECORDS.fullmatch(name)}
         content = checksums_of(files.values())
@@ -109,3 +105,14 @@ class Published:
             msg = f"{self.folder}/{name} is not as it was written, and is not sent: export again"
             raise HubError(msg)
         return Path(self.folder.url) / name
+
+
+def require_local(folder: Folder) -> None:
+    """Refuse a folder that cannot be pushed.
+
+    Raises:
+        HubError: It is in a bucket.
+    """
+    if not folder.is_local:
+        msg = f"{folder} is a bucket, and a push reads a local folder: copy it, and name the copy"
+        raise HubError(msg)
