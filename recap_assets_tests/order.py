@@ -1,7 +1,8 @@
 """The order in which test files start: those that take longest first.
 
 Of several processes the one that comes to a long file last would keep the others waiting. A file
-that is not listed starts after these, in the order of names.
+that is not listed starts after these, in the order of names. Where only tests with a mark are run,
+only the files that name it are imported, so that a file must name the marks of its tests.
 """
 
 from pathlib import Path
@@ -65,9 +66,21 @@ LONGEST_FIRST = (
 )
 """`make test` and `make test-long` print the ten slowest tests."""
 
+FOUND_BY_NAME = ("long", "bits")
+"""Marks whose files the Makefile finds by them."""
+
 _PLACES = {TESTS / name: place for place, name in enumerate(LONGEST_FIRST)}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort by file; within a file the order stays."""
+    """Sort by file; within a file the order stays.
+
+    Raises:
+        LookupError: A test has a mark that its file does not name.
+    """
+    for mark in FOUND_BY_NAME:
+        for path in {item.path for item in items if item.get_closest_marker(mark)}:
+            if f"mark.{mark}" not in path.read_text():
+                msg = f"{path}: write `mark.{mark}` in it, by which the Makefile finds its tests"
+                raise LookupError(msg)
     items.sort(key=lambda item: _PLACES.get(item.path, len(_PLACES)))
