@@ -239,6 +239,8 @@ def _print_rows(console: Console, rows: Mapping[str, Mapping[str, int]]) -> None
 
 def _print_unusable(console: Console, session: Session) -> int:
     """Say that nothing of the pool can be used, and why; the exit code is 1 then."""
+    if not session.read_records().latest(RAW_POOL.key()):
+        return 0  # nothing was indexed, as where other assets were selected
     problems = [nothing_usable(session.project, account) for account in accounts(session.project)]
     for text in filter(None, problems):
         console.print(Text.assemble(("wrong", "red"), f" {text}"), soft_wrap=True)

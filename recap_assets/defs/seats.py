@@ -6,13 +6,16 @@ keeps its model for the partitions that follow, and ends where others of the mac
 
 import multiprocessing
 from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 
 from recap_assets.defs.build_state import Ran
 from recap_assets.graph.batches import Batch
 from recap_assets.storage.leases import Leases
+
+WAKE_SECONDS = 0.5
+"""How long a Ctrl-C waits at most."""
 
 MakePool = Callable[[], ProcessPoolExecutor]
 """Makes a pool of one process."""
@@ -101,11 +104,14 @@ class Seats:
         if not self._all:
             return
         # A pool waits for its process to end, which takes a while: all of them end together.
-        with ThreadPoolExecutor(len(self._all)) as threads:
-            ends = [
-                threads.submit(seat.pool.shutdown, cancel_futures=cancel_futures)
-                for seat in self._all
-            ]
+        threads = ThreadPoolExecutor(len(self._all))
+        ends = [
+            threads.submit(seat.pool.shutdown, cancel_futures=cancel_futures) for seat in self._all
+        ]
+        # polars has waits restarted after a signal, so that one without an end is deaf to Ctrl-C.
+        while wait(ends, WAKE_SECONDS).not_done:
+            pass
+        threads.shutdown()
         for end in ends:
             end.result()
 

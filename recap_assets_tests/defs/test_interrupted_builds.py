@@ -1,6 +1,7 @@
 """One Ctrl-C ends a build in words, at whatever moment, and nothing of what was done is lost."""
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -10,6 +11,7 @@ import pytest
 
 from recap_assets_tests.faults.small import experiment, write_experiment
 from recap_assets_tests.killed_builds import KilledBuild
+from recap_assets_tests.tiny import EXPERIMENT
 
 pytestmark = pytest.mark.long(reason="builds that are interrupted, and go on")
 
@@ -31,15 +33,44 @@ def is_worker(pid: str) -> bool:
         return False
 
 
+def workers_of(driver: subprocess.Popen[str]) -> list[str]:
+    children = Path(f"/proc/{driver.pid}/task/{driver.pid}/children")
+    return [child for child in children.read_text().split() if is_worker(child)]
+
+
 def wait_for_worker(driver: subprocess.Popen[str]) -> None:
     """Until the driver has started a worker, which has much to import yet."""
-    children = Path(f"/proc/{driver.pid}/task/{driver.pid}/children")
     until = time.monotonic() + SECONDS
     while time.monotonic() < until and driver.poll() is None:
-        if any(is_worker(child) for child in children.read_text().split()):
+        if workers_of(driver):
             return
         time.sleep(0.02)
     pytest.fail("no worker was started")
+
+
+def test_a_second_interrupt_ends_work_that_would_take_days(tmp_path: Path) -> None:
+    scorer = {**EXPERIMENT["models"]["scorer"], "samples_seen": 10**9}
+    build = KilledBuild(
+        tmp_path, {**EXPERIMENT, "models": {**EXPERIMENT["models"], "scorer": scorer}}
+    )
+    build.finish("--select", "embedded_world/corpora/*")
+    with build.start("--select", "models/scorer") as driver:
+        assert driver.stdout is not None
+        lines = iter(driver.stdout.readline, "")
+        next(line for line in lines if re.search(r"ETA.*models/scorer \d+%", line))
+        os.killpg(driver.pid, signal.SIGINT)
+        answer = next(line for line in lines if line.startswith("Stopping when this is done"))
+        assert "models/scorer" in answer
+        workers = workers_of(driver)
+        os.killpg(driver.pid, signal.SIGINT)
+        rest, _ = driver.communicate(timeout=SECONDS)
+    assert driver.returncode == 130, rest
+    assert "Traceback" not in rest
+    assert rest.endswith("Stopped. What was finished is kept; run again to continue.\n")
+    assert workers
+    assert not any(map(is_worker, workers))
+    build.check_tables()
+    build.check_instance()
 
 
 @pytest.mark.parametrize(("jobs", "after"), [(1, 0.0), (2, 1.5)])

@@ -32,12 +32,16 @@ def model_folder(
         check: Looks at the configs, before any weights are fetched.
 
     Raises:
+        ModelFileError: There is no such folder.
         ModelFolderError: It has no safetensors, or its index names other files.
         Exception: Whatever the hub's library raises where it is not reached.
     """
     if Path(model).is_dir():
         check(Path(model))
         return Path(model)
+    if model.startswith((".", "/", "~")) or model.count("/") > 1:
+        msg = f"cannot load {model}: there is no such folder. Correct the path, or put it there"
+        raise ModelFileError(msg)
     folder = fetched(model, revision, (*CONFIG_FILES, "*tokenizer/*.json", INDEX))
     check(folder)
     names = ["model.safetensors"]

@@ -57,10 +57,6 @@ def folder_of(source: TransformersSpec) -> Path:
         ModelFileError: There is no such folder, the model needs code of its own, or its type is
             not known.
     """
-    looks_like_path = source.model.startswith((".", "/", "~")) or source.model.count("/") > 1
-    if looks_like_path and not Path(source.model).is_dir():
-        msg = f"cannot load {source.model}: there is no such folder. {advice(source)}"
-        raise ModelFileError(msg)
     return model_folder(source.model, source.revision, lambda folder: check_kind(source, folder))
 
 

@@ -86,7 +86,7 @@ def test_half_precision(folder, images, uids, precision):
 
 
 def test_a_missing_folder(tmp_path):
-    with pytest.raises(ModelFileError, match=r"no such folder.*hf download"):
+    with pytest.raises(ModelFileError, match=r"no such folder\. Correct the path"):
         load_transformers_captioner(source_of(tmp_path / "nothing"))
 
 
