@@ -4,7 +4,6 @@ import atexit
 import json
 import os
 import sys
-from gc import freeze
 from pathlib import Path
 
 import click
@@ -19,6 +18,7 @@ from recap_assets.cli.placing import with_place
 from recap_assets.cli.recipes import recipes_command
 from recap_assets.cli.serve_commands import look, serve_captioner, ui
 from recap_assets.cli.trace_commands import lineage, pin, reproduce, verify
+from recap_assets.defs.ending import leave_garbage
 from recap_assets.specs.loading import OWN
 from recap_assets.untrusted.errors import RecapError
 
@@ -380,7 +380,7 @@ for command in (
 def main() -> None:
     """Run the command line; what a user can fix is explained, without a traceback."""
     # What ends with the process need not be looked through for garbage, which takes a second.
-    atexit.register(freeze)
+    atexit.register(leave_garbage)
     prepare()
     try:
         recap(standalone_mode=False)

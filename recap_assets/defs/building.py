@@ -6,7 +6,6 @@ other; the runs, their events and their failures are in the instance like any ot
 """
 
 import atexit
-import gc
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -32,6 +31,7 @@ from recap_assets.defs.assets import REUSE_TAG, asset_key, assets_of, progress_l
 from recap_assets.defs.build_state import AtWork, Failures, Finished, Ran, State, paced
 from recap_assets.defs.code_location import name_location
 from recap_assets.defs.dead_runs import close_dead_runs, driver_tags
+from recap_assets.defs.ending import leave_garbage
 from recap_assets.defs.failures import WithoutLoggerErrors, in_words
 from recap_assets.defs.lineage import copy_missing_events, keep_experiment
 from recap_assets.defs.metering import spent_by
@@ -338,7 +338,7 @@ def _start_worker(progress: "Queue[News]") -> None:
     sys.stderr = WithoutLoggerErrors(sys.stderr)
     _die_when_terminated()
     # What ends with the process need not be looked through for garbage, which takes a second.
-    atexit.register(gc.freeze)
+    atexit.register(leave_garbage)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     os.environ.setdefault("OMP_NUM_THREADS", str(torch_threads()))
     # With more workers than the cores have room for, threads that spin keep the others from work.

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import psutil
+import pytest
 
 from recap_assets_tests.waiting import SECONDS, wait_for
 
@@ -33,3 +34,14 @@ def test_what_ends_the_command_ends_its_servers() -> None:
         finally:
             driver.kill()
     wait_for(lambda: not any(map(psutil.pid_exists, pids)), "its servers have ended")
+
+
+def test_an_end_without_a_look_for_garbage_says_nothing() -> None:
+    pytest.importorskip("triton", reason="torch brings it where there may be GPUs of NVIDIA's")
+    code = "import atexit, triton; from recap_assets.defs.ending import leave_garbage as leave"
+    done = subprocess.run(  # noqa: S603 - ours
+        [sys.executable, "-c", f"{code}; atexit.register(leave)"],
+        capture_output=True, text=True, check=True,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("", "")
