@@ -41,6 +41,9 @@ QUICK: dict[str, tuple[str, ...]] = {
     "nothing_to_reuse": ("--images", "300", "--partitions", "3", "--rounds", "1"),
     "threshold_edit": ("--images", "64_000", "--partitions", "4", "--rounds", "1"),
     "mix_trial": ("--images", "64_000", "--partitions", "4", "--rounds", "1"),
+    "gallery": (
+        "--rows", "3_000", "--partitions", "3", "--dimension", "64", "--rounds", "2",
+    ),
     "duplicates": (
         "--hashes", "100_000", "--embeddings", "3_000", "--clusters", "3", "--dimension", "64",
         "--beside", "20_000", "2_000",

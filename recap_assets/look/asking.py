@@ -11,7 +11,7 @@ from recap_assets.untrusted.showing import one_line
 MOST_CHARACTERS = 400
 """Of one value of an address; what is beyond is cut."""
 
-MOST_PAGES = 10_000
+MOST_PAGES = 10_000_000
 
 
 class AskedError(RecapError, ValueError):

@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from recap_assets.artefacts.mixes import CURATED_MIXES
 from recap_assets.look import asking
 from recap_assets.look.cards import partitions_of
 from recap_assets.look.gallery import Gallery, gallery_of
@@ -50,11 +51,17 @@ def _named(mix: str, version: str) -> str:
 def _compared(gallery: Gallery, before: str, after: str) -> dict[str, Any]:
     project = gallery.project
     sides = mix_version(project, before), mix_version(project, after)
-    found = compare_mixes(project, *sides, n_samples=SAMPLES)
+    names = tuple(map(str, sides))
+    # A version stays as it is, so what was compared once holds until another mix is built.
+    found = gallery.kept.of(
+        CURATED_MIXES,
+        ("differences", *names),
+        lambda: compare_mixes(project, *sides, n_samples=SAMPLES),
+    )
     written: dict[str, Any] = difference_as_json(found)
     return {
         "found": written,
-        "sides": [str(side) for side in sides],
+        "sides": names,
         "changes": _changes(gallery, found, written["samples"]),
         "percentiles": PERCENTILES,
         "sources": sorted(

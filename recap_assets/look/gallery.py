@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 from starlette.requests import Request
 
 from recap_assets.graph.project import Project
+from recap_assets.look.embeddings import Embeddings
 from recap_assets.look.images import Images
 from recap_assets.look.kept import Kept
 from recap_assets.plots.colours import palette
@@ -35,6 +36,11 @@ class Gallery:
     def images(self) -> Images:
         """The pool's images."""
         return Images(self.project)
+
+    @cached_property
+    def embeddings(self) -> Embeddings:
+        """The embeddings of its scorers, as far as they stay in memory."""
+        return Embeddings(self.project)
 
     @cached_property
     def kept(self) -> Kept:

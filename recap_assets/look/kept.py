@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from recap_assets.artefacts.table import Table
@@ -15,23 +15,42 @@ MOST_KEPT = 12
 
 
 class Kept:
-    """Results by name, each with the version of its table."""
+    """Results by name, each with the versions of its tables."""
 
     def __init__(self, tables: TableStore) -> None:
         self._tables = tables
-        self._known: OrderedDict[tuple[str, ...], tuple[int | None, Any]] = OrderedDict()
-        # One at a time: two requests for one result would compute it twice.
-        self._lock = threading.RLock()
+        self._known: OrderedDict[tuple[str, ...], tuple[object, Any]] = OrderedDict()
+        self._lock = threading.Lock()
+        self._computing: dict[tuple[str, ...], threading.Lock] = {}
 
-    def of(self, table: Table, name: tuple[str, ...], compute: Callable[[], T]) -> T:
-        """The result of that name, computed again where the table was written since."""
-        version = self._tables.version(table)
+    def of(
+        self,
+        table: Table | Sequence[Table],
+        name: tuple[str, ...],
+        compute: Callable[[], T],
+        of: str = "",
+    ) -> T:
+        """The result of that name, computed again where a table was written since.
+
+        Args:
+            table: What it depends on.
+            name: Of the result.
+            compute: Computes it.
+            of: What else it is of. One result of a name is kept, the last that was asked for.
+        """
+        tables = [table] if isinstance(table, Table) else table
+        version = of, [self._tables.version(one) for one in tables]
         with self._lock:
+            alone = self._computing.setdefault(name, threading.Lock())
+        # Two requests for one result would compute it twice; for others they need not wait.
+        with alone:
             known = self._known.get(name)
             if known is None or known[0] != version:
+                self._known.pop(name, None)
                 known = version, compute()
+            with self._lock:
                 self._known[name] = known
-            self._known.move_to_end(name)
-            while len(self._known) > MOST_KEPT:
-                self._known.popitem(last=False)
+                self._known.move_to_end(name)
+                while len(self._known) > MOST_KEPT:
+                    self._known.popitem(last=False)
         return known[1]

@@ -25,6 +25,9 @@ def search(request: Request) -> Response:
     """The page with a search's images, or with drawn ones where nothing is searched for."""
     gallery = gallery_of(request)
     found, note = _found(request, gallery, PER_PAGE)
+    like, query = asking.text(request, "like"), asking.text(request, "q")
+    by, scorer = _way(request, gallery), _scorer(request, gallery)
+    embedder = _embedder(request, gallery) if like or (query and by == WAYS[0]) else None
     is_one = found.height == 1 and asking.text(request, "by") == "uid"
     if is_one:
         partition, uid = found.select(list(FOUND)).row(0)
@@ -33,15 +36,17 @@ def search(request: Request) -> Response:
         request,
         "search.html.jinja",
         title="Search",
-        query=asking.text(request, "q"),
-        like=asking.text(request, "like"),
+        query=query,
+        like=like,
         uploaded=False,
-        by=_way(request, gallery),
+        by=by,
         ways=WAYS if gallery.embedders else WAYS[1:],
-        scorer=_scorer(request, gallery),
+        scorer=scorer,
         scorers=gallery.scorers,
         embedders=gallery.embedders,
-        cards=cards(gallery, found, _scorer(request, gallery), note),
+        embedder=embedder,
+        searched=gallery.embeddings.searched(embedder) if embedder else None,
+        cards=cards(gallery, found, scorer, note),
         another=with_query(request.url, draw=asking.count(request, "draw", 0, 10**9) + 1),
         uids_at=f"/uids.txt?{request.url.query}",
     )

@@ -20,16 +20,12 @@ from recap_assets.graph.records import RememberedRecords
 from recap_assets.look import asking
 from recap_assets.look.cards import FOUND, cards
 from recap_assets.look.gallery import Gallery, gallery_of, with_mixes
+from recap_assets.look.held_scores import held_scores
 from recap_assets.look.histogram import Bars, bars_of
 from recap_assets.look.page import rendered
-from recap_assets.mixes.assets import sets_of
 from recap_assets.mixes.cutoffs import CutoffRequest, cutoffs_needed
-from recap_assets.mixes.images import Images
-from recap_assets.mixes.selection import decide
 from recap_assets.mixes.stored_scores import score_view
-from recap_assets.mixes.stored_trial import counted, realised, trial
 from recap_assets.mixes.thresholds import Cut
-from recap_assets.mixes.trial_diversity import unique_trigrams_of_trial
 from recap_assets.specs.columns import USED, scorer_and_name
 from recap_assets.specs.mixes import Mix
 from recap_assets.specs.setting_keys import set_at
@@ -116,7 +112,7 @@ def thresholds(request: Request) -> Response:
         original=original.value,
         unit=UNITS[setting.request.kind],
         bars=bars,
-        **tried(setting, original),
+        **tried(gallery, setting, original),
         limits=_limits(setting.request, bars),
         **_strips(gallery, setting, original),
     )
@@ -126,7 +122,7 @@ def counts(request: Request) -> Response:
     """The counts of `recap mix try` at a number, as JSON; `plan=1` adds what building it costs."""
     gallery = gallery_of(request)
     setting, original = _setting(request, list(_choices(gallery.project)))
-    found: dict[str, Any] = {**tried(setting, original), "yaml": setting.yaml}
+    found: dict[str, Any] = {**tried(gallery, setting, original), "yaml": setting.yaml}
     if asking.text(request, "plan"):
         found |= cost_of(gallery, setting)
     return JSONResponse(found)
@@ -142,24 +138,27 @@ def strips(request: Request) -> Response:
 def uids(request: Request) -> Response:
     """The uids of the mix at a number, 32 hex digits a line."""
     gallery = gallery_of(request)
-    setting, _ = _setting(request, list(_choices(gallery.project)))
-    lines = "".join(f"{uid.hex()}\n" for uid in _accepted(setting)["uid"].unique().sort())
+    setting, original = _setting(request, list(_choices(gallery.project)))
+    taken = _decided(gallery, setting, original, pl.col("accepted.here"))
+    lines = "".join(f"{uid.hex()}\n" for uid in taken["uid"].unique().sort())
     headers = {"Content-Disposition": 'attachment; filename="uids.txt"'}
     return Response(lines, media_type="text/plain; charset=utf-8", headers=headers)
 
 
-def tried(setting: Setting, original: Setting) -> dict[str, dict[str, Any]]:
+def tried(gallery: Gallery, setting: Setting, original: Setting) -> dict[str, dict[str, Any]]:
     """What `recap mix try` counts of the mix `here`, and as the `file` has it.
 
     Returns:
         For each of both `n_pairs`, `n_images`, `mean_score`, shares, and the `cutoff`; trigrams of
         both are counted in samples of one size.
     """
-    both = with_mixes(setting.project, {"file": original.spec, "here": setting.spec}).fixed()
-    cutoffs = realised(both)
-    counted_trigrams = unique_trigrams_of_trial(both, cutoffs)
-    rows = trial(both, cutoffs).join(counted_trigrams, on="mix").to_dicts()
+    held = held_scores(gallery, setting.mix)
+    rows = held.trial(_both(setting, original)).to_dicts()
     return {row["mix"]: {**row, "cutoff": _cutoff(setting, row)} for row in rows}
+
+
+def _both(setting: Setting, original: Setting) -> Project:
+    return with_mixes(setting.project, {"file": original.spec, "here": setting.spec}).fixed()
 
 
 def _cutoff(setting: Setting, row: Mapping[str, Any]) -> float | None:
@@ -230,11 +229,12 @@ def _limits(request: CutoffRequest, bars: Bars) -> tuple[float, float, float]:
 
 def _strips(gallery: Gallery, setting: Setting, original: Setting) -> dict[str, Any]:
     """Images in one of the two alone, those nearest to the cut-off first."""
-    after, before = _accepted(setting), _accepted(original)
-    cut = _cut(setting).value
+    before, after = pl.col("accepted.file"), pl.col("accepted.here")
+    cut = _cut(gallery, setting).value
     found: dict[str, Any] = {}
-    for name, these, those in (("entering", after, before), ("leaving", before, after)):
-        alone = these.join(those, on=list(FOUND), how="anti")
+    differing = _decided(gallery, setting, original, before != after)
+    for name, which in (("entering", after), ("leaving", before)):
+        alone = differing.filter(which)
         nearest = alone.sort((pl.col("score") - cut).abs(), "uid", nulls_last=True).head(SHOWN)
         noted = nearest.with_columns(
             note=pl.col("score").round(4).cast(pl.String).fill_null("no score")
@@ -244,23 +244,20 @@ def _strips(gallery: Gallery, setting: Setting, original: Setting) -> dict[str, 
     return found
 
 
-def _cut(setting: Setting) -> Cut:
-    view = score_view(setting.alone, setting.request.scorer, setting.request.source)
+def _cut(gallery: Gallery, setting: Setting) -> Cut:
+    held = held_scores(gallery, setting.mix)
+    view = held.view(setting.alone, setting.request.scorer, setting.request.source)
     return view.within(setting.spec.within).cut(setting.request.kind, setting.value)
 
 
-def _accepted(setting: Setting) -> pl.DataFrame:
-    """FOUND of the images that the mix would take, with their `score` in the column ranked."""
-    project, mix = setting.alone, setting.spec
-    cutoffs, scorer = realised(project)[setting.mix], setting.request.scorer
-    column = f"score.{setting.request.source}"
-    found = [pl.DataFrame(schema={**FOUND, "score": pl.Float32})]
-    for partition in project.partitions:
-        images = Images.for_mixes(counted(project, scorer, [mix], partition), [mix])
-        decided = decide(mix, cutoffs, images, sets_of(project, mix, partition)).images
-        taken = decided.filter("accepted")
-        found.append(taken.select(partition=pl.lit(partition), uid="uid", score=column))
-    return pl.concat(found)
+def _decided(gallery: Gallery, setting: Setting, original: Setting, which: pl.Expr) -> pl.DataFrame:
+    """FOUND of some images, `accepted.file`, `accepted.here`, and the `score` that is ranked."""
+    score = pl.col(f"score.{setting.request.source}").alias("score")
+    wanted = [*FOUND, "accepted.file", "accepted.here", score]
+    types = {**FOUND, "accepted.file": pl.Boolean, "accepted.here": pl.Boolean}
+    parts = held_scores(gallery, setting.mix).decided(_both(setting, original))
+    found = [part.filter(which).select(wanted) for part in parts]
+    return pl.concat([pl.DataFrame(schema={**types, "score": pl.Float32}), *found])
 
 
 ROUTES = (

@@ -55,6 +55,8 @@ def _found(request: Request, fields: dict[str, bytes]) -> Response:
         scorer=scorer,
         scorers=gallery.scorers,
         embedders=gallery.embedders,
+        embedder=scorer,
+        searched=gallery.embeddings.searched(scorer),
         cards=cards(gallery, found, scorer, "{similarity:.3f}"),
         another="/",
         uids_at=None,

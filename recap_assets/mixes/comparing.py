@@ -1,9 +1,9 @@
 """Two mixes, or two versions of one, compared a group of pool partitions at a time."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
+from typing import NamedTuple
 
 import polars as pl
 
@@ -25,12 +25,31 @@ from recap_assets.untrusted.errors import RecapError
 PERCENTILES = tuple(f"p{100 * share:g}" for share in QUANTILES)
 """Names of QUANTILES: p5, p25, ..."""
 
+ROWS_AT_ONCE = 250_000
+"""Pairs of both sides that are compared at a time, unless a partition has more."""
+
 _ANY_SHARD = 2**31 - 1
 _SHOWN = ("source", "text", "score", "weight", "copies")
 
 
 class MixVersionError(RecapError, ValueError):
     """There is no such mix, or no such version of it; the text lists those that exist."""
+
+
+class _Span(NamedTuple):
+    """A partition of a mix: its first and last shard, and its pairs."""
+
+    first: int
+    last: int
+    partition: str
+    rows: int
+
+
+class _Group(NamedTuple):
+    """Partitions of both sides that are compared together, and their pairs."""
+
+    sides: tuple[list[str], list[str]]
+    n_rows: int
 
 
 @dataclass(frozen=True)
@@ -166,14 +185,15 @@ def compare_mixes(
     """
     comparison = Comparison(n_samples, project.experiment.seed)
     diversity = project.experiment.diversity
-    groups = list(_groups(*(_shards_of(project, side) for side in (before, after))))
+    project = project.fixed()
+    groups = list(_joined(_groups(*(_spans_of(project, side) for side in (before, after)))))
     drawn: list[pl.DataFrame] = [
         drawn_texts(CURATED_MIXES.empty().select(COMPARED), diversity) for _ in range(2)
     ]
-    for done, keys in enumerate(groups, start=1):
+    for done, group in enumerate(groups, start=1):
         sides = [
             _pairs(project, side, of_side)
-            for side, of_side in zip((before, after), keys, strict=True)
+            for side, of_side in zip((before, after), group.sides, strict=True)
         ]
         comparison.add(*sides)
         drawn = [
@@ -197,24 +217,30 @@ def _diversity(before: pl.Series, after: pl.Series) -> Diversity:
 
 
 def _pairs(project: Project, side: MixVersion, partitions: Sequence[str]) -> pl.DataFrame:
-    read = partial(project.workspace.tables.read, CURATED_MIXES, side.version, mix=side.mix)
-    parts = [read(partition=key).select(COMPARED) for key in partitions]
-    return pl.concat([CURATED_MIXES.empty().select(COMPARED), *parts])
+    tables = project.workspace.tables
+
+    def wanted() -> pl.LazyFrame:
+        rows = tables.scan(CURATED_MIXES, side.version, mix=side.mix)
+        return rows.filter(pl.col("partition").is_in(list(partitions))).select(COMPARED)
+
+    return tables.collected(CURATED_MIXES, side.version, wanted)
 
 
-def _shards_of(project: Project, side: MixVersion) -> list[tuple[int, int, str]]:
-    """First and last shard of each partition that has pairs."""
+def _spans_of(project: Project, side: MixVersion) -> list[_Span]:
+    """Those of the partitions that have pairs."""
     files = _files(project, side.version).filter(mix=side.mix)
-    spans = files.group_by("partition").agg(pl.col("first").min(), pl.col("last").max())
-    return spans.select("first", "last", "partition").rows()
+    spans = files.group_by("partition").agg(
+        pl.col("first").min(), pl.col("last").max(), pl.col("rows").sum()
+    )
+    return [_Span(*row) for row in spans.select(_Span._fields).iter_rows()]
 
 
 def _files(project: Project, version: int) -> pl.DataFrame:
-    """`mix`, `partition`, `first` and `last` shard of each file, by the Delta log alone."""
+    """`mix`, `partition`, `first` and `last` shard, `rows` of each file, by the Delta log alone."""
     delta = project.workspace.tables.open(CURATED_MIXES, version)
     assert delta is not None  # noqa: S101 - the table has this version
     actions = pl.DataFrame(delta.get_add_actions(flatten=True))
-    schema = {"min.shard": pl.Int64, "max.shard": pl.Int64}
+    schema = {"min.shard": pl.Int64, "max.shard": pl.Int64, "num_records": pl.Int64}
     for name, dtype in schema.items():
         if name not in actions.columns:
             actions = actions.with_columns(pl.lit(None, dtype).alias(name))
@@ -224,27 +250,40 @@ def _files(project: Project, version: int) -> pl.DataFrame:
         # A file without statistics may hold any shard.
         first=pl.col("min.shard").cast(pl.Int64).fill_null(0),
         last=pl.col("max.shard").cast(pl.Int64).fill_null(_ANY_SHARD),
+        rows=pl.col("num_records").cast(pl.Int64).fill_null(ROWS_AT_ONCE),
     )
 
 
-def _groups(
-    before: Sequence[tuple[int, int, str]], after: Sequence[tuple[int, int, str]]
-) -> Iterator[tuple[list[str], list[str]]]:
+def _groups(before: Sequence[_Span], after: Sequence[_Span]) -> Iterator[_Group]:
     """Partitions of both sides that share shards, so that every image's pairs are in one group.
 
     Mostly the same partition of either; where `shards_per_partition` has changed in between, more.
     """
-    spans = sorted((*span, i) for i, side in enumerate((before, after)) for span in side)
-    group: tuple[list[str], list[str]] = ([], [])
+    spans = sorted((span, i) for i, side in enumerate((before, after)) for span in side)
+    group = _Group(([], []), 0)
     end = -1
-    for first, last, partition, i in spans:
-        if first > end and any(group):
+    for span, i in spans:
+        if span.first > end and group.n_rows:
             yield group
-            group = ([], [])
-        group[i].append(partition)
-        end = max(end, last)
-    if any(group):
+            group = _Group(([], []), 0)
+        group.sides[i].append(span.partition)
+        group = group._replace(n_rows=group.n_rows + span.rows)
+        end = max(end, span.last)
+    if group.n_rows:
         yield group
+
+
+def _joined(groups: Iterable[_Group]) -> Iterator[_Group]:
+    """Small groups that follow each other as one of up to ROWS_AT_ONCE pairs."""
+    joined = _Group(([], []), 0)
+    for group in groups:
+        if joined.n_rows and joined.n_rows + group.n_rows > ROWS_AT_ONCE:
+            yield joined
+            joined = _Group(([], []), 0)
+        sides = [[*one, *more] for one, more in zip(joined.sides, group.sides, strict=True)]
+        joined = _Group((sides[0], sides[1]), joined.n_rows + group.n_rows)
+    if joined.n_rows:
+        yield joined
 
 
 def difference_as_json(found: MixDifference) -> dict[str, object]:

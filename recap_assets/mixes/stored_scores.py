@@ -1,6 +1,6 @@
 """The scores that mixes compare, as tables hold them: a partition, or the whole pool in parts."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import polars as pl
 
@@ -13,23 +13,31 @@ from recap_assets.specs.columns import Reads, of_source, scorer_and_name
 _KEYS = ("uid", "shard", "candidate", "score")
 
 
-def scores_in(project: Project, scorer: str, source: str, partition: str) -> pl.DataFrame:
-    """Scores of one source: `uid`, `shard`, `candidate`, `score`."""
-    rows = project.workspace.tables.scan(
-        CLIP_SCORES, scorer=scorer, source=source, partition=partition
-    )
-    return rows.select(_KEYS).collect()
+def scores_in(
+    project: Project, scorer: str, source: str, partition: str | Sequence[str]
+) -> pl.DataFrame:
+    """Scores of one source: `uid`, `shard`, `candidate`, `score`; of several also `partition`."""
+    rows = project.workspace.tables.scan(CLIP_SCORES, scorer=scorer, source=source)
+    return _of(rows, partition, _KEYS)
 
 
 def further_scores(
-    project: Project, found: Reads, partition: str
+    project: Project, found: Reads, partition: str | Sequence[str]
 ) -> Iterator[tuple[str, pl.DataFrame]]:
     """The scores that mixes read beside those of their sources, by their column."""
     for scorer, source in found.scores:
         yield of_source(scorer, source), scores_in(project, scorer, source, partition)
     for name in found.images:
-        rows = project.workspace.tables.scan(IMAGE_SCORES, scorer=name, partition=partition)
-        yield name, rows.select("uid", "shard", "score").collect()
+        rows = project.workspace.tables.scan(IMAGE_SCORES, scorer=name)
+        yield name, _of(rows, partition, ("uid", "shard", "score"))
+
+
+def _of(rows: pl.LazyFrame, partition: str | Sequence[str], columns: Sequence[str]) -> pl.DataFrame:
+    """Columns of one partition, or of several, which are then named."""
+    if isinstance(partition, str):
+        return rows.filter(pl.col("partition") == partition).select(columns).collect()
+    among = pl.col("partition").is_in(list(partition))
+    return rows.filter(among).select("partition", *columns).collect()
 
 
 def score_view(project: Project, scorer: str, column: str) -> ScoreView:

@@ -1,6 +1,6 @@
 """What every mix would hold, counted from the score tables; nothing is written."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TypeVar
@@ -27,9 +27,15 @@ T = TypeVar("T")
 Cutoffs = Mapping[str, pl.DataFrame]
 """The realised cut-offs of each mix."""
 
+Views = Callable[[Project, str, str], ScoreView]
 
-def realised(project: Project) -> Cutoffs:
+
+def realised(project: Project, views: Views = score_view) -> Cutoffs:
     """The cut-offs of all mixes, each found once.
+
+    Args:
+        project: The experiment and its workspace.
+        views: What gives the pool's scores by project, scorer and column.
 
     Raises:
         EmptyPopulationError: A mix wants the best of a column that has no scores.
@@ -39,7 +45,7 @@ def realised(project: Project) -> Cutoffs:
 
     @cache
     def view(scorer: str, column: str) -> ScoreView:
-        return score_view(project, scorer, column)
+        return views(project, scorer, column)
 
     found: dict[str, pl.DataFrame] = {}
     for name, mix in experiment.mixes.items():
@@ -87,8 +93,7 @@ def counted(
 ) -> Mapping[str, pl.DataFrame]:
     """What decides mixes of one scorer, by score column: texts only where one looks at them."""
     wanted = list(mixes)
-    columns = dict.fromkeys(column for mix in wanted for column in columns_read(mix))
-    found = Reads.of(columns, project.experiment.source_names)
+    found = _read_by(project, wanted)
     with_texts = any(mix.reads_texts for mix in wanted)
     read: dict[str, pl.DataFrame] = {}
     for source in found.sources:
@@ -98,6 +103,20 @@ def counted(
             scored = with_scores(texts, scored)
         read[source] = scored
     return {**read, **dict(further_scores(project, found, partition))}
+
+
+def counted_at_once(
+    project: Project, scorer: str, mix: Mix, partitions: Sequence[str]
+) -> Mapping[str, pl.DataFrame]:
+    """`counted` of several partitions, which `partition` names, for a mix that reads no texts."""
+    found = _read_by(project, [mix])
+    own = {source: scores_in(project, scorer, source, partitions) for source in found.sources}
+    return {**own, **dict(further_scores(project, found, partitions))}
+
+
+def _read_by(project: Project, mixes: Iterable[Mix]) -> Reads:
+    columns = dict.fromkeys(column for mix in mixes for column in columns_read(mix))
+    return Reads.of(columns, project.experiment.source_names)
 
 
 def _counted_parts(project: Project, mix: Mix) -> Parts:

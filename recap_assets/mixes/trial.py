@@ -33,13 +33,13 @@ class Part:
     """A part of the pool.
 
     Attributes:
-        candidates: By the scorer of the mixes, as `select` takes them. Without a column `text`,
-            which saves most of the reading, a caption counts as there where it has a score; a mix
-            that looks at the captions needs it.
+        candidates: By the scorer of the mixes, as `select` takes them, or side by side already.
+            Without a column `text`, which saves most of the reading, a caption counts as there
+            where it has a score; a mix that looks at the captions needs it.
         sets: Binary uids by name, for `in_set`; those of this part suffice.
     """
 
-    candidates: Mapping[str, Candidates]
+    candidates: Mapping[str, Candidates | Images]
     sets: Mapping[str, pl.Series]
 
 
@@ -79,7 +79,7 @@ def try_mixes(
         by_scorer.setdefault(scorer, []).append(mix)
     for part in parts:
         images = {
-            scorer: Images.for_mixes(part.candidates[scorer], of_scorer)
+            scorer: _beside(part.candidates[scorer], of_scorer)
             for scorer, of_scorer in by_scorer.items()
         }
         index = _index(images)
@@ -91,6 +91,11 @@ def try_mixes(
         _count_shared(tallies, masks)
     rows = [_row(name, tally, tallies) for name, tally in tallies.items()]
     return pl.DataFrame(rows, schema=TRIAL_SCHEMA)
+
+
+def _beside(candidates: Candidates | Images, mixes: list[Mix]) -> Images:
+    is_ready = isinstance(candidates, Images)
+    return candidates if is_ready else Images.for_mixes(candidates, mixes)
 
 
 def _count(tally: _Tally, decision: Decision) -> None:

@@ -1,6 +1,7 @@
 """Diversity of mixes that are not built yet."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import polars as pl
 
@@ -10,6 +11,16 @@ from recap_assets.mixes.assets import candidates_of_all, sets_of
 from recap_assets.mixes.diversity import drawn_texts, merged_draws, trigrams_counted
 from recap_assets.mixes.selection import select
 from recap_assets.mixes.stored_trial import Cutoffs, mixes_by_scorer
+
+
+class TriedTexts(NamedTuple):
+    """The candidates of one partition with their texts, by the scorer of the mixes."""
+
+    partition: str
+    candidates: Mapping[str, Mapping[str, pl.DataFrame]]
+
+
+Texts = Iterable[TriedTexts]
 
 PARTITIONS_TRIED = 4
 """Of a pool that is larger than this:"""
@@ -25,14 +36,21 @@ def partitions_tried(project: Project) -> Sequence[str]:
     return keys[:: max(1, len(keys) // PARTITIONS_TRIED)][:PARTITIONS_TRIED]
 
 
-def unique_trigrams_of_trial(project: Project, cutoffs: Cutoffs) -> pl.DataFrame:
+def unique_trigrams_of_trial(
+    project: Project, cutoffs: Cutoffs, texts_by: Texts | None = None
+) -> pl.DataFrame:
     """`unique_trigrams_of_mixes` before anything is built, on `partitions_tried` of the pool.
 
     On all of them it is the report's number.
+
+    Args:
+        project: The experiment and its workspace.
+        cutoffs: What `realised` gives.
+        texts_by: `texts_tried`, where it is known already.
     """
     drawn: dict[str, list[pl.DataFrame]] = {name: [] for name in cutoffs}
-    for key in partitions_tried(project):
-        for name, texts in _drawn(project, cutoffs, key):
+    for of_partition in texts_tried(project) if texts_by is None else texts_by:
+        for name, texts in _drawn(project, cutoffs, of_partition):
             drawn[name].append(texts)
     diversity = project.experiment.diversity
     return trigrams_counted(
@@ -40,12 +58,25 @@ def unique_trigrams_of_trial(project: Project, cutoffs: Cutoffs) -> pl.DataFrame
     )
 
 
+def texts_tried(project: Project) -> Texts:
+    """What decides the mixes in each of `partitions_tried`, with texts, read one by one."""
+    for partition in partitions_tried(project):
+        yield TriedTexts(
+            partition,
+            {
+                scorer: candidates_of_all(project, scorer, mixes.values(), partition)
+                for scorer, mixes in mixes_by_scorer(project.experiment).items()
+            },
+        )
+
+
 def _drawn(
-    project: Project, cutoffs: Cutoffs, partition: str
+    project: Project, cutoffs: Cutoffs, texts: TriedTexts
 ) -> Iterator[tuple[str, pl.DataFrame]]:
     """A sample of what each mix takes of a partition, which is read once for all mixes."""
     for scorer, mixes in mixes_by_scorer(project.experiment).items():
-        candidates = candidates_of_all(project, scorer, mixes.values(), partition)
+        candidates = texts.candidates[scorer]
         for name, mix in mixes.items():
-            pairs = select(mix, cutoffs[name], candidates, sets_of(project, mix, partition))
+            sets = sets_of(project, mix, texts.partition)
+            pairs = select(mix, cutoffs[name], candidates, sets)
             yield name, drawn_texts(pairs, project.experiment.diversity)

@@ -124,8 +124,18 @@ class TableStore(TableHandles):
         Raises:
             StorageError: A file is gone, or the version is: vacuumed, or its log entries cleaned.
         """
+        return self.collected(table, version, lambda: self.scan(table, version, **at))
+
+    def collected(
+        self, table: Table, version: int | None, rows: Callable[[], pl.LazyFrame]
+    ) -> pl.DataFrame:
+        """Rows of a table at a version, of a scan that may be cut down to what is wanted.
+
+        Raises:
+            StorageError: As `read`.
+        """
         try:
-            return patiently(lambda: self.scan(table, version, **at).collect())
+            return patiently(lambda: rows().collect())
         except (OSError, pl.exceptions.ComputeError) as error:
             if (why := in_words_of_store(error)) is not None:
                 msg = f"table {table.name} at {self.uri(table)} cannot be read: {why}"
@@ -427,15 +437,14 @@ class FixedTables(TableStore):
 
     def __init__(self, root: str, storage_options: Mapping[str, str] | None = None) -> None:
         super().__init__(root, storage_options)
-        self._opened: dict[str, DeltaTable | None] = {}
+        self._opened: dict[tuple[str, int | None], DeltaTable | None] = {}
 
     def open(self, table: Table, version: int | None = None) -> DeltaTable | None:
-        """As `TableStore.open`; without a version always the same handle."""
-        if version is not None:
-            return super().open(table, version)
-        if table.name not in self._opened:
-            self._opened[table.name] = super().open(table)
-        return self._opened[table.name]
+        """As `TableStore.open`; of one version, and without one, always the same handle."""
+        key = table.name, version
+        if key not in self._opened:
+            self._opened[key] = super().open(table, version)
+        return self._opened[key]
 
     def _create(self, table: Table) -> DeltaTable:
         msg = f"table {table.name} at {self.uri(table)} is opened to be read only"

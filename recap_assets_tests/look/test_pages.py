@@ -14,8 +14,8 @@ from recap_assets.artefacts.mixes import CURATED_MIXES
 from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.artefacts.scores import IMAGE_EMBEDDINGS, vectors_of
 from recap_assets.artefacts.table import Table, is_usable
+from recap_assets.look import embeddings, neighbours
 from recap_assets.look import images as look_images
-from recap_assets.look import neighbours
 from recap_assets.look import pair as look_pair
 from recap_assets.mixes.comparing import compare_mixes, mix_version
 from recap_assets.mixes.difference import MEANINGS
@@ -168,7 +168,7 @@ def test_images_like_one_are_the_nearest_by_their_embeddings(
     assert found[0] == wanted.hex()
     assert found[:5] == order[:5]
     assert sorted(found) == sorted(order)
-    monkeypatch.setattr(neighbours, "HELD_BYTES", 0)
+    monkeypatch.setattr(embeddings, "HELD_BYTES", 0)
     with client_of(built.project) as reading_each_time:
         assert reading_each_time.get("/uids.txt", params=asked).text.split() == found
 

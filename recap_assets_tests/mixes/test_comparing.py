@@ -9,6 +9,7 @@ import pytest
 
 from recap_assets.artefacts.mixes import CURATED_MIXES
 from recap_assets.graph.project import Project
+from recap_assets.mixes import comparing
 from recap_assets.mixes.comparing import (
     MixVersionError,
     compare_mixes,
@@ -146,7 +147,17 @@ def test_before_anything_is_built_there_is_no_mix(tmp_path: Path) -> None:
         mix_version(written_pool(tmp_path), "raw")
 
 
-def test_partitions_that_were_cut_otherwise_do_not_matter(project: Project, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("at_once", "expected"), [(1, [(1, 2), (2, 2)]), (comparing.ROWS_AT_ONCE, [(1, 1)])]
+)
+def test_partitions_that_were_cut_otherwise_do_not_matter(
+    project: Project,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    at_once: int,
+    expected: list[tuple[int, int]],
+) -> None:
+    monkeypatch.setattr(comparing, "ROWS_AT_ONCE", at_once)
     wide = written_pool(tmp_path)
     pairs = rows_of(project, "mixed").drop("mix", "partition")
     tables = wide.workspace.tables
@@ -164,7 +175,7 @@ def test_partitions_that_were_cut_otherwise_do_not_matter(project: Project, tmp_
     found = compare_mixes(wide, *versions, advance=lambda done, of: steps.append((done, of)))
     assert found.comparison.n_same == pairs["uid"].n_unique()
     assert not any(found.comparison.n_changed.values())
-    assert steps == [(1, 2), (2, 2)]
+    assert steps == expected
 
 
 def test_diversity_is_that_of_the_mixes_table(project: Project) -> None:
