@@ -80,6 +80,17 @@ def test_a_repository_without_a_pinned_commit_is_named(
     assert "sources.b: some/captioner is loaded at whatever" not in done.output
 
 
+def test_a_revision_that_was_copied_from_an_example_is_wrong(
+    recap: Recap, written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TransformersSource, "open", lambda *_: None)
+    source = {"kind": "transformers", "model": "some/captioner", "revision": "<commit>"}
+    done = recap("--experiment", written(sources={"a": source}), "doctor")
+    assert done.exit_code == 1, done.output
+    (line,) = wrong(done.output)
+    assert line.startswith("sources.a.revision: <commit> stands for a commit")
+
+
 def test_an_unknown_key_with_the_one_that_was_meant(recap: Recap, written: Written) -> None:
     pool = {**EXPERIMENT["pool"], "sampels": 3}
     done = recap("--experiment", written(pool=pool), "doctor")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from recap_assets.captions.kinds.transformers.spec import TransformersSpec
 from recap_assets.engines.protocols import Captioner, Places
-from recap_assets.specs.findings import Finding
+from recap_assets.specs.findings import Finding, unwritten
 
 
 class TransformersSource(TransformersSpec):
@@ -28,6 +28,7 @@ class TransformersSource(TransformersSpec):
         yield from self.loads(where, lambda: loaded.append(self.open(places)))
         for captioner in loaded:
             yield from self._costs(where, captioner)
+        yield from unwritten(where, self.revision)
         if self.revision is None and not self.contents():
             text = f"{where}: {self.model} is loaded at whatever commit the hub has that day; set "
             yield True, f"{text}its `revision`, or captions may change unnoticed"

@@ -10,7 +10,7 @@ from recap_assets.engines.protocols import Places
 from recap_assets.specs.base import Spec
 from recap_assets.specs.decoding import Decoding
 from recap_assets.specs.fields import LocalModel
-from recap_assets.specs.findings import Finding
+from recap_assets.specs.findings import Finding, unwritten
 from recap_assets.specs.running import Precision, Rows, RunHere
 
 
@@ -47,6 +47,7 @@ class TransformersRewriterSpec(RunHere, Rewriting):
     def doctor(self, where: str, places: Places, task: RewriteTask) -> Iterator[Finding]:
         """Whether the model loads, and stays the same."""
         yield from super().doctor(where, places, task)
+        yield from unwritten(where, self.revision)
         if self.revision is None and not self.contents():
             text = f"{where}: {self.model} is loaded at whatever commit the hub has that day; set "
             yield True, f"{text}its `revision`, or texts may change unnoticed"
