@@ -26,6 +26,7 @@ QUICK: dict[str, tuple[str, ...]] = {
     "evaluation_sets": ("--images", "64", "--rounds", "1", "--without-models"),
     "scoring_stage": ("--images", "16", "--samples", "512", "--rounds", "1"),
     "captioning": ("--model", "small", "--rounds", "1"),
+    "prompt_prefix": ("--images", "8", "--rounds", "1", "--system", "32"),
     "daemon": ("--pause", "2"),
     "overhead": (
         "--set", "pool.samples=400", "--set", "pool.samples_per_shard=200",

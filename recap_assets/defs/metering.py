@@ -58,9 +58,11 @@ def settle(meter: Meter | None, project: Project, node: Node, built: Built) -> N
     if COMPUTED in amounts:
         both = amounts[COMPUTED] + amounts.get(REUSED, 0.0)
         n_rows = round(n_rows * amounts[COMPUTED] / max(both, 1.0))
-    # Where the shards were computed elsewhere, none of them was counted here.
+    # Of what is not computed by shards none was counted. Of what was resumed all was counted that
+    # was not there before, which may be nothing.
     is_of_captions = node.key.startswith(f"{SYNTHETIC_CAPTIONS.name}/") and node.rows is not None
-    n_captions = meter.current.captions or (n_rows if is_of_captions else 0)
+    is_counted = f"seconds{RESUMED}" in amounts or not is_of_captions
+    n_captions = meter.current.captions or (0 if is_counted else n_rows)
     meter.settle(gpu_seconds, money, n_captions)
 
 

@@ -36,7 +36,8 @@ class Purse:
         project: The experiment.
         estimates: Gives what building is expected to take, by what was measured until now.
         n_gpus: GPUs that may be used.
-        elsewhere: Assets that are computed on other machines, where no meter stops them.
+        elsewhere: Assets that are computed on other machines; no meter stops those of them that
+            are not computed by shards.
         clock: The time, in seconds since 1970.
     """
 
@@ -113,9 +114,11 @@ class Purse:
         return self._valued[1:]
 
     def _stops_between_shards(self, batch: Batch) -> bool:
-        keys = [node.key for node in batch.nodes]
-        is_of_captions = keys[0].startswith(f"{SYNTHETIC_CAPTIONS.name}/")
-        return len(keys) == 1 and is_of_captions and keys[0] not in self._elsewhere
+        first, *others = batch.nodes
+        is_of_captions = first.key.startswith(f"{SYNTHETIC_CAPTIONS.name}/")
+        return (
+            not others and is_of_captions and (first.by_shard or first.key not in self._elsewhere)
+        )
 
     def _is_any_left(self, left: Budget) -> bool:
         bounds = (left.gpu_seconds, left.money, left.captions)

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import polars as pl
 
 from recap_assets.artefacts.words import TOKENISER, WORD, words
+from recap_assets.diversity.cutting import cut_at_spaces
 
 __all__ = [
     "TOKENISER",
@@ -81,10 +82,10 @@ def encode(texts: pl.Series) -> EncodedTexts:
     pieces: list[pl.Series] = [pl.Series([], dtype=pl.String)]
     cut: list[tuple[UInt32s, npt.NDArray[np.int64]]] = []
     for block in texts.to_frame("text").iter_slices(_BLOCK):
-        split = block["text"].str.split(" ")
-        distinct, ids = _numbered(split.explode(empty_as_null=False))
+        of_block, n_pieces = cut_at_spaces(block["text"])
+        distinct, ids = _numbered(of_block)
         pieces.append(distinct)
-        cut.append((ids, split.list.len().to_numpy().astype(np.int64)))
+        cut.append((ids, n_pieces))
     distinct, numbers = _numbered(pl.concat(pieces))
     found = distinct.to_frame("piece").select(words(pl.col("piece")))["piece"]
     vocabulary, word_ids = _numbered(found.explode(empty_as_null=False))

@@ -67,6 +67,12 @@ class Budget:
     captions: float | None = None
     currency: str = ""
 
+    @property
+    def is_endless(self) -> bool:
+        """Whether anything may be spent."""
+        bounds = (self.until, self.gpu_seconds, self.money, self.captions)
+        return all(bound is None for bound in bounds)
+
     def allows(self, spent: Spent, at: float = 0.0) -> bool:
         """Whether so much may be spent, and things be through at a time."""
         bounds = (
@@ -173,13 +179,17 @@ class Meter:
         """What was spent in all."""
         return self.settled + self.current
 
+    def rate_of(self, asset: str) -> Rate:
+        """What an image is expected to take: as it was measured, or else what was given."""
+        return self._measured.get(asset) or self.rates.get(asset) or Rate()
+
     def before(self, asset: str, n_images: int) -> None:
         """See that some more images fit into what is left.
 
         Raises:
             OutOfBudgetError: They do not.
         """
-        rate = self._measured.get(asset) or self.rates.get(asset) or Rate()
+        rate = self.rate_of(asset)
         seconds = rate.seconds * n_images
         expected = Spent(
             seconds if self.on_gpu else 0.0,

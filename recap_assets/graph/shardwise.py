@@ -45,7 +45,16 @@ class ImageBatch:
 
 
 class OneShardError(Exception):
-    """The part of the one shard that was wanted is kept: nothing else of the partition is."""
+    """The part of the one shard that was wanted is kept: nothing else of the partition is.
+
+    Args:
+        took: What making it took, of `graph.reuse.TOOK`; nothing where it was kept before.
+        n_captions: Captions that were written for it.
+    """
+
+    def __init__(self, took: Mapping[str, float], n_captions: int) -> None:
+        super().__init__()
+        self.took, self.n_captions = took, n_captions
 
 
 BATCHES_AHEAD = 2
@@ -220,6 +229,7 @@ def by_shard(
         step.progress(done / max(rows.height, 1))
 
     parts = []
+    last_took, n_captions = dict[str, float](), 0
     for shard_rows in rows.partition_by("shard", maintain_order=True):
         shard = shard_rows["shard"][0]
         if step.only is not None and shard != step.only:
@@ -234,13 +244,13 @@ def by_shard(
         started = time.monotonic()
         part = compute(shard_rows, advance)
         n_captions = part.height if step.asset.startswith(SYNTHETIC_CAPTIONS.name) else 0
-        seconds, took = time.monotonic() - started, taken_for(part)
-        step.meter.after(step.asset, shard_rows.height, seconds, took, n_captions)
+        seconds, last_took = time.monotonic() - started, taken_for(part)
+        step.meter.after(step.asset, shard_rows.height, seconds, last_took, n_captions)
         if step.fingerprint and (step.only is not None or rows["shard"].n_unique() > 1):
             kept.keep(name, part)
         parts.append(part)
     if step.only is not None:
-        raise OneShardError
+        raise OneShardError(last_took, n_captions)
     return pl.concat(parts) if parts else compute(rows, advance)
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,9 @@ def purse(platform: Platform, n_gpus: int = 0, **budget: Any) -> Purse:
     def estimates() -> Estimates:
         return Estimates(platform.graph, platform.memory)
 
-    return Purse(Budget(**budget), platform.project, estimates, n_gpus, clock=lambda: 1_000.0)
+    return Purse(
+        Budget(**budget), platform.project, estimates, n_gpus, {CAPTIONS}, clock=lambda: 1_000.0
+    )
 
 
 def batch(platform: Platform, asset: str = CAPTIONS) -> Batch:
@@ -88,6 +91,9 @@ def test_a_batch_begins_as_far_as_it_is_expected_to_fit(platform: Platform) -> N
     assert first is not None
     assert first.partitions == whole.partitions[:1]
     assert purse(platform, captions=1).affordable(whole) == first
+    (node,) = whole.nodes
+    in_one = replace(whole, nodes=(replace(node, by_shard=False),))
+    assert purse(platform, captions=1).affordable(in_one) is None, "no meter stops it elsewhere"
     embeddings = batch(platform, "image_embeddings/clip")
     assert purse(platform, captions=1).affordable(embeddings) == embeddings
     assert purse(platform, until=1_000.1).affordable(embeddings) is None

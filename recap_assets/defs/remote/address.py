@@ -2,12 +2,13 @@
 
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
 from recap_assets.assembly.graph import build_graph
+from recap_assets.graph.budget import METER, Budget, Meter, Rate
 from recap_assets.graph.building import reuse_by
 from recap_assets.graph.computing_on import hold_gpus
 from recap_assets.graph.node import Graph, Node, Rows, Step
@@ -36,6 +37,8 @@ class Address:
         shards: The partition's shards.
         settings: Digest of what rows were computed under that may be taken over; empty: none is.
         shard: The one whose part is wanted; None: the rows of the partition.
+        budget: What may be spent on it; None: anything.
+        rate: What an image is expected to take.
     """
 
     experiment: str
@@ -48,6 +51,8 @@ class Address:
     shards: tuple[Shard, ...]
     settings: str = ""
     shard: int | None = None
+    budget: Budget | None = None
+    rate: Rate = field(default_factory=Rate)
 
     @property
     def name(self) -> str:
@@ -64,6 +69,8 @@ class Answer:
         rows: The partition's, where those were wanted.
         took: What of them was taken over.
         is_whole: Whether the asset does not compute by shards.
+        made: What making a shard's part took, of `graph.reuse.TOOK`.
+        n_captions: Captions that were written for it.
         refused: What a person can fix.
         may_pass: Whether the same may go well when it is tried again.
     """
@@ -71,6 +78,8 @@ class Answer:
     rows: Rows | None = None
     took: Account = field(default_factory=Account)
     is_whole: bool = False
+    made: Mapping[str, float] = field(default_factory=dict[str, float])
+    n_captions: int = 0
     refused: str | None = None
     may_pass: bool = False
 
@@ -107,6 +116,7 @@ def answered(address: Address) -> Answer:
     node = graph.nodes[address.asset]
     if node.code_version != address.code_version:
         raise OtherCodeError(_other_code(address))
+    METER.set(address.budget and Meter(address.budget, {address.asset: address.rate}))
     step = Step(
         address.partition,
         address.fingerprint,
@@ -118,8 +128,8 @@ def answered(address: Address) -> Answer:
     hold_gpus(node, step)
     try:
         found = node.compute(step)
-    except OneShardError:
-        return Answer()
+    except OneShardError as kept:
+        return Answer(made=kept.took, n_captions=kept.n_captions)
     if address.shard is not None:
         return Answer(is_whole=True)
     assert isinstance(found, Rows), "files are written where they belong"  # noqa: S101

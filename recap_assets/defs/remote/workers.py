@@ -1,19 +1,24 @@
 """Partitions computed by actors of a Ray cluster; this process plans, and writes what they give."""
 
 import logging
+import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
+from recap_assets.artefacts.pool import RAW_POOL
+from recap_assets.artefacts.table import is_usable
 from recap_assets.defs.remote.address import Address, Answer, address_of
 from recap_assets.defs.remote.crew import Crew, Member, WorkersLostError, was_let_go
 from recap_assets.defs.remote.settings import RemoteSettings
+from recap_assets.graph.budget import OutOfBudgetError
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Node, Outcome, Rows, Step
 from recap_assets.graph.parts import StoredParts
 from recap_assets.graph.project import Project
+from recap_assets.graph.reuse import taken_for
 from recap_assets.graph.workers import HERE
 from recap_assets.specs.requirements import pip_install
 from recap_assets.untrusted.errors import RecapError
@@ -75,25 +80,38 @@ class RayWorkers:
         crew = self._crew_of(node)
         whole = address_of(self._project, node, step)
         parts = StoredParts.of(self._project.workspace.tables.root, node.key, step.fingerprint)
+        before = parts.kept() if node.by_shard else ()
         if node.by_shard:
             self._compute_shards(crew, whole, parts, step)
+        resumed = _taken_for(parts, before)
         (answer,) = _Round(crew, [whole], step, _nothing).run().values()
         crew.rest()
         step.once_written.append(parts.clear)
         if answer.rows is None:
             raise RefusedError(answer.refused or f"{whole.name}: a worker gave no rows")
         # Parts that other workers made meanwhile are in the time that this takes already.
-        step.reuse.account = replace(answer.took, resumed=Counter())
+        step.reuse.account = replace(answer.took, resumed=resumed)
         return answer.rows
 
     def _compute_shards(self, crew: Crew, whole: Address, parts: StoredParts, step: Step) -> None:
         there = parts.shards()
         numbers = [shard.number for shard in whole.shards]
-        wanted = [replace(whole, shard=n) for n in numbers if n not in there]
-        n_before = len(numbers) - len(wanted)
-        _Round(
-            crew, wanted, step, lambda done: step.progress((n_before + done) / len(numbers))
-        ).run()
+        waiting = [replace(whole, shard=n) for n in numbers if n not in there]
+        n_images = {} if step.meter.left.is_endless else self._images_by_shard(step.partition)
+        while waiting:
+            share = _affordable(step, waiting, n_images)
+            n_before, started = len(numbers) - len(waiting), time.monotonic()
+            answers = _Round(
+                crew, share, step, lambda done, n=n_before: step.progress((n + done) / len(numbers))
+            ).run()
+            _count(step, answers, n_images, time.monotonic() - started)
+            waiting = waiting[len(share) :]
+
+    def _images_by_shard(self, partition: str) -> Mapping[int, int]:
+        """How many images each shard has that can be used."""
+        rows = self._project.workspace.tables.scan(RAW_POOL, partition=partition)
+        counts = rows.filter(is_usable()).group_by("shard").len().collect()
+        return dict(counts.iter_rows())
 
     def leave(self) -> None:
         """Let the actors go; by default they stay until they were idle for a while."""
@@ -113,6 +131,45 @@ class RayWorkers:
 
 def _nothing(_done: int) -> None:
     pass
+
+
+def _affordable(
+    step: Step, waiting: Sequence[Address], n_images: Mapping[int, int]
+) -> Sequence[Address]:
+    """The first of some shards: those that fit into the budget, whatever of them can be reused.
+
+    Where not even one does, it goes by itself, with a meter that stops it where its rows are known.
+    """
+    n, share = 0, list[Address]()
+    with suppress(OutOfBudgetError):
+        for address in waiting:
+            n += n_images.get(address.shard or 0, 0)
+            step.meter.before(step.asset, n)
+            share.append(address)
+    meter = step.meter
+    left = meter.left.without(meter.spent)
+    return share or [replace(waiting[0], budget=left, rate=meter.rate_of(step.asset))]
+
+
+def _count(
+    step: Step, answers: Mapping[Address, Answer], n_images: Mapping[int, int], seconds: float
+) -> None:
+    """Count in the meter what computing some shards took."""
+    made = Counter[str]()
+    for answer in answers.values():
+        made.update(answer.made)
+    n = sum(n_images.get(address.shard or 0, 0) for address in answers)
+    n_captions = sum(answer.n_captions for answer in answers.values())
+    step.meter.after(step.asset, n, seconds, made, n_captions)
+
+
+def _taken_for(parts: StoredParts, names: Iterable[str]) -> Counter[str]:
+    """What some parts took when they were made."""
+    took = Counter[str]()
+    for name in names:
+        if (part := parts.read(name)) is not None:
+            took.update(taken_for(part))
+    return took
 
 
 def connect(settings: RemoteSettings) -> None:
