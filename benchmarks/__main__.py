@@ -27,6 +27,9 @@ QUICK: dict[str, tuple[str, ...]] = {
     "scoring_stage": ("--images", "16", "--samples", "512", "--rounds", "1"),
     "captioning": ("--model", "small", "--rounds", "1"),
     "prompt_prefix": ("--images", "8", "--rounds", "1", "--system", "32"),
+    "training_launcher": (
+        "--model", "ViT-S-32-alt", "--batch", "2", "--steps", "1", "2", "--rounds", "1",
+    ),
     "daemon": ("--pause", "2"),
     "overhead": (
         "--set", "pool.samples=400", "--set", "pool.samples_per_shard=200",
