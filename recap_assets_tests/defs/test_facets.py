@@ -194,7 +194,8 @@ def test_what_is_recorded_is_read_back_from_events_lineage_and_file(platform: Pl
     platform.run(*ALL)
     known = {asset: DagsterRecords(platform.instance).latest(asset) for asset in ALL}
     assert known[RAW]["00001"].facets.names == (
-        "files", "images", "keys", "perceptual_hashes", "rejects", "samples", "sizes", "texts",
+        "files", "images", "keys", "perceptual_hashes", "rejected_samples", "rejects", "samples",
+        "sizes", "texts",
     )  # fmt: skip
     assert set(known[CAPTIONS]["00001"].facets_read) == {RAW}
     folder = platform.session.project.workspace.root
