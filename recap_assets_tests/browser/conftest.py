@@ -14,7 +14,8 @@ import uvicorn
 from recap_assets.graph.records import NoRecords
 from recap_assets.look.app import create_app
 from recap_assets.look.gallery import Gallery
-from recap_assets_tests.tiny import Bench, tiny_experiment
+from recap_assets_tests.look.written_results import TOOK, with_costs, write_results
+from recap_assets_tests.tiny import EXPERIMENT, Bench, tiny_experiment
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -40,9 +41,12 @@ def chromium() -> "Iterator[Browser]":
 
 @pytest.fixture(scope="session")
 def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of the gallery of a small pool that was built up to its mixes."""
-    bench = Bench(tmp_path_factory.mktemp("browsed"), tiny_experiment())
+    """The address of the gallery of a small pool that was built up to its mixes, with results."""
+    training = {**EXPERIMENT["training"], "seeds": [0, 1]}
+    bench = Bench(tmp_path_factory.mktemp("browsed"), tiny_experiment(training=training))
     bench.build(*STAGES)
+    write_results(bench.project)
+    with_costs(bench.project, TOOK)
     app = create_app(Gallery(replace(bench.project, is_read_only=True), NoRecords))
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))

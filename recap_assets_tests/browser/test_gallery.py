@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
-PAGES = ("/", "/sources", "/thresholds", "/mixes", "/set-aside", "/lineage", "/compare?judge=anna")
+PAGES = (
+    "/", "/sources", "/thresholds", "/mixes", "/set-aside", "/lineage", "/results",
+    "/results?task=coarse", "/compare?judge=anna",
+)  # fmt: skip
 
 
 @pytest.fixture
