@@ -57,6 +57,7 @@ def compare(request: Request) -> Response:
         comparison=found,
         n_judged=judged.filter(judge=judge).height,
         last=asking.text(request, "last"),
+        is_again=bool(again),
         standings=standings(judged),
         agreements=agreements(judged),
         left=left_share(judged.filter(judge=judge)),

@@ -91,6 +91,8 @@ def test_the_last_answer_to_a_comparison_counts(bench: Bench) -> None:
     with client_of(bench.project) as client:
         uid = answered(client, "ann", "1")["uid"]
         before = last_judgements(tables)["chosen"].item()
+        assert "You compared these before" not in asked(client, "ann")[1]
+        assert "You compared these before" in asked(client, "ann", again=uid)[1]
         answered(client, "ann", "2", again=uid)
     assert tables.read(JUDGEMENTS).height == 2
     assert {before, last_judgements(tables)["chosen"].item()} == {"first", "second"}
