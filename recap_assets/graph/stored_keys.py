@@ -94,21 +94,21 @@ class WantedKeys:
             with pq.ParquetFile(path, pre_buffer=False) as file:
                 if HASH not in file.schema.names:  # written before there was such a column
                     return np.empty(0, np.uint64)
-                found = file.read(self._columns, use_threads=False)
+                read = file.read(self._columns, use_threads=False)
         except pa.ArrowException as error:
             msg = f"{path}: {error}"
             raise OSError(msg) from error
+        # Files say by themselves whether their values come as views, of which nothing is dropped.
+        found = read.cast(pa.schema([(name, pa.large_binary()) for name in self._columns]))
         if any(found[name].null_count for name in self._columns):
             found = found.drop_null()
-        return _mixed(
-            [_first_halves(found[name].cast(pa.large_binary())) for name in self._columns]
-        )
+        return _mixed([_first_halves(found[name]) for name in self._columns])
 
 
 def _first_halves(column: Any) -> UInt64s:  # noqa: ANN401 - pyarrow has no types
     """As `uid_halves`, of a column that was just read: its values stand one after the other."""
     parts = [np.empty(0, np.uint64)]
-    for chunk in column.chunks:
+    for chunk in filter(len, column.chunks):
         *_, content = chunk.buffers()
         values = np.frombuffer(content, ">u8", _HALVES * len(chunk))
         parts.append(values[::_HALVES].astype(np.uint64))

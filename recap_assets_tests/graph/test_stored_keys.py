@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 
 from recap_assets.graph import stored_keys
@@ -20,9 +21,12 @@ def rows(seed: int, n: int = N) -> pl.DataFrame:
     )
 
 
-def stored(folder: Path, frame: pl.DataFrame) -> list[str]:
+def stored(folder: Path, frame: pl.DataFrame, *, as_views: bool = False) -> list[str]:
+    """A file of these rows, as polars writes it or as whoever keeps the type of views."""
     path = folder / f"{len(list(folder.iterdir()))}.parquet"
-    frame.with_columns(text=pl.lit("a boat")).write_parquet(path)
+    rows = frame.with_columns(text=pl.lit("a boat"))
+    level = pl.CompatLevel.newest() if as_views else pl.CompatLevel.oldest()
+    pq.write_table(rows.to_arrow(compat_level=level), path)
     return [str(path)]
 
 
@@ -45,17 +49,23 @@ def test_where_the_uid_counts_an_equal_hash_of_another_is_no_match(tmp_path: Pat
     assert not WantedKeys(others).are_in(paths)
 
 
-def test_rows_without_a_hash_and_files_without_hashes_have_no_key(tmp_path: Path) -> None:
+@pytest.mark.parametrize("as_views", [False, True])
+def test_rows_without_a_hash_and_files_without_hashes_have_no_key(
+    tmp_path: Path, as_views: bool
+) -> None:
     there = rows(1)
     half = there.with_columns(
         input_hash=pl.when(pl.int_range(pl.len()) % 2 == 0).then("input_hash")
     )
-    paths = stored(tmp_path, half)
+    paths = stored(tmp_path, half, as_views=as_views)
     assert WantedKeys(there[10:11]).are_in(paths)
     assert not WantedKeys(there[11:12]).are_in(paths)
     assert not WantedKeys(half[11:12]).are_in(paths)
     assert not WantedKeys(there).are_in(stored(tmp_path, there.drop("input_hash")))
     assert not WantedKeys(there.clear()).are_in(paths)
+    none = there.with_columns(input_hash=pl.lit(None, pl.Binary))
+    assert not WantedKeys(there).are_in(stored(tmp_path, none, as_views=as_views))
+    assert not WantedKeys(there).are_in(stored(tmp_path, none.clear(), as_views=as_views))
 
 
 def test_a_file_is_read_once_while_there_is_room(
