@@ -108,7 +108,9 @@ class WantedKeys:
 def _first_halves(column: Any) -> UInt64s:  # noqa: ANN401 - pyarrow has no types
     """As `uid_halves`, of a column that was just read: its values stand one after the other."""
     parts = [np.empty(0, np.uint64)]
-    for chunk in filter(len, column.chunks):
+    for chunk in column.chunks:
+        if not len(chunk):
+            continue  # which may have no bytes at all
         *_, content = chunk.buffers()
         values = np.frombuffer(content, ">u8", _HALVES * len(chunk))
         parts.append(values[::_HALVES].astype(np.uint64))
