@@ -47,7 +47,7 @@ def print_spent(console: Console, project: Project, build: Build) -> None:
     currency = budget.currency or "at the prices of the file"
     priced = "" if money is None else f", {money:,.2f} {currency}"
     words = (
-        f"Stopped for the budget: {len(left):,} partitions are left, {guess}"
+        f"Stopped for the budget: {terminal.in_partitions(len(left))} left, {guess}"
         f"{in_time(cost.seconds)} of work{on_gpu}{priced}. `recap build` continues."
     )
     console.print(terminal.plain(words), soft_wrap=True)

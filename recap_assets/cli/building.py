@@ -175,7 +175,7 @@ def _agreed(console: Console, first: Plan) -> bool:
         return False
     n_gone = len(gone(first))
     removes = f", and remove {n_gone:,} that left the experiment" if n_gone else ""
-    question = f"Build {len(first.to_build):,} partitions{removes}? [y/N] "
+    question = f"Build {terminal.in_partitions(len(first.to_build))}{removes}? [y/N] "
     try:
         answer = console.input(question, markup=False)
     except EOFError:
@@ -193,11 +193,15 @@ def _remove_or_keep(
     n = len(gone(first))
     if not removes:
         done.n_kept = n
-        console.print(f"{n:,} partitions that left the experiment stay: `--remove` removes them.")
+        console.print(
+            f"{terminal.in_partitions(n)} that left the experiment stay: `--remove` removes them."
+        )
         return
     build.remove(first.removals)
     done.n_removed = n
-    console.print(f"Removed {n:,} partitions that left the experiment; their lineage is kept.")
+    console.print(
+        f"Removed {terminal.in_partitions(n)} that left the experiment; their lineage is kept."
+    )
 
 
 def _run(console: Console, session: Session, build: Build, done: Done) -> int:
@@ -211,7 +215,9 @@ def _run(console: Console, session: Session, build: Build, done: Done) -> int:
         return 1
     taken = build.state.n_taken_over
     of_which = f", {taken:,} of them taken over from earlier results" if taken else ""
-    console.print(f"Built {build.state.n_done} partitions in {took}{of_which}.", soft_wrap=True)
+    console.print(
+        f"Built {terminal.in_partitions(build.state.n_done)} in {took}{of_which}.", soft_wrap=True
+    )
     if build.purse:
         print_spent(console, session.project, build)
     _print_rows(console, build.state.rows)

@@ -10,7 +10,7 @@ from rich.text import Text
 from recap_assets.assembly.server_tokens import TokenEstimates, Tokens
 from recap_assets.cli.left_aside import print_left_aside
 from recap_assets.cli.output import echo
-from recap_assets.cli.terminal import console, plain
+from recap_assets.cli.terminal import console, in_partitions, plain
 from recap_assets.defs.session import Session
 from recap_assets.evaluation.assets import STAGE as EVALUATION
 from recap_assets.evaluation.tasks import refuse_missing_sets
@@ -170,7 +170,7 @@ def plan_table(current: Plan, session: Session, estimates: Estimates) -> Table:
     whole = estimates.of_all((e.asset, e.partition) for e in current.to_build)
     removed = f"; {n:,} to remove" if (n := len(gone(current))) else ""
     table = Table(
-        title=f"{named(session)}: {len(current.to_build):,} partitions out of date, "
+        title=f"{named(session)}: {in_partitions(len(current.to_build))} out of date, "
         f"{_in_words(whole)}{_of_may_stay(current, estimates)}{removed}",
         title_justify="left",
         caption=GUESSED if whole.is_guess else None,

@@ -72,6 +72,11 @@ def print_table(console: Console, table: Table, narrow: Callable[[], RenderableT
         console.width = width
 
 
+def in_partitions(n: int) -> str:
+    """So many partitions, in words."""
+    return "1 partition" if n == 1 else f"{n:,} partitions"
+
+
 def plain(words: str, style: str = "") -> Text:
     """Text on one line that neither rich nor the terminal takes for a command.
 

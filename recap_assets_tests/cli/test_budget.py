@@ -50,7 +50,7 @@ def test_a_budget_stops_before_it_is_exceeded_and_the_next_build_continues(
     printed = build("--select", CAPTIONS, "--budget", f"{bound}captions")
     # One shard is captioned, and the next one of its partition would have been too much.
     assert f"Spent of the budget: {usable[0]} of {bound} captions." in printed
-    left = re.search(r"Stopped for the budget: 2 partitions are left, .+", printed)
+    left = re.search(r"Stopped for the budget: 2 partitions left, .+", printed)
     assert left, printed
     assert re.search(r"of work.*, \d[\d,]*\.\d\d at the prices of the file", left[0])
     assert "`recap build` continues" in left[0]
@@ -59,7 +59,7 @@ def test_a_budget_stops_before_it_is_exceeded_and_the_next_build_continues(
     later = usable[2]
     printed = build("--select", CAPTIONS, "--budget", f"{usable[1]}captions")
     assert f"Spent of the budget: {usable[1]} of {usable[1]} captions." in printed
-    assert "Stopped for the budget: 1 partitions are left" in printed
+    assert "Stopped for the budget: 1 partition left" in printed
     assert n_captions(workspace) == usable[0] + usable[1]
 
     printed = build("--select", CAPTIONS, "--budget", "100000captions")
