@@ -13,12 +13,14 @@ TESTS = Path(__file__).parent
 LONGEST_FIRST = (
     # Of `make test-long`, by the clock: much of it is waiting.
     "defs/remote/test_builds.py",
+    "rebuilding/test_doors.py",
     "test_benchmarks.py",
     "defs/test_daemon.py",
     "guides/test_guides.py",
     "rebuilding/test_catalogue.py",
     "defs/remote/test_smoke.py",
     "storage/test_store_claims.py",
+    "defs/remote/test_budget.py",
     "recipes/test_real.py",
     "recipes/test_smoke_first.py",
     "recipes/test_smoke_second.py",
