@@ -8,6 +8,7 @@ import polars as pl
 FEW_ROWS = 1_000
 """So many are sorted by all keys sooner than it is found out which of them decide."""
 
+_SOME_ROWS = 1_000
 _PREFIX_BYTES = 8
 _PREFIX = "leading bytes"
 
@@ -26,6 +27,8 @@ def sort_rows(frame: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
     leading = _leading(frame, deciding)
     if leading.columns == deciding or not leading.width:
         return frame.sort(deciding, nulls_last=True, multithreaded=False) if deciding else frame
+    if _decides(leading.to_series()):
+        leading = leading[:, :1]
     ordered = frame
     if not _is_ordered(leading):
         leading = leading.with_row_index("row").sort(
@@ -64,6 +67,15 @@ def _leading(frame: pl.DataFrame, keys: Sequence[str]) -> pl.DataFrame:
             number = prefix.bin.reinterpret(dtype=pl.UInt64, endianness="big")
             leading.append(number.alias(_PREFIX))
     return pl.DataFrame(leading)
+
+
+def _decides(column: pl.Series) -> bool:
+    """Whether a column has hardly a value twice, by some of its rows: most order all others.
+
+    Of one column polars sorts the values, of several it encodes each row.
+    """
+    some = column.gather_every(max(1, len(column) // _SOME_ROWS))
+    return some.n_unique() > 0.9 * len(some)
 
 
 def _is_ordered(leading: pl.DataFrame) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
@@ -59,3 +60,24 @@ def test_some_columns_are_no_keys(frame: pl.DataFrame) -> None:
 def test_rows_tied_at_the_leading_numbers_are_sorted_by_the_rest() -> None:
     frame = pl.DataFrame({"n": [2, 1, 2, 2, 1], "text": ["b", "z", "a", "c", "y"], "k": range(5)})
     assert sort_rows(frame, ["n", "text"])["k"].to_list() == [4, 1, 2, 0, 3]
+
+
+@pytest.mark.parametrize("n_values", [10**12, 20_000, 30])
+def test_a_first_column_that_decides_nearly_all_leaves_the_ties_to_the_others(
+    n_values: int,
+) -> None:
+    draw, n = np.random.default_rng(n_values), 20_000
+    frame = pl.DataFrame(
+        {
+            "image_hash": draw.integers(0, n_values, n),
+            "rule": draw.integers(0, 2, n, dtype=np.int16),
+            "score": draw.integers(0, 4, n).astype(np.float32),
+            "text": [f"text {number}" for number in draw.integers(0, 50, n)],
+        }
+    )
+    keys = frame.columns
+    assert sort_rows(frame, keys).equals(frame.sort(keys, nulls_last=True))
+    some_null = frame.with_columns(
+        image_hash=pl.when(pl.int_range(pl.len()) % 9 > 0).then("image_hash")
+    )
+    assert sort_rows(some_null, keys).equals(some_null.sort(keys, nulls_last=True))
