@@ -245,12 +245,14 @@ def _print_rows(console: Console, rows: Mapping[str, Mapping[str, int]]) -> None
 
 def _print_unusable(console: Console, session: Session) -> int:
     """Say that nothing of the pool can be used, and why; the exit code is 1 then."""
-    if not session.read_records().latest(RAW_POOL.key()):
-        return 0  # nothing was indexed, as where other assets were selected
-    problems = [nothing_usable(session.project, account) for account in accounts(session.project)]
-    for text in filter(None, problems):
+    found = (nothing_usable(session.project, account) for account in accounts(session.project))
+    problems = list(filter(None, found))
+    # Where nothing was indexed, other assets were selected.
+    if not problems or not session.read_records().latest(RAW_POOL.key()):
+        return 0
+    for text in problems:
         console.print(Text.assemble(("wrong", "red"), f" {text}"), soft_wrap=True)
-    return 1 if any(problems) else 0
+    return 1
 
 
 def _print_accounts(console: Console, session: Session) -> None:
