@@ -198,48 +198,50 @@ def _build(
     def waits(holder: str) -> None:
         context.log.info(f"{name} is being built elsewhere ({holder}): waiting for it")
 
-    records = _records(context.instance)
-    alike = (
-        project,
-        graph,
-        node,
-        partition,
-        context.run.run_id,
-        (context.instance, records),
-        waits,
-    )
+    records, run = _records(context.instance), context.run
+    known = context.instance, records
     # The event is logged before the claims are let go, so that whoever waited finds it.
     with (
-        project.workspace.claims.hold(name, waits, context.run.run_id) as interrupted,
-        alone_among_alike(*alike),
+        project.workspace.claims.hold(name, waits, run.run_id) as interrupted,
+        alone_among_alike(project, graph, node, partition, run.run_id, known, waits),
     ):
         records.look([node.key, *(dependency.asset for dependency in node.dependencies)])
         origins.prepare()
-        meter = meter_of(context.run, project, node)
+        meter = meter_of(run, project, node)
         built = build_partition(
             graph,
             records,
             node,
             partition,
-            force=context.run.tags.get(FORCE_TAG) == "true",
-            reuses=context.run.tags.get(REUSE_TAG) != "false",
+            force=run.tags.get(FORCE_TAG) == "true",
+            reuses=run.tags.get(REUSE_TAG) != "false",
             interrupted=interrupted,
             progress=_progress_for(node, partition),
             observe=Observations(context, node, partition),
             waits=lambda reason: context.log.info(f"{name}: {reason}"),
             workers=workers.of(context.instance),
         )
-        before = records.event(node.key, partition)
         settle(meter, project, node, built)
-        account = account_of(node, built, before.account if before else None)
-        context.log_event(
-            materialization(
-                context.asset_key, partition, built, account, project.experiment.version,
-                origins.markdown(partition, built, account), {**shown, **place_of(node, partition)},
-            )
-        )  # fmt: skip
+        context.log_event(_event_of(context, project, node, partition, built, origins, shown))
     context.log.info(f"{name} {_how(built)}: {built.outcome.n_rows} rows")
     return built
+
+
+def _event_of(
+    context: dg.AssetExecutionContext,
+    project: Project,
+    node: Node,
+    partition: str,
+    built: Built,
+    origins: Origins,
+    shown: Metadata,
+) -> dg.AssetMaterialization:
+    before = _records(context.instance).event(node.key, partition)
+    account = account_of(node, built, before.account if before else None)
+    return materialization(
+        context.asset_key, partition, built, account, project.experiment.version,
+        origins.markdown(partition, built, account), {**shown, **place_of(node, partition)},
+    )  # fmt: skip
 
 
 def _how(built: Built) -> str:
