@@ -8,8 +8,10 @@ SECONDS = 300.0
 PAUSE = 0.01
 
 
-def wait_for(holds: Callable[[], object], what: str, seconds: float = SECONDS) -> None:
-    """Wait until something holds.
+def wait_for(
+    holds: Callable[[], object], what: str, seconds: float = SECONDS, pause: float = PAUSE
+) -> None:
+    """Wait until something holds, asked again after each pause.
 
     Raises:
         TimeoutError: It did not within so many seconds.
@@ -19,4 +21,4 @@ def wait_for(holds: Callable[[], object], what: str, seconds: float = SECONDS) -
         if time.monotonic() > end:
             msg = f"not within {seconds} s: {what}"
             raise TimeoutError(msg)
-        time.sleep(PAUSE)
+        time.sleep(pause)

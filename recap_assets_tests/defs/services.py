@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from recap_assets_tests import waiting
 from recap_assets_tests.ports import free_port
 
 REPOSITORY = Path(__file__).parents[2]
@@ -90,17 +90,12 @@ def services(home: Path, variables: Mapping[str, str], *, pause: float) -> Itera
 
 
 def wait_for(holds: Callable[[], object], seconds: float, what: str) -> None:
-    """Wait until something holds.
+    """Wait until something holds that takes a while to be asked of Dagster.
 
     Raises:
         TimeoutError: It did not within so many seconds.
     """
-    end = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > end:
-            msg = f"not within {seconds} s: {what}"
-            raise TimeoutError(msg)
-        time.sleep(0.5)
+    waiting.wait_for(holds, what, seconds, pause=0.5)
 
 
 def write_instance(home: Path) -> None:
