@@ -83,6 +83,17 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
             yield Bench(tmp_path, file, str(cluster.address))
 
 
+def all_paid_once(bench: Bench) -> dict[str, Any]:
+    """The costs, once all is captioned: each caption is paid for, and none twice."""
+    assert captions(bench.folder / "data").height == ALL
+    # Two actors sleep, and a second costs 1.
+    costs = bench.costs()
+    assert (costs["rows"], costs["rows_reused"], costs["seconds_reused"]) == (ALL, 0, 0)
+    assert costs["seconds"] >= PAUSE * ALL / 2
+    assert costs["money"] == pytest.approx(costs["seconds"])
+    return costs
+
+
 def test_a_budget_of_captions_stops_the_actors_and_the_next_build_writes_the_rest(
     bench: Bench,
 ) -> None:
@@ -95,12 +106,7 @@ def test_a_budget_of_captions_stops_the_actors_and_the_next_build_writes_the_res
     output = bench.build("--budget", f"{OF_PARTITION}captions")
     assert "Stopped for the budget" not in output
     assert bench.n_asked == ALL
-    assert captions(bench.folder / "data").height == ALL
-    # Two actors sleep, and a second costs 1.
-    costs = bench.costs()
-    assert (costs["rows"], costs["rows_reused"], costs["seconds_reused"]) == (ALL, 0, 0)
-    assert costs["seconds"] >= PAUSE * ALL / 2
-    assert costs["money"] == pytest.approx(costs["seconds"])
+    costs = all_paid_once(bench)
     bench.build()
     assert bench.n_asked == ALL
     assert bench.costs() == costs
@@ -131,8 +137,4 @@ def test_a_budget_stops_between_the_shards_of_a_partition(bench: Bench) -> None:
     assert bench.n_asked == 2 * OF_PARTITION
     bench.build("--budget", f"{OF_PARTITION}captions")
     assert bench.n_asked == ALL
-    assert captions(bench.folder / "data").height == ALL
-    costs = bench.costs()
-    assert (costs["rows"], costs["rows_reused"], costs["seconds_reused"]) == (ALL, 0, 0)
-    assert costs["seconds"] >= PAUSE * ALL / 2
-    assert costs["money"] == pytest.approx(costs["seconds"])
+    all_paid_once(bench)
