@@ -3,10 +3,10 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 
 from recap_assets.defs.storage_files import EVENT_LOG, FILES
+from recap_assets.storage.files import place_aside
 
 QUICK_BYTES = 32 * 2**20
 """Larger files are read through only where something pointed at damage; it takes seconds."""
@@ -109,7 +109,7 @@ def _unreadable_text(connection: sqlite3.Connection) -> str | None:
 
 
 def _put_aside(path: Path) -> Path:
-    aside = path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S}")
+    aside = place_aside(path)
     for end in ("-wal", "-shm"):
         with suppress(FileNotFoundError):
             path.with_name(path.name + end).rename(aside.with_name(aside.name + end))

@@ -1,11 +1,13 @@
 """Files beside the tables: written whole or not at all."""
 
+import itertools
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from recap_assets.storage.changes import about_to_change
@@ -31,6 +33,13 @@ def write_first(path: Path, content: bytes) -> None:
     # Of two that are here at once one finds the name taken.
     with _whole_beside(path, content) as temporary, suppress(FileExistsError):
         path.hardlink_to(temporary)
+
+
+def place_aside(damaged: Path) -> Path:
+    """A name beside a damaged file that no other has, not even one put aside in this second."""
+    first = damaged.with_name(f"{damaged.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S}")
+    others = (first.with_name(f"{first.name}-{number}") for number in itertools.count(2))
+    return next(place for place in itertools.chain([first], others) if not place.exists())
 
 
 @contextmanager

@@ -5,10 +5,10 @@ no kill cuts one.
 """
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote
 
+from recap_assets.storage.files import place_aside
 from recap_assets.storage.locations import is_url
 
 LOG = "_delta_log"
@@ -87,8 +87,7 @@ def files_added(folder: str, after: int) -> frozenset[str] | None:
 
 def put_aside(damaged: Path) -> Path:
     """Rename an entry, so that the table is where it was before; its place now."""
-    aside = damaged.with_name(f"{damaged.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S}")
-    return damaged.rename(aside)
+    return damaged.rename(place_aside(damaged))
 
 
 def without_backtrace(error: Exception) -> str:

@@ -27,6 +27,7 @@ DECIDED_OTHERWISE = {
     r"automation: .*": "when something is built, and not what",
     r"name: Experiment\.name": "where the results lie",
     r"owners: Experiment\.owners": "whom the UI names",
+    r"training: \w+Tracker\.\w+": "where runs are shown, and no model",
     r"sizes?: Experiment\.sizes?": "settings of other fields, and those decide",
     r"pool: \w+\.(samples|samples_per_shard|shards_per_partition)": "which partitions there are",
     r"pool: FolderPool\.(\w+_column|quoting)": "the rows of a shard, which are its version",

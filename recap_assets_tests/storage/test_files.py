@@ -1,10 +1,18 @@
 """Files and folders appear whole or not at all."""
 
+from datetime import datetime, tzinfo
 from pathlib import Path
+from typing import Self
 
 import pytest
 
-from recap_assets.storage.files import directory_is_whole, replaced_directory, write_atomically
+from recap_assets.storage import files
+from recap_assets.storage.files import (
+    directory_is_whole,
+    place_aside,
+    replaced_directory,
+    write_atomically,
+)
 
 
 def test_a_file_is_replaced_and_readable_by_others(tmp_path: Path) -> None:
@@ -48,6 +56,30 @@ def test_a_folder_is_replaced_when_its_maker_succeeds_and_kept_when_not(tmp_path
         (new / "other").write_text("3")
     assert [entry.name for entry in folder.iterdir()] == ["other"]
     assert [entry.name for entry in tmp_path.iterdir()] == ["model"]
+
+
+class Noon(datetime):
+    """A clock that stands still."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Self:
+        return cls(2026, 1, 1, 12, tzinfo=tz)
+
+
+def test_files_put_aside_in_one_second_are_all_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "datetime", Noon)
+    damaged = tmp_path / "event_log.db"
+    for content in ("one", "two", "three"):
+        damaged.write_text(content)
+        damaged.rename(place_aside(damaged))
+    kept = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert kept == {
+        "event_log.db.damaged-20260101T120000": "one",
+        "event_log.db.damaged-20260101T120000-2": "two",
+        "event_log.db.damaged-20260101T120000-3": "three",
+    }
 
 
 def _listed(folder: Path) -> None:
