@@ -44,7 +44,7 @@ from recap_assets.defs.session import Session
 from recap_assets.graph.node import Graph, Outcome, Step
 from recap_assets.storage.tables import TableStore
 
-TARGET_SECONDS = 30.0
+TARGET_SECONDS = 15.0
 REPOSITORY = Path(__file__).parents[1]
 TOP, EDITED_TOP = 0.3, 0.25
 WORDS = (

@@ -18,7 +18,7 @@ from recap_assets.cli.placing import with_place
 from recap_assets.cli.recipes import recipes_command
 from recap_assets.cli.serve_commands import look, serve_captioner, ui
 from recap_assets.cli.trace_commands import lineage, pin, reproduce, verify
-from recap_assets.defs.ending import leave_garbage
+from recap_assets.defs.garbage import collect_seldom, leave_garbage
 from recap_assets.specs.loading import OWN
 from recap_assets.untrusted.errors import RecapError
 
@@ -381,6 +381,7 @@ def main() -> None:
     """Run the command line; what a user can fix is explained, without a traceback."""
     # What ends with the process need not be looked through for garbage, which takes a second.
     atexit.register(leave_garbage)
+    collect_seldom()
     prepare()
     try:
         recap(standalone_mode=False)

@@ -5,14 +5,10 @@ time of a small experiment. Here a few processes stay, and each executes one Dag
 other; the runs, their events and their failures are in the instance like any others.
 """
 
-import atexit
 import multiprocessing
 import multiprocessing.connection
-import os
 import queue
 import signal
-import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -22,28 +18,18 @@ from contextlib import contextmanager
 from functools import partial
 from multiprocessing.queues import Queue
 
-import dagster as dg
-from dagster._core.execution.plan.objects import StepFailureData
-from dagster._utils import interrupts
-from dagster_shared.error import SerializableErrorInfo
-
-from recap_assets.defs.assets import REUSE_TAG, asset_key, assets_of, progress_listener
+from recap_assets.defs.assets import REUSE_TAG
 from recap_assets.defs.build_state import AtWork, Failures, Finished, Ran, State, paced
-from recap_assets.defs.code_location import name_location
-from recap_assets.defs.dead_runs import close_dead_runs, driver_tags
-from recap_assets.defs.ending import leave_garbage
-from recap_assets.defs.failures import WithoutLoggerErrors, in_words
+from recap_assets.defs.dead_runs import close_dead_runs
+from recap_assets.defs.executing import News, open_experiment, run_batch
 from recap_assets.defs.lineage import copy_missing_events, keep_experiment
-from recap_assets.defs.metering import spent_by
 from recap_assets.defs.purse import Purse
-from recap_assets.defs.ran import n_taken_over, rows_of
-from recap_assets.defs.ranges import range_tags
 from recap_assets.defs.remote.chosen import ChosenWorkers
 from recap_assets.defs.seats import Seat, Seats
 from recap_assets.defs.session import Session, say
+from recap_assets.defs.worker_start import start_worker
 from recap_assets.engines.gpus import chosen_gpus
-from recap_assets.engines.threads import torch_threads
-from recap_assets.graph.batches import Batch, batches_of
+from recap_assets.graph.batches import Batch, batches_of, needed
 from recap_assets.graph.budget import Budget
 from recap_assets.graph.estimates import Estimates
 from recap_assets.graph.node import Leaving
@@ -64,15 +50,10 @@ STOPPING = (
     "Stopping when this is done: {names}. Press Ctrl-C once more to end it at once; the next build "
     "then does it again"
 )
-OURS = "recap_assets."
-ERROR = dg.AssetCheckSeverity.ERROR
 
 MAX_GOES = 4
 """How often a partition is built in one build: what it reads may change while it is built, such as
 by a neighbour that turns out to have the same samples."""
-
-News = tuple[str, str, float]
-"""Asset, partition and its done fraction, as a worker reports it."""
 
 
 class Build:
@@ -145,7 +126,7 @@ class Build:
             self.jobs,
             self._n_gpus,
             lambda: ProcessPoolExecutor(
-                1, mp_context=context, initializer=_start_worker, initargs=(progress,)
+                1, mp_context=context, initializer=start_worker, initargs=(progress,)
             ),
         )
         try:
@@ -187,13 +168,17 @@ class Build:
 
     def _loop(self, seats: Seats, progress: "Queue[News]") -> Iterator[State | Finished]:
         current = self.plan()
+        with _deaf_to_interrupts():
+            seats.start(
+                sum(not self._gpus_of(one.asset) for one in current.to_build), open_experiment
+            )
         while True:
             self._expect(current)
             seats.give_way()
             for batch, seat in self._next_batches(current, seats):
                 tags = self._tags | (self.purse.begin(batch) if self.purse else {})
                 with _deaf_to_interrupts():
-                    future = seats.submit(seat, batch, partial(_run, more_tags=tags))
+                    future = seats.submit(seat, batch, partial(run_batch, more_tags=tags))
                     self._running[future] = (batch, time.monotonic(), seat)
             if not self._running:
                 return
@@ -289,6 +274,12 @@ class Build:
         self.state.left_seconds = sum(seconds[entry.asset] for entry in current.to_build)
         self.state.advance()
 
+    def _gpus_of(self, asset: str) -> int:
+        """GPUs of this machine that a partition of it is computed on."""
+        return (
+            0 if asset in self._elsewhere else needed(self.session.graph.nodes[asset], self._n_gpus)
+        )
+
     def _next_batches(self, current: Plan, seats: Seats) -> Iterator[tuple[Batch, Seat]]:
         if len(self._running) >= self.jobs + self._n_gpus:
             return
@@ -315,11 +306,6 @@ class Build:
                 waits.add(on_gpu)
 
 
-_worker: dict[str, object] = {}
-
-NO_TAGS: Mapping[str, str] = {}
-
-
 @contextmanager
 def _deaf_to_interrupts() -> Iterator[None]:
     """A process that is started meanwhile is deaf to SIGINT from its first moment, in all threads.
@@ -332,119 +318,3 @@ def _deaf_to_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _start_worker(progress: "Queue[News]") -> None:
-    sys.stderr = WithoutLoggerErrors(sys.stderr)
-    _die_when_terminated()
-    # What ends with the process need not be looked through for garbage, which takes a second.
-    atexit.register(leave_garbage)
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
-    os.environ.setdefault("OMP_NUM_THREADS", str(torch_threads()))
-    # With more workers than the cores have room for, threads that spin keep the others from work.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    progress_listener.set(lambda *news: progress.put(news))
-
-
-def _die_when_terminated() -> None:
-    """Keep Dagster from raising an exception at a SIGTERM, wherever the process is just then.
-
-    It makes a traceback of one that comes while a worker waits for work, which is when its pool
-    terminates it since another worker died. Dying at once is as safe as for `_leave_with_parent`.
-    """
-    interrupts.setup_interrupt_handlers = lambda: None
-
-
-def _open() -> None:
-    session = Session.from_environment()
-    # The number of workers is the limit here: a place in a pool would be waited for for ever where
-    # a killed process of another machine still holds it.
-    definitions = dg.Definitions(assets=assets_of(session.graph, session.project, in_pools=False))
-    _worker["job"] = definitions.resolve_implicit_global_asset_job_def()
-    _worker["instance"] = instance = session.open_instance()
-    name_location(instance)
-
-
-def _leave_with_parent() -> None:
-    # A worker whose driver was killed would wait for work for ever. Leaving at once is safe:
-    # tables change in whole commits.
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        multiprocessing.connection.wait([parent.sentinel])
-        os._exit(1)
-
-
-def _run(
-    assets: Sequence[str], partitions: tuple[str, ...], more_tags: Mapping[str, str] = NO_TAGS
-) -> Ran:
-    """Execute one run; how it ended."""
-    try:
-        # Not when the process starts: what fails there breaks the pool, with a traceback.
-        if "instance" not in _worker:
-            _open()
-        result = _executed(assets, partitions, more_tags)
-        spent = spent_by(result.dagster_run.run_id)
-        return Ran(_failures(result, assets), n_taken_over(result), rows_of(result), spent)
-    except Exception as error:
-        if (words := in_words(error)) is not None:
-            return Ran(Failures(words))
-        raise
-
-
-def _executed(
-    assets: Sequence[str], partitions: tuple[str, ...], more_tags: Mapping[str, str]
-) -> dg.ExecuteInProcessResult:
-    return _worker["job"].execute_in_process(  # type: ignore[attr-defined]
-        instance=_worker["instance"],
-        asset_selection=[asset_key(asset) for asset in assets],
-        tags={**driver_tags(), **range_tags(partitions), **more_tags},
-        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        raise_on_error=False,
-    )
-
-
-def _failures(result: dg.ExecuteInProcessResult, assets: Sequence[str]) -> Failures:
-    steps: dict[str, str] = {}
-    names = {asset_key(asset).to_python_identifier(): asset for asset in assets}
-    for event in result.get_step_failure_events():
-        steps[names[str(event.step_key)]] = failure_in_words(event.step_failure_data)
-    unfit: dict[str, str] = {}
-    for found in filter(_blocks, result.get_asset_check_evaluations()):
-        asset = found.asset_key.to_user_string()
-        unfit[asset] = "; ".join(filter(None, (unfit.get(asset), _unfit(found))))
-    whole = None if result.success or steps or unfit else "failed without an error of a step"
-    return Failures(whole, steps, unfit)
-
-
-def failure_in_words(failure: StepFailureData) -> str:
-    """Why a step failed."""
-    explained = failure.user_failure_data
-    return (
-        explained.description if explained and explained.description else _in_words(failure.error)
-    )
-
-
-def _blocks(found: dg.AssetCheckEvaluation) -> bool:
-    return found.blocking is not False and found.severity == ERROR and not found.passed
-
-
-def _unfit(found: dg.AssetCheckEvaluation) -> str:
-    """What a check found that must not be."""
-    figures = ", ".join(f"{name} {value.value}" for name, value in found.metadata.items())
-    asset = found.asset_key.to_user_string()
-    return f"what was written to {asset} fails its check {found.check_name}: {figures}"
-
-
-def _in_words(error: SerializableErrorInfo | None) -> str:
-    # Dagster wraps our error, and ours may be raised from a library's, which says less.
-    while error is not None and error.cause is not None and _is_wrapper(error.cls_name):
-        error = error.cause
-    if error is None:
-        return "failed without an error"
-    message = error.message.strip()
-    is_ours = message.startswith(OURS)
-    return message.partition(": ")[2] if is_ours else message
-
-
-def _is_wrapper(name: str | None) -> bool:
-    return name is not None and name.startswith(("Dagster", "RetryRequested"))

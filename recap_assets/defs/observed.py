@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from recap_assets.defs.assets import asset_key
-from recap_assets.defs.building import failure_in_words
 from recap_assets.defs.ranges import RANGE_END, RANGE_START
+from recap_assets.defs.run_failures import failure_in_words
 from recap_assets.graph.node import Graph
 from recap_assets.lineage.observed import CheckResult, FailedBuild, Observed
 

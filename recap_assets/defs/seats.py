@@ -39,7 +39,7 @@ class Seat:
 
 
 class Seats:
-    """Places of worker processes, each started when there is work for it.
+    """Places of worker processes; one on GPUs is started when there is work for it.
 
     Args:
         jobs: Workers without a GPU, at most.
@@ -55,6 +55,14 @@ class Seats:
         self._make = make
         self._leases = leases or Leases.of_this_machine()
         self._all: list[Seat] = []
+
+    def start(self, n: int, opens: Callable[[], object]) -> None:
+        """Have up to `n` workers without a GPU begin to start, for work that others must precede.
+
+        What goes wrong in `opens` is not heard of here: the first batch meets it again.
+        """
+        for _ in range(min(n, self.jobs)):
+            self._new(0).pool.submit(opens)
 
     def place(self, batch: Batch) -> Seat | None:
         """A worker for a batch: one that has its model, or a new one, or any; None where all work.

@@ -38,7 +38,7 @@ def test_what_ends_the_command_ends_its_servers() -> None:
 
 def test_an_end_without_a_look_for_garbage_says_nothing() -> None:
     pytest.importorskip("triton", reason="torch brings it where there may be GPUs of NVIDIA's")
-    code = "import atexit, triton; from recap_assets.defs.ending import leave_garbage as leave"
+    code = "import atexit, triton; from recap_assets.defs.garbage import leave_garbage as leave"
     done = subprocess.run(  # noqa: S603 - ours
         [sys.executable, "-c", f"{code}; atexit.register(leave)"],
         capture_output=True, text=True, check=True,

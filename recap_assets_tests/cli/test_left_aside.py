@@ -4,7 +4,7 @@ import dagster as dg
 
 from recap_assets.assembly.accounts import accounts
 from recap_assets.cli.left_aside import left_aside, nothing_usable
-from recap_assets.defs.building import _blocks, _unfit
+from recap_assets.defs.run_failures import blocks, unfit_in_words
 from recap_assets.shards.manifest import SkippedFile
 from recap_assets_tests.pool.test_bad_input import bench_of, jpeg, real_pool, uid, write_shard
 
@@ -47,7 +47,7 @@ def test_a_check_that_fails_is_told_with_its_figures() -> None:
         severity=dg.AssetCheckSeverity.ERROR,
         blocking=True,
     )
-    assert _blocks(found)
-    assert _unfit(found) == (
+    assert blocks(found)
+    assert unfit_in_words(found) == (
         "what was written to raw_pool fails its check uids_are_unique: repeated_uids 3, such_as ab"
     )

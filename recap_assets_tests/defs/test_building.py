@@ -11,7 +11,7 @@ from dagster._utils import interrupts
 from rich.console import Console
 
 from recap_assets.cli.progress import print_failures
-from recap_assets.defs import building
+from recap_assets.defs import executing
 from recap_assets.defs.assets import asset_key, assets_of
 from recap_assets.defs.build_state import Finished
 from recap_assets.defs.building import Build
@@ -150,10 +150,10 @@ def test_a_worker_that_cannot_open_the_records_tells_it_and_tries_again(
         tries.append(OSError(errno.ENOSPC, "No space left on device", "/data/claims/one"))
         raise tries[-1]
 
-    monkeypatch.setattr(building, "_worker", {})
+    monkeypatch.setattr(executing, "_opened", {})
     monkeypatch.setattr(Session, "from_environment", full)
     for n in (1, 2):
-        told = building._run(["raw_pool"], ()).failures.whole
+        told = executing.run_batch(["raw_pool"], ()).failures.whole
         assert told is not None
         assert "/data/claims/one" in told
         assert len(tries) == n
@@ -162,7 +162,7 @@ def test_a_worker_that_cannot_open_the_records_tells_it_and_tries_again(
 def test_a_worker_that_is_terminated_dies_at_any_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(interrupts, "setup_interrupt_handlers", interrupts.setup_interrupt_handlers)
-    building._die_when_terminated()
+    executing._die_when_terminated()
     seen: list[object] = []
     with interrupts.capture_interrupts():  # as Dagster does around each run and in each step
         seen.append(signal.getsignal(signal.SIGTERM))

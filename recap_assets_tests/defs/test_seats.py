@@ -67,6 +67,38 @@ def test_work_on_the_cpu_runs_beside_that_on_gpus(tmp_path: Path) -> None:
     assert machine.begin("raw_pool", 0) is None
 
 
+@pytest.mark.parametrize(("n", "n_started"), [(0, 0), (1, 1), (5, 2)])
+def test_workers_start_before_there_is_work_for_each(n: int, n_started: int) -> None:
+    pools: list[Counted] = []
+
+    def make() -> "Counted":
+        pools.append(Counted())
+        return pools[-1]
+
+    def opens() -> None: ...
+
+    seats = Seats(2, 0, cast("Any", make))
+    seats.start(n, opens)
+    assert [pool.given for pool in pools] == [[opens]] * n_started
+    for asset in ("a", "b"):
+        seat = seats.place(batch(asset, 0))
+        assert seat is not None
+        seats.submit(seat, batch(asset, 0), work)
+    assert [pool.given[-1] for pool in pools] == [work, work]
+    assert seats.place(batch("c", 0)) is None
+
+
+class Counted(Pool):
+    """Knows what it was given."""
+
+    def __init__(self) -> None:
+        self.given: list[object] = []
+
+    def submit(self, *given: object) -> object:
+        self.given.append(given[0])
+        return object()
+
+
 def test_a_batch_goes_to_the_worker_that_has_its_model(tmp_path: Path) -> None:
     machine = Machine(tmp_path, 1, 2)
     first = machine.begin("captions/a", 1)
