@@ -21,16 +21,30 @@ from recap_assets.untrusted.showing import safe_text
 
 _MARKS = {True: "ok    ", False: "wrong ", None: "note  "}
 FREE_BYTES = 2 * 2**30
+LARGE_BYTES = 2**30
+"""Of a model's weights: more of them are read only where that is asked for."""
 
 
-def run_doctor(path: Path, settings: tuple[str, ...], *, as_json: bool = False) -> int:
-    """Check everything, print a line for each check; 1 where something is wrong."""
+def run_doctor(
+    path: Path, settings: tuple[str, ...], *, as_json: bool = False, loads: bool = False
+) -> int:
+    """Check everything, print a line for each check; 1 where something is wrong.
+
+    Args:
+        path: The experiment file.
+        settings: Laid over it.
+        as_json: Print an object instead.
+        loads: Whether the weights of large models are loaded, too.
+    """
+    from recap_assets.engines.model_folders.weight_limits import weight_limit
+
     name: str | None = None
     found: list[tuple[bool | None, str]] = []
-    for good, text in _all_findings(path, settings):
-        found.append((good, text))
-        if not as_json:
-            echo(f"{_MARKS[good]} {text}")
+    with weight_limit(None if loads else LARGE_BYTES):
+        for good, text in _all_findings(path, settings):
+            found.append((good, text))
+            if not as_json:
+                echo(f"{_MARKS[good]} {text}")
     verdicts = [good for good, _ in found]
     n_wrong, n_notes = verdicts.count(False), verdicts.count(None)
     if as_json:

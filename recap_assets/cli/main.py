@@ -215,12 +215,17 @@ def init(path: Path, stdout: bool, pool: str | None, as_json: bool) -> None:  # 
 
 @recap.command()
 @click.option("--json", "as_json", is_flag=True, help="An object of what was found.")
+@click.option("--load", is_flag=True, help="Load models of more than 1 GiB, too, as a build does.")
 @of_experiment
-def doctor(chosen: Chosen, as_json: bool) -> None:  # noqa: FBT001 - click's flag
-    """Check the file, its paths, its models and the storage, and say what is wrong."""
+def doctor(chosen: Chosen, as_json: bool, load: bool) -> None:  # noqa: FBT001 - click's flags
+    """Check the file, its paths, its models and the storage, and say what is wrong.
+
+    Of a model with more than 1 GiB of weights these are not loaded: its configs, its tokenizer and
+    the names and shapes of its tensors are checked.
+    """
     from recap_assets.cli.doctor import run_doctor
 
-    sys.exit(run_doctor(chosen.path, chosen.settings, as_json=as_json))
+    sys.exit(run_doctor(chosen.path, chosen.settings, as_json=as_json, loads=load))
 
 
 @recap.command()

@@ -10,7 +10,9 @@ def tried(where: str, model: str, load: Callable[[], object]) -> Finding:
     """Load a model that is on this machine; one that is not is left to the build to fetch."""
     # The hub's library takes half a second, and kinds import this module.
     from recap_assets.engines.model_folders.hub_files import is_offline, offline  # noqa: PLC0415
+    from recap_assets.engines.model_folders.weight_limits import bytes_beyond  # noqa: PLC0415
 
+    before = bytes_beyond()
     try:
         with offline():
             load()
@@ -21,6 +23,10 @@ def tried(where: str, model: str, load: Callable[[], object]) -> Finding:
         return True, f"{where}: {model} {why}"
     except (ModelFileError, DeviceError) as error:
         return False, f"{where}: {error}"
+    if n_bytes := bytes_beyond() - before:
+        weights = f"its {n_bytes / 2**30:,.1f} GiB of weights were checked by their headers"
+        how = "and not loaded: `recap doctor --load` does"
+        return True, f"{where}: {model} can be opened; {weights}, {how}"
     return True, f"{where}: {model} loads"
 
 

@@ -8,6 +8,7 @@ import pytest
 from recap_assets.captions.kinds.transformers import TransformersSource
 from recap_assets_tests.cli.running import Recap
 from recap_assets_tests.defs.shards import write_shard
+from recap_assets_tests.scores.tiny_clip import save_clip
 from recap_assets_tests.storage.s3 import careless_server, environment
 from recap_assets_tests.tiny import EXPERIMENT
 
@@ -160,3 +161,20 @@ def test_a_model_that_is_not_here_is_left_to_the_build(
     )
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     assert recap("--experiment", path, "doctor").exit_code == 1
+
+
+def test_large_models_are_loaded_only_where_that_is_asked(
+    recap: Recap, written: Written, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recap_assets.cli.doctor.LARGE_BYTES", 1_000)
+    folder = save_clip(tmp_path)
+    scorers = {"clip": {"kind": "open_clip", "model": f"local-dir:{folder}", "device": "cpu"}}
+    path = written(scorers=scorers)
+    done = recap("--experiment", path, "doctor")
+    assert (done.exit_code, wrong(done.output)) == (0, [])
+    assert "of weights were checked by their headers, and not loaded" in done.output
+    assert " loads\n" not in done.output
+    done = recap("--experiment", path, "doctor", "--load")
+    assert (done.exit_code, wrong(done.output)) == (0, [])
+    assert f"scorers.clip: local-dir:{folder} loads\n" in done.output
+    assert "not loaded" not in done.output

@@ -1,9 +1,9 @@
-"""How large a model would be, found without any memory for it."""
+"""A model without any memory for its weights: how large it would be, and whether they fit."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -33,12 +33,13 @@ PARTS, FEW_PARTS = 100, 20_000
 """Modules, weights and buffers of a model, for a tensor in its files and beside that: each takes a
 moment to make, also without memory for it."""
 
+ModelT = TypeVar("ModelT", bound=nn.Module)
 _NORMAL = (nn.init.normal_, torch.Tensor.normal_)
 
 
 def check_skeleton(
-    config: Path, build: Callable[[], nn.Module], weights: Weights, *, is_packed: bool = False
-) -> None:
+    config: Path, build: Callable[[], ModelT], weights: Weights, *, is_packed: bool = False
+) -> ModelT:
     """Build the model without memory (torch's meta device) and compare it with its weights.
 
     Args:
@@ -47,11 +48,14 @@ def check_skeleton(
         weights: What is on disk.
         is_packed: Whether the weights on disk hold several in one number.
 
+    Returns:
+        The model, whose weights have shapes and no numbers.
+
     Raises:
         ModelFolderError: It has more weights than are on disk, keeps more beside them than
             `MAX_BUFFERS`, or is made of more parts than its tensors could fill.
     """
-    with torch.device("meta"), _Undrawn(), _at_most(PARTS * weights.n_tensors + FEW_PARTS, config):
+    with without_memory(), _at_most(PARTS * weights.n_tensors + FEW_PARTS, config):
         model = build()
     n_weights = sum(weight.numel() for weight in model.parameters())
     n_kept = sum(buffer.numel() for buffer in model.buffers())
@@ -63,6 +67,22 @@ def check_skeleton(
             "one model: download both again"
         )
         raise ModelFolderError(msg)
+    return model
+
+
+@contextmanager
+def without_memory() -> Iterator[None]:
+    """Within it models are built on torch's meta device."""
+    with torch.device("meta"), _Undrawn():
+        yield
+
+
+def put(model: nn.Module, device: torch.device) -> torch.device:
+    """Put a model on a device, but for one without memory; where it is then."""
+    if any(weight.is_meta for weight in model.parameters()):
+        return torch.device("meta")
+    model.to(device)
+    return device
 
 
 class _Undrawn(TorchFunctionMode):

@@ -58,6 +58,19 @@ def read_weights(paths: Iterable[Path]) -> Weights:
     return sum(map(_read, paths), Weights(0, 0, 0))
 
 
+def read_shapes(paths: Iterable[Path]) -> dict[str, tuple[int, ...]]:
+    """The shape of each tensor of safetensors files that `read_weights` found whole, by its name.
+
+    Raises:
+        ModelFolderError: A file was replaced meanwhile, and is damaged.
+    """
+    return {
+        name: tuple(tensor["shape"])
+        for path in paths
+        for name, tensor in _whole_header(path)[0].items()
+    }
+
+
 def weight_files(folder: Path) -> list[Path]:
     """`model.safetensors`, or the files that its index names, all of them in the folder.
 
@@ -83,22 +96,29 @@ def _is_file_name(name: object) -> bool:
 
 
 def _read(path: Path) -> Weights:
+    header, n_elements, size = _whole_header(path)
+    return Weights(len(header), n_elements, size)
+
+
+def _whole_header(path: Path) -> tuple[dict[str, dict[str, Any]], int, int]:
+    """What a file says that it holds, the numbers in it, and its bytes."""
     try:
         check_regular(path)
         size = path.stat().st_size
-        header = _header(path, size)
+        header, start = _header(path, size)
         n_elements = sum(_elements(name, tensor) for name, tensor in header.items())
-        _check_extent(header, size)
+        _check_extent(header, start, size)
     except OSError as error:
         msg = f"{path}: cannot be read: {error.strerror}"
         raise ModelFolderError(msg) from error
     except UntrustedError as error:
         msg = f"{path}: it is no whole safetensors file: {error}. {_REMEDY}"
         raise ModelFolderError(msg) from error
-    return Weights(len(header), n_elements, size)
+    return header, n_elements, size
 
 
-def _header(path: Path, size: int) -> dict[str, dict[str, Any]]:
+def _header(path: Path, size: int) -> tuple[dict[str, dict[str, Any]], int]:
+    """What it holds, and the byte at which the tensors begin."""
     with path.open("rb") as file:
         start = file.read(_LENGTH)
         length = struct.unpack("<Q", start)[0] if len(start) == _LENGTH else size
@@ -111,7 +131,7 @@ def _header(path: Path, size: int) -> dict[str, dict[str, Any]]:
         raise UntrustedError(msg)
     header = cast("dict[str, dict[str, Any]]", content)
     header.pop("__metadata__", None)
-    return header
+    return header, _LENGTH + length
 
 
 def _elements(name: str, tensor: object) -> int:
@@ -140,10 +160,10 @@ def _offsets(given: dict[str, Any]) -> tuple[int, int] | None:
     return (start, end) if whole else None
 
 
-def _check_extent(header: dict[str, dict[str, Any]], size: int) -> None:
+def _check_extent(header: dict[str, dict[str, Any]], start: int, size: int) -> None:
     places = sorted(tensor["data_offsets"] for tensor in header.values())
-    end = max((end for _, end in places), default=0)
-    if end > size - _LENGTH:
+    end = start + max((end for _, end in places), default=0)
+    if end > size:
         msg = f"its tensors end at byte {end:,}, the file at {size:,}"
         raise UntrustedError(msg)
     # Of tensors that share bytes a small file could have a thousand times its own size.

@@ -6,6 +6,7 @@ the third is set right. Of a folder it is shown what `model_folders` made of it.
 """
 
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from recap_assets.engines.model_folders.open_clip_configs import (
     OpenClipConfig,
     read_open_clip_config,
 )
-from recap_assets.engines.model_folders.skeletons import check_skeleton
+from recap_assets.engines.model_folders.skeletons import check_skeleton, put, without_memory
 from recap_assets.engines.model_folders.staging import (
     TOKENIZER_FILES,
     stage_config,
@@ -32,7 +33,8 @@ from recap_assets.engines.model_folders.staging import (
     staging,
     write_json,
 )
-from recap_assets.engines.model_folders.weights import read_weights
+from recap_assets.engines.model_folders.weight_limits import is_beyond
+from recap_assets.engines.model_folders.weights import Weights, read_weights
 from recap_assets.engines.open_clip.tokenizers import make_tokenizer
 from recap_assets.specs.running import Precision
 
@@ -76,7 +78,8 @@ def load_open_clip_model(
         if checkpoint.path.suffix != ".safetensors":
             msg = f"{label}: {checkpoint.path} is not a safetensors file. {_CONVERT}"
             raise ModelFileError(msg)
-        with _architecture(model, checkpoint.path) as name:
+        held = read_weights([checkpoint.path])
+        with _architecture(model, held) as name, _where_it_fits(held) as at:
             created: Any = open_clip.create_model(
                 name,
                 load_weights=False,
@@ -84,9 +87,13 @@ def load_open_clip_model(
                 pretrained_text=False,
                 force_quick_gelu=bool(checkpoint.tag.get("quick_gelu")),
                 force_preprocess_cfg=_preprocessing(checkpoint.tag),
+                device=at,
             )
-        load_checkpoint(created, str(checkpoint.path))
-    return created.eval().to(device)
+        with _without_warnings_of_copies():
+            # The file is mapped into memory: of what nothing is copied from, no page is read.
+            load_checkpoint(created, str(checkpoint.path))
+    put(created, device)
+    return created.eval()
 
 
 def load_open_clip_tokenizer(model: str) -> Any:  # noqa: ANN401 - a callable of several classes
@@ -122,9 +129,26 @@ def open_clip_config(model: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _architecture(model: str, weights: Path) -> Iterator[str]:
+def _where_it_fits(held: Weights) -> Iterator[str]:
+    """The device to make a model on: one without memory where no weights are to be read."""
+    if not is_beyond(held):
+        yield "cpu"
+        return
+    with without_memory():
+        yield "meta"
+
+
+@contextmanager
+def _without_warnings_of_copies() -> Iterator[None]:
+    """Within it torch does not warn, for each weight, that a skeleton takes no numbers."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "for .*: copying from a non-meta parameter", UserWarning)
+        yield
+
+
+@contextmanager
+def _architecture(model: str, held: Weights) -> Iterator[str]:
     """What open_clip calls the architecture, of a folder after it was found to fit its weights."""
-    held = read_weights([weights])
     if not model.startswith((_LOCAL, _HUB)):
         yield model
         return

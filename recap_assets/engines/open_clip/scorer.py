@@ -11,6 +11,7 @@ from torch import Tensor
 
 from recap_assets.engines.batch_sizes import free_memory, is_out_of_memory
 from recap_assets.engines.devices import resolve_device
+from recap_assets.engines.model_folders.skeletons import put
 from recap_assets.engines.open_clip.models import (
     input_dtype,
     load_open_clip_model,
@@ -56,7 +57,7 @@ class ClipScorer:
         self._encode_text: TextEncoder = text_encoder_of(model)
         self._images, self._texts = EvenPasses(device), EvenPasses(device)
         with torch.inference_mode():
-            self.embedding_dim = len(self._embed_tokens(tokenizer([""]))[0])
+            self.embedding_dim = self._encode_text(tokenizer([""]).to(device)).shape[1]
 
     @property
     def resizing(self) -> Resizing | None:
@@ -168,4 +169,5 @@ def load_open_clip_scorer(
     """
     place = resolve_device(device)
     model = load_open_clip_model(name, pretrained, precision, place)
-    return ClipScorer(model, load_open_clip_tokenizer(name), precision, batch_size, place)
+    at = put(model, place)
+    return ClipScorer(model, load_open_clip_tokenizer(name), precision, batch_size, at)

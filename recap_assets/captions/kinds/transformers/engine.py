@@ -1,5 +1,6 @@
 """Captioners of transformers, from the hub or from a folder in its layout; safetensors only."""
 
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
@@ -36,10 +37,9 @@ from recap_assets.engines.batch_sizes import BatchSize, Load, device_name
 from recap_assets.engines.decoding.batching import BatchingCaptioner, FixedSizeReader, Reader
 from recap_assets.engines.devices import dtype_of, resolve_device
 from recap_assets.engines.errors import DeviceError, ModelFileError, explain_loading
-from recap_assets.engines.model_folders.skeletons import check_skeleton
-from recap_assets.engines.model_folders.staging import stage_model, staging
-from recap_assets.engines.model_folders.transformers_models import quietly
-from recap_assets.engines.model_folders.weights import read_weights, weight_files
+from recap_assets.engines.model_folders.skeletons import put
+from recap_assets.engines.model_folders.staging import staging
+from recap_assets.engines.model_folders.transformers_models import CheckedFolder
 from recap_assets.engines.protocols import Captioner
 from recap_assets.shards.images import MAX_DECODED_PIXELS
 
@@ -107,23 +107,21 @@ def _staged_reader(
     source: TransformersSpec, folder: Path, staged: Path, device: torch.device
 ) -> Reader[Any, Any]:
     """The model's adapter, by way of a folder that holds what was checked of its own."""
-    files = weight_files(folder)
-    weights = read_weights(files)
-    raw = stage_model(folder, staged, files, weights.n_tensors)
+    checked = CheckedFolder(folder, staged)
     config = library_config(source, staged)
-    check_skeleton(
-        folder / "config.json",
-        lambda: AutoModelForImageTextToText.from_config(config, trust_remote_code=False),
-        weights,
-        is_packed="quantization_config" in raw,
+    options = {"dtype": dtype_of(source.precision), **_attention(source, config, device)}
+    skeleton = checked.skeleton(
+        lambda: AutoModelForImageTextToText.from_config(config, trust_remote_code=False, **options)
     )
     processor: Any = AutoProcessor.from_pretrained(staged, **OPTIONS)
     if config.model_type in CHAT_TYPES:
         instruction = MARK if source.reads else source.asked({}) or INSTRUCTION
         fix_prompt(processor, source.model, instruction)
-    model = _read_model(source, staged, config, device).eval()
-    device = model.device if source.device_map else device
-    reader = _reader(source, config, model, processor, device)
+    options |= _placement(source, device)
+    model = _filled(source, checked, skeleton, options)
+    is_placed = source.device_map or source.quantization
+    at = model.device if is_placed else put(model, device)
+    reader = _reader(source, config, model, processor, at)
     _try(source, reader)
     return reader
 
@@ -164,6 +162,8 @@ def _try(source: TransformersSpec, reader: Reader[Any, Any]) -> None:
     if strange := [end for end in model.eos if not 0 <= end < model.vocabulary]:
         msg = f"{source.model} ends a text with token {strange[0]}; it has {model.vocabulary:,}"
         raise ModelFileError(msg)
+    if reader.device.type == "meta" and not isinstance(reader, FixedSizeReader | AskedModel):
+        return  # what a chat model makes of a prompt is a matter of its numbers
     model.start(model.encode(model.prepare(cast("Any", 0))[None]))
 
 
@@ -193,31 +193,20 @@ def _check_libraries(source: TransformersSpec, device: torch.device) -> None:
         raise DeviceError(msg)
 
 
-def _read_model(
+def _filled(
     source: TransformersSpec,
-    staged: Path,
-    config: Any,  # noqa: ANN401 - the library's own type
-    device: torch.device,
-) -> Any:  # noqa: ANN401 - one of a hundred classes
+    checked: CheckedFolder,
+    skeleton: Any,  # noqa: ANN401 - one of a hundred classes
+    options: Mapping[str, Any],
+) -> Any:  # noqa: ANN401 - as above
     """The weights, all of them: transformers itself would fill a gap with random numbers."""
-    with quietly():
-        loaded: Any = AutoModelForImageTextToText.from_pretrained(
-            staged,
-            dtype=dtype_of(source.precision),
-            use_safetensors=True,
-            output_loading_info=True,
-            **OPTIONS,
-            **_attention(source, config, device),
-            **_placement(source, device),
-        )
-    model, report = loaded
-    wrong = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
-    if wrong:
-        first = ", ".join(wrong[:8])
+    read = AutoModelForImageTextToText.from_pretrained
+    model, lacking = checked.model(skeleton, read, **options)
+    if lacking:
+        first = ", ".join(lacking[:8])
         msg = f"{source.model} lacks tensors of its own config: {first}. {advice(source)}"
         raise ModelFileError(msg)
-    is_placed = source.device_map or source.quantization
-    return model if is_placed else model.to(device)
+    return model
 
 
 def _attention(source: TransformersSpec, config: Any, device: torch.device) -> dict[str, Any]:  # noqa: ANN401

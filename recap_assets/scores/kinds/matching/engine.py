@@ -13,6 +13,7 @@ from recap_assets.engines.devices import dtype_of, resolve_device
 from recap_assets.engines.errors import ModelFileError, explain_loading
 from recap_assets.engines.model_folders.configs import read_config
 from recap_assets.engines.model_folders.hub_files import model_folder
+from recap_assets.engines.model_folders.skeletons import put
 from recap_assets.engines.model_folders.staging import staging
 from recap_assets.engines.model_folders.transformers_models import ADVICE, OPTIONS, read_staged
 from recap_assets.engines.protocols import Image
@@ -131,4 +132,4 @@ def load_blip_matching(spec: ImageTextMatchingSpec) -> BlipMatching:
             read = BlipForImageTextRetrieval.from_pretrained
             model = read_staged(folder, staged, BlipForImageTextRetrieval, read, spec.precision)
             processor = AutoProcessor.from_pretrained(staged, **OPTIONS)
-    return BlipMatching(model.to(device), processor, spec, device)
+    return BlipMatching(model, processor, spec, put(model, device))

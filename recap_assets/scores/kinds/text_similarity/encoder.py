@@ -12,6 +12,7 @@ from transformers import AutoModel, AutoTokenizer
 from recap_assets.engines.devices import resolve_device
 from recap_assets.engines.errors import ModelFileError, explain_loading
 from recap_assets.engines.model_folders.hub_files import model_folder
+from recap_assets.engines.model_folders.skeletons import put
 from recap_assets.engines.model_folders.staging import staging
 from recap_assets.engines.model_folders.transformers_models import ADVICE, OPTIONS, read_staged
 from recap_assets.engines.row_counts import EvenPasses, example_tokens
@@ -101,4 +102,4 @@ def load_sentence_encoder(
     if encoder.config.is_encoder_decoder or not hasattr(encoder.config, "max_position_embeddings"):
         msg = f"{model} (type {encoder.config.model_type}) is no encoder of texts alone"
         raise ModelFileError(msg)
-    return MeanPooling(encoder.to(at), tokenizer, at, batch_size)
+    return MeanPooling(encoder, tokenizer, put(encoder, at), batch_size)

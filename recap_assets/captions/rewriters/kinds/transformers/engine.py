@@ -25,18 +25,16 @@ from recap_assets.engines.devices import dtype_of, resolve_device
 from recap_assets.engines.errors import ModelFileError, explain_loading
 from recap_assets.engines.model_folders.configs import read_config
 from recap_assets.engines.model_folders.hub_files import model_folder
-from recap_assets.engines.model_folders.skeletons import check_skeleton
-from recap_assets.engines.model_folders.staging import stage_model, staging
+from recap_assets.engines.model_folders.skeletons import put
+from recap_assets.engines.model_folders.staging import staging
 from recap_assets.engines.model_folders.templates import render_template
-from recap_assets.engines.model_folders.transformers_models import quietly
-from recap_assets.engines.model_folders.weights import read_weights, weight_files
+from recap_assets.engines.model_folders.transformers_models import OPTIONS, CheckedFolder
 from recap_assets.engines.protocols import Caption
 from recap_assets.untrusted.showing import one_line
 
 TOO_LONG = "too_long"
 """Reason of a prompt that leaves no room for a text behind it."""
 
-_OPTIONS: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
 _MARK = "RecapPutsThePromptHere"
 _PLAIN = "a photo of a dog"
 
@@ -208,8 +206,14 @@ def load_rewriter(by: TransformersRewriterSpec, task: RewriteTask) -> LocalRewri
         folder = model_folder(by.model, by.revision, lambda at: _check_kind(by, at))
         with staging(by.model) as staged:
             reader = _staged_reader(by, folder, staged, device)
-    with torch.inference_mode():
-        reader.read(reader.prepare(task.asked(dict.fromkeys(task.reads, _PLAIN))))
+    try:
+        prompt = reader.prepare(task.asked(dict.fromkeys(task.reads, _PLAIN)))
+    except ValueError as error:
+        msg = f"{by.model}: {error}. Shorten `prompt` or `system`, or lower `decoding.max_tokens`"
+        raise ModelFileError(msg) from error
+    if reader.device.type != "meta":
+        with torch.inference_mode():
+            reader.read(prompt)
     load = Load(by.model, by.revision, by.precision, by.decoding.max_tokens, device_name(device))
     return LocalRewriter(reader, by, task, BatchSize(by.batch_size, load, None))
 
@@ -228,30 +232,24 @@ def _staged_reader(
     by: TransformersRewriterSpec, folder: Path, staged: Path, device: torch.device
 ) -> TextReader:
     """The model, by way of a folder that holds what was checked of its own."""
-    files = weight_files(folder)
-    weights = read_weights(files)
-    raw = stage_model(folder, staged, files, weights.n_tensors)
-    config = AutoConfig.from_pretrained(staged, **_OPTIONS)
-    check_skeleton(
-        folder / "config.json",
-        lambda: AutoModelForCausalLM.from_config(config, trust_remote_code=False),
-        weights,
-        is_packed="quantization_config" in raw,
+    checked = CheckedFolder(folder, staged)
+    config = AutoConfig.from_pretrained(staged, **OPTIONS)
+    options: dict[str, Any] = {"dtype": dtype_of(by.precision)}
+    if device.type == "cpu":
+        # The fused kernel gives a single query other bits in another batch there.
+        options["attn_implementation"] = "eager"
+    skeleton = checked.skeleton(
+        lambda: AutoModelForCausalLM.from_config(config, trust_remote_code=False, **options)
     )
-    tokenizer = AutoTokenizer.from_pretrained(staged, **_OPTIONS)
+    tokenizer = AutoTokenizer.from_pretrained(staged, **OPTIONS)
     around = Around(by.model, tokenizer, by.system)
-    # The fused kernel gives a single query other bits in another batch on a CPU.
-    attention = {"attn_implementation": "eager"} if device.type == "cpu" else {}
-    with quietly():
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            staged, dtype=dtype_of(by.precision), use_safetensors=True, output_loading_info=True,
-            **attention, **_OPTIONS,
-        )  # fmt: skip
-    model, report = loaded
-    if wrong := sorted(report["missing_keys"]):
-        msg = f"{by.model} lacks tensors of its own config: {', '.join(wrong[:8])}. {_advice(by)}"
+    model, lacking = checked.model(skeleton, AutoModelForCausalLM.from_pretrained, **options)
+    if lacking:
+        first = ", ".join(lacking[:8])
+        msg = f"{by.model} lacks tensors of its own config: {first}. {_advice(by)}"
         raise ModelFileError(msg)
-    return TextReader(model.eval().to(device), tokenizer, around, by.decoding.max_tokens)
+    put(model, device)
+    return TextReader(model, tokenizer, around, by.decoding.max_tokens)
 
 
 def _advice(by: TransformersRewriterSpec) -> str:

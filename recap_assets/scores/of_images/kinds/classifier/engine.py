@@ -14,6 +14,7 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification
 from recap_assets.engines.devices import dtype_of, resolve_device
 from recap_assets.engines.errors import ModelFileError, explain_loading
 from recap_assets.engines.model_folders.hub_files import model_folder
+from recap_assets.engines.model_folders.skeletons import put
 from recap_assets.engines.model_folders.staging import staging
 from recap_assets.engines.model_folders.transformers_models import ADVICE, OPTIONS, read_staged
 from recap_assets.engines.protocols import Image
@@ -107,7 +108,7 @@ def load_image_classifier(spec: ImageClassifierSpec) -> LabelProbability:
                 staged, backend="torchvision", **OPTIONS
             )
     number = _number_of(spec, model.config.id2label, model.config.num_labels)
-    return LabelProbability(model.to(device), processor, number, spec, device)
+    return LabelProbability(model, processor, number, spec, put(model, device))
 
 
 def _number_of(spec: ImageClassifierSpec, labels: Mapping[int, object], n_labels: int) -> int:
