@@ -9,7 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
+from PIL import Image
 
 from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
 from recap_assets.artefacts.scores import CLIP_SCORES, IMAGE_EMBEDDINGS, IMAGE_SCORES
@@ -18,6 +21,7 @@ from recap_assets.graph.building import build_partition
 from recap_assets.graph.counting import count_rows
 from recap_assets.graph.planner import plan
 from recap_assets.graph.reuse import Counts
+from recap_assets.scores.of_images.kinds.norm_sim import assets, formula
 from recap_assets_tests.batch_server import batch_servers
 from recap_assets_tests.chat_server import MODEL, Answer, said
 from recap_assets_tests.defs.counting_kinds import POINTS, asked
@@ -145,6 +149,70 @@ def test_an_edit_asks_for_what_it_changed(
     edit(pool)
     platform.write(pool)
     assert platform.build(STAGES) == expected
+    assert platform.stored() == platform.undisturbed()
+
+
+def norm_sim(platform: Rows, *shades: int) -> Mapping[str, Any]:
+    """A NormSim by a folder of images that are these."""
+    folder = platform.folder / "target"
+    folder.mkdir(exist_ok=True)
+    for number, shade in enumerate(shades):
+        picture = Image.new("RGB", (16, 16), (shade, 2 * shade, 255 - shade))
+        picture.save(folder / f"{number}.png")
+    target = {"images": str(folder)}
+    return {"like": {"kind": "norm_sim", "scorer": "clip", "target": target}}
+
+
+@pytest.fixture
+def compared(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """How many images were compared with a target since the last call."""
+    counted: list[int] = []
+
+    def norms(images: NDArray[np.floating], *others: Any) -> NDArray[np.float32]:
+        counted.append(len(images))
+        return formula.norms(images, *others)
+
+    def since() -> int:
+        n = sum(counted)
+        counted.clear()
+        return n
+
+    monkeypatch.setattr(assets, "norms", norms)
+    return since
+
+
+@pytest.mark.parametrize(
+    ("edit", "expected"),
+    [(one_text, 0), (one_image, 1), (appended, 1), (removed, 0), (renamed, 0), (moved, 0)],
+)
+def test_norm_sim_compares_what_changed(
+    platform: Rows, compared: Callable[[], int], edit: Callable[[Shards], None], expected: int
+) -> None:
+    pool = shards()
+    platform.write(pool)
+    platform.settings["image_scorers"] = norm_sim(platform, 3, 90)
+    platform.build(STAGES)
+    assert compared() == N
+    edit(pool)
+    platform.write(pool)
+    embedded = platform.build(STAGES).get("image embeddings", 0)
+    assert (compared(), embedded) == (expected, expected)
+    stored = platform.stored()
+    assert len(stored[IMAGE_SCORES.name]) == sum(map(len, pool.values()))
+    assert stored == platform.undisturbed()
+
+
+def test_norm_sim_compares_all_with_another_target(
+    platform: Rows, compared: Callable[[], int]
+) -> None:
+    platform.write(shards())
+    platform.settings["image_scorers"] = norm_sim(platform, 3, 90)
+    platform.build(STAGES)
+    assert compared() == N
+    norm_sim(platform, 3, 91)
+    # The target alone is embedded again.
+    assert platform.build(STAGES) == {"image embeddings": 2}
+    assert compared() == N
     assert platform.stored() == platform.undisturbed()
 
 
