@@ -4,8 +4,10 @@ Each is an asset of its own, read in a pass over the shards that reads no image:
 place builds it again, and of what names it only that whose texts came out otherwise.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 
 import polars as pl
 
@@ -14,17 +16,18 @@ from recap_assets.artefacts.pool import POOL_COLUMNS, RAW_POOL
 from recap_assets.artefacts.previews import preview_markdown
 from recap_assets.graph.checks import Check, Verdict
 from recap_assets.graph.content import StoredRows
-from recap_assets.graph.node import Dependency, Node, Rows, Step
+from recap_assets.graph.node import Dependency, ForAll, Node, Rows, Step
 from recap_assets.graph.outside import Outside, metadata_outside
 from recap_assets.graph.project import Project
 from recap_assets.graph.shardwise import ShardProgress, by_shard
 from recap_assets.pool.kind import PoolKind
-from recap_assets.shards.files import PoolError
+from recap_assets.shards.files import PoolError, stamp_of
 from recap_assets.shards.manifest import Shard
 from recap_assets.shards.metadata import load_metadata
 from recap_assets.shards.sample_texts import text_of_column
 from recap_assets.specs.base import deciding
 from recap_assets.specs.pool import METADATA
+from recap_assets.storage.settled import settled_version
 from recap_assets.untrusted.showing import listed
 
 VERSION = 1
@@ -62,7 +65,28 @@ def _outside(project: Project, pool: PoolKind, place: str) -> Outside | None:
         return metadata_outside(project)
     if pool.made_by:
         return None
+    if (file := pool.columns_file()) is not None:
+        return ForAll(lambda: _settled(project, pool, file))
     return lambda partition: pool.columns_version(project.partitions[partition])
+
+
+def _settled(project: Project, pool: PoolKind, file: Path) -> str:
+    """The version of a file, also where another of equal size and time replaced it."""
+    listed = pool.columns_version(())
+    try:
+        look = stamp_of(listed, str(file))
+    except OSError:
+        return listed
+    may_write = not project.is_read_only
+    return settled_version(
+        project.workspace.contents, f"columns of {file}", look, listed, lambda: _hash(file),
+        learns=may_write, writes=may_write,
+    )  # fmt: skip
+
+
+def _hash(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def column_partition(project: Project, pool: PoolKind, place: str, step: Step) -> Rows:

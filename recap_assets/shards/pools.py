@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import ClassVar, NamedTuple, Protocol
 
 from recap_assets.shards import manifest_file
@@ -135,6 +136,14 @@ class ReadablePool(PoolSpec):
     def columns_version(self, shards: Sequence[Shard]) -> str:
         """What changes when a column of these shards may have."""
         return "\n".join(f"{shard.name} {shard.version}" for shard in shards)
+
+    def columns_file(self) -> Path | None:
+        """The file on this machine that columns are read from; None where shards have them.
+
+        `columns_version` is that of its size and time: its bytes are hashed where it was changed in
+        other ways, too.
+        """
+        return None
 
 
 class ListedPool(ReadablePool):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from recap_assets.artefacts.pool import POOL_COLUMNS
 from recap_assets_tests.defs.counting_kinds import POINTS
 from recap_assets_tests.rebuilding.platform import Platform
 from recap_assets_tests.registering import registered
@@ -84,3 +85,67 @@ def test_a_folder_that_was_copied_elsewhere(platform: Platform) -> None:
     write_image(images / "0.png", 98)
     os.utime(images / "0.png", ns=(before.st_atime_ns, before.st_mtime_ns))
     assert platform.build(STAGES, pool=pool)["captions"] == 1
+
+
+NOTED = "pool_columns/note"
+
+
+def write_notes(folder: Path, last: str) -> None:
+    """A table with notes of one letter, at a time that is always the same."""
+    rows = (
+        f"{number}.png,text {number},{number:032x},{note}\n"
+        for number, note in enumerate(["a", "b", "c", last])
+    )
+    path = folder / "texts.csv"
+    path.write_text("image,text,uid,note\n" + "".join(rows))
+    os.utime(path, ns=(10**18, 10**18))
+
+
+@pytest.fixture
+def noted(platform: Platform) -> Platform:
+    """The same with a column of the table."""
+    write_notes(platform.folder, "d")
+    platform.settings["pool"] |= {"columns": {"note": "table.note"}}
+    platform.build(STAGES)
+    return platform
+
+
+def notes(platform: Platform) -> list[str]:
+    rows = platform.project.workspace.tables.read(POOL_COLUMNS, column="note")
+    return rows.sort("uid")["text"].to_list()
+
+
+def test_a_table_that_another_of_equal_size_and_time_replaced(noted: Platform) -> None:
+    assert notes(noted) == ["a", "b", "c", "d"]
+    before = (noted.folder / "texts.csv").stat()
+    write_notes(noted.folder, "e")
+    after = (noted.folder / "texts.csv").stat()
+    assert (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    noted.build(STAGES)
+    assert notes(noted) == ["a", "b", "c", "e"]
+    # Nothing that an image is read for, since uids and texts are the same.
+    assert {asset for asset, _ in noted.computed} == {NOTED}
+    noted.build(STAGES)
+    assert noted.computed == []
+    write_notes(noted.folder, "d")
+    noted.build(STAGES)
+    assert notes(noted) == ["a", "b", "c", "d"]
+
+
+def test_a_table_that_was_touched_in_any_way(noted: Platform) -> None:
+    path = noted.folder / "texts.csv"
+    path.chmod(0o600)
+    noted.build(STAGES)
+    assert noted.computed == []
+    os.utime(path)
+    noted.build(STAGES)
+    assert noted.computed == []
+
+
+def test_a_table_that_is_gone_is_said_where_it_is_read(noted: Platform) -> None:
+    path = noted.folder / "texts.csv"
+    noted.open()
+    path.unlink()
+    outside = noted.graph.nodes[NOTED].outside
+    assert outside is not None
+    assert outside("00000") == "none"

@@ -1,11 +1,17 @@
 """A plain folder of images with a table of texts."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from recap_assets.pool.kinds.folder.images import FolderImages
 from recap_assets.pool.kinds.folder.rows import rows_of
 from recap_assets.pool.kinds.folder.spec import FolderSpec
-from recap_assets.pool.kinds.folder.table import column_of, table_version, virtual_shards
+from recap_assets.pool.kinds.folder.table import (
+    column_of,
+    local_table,
+    table_version,
+    virtual_shards,
+)
 from recap_assets.shards.folder_names import FolderFiles
 from recap_assets.shards.manifest import Listing, Shard
 from recap_assets.shards.sample_rows import SampleRow
@@ -37,6 +43,10 @@ class FolderPool(FolderSpec):
     def columns_version(self, shards: Sequence[Shard]) -> str:  # noqa: ARG002 - one table has all
         """That of the table: what shards go by are the columns of the index alone."""
         return table_version(self)
+
+    def columns_file(self) -> Path | None:
+        """The table, where it is on this machine."""
+        return local_table(self)
 
     def near_names(self, keys: Sequence[str]) -> Mapping[str, str]:
         """Files whose names differ by upper and lower case alone."""

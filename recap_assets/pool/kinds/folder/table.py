@@ -4,6 +4,7 @@ import hashlib
 import posixpath
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple, cast
 
 import polars as pl
@@ -74,6 +75,12 @@ def table_version(pool: FolderSpec) -> str:
         return version_of(fs.info(path), path, is_local=isinstance(fs, LocalFileSystem))
     except OSError:
         return "none"
+
+
+def local_table(pool: FolderSpec) -> Path | None:
+    """Where the table is, if it is on this machine."""
+    fs, path = found_at(pool.texts)
+    return Path(path) if isinstance(fs, LocalFileSystem) else None
 
 
 def _parsed(value: str | None) -> object:
