@@ -30,6 +30,7 @@ from recap_assets.cli.progress import print_failures, show_progress
 from recap_assets.defs.building import Build
 from recap_assets.defs.session import Session
 from recap_assets.graph.budget import BudgetError, read_budget
+from recap_assets.graph.node import Leaving
 from recap_assets.graph.planner import Plan
 from recap_assets.graph.reuse import COMPUTED, REUSED, REUSED_FROM
 from recap_assets.graph.selection import select_assets
@@ -76,7 +77,8 @@ def run_build(session: Session, jobs: int, asked: Asked, select: Sequence[str] =
         )
         raise BudgetError(msg)
     if asked.dry_run:
-        print_plan(session, as_json=asked.as_json, why_of=None, select=select)
+        reuses = not asked.no_reuse
+        print_plan(session, as_json=asked.as_json, why_of=None, select=select, reuses=reuses)
         return 0
     console = terminal.console(stderr=asked.as_json)
     chosen = select_assets(session.graph, select) if select else None
@@ -119,17 +121,25 @@ def _bring_up_to_date(console: Console, build: Build, asked: Asked, done: Done) 
     if not (said or _agreed(console, first)):
         done.agreed = False
         return 1
+    builds, removes = bool(first.to_build) and (asked.yes or not said), asked.remove or not said
+    # A model of another name may be what the build takes over: it goes when that is done.
+    later = [one for one in first.removals if builds and removes and build.may_take_over(one)]
     if first.removals:
-        _remove_or_keep(console, build, first, done, removes=asked.remove or not said)
-    if first.to_build and (asked.yes or not said):
-        return _run(console, session, build, done)
-    return 0
+        now = [one for one in first.removals if one not in later]
+        _remove_or_keep(console, build, first, done, now if removes else None)
+    code = _run(console, session, build, done) if builds else 0
+    if later and code:
+        console.print(f"{_partitions(later)} that left stay, since not all was built.")
+    elif later:
+        _remove(console, build, later, done)
+    return code
 
 
 def _print_first(console: Console, build: Build, first: Plan, asked: Asked) -> None:
     """The plan as `recap plan` prints it, with the rows that are computed."""
     session, part = build.session, part_of(build.session, first)
-    estimates = expected(session, build.estimates.records, first, part)
+    reuses = not asked.no_reuse
+    estimates = expected(session, build.estimates.records, first, part, reuses=reuses)
     console.print(plan_table(first, session, estimates))
     print_tokens(first, session, estimates, err=asked.as_json)
     print_parts(part.parts, err=asked.as_json)
@@ -188,20 +198,27 @@ def _agreed(console: Console, first: Plan) -> bool:
 
 
 def _remove_or_keep(
-    console: Console, build: Build, first: Plan, done: Done, *, removes: bool
+    console: Console, build: Build, first: Plan, done: Done, now: Sequence[Leaving] | None
 ) -> None:
-    n = len(gone(first))
-    if not removes:
-        done.n_kept = n
+    if now is None:
+        done.n_kept = len(gone(first))
         console.print(
-            f"{terminal.in_partitions(n)} that left the experiment stay: `--remove` removes them."
+            f"{_partitions(first.removals)} that left the experiment stay: `--remove` removes them."
         )
-        return
-    build.remove(first.removals)
-    done.n_removed = n
+    elif now:
+        _remove(console, build, now, done)
+
+
+def _remove(console: Console, build: Build, leaving: Sequence[Leaving], done: Done) -> None:
+    build.remove(leaving)
+    done.n_removed += len(gone(Plan((), tuple(leaving))))
     console.print(
-        f"Removed {terminal.in_partitions(n)} that left the experiment; their lineage is kept."
+        f"Removed {_partitions(leaving)} that left the experiment; their lineage is kept."
     )
+
+
+def _partitions(leaving: Sequence[Leaving]) -> str:
+    return terminal.in_partitions(len(gone(Plan((), tuple(leaving)))))
 
 
 def _run(console: Console, session: Session, build: Build, done: Done) -> int:

@@ -31,6 +31,12 @@ class PlanRow(TypedDict):
     may_stay: Annotated[bool, Field(description="True: built only if what it reads changes.")]
     rows_to_compute: Annotated[int | None, Field(description="Null where it is not known.")]
     rows_to_reuse: Annotated[int | None, Field(description="Null where it is not known.")]
+    taken_over_from: Annotated[
+        str | None, Field(description="Whose result is taken over. Null: computed, or not known.")
+    ]
+    may_be_taken_over_from: Annotated[
+        str | None, Field(description="The same, if what it reads comes out as that one's did.")
+    ]
     expected_seconds: Annotated[float, Field(description="Of one worker.")]
     expected_gpu_seconds: Annotated[float, Field(description="The part that a GPU is held.")]
     expected_bytes: Annotated[int, Field(description="Bytes to write.")]

@@ -20,6 +20,7 @@ from recap_assets.graph.node import Graph
 from recap_assets.graph.planner import NEVER_BUILT, OutOfDate, Plan, plan, why
 from recap_assets.graph.records import Records, RememberedRecords
 from recap_assets.graph.selection import asset_named, near_assets, select_assets
+from recap_assets.graph.taking_over import TakingOver, taking_over
 from recap_assets.lineage.amounts import in_bytes, in_time
 from recap_assets.mixes.left_out import Part, Planned
 from recap_assets.specs.loading import DEMO
@@ -30,7 +31,12 @@ GUESSED = "~ a guess: nothing like it was built here yet"
 
 
 def print_plan(
-    session: Session, *, as_json: bool, why_of: str | None, select: Sequence[str]
+    session: Session,
+    *,
+    as_json: bool,
+    why_of: str | None,
+    select: Sequence[str],
+    reuses: bool = True,
 ) -> Plan:
     """Print what is out of date, and give it."""
     stored = session.read_records()
@@ -43,9 +49,9 @@ def print_plan(
     if select:
         current = current.only(graph.ancestors(select_assets(graph, select)))
     refuse_unbuildable(session, current)
-    estimates = expected(session, records, current, part)
+    estimates = expected(session, records, current, part, reuses=reuses)
     if why_of is not None:
-        echo("\n".join(_why(graph, current, why_of)))
+        echo("\n".join(_why(graph, current, why_of, estimates.taking_over)))
     elif as_json:
         tokens = TokenEstimates(session.project, estimates)
         rows = [_row(entry, estimates, tokens) for entry in current.entries]
@@ -66,17 +72,24 @@ def part_of(session: Session, current: Plan) -> Planned:
     return Planned(session.project, session.graph, {entry.asset for entry in current.entries})
 
 
-def expected(session: Session, records: Records, current: Plan, part: Planned) -> Estimates:
-    """What a plan costs, by the rows that it computes where they can be counted.
+def expected(
+    session: Session, records: Records, current: Plan, part: Planned, *, reuses: bool = True
+) -> Estimates:
+    """What a plan costs, by what it takes over, and the rows that it computes as far as is known.
 
     Args:
         session: The experiment.
         records: What was built.
         current: The plan.
         part: What sources with `only` leave out.
+        reuses: Whether what was computed before is taken over.
     """
-    counts = {**count_rows(session.graph, records, current.entries), **part.counts}
-    return Estimates(session.graph, records, counts)
+    if not reuses:
+        return Estimates(session.graph, records, part.counts)
+    plan_ = (session.graph, records, current.entries)
+    taken = taking_over(*plan_)
+    counts = {**count_rows(*plan_, taken.known), **part.counts}
+    return Estimates(session.graph, records, counts, taken)
 
 
 def refuse_unbuildable(session: Session, current: Plan) -> None:
@@ -96,7 +109,7 @@ def print_parts(parts: Iterable[Part], *, err: bool = False) -> None:
         console(stderr=err).print(plain(part.words), soft_wrap=True)
 
 
-def _why(graph: Graph, current: Plan, name: str) -> list[str]:
+def _why(graph: Graph, current: Plan, name: str, taken: TakingOver) -> list[str]:
     asset, _, rest = name.partition("[")
     asset, partition = asset_named(graph, asset), rest.removesuffix("]")
     if asset not in graph.nodes:
@@ -111,7 +124,9 @@ def _why(graph: Graph, current: Plan, name: str) -> list[str]:
     elif partition not in partitions:
         msg = f"--why {name}: {asset} has no such partition; it has {_listed(partitions)}"
         raise click.ClickException(msg)
-    return why(graph, current, asset, partition)
+    lines = why(graph, current, asset, partition)
+    known = taken.known.get((asset, partition))
+    return lines if known is None else [*lines, f"it is taken over from {known.whose}"]
 
 
 def _listed(partitions: Sequence[str]) -> str:
@@ -125,12 +140,15 @@ def _row(entry: OutOfDate, estimates: Estimates, tokens: TokenEstimates) -> dict
     leaves = entry.state == "leaving"
     cost = Cost() if leaves else estimates.of(entry.asset, entry.partition)
     asked = Tokens(0, 0, 0.0) if leaves else tokens.of(entry.asset, entry.partition)
-    counts = estimates.counts.get((entry.asset, entry.partition))
+    key = (entry.asset, entry.partition)
+    counts, taken = estimates.counts.get(key), estimates.taking_over.known.get(key)
     return {
         **entry._asdict(),
         "may_stay": entry.may_stay,
         "rows_to_compute": None if counts is None else counts.computed,
         "rows_to_reuse": None if counts is None else counts.reused,
+        "taken_over_from": None if taken is None else taken.whose,
+        "may_be_taken_over_from": estimates.taking_over.possible.get(key),
         "expected_seconds": round(cost.seconds, 3),
         "expected_gpu_seconds": round(cost.gpu_seconds, 3),
         "expected_bytes": cost.n_bytes,
@@ -249,18 +267,43 @@ def _add(
     guess = "~" if cost.is_guess else ""
     size = in_bytes(cost.n_bytes) if cost.n_bytes else ""
     time = f"{guess}{in_time(cost.seconds)}"
-    words = Text(reason + _of_rows(entries, estimates))
+    words = Text(reason + _of_rows(entries, estimates) + of_taken(entries, estimates.taking_over))
     table.add_row(plain(name), f"{len(entries):,}", time, size, words)
 
 
 def _of_rows(entries: Sequence[OutOfDate], estimates: Estimates) -> str:
     """How many rows are computed, where that is known of all partitions and some are reused."""
-    counts = [estimates.counts.get((entry.asset, entry.partition)) for entry in entries]
+    keys = [(entry.asset, entry.partition) for entry in entries]
+    if all(key in estimates.taking_over.known for key in keys):
+        return ""
+    counts = [estimates.counts.get(key) for key in keys]
     known = [one for one in counts if one is not None]
     computed, reused = sum(one.computed for one in known), sum(one.reused for one in known)
     if not reused or len(known) < len(counts):
         return ""
     return f"; {computed:,} of {computed + reused:,} rows, the rest is reused"
+
+
+def of_taken(entries: Sequence[OutOfDate], taken: TakingOver) -> str:
+    """What is taken over of some partitions, and what may be: empty where nothing is."""
+    keys = [(entry.asset, entry.partition) for entry in entries]
+    known = [taken.known[key].whose for key in keys if key in taken.known]
+    maybe = [taken.possible[key] for key in keys if key in taken.possible]
+    words = ""
+    if known:
+        words += f"; {_share(known, keys)}taken over from {_first_of(known)}"
+    if maybe:
+        words += f"; {_share(maybe, keys)}taken over if it reads what {_first_of(maybe)} read"
+    return words
+
+
+def _share(some: Sequence[object], of: Sequence[object]) -> str:
+    return "" if len(some) == len(of) else f"{len(some):,} of {len(of):,} "
+
+
+def _first_of(names: Sequence[str]) -> str:
+    first, *others = dict.fromkeys(names)
+    return f"{first} and {len(others):,} more" if others else first
 
 
 def _add_removals(table: Table, current: Plan) -> None:

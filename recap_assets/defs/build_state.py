@@ -1,7 +1,7 @@
 """Where a build is, and how each batch of it ended."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from recap_assets.graph.batches import Batch
@@ -42,14 +42,14 @@ class Ran:
 
     Attributes:
         failures: What went wrong in it.
-        n_taken_over: Partitions whose results had been computed before.
+        taken_over: Asset and partition of results that had been computed before.
         rows: Of each asset with rows of its own how many were computed, reused, and from where: by
             the names of the facts that say so.
         spent: What it spent of a budget.
     """
 
     failures: Failures
-    n_taken_over: int = 0
+    taken_over: Collection[tuple[str, str]] = ()
     rows: Mapping[str, Mapping[str, int]] = field(default_factory=dict[str, Mapping[str, int]])
     spent: Spent = field(default_factory=Spent)
 
@@ -96,7 +96,7 @@ class State:
 
     def add(self, ran: Ran) -> None:
         """Count what a run took over."""
-        self.n_taken_over += ran.n_taken_over
+        self.n_taken_over += len(ran.taken_over)
         for asset, counts in ran.rows.items():
             self.rows.setdefault(asset, Counter()).update(counts)
 

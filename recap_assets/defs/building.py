@@ -11,7 +11,7 @@ import queue
 import signal
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ from functools import partial
 from multiprocessing.queues import Queue
 
 from recap_assets.defs.assets import REUSE_TAG
-from recap_assets.defs.build_state import AtWork, Failures, Finished, Ran, State, paced
+from recap_assets.defs.build_state import Failures, Finished, Ran, State
 from recap_assets.defs.dead_runs import close_dead_runs
 from recap_assets.defs.executing import News, open_experiment, run_batch
 from recap_assets.defs.lineage import copy_missing_events, keep_experiment
@@ -27,6 +27,7 @@ from recap_assets.defs.purse import Purse
 from recap_assets.defs.remote.chosen import ChosenWorkers
 from recap_assets.defs.seats import Seat, Seats
 from recap_assets.defs.session import Session, say
+from recap_assets.defs.weights import Weights
 from recap_assets.defs.worker_start import start_worker
 from recap_assets.engines.gpus import chosen_gpus
 from recap_assets.graph.batches import Batch, batches_of, needed
@@ -38,7 +39,6 @@ from recap_assets.graph.records import RememberedRecords
 
 POLL_SECONDS = 0.5
 LINEAGE_SECONDS = 30.0
-ESTIMATE_SECONDS = 5.0
 DIED = (
     "a worker process died (out of memory, or killed); what it had finished is kept: run again, "
     "with fewer --jobs if memory was short"
@@ -91,9 +91,13 @@ class Build:
         self._elsewhere = {key for key, node in session.graph.nodes.items() if workers.takes(node)}
         self._running: dict[Future[Ran], tuple[Batch, float, Seat]] = {}
         self._n_built: Counter[tuple[str, str]] = Counter()
-        self._seconds: dict[str, float] = {}
-        self._estimated_at = 0.0
-        self._done: Counter[str] = Counter()
+        self._weights = Weights(
+            session.graph,
+            self._records,
+            self.state,
+            lambda: [(batch, started) for batch, started, _ in self._running.values()],
+            reuses=reuses,
+        )
         self._unfit: set[str] = set()
         self._uncopied: set[str] = set()
         self._copied_at = time.monotonic()
@@ -108,17 +112,23 @@ class Build:
     @property
     def estimates(self) -> Estimates:
         """What building is expected to take."""
-        return Estimates(self.session.graph, self._records)
+        return self._weights.estimates
 
     def remove(self, leaving: Sequence[Leaving]) -> None:
         """Delete the content of what left the experiment."""
         for one in leaving:
             one.remove()
 
+    def may_take_over(self, leaving: Leaving) -> bool:
+        """Whether an asset of another name may take over what left the experiment."""
+        stage, _, _ = leaving.asset.rpartition("/")
+        nodes = self.session.graph.nodes.values()
+        return any(node.any_name and node.key.rpartition("/")[0] == stage for node in nodes)
+
     def events(self) -> Iterator[State | Finished]:
         """Build until nothing is ready any more."""
         self.session.create_tables()
-        self._estimate()
+        self._weights.estimate(at_once=True)
         context = multiprocessing.get_context("spawn")
         progress: Queue[News] = context.Queue()
         keep_experiment(self.session.project)
@@ -140,12 +150,6 @@ class Build:
                 self._stored.save()
             finally:
                 seats.shutdown()
-
-    def _estimate(self) -> None:
-        """Value all work by what was measured, what this build has built itself included."""
-        estimates = self.estimates
-        self._seconds = {key: estimates.of_asset(key).seconds for key in self.session.graph.nodes}
-        self._estimated_at = time.monotonic()
 
     def _stop(self, seats: Seats) -> None:
         """Wait for what is at work; interrupted once more, end it.
@@ -172,8 +176,9 @@ class Build:
             seats.start(
                 sum(not self._gpus_of(one.asset) for one in current.to_build), open_experiment
             )
+        self._weights.look(current)
         while True:
-            self._expect(current)
+            self._weights.expect(current)
             seats.give_way()
             for batch, seat in self._next_batches(current, seats):
                 tags = self._tags | (self.purse.begin(batch) if self.purse else {})
@@ -187,7 +192,8 @@ class Build:
             finished = [self._finish(future, seats) for future in done]
             if finished:
                 current = self._after(finished)
-                self._expect(current)
+                self._weights.look(current)
+                self._weights.expect(current)
             yield from finished
             yield self.state
 
@@ -195,11 +201,11 @@ class Build:
         batch, started, seat = self._running.pop(future)
         for asset, partition in batch.keys:
             self.state.running.pop(name_of(asset, partition), None)
-        self._done.update(asset for asset, _ in batch.keys)
         try:
             ran = future.result()
         except BrokenProcessPool:
             ran = Ran(Failures(DIED))
+        self._weights.finish(batch.keys, ran.taken_over)
         seats.leave(seat, died=ran.failures.whole == DIED)
         if self.purse:
             self.purse.end(batch, ran.spent)
@@ -210,8 +216,7 @@ class Build:
         built = {node.key for one in finished for node in one.batch.nodes}
         self._look_again(built)
         self._uncopied |= built
-        if time.monotonic() - self._estimated_at > ESTIMATE_SECONDS:
-            self._estimate()
+        self._weights.estimate()
         if time.monotonic() - self._copied_at > LINEAGE_SECONDS:
             self._keep_lineage(self._uncopied)
         current = self.plan(look_for_content=False)
@@ -249,30 +254,7 @@ class Build:
             except queue.Empty:
                 break
             self.state.running[name_of(asset, partition)] = min(done, 1.0)
-        self._count_running()
-
-    def _count_running(self, seconds: Mapping[str, float] | None = None) -> None:
-        seconds = seconds or self._expected()
-        self.state.running_seconds = sum(
-            seconds[asset] * done for one in self._at_work() for asset, done in one.done
-        )
-
-    def _at_work(self) -> Iterator[AtWork]:
-        now, running = time.monotonic(), self.state.running
-        for batch, started, _ in self._running.values():
-            done = [(asset, running.get(name_of(asset, key), 0.0)) for asset, key in batch.keys]
-            yield AtWork(now - started, done)
-
-    def _expected(self) -> Mapping[str, float]:
-        return paced(self._seconds, self._at_work())
-
-    def _expect(self, current: Plan) -> None:
-        seconds = self._expected()
-        self._count_running(seconds)
-        done = (n * seconds[asset] for asset, n in self._done.items())
-        self.state.finished_seconds = sum(done)
-        self.state.left_seconds = sum(seconds[entry.asset] for entry in current.to_build)
-        self.state.advance()
+        self._weights.count_running()
 
     def _gpus_of(self, asset: str) -> int:
         """GPUs of this machine that a partition of it is computed on."""
@@ -295,7 +277,7 @@ class Build:
         ]
         # A batch that waits for several GPUs is not overtaken by others that need fewer.
         waits: set[bool] = set()
-        seconds_of = self._seconds.__getitem__
+        seconds_of = self._weights.seconds.__getitem__
         for batch in batches_of(graph, ready, self.jobs, seconds_of, self._n_gpus, self._elsewhere):
             on_gpu = batch.n_gpus > 0
             if (begun := self.purse.affordable(batch) if self.purse else batch) is None:

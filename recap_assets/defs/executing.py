@@ -19,7 +19,7 @@ from recap_assets.defs.dead_runs import driver_tags
 from recap_assets.defs.failures import WithoutLoggerErrors, in_words
 from recap_assets.defs.garbage import leave_garbage
 from recap_assets.defs.metering import spent_by
-from recap_assets.defs.ran import n_taken_over, rows_of
+from recap_assets.defs.ran import rows_of, taken_over
 from recap_assets.defs.ranges import range_tags
 from recap_assets.defs.run_failures import failures_of
 from recap_assets.defs.session import Session
@@ -87,7 +87,7 @@ def run_batch(
         open_experiment()
         result = _executed(assets, partitions, more_tags)
         spent = spent_by(result.dagster_run.run_id)
-        return Ran(failures_of(result, assets), n_taken_over(result), rows_of(result), spent)
+        return Ran(failures_of(result, assets), taken_over(result), rows_of(result), spent)
     except Exception as error:
         if (words := in_words(error)) is not None:
             return Ran(Failures(words))

@@ -8,10 +8,14 @@ from recap_assets.graph.former import TAKEN_OVER
 from recap_assets.graph.reuse import COMPUTED, REUSED, REUSED_FROM
 
 
-def n_taken_over(result: dg.ExecuteInProcessResult) -> int:
-    """Partitions whose results had been computed before."""
-    events = result.get_asset_materialization_events()
-    return sum(TAKEN_OVER in event.materialization.metadata for event in events)
+def taken_over(result: dg.ExecuteInProcessResult) -> set[tuple[str, str]]:
+    """Asset and partition of results that had been computed before."""
+    events = (event.materialization for event in result.get_asset_materialization_events())
+    return {
+        (event.asset_key.to_user_string(), event.partition or "")
+        for event in events
+        if TAKEN_OVER in event.metadata
+    }
 
 
 def rows_of(result: dg.ExecuteInProcessResult) -> dict[str, Counter[str]]:

@@ -198,7 +198,7 @@ def _taken_over(
     """
     if not node.is_worth_keeping or not isinstance(node.content, TakesOver):
         return None
-    for former in _formers(node, step.partition, (step.fingerprint, *earlier), formers):
+    for former in formers_of(node, step.partition, (step.fingerprint, *earlier), formers):
         # Whatever keeps it from being read, it can be computed. Damaged files make polars panic.
         with suppress(StorageError, OSError, pl.exceptions.PanicException):
             if outcome := node.content.take_over(step, former):
@@ -206,14 +206,27 @@ def _taken_over(
     return None
 
 
-def _formers(
-    node: Node, partition: str, prints: Sequence[str], formers: FormerResults
+def formers_of(
+    node: Node,
+    partition: str,
+    prints: Sequence[str],
+    formers: FormerResults,
+    *,
+    is_planned: bool = False,
 ) -> Iterator[Former]:
-    """What may be taken over: of the asset itself, and of others where the name decides nothing."""
+    """What may be taken over: of the asset itself, and of others where the name decides nothing.
+
+    Args:
+        node: What is built.
+        partition: The partition.
+        prints: Its fingerprint, and those that earlier results have.
+        formers: What was computed before.
+        is_planned: As in `FormerResults.named_otherwise`.
+    """
     for one in prints:
         yield from formers.of(node.key, partition, one)
     if node.any_name:
-        yield from formers.named_otherwise(node.key, partition, prints)
+        yield from formers.named_otherwise(node.key, partition, prints, is_planned=is_planned)
 
 
 def compute_and_write(node: Node, step: Step, workers: Workers = HERE) -> Outcome:

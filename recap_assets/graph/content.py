@@ -125,6 +125,14 @@ class StoredRows:
         )  # fmt: skip
         return self.write(step, found)
 
+    def still_has(self, partition: str, former: Former) -> bool:
+        """Whether no file of its slices is gone or cut."""
+        places = self.places(partition)
+        if any(place.table.name not in former.table_versions for place in places):
+            return False
+        tables = former.there.tables
+        return not any(tables.lost(one.table, former.slice_of(one.at)) for one in places)
+
     def _version(self, rows: pl.DataFrame) -> str:
         return self.version_of(rows) if self.version_of else slice_version(self.table, rows)
 
@@ -337,6 +345,13 @@ class StoredFiles:
             files_version(files_below(folder), folder), former.n_rows, former.rejected,
             former.described, written=written, device=former.device, machine=former.provenance,
         )  # fmt: skip
+
+    def still_has(self, partition: str, former: Former) -> bool:
+        """Whether the files that were made last are those, and each is as long as it was."""
+        if any(one.table.name not in former.table_versions for one in self.beside(partition)):
+            return False
+        theirs = former.place_of(self.root(partition))
+        return former.is_last and theirs.is_dir() and directory_is_whole(theirs) is not False
 
     def _are_there(self, partition: str) -> bool:
         files = list(self.files(partition))

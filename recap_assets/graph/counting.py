@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from types import MappingProxyType
 
 from recap_assets.graph.building import reuse_of
 from recap_assets.graph.kept_rows import UNREADABLE
@@ -9,6 +10,7 @@ from recap_assets.graph.node import Graph, Node, Step
 from recap_assets.graph.planner import OutOfDate
 from recap_assets.graph.records import MISSING, Records
 from recap_assets.graph.reuse import Counted, Counts
+from recap_assets.graph.taking_over import TakenOver
 from recap_assets.graph.versions import VersionReader
 
 MOST_COUNTED = 1_000_000
@@ -20,7 +22,10 @@ def _is_counted(node: Node) -> bool:
 
 
 def count_rows(
-    graph: Graph, records: Records, entries: Iterable[OutOfDate]
+    graph: Graph,
+    records: Records,
+    entries: Iterable[OutOfDate],
+    taken: Mapping[tuple[str, str], TakenOver] = MappingProxyType({}),
 ) -> Mapping[tuple[str, str], Counts]:
     """The rows of partitions that can be built now, by (asset, partition).
 
@@ -31,6 +36,7 @@ def count_rows(
         graph: The nodes.
         records: What was built.
         entries: What is out of date.
+        taken: What is taken over as a whole.
     """
     reader, found, n_rows = VersionReader(graph, records), {}, 0
     for entry in entries:
@@ -40,10 +46,9 @@ def count_rows(
         reading = reader.reading(node, entry.partition)
         if MISSING in reading.whole.versions or n_rows >= MOST_COUNTED:
             continue
-        print_, *_ = reading.fingerprints(node.code_version)
         reuse = reuse_of(node, entry.partition, reading.whole, graph.formers, only_counts=True)
-        former = next(iter(graph.formers.of(node.key, entry.partition, print_)), None)
-        counts = None if former is None else Counts(0, former.n_rows)
+        whole = taken.get((entry.asset, entry.partition))
+        counts = None if whole is None or whole.n_rows is None else Counts(0, whole.n_rows)
         step = Step(entry.partition, asset=node.key, reuse=reuse)
         # A plan is made though tables cannot be read; the build says what is wrong with them.
         with suppress(*UNREADABLE):

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from recap_assets.graph.node import Graph, Node
 from recap_assets.graph.records import Record, Records
 from recap_assets.graph.reuse import Counts
+from recap_assets.graph.taking_over import NOTHING, TakingOver
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,14 @@ class Estimates:
 
     A partition's own last one; else the mean of its asset's others; else that of the assets of its
     kind, such as all captioners; else the stage's guess. Where it is known how many rows are
-    computed and how many reused, it is the computed ones' share of that.
+    computed and how many reused, it is the computed ones' share of that. What is taken over as a
+    whole is expected to take no time: it is hashed and copied.
 
     Args:
         graph: The nodes.
         records: What was built.
         counts: Rows of some partitions, by (asset, partition).
+        taking_over: What is taken over as a whole.
     """
 
     def __init__(
@@ -53,10 +56,12 @@ class Estimates:
         graph: Graph,
         records: Records,
         counts: Mapping[tuple[str, str], Counts] = MappingProxyType({}),
+        taking_over: TakingOver = NOTHING,
     ) -> None:
         self._graph = graph
         self.records = records
         self.counts = counts
+        self.taking_over = taking_over
         self._of_asset: dict[str, Cost | None] = {}
 
     def of(self, asset: str, partition: str) -> Cost:
@@ -66,6 +71,8 @@ class Estimates:
             cost = Cost(record.seconds, record.gpu_seconds, record.n_bytes)
         else:
             cost = self.of_asset(asset)
+        if (asset, partition) in self.taking_over.known:
+            return Cost(n_bytes=cost.n_bytes)
         counts = self.counts.get((asset, partition))
         if counts is None or not counts.reused:
             return cost

@@ -31,6 +31,7 @@ class Former:
         built_on: The day when it was computed, as YYYY-MM-DD.
         asset: The asset that has it, where that has another name than the one that is built.
         names: The name there, by the name here, where the two differ.
+        is_last: Whether nothing else was computed of its partition there since.
     """
 
     there: Workspace
@@ -46,21 +47,32 @@ class Former:
     built_on: str
     asset: str = ""
     names: Mapping[str, str] = field(default_factory=dict[str, str])
+    is_last: bool = True
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the experiment that is built has it itself."""
+        return self.there.root == self.here.root
+
+    @property
+    def whose(self) -> str:
+        """What has it, for people."""
+        of = [self.asset] if self.asset else []
+        return " of ".join(of if self.is_own and of else [*of, self._experiment])
 
     @property
     def described(self) -> Mapping[str, str | int | float]:
         """The facts, and where the result was taken from."""
-        is_own = self.there.root == self.here.root
-        of = [self.asset] if self.asset else []
-        whose = " of ".join(of if is_own and of else [*of, self._experiment(is_own=is_own)])
+        whose = self.whose
         facts = {n: fact for n, fact in self.facts.items() if not n.startswith(REUSED_FROM)}
         if COMPUTED in facts:
             n_all = int(facts[COMPUTED]) + int(facts.get(REUSED, 0))
             facts |= {COMPUTED: 0, REUSED: n_all, f"{REUSED_FROM}{whose}": n_all}
         return {**facts, TAKEN_OVER: f"{whose}, computed on {self.built_on}"}
 
-    def _experiment(self, *, is_own: bool) -> str:
-        return "an earlier version" if is_own else f"experiment {self.there.name}"
+    @property
+    def _experiment(self) -> str:
+        return "an earlier version" if self.is_own else f"experiment {self.there.name}"
 
     def place_of(self, path: Path) -> Path:
         """Where the other workspace has what is at a path of this one."""
@@ -97,7 +109,7 @@ class FormerResults(Protocol):
         ...
 
     def named_otherwise(
-        self, asset: str, partition: str, fingerprints: Collection[str]
+        self, asset: str, partition: str, fingerprints: Collection[str], *, is_planned: bool = False
     ) -> Iterable[Former]:
         """Results of assets that differ from an asset by the last part of their keys alone.
 
@@ -105,6 +117,7 @@ class FormerResults(Protocol):
             asset: The asset.
             partition: The partition.
             fingerprints: One of these they would have under the asset's own name.
+            is_planned: Whether a look at the receipts of some seconds ago will do.
         """
         ...
 
@@ -125,6 +138,8 @@ class NoFormerResults:
         asset: str,  # noqa: ARG002 - of the protocol
         partition: str,  # noqa: ARG002 - of the protocol
         fingerprints: Collection[str],  # noqa: ARG002 - of the protocol
+        *,
+        is_planned: bool = False,  # noqa: ARG002 - of the protocol
     ) -> Iterable[Former]:
         """None."""
         return ()

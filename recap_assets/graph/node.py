@@ -188,6 +188,10 @@ class TakesOver(Protocol):
         """Make what was computed before the partition's content; None where it is gone."""
         ...
 
+    def still_has(self, partition: str, former: Former) -> bool:
+        """Whether what was computed before seems to be there: by a look, and nothing is hashed."""
+        ...
+
 
 @dataclass(frozen=True)
 class Step:

@@ -36,30 +36,33 @@ class ReceiptsOfAll:
     def __init__(self, workspace: Workspace) -> None:
         self._own = workspace
         self._looked: dict[tuple[str, str], tuple[float, pl.DataFrame]] = {}
+        self._named: dict[str, tuple[float, tuple[str, ...]]] = {}
         self._slices = KeptSlices(workspace, self._computed)
 
     def of(self, asset: str, partition: str, fingerprint: str) -> Iterable[Former]:
         """Results of an asset's partition with this fingerprint: its own, then the neighbours'."""
         for workspace in self._workspaces:
             rows = self._computed(workspace, asset)
-            wanted = rows.filter(partition=partition, fingerprint=fingerprint)
-            for row in wanted.sort("built_at", descending=True).iter_rows(named=True):
-                yield self._former(workspace, row)
+            found = _newest_first(rows, partition)
+            for row in found.filter(fingerprint=fingerprint).iter_rows(named=True):
+                yield self._former(workspace, row, found)
 
     def named_otherwise(
-        self, asset: str, partition: str, fingerprints: Collection[str]
+        self, asset: str, partition: str, fingerprints: Collection[str], *, is_planned: bool = False
     ) -> Iterable[Former]:
         """Its own of another name, then the neighbours', the newest first of each asset.
 
-        Receipts are read once more: what this asks for takes far longer than that.
+        Receipts are read once more but for a plan: what this asks for takes far longer than that.
         """
-        self._looked.clear()
+        if not is_planned:
+            self._looked.clear()
+            self._named.clear()
         for workspace in self._workspaces:
-            for other in _alike(workspace, asset):
-                rows = self._computed(workspace, other).filter(partition=partition)
-                for row in rows.sort("built_at", descending=True).iter_rows(named=True):
+            for other in self._alike(workspace, asset):
+                found = _newest_first(self._computed(workspace, other), partition)
+                for row in found.iter_rows(named=True):
                     if not _fingerprints_as(row, other, asset).isdisjoint(fingerprints):
-                        yield self._former(workspace, row, other, asset)
+                        yield self._former(workspace, row, found, (other, asset))
 
     def slices(self, wanted: Wanted) -> Iterable[KeptSlice]:
         """Slices that were computed under equal settings: its own, then the neighbours'."""
@@ -80,9 +83,24 @@ class ReceiptsOfAll:
             self._looked[key] = (now, rows)
         return rows
 
+    def _alike(self, workspace: Workspace, asset: str) -> list[str]:
+        """Assets with receipts that differ from an asset by the last part of their keys."""
+        looked, names = self._named.get(workspace.name, (-LOOK_SECONDS, ()))
+        now = time.monotonic()
+        if now - looked > LOOK_SECONDS:
+            names = _with_receipts(workspace)
+            self._named[workspace.name] = (now, names)
+        begins, _, _ = asset.rpartition("/")
+        return sorted(n for n in names if n != asset and n.rpartition("/")[0] == begins)
+
     def _former(
-        self, there: Workspace, row: dict[str, Any], other: str = "", asset: str = ""
+        self,
+        there: Workspace,
+        row: dict[str, Any],
+        of_partition: pl.DataFrame,
+        named: tuple[str, str] = ("", ""),
     ) -> Former:
+        other, asset = named
         return Former(
             there,
             self._own,
@@ -97,6 +115,7 @@ class ReceiptsOfAll:
             f"{row['built_at']:%Y-%m-%d}",
             other,
             {_name(asset): _name(other)} if other else {},
+            row["data_version"] == of_partition["data_version"][0],
         )
 
 
@@ -104,15 +123,15 @@ def _name(asset: str) -> str:
     return asset.rpartition("/")[2]
 
 
-def _alike(workspace: Workspace, asset: str) -> list[str]:
-    """Assets with receipts that differ from an asset by the last part of their keys."""
+def _newest_first(rows: pl.DataFrame, partition: str) -> pl.DataFrame:
+    return rows.filter(partition=partition).sort("built_at", descending=True)
+
+
+def _with_receipts(workspace: Workspace) -> tuple[str, ...]:
     try:
-        slices = workspace.tables.slices(LINEAGE)
+        return tuple(str(at["asset"]) for at in workspace.tables.slices(LINEAGE))
     except StorageError:
-        return []
-    begins, _, _ = asset.rpartition("/")
-    names = (str(at["asset"]) for at in slices)
-    return sorted(n for n in names if n != asset and n.rpartition("/")[0] == begins)
+        return ()
 
 
 def _fingerprints_as(row: Mapping[str, Any], other: str, asset: str) -> set[str]:

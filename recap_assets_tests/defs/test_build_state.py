@@ -1,8 +1,7 @@
 """What a build shows of where it is: never less than before, and when the rest will be done."""
 
 import re
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from random import Random
 from typing import Any, cast
@@ -12,10 +11,15 @@ from rich.console import Console
 
 from recap_assets.cli import progress
 from recap_assets.cli.progress import show_progress
-from recap_assets.defs import building
+from recap_assets.defs import building, weights
 from recap_assets.defs.build_state import ALMOST, PACED_SHARE, AtWork, Finished, State, paced
 from recap_assets.defs.building import Build
-from recap_assets.graph.planner import Plan, name_of
+from recap_assets.defs.weights import TAKING_SECONDS, Running, Weights
+from recap_assets.graph.batches import Batch
+from recap_assets.graph.node import Graph
+from recap_assets.graph.planner import OutOfDate, Plan, name_of
+from recap_assets.graph.taking_over import Key, TakenOver, TakingOver
+from recap_assets_tests.tiny import Memory
 
 
 def state(finished: float, left: float, running: float = 0.0) -> State:
@@ -79,17 +83,28 @@ def test_the_lines_of_a_build_never_go_back(
     assert len(shares) == 4
 
 
+def weights_of(seconds: Mapping[str, float], running: Running = tuple) -> tuple[State, Weights]:
+    """Of a build of assets whose partitions take so long."""
+    state = State()
+    weights = Weights(Graph([], lambda _: ()), Memory(), state, running, reuses=True)
+    weights.seconds = dict(seconds)
+    return state, weights
+
+
+def left_of(*keys: Key) -> Plan:
+    return Plan(tuple(OutOfDate(*key, "ready", "") for key in keys))
+
+
 def test_what_is_done_is_valued_as_what_is_left() -> None:
-    build = Build.__new__(Build)
-    build.state, build._running, build._done = State(), {}, Counter({"a": 3})
-    build._seconds = {"a": 1.0, "b": 1.0}
-    left = cast("Plan", type("Left", (), {"to_build": [type("One", (), {"asset": "b"})] * 3}))
-    build._expect(left)
-    assert build.state.share == pytest.approx(0.5)
+    state, weights = weights_of({"a": 1.0, "b": 1.0})
+    weights.finish([("a", number) for number in "012"], [])
+    left = left_of(*(("b", number) for number in "012"))
+    weights.expect(left)
+    assert state.share == pytest.approx(0.5)
     # Measured, `a` took nine times as long as guessed: more than half is done by now.
-    build._seconds = {"a": 9.0, "b": 1.0}
-    build._expect(left)
-    assert build.state.share == pytest.approx(0.9)
+    weights.seconds = {"a": 9.0, "b": 1.0}
+    weights.expect(left)
+    assert state.share == pytest.approx(0.9)
 
 
 class Clock:
@@ -103,50 +118,55 @@ class Clock:
 
 
 class Simulated:
-    """A build of assets on one worker by a clock: what each partition is guessed and takes."""
+    """A build of assets on one worker by a clock: what each partition is guessed and takes.
+
+    What takes no time is taken over, and the plan says so.
+    """
 
     def __init__(self, clock: Clock, partitions: list[tuple[str, float, float]]) -> None:
         self.clock, self.started = clock, clock.now
-        self.left = list(partitions)
-        self.build = Build.__new__(Build)
-        self.build.state, self.build._running, self.build._done = State(), {}, Counter()
-        self.build._seconds = {asset: guess for asset, guess, _ in partitions}
+        named = enumerate(partitions)
+        self.left = [((asset, str(number)), takes) for number, (asset, _, takes) in named]
+        self.running: list[tuple[Batch, float]] = []
+        guesses = {asset: guess for asset, guess, _ in partitions}
+        self.state, self.weights = weights_of(guesses, lambda: self.running)
+        taken = {key: TakenOver("another", 1) for key, takes in self.left if not takes}
+        self.weights.taking_over = TakingOver(taken)
 
     def shown(self, step: float) -> Iterator[tuple[float, float | None, float]]:
         """At each step the share, the time left that is shown, and what is really left."""
         while self.left:
-            asset, _, takes = self.left[0]
-            name, began = f"{asset}-{len(self.left)}", self.clock.now
-            batch = cast("Any", type("One", (), {"keys": {(asset, name)}}))
-            self.build._running = {cast("Any", object()): (batch, began, cast("Any", None))}
+            (key, takes), *rest = self.left
+            began = self.clock.now
+            self.running = [(cast("Batch", type("One", (), {"keys": {key}})), began)]
             while self.clock.now - began < takes:
                 self.clock.now += min(step, takes - (self.clock.now - began))
-                self.build.state.running[name_of(asset, name)] = (self.clock.now - began) / takes
+                self.state.running[name_of(*key)] = (self.clock.now - began) / takes
                 self.expect()
                 yield self.now()
-            self.build._running, self.build._done[asset] = {}, self.build._done[asset] + 1
-            self.build._seconds[asset] = takes
-            self.left = self.left[1:]
+            self.clock.now += 0 if takes else TAKING_SECONDS
+            self.running, self.left = [], rest
+            self.weights.finish([key], [] if takes else [key])
+            if takes:
+                self.weights.seconds[key[0]] = takes
             self.expect()
         yield self.now()
 
     def expect(self) -> None:
-        left = [type("One", (), {"asset": asset}) for asset, _, _ in self.left]
-        self.build._expect(cast("Plan", type("Left", (), {"to_build": left})))
+        self.weights.expect(left_of(*(key for key, _ in self.left)))
 
     def now(self) -> tuple[float, float | None, float]:
-        left = sum(takes for _, _, takes in self.left)
-        if self.build._running:
-            _, began, _ = next(iter(self.build._running.values()))
-            left -= self.clock.now - began
+        left = sum(takes or TAKING_SECONDS for _, takes in self.left)
+        if self.running:
+            left -= self.clock.now - self.running[0][1]
         elapsed = self.clock.now - self.started
-        return self.build.state.share, self.build.state.seconds_left(elapsed), left
+        return self.state.share, self.state.seconds_left(elapsed), left
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     found = Clock()
-    monkeypatch.setattr(building, "time", found)
+    monkeypatch.setattr(weights, "time", found)
     return found
 
 
@@ -186,6 +206,20 @@ def test_the_last_long_one_does_not_stay_at_99_percent(clock: Clock) -> None:
     assert len(near) < 0.05 * len(found)
     wrong = [abs(eta - left) for _, eta, left in found[40:] if eta is not None]
     assert max(wrong) < 1
+
+
+@pytest.mark.parametrize("taken_first", [True, False])
+def test_what_is_taken_over_leaves_the_time_of_the_rest_right(
+    clock: Clock,
+    taken_first: bool,
+) -> None:
+    taken, computed = [("training", 600.0, 0.0)] * 8, [("training", 600.0, 600.0)] * 2
+    build = Simulated(clock, [*taken, *computed] if taken_first else [*computed, *taken])
+    found = list(build.shown(step=5.0))
+    wrong = [abs(eta - left) for _, eta, left in found if eta is not None]
+    assert len(wrong) > 0.9 * len(found)
+    assert max(wrong) < 1
+    assert found[-1][0] == 1
 
 
 def test_a_partition_that_has_hardly_begun_says_nothing_of_its_speed() -> None:

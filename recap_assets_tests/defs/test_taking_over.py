@@ -7,7 +7,7 @@ import pytest
 
 from recap_assets.artefacts import MODELS, SYNTHETIC_CAPTIONS
 from recap_assets.captions import assets as captions
-from recap_assets.defs.ran import n_taken_over as counted
+from recap_assets.defs.ran import taken_over
 from recap_assets.defs.records import DagsterRecords
 from recap_assets.defs.session import Session
 from recap_assets.graph.content import files_below
@@ -51,7 +51,7 @@ def run(session: Session, *assets: str, n_taken_over: int = 0) -> dg.DagsterInst
     instance = session.open_instance()
     result = runs_of(session, instance)(*assets, partitions=PARTITIONS)
     assert result.success
-    assert counted(result) == n_taken_over
+    assert len(taken_over(result)) == n_taken_over
     return instance
 
 

@@ -2,9 +2,11 @@
 
 import io
 import json
+import shutil
 import tarfile
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -72,8 +74,8 @@ class Platform:
     folder: Path
     data: Path
     settings: dict[str, Any]
-    memories: dict[object, Memory] = field(default_factory=dict)
-    accounts: dict[object, Account] = field(default_factory=dict)
+    memories: dict[tuple[Path, str], Memory] = field(default_factory=dict)
+    accounts: dict[tuple[Path | str, ...], Account] = field(default_factory=dict)
     computed: list[tuple[str, str]] = field(default_factory=list)
 
     def write(self, pool: Shards) -> None:
@@ -98,12 +100,23 @@ class Platform:
         self.computed = []
         while ready := self.ready(stages):
             for entry in ready:
-                node = self.graph.nodes[entry.asset]
-                built = build_partition(self.graph, self.memory, node, entry.partition)
-                self.memory.keep(node, entry.partition, built)
-                self.receipt(node, entry.partition, built)
-                self.computed.append((entry.asset, entry.partition))
+                self.build_one(entry)
         return asked()
+
+    def build_one(self, entry: OutOfDate) -> None:
+        """Build a partition of what is open."""
+        node = self.graph.nodes[entry.asset]
+        built = build_partition(self.graph, self.memory, node, entry.partition)
+        self.memory.keep(node, entry.partition, built)
+        self.receipt(node, entry.partition, built)
+        self.computed.append((entry.asset, entry.partition))
+
+    def copied(self, data: Path) -> "Platform":
+        """What was built, in another data folder."""
+        shutil.copytree(self.data, data)
+        memories = {(data, name): deepcopy(one) for (_, name), one in self.memories.items()}
+        accounts = {(data, *of): one for (_, *of), one in self.accounts.items()}
+        return replace(self, data=data, memories=memories, accounts=accounts, computed=[])
 
     def ready(self, stages: Collection[str] = ()) -> list[OutOfDate]:
         """What can be built now."""

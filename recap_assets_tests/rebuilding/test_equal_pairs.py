@@ -30,6 +30,11 @@ def kinds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture
 def platform(tmp_path: Path) -> Platform:
+    return platform_of(tmp_path)
+
+
+def platform_of(tmp_path: Path) -> Platform:
+    """A mix of six pairs, with two seeds; nothing is built."""
     settings = {
         "corpora": {}, "models": {}, "sources": {}, "diversity": {"sample": 8},
         "pool": {"kind": "webdataset", "shards": str(tmp_path / "pool")},
