@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from recap_assets.artefacts.table import MIX, SEED, SOURCE, Column, Table
+from recap_assets.artefacts.table import HASH, INPUT_HASH, MIX, SEED, SOURCE, Column, Table
 
 EVALUATION_IMAGES = Table(
     "evaluation_images",
@@ -30,6 +30,7 @@ EVALUATION_RESULTS = Table(
         ),
         "is_main": Column(pl.Boolean, "True for the task's main metric."),
         "n_samples": Column(pl.Int64, "Images of the task."),
+        HASH: INPUT_HASH,
     },
     slices=("mix", "seed"),
     order=("task", "metric"),

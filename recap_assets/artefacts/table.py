@@ -3,6 +3,7 @@
 Code refers to columns by the names in these tables; docs/tables.md is generated from them.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -93,10 +94,14 @@ class Table(Artefact):
         return pl.Schema({name: column.dtype for name, column in self.columns.items()})
 
     @property
+    def required(self) -> pl.Schema:
+        """`schema` without optional columns: what every row has."""
+        return pl.Schema({n: c.dtype for n, c in self.columns.items() if not c.is_optional})
+
+    @property
     def unsliced(self) -> pl.Schema:
-        """What a stage computes: `schema` without the slice's name and optional columns."""
-        computed = {n: c for n, c in self.columns.items() if not c.is_optional}
-        return pl.Schema({n: c.dtype for n, c in computed.items() if n not in self.slices})
+        """What a stage computes: `required` without the slice's name."""
+        return pl.Schema({n: d for n, d in self.required.items() if n not in self.slices})
 
     @property
     def content(self) -> tuple[str, ...]:
@@ -113,6 +118,17 @@ class Table(Artefact):
     def optional(self) -> tuple[str, ...]:
         """Names of the columns that rows may lack."""
         return tuple(name for name, column in self.columns.items() if column.is_optional)
+
+    def slice_at(self, partition: str, names: Mapping[str, str]) -> dict[str, str | int]:
+        """The values that name a partition's slice, in the order of `slices`.
+
+        Args:
+            partition: The partition's key.
+            names: Values of the columns that are the same for all partitions.
+        """
+        values = {column: names.get(column, partition) for column in self.slices}
+        whole = self.schema
+        return {n: int(v) if whole[n].is_integer() else v for n, v in values.items()}
 
     def empty(self) -> pl.DataFrame:
         """A frame with the table's schema and no rows."""

@@ -1,7 +1,7 @@
 """Evaluation of every trained CLIP on every task."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 
 import polars as pl
@@ -13,7 +13,9 @@ from recap_assets.artefacts.previews import preview_markdown
 from recap_assets.artefacts.table import is_usable
 from recap_assets.artefacts.training import TRAINED_CLIP
 from recap_assets.evalsets.embedding import Embedder, Remembering
+from recap_assets.evalsets.measuring import Measured
 from recap_assets.evaluation import tasks
+from recap_assets.evaluation.by_task import BY_TASK, wanted_tasks, without_hash
 from recap_assets.evaluation.cached_images import ModelImages
 from recap_assets.evaluation.prefixed import Prefixed
 from recap_assets.evaluation.scorers import ScorerRead, scorer_read
@@ -26,7 +28,8 @@ from recap_assets.evaluation.tasks import (
     sets_of,
     sets_version,
 )
-from recap_assets.evaluation.zero_shot import measured, metrics_of
+from recap_assets.evaluation.zero_shot import Metric, measured, metrics_of
+from recap_assets.graph.by_row import by_row
 from recap_assets.graph.checks import Check, Verdict
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Dependency, Node, Rows, Step
@@ -156,48 +159,61 @@ def _results_node(project: Project, mix: str, scorers: Sequence[ScorerRead]) -> 
         kinds=("pytorch", "deltalake"),
         checks=(_results_are_in_range(project, mix),),
         is_worth_keeping=True,
+        rows=BY_TASK,
         # Prompts may begin with the name of the mix's own source.
         any_name=project.experiment.evaluation.prefix is None,
     )
 
 
 def evaluate_mix(project: Project, mix: str, step: Step) -> Rows:
-    """Evaluate one trained CLIP on all tasks."""
-    from recap_assets.engines.trained import load_trained_clip
-
-    evaluation = project.experiment.evaluation
-    seed = int(step.partition)
-    embedder: Embedder = load_trained_clip(
-        project.workspace.checkpoint(mix, seed), evaluation.batch_size
-    )
+    """Evaluate one trained CLIP on the tasks that it was not evaluated on before."""
     sets = sets_of(project)
-    learn_sets(project)
-    images = ModelImages(project, embedder, sets)
-    if evaluation.prefix is not None:
-        source = prefix_of(project.experiment.mixes[mix], evaluation.prefix)
-        embedder = Prefixed(embedder, source)
-    rows: list[tuple[object, ...]] = []
-    aside: dict[str, int] = {}
-    shared = _embedders(sets, embedder)
-    for number, one in enumerate(sets, 1):
-        with images.decoded(one) as decode_one:
-            opened = one.open(decode_one)
-            found = measured(shared[one.of_set], opened, evaluation.batch_size)
-        results = metrics_of(found, opened.path, one.metric)
-        rows += [(one.name, r.metric, r.value, r.is_main, r.n_samples) for r in results]
-        aside |= {f"{one.name}/{reason}": n for reason, n in found.aside.items()}
-        step.progress(number / len(sets))
-    frame = pl.DataFrame(rows, schema=EVALUATION_RESULTS.unsliced, orient="row")
+    aside: dict[str, Mapping[str, int]] = {}
+
+    def evaluated(step: Step, wanted: pl.DataFrame) -> pl.DataFrame:
+        found = list(_evaluated(project, mix, step, set(wanted["task"])))
+        aside.update({task: measured.aside for task, measured, _ in found if measured.aside})
+        rows = [(task, *vars(metric).values()) for task, _, metrics in found for metric in metrics]
+        return pl.DataFrame(rows, schema=EVALUATION_RESULTS.unsliced, orient="row")
+
+    rows = by_row(step, EVALUATION_RESULTS, wanted_tasks(project, mix, step, sets), evaluated)
+    order = pl.col("task").cast(pl.Enum([one.name for one in sets]))
+    frame = without_hash(rows.sort(order, maintain_order=True), aside)
     main = frame.filter("is_main")
     return Rows(
         frame,
-        rejected=aside,
+        rejected={f"{t}/{reason}": n for t, found in aside.items() for reason, n in found.items()},
         facts={
             **dict(main.select("task", pl.col("value").round(4)).iter_rows()),
             **track_results(project, mix, step, frame),
         },
         markdown={"results": preview_markdown(frame, rows=40)},
     )
+
+
+def _evaluated(
+    project: Project, mix: str, step: Step, wanted: Collection[str]
+) -> Iterator[tuple[str, Measured, Sequence[Metric]]]:
+    """The name, all that was measured and the metrics of each task that is wanted."""
+    from recap_assets.engines.trained import load_trained_clip
+
+    evaluation = project.experiment.evaluation
+    checkpoint = project.workspace.checkpoint(mix, int(step.partition))
+    embedder: Embedder = load_trained_clip(checkpoint, evaluation.batch_size)
+    sets = sets_of(project)
+    learn_sets(project)
+    images = ModelImages(project, embedder, sets)
+    if evaluation.prefix is not None:
+        source = prefix_of(project.experiment.mixes[mix], evaluation.prefix)
+        embedder = Prefixed(embedder, source)
+    left = [one for one in sets if one.name in wanted]
+    shared = _embedders(left, embedder)
+    for number, one in enumerate(left, 1):
+        with images.decoded(one) as decode_one:
+            opened = one.open(decode_one)
+            found = measured(shared[one.of_set], opened, evaluation.batch_size)
+        yield one.name, found, metrics_of(found, opened.path, one.metric)
+        step.progress(number / len(left))
 
 
 def _embedders(sets: Sequence[TaskSet], embedder: Embedder) -> Mapping[str, Embedder]:

@@ -257,11 +257,7 @@ class StoredRows:
         return (self.table, *self.beside)
 
     def _slice(self, table: Table, partition: str) -> dict[str, str | int]:
-        at: dict[str, str | int] = {}
-        for column in table.slices:
-            value = self.at.get(column, partition)
-            at[column] = int(value) if table.schema[column].is_integer() else value
-        return at
+        return table.slice_at(partition, self.at)
 
 
 def _former_rows(place: Place, former: Former) -> pl.DataFrame:

@@ -22,8 +22,6 @@ from recap_assets.storage.log_entries import files_added
 from recap_assets.storage.tables import TableStore
 
 HASH_BYTES = 16
-PARTITION = "partition"
-
 MOST_LOOKS = 8
 """Versions of one table that are searched beside the present one, the newest first."""
 
@@ -70,7 +68,7 @@ class KeptSlice:
 
     Attributes:
         tables: Where it is, or was.
-        at: The slice.
+        at: The slice; the column that names the partition is the last one.
         written: Delta version of the table from which on it could be read.
         replaced: The version that replaced it; None where no receipt says so.
         data_version: Hash of its content.
@@ -95,14 +93,20 @@ class KeptSlice:
     is_own: bool = False
 
     @property
+    def column(self) -> str:
+        """The column that names the partition, the last one: `partition`, or `seed`."""
+        *_, last = self.at
+        return last
+
+    @property
     def partition(self) -> str:
         """The partition whose slice it is."""
-        return str(self.at[PARTITION])
+        return str(self.at[self.column])
 
     @property
     def names(self) -> tuple[tuple[str, str | int], ...]:
         """The slice without the partition."""
-        return tuple((name, value) for name, value in self.at.items() if name != PARTITION)
+        return tuple((name, value) for name, value in self.at.items() if name != self.column)
 
 
 def settings_digest(
@@ -210,7 +214,7 @@ def _present(table: Table, one: KeptSlice) -> set[str]:
     """The partitions whose slices are there now and whole, of the asset of one."""
     leading = dict(one.names)
     with suppress(*UNREADABLE):
-        lost = {at[PARTITION] for at in one.tables.lost(table, leading)}
+        lost = {at[one.column] for at in one.tables.lost(table, leading)}
         return set(one.tables.files_of(table, None, leading)) - lost
     return set()
 
@@ -250,11 +254,12 @@ def _scanned(
     """As `_searched`, in an object store, of which the fewest requests are made so."""
     keys = wanted.unique()
     rows = slices[0].tables.scan(table, version, **dict(slices[0].names))
-    of_these = rows.filter(pl.col(PARTITION).is_in([one.partition for one in slices]))
-    found = of_these.select(PARTITION, *wanted.columns).join(
+    partition = pl.col(slices[0].column).cast(pl.String)
+    of_these = rows.filter(partition.is_in([one.partition for one in slices]))
+    found = of_these.select(partition, *wanted.columns).join(
         keys.lazy(), on=wanted.columns, how="semi"
     )
-    return set(found.select(pl.col(PARTITION).unique()).collect(engine="streaming")[PARTITION])
+    return set(found.select(partition.unique()).collect(engine="streaming").to_series())
 
 
 def read_kept(table: Table, one: KeptSlice, version: int | None) -> pl.DataFrame | None:

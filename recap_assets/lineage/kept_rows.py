@@ -11,7 +11,7 @@ from recap_assets.artefacts.lineage import LINEAGE
 from recap_assets.artefacts.table import Table
 from recap_assets.engines.protocols import SAME_SIZE
 from recap_assets.graph.former import Wanted
-from recap_assets.graph.kept_rows import PARTITION, UNREADABLE, KeptSlice, settings_digest
+from recap_assets.graph.kept_rows import UNREADABLE, KeptSlice, settings_digest
 from recap_assets.graph.records import OUTSIDE
 from recap_assets.storage.workspace import Workspace
 
@@ -81,7 +81,7 @@ class KeptSlices:
             if is_here and asset == wanted.asset:
                 whose = "earlier versions" if later else "the present version"
             kept = KeptSlice(
-                workspace.tables, {**names, PARTITION: partition}, written,
+                workspace.tables, table.slice_at(partition, names), written,
                 later[0] if later else None, row["data_version"], row["n_rows"], row["seconds"],
                 row["device"], json.loads(row["provenance"]), whose,
             )  # fmt: skip

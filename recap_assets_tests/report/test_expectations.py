@@ -30,7 +30,7 @@ def measured() -> Measured:
     diversity = pl.DataFrame({"source": ["a", "b"], "unique_trigrams": [90, 100]})
     scores = pl.DataFrame({"source": ["a", "b"], "mean": [0.31, 0.3], "n": [5, 5]}, SCORE_MEANS)
     return Measured(
-        pl.DataFrame([*rows, *other], EVALUATION_RESULTS.schema),  # type: ignore[misc]
+        pl.DataFrame([*rows, *other], EVALUATION_RESULTS.required),  # type: ignore[misc]
         (),
         captions.select(captions.columns),
         diversity,

@@ -43,7 +43,7 @@ def results(
                 shift = 0.05 * seed * (value > 0) + (wobble or {}).get(mix, 0) * (seed - 1)
                 rows.append((mix, seed, task, "acc1", value + shift, True, 100))
                 rows.append((mix, seed, task, "acc5", 1 - value, False, 100))
-    return pl.DataFrame(rows, schema=EVALUATION_RESULTS.schema, orient="row")
+    return pl.DataFrame(rows, schema=EVALUATION_RESULTS.required, orient="row")
 
 
 def diversity(**counts: tuple[int, int]) -> pl.DataFrame:

@@ -11,7 +11,7 @@ def results(*rows: tuple[str, int, str, float]) -> pl.DataFrame:
     """Main metrics, each with a side metric that must never count."""
     main = [(mix, seed, task, "acc1", value, True, 10) for mix, seed, task, value in rows]
     side = [(mix, seed, task, "acc5", 1.0, False, 10) for mix, seed, task, _ in rows]
-    return pl.DataFrame(main + side, schema=EVALUATION_RESULTS.schema, orient="row")
+    return pl.DataFrame(main + side, schema=EVALUATION_RESULTS.required, orient="row")
 
 
 def mixes(*names: str) -> pl.DataFrame:

@@ -11,7 +11,7 @@ FAMILY = {"m": {"raw": "m_without_raw", "a": "m_without_a"}}
 
 def results(*rows: tuple[str, int, str, float]) -> pl.DataFrame:
     full = [(*row[:3], "acc1", row[3], True, 10) for row in rows]
-    return pl.DataFrame(full, schema=EVALUATION_RESULTS.schema, orient="row")
+    return pl.DataFrame(full, schema=EVALUATION_RESULTS.required, orient="row")
 
 
 # The seed shifts all alike; without raw, seed 0 loses 0.2 and seed 1 loses 0.1 on `fine`.

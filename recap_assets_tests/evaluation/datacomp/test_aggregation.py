@@ -72,7 +72,7 @@ def rows_of(mix: str, values: dict[str, float], seed: int = 0) -> pl.DataFrame:
          TASKS[name].main_metric is not None, TASKS[name].size)
         for name, value in values.items()
     ]  # fmt: skip
-    return pl.DataFrame(rows, schema=EVALUATION_RESULTS.schema, orient="row")
+    return pl.DataFrame(rows, schema=EVALUATION_RESULTS.required, orient="row")
 
 
 def test_the_list_has_forty_tasks_and_an_average_over_exactly_38():
@@ -124,7 +124,7 @@ def test_a_line_has_key_dataset_and_metrics_as_datacomp_writes_them():
             ("m", 0, "fairface", "acc_gender_x_race:1_gender:0", 0.75, False, 9),
             ("m", 0, "mine", "acc1", 0.9, True, 10),
         ],
-        schema=EVALUATION_RESULTS.schema,
+        schema=EVALUATION_RESULTS.required,
         orient="row",
     )
 
