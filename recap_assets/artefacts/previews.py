@@ -13,7 +13,8 @@ import polars as pl
 from recap_assets.untrusted.showing import one_line
 
 _LONGEST_CELL = 120
-_SHOWN_BYTES = 16
+_SHOWN_BYTES = 6
+"""Enough to find an image by, in the gallery and with --uid; a whole uid leaves texts no room."""
 _PICTURES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~>:@])")
 

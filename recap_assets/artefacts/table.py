@@ -62,6 +62,10 @@ class Artefact:
         """Key of one of its assets: `curated_mixes/best`; the name alone where it has but one."""
         return "/".join((self.name, *parts))
 
+    def named(self, text: str) -> str:
+        """What `key` was given, of a key or of the name alone: people write both."""
+        return text.removeprefix(f"{self.name}/")
+
 
 @dataclass(frozen=True)
 class Files(Artefact):

@@ -1,5 +1,6 @@
 """What every command is given: the options before it, and the experiment, before it or after it."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -65,8 +66,8 @@ def opened() -> Path | None:
 
 
 def of_experiment(command: Callable[..., object]) -> Callable[..., object]:
-    """A command that is given a `Chosen`, and takes `-e` after its name as well."""
-    option = click.option(
+    """A command that is given a `Chosen`; options before its name may be written after it."""
+    experiment = click.option(
         "--experiment",
         "-e",
         type=click.Path(path_type=Path),
@@ -74,7 +75,22 @@ def of_experiment(command: Callable[..., object]) -> Callable[..., object]:
         callback=_choose,
         help="Experiment file, as before the command.",
     )
-    return option(click.pass_obj(command))
+    settings = click.option(
+        "--set",
+        multiple=True,
+        metavar="KEY.PATH=VALUE",
+        expose_value=False,
+        callback=_lay_over,
+        help="A setting laid over the file, as before the command.",
+    )
+    data = click.option(
+        "--data",
+        type=click.Path(path_type=Path),
+        expose_value=False,
+        callback=_choose_data,
+        help="Data folder, as before the command.",
+    )
+    return experiment(settings(data(click.pass_obj(command))))
 
 
 def _choose(context: click.Context, _option: click.Parameter, path: Path | None) -> None:
@@ -82,3 +98,18 @@ def _choose(context: click.Context, _option: click.Parameter, path: Path | None)
     # A shell that completes a line runs no command, so nothing is chosen then.
     if path is not None and context.obj is not None:
         context.obj = replace(context.obj, named=path)
+
+
+def _lay_over(context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> None:
+    if given and context.obj is not None:
+        context.obj = replace(context.obj, settings=(*context.obj.settings, *given))
+
+
+def _choose_data(context: click.Context, _option: click.Parameter, folder: Path | None) -> None:
+    if folder is not None and context.obj is not None:
+        name_data(folder)
+
+
+def name_data(folder: Path) -> None:
+    """Have this process, and those that it starts, read and write in a data folder."""
+    os.environ["RECAP_DATA"] = str(folder.absolute())

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from recap_assets.artefacts.mixes import CURATED_MIXES
 from recap_assets.artefacts.uids import SubsetFileError
 from recap_assets.cli import terminal
 from recap_assets.cli.output import echo
@@ -40,6 +41,7 @@ def print_explanation(session: Session, uid: str, mix: str | None, *, as_json: b
         click.ClickException: The uid or the mix is unknown; the text says what is known.
     """
     known = session.project.experiment.mixes
+    mix = None if mix is None else CURATED_MIXES.named(mix)
     if mix is not None and mix not in known:
         msg = f"there is no mix {mix!r}; known are {', '.join(sorted(known)) or 'none'}"
         raise click.ClickException(msg)

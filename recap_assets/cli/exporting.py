@@ -96,7 +96,9 @@ def export(
     if options["folder"] is None:
         msg = "say where it goes: --out FOLDER"
         raise click.UsageError(msg)
-    asked = {"mix": name, **options}
+    from recap_assets.artefacts.mixes import CURATED_MIXES
+
+    asked = {"mix": CURATED_MIXES.named(name), **options}
     sys.exit(run_export(chosen.reading(), asked, replace=replace, push=push, as_json=as_json))
 
 
@@ -113,9 +115,11 @@ def push_folder(place: str, push: "Push", *, as_json: bool) -> None:
 
 def export_declared(chosen: Chosen, name: str, push: "Push | None", *, as_json: bool) -> None:
     """Build an export of the experiment, and push it where that is wanted."""
+    from recap_assets.artefacts.exports import EXPORTS
     from recap_assets.exports.declared import folder_of
     from recap_assets.exports.hub.published import require_local
 
+    name = EXPORTS.named(name)
     project = require_declared(chosen.reading(), name)
     if push is None:
         _build(f"exports/{name}", as_json=as_json)

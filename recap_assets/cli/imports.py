@@ -7,7 +7,7 @@ import click
 import polars as pl
 from rich.table import Table
 
-from recap_assets.artefacts.captions import IMPORT_REPORTS, OF_FILES, OF_POOL
+from recap_assets.artefacts.captions import IMPORT_REPORTS, OF_FILES, OF_POOL, SYNTHETIC_CAPTIONS
 from recap_assets.captions.kind import CaptionSource
 from recap_assets.cli.output import echo
 from recap_assets.cli.terminal import console, plain
@@ -50,6 +50,7 @@ def print_imports(session: Session, name: str | None, *, as_json: bool) -> None:
     """
     sources = session.project.experiment.sources
     known = [n for n, spec in sources.items() if fitting(n, spec, CaptionSource).has_import_report]
+    name = None if name is None else SYNTHETIC_CAPTIONS.named(name)
     if name is not None and name not in known:
         msg = f"there is no import {name!r}; known are {', '.join(known) or 'none'}"
         raise click.ClickException(msg)

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from recap_assets.cli import completing
-from recap_assets.cli.chosen import Chosen, of_experiment, opened
+from recap_assets.cli.chosen import Chosen, name_data, of_experiment, opened
 from recap_assets.cli.exporting import export
 from recap_assets.cli.forget_command import forget
 from recap_assets.cli.kinds_command import kinds
@@ -66,7 +66,7 @@ def recap(
 ) -> None:
     """Curate image-text data: captions by models, mixed by rule with the raw alt-text."""
     if data is not None:
-        os.environ["RECAP_DATA"] = str(data.absolute())
+        name_data(data)
     context.obj = Chosen(experiment, settings)
 
 

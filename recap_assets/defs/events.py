@@ -144,7 +144,6 @@ def materialization(
     rewritten = any(written.rewritten for written in outcome.written)
     count = PARTITION_ROW_COUNT if partition else ROW_COUNT
     metadata: dict[str, dg.MetadataValue] = {
-        **described,
         count: dg.MetadataValue.int(outcome.n_rows),
         RESULT: dg.MetadataValue.text(result_of(built)),
         REJECTED: dg.MetadataValue.int(sum(outcome.rejected.values())),
@@ -159,6 +158,8 @@ def materialization(
         metadata[name] = dg.MetadataValue.md(redacted(text))
     if origin is not None:
         metadata["lineage"] = dg.MetadataValue.md(redacted(origin))
+    # The UI shows them in this order: what a person looks for first, what Dagster reads last.
+    metadata |= described
     for table, version in account.table_versions.items():
         metadata[f"delta_version/{table}"] = dg.MetadataValue.int(version)
     shown = {**vars(account), "decides": json.loads(account.decides)}

@@ -11,6 +11,7 @@ from recap_assets.artefacts.table import is_usable
 from recap_assets.look.gallery import Gallery
 from recap_assets.report.contents import ExampleCaption
 from recap_assets.report.examples import captions_of
+from recap_assets.report.filters import minus
 
 FOUND = pl.Schema({"partition": pl.String, "uid": pl.Binary})
 """Which images, in the order shown; further columns are notes of a page's own."""
@@ -61,7 +62,10 @@ def cards(gallery: Gallery, found: pl.DataFrame, scorer: str, note: str = "") ->
     by_uid = captions.partition_by("uid", as_dict=True, maintain_order=True)
     return [
         Card(
-            row["partition"], row["uid"], _captions(by_uid.get((row["uid"],))), note.format_map(row)
+            row["partition"],
+            row["uid"],
+            _captions(by_uid.get((row["uid"],))),
+            minus(note.format_map(row)),
         )
         for row in found.iter_rows(named=True)
     ]

@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse
 
 from recap_assets.look.gallery import gallery_of
 from recap_assets.plots.colours import RAW
-from recap_assets.report.filters import clipped, count, percent
+from recap_assets.report.filters import clipped, count, minus, number, percent
 from recap_assets.untrusted.showing import one_line
 
 PER_PAGE = 24
@@ -62,7 +62,7 @@ def with_query(url: URL, **values: object) -> str:
 
 
 def _short(score: float | None) -> str:
-    return "\N{EN DASH}" if score is None else f"{score:.4f}"
+    return "\N{EN DASH}" if score is None else number(score, 4)
 
 
 def _hexed(uid: bytes) -> str:
@@ -79,6 +79,8 @@ _ENVIRONMENT = jinja2.Environment(
 _ENVIRONMENT.filters |= {
     "percent": percent,
     "count": count,
+    "minus": minus,
+    "number": number,
     "clipped": clipped,
     "shown": one_line,
     "score": _short,

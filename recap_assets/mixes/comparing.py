@@ -101,7 +101,7 @@ def mix_version(project: Project, text: str) -> MixVersion:
     Raises:
         MixVersionError: If there is no such version, or no pair of the mix in it.
     """
-    name, at, wanted = text.partition("@")
+    name, at, wanted = CURATED_MIXES.named(text).partition("@")
     tables = project.workspace.tables
     current = tables.version(CURATED_MIXES)
     if current is None:

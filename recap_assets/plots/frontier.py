@@ -26,6 +26,10 @@ FRONTIER = pl.Schema(
 """A mix's diversity (equal-sized sample), mean score and mean result in [0, 1]."""
 
 
+_STEPS = (0.01, 0.02, 0.05, 0.1, 0.2)
+"""Of a legend in whole per cent."""
+
+
 def frontier_chart(mixes: pl.DataFrame) -> "alt.LayerChart":
     """Diversity against fit of every mix; the larger the point, the better its average.
 
@@ -47,18 +51,26 @@ def frontier_chart(mixes: pl.DataFrame) -> "alt.LayerChart":
         scale=alt.Scale(domain=y_range, nice=False),
         axis=alt.Axis(tickCount=6),
     )
+    step = _step(shown["average"])
     legend = alt.Legend(
         format=".0%",
-        values=[0.2, 0.4, 0.6, 0.8],
+        values=[round(step * i, 2) for i in (1, 2, 3, 4)],
         orient="right",
         offset=24,
         symbolFillColor="#8a9099",
         symbolStrokeWidth=0,
     )
-    scale = alt.Scale(domain=[0, 1], range=[20, 700])
+    scale = alt.Scale(domain=[0, 5 * step], range=[20, 700])
     size = alt.Size("average:Q", title="average", scale=scale, legend=legend)
     dots = alt.Chart(inline_data(shown)).mark_point(filled=True, opacity=0.9)
     dots = dots.encode(x, y, by_kind(), kind_shape(), size)
     plane = Plane("unique_trigrams", "mean_score", x_range, y_range, 0.85 * WIDE, 300.0)
     labels = point_labels(shown, "mix", plane)
     return styled(sized(alt.layer(dots, *labels), WIDE, 400))
+
+
+def _step(averages: pl.Series) -> float:
+    """A fifth of the scale of sizes: the least that shows the highest average."""
+    highest = averages.drop_nulls().max()
+    top = float(highest) if isinstance(highest, float) else 1.0
+    return next((step for step in _STEPS if 5 * step >= top), _STEPS[-1])

@@ -1,8 +1,11 @@
 """What the page's template makes of values: numbers, captions and images as text."""
 
 import base64
+import re
 
 _LONGEST_CAPTION = 400
+_HYPHEN = re.compile(r"""(?<![\w)\]"'-])-(?=\d)""")
+"""Before a number, and neither within a word, nor behind one or a quotation mark."""
 _MEDIA_TYPES = {
     b"\xff\xd8\xff": "image/jpeg",
     b"\x89PNG\r\n": "image/png",
@@ -31,7 +34,17 @@ def percent(fraction: float | None, digits: int = 1) -> str:
 
 def points(fraction: float) -> str:
     """A difference in points of per cent, with its sign."""
-    return f"{100 * fraction:+.1f}".replace("-", "\N{MINUS SIGN}")
+    return minus(f"{100 * fraction:+.1f}")
+
+
+def minus(written: str) -> str:
+    """Words with their negative numbers as they are printed, not as they are typed."""
+    return _HYPHEN.sub("\N{MINUS SIGN}", written)
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A number with a minus sign where it is below zero."""
+    return minus(f"{value:.{digits}f}")
 
 
 def count(number: int | None) -> str:

@@ -19,7 +19,7 @@ from recap_assets.report.captioners import captioner_rows, measures_of
 from recap_assets.report.charts import captioned, charts, is_wide, swept
 from recap_assets.report.contents import AVERAGE, ReportData, held, ranked, shown, whole_pool
 from recap_assets.report.costs import costs_of
-from recap_assets.report.filters import clipped, count, data_uri, percent, points
+from recap_assets.report.filters import clipped, count, data_uri, minus, number, percent, points
 from recap_assets.report.gallery_links import GALLERY, image_link, lineage_link
 from recap_assets.report.headline import headline
 from recap_assets.report.left_out import mix_rows
@@ -116,6 +116,8 @@ def _environment() -> jinja2.Environment:
         "percent": percent,
         "count": count,
         "clipped": clipped,
+        "minus": minus,
+        "number": number,
         "points": points,
     }
     environment.globals |= {"image_link": image_link, "lineage_link": lineage_link}
@@ -190,7 +192,7 @@ def _threshold_rows(thresholds: pl.DataFrame) -> Iterator[dict[str, str]]:
             "asked": _asked(row["kind"], row["requested"]),
             "source": row["source"],
             "path": row["path"],
-            "value": "none" if row["value"] is None else f"{row['value']:.4f}",
+            "value": "none" if row["value"] is None else number(row["value"], 4),
             "kept": f"{kept:,} of {population:,}",
             "share": percent(kept / population) if population else "",
             "tied": f"{row['n_tied']:,}",
@@ -202,4 +204,4 @@ def _asked(kind: str, requested: float) -> str:
         return f"top {100 * requested:g} %"
     if kind == "copies":
         return f"{requested:,.0f} copies; the score of one"
-    return f"best {requested:,.0f}" if kind == "size" else f"score ≥ {requested:g}"
+    return f"best {requested:,.0f}" if kind == "size" else minus(f"score ≥ {requested:g}")

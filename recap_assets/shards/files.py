@@ -27,8 +27,12 @@ class PoolError(RecapError, ValueError):
     """The pool cannot be used as declared. The text says what is wrong and what to do."""
 
 
-def found_at(where: str) -> tuple[AbstractFileSystem, str]:
+def found_at(where: str, named: str = "pool") -> tuple[AbstractFileSystem, str]:
     """The file system of a part of the pool, and its path there; see `located`.
+
+    Args:
+        where: A local path or an fsspec URL.
+        named: What of the experiment file names it, for messages.
 
     Raises:
         PoolError: The protocol is not known, or what reads it is not installed.
@@ -36,7 +40,7 @@ def found_at(where: str) -> tuple[AbstractFileSystem, str]:
     try:
         return located(where)
     except PlaceError as error:
-        msg = f"pool: {error}"
+        msg = f"{named}: {error}"
         raise PoolError(msg) from error
 
 

@@ -151,7 +151,7 @@ def survey(pool: Surveyed) -> Listing:
     return pool.survey()
 
 
-def survey_tars(where: str, named: str = "pool.shards") -> Listing:
+def survey_tars(where: str, named: str) -> Listing:
     """List the tars of a folder or glob, and what looks like one and is left aside.
 
     That is what is half-written, empty, temporary, compressed, a link or of another ending, and
@@ -170,7 +170,7 @@ def survey_tars(where: str, named: str = "pool.shards") -> Listing:
     Raises:
         PoolError: Where there is no folder or no shard.
     """
-    fs, root = found_at(where)
+    fs, root = found_at(where, named)
     pattern = pattern_of(fs, root)
     found = matches(fs, *pattern) if pattern else _find_folder(fs, root, where, named)
     base = pattern[0] if pattern else root
@@ -323,7 +323,7 @@ def _no_shards(where: str, absolute: str, skipped: list[SkippedFile], named: str
     if skipped:
         first = skipped[0]
         return f"{message} {len(skipped)} left aside, such as {first.name} ({first.reason})"
-    return f"{message} Download the pool there with img2dataset, or correct the path"
+    return f"{message} Download a pool there with img2dataset, put tars there, or correct the path"
 
 
 def _in_full(where: str, absolute: str) -> str:

@@ -58,7 +58,6 @@ PARTS = (
 FULL = "full"
 """The size of an experiment as its file has it."""
 
-_MAY_BE_NULL = ("training", "evaluation")
 _AS_IF_WRITTEN: Any = {}
 """A default that is checked as a file is: no kind is imported before."""
 
@@ -214,7 +213,8 @@ class Experiment(Spec):
         if not isinstance(value, dict):
             return value
         given = cast("dict[str, object]", value)
-        return {k: v for k, v in given.items() if v is not None or k not in _MAY_BE_NULL}
+        optional = {name for name, field in cls.model_fields.items() if not field.is_required()}
+        return {k: v for k, v in given.items() if v is not None or k not in optional}
 
     @model_validator(mode="before")
     @classmethod

@@ -1,5 +1,6 @@
 """Places that an experiment file names: relative ones are below the file's own folder."""
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar, cast
@@ -56,9 +57,20 @@ def _placed(value: str, mark: AnyMark | None, folder: Path) -> str:
     if not _is_relative(value.removeprefix(prefix)):
         return value
     if mark is Address:
-        return str(folder / value)
+        return _plain(folder / value)
     place = mark.place(value, folder) if isinstance(mark, Content) else None
-    return value if place is None else f"{prefix}{place}"
+    return value if place is None else f"{prefix}{_plain(place)}"
+
+
+def _plain(place: Path) -> str:
+    """The place without `..`; with it where a link on the way makes that another place."""
+    if ".." not in place.parts:
+        return str(place)
+    plain = os.path.normpath(place)
+    try:
+        return plain if os.path.realpath(plain) == os.path.realpath(place) else str(place)
+    except ValueError:
+        return str(place)  # no path has a NUL, and whoever opens this one says so
 
 
 def _is_relative(path: str) -> bool:

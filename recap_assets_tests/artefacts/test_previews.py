@@ -26,7 +26,7 @@ def test_a_preview_is_a_table_with_binary_as_hex():
     assert preview_markdown(frame).splitlines() == [
         "| uid | score | n | ok |",
         "| --- | --- | --- | --- |",
-        "| 000102030405060708090a0b0c0d0e0f | 0.1235 | 5 | true |",
+        "| 000102030405… | 0.1235 | 5 | true |",
         "|  |  | 1 |  |",
     ]
 

@@ -67,6 +67,14 @@ def test_dragging_the_line_counts_again_and_moves_the_slider(shown: "Page") -> N
     assert counted.text_content() != before
 
 
+def test_sources_have_columns_of_one_width(shown: "Page") -> None:
+    shown.goto("/sources")
+    heads = "[...document.querySelectorAll('.sides thead th')].map(one => one.offsetWidth)"
+    _, *of_sources = shown.evaluate(heads)
+    assert len(of_sources) > 1
+    assert max(of_sources) - min(of_sources) <= 1
+
+
 def test_ten_pairs_are_judged_by_keys(shown: "Page") -> None:
     shown.goto("/compare?judge=bert")
     for number in range(10):

@@ -80,6 +80,13 @@ def test_json_is_one_object(recap: Recap, experiment: Path) -> None:
 
 
 @pytest.mark.usefixtures("project")
+def test_a_mix_is_named_alone_or_by_the_key_of_its_asset(recap: Recap, experiment: Path) -> None:
+    alone = recap("--experiment", experiment, "diff", "raw_top30", "mixed", "--json").output
+    keys = ("curated_mixes/raw_top30", "curated_mixes/mixed")
+    assert recap("--experiment", experiment, "diff", *keys, "--json").output == alone
+
+
+@pytest.mark.usefixtures("project")
 def test_a_mix_that_is_not_there_is_told_in_words(recap: Recap, experiment: Path) -> None:
     done = recap("--experiment", experiment, "diff", "nope", "raw")
     assert done.exit_code == 1

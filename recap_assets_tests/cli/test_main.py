@@ -127,6 +127,20 @@ def test_settings_before_the_subcommand_are_laid_over_the_file(
     assert [row["partition"] for row in rows if row["asset"] == "raw_pool"] == ["00000"]
 
 
+def test_settings_and_data_behind_the_subcommand_are_as_before_it(
+    recap: Recap, written: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = written()
+    place = ("--data", tmp_path / "elsewhere")
+    words = ("--set", "pool.samples=20", "--set", "seed=3", *place)
+    before = recap("--experiment", path, *words, "plan").output
+    assert str(tmp_path / "elsewhere") in before.replace("\n", "")
+    assert recap("plan", "--experiment", path, *words).output == before
+    # What is set last counts, wherever it stands.
+    both = recap("--experiment", path, "--set", "pool.samples=40", "plan", *words).output
+    assert both == before
+
+
 def test_a_dry_run_shows_the_plan_and_builds_nothing(
     recap: Recap, written: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -100,6 +100,20 @@ def test_charts_name_what_they_show(name: str):
     assert expected[name] <= set(_texts(FULL[name]()))
 
 
+@pytest.mark.parametrize(
+    ("averages", "sizes"),
+    [
+        ([0.069, 0.24], ["5%", "10%", "15%", "20%"]),
+        ([0.03, None], ["1%", "2%", "3%", "4%"]),
+        ([0.58, 0.97], ["20%", "40%", "60%", "80%"]),
+        ([None, None], ["20%", "40%", "60%", "80%"]),
+    ],
+)
+def test_sizes_of_points_range_over_the_averages_that_there_are(averages: list, sizes: list):
+    shown = TWO_MIXES.head(2).with_columns(average=pl.Series(averages, dtype=pl.Float64))
+    assert [text for text in _texts(frontier_chart(shown)) if text.endswith("%")] == sizes
+
+
 def test_charts_in_one_page_share_no_identifier():
     clipped = alt.Chart(alt.Data(values=[{"x": 1}])).mark_point(clip=True).encode(x="x:Q")
 

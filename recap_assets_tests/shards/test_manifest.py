@@ -404,5 +404,6 @@ def test_a_column_of_images_that_is_none_is_refused(images, cell):
 @pytest.mark.parametrize("where", ["gopher://x/y", "nonsense+more://x"])
 def test_a_url_of_no_known_protocol_is_told_in_words(where):
     with pytest.raises(PoolError) as told:
-        survey_tars(where)
-    assert str(told.value).startswith(f"pool: {where} cannot be read: Protocol not known")
+        survey_tars(where, "corpora.c.shards")
+    start = f"corpora.c.shards: {where} cannot be read: Protocol not known"
+    assert str(told.value).startswith(start)

@@ -54,8 +54,41 @@ def test_places_are_below_the_file_wherever_one_stands(tmp_path: Path) -> None:
         str(home / "a.jsonl"), "/abs/b.jsonl", "s3://bucket/c.jsonl",
     )  # fmt: skip
     assert found.sets["kept"].uids == str(home / "kept.npy")
-    assert found.tasks["mine"].path == str(home / "../eval")
+    assert found.tasks["mine"].path == str(home.parent / "eval")
     assert load_experiment(Path("../home/mine.yaml")) == found
+
+
+def test_places_beside_the_file_are_shown_without_dots(tmp_path: Path) -> None:
+    parts = {
+        "pool": {"kind": "webdataset", "shards": "../pool/*.tar"},
+        "sources": {"blip": {"kind": "transformers", "model": "../blip"}},
+        "scorers": {"b": {"kind": "open_clip", "model": "local-dir:../clip", "pretrained": "x"}},
+        "sets": {"kept": {"uids": "sub/../../kept.npy"}},
+        "mixes": {"raw": [{"use": "raw"}]},
+        "report": None,
+    }
+    found: Any = load_experiment(written(tmp_path / "home", **parts))
+    beside = tmp_path.resolve()
+    assert found.pool.shards == f"{beside}/pool/*.tar"
+    assert found.sources["blip"].model == f"{beside}/blip"
+    assert found.scorers["b"].model == f"local-dir:{beside}/clip"
+    assert found.sets["kept"].uids == f"{beside}/kept.npy"
+
+
+def test_dots_behind_a_link_stay_where_the_link_leads(tmp_path: Path) -> None:
+    (tmp_path / "far/within").mkdir(parents=True)
+    (tmp_path / "far/kept.npy").touch()
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "link").symlink_to(tmp_path / "far/within")
+    found: Any = load_experiment(written(home, sets={"kept": {"uids": "link/../kept.npy"}}))
+    assert Path(found.sets["kept"].uids).samefile(tmp_path / "far/kept.npy")
+
+
+def test_a_place_with_a_nul_is_refused_by_whoever_opens_it(tmp_path: Path) -> None:
+    path = written(tmp_path / "home", sets={"kept": {"uids": "../a\0.npy"}})
+    found: Any = load_experiment(path)
+    assert found.sets["kept"].uids.endswith("../a\0.npy")
 
 
 @pytest.mark.parametrize("is_there", [False, True])

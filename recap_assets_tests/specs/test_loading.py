@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.loading import SHIPPED, ExperimentError, load_experiment, parse_experiment
@@ -118,6 +119,23 @@ def test_an_error_says_each_thing_once(tmp_path: Path) -> None:
     text = error_of(tmp_path, MINIMAL.replace("{use: raw}", "{use: raw, where: {top: 1.5}}"))
     assert text.count("\n") == 0
     assert "mixes.all_raw.rules.0.where.top:" in text
+
+
+@pytest.mark.parametrize(
+    "section", [name for name, field in Experiment.model_fields.items() if not field.is_required()]
+)
+def test_a_section_without_entries_is_as_one_that_is_left_out(tmp_path: Path, section: str) -> None:
+    content = yaml.safe_load(MINIMAL)
+    content.pop(section, None)
+    left_out = load_experiment(written(tmp_path, yaml.safe_dump(content)))
+    empty = load_experiment(written(tmp_path, f"{yaml.safe_dump(content)}{section}:\n"))
+    assert empty == left_out
+
+
+@pytest.mark.parametrize("section", ["name", "pool", "scorers", "mixes"])
+def test_a_section_that_must_have_entries_is_named(tmp_path: Path, section: str) -> None:
+    content = {**yaml.safe_load(MINIMAL), section: None}
+    assert f": {section}: " in error_of(tmp_path, yaml.safe_dump(content))
 
 
 def test_a_missing_file_and_a_file_without_keys_are_errors_in_words(tmp_path: Path) -> None:

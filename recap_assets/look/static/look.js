@@ -47,6 +47,8 @@ if (cut) {
   const table = document.querySelector(".numbers");
   let asked = 0;
 
+  const written = (number) => number.replace("-", "\u2212");
+
   const address = (path, more = {}) =>
     `${path}?${new URLSearchParams({ at: form.elements.at.value, value: slider.value, ...more })}`;
 
@@ -68,8 +70,8 @@ if (cut) {
     for (const cell of document.querySelectorAll("[data-of]")) {
       const value = shown[cell.dataset.of];
       const isExact = ["cutoff", "mean_score"].includes(cell.dataset.of);
-      cell.textContent = value === null ? "–" : isExact ? value.toFixed(4)
-        : cell.dataset.of === "value" ? String(value) : whole.format(value);
+      cell.textContent = value === null ? "–" : isExact ? written(value.toFixed(4))
+        : cell.dataset.of === "value" ? written(String(value)) : whole.format(value);
     }
     draw(found.here.cutoff);
     document.getElementById("yaml").textContent = found.yaml;

@@ -50,13 +50,13 @@ shards_per_partition: 64
 
     def survey(self) -> Listing:
         """The tars of `shards`."""
-        return survey_tars(self.shards)
+        return survey_tars(self.shards, "pool.shards")
 
     def doctor(self, where: str) -> Iterator[Finding]:
         """Whether there are shards; and where the texts may be, if most samples have none."""
         yield from super().doctor(where)
         try:
-            note = self.where_texts_may_be(survey_tars(self.shards).shards)
+            note = self.where_texts_may_be(self.survey().shards)
         except (PoolError, OSError, ValueError):
             return  # said by the listing, or by the build in its place
         if note:

@@ -3,6 +3,7 @@
 from recap_assets.graph.node import ForAll, Node
 from recap_assets.graph.outside import Outside, outside_of
 from recap_assets.graph.project import Project
+from recap_assets.shards.files import PoolError
 from recap_assets.specs.kinds import fitting
 from recap_assets.training.corpora.kind import CorpusKind, ImageCorpus, TextCorpus
 
@@ -48,4 +49,13 @@ def outside_of_corpus(project: Project, name: str) -> Outside | None:
     if corpus.made_by(name) is not None:
         return None
     # Of files that it names what was hashed is kept.
-    return outside_of(project, corpus) or ForAll(lambda: corpus.version() or "")
+    return outside_of(project, corpus) or ForAll(lambda: _version(name, corpus))
+
+
+def _version(name: str, corpus: CorpusKind) -> str:
+    """The corpus's own version; what is wrong with it is said under its name in the file."""
+    try:
+        return corpus.version() or ""
+    except PoolError as error:
+        msg = f"corpora.{name}: {error}"
+        raise PoolError(msg) from error

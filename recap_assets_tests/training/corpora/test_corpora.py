@@ -10,7 +10,9 @@ import pytest
 
 from recap_assets.engines.small.loading import read_small_rewriter
 from recap_assets.graph.node import Step
+from recap_assets.shards.files import PoolError
 from recap_assets.specs.loading import ExperimentError
+from recap_assets.training.corpora.assets import image_corpus_of, outside_of_corpus
 from recap_assets.training.corpora.kind import TextRow
 from recap_assets.training.corpora.kinds.texts import TextsCorpus
 from recap_assets.training.corpora.text_rows import CorpusFileError
@@ -146,3 +148,20 @@ def test_a_rewriter_is_trained_on_drawn_rows(tmp_path: Path) -> None:
     assert read_small_rewriter(bench.project.workspace.model("rewriter")).shape.inputs == (
         "raw", "a",
     )  # fmt: skip
+
+
+def test_tars_of_a_corpus_that_are_not_there_are_named_as_the_corpus_is(tmp_path: Path) -> None:
+    gone = {"kind": "webdataset", "shards": str(tmp_path / "gone")}
+    project = Bench(tmp_path, tiny_experiment(**with_parts(corpora={"own": gone}))).project
+    corpus = image_corpus_of(project, "own")
+    with pytest.raises(PoolError, match=r"^corpora\.own\.shards: there is no folder"):
+        list(corpus.read("own", project))
+    ((is_good, said),) = corpus.doctor("corpora.own")
+    assert (is_good, said.count("corpora.own.shards: there is no folder")) == (False, 1)
+    outside = outside_of_corpus(project, "own")
+    assert outside is not None
+    with pytest.raises(PoolError, match=r"^corpora\.own: shards: there is no folder"):
+        outside("")
+    (tmp_path / "gone").mkdir()
+    with pytest.raises(PoolError, match=r"^corpora\.own\.shards: no \.tar shard in"):
+        list(corpus.read("own", project))

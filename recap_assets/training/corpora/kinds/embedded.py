@@ -56,4 +56,5 @@ class EmbeddedCorpus(ImageCorpus):
         from recap_assets.shards.reading import iterate_corpus
 
         folder = project.workspace.world / "corpora" / name
-        return iterate_corpus([shard.url for shard in survey_tars(str(folder)).shards])
+        shards = survey_tars(str(folder), f"corpora.{name}").shards
+        return iterate_corpus([shard.url for shard in shards])

@@ -31,12 +31,12 @@ class WebDatasetCorpus(ImageCorpus):
         """The samples of each tar, in the order of their names."""
         from recap_assets.shards.reading import iterate_corpus
 
-        tars = [shard.url for shard in survey_tars(self.shards).shards]
-        return iterate_corpus(tars, self.limits)
+        shards = survey_tars(self.shards, f"corpora.{name}.shards").shards
+        return iterate_corpus([shard.url for shard in shards], self.limits)
 
     def version(self) -> str:
         """Of all tars."""
-        shards = survey_tars(self.shards).shards
+        shards = survey_tars(self.shards, "shards").shards
         return fingerprint_of(*(f"{shard.name} {shard.version}" for shard in shards))
 
     def decides_models(self) -> Mapping[str, object]:
@@ -45,4 +45,4 @@ class WebDatasetCorpus(ImageCorpus):
 
     def doctor(self, where: str) -> Iterator[Finding]:
         """Whether there are shards."""
-        return findings_of(where, lambda: survey_tars(self.shards))
+        return findings_of(where, lambda: survey_tars(self.shards, f"{where}.shards"))
