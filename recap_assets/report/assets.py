@@ -204,7 +204,10 @@ def _report_node(project: Project, graph: Callable[[], Graph]) -> Node:
             report=experiment.report,
             left_out=list(experiment.left_out),
             descriptions=[mix.description for mix in experiment.mixes.values()],
+            # Sections, rows and colours come in the order of the file.
+            mixes=list(experiment.mixes),
             scorers=list(experiment.scorers),
+            sources=list(experiment.source_names),
             # Not said where there is none: what was built before it existed stays as it is.
             **({"recipe": experiment.recipe} if experiment.recipe else {}),
             **({"searches": list(experiment.searches)} if experiment.searches else {}),

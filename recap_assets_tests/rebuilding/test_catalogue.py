@@ -246,6 +246,12 @@ def test_what_is_shown(world: Edited) -> None:
     assert world.after(**world.mixes(drawn=drawn), report=report) == {"report": WHOLE}
 
 
+@pytest.mark.parametrize("part", ["sources", "mixes"])
+def test_the_order_in_which_things_are_shown(world: Edited, part: str) -> None:
+    backwards = dict(reversed(list(world.settings[part].items())))
+    assert world.after(**{part: backwards}) == {"report": WHOLE}
+
+
 def test_regrouped_shards(world: Edited) -> None:
     wider = {**world.settings["pool"], "shards_per_partition": 2}
     computed = world.after(pool=wider)
