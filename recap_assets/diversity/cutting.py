@@ -7,6 +7,8 @@ import polars as pl
 import pyarrow as pa
 
 _SPACE = ord(" ")
+_MOST_BYTES = 2**31 - 1
+"""That views can point into."""
 
 
 def cut_at_spaces(texts: pl.Series) -> tuple[pl.Series, npt.NDArray[np.int64]]:
@@ -22,11 +24,16 @@ def cut_at_spaces(texts: pl.Series) -> tuple[pl.Series, npt.NDArray[np.int64]]:
     _, places, content = array.buffers()
     bounds = np.frombuffer(places, np.int64)[array.offset : array.offset + len(array) + 1]
     data = np.frombuffer(content or b"", np.uint8)[bounds[0] : bounds[-1]]
-    bounds = bounds - bounds[0]
-    is_last = data == _SPACE
-    is_last[bounds[bounds > 0] - 1] = True
-    last = np.flatnonzero(is_last)
+    is_end = np.zeros(len(data), np.bool_)
+    has_bytes = bounds[1:] > bounds[:-1]
+    is_end[bounds[1:][has_bytes] - bounds[0] - 1] = True
+    last = np.flatnonzero((data == _SPACE) | is_end)
     offsets = np.append(np.int64(0), last + 1)
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
     pieces = pa.Array.from_buffers(pa.large_string(), len(last), buffers)
-    return pl.Series(pl.from_arrow(pieces)), np.diff(np.searchsorted(last, bounds))
+    if len(data) <= _MOST_BYTES:
+        # Polars takes views as they are, and makes them in half as much time again as Arrow.
+        pieces = pieces.cast(pa.string_view())
+    n_pieces = np.zeros(len(array), np.int64)
+    n_pieces[has_bytes] = np.diff(np.flatnonzero(is_end.take(last)), prepend=-1)
+    return pl.Series(pl.from_arrow(pieces)), n_pieces

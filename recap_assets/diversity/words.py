@@ -37,6 +37,8 @@ _TIMESTAMP = r"^\d{4}-?\d{2}-?\d{2}t?[\s_]*\d{2}:?\d{2}(?::?\d{2})?z?$"
 _HASH = r"^(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]*\d[0-9a-f]*)$"
 _HASH_DIGITS = 12
 _BLOCK = 1 << 16
+_MOST_SLOT_BITS = 18
+"""Of a table of rows, which is 1 MB and stays in a processor's cache."""
 
 
 def nondescript(text: pl.Expr) -> pl.Expr:
@@ -91,21 +93,82 @@ def encode(texts: pl.Series) -> EncodedTexts:
     vocabulary, word_ids = _numbered(found.explode(empty_as_null=False))
     n_words = found.list.len().to_numpy().astype(np.int32)
     ids, lengths = [np.empty(0, np.uint32)], [np.empty(0, np.int64)]
-    first = 0
+    first_word, first = np.cumsum(n_words, dtype=np.int32) - n_words, 0
     for (piece_ids, n_pieces), of_block in zip(cut, pieces[1:], strict=True):
         of_all = numbers[first : first + len(of_block)]
         first += len(of_block)
-        at, n_words_each = _positions(of_all[piece_ids], n_pieces, n_words)
-        ids.append(word_ids[at])
+        found_words = _PieceWords(word_ids, first_word[of_all], n_words[of_all])
+        of_texts, n_words_each = found_words.of(piece_ids, n_pieces)
+        ids.append(of_texts)
         lengths.append(n_words_each)
     return EncodedTexts(vocabulary, np.concatenate(ids), np.concatenate(lengths))
 
 
+@dataclass(frozen=True)
+class _PieceWords:
+    """The words of distinct pieces.
+
+    Attributes:
+        ids: The words of all pieces of all texts, one piece after the other.
+        first: Where those of each piece begin.
+        n: How many it has.
+    """
+
+    ids: UInt32s
+    first: npt.NDArray[np.int32]
+    n: npt.NDArray[np.int32]
+
+    def of(
+        self, piece_ids: UInt32s, n_pieces: npt.NDArray[np.int64]
+    ) -> tuple[UInt32s, npt.NDArray[np.int64]]:
+        """The words of texts, by the pieces of all and their number in each; words a text."""
+        first_words = np.append(self.ids, np.uint32(0)).take(self.first)
+        if (self.n == 1).all():
+            return first_words.take(piece_ids), n_pieces
+        n_words = self.n.take(piece_ids)
+        found = np.repeat(first_words.take(piece_ids), n_words)
+        ends = np.append(np.int32(0), np.cumsum(n_words, dtype=np.int32))
+        several = np.flatnonzero(n_words > 1)
+        self._put_all(found, ends.take(several), piece_ids.take(several))
+        return found, np.diff(ends.take(np.append(0, np.cumsum(n_pieces)))).astype(np.int64)
+
+    def _put_all(self, found: UInt32s, places: npt.NDArray[np.int32], piece_ids: UInt32s) -> None:
+        """Put all words of some pieces where they begin."""
+        n_words = self.n.take(piece_ids)
+        before = np.cumsum(n_words, dtype=np.int32) - n_words
+        nth = np.arange(n_words.sum(), dtype=np.int32) - np.repeat(before, n_words)
+        words_at = np.repeat(self.first.take(piece_ids), n_words) + nth
+        found[np.repeat(places, n_words) + nth] = self.ids.take(words_at)
+
+
 def _numbered(strings: pl.Series) -> tuple[pl.Series, UInt32s]:
+    """The distinct strings, and the number of each one there.
+
+    The first string of a slot of a table has it; those that share one with another, a few of a
+    hundred, are numbered by sorting.
+    """
+    bits = min(_MOST_SLOT_BITS, len(strings).bit_length() + 1)
+    slots = (strings.hash().to_numpy() >> np.uint64(64 - bits)).view(np.int64)
+    rows = np.arange(len(strings), dtype=np.int32)
+    row_of_slot = np.empty(1 << bits, np.int32)
+    row_of_slot[slots[::-1]] = rows[::-1]
+    owners = row_of_slot.take(slots)
+    is_first = owners == rows
+    ids = (np.cumsum(is_first, dtype=np.int32) - 1).take(owners).view(np.uint32)
+    distinct = strings.gather(pl.Series(np.flatnonzero(is_first)))
+    others = (distinct.gather(pl.Series(ids)) != strings).arg_true()
+    if not len(others):
+        return distinct, ids
+    more, more_ids = _numbered_by_sorting(strings.gather(others))
+    ids[others.to_numpy()] = more_ids + np.uint32(len(distinct))
+    return pl.concat([distinct, more]), ids
+
+
+def _numbered_by_sorting(strings: pl.Series) -> tuple[pl.Series, UInt32s]:
     """The distinct strings in the order in which they come, and the number of each one there.
 
     They are sorted by their hashes and compared afterwards, which takes two thirds of the time of
-    polars' categories.
+    polars' categories, however many share a slot.
     """
     row_bits = np.uint64(len(strings).bit_length())
     is_row = (np.uint64(1) << row_bits) - np.uint64(1)
@@ -121,25 +184,9 @@ def _numbered(strings: pl.Series) -> tuple[pl.Series, UInt32s]:
     ids = np.empty(len(strings), np.uint32)
     ids[rows] = np.repeat(numbers, np.diff(np.append(np.flatnonzero(begins), len(keys))))
     distinct = strings.gather(first[order])
-    if distinct.gather(ids).equals(strings):
+    if distinct.gather(pl.Series(ids)).equals(strings):
         return distinct, ids
     # Two different strings agree in their hash.
     encoded = strings.cast(pl.Categorical(pl.Categories.random()))
     distinct = strings.unique(maintain_order=True)
     return distinct, encoded.to_physical().to_numpy()
-
-
-def _positions(
-    piece_ids: UInt32s,
-    n_pieces: npt.NDArray[np.int64],
-    n_words: npt.NDArray[np.int32],
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-    """Where the words of each piece stand among those of the distinct pieces; words a text."""
-    first_word = np.cumsum(n_words, dtype=np.int32) - n_words
-    counts = n_words[piece_ids]
-    ends = np.cumsum(counts, dtype=np.int32)
-    total = int(ends[-1]) if len(ends) else 0
-    at = np.repeat(first_word[piece_ids] - (ends - counts), counts)
-    at += np.arange(total, dtype=np.int32)
-    bounds = np.append(np.int32(0), ends)[np.append(0, np.cumsum(n_pieces))]
-    return at, np.diff(bounds).astype(np.int64)

@@ -5,7 +5,7 @@ import tarfile
 import polars as pl
 import pytest
 import regex
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recap_assets.diversity.words import WORD, encode, nondescript, words
@@ -52,6 +52,27 @@ def test_numbered_words_are_the_words(texts):
     assert decoded(encode(pl.Series(texts, dtype=pl.String))) == expected
     flat = [word for text in expected for word in text]
     assert sorted(encode(pl.Series(texts, dtype=pl.String)).vocabulary) == sorted(set(flat))
+
+
+@pytest.mark.parametrize("slot_bits", [0, 1, 3])
+@settings(deadline=None)
+@given(texts=st.lists(ROUGH, max_size=8), block=st.integers(1, 4))
+def test_numbered_words_are_the_words_where_most_share_a_slot(slot_bits, texts, block):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("recap_assets.diversity.words._MOST_SLOT_BITS", slot_bits)
+        patch.setattr("recap_assets.diversity.words._BLOCK", block)
+        encoded = encode(pl.Series(texts, dtype=pl.String))
+    expected = words_of(texts).to_list()
+    assert decoded(encoded) == expected
+    flat = {word for text in expected for word in text}
+    assert sorted(encoded.vocabulary) == sorted(flat)
+
+
+def test_a_piece_may_have_no_word_one_or_very_many():
+    many = "-".join(f"w{i}" for i in range(50_000))
+    texts = ["a - b", many, "", f"- {many} c", "b - a-b", " ", "--"]
+    assert decoded(encode(pl.Series(texts))) == words_of(texts).to_list()
+    assert decoded(encode(pl.Series(["- -", "", "."]))) == [[], [], []]
 
 
 @pytest.mark.parametrize("block", [1, 2, 100])
