@@ -22,8 +22,8 @@ from recap_assets.storage.content import (
 from recap_assets.storage.errors import StorageError
 from recap_assets.storage.files import directory_is_whole, replaced_directory
 from recap_assets.storage.history import commits
+from recap_assets.storage.listings import Groups
 from recap_assets.storage.tables import DATA_VERSION, TableStore
-from recap_assets.storage.wholeness import Groups
 
 FINGERPRINT = "recap.fingerprint"
 ASSET = "recap.asset"

@@ -25,6 +25,7 @@ from recap_assets.storage.changes import about_to_change, refuse_forbidden
 from recap_assets.storage.content import slice_version
 from recap_assets.storage.errors import StorageError
 from recap_assets.storage.handles import TableHandles
+from recap_assets.storage.listings import FixedListings, Groups, ListedFiles, Listings
 from recap_assets.storage.locations import LocatedTable, is_url
 from recap_assets.storage.log_entries import (
     LogEnd,
@@ -34,7 +35,6 @@ from recap_assets.storage.log_entries import (
 from recap_assets.storage.object_store import prove_once
 from recap_assets.storage.rows import Slice, conform, typed
 from recap_assets.storage.store_errors import in_words_of_store, patiently
-from recap_assets.storage.wholeness import Groups, ListedFiles
 from recap_assets.storage.written_files import writer_properties
 
 CHECKPOINT_INTERVAL = 100
@@ -83,7 +83,7 @@ class TableStore(TableHandles):
 
     def __init__(self, root: str, storage_options: Mapping[str, str] | None = None) -> None:
         super().__init__(root, storage_options)
-        self._listed: dict[str, tuple[ListedFiles, LogEnd | None]] = {}
+        self._listings = Listings()
         self._read: dict[str, tuple[DeltaTable, LogEnd]] = {}
 
     def scan(self, table: Table, version: int | None = None, **at: str | int) -> pl.LazyFrame:
@@ -201,18 +201,7 @@ class TableStore(TableHandles):
         return listed.lost(self.uri(table), at)
 
     def _files(self, table: Table) -> ListedFiles | None:
-        # A table of 60,000 slices takes half a second to list, and as long to open. While its log
-        # ends as it did, it is not even opened; in an object store the version must do.
-        uri = self.uri(table)
-        listed, ended = self._listed.get(table.name, (None, None))
-        if listed and ended and ended == end_of_log(uri, listed.version):
-            return listed
-        if (delta := self._current(table)) is None:
-            return None
-        if listed is None or ended or listed.version != delta.version():
-            listed = ListedFiles.of(table, delta)
-        self._listed[table.name] = listed, end_of_log(uri, listed.version)
-        return listed
+        return self._listings.of(table, self.uri(table), lambda: self._current(table))
 
     def _holds(self, table: Table, at: Slice) -> bool:
         return self.has(table, at) and not self.lost(table, at)
@@ -438,6 +427,7 @@ class FixedTables(TableStore):
     def __init__(self, root: str, storage_options: Mapping[str, str] | None = None) -> None:
         super().__init__(root, storage_options)
         self._opened: dict[tuple[str, int | None], DeltaTable | None] = {}
+        self._listings = FixedListings()
 
     def open(self, table: Table, version: int | None = None) -> DeltaTable | None:
         """As `TableStore.open`; of one version, and without one, always the same handle."""
