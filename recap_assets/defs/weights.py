@@ -61,14 +61,15 @@ class Weights:
         self._n_taken += sum(key in taken for key in keys)
 
     def look(self, current: Plan) -> None:
-        """Find out what of a plan is taken over: of what is computed as a whole, as trainings are.
+        """Find out what of a plan is taken over, such as trainings and their results.
 
-        Of what is computed row by row nothing is searched: it may have thousands of partitions.
+        Of what is computed row by row over the pool nothing is searched: it may have thousands of
+        partitions.
         """
         if not self._reuses:
             return
         nodes = self._graph.nodes
-        whole = [one for one in current.to_build if nodes[one.asset].rows is None]
+        whole = [one for one in current.to_build if not nodes[one.asset].has_many]
         searched = [one for one in whole if nodes[one.asset].is_worth_keeping]
         look = frozenset(((one.asset, one.partition), one.state) for one in searched)
         if look != self._looked:

@@ -312,6 +312,11 @@ class Node:
         """What decides the content, as plain JSON values."""
         return json.loads(self.decides)
 
+    @property
+    def has_many(self) -> bool:
+        """Whether it may have thousands of partitions whose rows are computed one by one."""
+        return self.rows is not None and self.dimension == "pool"
+
     def is_of(self, implementation: int, decides: str) -> bool:
         """Whether content of this code and these settings is what the node would compute."""
         if self.needs is None or implementation != self.implementation:

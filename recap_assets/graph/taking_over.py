@@ -162,8 +162,8 @@ class _Search:
         return version
 
     def _may_search(self, node: Node) -> bool:
-        self._left -= node.rows is not None
-        return node.rows is None or self._left >= 0
+        self._left -= node.has_many
+        return not node.has_many or self._left >= 0
 
     def _recorded(
         self, node: Node, partition: str, prints: tuple[str, ...]
