@@ -75,7 +75,9 @@ def _eta(state: State, started: float) -> str:
     left = state.seconds_left(time.monotonic() - started)
     if left is None:
         return "ETA ..."
-    return f"ETA {int(left // 60)}:{int(left % 60):02d}"
+    # As in the plan, `~` is a guess.
+    guess = "~" if state.is_guess else ""
+    return f"ETA {guess}{int(left // 60)}:{int(left % 60):02d}"
 
 
 def _line(state: State, started: float) -> str:

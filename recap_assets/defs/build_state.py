@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 
 from recap_assets.graph.batches import Batch
 from recap_assets.graph.budget import Spent
+from recap_assets.graph.estimates import Pace, typical_pace
 
 KNOWN_SHARE = 0.02
 """From here on the speed so far says when the rest will be done."""
 ALMOST = 0.99
+GUESSED_SHARE = 0.5
+"""Of what is left; from here on the time left is shown as a guess."""
 PACED_SHARE = 0.05
 """From here on the speed of what is at work replaces what it was expected to take."""
 
@@ -70,6 +73,7 @@ class State:
     Attributes:
         finished_seconds: Expected seconds of what is done.
         left_seconds: Of what is to be done, what is at work included.
+        guessed_seconds: Of that what nothing measured says, neither before nor at work.
         running: Done fraction of each partition at work, by its name.
         running_seconds: Expected seconds of the done parts of those.
         failed: What went wrong, by partition.
@@ -81,6 +85,7 @@ class State:
 
     finished_seconds: float = 0.0
     left_seconds: float = 0.0
+    guessed_seconds: float = 0.0
     running: dict[str, float] = field(default_factory=dict)
     running_seconds: float = 0.0
     failed: dict[str, str] = field(default_factory=dict)
@@ -93,6 +98,11 @@ class State:
     def share(self) -> float:
         """Done part of the whole, between 0 and 1; never less than before."""
         return self.shown
+
+    @property
+    def is_guess(self) -> bool:
+        """Whether most of what is left was never measured, nor anything like it."""
+        return self.guessed_seconds > GUESSED_SHARE * self.left_seconds
 
     def add(self, ran: Ran) -> None:
         """Count what a run took over."""
@@ -159,3 +169,26 @@ def paced(seconds: Mapping[str, float], at_work: Iterable[AtWork]) -> dict[str, 
                 paces.setdefault(asset, []).append(pace)
     shown = {asset: seconds[asset] * sum(those) / len(those) for asset, those in paces.items()}
     return {**seconds, **shown}
+
+
+def guessed(
+    unmeasured: Mapping[str, float], shown: Mapping[str, float], known: Iterable[Pace]
+) -> dict[str, float]:
+    """What a partition takes of each asset of which nothing, and nothing like it, was measured.
+
+    Args:
+        unmeasured: What a partition of each was guessed to take.
+        shown: What it takes of those whose speed at work shows: they are left out, and what is
+            first at work on a machine says how fast it is.
+        known: The paces of what was built there.
+    """
+    running = [Pace(unmeasured[asset], shown[asset]) for asset in unmeasured.keys() & shown.keys()]
+    pace = typical_pace([*known, *running])
+    return {asset: pace * guess for asset, guess in unmeasured.items() if asset not in shown}
+
+
+def shows_pace(seconds: Mapping[str, float], at_work: Iterable[AtWork]) -> set[str]:
+    """The assets at work whose speed shows."""
+    return {
+        asset for batch in at_work if batch.pace(seconds) is not None for asset, _ in batch.done
+    }

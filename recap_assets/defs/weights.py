@@ -4,9 +4,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
-from recap_assets.defs.build_state import AtWork, State, paced
+from recap_assets.defs.build_state import AtWork, State, guessed, paced, shows_pace
 from recap_assets.graph.batches import Batch
-from recap_assets.graph.estimates import Estimates
+from recap_assets.graph.estimates import Estimates, Pace
 from recap_assets.graph.node import Graph
 from recap_assets.graph.planner import Plan, name_of
 from recap_assets.graph.records import Records
@@ -35,6 +35,8 @@ class Weights:
         self, graph: Graph, records: Records, state: State, running: Running, *, reuses: bool
     ) -> None:
         self.seconds: dict[str, float] = {}
+        self.unmeasured: dict[str, float] = {}
+        self.paces: list[Pace] = []
         self.taking_over: TakingOver = NOTHING
         self._graph, self._records, self._state = graph, records, state
         self._running, self._reuses = running, reuses
@@ -53,6 +55,12 @@ class Weights:
         if at_once or time.monotonic() - self._estimated_at > ESTIMATE_SECONDS:
             estimates = self.estimates
             self.seconds = {key: estimates.of_asset(key).seconds for key in self._graph.nodes}
+            self.unmeasured = {
+                key: node.seconds
+                for key, node in self._graph.nodes.items()
+                if estimates.is_unmeasured(key)
+            }
+            self.paces = estimates.paces
             self._estimated_at = time.monotonic()
 
     def finish(self, keys: Collection[Key], taken: Collection[Key]) -> None:
@@ -78,17 +86,20 @@ class Weights:
 
     def expect(self, current: Plan) -> None:
         """Value what is done and what a plan leaves to do."""
-        seconds = self._paced()
+        seconds, guesses = self._paced()
         self.count_running(seconds)
         done = (n * seconds[asset] for asset, n in self._done.items())
         self._state.finished_seconds = sum(done) + self._n_taken * TAKING_SECONDS
-        left = ((one.asset, one.partition) for one in current.to_build)
-        self._state.left_seconds = sum(self._of(key, seconds) for key in left)
+        left = [
+            (one.asset, self._of((one.asset, one.partition), seconds)) for one in current.to_build
+        ]
+        self._state.left_seconds = sum(takes for _, takes in left)
+        self._state.guessed_seconds = sum(takes for asset, takes in left if asset in guesses)
         self._state.advance()
 
     def count_running(self, seconds: Mapping[str, float] | None = None) -> None:
         """Value what is done of what is at work."""
-        seconds = seconds or self._paced()
+        seconds = seconds or self._paced()[0]
         self._state.running_seconds = sum(
             seconds[asset] * done for one in self._at_work() for asset, done in one.done
         )
@@ -105,5 +116,10 @@ class Weights:
             done = [(asset, running.get(name_of(asset, key), 0.0)) for asset, key in computed]
             yield AtWork(now - started, done)
 
-    def _paced(self) -> Mapping[str, float]:
-        return paced(self.seconds, self._at_work())
+    def _paced(self) -> tuple[Mapping[str, float], Collection[str]]:
+        """What a partition of each asset takes, and of which of them that is still a guess."""
+        at_work = list(self._at_work())
+        seconds = paced(self.seconds, at_work)
+        shown = {asset: seconds[asset] for asset in shows_pace(self.seconds, at_work)}
+        guesses = guessed(self.unmeasured, shown, self.paces)
+        return {**seconds, **guesses}, guesses.keys()

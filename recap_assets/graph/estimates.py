@@ -2,8 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import accumulate
 from statistics import fmean
 from types import MappingProxyType
+from typing import NamedTuple
 
 from recap_assets.graph.node import Graph, Node
 from recap_assets.graph.records import Record, Records
@@ -36,11 +39,24 @@ class Cost:
         )
 
 
+class Pace(NamedTuple):
+    """How long something was guessed to take, and took: seconds of one worker."""
+
+    guessed: float
+    took: float
+
+    @property
+    def ratio(self) -> float:
+        """How many times longer it took."""
+        return self.took / self.guessed
+
+
 class Estimates:
     """Expected costs.
 
-    A partition's own last one; else the mean of its asset's others; else that of the assets of its
-    kind, such as all captioners; else the stage's guess. Where it is known how many rows are
+    A partition's own last one; else the mean of its asset's others; else the stage's guess, by how
+    much longer than guessed the assets of its kind took, such as all captioners; else by how much
+    longer whatever was measured here did. Where it is known how many rows are
     computed and how many reused, it is the computed ones' share of that. What is taken over as a
     whole is expected to take no time: it is hashed and copied.
 
@@ -82,7 +98,17 @@ class Estimates:
     def of_asset(self, asset: str) -> Cost:
         """What building one partition of an asset is expected to take, on average."""
         node = self._graph.nodes[asset]
-        return self._measured(asset) or self._of_kind(node) or Cost(node.seconds, is_guess=True)
+        return self._measured(asset) or self._of_kind(node) or self._guess(node)
+
+    def is_unmeasured(self, asset: str) -> bool:
+        """Whether neither the asset nor one of its kind was ever built here."""
+        return self._measured(asset) is None and not self._alike(self._graph.nodes[asset])
+
+    @cached_property
+    def paces(self) -> list[Pace]:
+        """What each asset that was built was guessed to take, and took."""
+        measured = (one for alike in self._by_kind.values() for one in alike)
+        return [Pace(node.seconds, cost.seconds) for node, cost in measured]
 
     def of_all(self, partitions: Iterable[tuple[str, str]]) -> Cost:
         """What building several (asset, partition) is expected to take in all."""
@@ -94,20 +120,50 @@ class Estimates:
             self._of_asset[asset] = _mean(built) if built else None
         return self._of_asset[asset]
 
+    def _guess(self, node: Node) -> Cost:
+        return Cost(node.seconds * typical_pace(self.paces), is_guess=True)
+
     def _of_kind(self, node: Node) -> Cost | None:
-        kind = node.key.partition("/")[0]
-        alike = [
-            cost
-            for other in self._graph.nodes.values()
-            if other.stage == node.stage
-            and other.key.partition("/")[0] == kind
-            and (cost := self._measured(other.key)) is not None
-        ]
-        if not alike:
+        if not (alike := self._alike(node)):
             return None
-        n = len(alike)
-        total = sum(alike, Cost())
-        return Cost(total.seconds / n, total.gpu_seconds / n, total.n_bytes // n, is_guess=True)
+        # A training that sees three times the samples takes three times as long.
+        larger = [node.seconds / other.seconds if other.seconds else 1.0 for other, _ in alike]
+        return Cost(
+            fmean(by * cost.seconds for by, (_, cost) in zip(larger, alike, strict=True)),
+            fmean(by * cost.gpu_seconds for by, (_, cost) in zip(larger, alike, strict=True)),
+            sum(cost.n_bytes for _, cost in alike) // len(alike),
+            is_guess=True,
+        )
+
+    def _alike(self, node: Node) -> list[tuple[Node, Cost]]:
+        """The assets of its kind that were measured."""
+        return self._by_kind.get(_kind_of(node), [])
+
+    @cached_property
+    def _by_kind(self) -> dict[tuple[str, str], list[tuple[Node, Cost]]]:
+        found: dict[tuple[str, str], list[tuple[Node, Cost]]] = {}
+        for key, node in self._graph.nodes.items():
+            if (cost := self._measured(key)) is not None:
+                found.setdefault(_kind_of(node), []).append((node, cost))
+        return found
+
+
+def _kind_of(node: Node) -> tuple[str, str]:
+    return node.stage, node.key.partition("/")[0]
+
+
+def typical_pace(paces: Iterable[Pace]) -> float:
+    """How many times longer than guessed things take here, at least 1.
+
+    The median, by the guessed seconds: a model of a thousand times the guess says that it is large,
+    and of the machine nothing. Nor does what took less: guesses are of full shards, and small ones
+    are indexed in no time.
+    """
+    known = sorted((one for one in paces if one.guessed > 0), key=lambda one: one.ratio)
+    half = sum(one.guessed for one in known) / 2
+    reached = accumulate(one.guessed for one in known)
+    middle = (one.ratio for one, so_far in zip(known, reached, strict=True) if so_far >= half)
+    return max(1.0, next(middle, 1.0))
 
 
 def _mean(records: list[Record]) -> Cost:

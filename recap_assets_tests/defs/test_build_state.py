@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from random import Random
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -16,6 +17,7 @@ from recap_assets.defs.build_state import ALMOST, PACED_SHARE, AtWork, Finished,
 from recap_assets.defs.building import Build
 from recap_assets.defs.weights import TAKING_SECONDS, Running, Weights
 from recap_assets.graph.batches import Batch
+from recap_assets.graph.estimates import Pace
 from recap_assets.graph.node import Graph
 from recap_assets.graph.planner import OutOfDate, Plan, name_of
 from recap_assets.graph.taking_over import Key, TakenOver, TakingOver
@@ -148,9 +150,15 @@ class Simulated:
             self.running, self.left = [], rest
             self.weights.finish([key], [] if takes else [key])
             if takes:
-                self.weights.seconds[key[0]] = takes
+                self.measure(key[0], takes)
             self.expect()
         yield self.now()
+
+    def measure(self, asset: str, takes: float) -> None:
+        """What `Weights.estimate` finds when it was built."""
+        self.weights.seconds[asset] = takes
+        if (guess := self.weights.unmeasured.pop(asset, None)) is not None:
+            self.weights.paces.append(Pace(guess, takes))
 
     def expect(self) -> None:
         self.weights.expect(left_of(*(key for key, _ in self.left)))
@@ -180,6 +188,43 @@ def test_work_that_nobody_measured_is_timed_by_its_own_speed(clock: Clock, guess
     late = shown[2:]
     assert all(eta == pytest.approx(left, abs=0.01) for eta, left in late)
     assert all(after - before < 1e-6 for (before, _), (after, _) in pairwise(late))
+
+
+@pytest.mark.parametrize("slower", [1.0, 4.0, 15.0])
+def test_a_machine_is_as_fast_as_the_first_thing_that_runs_on_it(
+    clock: Clock, slower: float
+) -> None:
+    """All guesses are wrong by the same factor, as on a busy machine."""
+    guesses = {"pool": 10.0, "models": 30.0, "trained": 20.0, "evaluated": 5.0}
+    build = Simulated(clock, [(asset, guess, slower * guess) for asset, guess in guesses.items()])
+    build.weights.unmeasured = dict(guesses)
+    found = list(build.shown(step=0.2 * slower))
+    # From a twentieth of the first one on.
+    late = [(eta, left) for _, eta, left in found[3:] if eta is not None]
+    assert len(late) > 0.9 * len(found)
+    assert all(eta == pytest.approx(left, rel=0.01, abs=0.01) for eta, left in late)
+
+
+def test_a_time_that_is_guessed_is_shown_as_a_guess_until_most_was_measured(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    guesses = {"pool": 10.0, "models": 30.0, "trained": 20.0}
+    build = Simulated(clock, [(asset, guess, guess) for asset, guess in guesses.items()])
+    build.weights.unmeasured = dict(guesses)
+    monkeypatch.setattr(progress, "QUIET_SECONDS", -1.0)
+    monkeypatch.setattr(progress, "time", clock)
+
+    def events() -> Iterator[State]:
+        for _ in build.shown(step=1.0):
+            yield build.state
+
+    show_progress(
+        Console(width=100), cast("Any", SimpleNamespace(state=build.state, events=events))
+    )
+    etas = re.findall(r"ETA (~?)\d+:\d\d", capsys.readouterr().out)
+    assert etas[0] == "~"
+    # While the models run, 20 of 50 seconds are still a guess.
+    assert etas[12:] == [""] * len(etas[12:])
 
 
 @pytest.mark.parametrize("seed", range(20))
