@@ -8,6 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+MADE := $(VENV)/.made
 # img2dataset's pins clash with ours, so it has an environment of its own.
 TOOLS := .venv-img2dataset
 TOOLS_STAMP := $(TOOLS)/.installed
@@ -26,8 +27,9 @@ DATA ?= data
 
 version_of = $(shell $(1) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 site_of = $(1)/bin/python -c 'import site; print(site.getsitepackages()[0])'
-# A .venv stays if its Python is one of ours, and the one that was asked for if one was.
-HAS := $(filter $(VERSIONS),$(call version_of,$(BIN)/python))
+# A .venv stays if its Python is one of ours, and the one that was asked for if one was. One that was
+# interrupted while it was made may lack pip.
+HAS := $(if $(wildcard $(MADE) $(STAMP)),$(filter $(VERSIONS),$(call version_of,$(BIN)/python)))
 ASKED := $(if $(filter command environment,$(origin PYTHON)),$(or $(call version_of,$(PYTHON)),none))
 ANEW := $(if $(and $(HAS),$(filter $(or $(ASKED),$(HAS)),$(HAS))),,anew)
 
@@ -51,6 +53,7 @@ anew:
 	make PYTHON=$(or $(OTHER),python3.12) $(or $(MAKECMDGOALS),install)" >&2; exit 1; }
 	@rm -rf $(VENV)
 	@$(PYTHON) -m venv $(VENV)
+	@touch $(MADE)
 
 $(STAMP): pyproject.toml constraints.txt $(ANEW)
 	@echo "Installing the pinned set into $(VENV): a few minutes, about 7 GB with torch"

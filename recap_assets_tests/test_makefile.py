@@ -17,7 +17,7 @@ PYTHON = """#!/bin/sh
 case "$1 $2" in
   "-c "*) echo {version} ;;
   "-m venv") mkdir -p "$3/bin" && cp "{path}" "$3/bin/python" ;;
-  "-m pip") echo "{version} $*" >> pip.log ;;
+  "-m pip") echo "{version} $*" >> pip.log; test ! -e "no network" ;;
 esac
 """
 """Stands for a Python: says its version, makes an environment of itself, and installs nothing."""
@@ -102,6 +102,34 @@ def test_a_leftover_of_no_use_is_made_anew(checkout, pythons, make, left):
     done = make("PYTHON=python3.11", "install")
     assert done.returncode == 0, done.stderr
     assert installed(checkout) == ["3.11"]
+
+
+def test_an_environment_that_was_interrupted_while_it_was_made_is_made_anew(
+    checkout, pythons, make
+):
+    pythons("3.11")
+    python = checkout / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    # As `python -m venv` leaves it where it is killed, or finds no ensurepip: without pip.
+    python.write_text('#!/bin/sh\ntest "$1" = -c && echo 3.11\n')
+    python.chmod(0o755)
+    done = make("PYTHON=python3.11", "install")
+    assert done.returncode == 0, done.stderr
+    assert installed(checkout) == ["3.11"]
+    assert make("install").returncode == 0
+    assert installed(checkout) == ["3.11"]
+
+
+def test_an_installation_that_was_interrupted_goes_on(checkout, pythons, make):
+    pythons("3.12")
+    (checkout / "no network").touch()
+    assert make("PYTHON=python3.12", "install").returncode
+    (checkout / ".venv" / "downloaded").touch()
+    assert make("PYTHON=python3.12", "install").returncode
+    (checkout / "no network").unlink()
+    assert make("PYTHON=python3.12", "install").returncode == 0
+    assert (checkout / ".venv" / "downloaded").exists()
+    assert installed(checkout) == ["3.12"] * 3
 
 
 def test_an_environment_of_another_python_than_asked_for_is_made_anew(checkout, pythons, make):

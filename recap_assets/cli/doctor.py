@@ -157,6 +157,13 @@ def _sets(experiment: Experiment) -> Iterator[Finding]:
             yield from spec.doctor(f"sets.{name}", workspace)
 
 
+def _training(experiment: Experiment) -> Iterator[Finding]:
+    from recap_assets.training.kind import Launcher
+
+    if isinstance(experiment.training, Launcher):
+        yield from experiment.training.doctor("training")
+
+
 def _tracking(experiment: Experiment) -> Iterator[Finding]:
     from recap_assets.tracking.kind import Tracker
 
@@ -219,10 +226,12 @@ _CHECKS: Sequence[Callable[[Experiment], Iterator[Finding]]] = (
     _evaluation_sets,
     _models,
     _sets,
+    _training,
     _tracking,
     doctor_places.export_folders,
     drawn_parts,
     doctor_places.gpus,
+    doctor_places.workers,
     _storage,
     _tables,
     _claims,

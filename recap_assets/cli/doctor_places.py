@@ -5,7 +5,9 @@ import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from recap_assets.defs.remote.settings import RemoteSettingError, remote_settings
 from recap_assets.engines.gpus import GpuError, chosen_gpus, gpus_here
+from recap_assets.engines.trying import lacking
 from recap_assets.exports.checksums import refuse_foreign
 from recap_assets.exports.declared import as_kind
 from recap_assets.shards.files import PoolError
@@ -13,7 +15,7 @@ from recap_assets.specs.experiment import Experiment
 from recap_assets.specs.findings import Finding
 from recap_assets.storage.folders import Folder, FolderError
 from recap_assets.storage.leases import Leases
-from recap_assets.storage.locations import is_url
+from recap_assets.storage.places import PlaceError
 
 
 def missing_contents(experiment: Experiment, reported: Collection[str]) -> Iterator[Finding]:
@@ -42,6 +44,17 @@ def gpus(experiment: Experiment) -> Iterator[Finding]:  # noqa: ARG001 - as ever
     yield True, f"GPUs: {len(chosen)} of {len(gpus_here())} may be used"
     for gpu, holder in Leases.of_this_machine().holders(chosen).items():
         yield None, f"GPUs: {gpu} is held by {holder}; a build waits for it"
+
+
+def workers(experiment: Experiment) -> Iterator[Finding]:  # noqa: ARG001 - as every check
+    """What workers of a cluster need, where RECAP_WORKERS asks for some."""
+    try:
+        settings = remote_settings()
+    except RemoteSettingError as error:
+        yield False, str(error)
+        return
+    if settings is not None:
+        yield from lacking(f"workers {settings.address}", "ray", "ray")
 
 
 def metadata(experiment: Experiment) -> Iterator[Finding]:
@@ -77,13 +90,16 @@ def export_folders(experiment: Experiment) -> Iterator[Finding]:
     for name, export in experiment.exports.items():
         yield from as_kind(f"exports.{name}", export).doctor(f"exports.{name}")
         where = export.folder
-        if where is None or is_url(where):
+        if where is None:
             continue
         try:
-            refuse_foreign(Folder(where), {"experiment": experiment.name, "export": name})
+            folder = Folder(where)
+            if not folder.is_local:
+                continue  # nothing is sent for a try
+            refuse_foreign(folder, {"experiment": experiment.name, "export": name})
             with tempfile.NamedTemporaryFile(dir=_nearest(Path(where).absolute())):
                 pass
-        except FolderError as error:
+        except (FolderError, PlaceError) as error:
             yield False, f"exports.{name}.folder: {error}"
         except OSError as error:
             why = os.strerror(error.errno or 0)

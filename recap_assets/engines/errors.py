@@ -65,6 +65,9 @@ def explain_loading(model: str, advice: str) -> Iterator[None]:
         # A panic in a library of Rust's is no `Exception`.
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
+        if isinstance(error, ImportError) and not error.name:
+            # No module was missing: the library says itself what it asks to be installed.
+            raise ModelFileError(f"cannot load {model}: {one_line(str(error))}") from error
         lines = str(error).strip().splitlines() or [type(error).__name__]
         reason = one_line(lines[0].rstrip("."))
         msg = f"cannot load {model}: {reason} ({type(error).__name__}). {advice}"

@@ -1,9 +1,11 @@
-"""Whether a model or a file can be loaded, for `recap doctor`."""
+"""Whether a model, a file or a library can be loaded, for `recap doctor`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 
 from recap_assets.engines.errors import DeviceError, ModelFileError, NotFetchedError
 from recap_assets.specs.findings import Finding
+from recap_assets.specs.requirements import pip_install
 
 
 def tried(where: str, model: str, load: Callable[[], object]) -> Finding:
@@ -28,6 +30,15 @@ def tried(where: str, model: str, load: Callable[[], object]) -> Finding:
         how = "and not loaded: `recap doctor --load` does"
         return True, f"{where}: {model} can be opened; {weights}, {how}"
     return True, f"{where}: {model} loads"
+
+
+def lacking(where: str, extra: str, *libraries: str) -> Iterator[Finding]:
+    """Libraries of an extra that a build would import and that are not installed."""
+    missing = [library for library in libraries if find_spec(library) is None]
+    if missing:
+        are = "is" if len(missing) == 1 else "are"
+        command = pip_install(f"recap-assets[{extra}]")
+        yield False, f"{where}: {' and '.join(missing)} {are} not installed; run `{command}`"
 
 
 def readable(

@@ -29,6 +29,9 @@ from recap_assets.sets.nearest import nearest_centroids
 from recap_assets.sets.targets import TargetError
 from recap_assets.specs.base import deciding
 
+K_MEANS = "faiss"
+"""The library of the extra that clusters; a file of centroids needs none."""
+
 VERSION = 1
 SECONDS = 5.0
 

@@ -247,13 +247,14 @@ class LeaseObjects:
         self, what: str, passed: tuple[int, ...], action: str, **words: str | bytes
     ) -> Mapping[str, Any] | None:
         """One request; None where it is answered with a status of `passed`."""
+        client = self._client()  # which says what to do where the extra is missing
         from botocore.exceptions import ClientError  # noqa: PLC0415 - an optional extra
 
         parts = urlsplit(self.root)
         words["Key"] = f"{parts.path.strip('/')}/{words['Key']}".lstrip("/")
         try:
             with in_words_of_key(what, passed):
-                return getattr(self._client(), action)(Bucket=parts.netloc, **words)
+                return getattr(client, action)(Bucket=parts.netloc, **words)
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") == "NoSuchBucket":
                 msg = f"{self.root}: {MEANINGS['NoSuchBucket']}; check its name"
@@ -284,6 +285,8 @@ def patiently(action: Callable[[], T], seconds: float = PATIENCE_SECONDS) -> T:
 
 def _may_pass(error: StorageError) -> bool:
     """Whether it was the store that failed, or the way there."""
+    if isinstance(error.__cause__, ImportError):
+        return False
     from botocore import exceptions  # noqa: PLC0415 - as above
 
     broke = (exceptions.HTTPClientError, exceptions.ConnectionError, exceptions.IncompleteReadError)
@@ -292,6 +295,8 @@ def _may_pass(error: StorageError) -> bool:
 
 def _status_of(error: StorageError) -> int:
     """What the store answered, in HTTP; 0 where it is no answer of a store."""
+    if isinstance(error.__cause__, ImportError):
+        return 0
     from botocore.exceptions import ClientError  # noqa: PLC0415 - as above
 
     cause = error.__cause__

@@ -12,6 +12,7 @@ import fsspec
 from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
+from fsspec.registry import known_implementations
 from fsspec.utils import glob_translate
 
 from recap_assets.specs.requirements import pip_install
@@ -45,10 +46,21 @@ def located(where: str, **options: object) -> tuple[AbstractFileSystem, str]:
     try:
         fs, root = url_to_fs(where, **options)
     except _NO_PLACE as error:
-        hint = f"; run `{pip_install('recap-assets[s3]')}`" if where.startswith("s3:") else ""
+        hint = f"; run `{cure}`" if (cure := _cure(where, error)) else ""
         msg = f"{where} cannot be read: {one_line(str(error), 300)}{hint}"
         raise PlaceError(msg) from error
     return fs, cast(str, root)
+
+
+def _cure(where: str, error: Exception) -> str:
+    """What installs the library that reads such an address; "" where none is missing."""
+    if not isinstance(error, ImportError):
+        return ""
+    protocol = where.partition(":")[0]
+    if protocol == "s3":
+        return pip_install("recap-assets[s3]")
+    library = known_implementations.get(protocol, {}).get("class", "").partition(".")[0]
+    return pip_install(library) if library not in ("", "fsspec") else ""
 
 
 def url_of(fs: AbstractFileSystem, path: str) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import polars as pl
 
+from recap_assets.specs.findings import Finding
 from recap_assets.specs.training import TrainingSpec
 
 if TYPE_CHECKING:
@@ -76,3 +77,7 @@ class Launcher(TrainingSpec):
     def nodes(self, project: "Project") -> "list[Node]":  # noqa: ARG002 - of some kinds
         """Assets of its own."""
         return []
+
+    def doctor(self, where: str) -> Iterator[Finding]:  # noqa: ARG002 - of some kinds
+        """What stands between it and a build; `where` is its name in the file."""
+        yield from ()

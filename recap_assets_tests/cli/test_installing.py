@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 from pydantic import TypeAdapter
 
 from recap_assets.cli.main import recap
+from recap_assets.pool.kinds.urls import tool
 from recap_assets.pool.kinds.urls.tool import PINS, find_python, quiet
 from recap_assets.specs.pool import Pool
 
@@ -30,6 +32,20 @@ def test_the_environment_is_the_pinned_one() -> None:
     command = [str(find_python()), "-c", words]
     done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - fixed
     assert done.stdout.strip() == "1.47.0"
+
+
+def test_an_environment_that_was_interrupted_while_it_was_made_is_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "tool"
+    venv = [sys.executable, "-m", "venv", "--without-pip", str(folder)]
+    subprocess.run(venv, check=True)  # noqa: S603 - fixed words
+    (tmp_path / "pins.txt").touch()
+    monkeypatch.setattr(tool, "PINS", tmp_path / "pins.txt")
+    with pytest.raises(subprocess.CalledProcessError, match="import albumentations"):
+        tool.install(folder)  # which the empty list does not bring
+    pip = [str(folder / "bin" / "python"), "-m", "pip", "--version"]
+    subprocess.run(pip, check=True, capture_output=True)  # noqa: S603 - fixed words
 
 
 def test_nothing_in_it_looks_for_news(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,4 +53,15 @@ def test_a_new_folder_with_colons_is_a_path(tmp_path):
 @pytest.mark.parametrize("where", ["reference://x", "gopher://x/y"])
 def test_an_address_that_no_file_system_takes_is_told_in_words(where):
     with pytest.raises(PlaceError, match=f"^{where} cannot be read: "):
+        located(where)
+
+
+@pytest.mark.parametrize(
+    ("where", "library"), [("gs://b/x", "gcsfs"), ("abfs://b/x", "adlfs"), ("s3://b/x", "s3fs")]
+)
+def test_what_reads_an_address_is_named_with_what_installs_it(where, library, monkeypatch):
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(
+        PlaceError, match=f"{where} cannot be read: .*; run `.*pip install .*{library}"
+    ):
         located(where)

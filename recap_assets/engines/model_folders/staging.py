@@ -9,6 +9,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from recap_assets.engines.model_folders.configs import (
 from recap_assets.engines.model_folders.processors import check_processor
 from recap_assets.engines.model_folders.timm_configs import check_timm, without_places
 from recap_assets.engines.model_folders.tokenizer_files import check_tokenizer_file
+from recap_assets.specs.requirements import pip_install
 from recap_assets.untrusted.errors import UntrustedError
 from recap_assets.untrusted.files import check_regular, read_bounded
 
@@ -121,10 +123,22 @@ def stage_tokenizer(folder: Path, into: Path) -> None:
     if (path := folder / "tokenizer.json").exists():
         check_tokenizer_file(path)
         link(path, into)
-    for path in (*(folder / name for name in _VOCABULARIES), *sorted(folder.glob("*.model"))):
+    models = sorted(folder.glob("*.model"))
+    _check_reader(folder, models)
+    for path in (*(folder / name for name in _VOCABULARIES), *models):
         if path.exists():
             _checked(path, lambda path: _read(path, MAX_VOCABULARY_BYTES))
             link(path, into)
+
+
+def _check_reader(folder: Path, models: list[Path]) -> None:
+    """Refuse a vocabulary of SentencePiece's alone where its library is not installed."""
+    others = ("tokenizer.json", *_VOCABULARIES)
+    is_alone = models and not any((folder / name).exists() for name in others)
+    if is_alone and find_spec("sentencepiece") is None:
+        how = f"run `{pip_install('sentencepiece')}`"
+        msg = f"{models[0]}: it is read by sentencepiece, which is not installed; {how}"
+        raise ModelFolderError(msg)
 
 
 def link(path: Path, into: Path) -> None:

@@ -1,6 +1,8 @@
 """What a library is shown of a model's folder: what was checked, and nothing else."""
 
 import json
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -246,3 +248,16 @@ def test_tokenizers_that_would_hang_or_crash_are_refused(
     write(folder, path.name, {**json.loads(path.read_text()), **changes})
     with pytest.raises(ModelFolderError, match=words):
         check_tokenizer_file(path)
+
+
+def test_a_vocabulary_of_sentence_piece_alone_asks_for_its_library(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sentencepiece", None)
+    (folder / "tokenizer.model").write_bytes(b"\n\x05hello")
+    assert (staged(folder, tmp_path) / "tokenizer.model").exists()
+    (folder / "tokenizer.json").unlink()
+    shutil.rmtree(tmp_path / "staged")
+    words = r"tokenizer\.model: it is read by sentencepiece.*-m pip install sentencepiece`"
+    with pytest.raises(ModelFolderError, match=words):
+        staged(folder, tmp_path)

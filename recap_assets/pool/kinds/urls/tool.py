@@ -57,7 +57,8 @@ def install(folder: Path) -> None:
         subprocess.CalledProcessError: pip or the trial failed; its words are on the terminal.
     """
     python = folder / "bin" / "python"
-    if not python.exists():
+    if not _has_pip(python):
+        # Over one that was interrupted while it was made, too.
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)  # noqa: S603 - fixed words
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     pip.append("--no-compile")  # most of it is never imported
@@ -65,6 +66,13 @@ def install(folder: Path) -> None:
     subprocess.run([*pip, "--no-deps", "--requirement", str(PINS)], check=True)  # noqa: S603 - as above
     trial = [str(python), "-c", "import albumentations, cv2, pandas"]
     subprocess.run(trial, check=True, env=quiet())  # noqa: S603 - as above
+
+
+def _has_pip(python: Path) -> bool:
+    if not python.exists():
+        return False
+    words = [str(python), "-m", "pip", "--version"]
+    return subprocess.run(words, capture_output=True, check=False).returncode == 0  # noqa: S603 - fixed words
 
 
 def quiet() -> dict[str, str]:

@@ -7,8 +7,9 @@ import polars as pl
 
 from recap_assets.artefacts import CLUSTER_CENTROIDS, CLUSTER_CUTS, IMAGE_CLUSTERS
 from recap_assets.engines.protocols import Places
+from recap_assets.engines.trying import lacking
 from recap_assets.graph.stage import Dependency, Node, Outside, Project
-from recap_assets.sets.clusters import given_centroids
+from recap_assets.sets.clusters import K_MEANS, given_centroids
 from recap_assets.sets.facts import Samples
 from recap_assets.sets.kinds.balanced.spec import BalancedSpec
 from recap_assets.sets.rules import Requirement, Row
@@ -79,9 +80,11 @@ spread: {kind: balanced, scorer: clip, clusters: 1000, per_cluster: 200, best_by
         return None
 
     def doctor(self, where: str, places: Places) -> Iterator[Finding]:  # noqa: ARG002 - of all kinds
-        """Centroids that are given in a file and cannot be used."""
-        if self.centroids is not None:
-            try:
-                given_centroids(Path(self.centroids))
-            except TargetError as error:
-                yield False, f"{where}.centroids: {error}"
+        """Centroids that are given in a file and cannot be used; else what k-means needs."""
+        if self.centroids is None:
+            yield from lacking(where, self.extra, K_MEANS)
+            return
+        try:
+            given_centroids(Path(self.centroids))
+        except TargetError as error:
+            yield False, f"{where}.centroids: {error}"

@@ -7,8 +7,9 @@ import polars as pl
 
 from recap_assets.artefacts import CLUSTER_CENTROIDS, IMAGE_EMBEDDINGS, TARGET_CLUSTERS
 from recap_assets.engines.protocols import Places
+from recap_assets.engines.trying import lacking
 from recap_assets.graph.stage import Dependency, Node, Outside, Project
-from recap_assets.sets.clusters import embeddings_of, given_centroids
+from recap_assets.sets.clusters import K_MEANS, embeddings_of, given_centroids
 from recap_assets.sets.facts import Samples
 from recap_assets.sets.kinds.image_based import clusters
 from recap_assets.sets.kinds.image_based.spec import ImageBasedSpec
@@ -66,7 +67,9 @@ class ImageBased(ImageBasedSpec):
         return None
 
     def doctor(self, where: str, places: Places) -> Iterator[Finding]:  # noqa: ARG002 - of all kinds
-        """Centroids and a target that are given in files and cannot be used."""
+        """Centroids and a target that are given in files and cannot be used; what k-means needs."""
+        if self.centroids is None:
+            yield from lacking(where, self.extra, K_MEANS)
         try:
             self.target.check()
             if self.centroids is not None:

@@ -63,7 +63,11 @@ def _decoded(path: Path) -> NDArray[np.uint8] | None:
 def _images(folder: str) -> list[Path]:
     endings = {f".{extension}" for extension in IMAGE_EXTENSIONS}
     paths = Path(folder).rglob("*")
-    found = sorted(path for path in paths if path.suffix.lower() in endings and path.is_file())
+    try:
+        found = sorted(path for path in paths if path.suffix.lower() in endings and path.is_file())
+    except OSError as error:
+        msg = f"{error.filename or folder}: cannot be looked through: {error.strerror}"
+        raise TargetError(msg) from error
     if not found:
         msg = f"{folder}: holds no image file ({', '.join(sorted(endings))})"
         raise TargetError(msg)

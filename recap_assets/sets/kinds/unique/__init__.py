@@ -5,10 +5,14 @@ from collections.abc import Iterator
 import polars as pl
 
 from recap_assets.artefacts.sets import DUPLICATES
+from recap_assets.engines.protocols import Places
+from recap_assets.engines.trying import lacking
 from recap_assets.graph.stage import Dependency, Node, Project
+from recap_assets.sets.clusters import K_MEANS
 from recap_assets.sets.facts import Samples
 from recap_assets.sets.kinds.unique.spec import UniqueSpec
 from recap_assets.sets.rules import Requirement
+from recap_assets.specs.findings import Finding
 
 
 class Unique(UniqueSpec):
@@ -46,3 +50,8 @@ class Unique(UniqueSpec):
         from recap_assets.sets.kinds.unique.assets import nodes_of
 
         return nodes_of(project, name, self)
+
+    def doctor(self, where: str, places: Places) -> Iterator[Finding]:  # noqa: ARG002 - of all kinds
+        """What k-means needs, where images are compared within clusters."""
+        if self.by == "embedding" and self.clusters > 1:
+            yield from lacking(where, self.extra, K_MEANS)

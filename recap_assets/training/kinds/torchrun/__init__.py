@@ -1,15 +1,22 @@
 """open_clip's own trainer, started by torchrun on exported shards."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recap_assets.artefacts.training import TRAINING_SHARDS
+from recap_assets.engines.trying import lacking
+from recap_assets.specs.findings import Finding
 from recap_assets.training.kind import Trained
 from recap_assets.training.kinds.torchrun.spec import TorchrunSpec
 
 if TYPE_CHECKING:
     from recap_assets.graph.node import Node, Step
     from recap_assets.graph.project import Project
+
+
+TRAINER_IMPORTS = ("pandas", "webdataset")
+"""What of the extra open_clip's trainer imports whatever it is given."""
 
 
 class TorchrunTraining(TorchrunSpec):
@@ -33,3 +40,13 @@ class TorchrunTraining(TorchrunSpec):
         from recap_assets.training.kinds.torchrun.running import train_on_shards
 
         return train_on_shards(project, self, mix, step)
+
+    def doctor(self, where: str) -> Iterator[Finding]:
+        """Libraries that open_clip's trainer imports, and a batch that processes cannot share."""
+        from recap_assets.training.kinds.torchrun.engine import TrainerError, trainer_arguments
+
+        yield from lacking(where, self.extra, *TRAINER_IMPORTS)
+        try:
+            trainer_arguments(self, (), self.seeds[0], Path())
+        except TrainerError as error:
+            yield False, f"{where}: {error}"

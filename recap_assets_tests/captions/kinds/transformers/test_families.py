@@ -255,3 +255,19 @@ def test_pickled_weights_are_refused(folder_of, family, tmp_path):
     torch.save({}, folder / "pytorch_model.bin")
     with pytest.raises(ModelFileError, match="Only safetensors are read"):
         load_transformers_captioner(source_of(folder))
+
+
+def test_a_library_that_a_processor_asks_for_is_all_that_is_advised(
+    folder_of, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("transformers.models.smolvlm.processing_smolvlm.num2words", None)
+    folder = shutil.copytree(folder_of("idefics3"), tmp_path / "copy")
+    for name in ("processor_config.json", "tokenizer_config.json"):
+        content = json.loads((folder / name).read_text())
+        content["processor_class"] = "SmolVLMProcessor"
+        (folder / name).write_text(json.dumps(content))
+    sizes = {"size": {"longest_edge": 64}, "max_image_size": {"longest_edge": 32}}
+    videos = {"video_processor_type": "SmolVLMVideoProcessor", **sizes}
+    (folder / "video_preprocessor_config.json").write_text(json.dumps(videos))
+    with pytest.raises(ModelFileError, match=r"Install it with `pip install num2words`\.$"):
+        load_transformers_captioner(source_of(folder))
