@@ -30,7 +30,10 @@ SWEEP = pl.Schema(
 
 
 def leaderboard_chart(
-    board: pl.DataFrame, task: str = "average", runs: pl.DataFrame | None = None
+    board: pl.DataFrame,
+    task: str = "average",
+    runs: pl.DataFrame | None = None,
+    width: int = WIDE,
 ) -> "alt.LayerChart":
     """The mean of every mix on one task with its deviation over seeds, best first.
 
@@ -38,6 +41,7 @@ def leaderboard_chart(
         board: LEADERBOARD.
         task: The task shown.
         runs: Columns mix, task, seed, value: a small point for each seed; None for none.
+        width: In pixels.
     """
     rows = board.filter(pl.col("task") == task).sort("mean", "mix", descending=[True, False])
     shown = rows.select(
@@ -52,7 +56,7 @@ def leaderboard_chart(
         alt.Y("mix:N", sort=rows["mix"].to_list(), title=None, axis=alt.Axis(grid=True))
     )
     scale = alt.Scale(zero=False, nice=True, padding=16)
-    axis = alt.Axis(format=".0%", grid=False, tickCount=6)
+    axis = alt.Axis(format=".0%", grid=False, tickCount=6 if width > HALF else 3)
     x = alt.X("mean:Q", title=f"{task.replace('_', ' ')}, mean ± deviation", scale=scale, axis=axis)
     bars = base.mark_rule(strokeWidth=2, opacity=0.55).encode(
         alt.X("low:Q"), alt.X2("high:Q"), by_kind()
@@ -61,7 +65,7 @@ def leaderboard_chart(
     labels = base.mark_text(dy=-12, fontSize=11, color=INK).encode(x="mean:Q", text="label:N")
     seeds = _seeds(runs, task, rows["mix"].to_list())
     layers = alt.layer(bars, *seeds, dots, labels)
-    return styled(sized(layers, WIDE, 100 + 34 * shown.height))
+    return styled(sized(layers, width, 100 + 34 * shown.height))
 
 
 def _seeds(runs: pl.DataFrame | None, task: str, mixes: Sequence[str]) -> "list[alt.Chart]":

@@ -9,6 +9,7 @@ from recap_assets.plots.colours import KIND_COLOURS, mix_colours, palette
 from recap_assets.plots.libraries import alt
 
 WIDE = 1090
+NARROW = 310
 HALF = 512
 """Widths of a chart in pixels: as wide as the page, or two side by side."""
 

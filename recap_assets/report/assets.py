@@ -77,7 +77,7 @@ from recap_assets.storage.files import write_atomically
 from recap_assets.tracking.runs import track_leaderboard
 
 VERSION = 1
-REPORT_VERSION = 6
+REPORT_VERSION = 7
 STAGE = "report"
 SECONDS = 3.0
 

@@ -21,7 +21,7 @@ from recap_assets.plots.mixes import (
 )
 from recap_assets.plots.rendering import chart_svg
 from recap_assets.plots.scores import against_raw, kept_shares, score_histograms
-from recap_assets.plots.style import HALF, WIDE
+from recap_assets.plots.style import HALF, NARROW, WIDE
 from recap_assets.plots.sweeps import swept_chart
 from recap_assets.plots.training import training_curves
 from recap_assets.report.captioners import TRIGRAMS, measures_of
@@ -69,6 +69,10 @@ def charts(data: ReportData, kinds: Mapping[str, str]) -> dict[str, Markup]:
         "leaderboard": (
             board.filter(pl.col("task") == AVERAGE),
             leaderboard_chart(board, runs=data.runs),
+        ),
+        "leaderboard_narrow": (
+            board.filter(pl.col("task") == AVERAGE),
+            leaderboard_chart(board, runs=data.runs, width=NARROW),
         ),
         "left_out": (left_out, left_out_chart(left_out, data.sources)),
         "sweep": (sweep, gain_over_pool(sweep, kinds)),

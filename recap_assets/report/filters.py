@@ -42,6 +42,11 @@ def minus(written: str) -> str:
     return _HYPHEN.sub("\N{MINUS SIGN}", written)
 
 
+def unbroken(words: str) -> str:
+    """Words that stay on one line."""
+    return words.replace(" ", "\N{NO-BREAK SPACE}")
+
+
 def number(value: float, digits: int = 3) -> str:
     """A number with a minus sign where it is below zero."""
     return minus(f"{value:.{digits}f}")

@@ -19,7 +19,16 @@ from recap_assets.report.captioners import captioner_rows, measures_of
 from recap_assets.report.charts import captioned, charts, is_wide, swept
 from recap_assets.report.contents import AVERAGE, ReportData, held, ranked, shown, whole_pool
 from recap_assets.report.costs import costs_of
-from recap_assets.report.filters import clipped, count, data_uri, minus, number, percent, points
+from recap_assets.report.filters import (
+    clipped,
+    count,
+    data_uri,
+    minus,
+    number,
+    percent,
+    points,
+    unbroken,
+)
 from recap_assets.report.gallery_links import GALLERY, image_link, lineage_link
 from recap_assets.report.headline import headline
 from recap_assets.report.left_out import mix_rows
@@ -119,6 +128,7 @@ def _environment() -> jinja2.Environment:
         "minus": minus,
         "number": number,
         "points": points,
+        "unbroken": unbroken,
     }
     environment.globals |= {"image_link": image_link, "lineage_link": lineage_link}
     return environment

@@ -37,6 +37,25 @@ def test_nothing_reaches_beyond_a_phone(chromium: "Browser", address: str) -> No
     shown.close()
 
 
+def test_a_phone_shows_every_mix_of_the_main_chart(chromium: "Browser", address: str) -> None:
+    shown = chromium.new_page(viewport={"width": 390, "height": 844})
+    shown.goto(address)
+    chart = shown.locator("figure.has-narrow")
+    seen = chart.locator("svg:visible")
+    assert seen.count() == 1
+    box, outer = seen.bounding_box(), chart.bounding_box()
+    assert box is not None
+    assert outer is not None
+    assert outer["x"] <= box["x"] <= box["x"] + box["width"] <= outer["x"] + outer["width"]
+    texts = " ".join(seen.locator("text").all_text_contents())
+    assert all(mix in texts for mix in sample.MIXES)
+    shown.set_viewport_size({"width": 1280, "height": 900})
+    wide = chart.locator("svg:visible").bounding_box()
+    assert wide is not None
+    assert wide["width"] > 2 * box["width"]
+    shown.close()
+
+
 def test_it_prints_on_few_sheets_with_its_images(chromium: "Browser", address: str) -> None:
     shown = chromium.new_page()
     shown.goto(address)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from recap_assets.report.filters import minus, number, points
+from recap_assets.report.filters import minus, number, percent, points, unbroken
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,7 @@ def test_numbers_have_their_digits() -> None:
     assert number(-0.23456) == "\u22120.235"
     assert number(0.23456, 4) == "0.2346"
     assert points(-0.0123) == "\u22121.2"
+
+
+def test_a_number_and_its_unit_may_be_kept_on_one_line() -> None:
+    assert unbroken(percent(0.24)) == "24.0\u00a0%"
