@@ -150,6 +150,38 @@ def _drawn(place: Place) -> "Project":
     return project
 
 
+def score_head(place: Place, *, rows: int, width: int = 768) -> Run:
+    """The scores of a linear head for a partition of embeddings, computed and written."""
+    import numpy as np
+    import polars as pl
+    from partitions import write
+    from safetensors.numpy import save_file
+
+    from recap_assets.artefacts.pool import RAW_POOL
+    from recap_assets.artefacts.scores import IMAGE_EMBEDDINGS
+    from recap_assets.graph.node import Step
+    from recap_assets.graph.project import Project
+    from recap_assets.scores.of_images.assets import nodes
+    from recap_assets.storage.workspace import Workspace
+    from recap_assets_tests.tiny import tiny_experiment
+
+    n_rows, generator = place.size(rows), np.random.default_rng(0)
+    weights = place.scratch / "head.safetensors"
+    layer = generator.normal(size=(1, width)).astype("f4")
+    save_file({"0.weight": layer, "0.bias": np.zeros(1, "f4")}, weights)
+    head = {"kind": "embedding_head", "scorer": "clip", "weights": str(weights)}
+    project = Project(tiny_experiment(image_scorers={"head": head}), Workspace(place.scratch, "w"))
+    vectors = [one.tobytes() for one in generator.normal(size=(n_rows, width)).astype("<f2")]
+    given = {"uid": _uids(n_rows), "shard": pl.zeros(n_rows), "embedding": pl.Series(vectors)}
+    for table, at in ((RAW_POOL, {}), (IMAGE_EMBEDDINGS, {"scorer": "clip"})):
+        others = {"status": "ok", "key": "", "text_note": "", "reject_reason": ""}
+        columns = {n: given.get(n, pl.repeat(others.get(n), n_rows)) for n in table.unsliced}
+        rows_of = pl.select(**columns).cast(dict(table.unsliced.items()))
+        project.workspace.tables.replace(table, {**at, "partition": "00000"}, rows_of)
+    step = Step("00000", asset="image_scores/head")
+    return lambda: write(nodes(project), "image_scores/head", step)
+
+
 def threshold(place: Place) -> Run:
     """The cut-off of the top 30 % of scores in files, exact, a file at a time."""
     from thresholds import Parts, streamed, write_parts
@@ -306,6 +338,7 @@ WORKS: Mapping[str, Callable[[Place], Run]] = {
     "scoring, ViT-B-32": score_vit,
     "scoring, embedded": score_small,
     "captioning, embedded": caption_small,
+    "scores of a head": partial(score_head, rows=100_000),
     "threshold": threshold,
     "subset file, written": subset_written,
     "subset file, read": subset_read,

@@ -21,6 +21,7 @@ from recap_assets.graph.building import build_partition
 from recap_assets.graph.counting import count_rows
 from recap_assets.graph.planner import plan
 from recap_assets.graph.reuse import Counts
+from recap_assets.scores.of_images import assets as of_images
 from recap_assets.scores.of_images.kinds.norm_sim import assets, formula
 from recap_assets_tests.batch_server import batch_servers
 from recap_assets_tests.chat_server import MODEL, Answer, said
@@ -214,6 +215,17 @@ def test_norm_sim_compares_all_with_another_target(
     assert platform.build(STAGES) == {"image embeddings": 2}
     assert compared() == N
     assert platform.stored() == platform.undisturbed()
+
+
+def test_heads_score_alike_however_many_at_once(
+    platform: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform.write(shards())
+    monkeypatch.setattr(of_images, "EMBEDDINGS_AT_ONCE", 2)
+    assert platform.build(STAGES)["embeddings"] == N
+    stored = platform.stored()
+    monkeypatch.undo()
+    assert stored == platform.undisturbed()
 
 
 MADE: Mapping[str, Any] = {

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
 import polars as pl
 
 from recap_assets.artefacts.facets import IMAGES
@@ -21,6 +22,8 @@ from recap_assets.scores.of_images.opened import Kinds, image_scorer_named
 from recap_assets.specs.kinds import fitting
 
 VERSION = 2
+EMBEDDINGS_AT_ONCE = 512
+"""So many stay near the processor in double precision, and are too few for threads to be begun."""
 _KEPT = KeptOpen()
 
 
@@ -75,8 +78,9 @@ def _of_embeddings(project: Project, spec: OfEmbeddings, step: Step) -> pl.DataF
 
     def scored(_step: Step, rows: pl.DataFrame) -> pl.DataFrame:
         scorer = _KEPT.opened(project, spec)
-        scores = pl.Series("score", scorer.score(vectors_of(rows["embedding"])), pl.Float32)
-        return rows.select("shard", "uid").with_columns(scores)
+        parts = rows["embedding"].to_frame().iter_slices(EMBEDDINGS_AT_ONCE)
+        scores = np.concatenate([scorer.score(vectors_of(part["embedding"])) for part in parts])
+        return rows.select("shard", "uid").with_columns(pl.Series("score", scores, pl.Float32))
 
     wanted = rows.select("shard", "uid", "embedding", input_hashes(rows, "embedding"))
     return by_row(step, IMAGE_SCORES, wanted, scored)

@@ -7,7 +7,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from recap_assets.artefacts.scores import IMAGE_EMBEDDINGS, IMAGE_SCORES, TARGET_EMBEDDINGS
+from recap_assets.artefacts.scores import (
+    IMAGE_EMBEDDINGS,
+    IMAGE_SCORES,
+    TARGET_EMBEDDINGS,
+    halves_of,
+)
 from recap_assets.graph.by_row import by_row
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.kept_rows import ByRow, input_hashes
@@ -102,16 +107,12 @@ def score_partition(project: Project, name: str, spec: NormSimSpec, step: Step) 
     rows = tables.read(IMAGE_EMBEDDINGS, scorer=spec.scorer, partition=step.partition)
 
     def scored(step: Step, rows: pl.DataFrame) -> pl.DataFrame:
-        targets = _halves(tables.read(TARGET_EMBEDDINGS, scorer=name).sort("number")["embedding"])
-        scores = np.concatenate([*_scores(name, _halves(rows["embedding"]), targets, spec, step)])
+        targets = halves_of(tables.read(TARGET_EMBEDDINGS, scorer=name).sort("number")["embedding"])
+        scores = np.concatenate([*_scores(name, halves_of(rows["embedding"]), targets, spec, step)])
         return rows.select("shard", "uid").with_columns(pl.Series("score", scores, pl.Float32))
 
     wanted = rows.select("shard", "uid", "embedding", input_hashes(rows, "embedding"))
     return by_row(step, IMAGE_SCORES, wanted, scored)
-
-
-def _halves(packed: pl.Series) -> NDArray[np.float16]:
-    return np.frombuffer(b"".join(packed), dtype="<f2").reshape(len(packed), -1)
 
 
 def _scores(
