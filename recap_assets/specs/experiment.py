@@ -403,12 +403,7 @@ class Experiment(Spec):
                 yield f"{path}: {value:g} is no score of {of}, whose scores are in [-1, 1]"
 
     def _report_problems(self) -> Iterator[str]:
-        report = self.report
-        named = [report.raw, report.raw_filtered, *report.synthetic, *report.mixed]
-        for name in filter(None, named):
-            yield from unknown("report", name, self.mixes)
-        for task in filter(None, [report.fine_task, report.retrieval_task]):
-            yield from unknown("report", task, self.evaluation.task_names)
+        yield from self.report.problems(self.mixes, self.evaluation.task_names)
 
     def _export_problems(self) -> Iterator[str]:
         folders: dict[str, str] = {}

@@ -285,6 +285,10 @@ def _beside(content: object, path: tuple[str, ...]) -> list[str]:
     return [key for key in at if key not in path[-1:]] if _is_mapping(at) else []
 
 
+_NO_ENTRIES = frozenset({"dict_type", "list_type", "model_attributes_type", "model_type"})
+"""What is said of a null where entries must be."""
+
+
 def _line(key_path: str, detail: ErrorDetails, beside: Sequence[str] = ()) -> str:
     given: object = detail["input"]
     shown = one_line(repr(given), MAX_VALUE_SHOWN)
@@ -294,6 +298,8 @@ def _line(key_path: str, detail: ErrorDetails, beside: Sequence[str] = ()) -> st
         message, value = f"unknown key{_suggestion(str(detail['loc'][-1]), beside)}", ""
     elif detail["type"] == UNKNOWN:
         value = ""
+    elif given is None and detail["type"] in _NO_ENTRIES:
+        message, value = "it has no entries", ""
     elif detail["type"] == "union_tag_not_found":
         message = "the key `kind` is missing"
     elif detail["type"] == "string_type" and isinstance(given, bool | int | float):

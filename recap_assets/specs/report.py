@@ -1,8 +1,11 @@
 """The section `report`: what the report compares."""
 
+from collections.abc import Collection, Iterator
+
 from pydantic import Field
 
 from recap_assets.specs.base import Name, Spec
+from recap_assets.specs.references import unknown
 
 
 class Report(Spec):
@@ -23,3 +26,13 @@ class Report(Spec):
     examples: int = Field(
         default=12, ge=0, le=1_000, description="Sample images shown with all their captions."
     )
+
+    def problems(self, mixes: Collection[str], tasks: Collection[str]) -> Iterator[str]:
+        """What is wrong with the names of mixes and tasks."""
+        for field in ("raw", "raw_filtered", "synthetic", "mixed"):
+            named = getattr(self, field)
+            for name in (named,) if isinstance(named, str) else named or ():
+                yield from unknown(f"report.{field}", name, mixes)
+        for field in ("fine_task", "retrieval_task"):
+            if task := getattr(self, field):
+                yield from unknown(f"report.{field}", task, tasks)

@@ -74,6 +74,14 @@ def test_every_shipped_experiment_loads(name: str) -> None:
         ("sources:", "sources:\n  raw: {kind: open_clip, model: x}", "cannot be declared"),
         ("name: tiny", "name: tiny\nname: other", "the key 'name' is there twice"),
         ("name: tiny", "name: Bad-Name", "name:"),
+        ("name: tiny", "name: tiny\nreport: {raw: x}", "report.raw: there is no 'x'"),
+        (
+            "name: tiny",
+            "name: tiny\nreport: {mixed: [all_raw, y]}",
+            "report.mixed: there is no 'y'",
+        ),
+        ("name: tiny", "name: tiny\nreport: {fine_task: z}", "report.fine_task: there is no 'z'"),
+        ("\n    - {use: raw}", "", "mixes.all_raw: it has no entries"),
         ("name: tiny", "name: ${RECAP_NO_SUCH_VARIABLE}", "the environment has no"),
         ("{use: raw}", "{use: {best_of: [raw, coca]}, where: {top: 0.3}}", "say which score"),
         (
@@ -135,7 +143,8 @@ def test_a_section_without_entries_is_as_one_that_is_left_out(tmp_path: Path, se
 @pytest.mark.parametrize("section", ["name", "pool", "scorers", "mixes"])
 def test_a_section_that_must_have_entries_is_named(tmp_path: Path, section: str) -> None:
     content = {**yaml.safe_load(MINIMAL), section: None}
-    assert f": {section}: " in error_of(tmp_path, yaml.safe_dump(content))
+    said = "Input should be a valid string" if section == "name" else "it has no entries"
+    assert f": {section}: {said}" in error_of(tmp_path, yaml.safe_dump(content))
 
 
 def test_a_missing_file_and_a_file_without_keys_are_errors_in_words(tmp_path: Path) -> None:
