@@ -10,7 +10,7 @@ from recap_assets.artefacts.captions import (
     texts_of,
 )
 from recap_assets.artefacts.diversity import DIVERSITY_STATISTICS, DIVERSITY_SUMMARY
-from recap_assets.artefacts.draws import UInt64s, mix64, uid_halves, uid_hashes
+from recap_assets.artefacts.draws import UInt64s, in_own_memory, mix64, uid_halves, uid_hashes
 from recap_assets.artefacts.evaluation import CAPTION_METRICS, EVALUATION_IMAGES, EVALUATION_RESULTS
 from recap_assets.artefacts.exports import EXPORT_SHARDS, EXPORTS
 from recap_assets.artefacts.histograms import BIN_WIDTH, Scores, bins_of, score_histogram
@@ -179,6 +179,7 @@ __all__ = [
     "has_repeats",
     "histogram_markdown",
     "image_markdown",
+    "in_own_memory",
     "is_usable",
     "is_within",
     "mix64",

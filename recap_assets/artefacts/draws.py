@@ -7,6 +7,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from polars import selectors
 
 from recap_assets.artefacts.table import UID_BYTES
 
@@ -97,3 +98,12 @@ def mix64(values: UInt64s) -> UInt64s:
     mixed *= np.uint64(0x94D049BB133111EB)
     mixed ^= mixed >> np.uint64(31)
     return mixed
+
+
+def in_own_memory(rows: pl.DataFrame) -> pl.DataFrame:
+    """The same rows, to be kept where few of many were drawn.
+
+    What polars chooses of texts and bytes holds on to the memory of all that it was chosen from.
+    """
+    held = rows.select(selectors.string() | selectors.binary())
+    return rows.with_columns(pl.Series(one.name, one.to_list(), one.dtype) for one in held)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from recap_assets.artefacts import (
     CLUSTER_CENTROIDS,
     IMAGE_EMBEDDINGS,
+    in_own_memory,
     uid_uniform,
     vectors_of,
 )
@@ -133,7 +134,7 @@ def _sampled(project: Project, spec: Clustered, uids: UidsOf, step: Step) -> NDA
         rows = embeddings_of(project, spec.scorer, partition)
         rows = rows.join(uids(partition).select("uid"), on="uid", how="semi")
         drawn = uid_uniform(spec.seed, rows["uid"], "clusters") < spec.sample
-        parts.append(rows.filter(pl.Series(drawn)))
+        parts.append(in_own_memory(rows.filter(pl.Series(drawn))))
         step.progress(0.5 * (i + 1) / len(partitions))
     # By uid, so that neither shards nor their order decide where k-means begins.
     return vectors_of(pl.concat(parts).sort("uid")["embedding"])

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from recap_assets.artefacts import uid_hashes
+from recap_assets.artefacts import in_own_memory, uid_hashes
 from recap_assets.engines.errors import explain_loading, install_filters
 from recap_assets.sets.kinds.unique.groups import Groups
 from recap_assets.sets.kinds.unique.inverted_file import Halves, InvertedFile, Members
@@ -75,7 +75,7 @@ def _learnt(parts: Parts, n: int, name: str, spec: UniqueSpec) -> NDArray[np.flo
     for part in parts():
         draws = uid_hashes(spec.seed, "clusters", part["uid"])
         drawn = part.select("uid", "key", draw=pl.Series(draws))
-        found.append(drawn.filter(pl.Series(draws.astype(np.float64) <= most)))
+        found.append(in_own_memory(drawn.filter(pl.Series(draws.astype(np.float64) <= most))))
     # By uid, so that neither shards nor their order decide where k-means begins.
     sample = pl.concat(found).sort("draw", "uid").head(wanted).sort("uid")
     vectors = unit(_halves(sample["key"], len(sample["key"][0]) // 2))

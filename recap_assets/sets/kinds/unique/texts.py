@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from recap_assets.artefacts import TEXT_SIGNATURES, UInt64s, first_texts
+from recap_assets.artefacts import TEXT_SIGNATURES, UInt64s, first_texts, in_own_memory
 from recap_assets.graph.stage import Node, Project, Rows, Step, StoredRows, first_texts_read
 from recap_assets.sets.hashed_words import as_signed
 from recap_assets.sets.kinds.unique.minhash import (
@@ -90,6 +90,6 @@ def _texts(project: Project, spec: UniqueSpec, uids: pl.Series) -> pl.Series:
     parts = [pl.DataFrame(schema={"uid": pl.Binary, "text": pl.String})]
     for partition in project.partitions:
         texts = first_texts(project.workspace.tables, spec.source, partition)
-        parts.append(texts.join(asked, on="uid", how="semi"))
+        parts.append(in_own_memory(texts.join(asked, on="uid", how="semi")))
     found = pl.concat(parts).unique("uid", keep="any")
     return asked.join(found, on="uid", how="left", maintain_order="left")["text"]
