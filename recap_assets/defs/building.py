@@ -27,7 +27,7 @@ from recap_assets.defs.purse import Purse
 from recap_assets.defs.remote.chosen import ChosenWorkers
 from recap_assets.defs.seats import Seat, Seats
 from recap_assets.defs.session import Session, say
-from recap_assets.defs.weights import Weights
+from recap_assets.defs.work_left import WorkLeft
 from recap_assets.defs.worker_start import start_worker
 from recap_assets.engines.gpus import chosen_gpus
 from recap_assets.graph.batches import Batch, batches_of, needed
@@ -91,7 +91,7 @@ class Build:
         self._elsewhere = {key for key, node in session.graph.nodes.items() if workers.takes(node)}
         self._running: dict[Future[Ran], tuple[Batch, float, Seat]] = {}
         self._n_built: Counter[tuple[str, str]] = Counter()
-        self._weights = Weights(
+        self._work = WorkLeft(
             session.graph,
             self._records,
             self.state,
@@ -112,7 +112,7 @@ class Build:
     @property
     def estimates(self) -> Estimates:
         """What building is expected to take."""
-        return self._weights.estimates
+        return self._work.estimates
 
     def remove(self, leaving: Sequence[Leaving]) -> None:
         """Delete the content of what left the experiment."""
@@ -128,7 +128,7 @@ class Build:
     def events(self) -> Iterator[State | Finished]:
         """Build until nothing is ready any more."""
         self.session.create_tables()
-        self._weights.estimate(at_once=True)
+        self._work.estimate(at_once=True)
         context = multiprocessing.get_context("spawn")
         progress: Queue[News] = context.Queue()
         keep_experiment(self.session.project)
@@ -176,9 +176,9 @@ class Build:
             seats.start(
                 sum(not self._gpus_of(one.asset) for one in current.to_build), open_experiment
             )
-        self._weights.look(current)
+        self._work.look(current)
         while True:
-            self._weights.expect(current)
+            self._work.expect(current)
             seats.give_way()
             for batch, seat in self._next_batches(current, seats):
                 tags = self._tags | (self.purse.begin(batch) if self.purse else {})
@@ -192,8 +192,8 @@ class Build:
             finished = [self._finish(future, seats) for future in done]
             if finished:
                 current = self._after(finished)
-                self._weights.look(current)
-                self._weights.expect(current)
+                self._work.look(current)
+                self._work.expect(current)
             yield from finished
             yield self.state
 
@@ -205,7 +205,7 @@ class Build:
             ran = future.result()
         except BrokenProcessPool:
             ran = Ran(Failures(DIED))
-        self._weights.finish(batch.keys, ran.taken_over)
+        self._work.finish(batch.keys, ran.taken_over)
         seats.leave(seat, died=ran.failures.whole == DIED)
         if self.purse:
             self.purse.end(batch, ran.spent)
@@ -216,7 +216,7 @@ class Build:
         built = {node.key for one in finished for node in one.batch.nodes}
         self._look_again(built)
         self._uncopied |= built
-        self._weights.estimate()
+        self._work.estimate()
         if time.monotonic() - self._copied_at > LINEAGE_SECONDS:
             self._keep_lineage(self._uncopied)
         current = self.plan(look_for_content=False)
@@ -254,7 +254,7 @@ class Build:
             except queue.Empty:
                 break
             self.state.running[name_of(asset, partition)] = min(done, 1.0)
-        self._weights.count_running()
+        self._work.count_running()
 
     def _gpus_of(self, asset: str) -> int:
         """GPUs of this machine that a partition of it is computed on."""
@@ -277,7 +277,7 @@ class Build:
         ]
         # A batch that waits for several GPUs is not overtaken by others that need fewer.
         waits: set[bool] = set()
-        seconds_of = self._weights.seconds.__getitem__
+        seconds_of = self._work.seconds.__getitem__
         for batch in batches_of(graph, ready, self.jobs, seconds_of, self._n_gpus, self._elsewhere):
             on_gpu = batch.n_gpus > 0
             if (begun := self.purse.affordable(batch) if self.purse else batch) is None:

@@ -12,10 +12,10 @@ from rich.console import Console
 
 from recap_assets.cli import progress
 from recap_assets.cli.progress import show_progress
-from recap_assets.defs import building, weights
+from recap_assets.defs import building, work_left
 from recap_assets.defs.build_state import ALMOST, PACED_SHARE, AtWork, Finished, State, paced
 from recap_assets.defs.building import Build
-from recap_assets.defs.weights import TAKING_SECONDS, Running, Weights
+from recap_assets.defs.work_left import TAKING_SECONDS, Running, WorkLeft
 from recap_assets.graph.batches import Batch
 from recap_assets.graph.estimates import Pace
 from recap_assets.graph.node import Graph
@@ -85,12 +85,12 @@ def test_the_lines_of_a_build_never_go_back(
     assert len(shares) == 4
 
 
-def weights_of(seconds: Mapping[str, float], running: Running = tuple) -> tuple[State, Weights]:
+def work_of(seconds: Mapping[str, float], running: Running = tuple) -> tuple[State, WorkLeft]:
     """Of a build of assets whose partitions take so long."""
     state = State()
-    weights = Weights(Graph([], lambda _: ()), Memory(), state, running, reuses=True)
-    weights.seconds = dict(seconds)
-    return state, weights
+    work = WorkLeft(Graph([], lambda _: ()), Memory(), state, running, reuses=True)
+    work.seconds = dict(seconds)
+    return state, work
 
 
 def left_of(*keys: Key) -> Plan:
@@ -98,14 +98,14 @@ def left_of(*keys: Key) -> Plan:
 
 
 def test_what_is_done_is_valued_as_what_is_left() -> None:
-    state, weights = weights_of({"a": 1.0, "b": 1.0})
-    weights.finish([("a", number) for number in "012"], [])
+    state, work = work_of({"a": 1.0, "b": 1.0})
+    work.finish([("a", number) for number in "012"], [])
     left = left_of(*(("b", number) for number in "012"))
-    weights.expect(left)
+    work.expect(left)
     assert state.share == pytest.approx(0.5)
     # Measured, `a` took nine times as long as guessed: more than half is done by now.
-    weights.seconds = {"a": 9.0, "b": 1.0}
-    weights.expect(left)
+    work.seconds = {"a": 9.0, "b": 1.0}
+    work.expect(left)
     assert state.share == pytest.approx(0.9)
 
 
@@ -131,9 +131,9 @@ class Simulated:
         self.left = [((asset, str(number)), takes) for number, (asset, _, takes) in named]
         self.running: list[tuple[Batch, float]] = []
         guesses = {asset: guess for asset, guess, _ in partitions}
-        self.state, self.weights = weights_of(guesses, lambda: self.running)
+        self.state, self.work = work_of(guesses, lambda: self.running)
         taken = {key: TakenOver("another", 1) for key, takes in self.left if not takes}
-        self.weights.taking_over = TakingOver(taken)
+        self.work.taking_over = TakingOver(taken)
 
     def shown(self, step: float) -> Iterator[tuple[float, float | None, float]]:
         """At each step the share, the time left that is shown, and what is really left."""
@@ -148,20 +148,20 @@ class Simulated:
                 yield self.now()
             self.clock.now += 0 if takes else TAKING_SECONDS
             self.running, self.left = [], rest
-            self.weights.finish([key], [] if takes else [key])
+            self.work.finish([key], [] if takes else [key])
             if takes:
                 self.measure(key[0], takes)
             self.expect()
         yield self.now()
 
     def measure(self, asset: str, takes: float) -> None:
-        """What `Weights.estimate` finds when it was built."""
-        self.weights.seconds[asset] = takes
-        if (guess := self.weights.unmeasured.pop(asset, None)) is not None:
-            self.weights.paces.append(Pace(guess, takes))
+        """What `WorkLeft.estimate` finds when it was built."""
+        self.work.seconds[asset] = takes
+        if (guess := self.work.unmeasured.pop(asset, None)) is not None:
+            self.work.paces.append(Pace(guess, takes))
 
     def expect(self) -> None:
-        self.weights.expect(left_of(*(key for key, _ in self.left)))
+        self.work.expect(left_of(*(key for key, _ in self.left)))
 
     def now(self) -> tuple[float, float | None, float]:
         left = sum(takes or TAKING_SECONDS for _, takes in self.left)
@@ -174,7 +174,7 @@ class Simulated:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     found = Clock()
-    monkeypatch.setattr(weights, "time", found)
+    monkeypatch.setattr(work_left, "time", found)
     return found
 
 
@@ -197,7 +197,7 @@ def test_a_machine_is_as_fast_as_the_first_thing_that_runs_on_it(
     """All guesses are wrong by the same factor, as on a busy machine."""
     guesses = {"pool": 10.0, "models": 30.0, "trained": 20.0, "evaluated": 5.0}
     build = Simulated(clock, [(asset, guess, slower * guess) for asset, guess in guesses.items()])
-    build.weights.unmeasured = dict(guesses)
+    build.work.unmeasured = dict(guesses)
     found = list(build.shown(step=0.2 * slower))
     # From a twentieth of the first one on.
     late = [(eta, left) for _, eta, left in found[3:] if eta is not None]
@@ -210,7 +210,7 @@ def test_a_time_that_is_guessed_is_shown_as_a_guess_until_most_was_measured(
 ) -> None:
     guesses = {"pool": 10.0, "models": 30.0, "trained": 20.0}
     build = Simulated(clock, [(asset, guess, guess) for asset, guess in guesses.items()])
-    build.weights.unmeasured = dict(guesses)
+    build.work.unmeasured = dict(guesses)
     monkeypatch.setattr(progress, "QUIET_SECONDS", -1.0)
     monkeypatch.setattr(progress, "time", clock)
 

@@ -20,7 +20,7 @@ Running = Callable[[], Iterable[tuple[Batch, float]]]
 """The batches that run, each with the time when it began."""
 
 
-class Weights:
+class WorkLeft:
     """Values all work of a build, by what was measured until now, itself included.
 
     Args:
