@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from recap_assets.defs.build_state import State
-from recap_assets.defs.weights import TAKING_SECONDS, Weights
+from recap_assets.defs.work_left import TAKING_SECONDS, WorkLeft
 from recap_assets.graph.estimates import Estimates
 from recap_assets.graph.planner import Plan, plan
 from recap_assets.graph.taking_over import TakingOver, taking_over
@@ -184,9 +184,9 @@ def test_the_bar_of_a_build_counts_only_what_is_computed(platform: Platform) -> 
     choose_pairs(platform, mixes=BOTH)
     current = Plan(tuple(one for one in planned(platform).entries if one.asset.startswith(TRAINED)))
 
-    def left(*, reuses: bool) -> tuple[State, Weights]:
+    def left(*, reuses: bool) -> tuple[State, WorkLeft]:
         state = State()
-        weights = Weights(platform.graph, platform.memory, state, list, reuses=reuses)
+        weights = WorkLeft(platform.graph, platform.memory, state, list, reuses=reuses)
         weights.look(current)
         weights.estimate(at_once=True)
         # As if a training took an hour.
