@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 from fsspec.implementations.local import LocalFileSystem
+from fsspec.registry import _registry
 
 from recap_assets.storage.places import PlaceError, located, matches, pattern_of, url_of
 
@@ -61,6 +62,8 @@ def test_an_address_that_no_file_system_takes_is_told_in_words(where):
 )
 def test_what_reads_an_address_is_named_with_what_installs_it(where, library, monkeypatch):
     monkeypatch.setitem(sys.modules, library, None)
+    # fsspec keeps what another test has loaded.
+    monkeypatch.delitem(_registry, where.partition(":")[0], raising=False)
     with pytest.raises(
         PlaceError, match=f"{where} cannot be read: .*; run `.*pip install .*{library}"
     ):
