@@ -28,7 +28,8 @@ import pyarrow as pa
 from verdicts import machine, verdict
 
 from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
-from recap_assets.captions.assets import SECONDS_PER_IMAGE, captions_by_row
+from recap_assets.captions.assets import captions_by_row
+from recap_assets.captions.kind import SECONDS_PER_IMAGE
 from recap_assets.graph.kept_rows import KeptSlice
 from recap_assets.graph.reuse import Reuse
 from recap_assets.storage.tables import TableStore

@@ -60,7 +60,8 @@ from recap_assets.specs.running import gpus_of
 
 VERSION = 2
 STAGE = "captions"
-SECONDS_PER_IMAGE = 0.003
+GUESSED_FOR = 1_000
+"""Images that a source's time is guessed for."""
 
 _SCHEMA = SYNTHETIC_CAPTIONS.unsliced
 
@@ -105,7 +106,7 @@ def captioned(project: Project, name: str, spec: Captioning) -> Node:
         rows=captions_by_row(by_uid=spec.draws_by_uid),
         description=f"Captions that {name} ({spec.word}: {spec.called}) wrote for every usable "
         "image; the same for an image whatever the batch, the shard or the order.",
-        seconds=SECONDS_PER_IMAGE * spec.candidates * 1_000,
+        seconds=spec.seconds_per_image * GUESSED_FOR,
     )
     return written_node(project, name, spec, written)
 
@@ -121,7 +122,7 @@ class Written:
         decides: The settings that decide what it writes.
         compute: Writes a partition.
         description: What a user needs to know of the asset.
-        seconds: A guess for a thousand images.
+        seconds: A guess for `GUESSED_FOR` images.
         of_pool: The facet of the pool that the model reads beside texts.
         rows: How captions that were written before are recognized; None writes all again.
     """
@@ -171,6 +172,7 @@ def written_node(
         outside=outside_of(project, spec),
         content=captions_content(project, name),
         seconds=written.seconds,
+        seconds_are_of=GUESSED_FOR,
         pool="cpu" if written.by.waits_for_a_server else "gpu",
         n_gpus=gpus_of(written.by),
         by_shard=True,

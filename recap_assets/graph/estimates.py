@@ -8,10 +8,14 @@ from statistics import fmean
 from types import MappingProxyType
 from typing import NamedTuple
 
+from recap_assets.artefacts.pool import RAW_POOL
 from recap_assets.graph.node import Graph, Node
 from recap_assets.graph.records import Record, Records
 from recap_assets.graph.reuse import Counts
 from recap_assets.graph.taking_over import NOTHING, TakingOver
+
+LEAST_SECONDS = 1.0
+"""Of a partition with few images, whose run and model begin as those of any other."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,8 @@ class Estimates:
 
     A partition's own last one; else the mean of its asset's others; else the stage's guess, by how
     much longer than guessed the assets of its kind took, such as all captioners; else by how much
-    longer whatever was measured here did. Where it is known how many rows are
+    longer whatever was measured here did. A guess for some images is scaled to those of a partition
+    of the pool, as soon as the pool is indexed. Where it is known how many rows are
     computed and how many reused, it is the computed ones' share of that. What is taken over as a
     whole is expected to take no time: it is hashed and copied.
 
@@ -108,7 +113,7 @@ class Estimates:
     def paces(self) -> list[Pace]:
         """What each asset that was built was guessed to take, and took."""
         measured = (one for alike in self._by_kind.values() for one in alike)
-        return [Pace(node.seconds, cost.seconds) for node, cost in measured]
+        return [Pace(self._guessed(node), cost.seconds) for node, cost in measured]
 
     def of_all(self, partitions: Iterable[tuple[str, str]]) -> Cost:
         """What building several (asset, partition) is expected to take in all."""
@@ -121,13 +126,27 @@ class Estimates:
         return self._of_asset[asset]
 
     def _guess(self, node: Node) -> Cost:
-        return Cost(node.seconds * typical_pace(self.paces), is_guess=True)
+        return Cost(self._guessed(node) * typical_pace(self.paces), is_guess=True)
+
+    def _guessed(self, node: Node) -> float:
+        """Seconds of one partition, as its stage guesses."""
+        if node.seconds_are_of is None or self._images is None:
+            return node.seconds
+        scaled = node.seconds * self._images / node.seconds_are_of
+        return max(scaled, min(node.seconds, LEAST_SECONDS))
+
+    @cached_property
+    def _images(self) -> float | None:
+        """Of a partition of the pool, on average; None where none is indexed."""
+        indexed = [one.n_rows for one in self.records.latest(RAW_POOL.key()).values() if one.n_rows]
+        return fmean(indexed) if indexed else None
 
     def _of_kind(self, node: Node) -> Cost | None:
         if not (alike := self._alike(node)):
             return None
         # A training that sees three times the samples takes three times as long.
-        larger = [node.seconds / other.seconds if other.seconds else 1.0 for other, _ in alike]
+        own, others = self._guessed(node), [self._guessed(other) for other, _ in alike]
+        larger = [own / guessed if guessed else 1.0 for guessed in others]
         return Cost(
             fmean(by * cost.seconds for by, (_, cost) in zip(larger, alike, strict=True)),
             fmean(by * cost.gpu_seconds for by, (_, cost) in zip(larger, alike, strict=True)),

@@ -256,6 +256,7 @@ class Node:
         content: Where its partitions are; None: nowhere that could be checked.
         outside: Version of what a partition reads from outside the graph (shards in a bucket).
         seconds: A guess of one partition's time, for the first plan, before there is a history.
+        seconds_are_of: Images that the guess is for; None: for a partition, however large it is.
         pool: The concurrency pool that a computation takes a place in.
         n_gpus: GPUs that a partition is computed on, of those in the pool `gpu`; None: all.
         by_shard: Whether its shards are computed one by one, so that workers may share them.
@@ -282,6 +283,7 @@ class Node:
     content: Content | None = None
     outside: Callable[[str], str] | None = None
     seconds: float = 1.0
+    seconds_are_of: int | None = None
     pool: Literal["cpu", "gpu"] = "cpu"
     n_gpus: int | None = 1
     by_shard: bool = False

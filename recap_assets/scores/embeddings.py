@@ -22,7 +22,8 @@ from recap_assets.specs.running import gpus_of
 
 VERSION = 2
 STAGE = "scores"
-SECONDS = 1.0
+GUESSED_FOR = 1_000
+"""Images that a scorer's time is guessed for."""
 
 
 def embeddings_node(project: Project, name: str) -> Node:
@@ -41,7 +42,8 @@ def embeddings_node(project: Project, name: str) -> Node:
         description=f"Unit-length image embeddings of {name}, computed once for all sources.",
         outside=both(outside_of(project, spec), _given_embeddings(project, spec)),
         content=StoredRows(project.workspace.tables, IMAGE_EMBEDDINGS, {"scorer": name}),
-        seconds=SECONDS,
+        seconds=spec.seconds_per_image * GUESSED_FOR,
+        seconds_are_of=GUESSED_FOR,
         pool="gpu" if spec.on_gpu else "cpu",
         n_gpus=gpus_of(spec),
         by_shard=spec.given_embeddings is None,

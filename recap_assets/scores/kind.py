@@ -42,6 +42,10 @@ class Scoring(ScorerSpec):
         return None
 
 
+SECONDS_PER_IMAGE = 0.001
+"""Of a small model, and of reading an image for any."""
+
+
 class ByEmbeddings(Opens, Scoring):
     """Images and texts are embedded into one space, each once; the score is the cosine."""
 
@@ -50,6 +54,11 @@ class ByEmbeddings(Opens, Scoring):
     score_is = "cosine of image and caption"
 
     of_pair_alone = True
+
+    @property
+    def seconds_per_image(self) -> float:
+        """A guess for one image's embedding, before anything like it was measured."""
+        return SECONDS_PER_IMAGE
 
     @abstractmethod
     def open(self, places: Places) -> Scorer:

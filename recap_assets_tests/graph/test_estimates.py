@@ -1,6 +1,7 @@
 """What a plan will cost is told from what building took before."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -60,6 +61,22 @@ def test_a_new_asset_costs_what_its_kind_costs(estimates: Estimates) -> None:
 
 def test_a_new_asset_that_is_to_do_more_takes_as_much_longer(estimates: Estimates) -> None:
     assert estimates.of("captions/larger", "0") == Cost(9.0, 9.0, 200, is_guess=True)
+
+
+def test_a_guess_for_some_images_is_scaled_to_the_partitions_of_the_pool() -> None:
+    scaled = replace(node("captions/a", 7.0), seconds_are_of=1_000)
+    memory = Memory()
+    graph = Graph([scaled, node("scores/a", 5.0)], lambda _kind: ("0", "1"))
+    assert Estimates(graph, memory).of("captions/a", "0") == Cost(7.0, is_guess=True)
+    pool = built(1.0)
+    memory.records["raw_pool"] = {
+        "0": replace(pool, n_rows=6_000), "1": replace(pool, n_rows=2_000)
+    }  # fmt: skip
+    known = Estimates(graph, memory)
+    assert known.of("captions/a", "0") == Cost(28.0, is_guess=True)
+    assert known.of("scores/a", "0") == Cost(5.0, is_guess=True)
+    memory.records["raw_pool"] = {"0": replace(pool, n_rows=3)}
+    assert Estimates(graph, memory).of("captions/a", "0") == Cost(1.0, is_guess=True)
 
 
 def test_without_a_history_the_stage_guesses() -> None:

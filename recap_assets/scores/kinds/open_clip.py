@@ -42,6 +42,13 @@ l14:
         "used instead of computing them.",
     )
 
+    @property
+    def seconds_per_image(self) -> float:
+        """By the name of the model."""
+        from recap_assets.engines.guesses import image_tower, seconds_of
+
+        return super().seconds_per_image + seconds_of(image_tower(self.model), self.device)
+
     def open(self, places: Places) -> Scorer:  # noqa: ARG002 - of all kinds
         """The CLIP."""
         from recap_assets.engines.model_folders.children import children_ready

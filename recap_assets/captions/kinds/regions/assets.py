@@ -11,7 +11,13 @@ import polars as pl
 from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
 from recap_assets.artefacts.facets import IMAGES
 from recap_assets.artefacts.table import STATUS_EMPTY, STATUS_ERROR
-from recap_assets.captions.assets import Written, announce_images, captions_by_row, written_node
+from recap_assets.captions.assets import (
+    GUESSED_FOR,
+    Written,
+    announce_images,
+    captions_by_row,
+    written_node,
+)
 from recap_assets.captions.derived import found_rows
 from recap_assets.captions.kinds.regions.boxes import boxes_in, cut_out, region_uid
 from recap_assets.captions.kinds.regions.spec import RegionsSpec
@@ -34,7 +40,6 @@ from recap_assets.graph.shardwise import BATCHES_AHEAD, ImageBatch, asked_ahead,
 from recap_assets.specs.base import deciding
 
 VERSION = 1
-SECONDS_PER_REGION = 0.003
 
 _SCHEMA = SYNTHETIC_CAPTIONS.unsliced
 _UNREADABLE = Caption("", STATUS_ERROR, reason="image_unreadable")
@@ -53,7 +58,7 @@ def node_of(project: Project, name: str, spec: RegionsSpec) -> Node:
         description=f"Captions that {name} ({spec.by.word}: {spec.by.called}) wrote for the first "
         f"{spec.keep} boxes of every usable image, by the column {spec.boxes}.",
         rows=captions_by_row(by_uid=spec.by.draws_by_uid),
-        seconds=SECONDS_PER_REGION * spec.keep * spec.by.candidates * 1_000,
+        seconds=spec.by.seconds_per_image * spec.keep * GUESSED_FOR,
     )
     return written_node(project, name, spec, written)
 

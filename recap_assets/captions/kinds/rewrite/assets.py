@@ -8,7 +8,7 @@ import polars as pl
 
 from recap_assets.artefacts.captions import SYNTHETIC_CAPTIONS
 from recap_assets.artefacts.table import STATUS_TRUNCATED
-from recap_assets.captions.assets import Written, captions_by_row, written_node
+from recap_assets.captions.assets import GUESSED_FOR, Written, captions_by_row, written_node
 from recap_assets.captions.derived import found_rows
 from recap_assets.captions.kinds.rewrite.spec import RewriteSpec
 from recap_assets.captions.opened import opened_writer
@@ -35,7 +35,6 @@ from recap_assets.graph.shardwise import (
 from recap_assets.specs.base import deciding
 
 VERSION = 1
-SECONDS_PER_TEXT = 0.003
 
 
 def node_of(project: Project, name: str, spec: RewriteSpec) -> Node:
@@ -50,7 +49,7 @@ def node_of(project: Project, name: str, spec: RewriteSpec) -> Node:
         description=f"Texts that {spec.by.called} wrote from {read} of every usable image, each by "
         "itself.",
         rows=captions_by_row(by_uid=True),
-        seconds=SECONDS_PER_TEXT * spec.candidates * 1_000,
+        seconds=spec.by.seconds_per_text * spec.candidates * GUESSED_FOR,
     )
     return written_node(project, name, spec, written)
 

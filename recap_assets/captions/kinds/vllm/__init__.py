@@ -8,9 +8,20 @@ from recap_assets.captions.kinds.vllm.spec import VllmSpec
 from recap_assets.engines.protocols import Captioner, Places
 from recap_assets.specs.findings import Finding
 
+OPERATIONS = 600.0
+"""For an image, of each weight: a prompt has some 280 tokens, and each takes two."""
+
 
 class VllmSource(VllmSpec):
     """A chat model that vLLM runs within the worker, without a server; safetensors only."""
+
+    @property
+    def seconds_per_image(self) -> float:
+        """By the size of the model, where it is on this machine."""
+        from recap_assets.engines.guesses import numbers_of, seconds_of
+
+        operations = OPERATIONS * numbers_of(self.model, self.revision)
+        return super().seconds_per_image + self.candidates * seconds_of(operations, "auto")
 
     def open(self, places: Places) -> Captioner:  # noqa: ARG002 - of all kinds
         """The captioner; vLLM takes most of a GPU's memory."""

@@ -4,6 +4,9 @@ from recap_assets.captions.rewriters.kind import RewriteTask
 from recap_assets.captions.rewriters.kinds.transformers.spec import TransformersRewriterSpec
 from recap_assets.engines.protocols import Places, Rewriter
 
+OPERATIONS = 300.0
+"""For a text, of each weight: two for each of some 150 tokens that are read and written."""
+
 
 class TransformersRewriter(TransformersRewriterSpec):
     """A language model of transformers from the hub or a local folder; safetensors only.
@@ -11,6 +14,14 @@ class TransformersRewriter(TransformersRewriterSpec):
     A decoder such as Qwen2.5 or Llama. One with a chat template is asked by it; another continues
     the prompt.
     """
+
+    @property
+    def seconds_per_text(self) -> float:
+        """By the size of the model, where it is on this machine."""
+        from recap_assets.engines.guesses import numbers_of, seconds_of
+
+        operations = OPERATIONS * numbers_of(self.model, self.revision)
+        return super().seconds_per_text + seconds_of(operations, self.device)
 
     def open(self, places: Places, task: RewriteTask) -> Rewriter:  # noqa: ARG002 - of some kinds
         """The rewriter."""
