@@ -6,8 +6,9 @@ import sys
 COUNTS_LEAKS = "triton"
 """Prints dozens of lines of what was not collected at the end of the process that imported it."""
 
-SELDOM = (10_000, 10, 50)
-"""New objects before those are looked through, and how many such looks before one at older ones."""
+SELDOM = (10_000, 10, 10)
+"""New objects before those are looked through, and how many such looks before one at older ones:
+the first is 700 by default. With a larger last one what a run leaves would stay for many runs."""
 
 
 def collect_seldom() -> None:
