@@ -5,20 +5,17 @@ and report follow from the pairs of a mix, and are named by `after`.
 """
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from recap_assets.graph.former import TAKEN_OVER
-from recap_assets_tests.defs.counting_kinds import POINTS
 from recap_assets_tests.rebuilding.edited import (
     ALL,
     SEED,
     WHOLE,
     Computed,
     Edited,
-    first_built,
     only_file,
     scored,
     shards,
@@ -26,21 +23,12 @@ from recap_assets_tests.rebuilding.edited import (
     write_listed,
 )
 from recap_assets_tests.rebuilding.platform import Sample
-from recap_assets_tests.registering import registered
 
 pytestmark = pytest.mark.long(reason="an experiment with trainings, built again for each edit")
 
 ONE = {"00001"}
 SHOWN = {"leaderboard", "claims", "report"}
 """What is made of all results: whether it changes depends on numbers that no edit decides."""
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edited]:
-    folder = tmp_path_factory.mktemp("catalogue")
-    families = [f"[recap.{family}]\n" + "\n".join(points) for family, points in POINTS.items()]
-    with registered(folder / "site", "tasks", *families):
-        yield first_built(folder / "first")
 
 
 @pytest.fixture

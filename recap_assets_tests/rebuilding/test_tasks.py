@@ -2,7 +2,7 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,23 +16,13 @@ from recap_assets.evaluation import assets
 from recap_assets.evaluation.zero_shot import measured
 from recap_assets.graph.building import build_partition
 from recap_assets.graph.reuse import COMPUTED, REUSED
-from recap_assets_tests.defs.counting_kinds import POINTS
-from recap_assets_tests.rebuilding.edited import Edited, first_built
-from recap_assets_tests.registering import registered
+from recap_assets_tests.rebuilding.edited import Edited
 
 pytestmark = pytest.mark.long(reason="an experiment with trainings, and edits of its evaluation")
 
 RESULTS = "evaluation_results/raw"
 PARTLY = "partly"
 """A set of which some samples are set aside."""
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edited]:
-    folder = tmp_path_factory.mktemp("tasks")
-    families = [f"[recap.{family}]\n" + "\n".join(points) for family, points in POINTS.items()]
-    with registered(folder / "site", "tasks", *families):
-        yield first_built(folder / "first")
 
 
 @pytest.fixture
