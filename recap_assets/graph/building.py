@@ -112,8 +112,8 @@ def build_partition(  # noqa: PLR0913 - what it reports to, by name
         step = replace(step, reuse=reuse_of(node, partition, reading.whole, graph.formers))
         done = done or _taken_over(node, step, earlier, graph.formers)
     outcome, seconds = done or _computed(node, step, workers)
-    record = _record(node, outcome, seconds, known)
-    return Built(reading.record_with(record), outcome, reused=False, input_events=events)
+    record = reading.record_with(_record(node, outcome, seconds, known))
+    return Built(record, outcome, reused=False, input_events=events)
 
 
 def _computed(node: Node, step: Step, workers: Workers) -> tuple[Outcome, float]:
