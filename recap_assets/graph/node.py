@@ -15,6 +15,7 @@ from recap_assets.graph.budget import Meter, present_meter
 from recap_assets.graph.checks import Check
 from recap_assets.graph.former import Former, FormerResults, NoFormerResults
 from recap_assets.graph.kept_rows import ByRow
+from recap_assets.graph.machines import Machines
 from recap_assets.graph.parts import Parts
 from recap_assets.graph.reuse import Reuse
 from recap_assets.storage.tables import Written
@@ -216,6 +217,7 @@ class Step:
         only: The one shard whose part is wanted; by default the whole partition is.
         asked: Digest of the rows that are asked for of each shard; by default it is all of them.
         meter: Counts what is spent, and stops the partition before that is more than may be.
+        machines: What a training is spread over; by default this machine alone.
     """
 
     partition: str
@@ -236,6 +238,7 @@ class Step:
     only: int | None = None
     asked: Mapping[int, str] = field(default_factory=dict[int, str])
     meter: Meter = field(default_factory=present_meter)
+    machines: Machines | None = None
 
 
 @dataclass(frozen=True)
@@ -259,6 +262,7 @@ class Node:
         seconds_are_of: Images that the guess is for; None: for a partition, however large it is.
         pool: The concurrency pool that a computation takes a place in.
         n_gpus: GPUs that a partition is computed on, of those in the pool `gpu`; None: all.
+        spreads: Whether one partition may be computed by several machines (`Step.machines`).
         by_shard: Whether its shards are computed one by one, so that workers may share them.
         kinds: Tags for the UI.
         checks: What must hold of the content.
@@ -286,6 +290,7 @@ class Node:
     seconds_are_of: int | None = None
     pool: Literal["cpu", "gpu"] = "cpu"
     n_gpus: int | None = 1
+    spreads: bool = False
     by_shard: bool = False
     kinds: tuple[str, ...] = ()
     checks: tuple[Check, ...] = ()

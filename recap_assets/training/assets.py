@@ -61,6 +61,7 @@ def _node(project: Project, training: Launcher, mix: str) -> Node:
         seconds=training.samples_seen * SECONDS_PER_SAMPLE,
         pool="gpu" if training.on_gpu else "cpu",
         n_gpus=training.n_gpus,
+        spreads=training.spreads,
         kinds=("pytorch", "deltalake"),
         is_worth_keeping=True,
         any_name=training.repeats,

@@ -52,6 +52,9 @@ class Launcher(TrainingSpec):
     on_gpu: ClassVar[bool] = True
     """Whether it waits for its turn on the GPU; one that trains elsewhere does not."""
 
+    spreads: ClassVar[bool] = False
+    """Whether it trains on the machines of `Step.machines`, where it is given some."""
+
     @property
     def n_gpus(self) -> int | None:
         """GPUs of this machine that it trains on; None: all that may be used."""

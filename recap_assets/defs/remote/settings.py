@@ -8,6 +8,7 @@ from recap_assets.untrusted.errors import RecapError
 WORKERS_VARIABLE = "RECAP_WORKERS"
 MOST_VARIABLE = "RECAP_MOST_WORKERS"
 IDLE_VARIABLE = "RECAP_WORKER_IDLE_SECONDS"
+TRAINING_VARIABLE = "RECAP_TRAINING_NODES"
 LOCAL = "local"
 
 
@@ -23,11 +24,13 @@ class RemoteSettings:
         address: Of the Ray cluster, as `ray.init` takes it: `auto`, HOST:PORT or ray://HOST:PORT.
         most: Actors of one asset, at most.
         idle_seconds: How long an actor without work keeps its model.
+        training_nodes: Nodes that a training is spread over; 0: it stays with the build.
     """
 
     address: str
     most: int = 64
     idle_seconds: float = 600.0
+    training_nodes: int = 0
 
 
 def remote_settings(address: str | None = None) -> RemoteSettings | None:
@@ -46,16 +49,17 @@ def remote_settings(address: str | None = None) -> RemoteSettings | None:
         msg = f"workers {address!r}: say {LOCAL}, auto, HOST:PORT or ray://HOST:PORT"
         raise RemoteSettingError(msg)
     most, idle = _number(MOST_VARIABLE, 64), _number(IDLE_VARIABLE, 600)
-    return RemoteSettings(address, int(most), idle)
+    nodes = _number(TRAINING_VARIABLE, 0, least=0)
+    return RemoteSettings(address, int(most), idle, int(nodes))
 
 
-def _number(variable: str, default: float) -> float:
+def _number(variable: str, default: float, least: float = 1) -> float:
     words = os.environ.get(variable, str(default))
     try:
         value = float(words)
     except ValueError:
-        value = 0.0
-    if not 1 <= value <= 1e6:
-        msg = f"{variable} is {words!r}: it is a number from 1"
+        value = -1.0
+    if not least <= value <= 1e6:
+        msg = f"{variable} is {words!r}: it is a number from {least}"
         raise RemoteSettingError(msg)
     return value

@@ -13,6 +13,7 @@ from recap_assets.artefacts.table import is_usable
 from recap_assets.defs.remote.address import Address, Answer, address_of
 from recap_assets.defs.remote.crew import Crew, Member, WorkersLostError, was_let_go
 from recap_assets.defs.remote.settings import RemoteSettings
+from recap_assets.defs.remote.training import RayNodes
 from recap_assets.graph.budget import OutOfBudgetError
 from recap_assets.graph.content import StoredRows
 from recap_assets.graph.node import Node, Outcome, Rows, Step
@@ -59,7 +60,13 @@ class RayWorkers:
         self._crews: dict[str, Crew] = {}
 
     def takes(self, node: Node) -> bool:
-        """Those of models: on a GPU, by pool partitions, written to tables."""
+        """Those of models: on a GPU, by pool partitions, written to tables; and trainings."""
+        return self._is_spread(node) or self._is_of_shards(node)
+
+    def _is_spread(self, node: Node) -> bool:
+        return node.spreads and self._settings.training_nodes > 0
+
+    def _is_of_shards(self, node: Node) -> bool:
         by_model = node.pool == "gpu" and node.dimension == "pool"
         return by_model and isinstance(node.content, StoredRows)
 
@@ -74,7 +81,15 @@ class RayWorkers:
             return HERE.compute(node, step)
         connect(self._settings)
         with _cluster_named(self._settings.address):
+            if self._is_spread(node):
+                return self._spread(node, step)
             return self._computed(node, step)
+
+    def _spread(self, node: Node, step: Step) -> Rows | Outcome:
+        # Models that wait for work hold the nodes that a training needs whole.
+        self.leave()
+        nodes = RayNodes(self._settings.training_nodes, step.waits)
+        return node.compute(replace(step, machines=nodes))
 
     def _computed(self, node: Node, step: Step) -> Rows:
         crew = self._crew_of(node)

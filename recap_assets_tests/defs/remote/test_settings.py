@@ -29,7 +29,9 @@ run_launcher:
 
 @pytest.fixture(autouse=True)
 def unset(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("RECAP_WORKERS", "RECAP_MOST_WORKERS", "RECAP_WORKER_IDLE_SECONDS"):
+    for name in (
+        "RECAP_WORKERS", "RECAP_MOST_WORKERS", "RECAP_WORKER_IDLE_SECONDS", "RECAP_TRAINING_NODES",
+    ):  # fmt: skip
         monkeypatch.delenv(name, raising=False)
 
 
@@ -40,7 +42,8 @@ def test_this_machine_computes_where_nothing_else_is_said(monkeypatch: pytest.Mo
     assert remote_settings("ray://head:10001") is None, "the command line comes first"
     monkeypatch.setenv("RECAP_WORKERS", "ray://head:10001")
     monkeypatch.setenv("RECAP_MOST_WORKERS", "3")
-    assert remote_settings() == RemoteSettings("ray://head:10001", 3)
+    monkeypatch.setenv("RECAP_TRAINING_NODES", "4")
+    assert remote_settings() == RemoteSettings("ray://head:10001", 3, training_nodes=4)
 
 
 @pytest.mark.parametrize(
@@ -48,6 +51,7 @@ def test_this_machine_computes_where_nothing_else_is_said(monkeypatch: pytest.Mo
     [
         ("RECAP_WORKERS", "everywhere"), ("RECAP_MOST_WORKERS", "many"),
         ("RECAP_MOST_WORKERS", "0"), ("RECAP_WORKER_IDLE_SECONDS", "nan"),
+        ("RECAP_TRAINING_NODES", "-1"), ("RECAP_TRAINING_NODES", "all"),
     ],
 )  # fmt: skip
 def test_a_setting_that_means_nothing_is_refused(

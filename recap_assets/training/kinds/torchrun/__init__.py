@@ -43,10 +43,11 @@ class TorchrunTraining(TorchrunSpec):
 
     def doctor(self, where: str) -> Iterator[Finding]:
         """Libraries that open_clip's trainer imports, and a batch that processes cannot share."""
-        from recap_assets.training.kinds.torchrun.engine import TrainerError, trainer_arguments
+        from recap_assets.training.kinds.torchrun.engine import trainer_arguments
+        from recap_assets.training.kinds.torchrun.starting import TrainerError, world_of
 
         yield from lacking(where, self.extra, *TRAINER_IMPORTS)
         try:
-            trainer_arguments(self, (), self.seeds[0], Path())
+            trainer_arguments(self, (), self.seeds[0], Path(), world_of(self))
         except TrainerError as error:
             yield False, f"{where}: {error}"

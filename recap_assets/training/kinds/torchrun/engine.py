@@ -5,35 +5,28 @@ drawn with replacement, local loss with gathered gradients, checkpointed activat
 """
 
 import json
-import os
 import pickle
 import re
-import subprocess
-import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from recap_assets.engines.gpus import HELD
-from recap_assets.engines.threads import torch_threads
 from recap_assets.engines.trained import image_side
+from recap_assets.graph.machines import Machines
 from recap_assets.storage.files import write_atomically
 from recap_assets.training.engine.curve import CURVE_POINTS, CurvePoint
 from recap_assets.training.engine.open_clip_trainee import OpenClipTrainee
-from recap_assets.training.kinds.torchrun.spec import ALONE, TorchrunSpec
-from recap_assets.untrusted.errors import RecapError
+from recap_assets.training.kinds.torchrun.spec import TorchrunSpec
+from recap_assets.training.kinds.torchrun.starting import TrainerError, World, lines_of, world_of
 
 RUN = "run"
 LAST_LINES = 30
 LOADERS, MOST_LOADERS = 5, 32
 """Loader processes of one process by default: without a GPU, and at most with one."""
 
-# open_clip's own reporting stays off: `training.track` reports from this process, which knows which
-# run it is.
-_ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "WANDB_MODE": "disabled"}
 _FAILED = "failed (exitcode: "
 _CHATTER = re.compile(r"I\d{4} ")
 """torch's own log of compilation, which it prints when a process ends."""
@@ -42,10 +35,6 @@ _LINE = re.compile(
     r"Train Epoch: (?P<epoch>\d+) \[\s*(?P<done>\d+)/(?P<of>\d+) .*?"
     r"(?P<rate>[\d.e+]+)/s, .*?LR: (?P<rate_now>[\d.e+-]+) .*? Loss: (?P<loss>[\d.e+-]+|nan|inf) "
 )
-
-
-class TrainerError(RecapError, RuntimeError):
-    """open_clip's trainer ended with an error."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +55,7 @@ class Point:
 
 
 def trainer_arguments(
-    training: TorchrunSpec, data: Sequence[str], seed: int, folder: Path
+    training: TorchrunSpec, data: Sequence[str], seed: int, folder: Path, world: World
 ) -> list[str]:
     """The arguments of open_clip's trainer.
 
@@ -75,27 +64,21 @@ def trainer_arguments(
         data: What is trained on, as open_clip is given it: --train-data and what goes with it.
         seed: Of this run.
         folder: Where it keeps its log and its checkpoints, and resumes from them.
+        world: The processes of all machines.
 
     Raises:
-        TrainerError: Several processes without GPUs, or a batch that they cannot share.
+        TrainerError: A batch that the processes cannot share.
     """
-    processes, device = _processes(training), "cuda" if torch.cuda.is_available() else "cpu"
-    per_process, rest = divmod(training.batch_size, processes * training.accumulation)
-    if rest or not per_process:
-        msg = (
-            f"training.batch_size {training.batch_size} is not shared evenly by {processes} "
-            f"processes of {training.accumulation} forward passes: change batch_size, processes "
-            "or accumulation"
-        )
-        raise TrainerError(msg)
+    per_process = _batch_of_one(training, world)
     samples = -(-training.samples_seen // training.checkpoints)
     steps = -(-samples // training.batch_size)
     options = {
         "train-num-samples": samples, "epochs": training.checkpoints,
         "model": training.model, "batch-size": per_process, "accum-freq": training.accumulation,
         "lr": training.learning_rate, "beta2": training.beta2, "warmup": training.warmup_steps,
-        "precision": training.precision if device == "cuda" else "fp32", "device": device,
-        "workers": _workers(training, per_process * processes, samples), "seed": seed,
+        "precision": training.precision if world.on_gpu else "fp32",
+        "device": "cuda" if world.on_gpu else "cpu",
+        "workers": _workers(training, world, per_process, samples), "seed": seed,
         "logs": folder, "name": RUN,
         "save-frequency": 0, "resume": "latest",
         "log-every-n-steps": max(1, steps * training.checkpoints // CURVE_POINTS),
@@ -113,6 +96,7 @@ def train(
     seed: int,
     folder: Path,
     on_point: Callable[[Point], None],
+    machines: Machines | None = None,
 ) -> None:
     """Train to the end; a run that was killed continues from its last checkpoint.
 
@@ -122,19 +106,21 @@ def train(
         seed: Of this run.
         folder: Where the run keeps its log and checkpoints.
         on_point: Told every line of its log that has figures.
+        machines: What it is spread over, where that is more than this machine. They reach the
+            folder and the data by the same paths.
 
     Raises:
         TrainerError: The trainer ended with an error; its last lines are in the message.
+        RecapError: A machine was lost.
     """
+    world = world_of(training, machines)
+    words = trainer_arguments(training, data, seed, folder, world)
     arguments = folder / "arguments.json"
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(
-        arguments, json.dumps(trainer_arguments(training, data, seed, folder)).encode()
-    )
-    command = _command(training, arguments)
+    write_atomically(arguments, json.dumps(words).encode())
     last: deque[str] = deque(maxlen=LAST_LINES)
     failed = False
-    for line in _lines_of(command):
+    for line in lines_of(training, world, arguments, machines):
         if not failed and not _CHATTER.match(line):
             last.append(line)
         # What follows is torchrun's own traceback.
@@ -195,59 +181,31 @@ def save_trained(training: TorchrunSpec, folder: Path, directory: Path) -> None:
     trainee.save(directory)
 
 
-def _workers(training: TorchrunSpec, batch: int, samples: int) -> int:
+def _batch_of_one(training: TorchrunSpec, world: World) -> int:
+    """Pairs of one process's forward pass."""
+    per_process, rest = divmod(training.batch_size, world.size * training.accumulation)
+    if rest or not per_process:
+        msg = (
+            f"training.batch_size {training.batch_size} is not shared evenly by {world.size} "
+            f"processes of {training.accumulation} forward passes: change batch_size, processes, "
+            "the number of machines or accumulation"
+        )
+        raise TrainerError(msg)
+    return per_process
+
+
+def _workers(training: TorchrunSpec, world: World, per_process: int, samples: int) -> int:
     # open_clip gives each loader as many batches, rounded up: 5 for 4 loaders would become 8.
-    batches = -(-samples // batch)
-    most = _loaders(training) if training.workers == "auto" else training.workers
+    batches = -(-samples // (per_process * world.size))
+    most = _loaders(world) if training.workers == "auto" else training.workers
     return next(n for n in range(most, 0, -1) if batches % n == 0)
 
 
-def _loaders(training: TorchrunSpec) -> int:
+def _loaders(world: World) -> int:
     """Of one process: its share of the cores, one of which is left to the process itself."""
-    if not torch.cuda.is_available():
+    if not world.on_gpu:
         return LOADERS
-    share = (os.cpu_count() or 1) // _processes(training)
-    return min(max(1, share - 1), MOST_LOADERS)
-
-
-def _command(training: TorchrunSpec, arguments: Path) -> list[str]:
-    """Starts the trainer: one process on one machine needs no torchrun to start it."""
-    trainer = ["-m", "recap_assets.training.kinds.torchrun.trainer", str(arguments)]
-    processes = _processes(training)
-    if processes == 1 and training.torchrun_arguments == ALONE:
-        return [sys.executable, *trainer]
-    torchrun = ["-m", "torch.distributed.run", *training.torchrun_arguments]
-    return [sys.executable, *torchrun, f"--nproc-per-node={processes}", *trainer]
-
-
-def _processes(training: TorchrunSpec) -> int:
-    if torch.cuda.is_available():
-        # torch counts what it saw at first, and this process may hold others by now.
-        n_gpus = len(HELD.devices) or torch.cuda.device_count()
-        return n_gpus if training.processes == "auto" else training.processes
-    if training.processes not in ("auto", 1):
-        msg = f"training.processes is {training.processes}: without a GPU open_clip trains in one"
-        raise TrainerError(msg)
-    return 1
-
-
-def _lines_of(command: Sequence[str]) -> Iterator[str]:
-    leash = [sys.executable, "-m", "recap_assets.training.kinds.torchrun.leash", str(os.getpid())]
-    process = subprocess.Popen(  # noqa: S603 - our own words, no shell
-        [*leash, *command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        pass_fds=HELD.files,
-        env={**os.environ, **_ENVIRONMENT, "OMP_NUM_THREADS": str(torch_threads())},
-    )
-    try:
-        yield from (line.rstrip() for line in process.stdout or ())
-        process.wait()
-    finally:
-        process.terminate()
-        process.wait()
+    return min(max(1, world.n_cores // world.n_processes - 1), MOST_LOADERS)
 
 
 def _explain(last: Sequence[str]) -> str:

@@ -16,7 +16,8 @@ _FLAG = ""
 
 OPTIONS = {
     "standalone": _FLAG,
-    "nnodes": rf"{_NUMBER}(:{_NUMBER})?",
+    # A range would let the number of processes change, and with it the batch that the recipe fixes.
+    "nnodes": _NUMBER,
     "node-rank": _NUMBER,
     "master-addr": _ADDRESS,
     "master-port": _NUMBER,
@@ -46,6 +47,12 @@ def check_torchrun_arguments(arguments: Sequence[str]) -> None:
             said = "nothing" if value is None else repr(one_line(value, 80))
             msg = f"--{name} takes {_expected(form)}; it is given {said}"
             raise ValueError(msg)
+
+
+def value_of(arguments: Sequence[str], name: str) -> str | None:
+    """The value that an option has in the end; None where it is not given."""
+    given = [value for _, option, value in _paired(arguments) if option == name]
+    return given[-1] if given else None
 
 
 def _paired(arguments: Sequence[str]) -> Iterator[tuple[str, str, str | None]]:

@@ -31,7 +31,7 @@ def train_on_shards(project: Project, training: TorchrunSpec, mix: str, step: St
             point.samples_seen // training.batch_size, _figures(training, point, shards.n_samples)
         )
 
-    train(training, shards.open_clip_arguments(), seed, run, tell)
+    train(training, shards.open_clip_arguments(), seed, run, tell, step.machines)
 
     def clear() -> None:
         for stale in run.parent.glob(f".{seed}.*.run"):

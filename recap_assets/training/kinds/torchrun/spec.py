@@ -52,6 +52,7 @@ class TorchrunSpec(Launcher):
     extra = "training"
     repeats = False
     """Two runs of open_clip's trainer with one seed differ."""
+    spreads = True
 
     launcher: Literal["torchrun"]
     scale: Annotated[Literal["debug", "small", "medium", "large", "xlarge"], Shorthand] = Field(

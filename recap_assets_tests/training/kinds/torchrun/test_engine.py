@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from recap_assets.engines.trained import load_trained_clip
-from recap_assets.training.kinds.torchrun import TorchrunTraining, engine
+from recap_assets.training.kinds.torchrun import TorchrunTraining
 from recap_assets.training.kinds.torchrun.engine import (
     RUN,
     Point,
@@ -26,8 +26,9 @@ from recap_assets.training.kinds.torchrun.engine import (
     read_point,
     save_trained,
     train,
-    trainer_arguments,
 )
+from recap_assets.training.kinds.torchrun.engine import trainer_arguments as arguments_of
+from recap_assets.training.kinds.torchrun.starting import TRAINER, World, words_here, world_of
 
 LINE = (
     "2026-11-21,13:00:00 | INFO | Train Epoch: 1 [ 16/24 (67%)] Data (t): 0.001 Batch (t): 1.694, "
@@ -43,6 +44,12 @@ def training(**changes: object) -> TorchrunTraining:
 def tiny(**changes: object) -> TorchrunTraining:
     small = {"model": "ViT-S-32-alt", "batch_size": 4, "samples_seen": 16, "warmup_steps": 1}
     return training(**{**small, "checkpoints": 2, "workers": 1, **changes})
+
+
+def trainer_arguments(
+    recipe: TorchrunTraining, data: list[str], seed: int, folder: Path
+) -> list[str]:
+    return arguments_of(recipe, data, seed, folder, world_of(recipe))
 
 
 @pytest.fixture(scope="module")
@@ -154,15 +161,35 @@ def test_activations_are_kept_where_memory_is_enough(tmp_path: Path) -> None:
     assert "--grad-checkpointing" not in words
 
 
-def test_one_process_is_started_without_torchrun(tmp_path: Path) -> None:
-    alone = engine._command(tiny(), tmp_path / "arguments.json")
-    assert "torch.distributed.run" not in alone
+def test_one_process_is_started_without_torchrun() -> None:
+    trainer = [*TRAINER, "arguments.json"]
+    assert words_here(tiny(), world_of(tiny()), trainer) == trainer
     several = tiny(torchrun_arguments=["--nnodes=2", "--rdzv-endpoint=host:29500"])
-    words = engine._command(several, tmp_path / "arguments.json")
-    assert words[2:6] == [
-        "torch.distributed.run", "--nnodes=2", "--rdzv-endpoint=host:29500", "--nproc-per-node=1",
+    assert words_here(several, world_of(several), trainer) == [
+        "-m", "torch.distributed.run", "--nnodes=2", "--rdzv-endpoint=host:29500",
+        "--nproc-per-node=1", *trainer,
     ]  # fmt: skip
-    assert words[6:] == alone[1:]
+
+
+@pytest.mark.parametrize(
+    ("words", "n"),
+    [(["--nnodes=4"], 4), (["--nnodes", "2"], 2), (["--nnodes=2", "--nnodes=8"], 8), ([], 1)],
+)
+def test_all_machines_share_the_batch_of_the_recipe(
+    tmp_path: Path, words: list[str], n: int
+) -> None:
+    """1,024 pairs a step, however many machines there are; each counted as this one."""
+    recipe = training(torchrun_arguments=[*words, "--rdzv-endpoint=host:29500"])
+    assert world_of(recipe).size == n
+    given = trainer_arguments(recipe, ["--train-data", "a"], 0, tmp_path)
+    assert f"--batch-size={1024 // n}" in given
+
+
+def test_processes_of_all_machines_and_loaders_of_each(tmp_path: Path) -> None:
+    recipe = training(samples_seen=1_024 * 420, checkpoints=1)
+    world = World(n_machines=4, n_processes=8, n_cores=96, on_gpu=True)
+    given = arguments_of(recipe, ["--train-data", "a"], 0, tmp_path, world)
+    assert {"--batch-size=32", "--device=cuda", "--precision=amp", "--workers=10"} <= set(given)
 
 
 def test_figures_of_a_line() -> None:
