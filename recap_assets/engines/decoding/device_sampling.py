@@ -55,6 +55,7 @@ class DeviceSampler:
     ) -> None:
         self.decoding = decoding
         self.eos = sorted(set(eos))
+        self._vocabulary = vocabulary
         self._ends = torch.tensor(self.eos, device=device)
         self._k = min(decoding.top_k or vocabulary, vocabulary)
         self._width = min(self._k + TIES, vocabulary)
@@ -76,6 +77,11 @@ class DeviceSampler:
             ids, is_cut = self._sample(allowed, position, keys)
         log_probs = logits.log_softmax(dim=1).gather(1, ids[:, None])[:, 0]
         return Choice(ids, log_probs, is_cut)
+
+    def is_for(self, decoding: Decoding, eos: Sequence[int], vocabulary: int) -> bool:
+        """Whether one made of these would choose the same tokens."""
+        wanted = (decoding, sorted(set(eos)), vocabulary)
+        return wanted == (self.decoding, self.eos, self._vocabulary)
 
     def is_end(self, ids: Tensor) -> Tensor:
         """Where a token ends its caption."""

@@ -108,6 +108,7 @@ class Steady:
         self._replays = Replays(record or recorder(device))
         self._room: Room[Any] | None = None
         self._board: _Board | None = None
+        self._sampler: DeviceSampler | None = None
         self._is_refused = False
 
     def suits(self, steps: Steps[Any], decoding: Decoding) -> bool:
@@ -148,7 +149,7 @@ class Steady:
         logits, state = steps.start(features)
         if not self._make_room(state, plan.steps, decoding):
             return None
-        sampler = DeviceSampler(decoding, model.eos, model.vocabulary, self._device)
+        sampler = self._sampler_of(decoding, model.eos, model.vocabulary)
         writing = _Writing(self._room, self._board, self._replays, model, sampler)
         keys = stream_keys(decoding.seed, uids, candidates)
         at = spread(torch.arange(len(keys), device=self._device) // candidates, plan.steps)
@@ -160,6 +161,13 @@ class Steady:
         """Give up the room and what was recorded over it: memory ran out."""
         self._replays.forget()
         self._room = self._board = None
+
+    def _sampler_of(self, decoding: Decoding, eos: Sequence[int], vocabulary: int) -> DeviceSampler:
+        """That of the batch before, if it chooses alike: recordings read its tensors in place."""
+        if self._sampler is None or not self._sampler.is_for(decoding, eos, vocabulary):
+            self._replays.forget()
+            self._sampler = DeviceSampler(decoding, eos, vocabulary, self._device)
+        return self._sampler
 
     def _make_room(self, state: State, rows: int, decoding: Decoding) -> bool:
         """Have room for the state; whether it fits at all."""

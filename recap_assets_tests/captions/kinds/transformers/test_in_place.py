@@ -4,6 +4,9 @@ from functools import cache, partial
 
 import pytest
 import torch
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from transformers import masking_utils
 
 from recap_assets.captions.kinds.transformers import TransformersSource
@@ -30,6 +33,28 @@ UIDS = [n.to_bytes(16, "big") for n in range(16)]
 def record(work):
     """What stands for a CUDA graph: the work as it was recorded, run again."""
     return work
+
+
+class Reading(TorchDispatchMode):
+    """Notes what memory is read in the block that was there before it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: set[int] = set()
+        self.read: dict[int, StorageWeakRef] = {}
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        for one in _storages((args, kwargs)):
+            if one._cdata not in self.made:
+                self.read.setdefault(one._cdata, StorageWeakRef(one))
+        found = function(*args, **(kwargs or {}))
+        self.made |= {one._cdata for one in _storages(found)} - self.read.keys()
+        return found
+
+
+def _storages(values):
+    tensors = (one for one in tree_leaves(values) if isinstance(one, torch.Tensor))
+    return [one.untyped_storage() for one in tensors]
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +130,52 @@ def test_room_and_recordings_serve_one_batch_after_the_other(read):
         found, waiting = write(part)
         assert [one.tokens for one in found] == [one.tokens for one in waiting]
     assert any(replay for replay in steady._replays._recordings.values())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_a_recording_reads_stays_in_memory(read, family):
+    """A CUDA graph reads addresses: memory that another tensor has by then is read all the same."""
+    model, features = read(family)
+    readings: list[Reading] = []
+
+    def recorded(work):
+        readings.append(Reading())
+        with readings[-1]:
+            work()
+        once = [work]
+
+        def replay():
+            once.pop()()  # a graph keeps no Python object
+
+        return replay
+
+    steady = Steady(CPU, recorded)
+    for _ in range(2):
+        both(model, features, SAMPLED, steady=steady)
+    assert readings
+    assert all(one.read for one in readings)
+    assert not any(one.expired() for reading in readings for one in reading.read.values())
+
+
+@pytest.mark.parametrize(
+    "changes", [{"min_tokens": 14}, {"temperature": 0.1}, {"top_k": 2}, {"strategy": "greedy"}]
+)
+def test_another_way_of_choosing_has_recordings_of_its_own(read, changes):
+    """As a batch of the longest captions, by which a batch size is tried out."""
+    model, features = read("blip2")
+    steady = Steady(CPU, record)
+    for decoding in [SAMPLED.model_copy(update=changes)] * 3 + [SAMPLED] * 3:
+        found, waiting = both(model, features, decoding, 2, steady)
+        assert [one.tokens for one in found] == [one.tokens for one in waiting]
+
+
+def test_other_end_marks_have_recordings_of_their_own(read, monkeypatch):
+    model, features = read("blip2")
+    steady = Steady(CPU, record)
+    for eos in [model.eos] * 3 + [list(range(0, model.vocabulary, 6))]:
+        monkeypatch.setattr(model, "eos", eos)
+        found, waiting = both(model, features, SAMPLED, 2, steady)
+        assert [one.tokens for one in found] == [one.tokens for one in waiting]
 
 
 def test_a_longer_prompt_gets_more_room(read):
