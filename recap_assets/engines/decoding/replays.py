@@ -8,6 +8,8 @@ allocate what they keep in it. The second is recorded, and from then on it is re
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
+from typing import Generic, TypeVar
+from weakref import WeakSet
 
 import torch
 from torch import Tensor
@@ -18,6 +20,8 @@ _log = logging.getLogger(__name__)
 
 MOST = 512
 """Recordings that are kept: those of a caption's length for several numbers of rows, and more."""
+
+Handle = TypeVar("Handle")
 
 Record = Callable[[Callable[[], None]], Callable[[], None]]
 """Records work without running it, and gives what runs it."""
@@ -111,13 +115,35 @@ def recorder(device: torch.device) -> Record | None:
     """What records on a device; None where torch cannot."""
     if device.type != "cuda":
         return None
-    pool = torch.cuda.graph_pool_handle()
+    pools = Pools(torch.cuda.graph_pool_handle)
 
     def record(work: Callable[[], None]) -> Callable[[], None]:
         graph = torch.cuda.CUDAGraph()
         # Other threads prepare images meanwhile, into memory of their own.
-        with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+        with torch.cuda.graph(graph, pool=pools.of(graph), capture_error_mode="thread_local"):
             work()
         return graph.replay
 
     return record
+
+
+class Pools(Generic[Handle]):
+    """One pool of memory for all graphs that live at a time.
+
+    A pool goes with its last graph, and torch takes no graph into one that is gone.
+
+    Args:
+        make: Gives the handle of a new pool.
+    """
+
+    def __init__(self, make: Callable[[], Handle]) -> None:
+        self._make = make
+        self._pool: Handle | None = None
+        self._alive: WeakSet[object] = WeakSet()
+
+    def of(self, graph: object) -> Handle:
+        """The pool that a graph is to take its memory from."""
+        if self._pool is None or not self._alive:
+            self._pool = self._make()
+        self._alive.add(graph)
+        return self._pool

@@ -3,7 +3,7 @@
 import torch
 
 from recap_assets.engines.decoding import replays
-from recap_assets.engines.decoding.replays import Replays, recorder
+from recap_assets.engines.decoding.replays import Pools, Replays, recorder
 
 
 class Log:
@@ -122,3 +122,20 @@ def test_a_recording_of_nan_is_the_same():
         found.run("a", lambda: written.add_(1.0), [written])
     assert written[1] == 4
     assert found._recordings["a"] is not None
+
+
+class Graph:
+    """What torch's graph is to a pool: something that lives for a while."""
+
+
+def test_graphs_share_a_pool_until_none_is_left() -> None:
+    """torch refuses a graph of a pool whose last graph is gone."""
+    pools = Pools(iter(range(9)).__next__)
+    first, second = Graph(), Graph()
+    assert [pools.of(first), pools.of(second)] == [0, 0]
+    del first
+    third = Graph()
+    assert pools.of(third) == 0, "the second one still lives"
+    del second, third
+    assert pools.of(Graph()) == 1
+    assert pools.of(Graph()) == 2, "none of its graphs lives any more"
