@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from recap_assets.defs.remote.crew import WorkersLostError
+from recap_assets.engines.leashed import lines_of
 from recap_assets.graph.machines import Meeting
 from recap_assets.untrusted.errors import RecapError
 
@@ -64,10 +65,8 @@ class TrainingNode:
         return lines, self._has_ended
 
     def _read(self, words: Sequence[str]) -> None:
-        from recap_assets.training.kinds.torchrun.starting import lines_here  # noqa: PLC0415 - torch
-
         try:
-            for line in lines_here(words):
+            for line in lines_of(words):
                 self._lines.put(line)
         finally:
             self._lines.put(None)

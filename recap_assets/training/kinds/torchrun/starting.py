@@ -1,16 +1,14 @@
 """The trainer's processes: how many on how many machines, and how they are started."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from recap_assets.engines import leashed
 from recap_assets.engines.gpus import HELD
-from recap_assets.engines.threads import torch_threads
 from recap_assets.graph.machines import Machines, Meeting
 from recap_assets.training.kinds.torchrun.options import value_of
 from recap_assets.training.kinds.torchrun.spec import ALONE, TorchrunSpec
@@ -18,10 +16,6 @@ from recap_assets.untrusted.errors import RecapError
 
 TRAINER = ("-m", "recap_assets.training.kinds.torchrun.trainer")
 TORCHRUN = ("-m", "torch.distributed.run")
-
-# open_clip's own reporting stays off: `training.track` reports from the process that builds, which
-# knows which run it is.
-_ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "WANDB_MODE": "disabled"}
 
 
 class TrainerError(RecapError, RuntimeError):
@@ -80,7 +74,7 @@ def lines_of(
     """
     trainer = [*TRAINER, str(arguments)]
     if machines is None:
-        return lines_here(words_here(training, world, trainer))
+        return leashed.lines_of(words_here(training, world, trainer))
     return machines.lines(_words_of(world, trainer))
 
 
@@ -102,26 +96,6 @@ def _words_of(world: World, trainer: Sequence[str]) -> Callable[[Meeting], list[
         return [*TORCHRUN, *(f"--{name}={value}" for name, value in options.items()), *trainer]
 
     return words
-
-
-def lines_here(words: Sequence[str]) -> Iterator[str]:
-    """Start Python on this machine, and give what it prints until it ends; it ends with us."""
-    leash = [sys.executable, "-m", "recap_assets.training.kinds.torchrun.leash", str(os.getpid())]
-    process = subprocess.Popen(  # noqa: S603 - our own words, no shell
-        [*leash, sys.executable, *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        pass_fds=HELD.files,
-        env={**os.environ, **_ENVIRONMENT, "OMP_NUM_THREADS": str(torch_threads())},
-    )
-    try:
-        yield from (line.rstrip() for line in process.stdout or ())
-        process.wait()
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def _gpus_here() -> int:

@@ -1,6 +1,6 @@
 """Run a command that ends when the process that started it does.
 
-    python -m recap_assets.training.kinds.torchrun.leash PARENT COMMAND ...
+    python -m recap_assets.engines.leash PARENT COMMAND ...
 
 A trainer that outlived its build would write into the folder in which the next build resumes.
 """
