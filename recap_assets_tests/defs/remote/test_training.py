@@ -1,12 +1,10 @@
 """A training spread over nodes of a cluster: one batch, one model; a lost node is gone on from."""
 
-import io
 import json
 import os
 import signal
 import subprocess
 import sys
-import tarfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,7 +13,6 @@ import numpy as np
 import psutil
 import pytest
 import yaml
-from PIL import Image
 
 from recap_assets.artefacts.training import TRAINING_CURVES
 from recap_assets.defs.remote.settings import RemoteSettings
@@ -23,7 +20,6 @@ from recap_assets.defs.remote.workers import RayWorkers, connect
 from recap_assets.engines.trained import load_trained_clip
 from recap_assets.graph.machines import Meeting
 from recap_assets.storage.workspace import Workspace
-from recap_assets.training.kinds.torchrun import TorchrunTraining
 from recap_assets.training.kinds.torchrun.engine import (
     RUN,
     Point,
@@ -35,6 +31,7 @@ from recap_assets.training.kinds.torchrun.engine import (
 from recap_assets.training.kinds.torchrun.starting import TrainerError, world_of
 from recap_assets_tests.faults.small import write_experiment
 from recap_assets_tests.tiny import Bench, tiny_experiment
+from recap_assets_tests.training.kinds.torchrun.small import tiny, write_shards
 from recap_assets_tests.waiting import wait_for
 
 pytest.importorskip("ray", reason="the extra ray is not installed")
@@ -44,30 +41,6 @@ from recap_assets_tests.defs.remote.cluster import environment, kind_everywhere,
 
 N = 2
 EXPORTS = {"shards": {"mix": "best", "to": "webdataset"}}
-
-
-def recipe(**changes: object) -> TorchrunTraining:
-    small = {
-        "launcher": "torchrun", "scale": "debug", "model": "ViT-S-32-alt", "batch_size": 4,
-        "samples_seen": 16, "warmup_steps": 1, "checkpoints": 2, "workers": 1,
-    }  # fmt: skip
-    return TorchrunTraining.model_validate({**small, **changes})
-
-
-def write_shards(folder: Path) -> list[str]:
-    random = np.random.default_rng(0)
-    for shard in range(N):
-        with tarfile.open(folder / f"{shard:08d}.tar", "w") as tar:
-            for sample in range(6):
-                buffer = io.BytesIO()
-                Image.fromarray(random.integers(0, 255, (40, 40, 3), np.uint8)).save(buffer, "PNG")
-                text = f"picture {shard} {sample}".encode()
-                for suffix, data in (("png", buffer.getvalue()), ("txt", text)):
-                    member = tarfile.TarInfo(f"{shard}{sample}.{suffix}")
-                    member.size = len(data)
-                    tar.addfile(member, io.BytesIO(data))
-    urls = f"{folder}/{{00000000..00000001}}.tar"
-    return ["--train-data", urls, "--train-num-samples", "12", "--dataset-type", "webdataset"]
 
 
 def not_waiting(reason: str) -> None:
@@ -87,11 +60,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.mark.long(reason="open_clip's trainer on two nodes of a cluster")
 def test_two_nodes_train_one_model_with_the_batch_of_the_recipe(tmp_path: Path) -> None:
     folder, points = tmp_path / "run", list[Point]()
-    train(recipe(), write_shards(tmp_path), 0, folder, points.append, RayNodes(N, not_waiting))
+    train(tiny(), write_shards(tmp_path), 0, folder, points.append, RayNodes(N, not_waiting))
     params = (folder / RUN / "params.txt").read_text().splitlines()
     assert {"world_size: 2", "batch_size: 2", "distributed: True", "device: cpu"} <= set(params)
-    assert [point.samples_seen for point in curve_of(recipe(), folder)] == [4, 8, 12, 16]
-    save_trained(recipe(), folder, tmp_path / "model")
+    assert [point.samples_seen for point in curve_of(tiny(), folder)] == [4, 8, 12, 16]
+    save_trained(tiny(), folder, tmp_path / "model")
     unit = load_trained_clip(tmp_path / "model", 4).embed_texts(["a photo", "a drawing"])
     assert np.allclose(np.linalg.norm(unit, axis=1), 1, atol=1e-5)
     assert not trainers(folder), "nothing trains on"
@@ -112,7 +85,7 @@ def test_a_lost_node_ends_all_and_the_next_run_goes_on(tmp_path: Path) -> None:
 
     killer = threading.Thread(target=kill_a_node)
     killer.start()
-    long = recipe(samples_seen=64, checkpoints=8)
+    long = tiny(samples_seen=64, checkpoints=8)
     with pytest.raises(TrainingLostError, match="goes on from its last checkpoint"):
         train(long, data, 0, folder, lambda _: None, RayNodes(N, not_waiting))
     killer.join()
@@ -126,7 +99,7 @@ def test_a_lost_node_ends_all_and_the_next_run_goes_on(tmp_path: Path) -> None:
 @pytest.mark.long(reason="a build whose training is on two nodes of a cluster")
 def test_a_build_trains_on_the_nodes(cluster: str, tmp_path: Path) -> None:
     file = write_experiment(tmp_path, tmp_path / "experiment.yaml")
-    training = json.loads(recipe(checkpoints=1).model_dump_json())
+    training = json.loads(tiny(checkpoints=1).model_dump_json())
     whole = {"mixes": {"raw": [{"use": "raw"}]}, "exports": {}, "training": training}
     file.write_text(yaml.safe_dump({**yaml.safe_load(file.read_text()), **whole}))
     words = ["-e", str(file), "build", "--yes", "--jobs", "1", "--select", "trained_clip/raw"]
@@ -145,7 +118,7 @@ def test_a_build_trains_on_the_nodes(cluster: str, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("cluster")
 @pytest.mark.long(reason="open_clip's trainer on two nodes of a cluster")
 def test_a_trainer_that_fails_on_the_nodes_says_why(tmp_path: Path) -> None:
-    missing = recipe(model="no-such-model")
+    missing = tiny(model="no-such-model")
     with pytest.raises(TrainerError, match="no-such-model"):
         train(missing, ["--train-data", "/no"], 0, tmp_path, print, RayNodes(N, not_waiting))
 
@@ -164,9 +137,9 @@ class TwoNodes:
 
 
 def test_nodes_of_a_cluster_meet_by_themselves() -> None:
-    assert world_of(recipe(), TwoNodes()).size == 16
+    assert world_of(tiny(), TwoNodes()).size == 16
     with pytest.raises(TrainerError, match="leave torchrun_arguments out"):
-        world_of(recipe(torchrun_arguments=["--nnodes=2"]), TwoNodes())
+        world_of(tiny(torchrun_arguments=["--nnodes=2"]), TwoNodes())
 
 
 def test_the_largest_nodes_train() -> None:
@@ -179,7 +152,7 @@ def test_the_largest_nodes_train() -> None:
 
 @pytest.mark.parametrize("n", [0, 2])
 def test_trainings_leave_the_build_only_if_nodes_are_asked_for(tmp_path: Path, n: int) -> None:
-    training = json.loads(recipe().model_dump_json())
+    training = json.loads(tiny().model_dump_json())
     mixes = {"best": [{"use": "raw", "where": {"top": 0.5}}]}
     bench = Bench(
         tmp_path,

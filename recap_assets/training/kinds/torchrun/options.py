@@ -17,7 +17,7 @@ _FLAG = ""
 OPTIONS = {
     "standalone": _FLAG,
     # A range would let the number of processes change, and with it the batch that the recipe fixes.
-    "nnodes": _NUMBER,
+    "nnodes": r"[1-9]\d{0,8}",
     "node-rank": _NUMBER,
     "master-addr": _ADDRESS,
     "master-port": _NUMBER,

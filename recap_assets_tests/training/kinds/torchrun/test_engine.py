@@ -1,19 +1,16 @@
 """open_clip's own trainer, started by torchrun: recipe, figures, resumption, the saved model."""
 
-import io
 import json
 import os
 import signal
 import subprocess
 import sys
-import tarfile
 import time
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
-from PIL import Image
 
 from recap_assets.engines.trained import load_trained_clip
 from recap_assets.training.kinds.torchrun import TorchrunTraining
@@ -29,21 +26,13 @@ from recap_assets.training.kinds.torchrun.engine import (
 )
 from recap_assets.training.kinds.torchrun.engine import trainer_arguments as arguments_of
 from recap_assets.training.kinds.torchrun.starting import TRAINER, World, words_here, world_of
+from recap_assets_tests.training.kinds.torchrun.small import tiny, training, write_shards
 
 LINE = (
     "2026-11-21,13:00:00 | INFO | Train Epoch: 1 [ 16/24 (67%)] Data (t): 0.001 Batch (t): 1.694, "
     "4.7224/s, 4.7224/s/gpu LR: 0.000050 Logit Scale: 14.282 "
     "Contrastive_loss: 2.3491 (2.2123) Loss: 2.3491 (2.2123)"
 )
-
-
-def training(**changes: object) -> TorchrunTraining:
-    return TorchrunTraining.model_validate({"launcher": "torchrun", "scale": "debug", **changes})
-
-
-def tiny(**changes: object) -> TorchrunTraining:
-    small = {"model": "ViT-S-32-alt", "batch_size": 4, "samples_seen": 16, "warmup_steps": 1}
-    return training(**{**small, "checkpoints": 2, "workers": 1, **changes})
 
 
 def trainer_arguments(
@@ -54,21 +43,7 @@ def trainer_arguments(
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    folder = tmp_path_factory.mktemp("shards")
-    random = np.random.default_rng(0)
-    for shard in range(2):
-        with tarfile.open(folder / f"{shard:08d}.tar", "w") as tar:
-            for sample in range(6):
-                buffer = io.BytesIO()
-                pixels = random.integers(0, 255, (40, 40, 3), np.uint8)
-                Image.fromarray(pixels).save(buffer, "PNG")
-                text = f"picture {shard} {sample}".encode()
-                for suffix, data in (("png", buffer.getvalue()), ("txt", text)):
-                    member = tarfile.TarInfo(f"{shard}{sample}.{suffix}")
-                    member.size = len(data)
-                    tar.addfile(member, io.BytesIO(data))
-    urls = f"{folder}/{{00000000..00000001}}.tar"
-    return ["--train-data", urls, "--train-num-samples", "12", "--dataset-type", "webdataset"]
+    return write_shards(tmp_path_factory.mktemp("shards"))
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ def test_where_machines_meet_is_taken(arguments: tuple[str, ...]) -> None:
         ("--nnodes",),
         ("--nnodes=4\n",),
         ("--nnodes=1:4",),
+        ("--nnodes=0",),
         ("--standalone=1",),
         ("--nproc-per-node=4",),
     ],
