@@ -1,7 +1,7 @@
 """What a partition is computed on: the GPUs that its process holds, and their memory."""
 
 from recap_assets.engines.gpus import HELD
-from recap_assets.graph.loaded import let_go_of_all
+from recap_assets.graph.loaded import is_on_a_gpu, let_go_of_all
 from recap_assets.graph.node import Node, Step
 from recap_assets.graph.planner import name_of
 
@@ -18,7 +18,8 @@ def hold_gpus(node: Node, step: Step) -> None:
     """
     if node.gpus == 0:
         return
-    if _last and HELD.devices and _last != [node.stage]:
+    # Where nvidia-smi is not there, torch may use a GPU without a lease.
+    if _last and (HELD.devices or is_on_a_gpu()) and _last != [node.stage]:
         let_go_of_all()
     _last[:] = [node.stage]
 

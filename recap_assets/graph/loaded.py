@@ -45,10 +45,22 @@ def let_go_of_all() -> None:
     """Free the memory of everything that this process keeps open, that on a GPU included."""
     for kept in _ALL:
         kept.let_go()
+    _give_back()
+
+
+def is_on_a_gpu() -> bool:
+    """Whether this process has begun to use a GPU."""
+    # What was never imported has nothing there.
+    torch = sys.modules.get("torch")
+    return torch is not None and torch.cuda.is_initialized()
+
+
+def _give_back() -> None:
+    """Free the memory of what nothing names any more, that on a GPU included."""
+    # Libraries and other packages' kinds may refer in circles, which only this finds.
     gc.collect()
-    # What was never imported has nothing on a GPU.
-    if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_initialized():
-        torch.cuda.empty_cache()
+    if is_on_a_gpu():
+        sys.modules["torch"].cuda.empty_cache()
 
 
 class KeptOpen:
@@ -88,11 +100,18 @@ class KeptOpen:
         """What the spec opens, from memory if nothing that it is opened from has changed."""
         key = (type(spec), spec.canonical(), project.workspace, _stamp_of(project, spec))
         if key not in self._kept:
-            while len(self._kept) >= self._most:
-                self._kept.popitem(last=False)
+            self._make_room()
             self._kept[key] = spec.open(project.workspace)
         self._kept.move_to_end(key)
         return cast("T", self._kept[key])
+
+    def _make_room(self) -> None:
+        """Free the oldest, before another one needs its memory."""
+        if len(self._kept) < self._most:
+            return
+        while len(self._kept) >= self._most:
+            self._kept.popitem(last=False)
+        _give_back()
 
 
 def _stamp_of(project: Project, spec: Openable[object]) -> str:

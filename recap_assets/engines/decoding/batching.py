@@ -7,6 +7,7 @@ The captions are those that each image would get alone: rows of a batch do not i
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -117,9 +118,11 @@ class BatchingCaptioner(Generic[P, S]):
             passes = 1 if decoding.guidance_scale == 1 else 2
             on_device = OnDevice(reader.device, size.load, passes, size.row_classes)
         self.on_device = on_device
+        # By the reader alone: what refers back to its owner stays in memory after it is let go.
+        prepare = partial(_prepared, reader)
         # A tokenizer takes no two threads; pixels need none.
         is_ahead = on_device is not None and isinstance(reader, FixedSizeReader)
-        self._preparing = Preparing(self._prepared, reader.device if is_ahead else None)
+        self._preparing = Preparing(prepare, reader.device if is_ahead else None)
         self._counts = RowCounts()
         # How many rows an image takes is the decoding's to say.
         self._rows_per_image = _MANY // self._captioner([], decoding, _MANY).images_per_batch
@@ -185,16 +188,6 @@ class BatchingCaptioner(Generic[P, S]):
                 for row, candidates in zip(batch, texts, strict=True):
                     captions[row.number] = candidates
         return captions
-
-    def _prepared(self, image: Image) -> P | None:
-        """The prepared image, or None where the processor does not take it."""
-        try:
-            return self.reader.prepare(image)
-        except Exception as error:
-            # Processors answer an odd image with errors of many types: here it is data.
-            if is_out_of_memory(error):
-                raise
-            return None
 
     def _batches(self, rows: Sequence[_Row[P]]) -> Iterator[list[_Row[P]]]:
         """Rows of equal length, by the size that is current when they are asked for."""
@@ -300,6 +293,17 @@ class BatchingCaptioner(Generic[P, S]):
 
     def _lost(self, reason: str) -> list[Caption]:
         return [Caption("", "error", reason=reason)] * self.candidates
+
+
+def _prepared(reader: Reader[P, S], image: Image) -> P | None:
+    """The prepared image, or None where the processor does not take it."""
+    try:
+        return reader.prepare(image)
+    except Exception as error:
+        # Processors answer an odd image with errors of many types: here it is data.
+        if is_out_of_memory(error):
+            raise
+        return None
 
 
 def _numbers(n: int) -> Any:  # noqa: ANN401 - numbers in place of images, see `Reader.batch`

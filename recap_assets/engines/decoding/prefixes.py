@@ -14,6 +14,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
+from weakref import proxy
 
 import torch
 from torch import Tensor
@@ -70,12 +71,12 @@ class SharedPrefix:
     The first prompt is taken for the prefix as a whole, and each that begins otherwise shortens it.
 
     Args:
-        reader: The model.
+        reader: The model, which owns this and is not kept in memory by it.
         device: Where it is: on a GPU, where the steps take the time, prompts are read as wholes.
     """
 
     def __init__(self, reader: ReadsOn, device: torch.device) -> None:
-        self._reader = reader
+        self._reader: ReadsOn = proxy(reader)
         self._forget()
         self.is_given_up = device.type != "cpu"
         """Whether prompts share too little, or what they share cannot be used."""
