@@ -12,6 +12,7 @@ from recap_assets.assembly.accounts import accounts, near_names
 from recap_assets.cli import terminal
 from recap_assets.cli.belonging import take
 from recap_assets.cli.budget import has_prices, print_spent
+from recap_assets.cli.chosen import typed
 from recap_assets.cli.leaderboard import print_leaderboard
 from recap_assets.cli.left_aside import nothing_usable, print_left_aside
 from recap_assets.cli.output import print_json
@@ -306,4 +307,8 @@ def _print_places(console: Console, session: Session) -> None:
     if workspace.report.exists():
         console.print(f"Report: {workspace.latest_report}", soft_wrap=True)
     console.print(f"Tables: {workspace.tables.root}", soft_wrap=True)
-    console.print("Look:   recap look (images with their captions), recap ui (Dagster)")
+    look = f"Look:   {typed('look')} (images with their captions)"
+    console.print(terminal.plain(look), highlight=False, soft_wrap=True)
+    console.print(
+        terminal.plain(f"        {typed('ui')} (Dagster)"), highlight=False, soft_wrap=True
+    )

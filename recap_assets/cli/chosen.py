@@ -1,6 +1,7 @@
 """What every command is given: the options before it, and the experiment, before it or after it."""
 
 import os
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -22,10 +23,12 @@ class Chosen:
     Attributes:
         named: The experiment file; None where none was named.
         settings: Settings laid over it.
+        data: The data folder; None where none was named.
     """
 
     named: Path | None
     settings: tuple[str, ...]
+    data: Path | None = None
 
     @cached_property
     def path(self) -> Path:
@@ -46,7 +49,7 @@ class Chosen:
         from recap_assets.defs.session import Session
 
         session = Session(self.path, self.settings, against, only_reads)
-        _OPENED.append(self.path.absolute())
+        _OPENED.append(self)
         session.export()
         return session
 
@@ -54,15 +57,31 @@ class Chosen:
         """The experiment, opened by a command that only reads."""
         return self.session(against, only_reads=True)
 
+    def typed(self, command: str) -> str:
+        """A command for the same experiment and data folder, as one types it in this folder."""
+        words = ["recap"]
+        if self.named is not None:
+            words += ["-e", str(self.named)]
+        for setting in self.settings:
+            words += ["--set", setting]
+        if self.data is not None:
+            words += ["--data", str(self.data)]
+        return f"{shlex.join(words)} {command}"
+
 
 NAMED_AFTER = "recap.experiment"
 """Under this name a context keeps the file that was named after the command."""
-_OPENED: list[Path] = []
+_OPENED: list[Chosen] = []
 
 
 def opened() -> Path | None:
     """The experiment file that this process opened last."""
-    return _OPENED[-1] if _OPENED else None
+    return _OPENED[-1].path.absolute() if _OPENED else None
+
+
+def typed(command: str) -> str:
+    """A command to type next, with the options by which the experiment was opened last."""
+    return _OPENED[-1].typed(command) if _OPENED else f"recap {command}"
 
 
 def of_experiment(command: Callable[..., object]) -> Callable[..., object]:
@@ -108,6 +127,7 @@ def _lay_over(context: click.Context, _option: click.Parameter, given: tuple[str
 def _choose_data(context: click.Context, _option: click.Parameter, folder: Path | None) -> None:
     if folder is not None and context.obj is not None:
         name_data(folder)
+        context.obj = replace(context.obj, data=folder)
 
 
 def name_data(folder: Path) -> None:

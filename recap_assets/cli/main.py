@@ -67,7 +67,7 @@ def recap(
     """Curate image-text data: captions by models, mixed by rule with the raw alt-text."""
     if data is not None:
         name_data(data)
-    context.obj = Chosen(experiment, settings)
+    context.obj = Chosen(experiment, settings, data)
 
 
 @recap.command()

@@ -95,7 +95,7 @@ def run(chosen: Chosen, name: str, size: str, jobs: int, **flags: bool) -> None:
     from recap_assets.cli.building import Asked, run_build
 
     one = recipe_named(name)
-    session = Chosen(one.path, (*chosen.settings, f"size={size}")).session()
+    session = Chosen(one.path, (*chosen.settings, f"size={size}"), chosen.data).session()
     code = run_build(session, jobs, Asked(budget=(), **flags))
     if code == 0 and not flags["dry_run"] and not flags["as_json"]:
         for result in results_of(one):

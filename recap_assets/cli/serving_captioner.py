@@ -19,6 +19,7 @@ from pydantic import TypeAdapter
 
 from recap_assets.captions.kind import CaptionSource
 from recap_assets.captions.served import Served, is_local
+from recap_assets.cli.chosen import typed
 from recap_assets.cli.output import echo
 from recap_assets.specs.kinds import fitting
 from recap_assets.specs.loading import load_experiment
@@ -305,7 +306,7 @@ def _tell(wanted: Wanted, copies: Sequence[Copy]) -> None:
     echo(
         f"Ready. The source in the experiment file:\n"
         f"  kind: openai\n  model: {wanted.source.model}\n  {at}\n"
-        "Then, in another terminal: recap doctor, recap build. Ctrl-C here stops the "
+        f"Then, in another terminal: {typed('doctor')}, {typed('build')}. Ctrl-C here stops the "
         f"{'server' if len(urls) == 1 else 'servers'}."
     )
 
