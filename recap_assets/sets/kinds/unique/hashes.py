@@ -3,16 +3,16 @@
 Hashes are cut into blocks. Two that differ in at most d bits differ in at most d blocks, so of b
 blocks they agree in b - d at least. For each choice of b - d blocks, the hashes are put in the
 order of these, and those that agree there are compared. More blocks mean more orders and fewer
-comparisons; a sample of the hashes says how many blocks cost least. A hash is moved bit by bit to
-where the order wants it, so no order needs more than the hashes themselves. Source: Manku, Jain,
+comparisons; a sample of the hashes says how many blocks cost least. Many hashes are parted by one
+block of a choice after the other until a part fits into a processor's cache. Source: Manku, Jain,
 Das Sarma, Detecting near-duplicates for web crawling (2007), section 3.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import accumulate, combinations, groupby, pairwise
-from math import comb
+from functools import cached_property, partial
+from itertools import accumulate, combinations, pairwise
+from math import comb, inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,10 +28,15 @@ IN_CACHE = 1 << 18
 
 _SAMPLE = 1 << 16
 _ORDERS_SAMPLED = 6
-_MOVED_AT_ONCE = 1 << 15
 
-_GATHERING = 24
-"""How much longer two hashes take that are picked out than two that are compared in passing."""
+_DIGIT_BITS = 16
+"""Numbers of 16 bits are sorted by counting, 5 ns a hash in a processor's cache.
+
+Whole hashes take 10, and 40 where AVX-512 stores some lanes of a register slowly (Zen 4).
+"""
+
+_PLACED_AT_ONCE = 1 << 18
+"""Hashes that are sorted before they are put into their parts, so that most go beside another."""
 
 _SECONDS_A_HASH, _SECONDS_A_PAIR, _SECONDS_AN_ORDER = 20e-9, 2.5e-9, 100e-6
 """To put a hash in order, to compare a pair, and what an order takes beside; only ratios matter."""
@@ -41,11 +46,11 @@ Pairs = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Order:
-    """Hashes with some blocks in front, in which those agree that are compared.
+    """The order of hashes by some of their blocks, in which those agree that are compared.
 
     Attributes:
         widths: Bits of all blocks, the highest bits' first.
-        front: Numbers of the blocks in front, ascending.
+        front: Numbers of the blocks that the order goes by, ascending.
     """
 
     widths: tuple[int, ...]
@@ -53,68 +58,45 @@ class Order:
 
     @cached_property
     def front_bits(self) -> int:
-        """Bits of the blocks in front."""
+        """Bits of the blocks that the order goes by."""
         return sum(self.widths[block] for block in self.front)
 
     @cached_property
-    def _lowest(self) -> tuple[int, ...]:
+    def lowest(self) -> tuple[int, ...]:
         """The lowest bit of each block in a hash."""
         return tuple(HASH_BITS - end for end in accumulate(self.widths))
 
     @cached_property
     def masks(self) -> UInt64s:
         """The bits of each block in a hash."""
-        bits = zip(self.widths, self._lowest, strict=True)
+        bits = zip(self.widths, self.lowest, strict=True)
         return np.array([((1 << width) - 1) << lowest for width, lowest in bits], np.uint64)
 
     @cached_property
-    def moves(self) -> tuple[tuple[np.uint64, int], ...]:
-        """Bits of a hash that move together, and how far up they do."""
-        left, found = HASH_BITS, []
-        rest = [block for block in range(len(self.widths)) if block not in self.front]
-        for _, run in groupby(enumerate((*self.front, *rest)), lambda at: at[1] - at[0]):
-            blocks = [block for _, block in run]
-            bits = sum(self.widths[block] for block in blocks)
-            left -= bits
-            lowest = self._lowest[blocks[-1]]
-            found.append((np.uint64(((1 << bits) - 1) << lowest), left - lowest))
-        return tuple(found)
+    def front_mask(self) -> np.uint64:
+        """The bits of a hash that the order goes by."""
+        return np.bitwise_or.reduce(self.masks[list(self.front)], initial=np.uint64(0))
 
-    def moved(self, hashes: UInt64s) -> UInt64s:
-        """Hashes with the blocks in front, not sorted."""
-        return _moved(hashes, self.moves, np.empty_like(hashes))
-
-    def restore(self, moved: UInt64s) -> UInt64s:
-        """Put moved hashes back into their own bits, in place."""
-        back = [(_shifted(np.array([mask]), by)[0], -by) for mask, by in self.moves]
-        return _moved(moved, back, moved)
+    def keys(self, hashes: UInt64s) -> UInt64s:
+        """The bits that the order goes by, those of one block beside those of the next."""
+        keys = np.zeros_like(hashes)
+        for block in self.front:
+            bits = (hashes & self.masks[block]) >> np.uint64(self.lowest[block])
+            keys <<= np.uint64(self.widths[block] % HASH_BITS)
+            keys |= bits
+        return keys
 
     @cached_property
     def earlier(self) -> Sequence[np.uint64]:
-        """Of moved hashes, the bits of each block before the last in front that is not there."""
+        """The bits of each block before the last of the order that it does not go by."""
         before = set(range(self.front[-1] if self.front else 0)) - set(self.front)
-        return [self.moved(self.masks[[block]])[0] for block in sorted(before)]
+        return [self.masks[block] for block in sorted(before)]
 
     def comes_first(self, differing: UInt64s) -> NDArray[np.bool_]:
-        """Whether moved pairs with these differing bits agree in no earlier choice of blocks."""
+        """Whether pairs with these differing bits agree in no earlier choice of blocks."""
         return np.logical_and.reduce(
             [np.ones(len(differing), np.bool_), *((differing & mask) != 0 for mask in self.earlier)]
         )
-
-
-def _shifted(values: UInt64s, by: int) -> UInt64s:
-    return values << np.uint64(by) if by >= 0 else values >> np.uint64(-by)
-
-
-def _moved(hashes: UInt64s, moves: Sequence[tuple[np.uint64, int]], into: UInt64s) -> UInt64s:
-    # In blocks: memory beside the hashes costs more than the arithmetic.
-    for start in range(0, len(hashes), _MOVED_AT_ONCE):
-        block = hashes[start : start + _MOVED_AT_ONCE]
-        found = np.zeros_like(block)
-        for mask, by in moves:
-            found |= _shifted(block & mask, by)
-        into[start : start + _MOVED_AT_ONCE] = found
-    return into
 
 
 def near_pairs(hashes: UInt64s, bits: int) -> Iterator[Pairs]:
@@ -141,17 +123,28 @@ def near_pairs(hashes: UInt64s, bits: int) -> Iterator[Pairs]:
 def cheapest_blocks(hashes: UInt64s, bits: int) -> int:
     """The number of blocks with which comparing takes least, by a sample of the hashes."""
     sample = np.random.default_rng(0).choice(hashes, min(_SAMPLE, len(hashes)), replace=False)
-    most = min(bits + FURTHER_BLOCKS, HASH_BITS)
-    return min(range(bits, most + 1), key=lambda n: _seconds(sample, len(hashes), n, bits))
+    cheapest, least = bits, inf
+    for blocks in range(bits, min(bits + FURTHER_BLOCKS, HASH_BITS) + 1):
+        if _seconds_of_orders(len(hashes), blocks, bits) >= least:
+            break  # and more blocks have more orders still
+        seconds = _seconds(sample, len(hashes), blocks, bits)
+        if seconds < least:
+            cheapest, least = blocks, seconds
+    return cheapest
+
+
+def _seconds_of_orders(n: int, blocks: int, bits: int) -> float:
+    """To put the hashes in all orders."""
+    return comb(blocks, bits) * (n * _SECONDS_A_HASH + _SECONDS_AN_ORDER)
 
 
 def _seconds(sample: UInt64s, n: int, blocks: int, bits: int) -> float:
+    """To put the hashes in all orders, and to compare them."""
     widths, in_front = _widths(blocks), blocks - bits
     fronts = _spread(blocks, in_front)
     pairs = sum(_pairs_in(sample, Order(widths, front)) for front in fronts) / len(fronts)
-    compared = pairs * (n / len(sample)) ** 2
-    of_order = n * _SECONDS_A_HASH + compared * _SECONDS_A_PAIR + _SECONDS_AN_ORDER
-    return comb(blocks, in_front) * of_order
+    compared = pairs * (n / len(sample)) ** 2 * comb(blocks, bits)
+    return _seconds_of_orders(n, blocks, bits) + compared * _SECONDS_A_PAIR
 
 
 def _widths(blocks: int) -> tuple[int, ...]:
@@ -168,16 +161,15 @@ def _spread(blocks: int, in_front: int) -> list[tuple[int, ...]]:
 
 def _pairs_in(sample: UInt64s, order: Order) -> float:
     """Pairs of a sample that agree in front."""
-    mask = np.bitwise_or.reduce([np.uint64(0), *(order.masks[block] for block in order.front)])
-    counts = np.unique(sample & mask, return_counts=True)[1].astype(np.float64)
-    return float((counts * (counts - 1)).sum() / 2)
+    lengths = _ordered(order, sample)[1].astype(np.float64)
+    return float((lengths * (lengths - 1)).sum() / 2)
 
 
 def _agreeing(some: UInt64s, within: Order, more: int) -> Iterator[tuple[Order, UInt64s]]:
-    """Each choice of `more` blocks after those in front, with the hashes to be sorted by it.
+    """Each choice of `more` blocks after those in front, with the hashes to be compared by it.
 
-    Hashes that agree in front of the order are beside each other, and all of them are there. Many
-    are cut by one block more, and so on, until they fit into a processor's cache.
+    All hashes that agree in front of an order are among those that come with it. Many are parted by
+    one block more, and so on, until they fit into a processor's cache.
     """
     n_blocks, first = len(within.widths), within.front[-1] + 1 if within.front else 0
     if not more or len(some) <= IN_CACHE:
@@ -186,54 +178,74 @@ def _agreeing(some: UInt64s, within: Order, more: int) -> Iterator[tuple[Order, 
         return
     for block in range(first, n_blocks - more + 1):
         order = Order(within.widths, (*within.front, block))
-        ordered = order.moved(some)
-        ordered.sort()
-        cuts = _cuts(ordered, order.front_bits)
-        ordered = order.restore(ordered)
+        parted, cuts = _parted(some, order.widths[block], order.lowest[block])
         for start, end in pairwise(cuts):
-            yield from _agreeing(ordered[start:end], order, more - 1)
-        del ordered  # before the next one is made
+            yield from _agreeing(parted[start:end], order, more - 1)
+        del parted  # before the next one is made
 
 
-def _cuts(ordered: UInt64s, front_bits: int) -> list[int]:
-    """Where to cut sorted hashes so that none is parted from those with its leading bits."""
-    cuts, shift = [0], np.uint64(HASH_BITS - front_bits)
-    while cuts[-1] < len(ordered):
-        last = ordered[min(cuts[-1] + IN_CACHE // 2, len(ordered) - 1)]
-        after = last | ((np.uint64(1) << shift) - np.uint64(1))
-        cuts.append(int(np.searchsorted(ordered, after, side="right")))
+def _parted(some: UInt64s, width: int, lowest: int) -> tuple[UInt64s, list[int]]:
+    """Hashes by the leading bits of a block, and where to cut them between two of these."""
+    bits = min(width, _DIGIT_BITS)
+    shift, mask = np.uint64(lowest + width - bits), np.uint64((1 << bits) - 1)
+    blocks = [some[i : i + _PLACED_AT_ONCE] for i in range(0, len(some), _PLACED_AT_ONCE)]
+    digits_of = partial(_digits, shift=shift, mask=mask)
+    counts = sum(np.bincount(digits_of(block), minlength=1 << bits) for block in blocks)
+    parted, ends = np.empty_like(some), np.cumsum(counts)
+    places = ends - counts
+    for block in blocks:
+        digits = digits_of(block)
+        at = np.argsort(digits, kind="stable")
+        n = np.bincount(digits, minlength=1 << bits)
+        to = np.arange(len(block)) + np.repeat(places - (np.cumsum(n) - n), n)
+        parted[to] = block.take(at)
+        places += n
+    return parted, _cuts(ends)
+
+
+def _digits(hashes: UInt64s, shift: np.uint64, mask: np.uint64) -> NDArray[np.uint16]:
+    return ((hashes >> shift) & mask).astype(np.uint16)
+
+
+def _cuts(ends: NDArray[np.int64]) -> list[int]:
+    """Where to cut, of all places where that may be, so that parts have half of `IN_CACHE`."""
+    cuts = [0]
+    while cuts[-1] < ends[-1]:
+        wanted = min(cuts[-1] + IN_CACHE // 2, int(ends[-1]))
+        cuts.append(int(ends[np.searchsorted(ends, wanted)]))
     return cuts
 
 
 def _compared(order: Order, some: UInt64s, bits: int) -> Iterator[tuple[UInt64s, UInt64s]]:
     """Pairs among hashes that agree in front and are near, unless an earlier order has them."""
-    moved = order.moved(some)
-    moved.sort()
-    for near, lag in _near(moved, order.front_bits, bits):
-        at = near[order.comes_first(moved[near] ^ moved[near + lag])]
-        if len(at):
-            yield order.restore(moved[at]), order.restore(moved[at + lag])
+    for ones, others in _near(*_ordered(order, some), order.front_mask, bits):
+        is_first = order.comes_first(ones ^ others)
+        if is_first.any():
+            yield ones[is_first], others[is_first]
 
 
-def _near(ordered: UInt64s, front_bits: int, bits: int) -> Iterator[tuple[NDArray[np.int64], int]]:
-    """Where sorted hashes are near the one that follows at some distance, and agree in front."""
-    shift = np.uint64(HASH_BITS - max(front_bits, 1))
-    above = (ordered[1:] ^ ordered[:-1]) >> shift if front_bits else np.zeros(len(ordered) - 1)
-    starts = np.flatnonzero(np.append(True, above != 0))
-    lengths = np.diff(np.append(starts, len(ordered)))
-    for lag in range(1, int(lengths.max())):
-        is_longer = lengths > lag
-        starts, lengths = starts[is_longer], lengths[is_longer]
-        n_compared = int((lengths - lag).sum())
-        if n_compared * _GATHERING > len(ordered):
-            # All at once, those of other fronts too, is sooner done than to pick them out.
-            differing = ordered[lag:] ^ ordered[:-lag]
-            near = np.flatnonzero(np.bitwise_count(differing) <= bits)
-            if front_bits:
-                near = near[differing[near] >> shift == 0]
-        else:
-            sizes = lengths - lag
-            within = np.arange(n_compared) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-            at = np.repeat(starts, sizes) + within
-            near = at[np.bitwise_count(ordered[at] ^ ordered[at + lag]) <= bits]
-        yield near, lag
+def _ordered(order: Order, some: UInt64s) -> tuple[UInt64s, NDArray[np.int64]]:
+    """Hashes in an order, and how many each time agree in front."""
+    keys = order.keys(some)
+    for lowest in range(0, order.front_bits, _DIGIT_BITS):
+        at = np.argsort((keys >> np.uint64(lowest)).astype(np.uint16), kind="stable")
+        keys, some = keys.take(at), some.take(at)
+    starts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1]))
+    return some, np.diff(np.append(starts, len(keys)))
+
+
+def _near(
+    ordered: UInt64s, lengths: NDArray[np.int64], front: np.uint64, bits: int
+) -> Iterator[tuple[UInt64s, UInt64s]]:
+    """Pairs of near hashes within runs that agree in front, of the lengths given."""
+    in_longer = len(ordered) - np.cumsum(np.bincount(lengths) * np.arange(lengths.max() + 1))
+    for lag in range(1, len(in_longer) - 1):
+        if 2 * in_longer[lag] <= len(ordered):
+            is_longer = lengths > lag
+            ordered, lengths = ordered[np.repeat(is_longer, lengths)], lengths[is_longer]
+        # Those of two runs, too: that is sooner done than to pick out the others.
+        differing = ordered[lag:] ^ ordered[:-lag]
+        near = np.flatnonzero(np.bitwise_count(differing) <= bits)
+        near = near[differing[near] & front == 0]
+        if len(near):
+            yield ordered[near], ordered[near + lag]

@@ -45,6 +45,7 @@ def test_neither_blocks_nor_cuts_change_a_pair(
     """Also where hashes agree in whole blocks, so that a cut must keep long runs together."""
     monkeypatch.setattr(module, "cheapest_blocks", lambda *_: blocks)
     monkeypatch.setattr(module, "IN_CACHE", in_cache)
+    monkeypatch.setattr(module, "_PLACED_AT_ONCE", 150)
     random = np.random.default_rng(1)
     dense = random.integers(0, 2**12, 150, dtype=np.uint64) << np.uint64(7)
     hashes = np.unique(np.concatenate([near_hashes(1, 200), dense, ~dense]))
@@ -53,7 +54,9 @@ def test_neither_blocks_nor_cuts_change_a_pair(
     assert found(hashes, 3) == expected
 
 
-def test_long_runs_that_are_picked_out_are_compared_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_runs_are_compared_whole_without_those_that_are_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """One dense group among hashes that are alone is compared without those."""
     monkeypatch.setattr(module, "cheapest_blocks", lambda *_: 4)
     random = np.random.default_rng(2)
@@ -86,13 +89,12 @@ def orders() -> Iterator[Order]:
 
 
 @pytest.mark.parametrize("order", list(orders()))
-def test_bits_that_are_moved_come_back_and_those_in_front_are_the_blocks(order: Order) -> None:
+def test_keys_are_the_bits_of_the_blocks_in_front(order: Order) -> None:
     hashes = np.random.default_rng(0).integers(0, 2**64, 1_000, dtype=np.uint64)
-    moved = order.moved(hashes)
+    keys = order.keys(hashes)
     front = sum(int(order.masks[block]) for block in order.front)
-    for one, there in zip(hashes.tolist(), moved.tolist(), strict=True):
-        picked = f"{one:064b}"
-        wanted = "".join(b for b, m in zip(picked, f"{front:064b}", strict=True) if m == "1")
-        assert f"{there:064b}".startswith(wanted)
-    assert np.array_equal(np.bitwise_count(moved), np.bitwise_count(hashes))
-    assert np.array_equal(order.restore(moved), hashes)
+    assert int(order.front_mask) == front
+    for one, key in zip(hashes.tolist(), keys.tolist(), strict=True):
+        bits = zip(f"{one:064b}", f"{front:064b}", strict=True)
+        wanted = "".join(bit for bit, is_front in bits if is_front == "1")
+        assert key == int(wanted or "0", 2)
