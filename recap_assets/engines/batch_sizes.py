@@ -87,17 +87,23 @@ class BatchSize:
         """File beside it for the numbers of rows that a device computes alike."""
         return None if self._file is None else self._file.with_name("row_classes.json")
 
-    def try_out(self, attempt: Callable[[int], object], device: torch.device) -> int:
+    def try_out(
+        self,
+        attempt: Callable[[int], object],
+        device: torch.device,
+        free: Callable[[], None] = free_memory,
+    ) -> int:
         """Find the largest size that fits, or on a CPU the one that more rows do not better.
 
         Args:
             attempt: Computes this number of rows of the longest kind.
             device: Where.
+            free: Gives back what an attempt that did not fit has left in memory.
 
         Raises:
             DeviceError: Not even one row fits.
         """
-        self.keep(largest_batch(attempt, device))
+        self.keep(largest_batch(attempt, device, free))
         assert self.rows is not None  # noqa: S101 - for the type checker
         return self.rows
 
@@ -141,7 +147,11 @@ def _is_of(entry: _Entry, load: Load) -> bool:
     return {key: value for key, value in entry.items() if key != "rows"} == asdict(load)
 
 
-def largest_batch(attempt: Callable[[int], object], device: torch.device) -> int:
+def largest_batch(
+    attempt: Callable[[int], object],
+    device: torch.device,
+    free: Callable[[], None] = free_memory,
+) -> int:
     """Rows of the largest batch that fits, by doubling from eight up to `AUTO_ROWS` or a GPU's.
 
     A CPU has no memory error to wait for, the system kills the process instead. There the doubling
@@ -151,23 +161,23 @@ def largest_batch(attempt: Callable[[int], object], device: torch.device) -> int
         DeviceError: Not even one row fits.
     """
     rows = BATCH_MULTIPLE
-    while _seconds(attempt, rows) is None:  # also a warm-up: the first pass is the slowest
+    while _seconds(attempt, rows, free) is None:  # also a warm-up: the first pass is the slowest
         if rows == 1:
             msg = f"not even one row fits into the memory of {device_name(device)}"
             raise DeviceError(msg)
         rows //= 2
     is_cpu = device.type == "cpu"
-    seconds = _seconds(attempt, rows) if is_cpu else 0.0
+    seconds = _seconds(attempt, rows, free) if is_cpu else 0.0
     most = AUTO_ROWS if is_cpu else AUTO_ROWS_ON_GPU
     while rows * 2 <= most and not (is_cpu and _half_of_memory_is_used()):
-        doubled = _seconds(attempt, rows * 2)
+        doubled = _seconds(attempt, rows * 2, free)
         if doubled is None or seconds is None or (is_cpu and doubled > 2 * _PLATEAU * seconds):
             break
         rows, seconds = rows * 2, doubled
     return rows
 
 
-def _seconds(attempt: Callable[[int], object], rows: int) -> float | None:
+def _seconds(attempt: Callable[[int], object], rows: int, free: Callable[[], None]) -> float | None:
     """What an attempt took; None where memory ran out."""
     start = time.perf_counter()
     try:
@@ -177,7 +187,7 @@ def _seconds(attempt: Callable[[int], object], rows: int) -> float | None:
             raise
     else:
         return time.perf_counter() - start
-    free_memory()
+    free()
     return None
 
 

@@ -14,7 +14,6 @@ LOAD = Load("a/model", "abc", "float32", 40, "a device")
 @pytest.fixture(autouse=True)
 def _much_memory(monkeypatch):
     monkeypatch.setattr(batch_sizes, "_half_of_memory_is_used", lambda: False)
-    monkeypatch.setattr(batch_sizes, "free_memory", lambda: None)
 
 
 def fits(limit: int, tried: list[int] | None = None):
@@ -33,6 +32,14 @@ def fits(limit: int, tried: list[int] | None = None):
 )
 def test_a_gpu_gets_the_largest_power_that_fits(limit, found):
     assert largest_batch(fits(limit), GPU) == found
+
+
+def test_what_did_not_fit_is_given_back_before_the_next_attempt():
+    tried: list[int] = []
+    freed_after: list[int] = []
+    largest_batch(fits(3, tried), GPU, lambda: freed_after.append(tried[-1]))
+    assert tried == [8, 4, 2, 4]
+    assert freed_after == [8, 4, 4]
 
 
 def test_a_model_of_which_not_one_row_fits(monkeypatch):

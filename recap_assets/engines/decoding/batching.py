@@ -204,7 +204,7 @@ class BatchingCaptioner(Generic[P, S]):
     def _images_per_batch(self) -> int:
         rows = self.size.rows
         if rows is None:
-            rows = self.size.try_out(self._attempt, self.reader.device)
+            rows = self.size.try_out(self._attempt, self.reader.device, self._free)
         return max(1, rows // self._rows_per_image)
 
     def _attempt(self, rows: int) -> None:

@@ -10,6 +10,7 @@ import torch
 
 from recap_assets.captions.kinds.transformers import TransformersSource
 from recap_assets.captions.kinds.transformers.engine import load_transformers_captioner
+from recap_assets.engines import batch_sizes
 from recap_assets.engines.batch_sizes import BatchSize, Load
 from recap_assets.engines.decoding.batching import BatchingCaptioner
 from recap_assets.engines.decoding.on_device import SAME_CLASS, SAME_SIZE, OnDevice
@@ -25,9 +26,10 @@ from recap_assets_tests.captions.kinds.transformers.test_batching import (
     out_of_memory,
     tower_of,
     uids_of,
+    writer_of,
 )
 
-CPU = torch.device("cpu")
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
 SAMPLED = Decoding(min_tokens=2, max_tokens=8, temperature=1.5)
 LOAD = Load("a/model", None, "float32", 8, "a device")
 
@@ -130,6 +132,42 @@ def test_halving_stops_at_the_rows_that_agree(load, images):
     assert all(one.status in ("ok", "truncated", "empty") for (one,) in found)
     assert set(tried) <= {1, 64, 128}
     assert captioner.made_on().facts == {"reproducible": SAME_CLASS}
+
+
+@contextmanager
+def room_for(captioner, rows: int):
+    """More rows than this are read, and run out of memory at their second token."""
+    seen = []
+
+    def hook(_module, args, kwargs):
+        ids = kwargs.get("input_ids", args[0] if args else None)
+        n = len(kwargs["inputs_embeds"] if ids is None else ids)
+        if n > rows and n in seen:
+            out_of_memory(None)
+        seen.append(n)
+
+    handle = writer_of(captioner).register_forward_pre_hook(hook, with_kwargs=True)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def test_the_room_of_a_size_that_did_not_fit_is_given_up(load, images, monkeypatch):
+    """A size is tried out as on a GPU: 8 and 16 rows fit, and 32 do not."""
+    find = batch_sizes.largest_batch
+    monkeypatch.setattr(
+        batch_sizes, "largest_batch", lambda attempt, _, *free: find(attempt, GPU, *free)
+    )
+    captioner = load("auto")
+    counts = (8, 16, 32, 64, 128, 256)
+    captioner.on_device.captions.found = Found(256, 256, counts)
+    captioner.on_device.images.found = Found(256, 256, counts)
+    with room_for(captioner, 16):
+        found = captioner.caption(many(images, 40), uids_of(40))
+    assert all(one.status in ("ok", "truncated", "empty") for (one,) in found)
+    assert captioner.size.rows == 16
+    assert captioner.on_device.steady._room.rows == 16
 
 
 def test_where_not_even_those_fit_fewer_are_taken_and_it_is_said(load, images):
