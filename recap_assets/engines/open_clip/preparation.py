@@ -83,15 +83,10 @@ class OnDevice:
 
     def begin(self, images: Sequence[Image]) -> Ready:
         """Begin to upload and to resize."""
-        future = self._ahead.submit(self._prepared, images)
+        future = self._ahead.submit(self._within_memory, images)
 
         def ready() -> Tensor:
-            try:
-                pixels = future.result()
-            except Exception as error:
-                if not is_out_of_memory(error):
-                    raise
-            else:
+            if (pixels := future.result()) is not None:
                 return self._handed_over(pixels)
             free_memory()
             return self._otherwise.begin(images)()
@@ -102,6 +97,18 @@ class OnDevice:
         if self._stream is not None:
             pixels.record_stream(torch.cuda.current_stream(self._device))
         return pixels
+
+    def _within_memory(self, images: Sequence[Image]) -> Tensor | None:
+        """The pixels; None where memory ran out.
+
+        No error is handed over for that: its traceback would keep what the batch has on the device.
+        """
+        try:
+            return self._prepared(images)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        return None
 
     @torch.inference_mode()
     def _prepared(self, images: Sequence[Image]) -> Tensor:

@@ -1,6 +1,7 @@
 """Images made ready on a device are those that Pillow and open_clip's normalisation give."""
 
 from concurrent.futures import ThreadPoolExecutor
+from weakref import ref
 
 import numpy as np
 import pytest
@@ -70,6 +71,32 @@ def test_what_the_device_has_no_memory_for_is_done_by_pillow(transform, images, 
 
     monkeypatch.setattr(preparation, "resample", without_memory)
     assert torch.equal(on_device(transform, pool).begin(images)(), transform(images))
+
+
+class Noting:
+    """Prepares by Pillow, and notes whether tensors are still in memory when it is asked to."""
+
+    def __init__(self, otherwise: InThreads) -> None:
+        self.otherwise, self.watched, self.alive = otherwise, [], []
+
+    def begin(self, images):
+        self.alive += [one() is not None for one in self.watched]
+        return self.otherwise.begin(images)
+
+
+def test_what_had_no_room_is_gone_before_pillow_begins(transform, images, pool, monkeypatch):
+    """The images as they were sent up, which a traceback would keep."""
+    noting = Noting(InThreads(transform, pool))
+
+    def without_memory(pixels, *_args):
+        noting.watched.append(ref(pixels))
+        msg = "CUDA out of memory"
+        raise torch.OutOfMemoryError(msg)
+
+    monkeypatch.setattr(preparation, "resample", without_memory)
+    made = OnDevice(transform, transform.followed, CPU, torch.float32, pool, noting)
+    assert torch.equal(made.begin(images)(), transform(images))
+    assert noting.alive == [False]
 
 
 def test_another_error_is_raised_where_its_batch_is_waited_for(transform, pool):
