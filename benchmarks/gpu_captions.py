@@ -33,7 +33,7 @@ from transformers import (
 )
 
 from recap_assets.captions.kinds.transformers.qformer import Blip2
-from recap_assets.engines.batch_sizes import BatchSize, Load
+from recap_assets.engines.batch_sizes import BatchSize, Load, free_memory
 from recap_assets.engines.decoding.batching import BatchingCaptioner, FixedSizeReader
 from recap_assets.engines.decoding.on_device import OnDevice
 from recap_assets.engines.decoding.steady import Steady
@@ -291,7 +291,7 @@ def out_of_memory(bench: Bench, adapter: Blip2) -> None:
     captioner = captioner_of(adapter, bench.decoding(), n)
     captions_of(captioner, 8, n)
     captioner.on_device.release()
-    torch.cuda.empty_cache()
+    free_memory()
     total = torch.cuda.get_device_properties(DEVICE).total_memory
     torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_allocated() + 5e9) / total)
     try:
@@ -329,8 +329,8 @@ def run(seconds: float, into: Path, *, tiny: bool) -> int:
             # The other parts are measured all the same.
             failed += 1
             bench.say(part.__name__, failed=f"{type(error).__name__}: {error}"[:600])
+        free_memory()
         if CUDA:
-            torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
     header = ["| captioning | images/s | of the limit |", "| --- | --- | --- |"]
     print("\n".join([*header, *bench.rows]))
