@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from recap_assets.engines.decoding.sampling import row_key
+from recap_assets.engines.even_softmax import log_softmax, softmax
 from recap_assets.specs.decoding import Decoding
 
 TIES = 78
@@ -75,7 +76,7 @@ class DeviceSampler:
             ids, is_cut = allowed.argmax(dim=1), torch.zeros_like(keys, dtype=torch.bool)
         else:
             ids, is_cut = self._sample(allowed, position, keys)
-        log_probs = logits.log_softmax(dim=1).gather(1, ids[:, None])[:, 0]
+        log_probs = log_softmax(logits).gather(1, ids[:, None])[:, 0]
         return Choice(ids, log_probs, is_cut)
 
     def is_for(self, decoding: Decoding, eos: Sequence[int], vocabulary: int) -> bool:
@@ -111,7 +112,7 @@ class DeviceSampler:
         top = values[:, : self._k]
         if self.decoding.top_p == 1:
             return top[:, -1:]
-        shares = (top.double() / self._temperature).softmax(dim=1)
+        shares = softmax(top.double() / self._temperature)
         # A token is in the nucleus if those before it do not reach top_p already.
         is_in = shares.cumsum(dim=1) - shares < self.decoding.top_p
         return top.gather(1, is_in.sum(dim=1, keepdim=True).clamp(min=1) - 1)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from recap_assets.engines.decoding.model import CaptionModel, GuidableModel, S, reorder
 from recap_assets.engines.errors import ModelFileError
+from recap_assets.engines.even_softmax import log_softmax
 from recap_assets.specs.decoding import Decoding
 
 
@@ -37,8 +38,8 @@ class Logits(NamedTuple):
 
     def log_softmax(self) -> "Logits":
         """Natural-log probabilities."""
-        deciding = self.deciding.log_softmax(1)
-        return Logits(deciding, deciding if self.own is self.deciding else self.own.log_softmax(1))
+        deciding = log_softmax(self.deciding)
+        return Logits(deciding, deciding if self.own is self.deciding else log_softmax(self.own))
 
 
 class Steps(Protocol[S]):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from recap_assets.engines.decoding.restraints import without_end
+from recap_assets.engines.even_softmax import log_softmax
 from recap_assets.specs.decoding import Decoding
 
 NOT_FINITE = "the model gave logits that are not finite: try precision float32"
@@ -110,7 +111,7 @@ class TokenSampler:
             keys = self._keys if rows is None else self._keys[rows.cpu().numpy()]
             ids = self._sample(allowed, position, keys)
         own = logits if own is None else own
-        log_probs = own.log_softmax(dim=1).gather(1, ids[:, None])[:, 0]
+        log_probs = log_softmax(own).gather(1, ids[:, None])[:, 0]
         if not torch.isfinite(log_probs).all():
             raise FloatingPointError(NOT_FINITE)
         return ids, log_probs

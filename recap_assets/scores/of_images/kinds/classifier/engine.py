@@ -13,6 +13,7 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 from recap_assets.engines.devices import dtype_of, resolve_device
 from recap_assets.engines.errors import ModelFileError, explain_loading
+from recap_assets.engines.even_softmax import softmax
 from recap_assets.engines.model_folders.hub_files import model_folder
 from recap_assets.engines.model_folders.skeletons import put
 from recap_assets.engines.model_folders.staging import staging
@@ -86,7 +87,7 @@ class LabelProbability:
         dtype = dtype_of(self._spec.precision)
         logits = self._model(pixel_values=pixels.to(self._device, dtype)).logits.float()
         several = self._model.config.problem_type == "multi_label_classification"
-        probabilities = logits.sigmoid() if several else logits.softmax(dim=1)
+        probabilities = logits.sigmoid() if several else softmax(logits)
         return probabilities[:, self._number].cpu()
 
 
