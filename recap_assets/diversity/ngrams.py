@@ -7,18 +7,18 @@ import numpy.typing as npt
 import polars as pl
 
 from recap_assets.artefacts.draws import UInt64s, mix64
+from recap_assets.diversity.distinct import n_distinct
 from recap_assets.diversity.words import EncodedTexts, encode
 
 _BITS = 21
 _CHUNK = 1 << 15
-_BLOCK = 1 << 16
 
 
 def unique_trigrams(texts: pl.Series) -> int:
     """Distinct word trigrams of texts; nulls are left out."""
     encoded = encode(texts.drop_nulls())
-    # In pieces, as fresh memory costs more than the arithmetic, and sorted once. Keys of different
-    # pieces agree only where they are made of the words' own numbers.
+    # In pieces, as fresh memory costs more than the arithmetic. Keys of different pieces agree only
+    # where they are made of the words' own numbers.
     size = _CHUNK if len(encoded.vocabulary) <= 1 << _BITS else max(len(encoded.lengths), 1)
     ends = np.append(0, np.cumsum(encoded.lengths))
     keys, n = np.empty(int(np.maximum(encoded.lengths - 2, 0).sum()), np.uint64), 0
@@ -29,8 +29,7 @@ def unique_trigrams(texts: pl.Series) -> int:
         found = trigram_keys(chunk, _BITS)
         keys[n : n + len(found)] = found
         n += len(found)
-    keys.sort()
-    return _n_distinct(keys)
+    return n_distinct(keys)
 
 
 def trigram_keys(encoded: EncodedTexts, bits: int = _BITS) -> UInt64s:
@@ -83,15 +82,6 @@ def _begins_trigram(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     begins[ends[lengths >= 1] - 1] = False
     begins[ends[lengths >= 2] - 2] = False
     return begins
-
-
-def _n_distinct(values: UInt64s) -> int:
-    """How many distinct values there are among sorted ones."""
-    n = min(len(values), 1)
-    for start in range(0, len(values), _BLOCK):
-        block = values[start : start + _BLOCK + 1]
-        n += int(np.count_nonzero(block[1:] != block[:-1]))
-    return n
 
 
 def _distinct(values: UInt64s) -> UInt64s:
