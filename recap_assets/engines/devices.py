@@ -64,7 +64,6 @@ def device_class(device: torch.device) -> Mapping[str, str]:
         "device": torch.cuda.get_device_name(device),
         "capability": f"{major}.{minor}",
         "torch": torch.__version__,
-        "attention": ", ".join(name for name, _ in _ATTENTION),
     }
 
 
@@ -74,7 +73,15 @@ _ATTENTION = (
     ("math", SDPBackend.MATH),
 )
 """Kernels of torch's attention on CUDA, without cuDNN's: that plans anew, 48 ms on an H200, for
-every number of rows and tokens, and whether torch prefers it differs from version to version."""
+every number of rows and tokens, and whether torch prefers it differs from version to version.
+Whoever changes them raises the version of captions: rows of before are taken over otherwise."""
+
+
+def attention_class(device: torch.device) -> Mapping[str, str]:
+    """The kernels that `pinned_attention` leaves, for what is computed in it."""
+    if device.type != "cuda":
+        return {}
+    return {"attention": ", ".join(name for name, _ in _ATTENTION)}
 
 
 @contextmanager

@@ -29,7 +29,7 @@ UNREADABLE = (StorageError, OSError, pl.exceptions.ComputeError, pl.exceptions.P
 """What reading a table may raise; damaged files make polars panic."""
 
 _CPU = ("recap.torch", "recap.torch_threads", "recap.torch_kernels", "recap.processor")
-_GPU = ("recap.torch", "recap.gpu_device", "recap.gpu_capability", "recap.gpu_attention")
+_GPU = ("recap.torch", "recap.gpu_device", "recap.gpu_capability")
 
 UNKNOWN_GPU: Mapping[str, str] = {"recap.gpu": "not known"}
 """What is recorded where a library may have computed on a GPU that it does not describe."""

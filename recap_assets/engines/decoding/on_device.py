@@ -1,6 +1,6 @@
 """What is particular to decoding on a GPU: padded numbers of rows, and steps that stay in place."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +9,7 @@ import torch
 
 from recap_assets.engines.batch_sizes import Load
 from recap_assets.engines.decoding.row_plans import RowPlan, filled_plan
-from recap_assets.engines.devices import device_class
+from recap_assets.engines.devices import attention_class, device_class
 from recap_assets.engines.protocols import SAME_CLASS, SAME_SIZE, Device
 from recap_assets.engines.row_classes import Found, RowClass, at_least
 from recap_assets.engines.row_counts import Probe, rounded
@@ -42,7 +42,7 @@ class OnDevice:
     ) -> None:
         self._device = device
         file = file if load is not None else None
-        of_device: dict[str, str | int | None] = {"passes": passes, **device_class(device)}
+        of_device: dict[str, str | int | None] = {"passes": passes, **_class_of(device)}
         of_device |= {} if load is None else asdict(load)
         self.images = RowClass({**of_device, "part": "images"}, file)
         self.captions = RowClass({**of_device, "part": "captions"}, file)
@@ -70,7 +70,7 @@ class OnDevice:
         """The device, and what was found on it."""
         found = self.captions.found
         rows = "none" if found is None else " ".join(map(str, found.counts)) or "none"
-        of_device = device_class(self._device)
+        of_device = _class_of(self._device)
         machine = {f"recap.gpu_{name}": word for name, word in of_device.items()}
         return Device(
             of_device["device"],
@@ -118,3 +118,8 @@ class OnDevice:
 
     def _at_least(self, found: Found, n: int) -> int | None:
         return at_least(found.counts, n) if self._is_padding else None
+
+
+def _class_of(device: torch.device) -> Mapping[str, str]:
+    """The device's class with its kernels of attention: captions are written with those pinned."""
+    return {**device_class(device), **attention_class(device)}
