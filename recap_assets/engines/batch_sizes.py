@@ -51,7 +51,8 @@ class Load:
     Attributes:
         model: As the experiment names it.
         revision: Commit of the hub's repository, or open_clip's tag.
-        precision: What it computes in, with the quantisation of its weights.
+        precision: What it computes in, with the quantisation of its weights, and the attention
+            where that is not the library's choice.
         max_tokens: Longest caption; 0 for a scorer.
         device: The device's name, not its number.
     """

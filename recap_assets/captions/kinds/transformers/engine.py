@@ -66,19 +66,26 @@ def load_transformers_captioner(
         folder = folder_of(source)
         with staging(source.model) as staged:
             reader = _staged_reader(source, folder, staged, device)
-    load = Load(
-        source.model,
-        source.revision,
-        f"{source.precision} {source.quantization or ''}".strip(),
-        source.decoding.max_tokens,
-        device_name(device),
-    )
-    size = BatchSize(source.batch_size, load, batch_sizes)
+    size = BatchSize(source.batch_size, _load(source, device), batch_sizes)
     if isinstance(reader, AskedChat | AskedModel):
         asked = cast("Reader[Any, Any]", reader)
         captioner = BatchingCaptioner(asked, source.decoding, source.candidates, size)
         return cast("Captioner", AskedCaptioner(source, captioner, _tokens_of(reader)))
     return BatchingCaptioner(reader, source.decoding, source.candidates, size)
+
+
+def _load(source: TransformersSpec, device: torch.device) -> Load:
+    """What batch sizes and numbers of rows that agree are found for."""
+    # Another attention takes other memory and other kernels.
+    attention = "" if source.attention == "auto" else f"{source.attention} attention"
+    numbers = (source.precision, source.quantization or "", attention)
+    return Load(
+        source.model,
+        source.revision,
+        " ".join(filter(None, numbers)),
+        source.decoding.max_tokens,
+        device_name(device),
+    )
 
 
 def prompt_costs(captioner: Captioner) -> dict[int, int]:

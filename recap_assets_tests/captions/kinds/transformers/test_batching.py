@@ -199,3 +199,13 @@ def test_other_errors_are_not_swallowed(load, images, uids):
 
     with white_gives(captioner, broken), pytest.raises(RuntimeError, match="shapes"):
         captioner.caption([images[0], WHITE], uids[:2])
+
+
+def test_what_is_found_for_one_attention_is_not_for_another(load):
+    """Memory and kernels differ; what was found before for the library's choice stays."""
+    found = {
+        attention: load(attention=attention).size.load.precision
+        for attention in ("auto", "eager", "sdpa")
+    }
+    assert found["auto"] == "float32"
+    assert len(set(found.values())) == 3
