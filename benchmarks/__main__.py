@@ -45,6 +45,7 @@ QUICK: dict[str, tuple[str, ...]] = {
     "nothing_to_reuse": ("--images", "300", "--partitions", "3", "--rounds", "1"),
     "threshold_edit": ("--images", "64_000", "--partitions", "4", "--rounds", "1"),
     "mix_trial": ("--images", "64_000", "--partitions", "4", "--rounds", "1"),
+    "large_pool": ("--partitions", "2", "4", "--rows", "20_000", "--distinct", "1"),
     "gallery": (
         "--rows", "3_000", "--partitions", "3", "--dimension", "64", "--rounds", "2",
     ),

@@ -11,8 +11,12 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import QUICK
+from benchmarks.works import WORKS
 
 ROOT = Path(__file__).parents[1]
+
+DONE_BY_OTHERS = {"scoring, ViT-B-32", "captioning, embedded"}
+"""Works that take long at any size, of stages that `scoring_stage` and `captioning` run."""
 
 TESTED_BY_OTHERS = {"daemon", "kills"}
 """What takes minutes at any size, and is done by tests of the daemon and of killed builds."""
@@ -28,3 +32,16 @@ def test_a_benchmark_runs_at_a_small_size(name: str) -> None:
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "\nratio | " in done.stdout
+
+
+@pytest.mark.parametrize("work", sorted(WORKS.keys() - DONE_BY_OTHERS))
+def test_a_work_of_the_comparison_runs_at_a_small_size(work: str, tmp_path: Path) -> None:
+    script = str(ROOT / "benchmarks" / "works.py")
+    done = subprocess.run(  # noqa: S603 - our own words
+        [sys.executable, script, work, "--inputs", str(tmp_path), "--share", "0.002"],
+        cwd=ROOT, input="run\n", capture_output=True, text=True, check=False, timeout=900,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    ready, seconds = done.stdout.split()
+    assert ready == "ready"
+    assert float(seconds) > 0
