@@ -5,7 +5,15 @@ import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from recap_assets.defs.remote.settings import RemoteSettingError, remote_settings
+from recap_assets.defs.remote.configured import configured_workers
+from recap_assets.defs.remote.settings import (
+    LOCAL,
+    WORKERS_VARIABLE,
+    RemoteSettingError,
+    remote_settings,
+)
+from recap_assets.defs.session import HOME_VARIABLE
+from recap_assets.defs.storage_files import DAGSTER_YAML, home_of
 from recap_assets.engines.gpus import GpuError, chosen_gpus, gpus_here
 from recap_assets.engines.trying import lacking
 from recap_assets.exports.checksums import refuse_foreign
@@ -16,6 +24,7 @@ from recap_assets.specs.findings import Finding
 from recap_assets.storage.folders import Folder, FolderError
 from recap_assets.storage.leases import Leases
 from recap_assets.storage.places import PlaceError
+from recap_assets.storage.workspace import Workspace
 
 
 def missing_contents(experiment: Experiment, reported: Collection[str]) -> Iterator[Finding]:
@@ -46,15 +55,29 @@ def gpus(experiment: Experiment) -> Iterator[Finding]:  # noqa: ARG001 - as ever
         yield None, f"GPUs: {gpu} is held by {holder}; a build waits for it"
 
 
-def workers(experiment: Experiment) -> Iterator[Finding]:  # noqa: ARG001 - as every check
-    """What workers of a cluster need, where RECAP_WORKERS asks for some."""
+def workers(experiment: Experiment) -> Iterator[Finding]:
+    """Which workers of a cluster compute, who says so, and what they need here."""
+    instance = Workspace.from_environment(experiment.name).instance
+    path = Path(os.environ.get(HOME_VARIABLE) or home_of(instance)) / DAGSTER_YAML
     try:
-        settings = remote_settings()
+        configured = configured_workers(path)
+        settings = remote_settings(configured)
     except RemoteSettingError as error:
         yield False, str(error)
         return
-    if settings is not None:
-        yield from lacking(f"workers {settings.address}", "ray", "ray")
+    address = settings.address if settings else LOCAL
+    if settings or configured not in (None, LOCAL):
+        yield True, f"workers {address}: {_who_says_so(path, configured)}"
+    if settings:
+        yield from lacking(f"workers {address}", "ray", "ray")
+
+
+def _who_says_so(path: Path, configured: str | None) -> str:
+    if not os.environ.get(WORKERS_VARIABLE):
+        return f"{path} says so, and {WORKERS_VARIABLE} is not set"
+    if configured is None:
+        return f"{WORKERS_VARIABLE} says so"
+    return f"{WORKERS_VARIABLE} says so, which comes before {configured} of {path}"
 
 
 def metadata(experiment: Experiment) -> Iterator[Finding]:

@@ -8,8 +8,15 @@ from recap_assets.specs.findings import Finding
 from recap_assets.specs.requirements import pip_install
 
 
-def tried(where: str, model: str, load: Callable[[], object]) -> Finding:
-    """Load a model that is on this machine; one that is not is left to the build to fetch."""
+def tried(where: str, model: str, load: Callable[[], object], found: str = "loads") -> Finding:
+    """Load a model that is on this machine; one that is not is left to the build to fetch.
+
+    Args:
+        where: Its part of the experiment.
+        model: What it is called.
+        load: Loads it, or as much of it as can be tried.
+        found: What is known of the model where that goes well.
+    """
     # The hub's library takes half a second, and kinds import this module.
     from recap_assets.engines.model_folders.hub_files import is_offline, offline  # noqa: PLC0415
     from recap_assets.engines.model_folders.weight_limits import bytes_beyond  # noqa: PLC0415
@@ -29,7 +36,7 @@ def tried(where: str, model: str, load: Callable[[], object]) -> Finding:
         weights = f"its {n_bytes / 2**30:,.1f} GiB of weights were checked by their headers"
         how = "and not loaded: `recap doctor --load` does"
         return True, f"{where}: {model} can be opened; {weights}, {how}"
-    return True, f"{where}: {model} loads"
+    return True, f"{where}: {model} {found}"
 
 
 def lacking(where: str, extra: str, *libraries: str) -> Iterator[Finding]:

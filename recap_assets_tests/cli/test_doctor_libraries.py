@@ -151,6 +151,69 @@ def test_workers_that_mean_nothing(
     assert line == "workers 'many': say local, auto, HOST:PORT or ray://HOST:PORT"
 
 
+LAUNCHER = """
+run_launcher:
+  module: recap_assets.defs.remote.launcher
+  class: WorkersRunLauncher
+  config:
+    workers: {workers}
+"""
+
+
+@pytest.mark.parametrize(
+    ("named", "written_down", "says"),
+    [
+        (None, "auto", "workers auto: {file} says so, and RECAP_WORKERS is not set"),
+        ("head:6379", None, "workers head:6379: RECAP_WORKERS says so"),
+        ("local", "local", None),
+        (None, "local", None),
+        (None, None, None),
+        (
+            "local", "{env: THE_HEAD}",
+            "workers local: RECAP_WORKERS says so, which comes before ray://head:10001 of {file}",
+        ),
+        (
+            None, "{env: THE_HEAD}",
+            "workers ray://head:10001: {file} says so, and RECAP_WORKERS is not set",
+        ),
+    ],
+)  # fmt: skip
+def test_the_workers_that_hold_are_named_with_who_names_them(
+    recap: Recap, written: Written, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    named: str | None, written_down: str | None, says: str | None,
+) -> None:  # fmt: skip
+    file = tmp_path / "dagster.yaml"
+    file.write_text(LAUNCHER.format(workers=written_down) if written_down else "telemetry: {}")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    monkeypatch.setenv("THE_HEAD", "ray://head:10001")
+    monkeypatch.setenv("RECAP_WORKERS", named or "")
+    done = recap("-e", written(), "doctor")
+    lines = [line for line in done.output.splitlines() if "workers " in line]
+    found = [line.removeprefix("ok").strip() for line in lines if line.startswith("ok")]
+    assert found == ([says.format(file=file)] if says else [])
+
+
+@pytest.mark.parametrize(
+    ("written_down", "words"),
+    [
+        ("{env: NOT_SET_HERE}", "of the variable NOT_SET_HERE, which is not set"),
+        ("[1]", "is no text"),
+        ("'", "cannot be read"),
+        ("many", "workers 'many': say local"),
+    ],
+)
+def test_workers_of_dagster_yaml_that_mean_nothing(
+    recap: Recap, written: Written, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    written_down: str, words: str,
+) -> None:  # fmt: skip
+    (tmp_path / "dagster.yaml").write_text(LAUNCHER.format(workers=written_down))
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    monkeypatch.delenv("RECAP_WORKERS", raising=False)
+    (line,) = wrong(recap("-e", written(), "doctor").output)
+    assert words in line
+    assert str(tmp_path / "dagster.yaml") in line
+
+
 def test_a_target_folder_that_cannot_be_looked_through(recap: Recap, written: Written) -> None:
     images = {"images": "/" + "x" * 300}
     done = recap(

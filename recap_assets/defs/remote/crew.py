@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 NAMESPACE = "recap"
 MOST_FAILED_STARTS = 20
 PAUSE_SECONDS = 0.1
+WAIT_FOR_ROOM_SECONDS = 10.0
+"""How long actors wait for a place before others, which have no work, are asked for theirs."""
+
 _ON_PURPOSE = ("exit_actor", "ray.kill")
 """What Ray says of an actor that another build, or this one, let go."""
 
@@ -60,6 +63,7 @@ class Crew:
         self._starting: dict[ObjectRef[str], Member] = {}
         self._members: dict[str, Member] = {}
         self._n_failed = 0
+        self._waits_since = time.monotonic()
         self.idle: list[Member] = []
 
     @property
@@ -79,6 +83,7 @@ class Crew:
 
     def muster(self) -> None:
         """Ask those that rest whether they are still there; an idle one may have ended."""
+        self._waits_since = time.monotonic()
         while self.idle:
             self.expect(self.idle.pop())
         self.adopt()
@@ -94,6 +99,23 @@ class Crew:
             if name.startswith(prefix) and name not in self._members:
                 with suppress(ValueError):  # it has just ended
                     self._join(name, self._ray.get_actor(name, namespace=NAMESPACE))
+
+    def seek_room(self) -> None:
+        """Ask actors of other assets that have no work to end, where some of ours find no place.
+
+        Another run may have left them, with their model, on all GPUs of the cluster.
+        """
+        waited = time.monotonic() - self._waits_since
+        if self._has_unplaced() and waited >= WAIT_FOR_ROOM_SECONDS and not self._has_room():
+            ask_for_room(besides=f"{self._name}/")
+            self._waits_since = time.monotonic()
+
+    def _has_unplaced(self) -> bool:
+        return any(not member.node for member in self._starting.values())
+
+    def _has_room(self) -> bool:
+        free = self._ray.available_resources()
+        return free.get("CPU", 0) >= 1 and free.get("GPU", 0) >= self._gpus_of_each()
 
     def expect(self, member: Member) -> None:
         """Take an actor for idle as soon as it answers."""
@@ -121,6 +143,7 @@ class Crew:
                 raise WorkersLostError(msg) from error
         else:
             self._n_failed = 0
+            self._waits_since = time.monotonic()
             self.idle.append(member)
 
     def lost(self, member: Member) -> None:
@@ -155,15 +178,32 @@ class Crew:
             lifetime="detached",
             get_if_exists=True,
             num_cpus=1,
-            num_gpus=self._n_gpus if _has_gpus(self._ray.cluster_resources()) else 0,
+            num_gpus=self._gpus_of_each(),
             max_restarts=0,
             max_task_retries=0,
         )
         self._join(name, made.remote(self._settings.idle_seconds))
 
+    def _gpus_of_each(self) -> int:
+        return self._n_gpus if _has_gpus(self._ray.cluster_resources()) else 0
+
     def _join(self, name: str, actor: object) -> None:
         self._members[name] = Member(name, actor)
         self.expect(self._members[name])
+
+
+def ask_for_room(besides: str | None = None) -> None:
+    """Ask actors to end that had no work for a moment, whichever build or run has left them.
+
+    Args:
+        besides: How the names of those begin that are not asked.
+    """
+    import ray  # noqa: PLC0415 - an optional extra
+
+    for name in ray.util.list_named_actors():
+        if besides is None or not name.startswith(besides):
+            with suppress(ValueError):  # it has just ended
+                ray.get_actor(name, namespace=NAMESPACE).make_room.remote()
 
 
 def was_let_go(why: str) -> bool:

@@ -42,15 +42,24 @@ def remote_settings(address: str | None = None) -> RemoteSettings | None:
     Raises:
         RemoteSettingError: A setting means nothing.
     """
-    address = os.environ.get(WORKERS_VARIABLE) or address or LOCAL
+    address = checked_address(os.environ.get(WORKERS_VARIABLE) or address or LOCAL)
     if address == LOCAL:
         return None
-    if address != "auto" and ":" not in address:
-        msg = f"workers {address!r}: say {LOCAL}, auto, HOST:PORT or ray://HOST:PORT"
-        raise RemoteSettingError(msg)
     most, idle = _number(MOST_VARIABLE, 64), _number(IDLE_VARIABLE, 600)
     nodes = _number(TRAINING_VARIABLE, 0, least=0)
     return RemoteSettings(address, int(most), idle, int(nodes))
+
+
+def checked_address(address: str, where: str = "workers") -> str:
+    """An address as it is, where it may be one.
+
+    Raises:
+        RemoteSettingError: It is none; `where` names it.
+    """
+    if address not in (LOCAL, "auto") and ":" not in address:
+        msg = f"{where} {address!r}: say {LOCAL}, auto, HOST:PORT or ray://HOST:PORT"
+        raise RemoteSettingError(msg)
+    return address
 
 
 def _number(variable: str, default: float, least: float = 1) -> float:

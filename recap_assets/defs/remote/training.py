@@ -6,9 +6,14 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from recap_assets.defs.remote.crew import WorkersLostError
+from recap_assets.defs.remote.crew import (
+    WAIT_FOR_ROOM_SECONDS,
+    WorkersLostError,
+    ask_for_room,
+)
 from recap_assets.engines.leashed import lines_of
 from recap_assets.graph.machines import Meeting
 from recap_assets.untrusted.errors import RecapError
@@ -19,7 +24,7 @@ if TYPE_CHECKING:
 Actor = Any  # A handle, whose methods Ray makes.
 
 POLL_SECONDS = 1.0
-WAIT_SECONDS = 30.0
+WAITS_BEFORE_SAYING = 3
 
 
 class NoNodesError(RecapError, RuntimeError):
@@ -151,11 +156,14 @@ class RayNodes:
             remove_placement_group(group)
 
     def _wait_for(self, group: "PlacementGroup") -> None:
-        if not group.wait(WAIT_SECONDS):
-            each = f"{self.n_cores} CPU, {self.n_gpus} GPU"
-            self._waits(f"the training waits for {self.n} free nodes with {each} each")
-            while not group.wait(WAIT_SECONDS):
-                pass
+        for n_waits in count(1):
+            if group.wait(WAIT_FOR_ROOM_SECONDS):
+                return
+            # Models that other runs have left without work hold nodes that are wanted whole.
+            ask_for_room()
+            if n_waits == WAITS_BEFORE_SAYING:
+                each = f"{self.n_cores} CPU, {self.n_gpus} GPU"
+                self._waits(f"the training waits for {self.n} free nodes with {each} each")
 
     def _actor(self, group: "PlacementGroup", number: int, share: Mapping[str, float]) -> Actor:
         from ray.util.scheduling_strategies import (  # noqa: PLC0415 - an optional extra

@@ -10,6 +10,9 @@ from recap_assets.untrusted.errors import RecapError
 CHECKS = 20
 """How often an idle worker looks at its clock in the time that it may be idle."""
 
+IDLE_FOR_ROOM_SECONDS = 5.0
+"""How long a worker was without work before it ends for one that finds no place."""
+
 
 class Worker:
     """Computes one address after the other, and ends when it has had none for a while.
@@ -41,6 +44,11 @@ class Worker:
         finally:
             self._since = time.monotonic()
             self._is_busy = False
+
+    def make_room(self) -> None:
+        """End where there was no work for a moment: another asset's worker waits for the place."""
+        if time.monotonic() - self._since >= IDLE_FOR_ROOM_SECONDS:
+            self.leave()
 
     def leave(self) -> None:
         """End, after what was asked before."""

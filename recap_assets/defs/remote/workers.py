@@ -270,6 +270,7 @@ class _Round:
             self._assign()
             refs = [*self._running, *self._crew.starting]
             ready, _ = self._ray.wait(refs, num_returns=1, timeout=POLL_SECONDS)
+            self._crew.seek_room()
             self._report_idleness(ready)
             for ref in ready:
                 if ref in self._running:

@@ -34,7 +34,7 @@ def settings() -> Iterator[RemoteSettings]:
         for name, value in ON_A_BUSY_MACHINE.items():
             patch.setenv(name, value)
         with nodes(1) as cluster:
-            found = RemoteSettings(cluster.address)
+            found = RemoteSettings(str(cluster.address), idle_seconds=10 * SECONDS)
             connect(found)
             yield found
 
@@ -44,6 +44,7 @@ def wait_for_one(crew: Crew) -> str:
     until = time.monotonic() + SECONDS
     while not crew.idle:
         assert time.monotonic() < until, "no actor has room"
+        crew.seek_room()
         answer(crew)
     return crew.idle[0].name
 
@@ -96,3 +97,22 @@ def test_actors_that_another_build_does_not_need_any_more_have_not_failed(
     other.grow(1)
     assert wait_for_one(other) == one.idle[0].name
     other.leave()
+
+
+def test_an_actor_of_another_asset_without_work_leaves_its_place(settings: RemoteSettings) -> None:
+    before, after = Crew(settings, "before/asset", 0), Crew(settings, "after/asset", 0)
+    before.grow(1)
+    wait_for_one(before)
+    after.grow(1)
+    assert wait_for_one(after) == "after/asset/0", "long before the other was idle for too long"
+    after.leave()
+
+
+def test_an_actor_that_had_work_a_moment_ago_keeps_its_place(settings: RemoteSettings) -> None:
+    crew = Crew(settings, "busy/asset", 0)
+    crew.grow(1)
+    wait_for_one(crew)
+    actor = crew.idle[0].actor
+    node, _, same = ray.get([actor.renew.remote(), actor.make_room.remote(), actor.renew.remote()])
+    assert node == same
+    crew.leave()

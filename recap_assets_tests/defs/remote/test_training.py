@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from recap_assets.artefacts.training import TRAINING_CURVES
+from recap_assets.defs.remote.crew import Crew
 from recap_assets.defs.remote.settings import RemoteSettings
 from recap_assets.defs.remote.workers import RayWorkers, connect
 from recap_assets.engines.trained import load_trained_clip
@@ -34,10 +35,19 @@ from recap_assets_tests.tiny import Bench, tiny_experiment
 from recap_assets_tests.training.kinds.torchrun.small import tiny, write_shards
 from recap_assets_tests.waiting import wait_for
 
-pytest.importorskip("ray", reason="the extra ray is not installed")
+ray = pytest.importorskip("ray", reason="the extra ray is not installed")
 
-from recap_assets.defs.remote.training import NoNodesError, RayNodes, TrainingLostError, _largest
-from recap_assets_tests.defs.remote.cluster import environment, kind_everywhere, nodes
+from recap_assets.defs.remote.training import (  # noqa: E402 - needs ray
+    NoNodesError,
+    RayNodes,
+    TrainingLostError,
+    _largest,
+)
+from recap_assets_tests.defs.remote.cluster import (  # noqa: E402 - needs ray
+    environment,
+    kind_everywhere,
+    nodes,
+)
 
 N = 2
 EXPORTS = {"shards": {"mix": "best", "to": "webdataset"}}
@@ -121,6 +131,20 @@ def test_a_trainer_that_fails_on_the_nodes_says_why(tmp_path: Path) -> None:
     missing = tiny(model="no-such-model")
     with pytest.raises(TrainerError, match="no-such-model"):
         train(missing, ["--train-data", "/no"], 0, tmp_path, print, RayNodes(N, not_waiting))
+
+
+@pytest.mark.long(reason="nodes of a cluster")
+def test_a_model_without_work_leaves_the_node_that_a_training_wants_whole(
+    cluster: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recap_assets.defs.remote.training.WAITS_BEFORE_SAYING", 60)
+    crew = Crew(RemoteSettings(cluster, idle_seconds=1e6), "rests/asset", 0)
+    crew.grow(1)
+    while not crew.idle:
+        for ref in ray.wait(crew.starting, timeout=1.0)[0]:
+            crew.answered(ref)
+    printed = RayNodes(N, not_waiting).lines(lambda at: ["-c", f"print({at.rank})"])
+    assert set(printed) <= {"0", "1"}, "both nodes are there while it is not idle for too long yet"
 
 
 def trainers(folder: Path) -> list[psutil.Process]:

@@ -11,6 +11,12 @@ from recap_assets.specs.findings import Finding
 OPERATIONS = 600.0
 """For an image, of each weight: a prompt has some 280 tokens, and each takes two."""
 
+_FOUND = (
+    "was looked through: configs, tokenizer and the headers of its weights. vLLM was not started; "
+    "that it knows the model and that the GPU has room for it shows when a build starts it"
+)
+"""What doctor has seen of a model, and what not."""
+
 
 class VllmSource(VllmSpec):
     """A chat model that vLLM runs within the worker, without a server; safetensors only."""
@@ -47,8 +53,9 @@ class VllmSource(VllmSpec):
             yield False, f"{where}: {NOT_INSTALLED}"
             return
         from recap_assets.captions.kinds.vllm.folder import checked
+        from recap_assets.engines.trying import tried
 
-        yield from self.loads(where, lambda: checked(self))
+        yield tried(where, self.called, lambda: checked(self), _FOUND)
         if not self.batch_invariant:
             yield True, f"{where}: without batch_invariant, a caption may depend on its batch"
         if self.revision is None and not self.contents():
