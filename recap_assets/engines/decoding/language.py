@@ -1,7 +1,7 @@
 """Language models that continue from embedded tokens, with their key-value caches."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -128,6 +128,15 @@ def same_bits_for_one_query(device: torch.device) -> Iterator[None]:
         return
     with sdpa_kernel(SDPBackend.MATH):
         yield
+
+
+def counted_on(device: torch.device) -> AbstractContextManager[object]:
+    """Within it a model's own counts are made on a GPU.
+
+    Qwen-VL and its kin count positions on the host at each token and send them up. A step would
+    wait for that, and a recorded one cannot.
+    """
+    return device if device.type == "cuda" else nullcontext()
 
 
 def positions_of(text_config: Any) -> int:  # noqa: ANN401 - one of dozens of configs

@@ -19,6 +19,7 @@ from transformers import DynamicCache
 
 from recap_assets.captions.servers.images import made_small
 from recap_assets.engines.decoding.language import (
+    counted_on,
     end_tokens,
     positions_of,
     same_bits_for_one_query,
@@ -224,7 +225,7 @@ class Chat:
         """One token on."""
         for counter, delta in zip(self.counters, state.deltas, strict=False):
             counter.rope_deltas = delta
-        with same_bits_for_one_query(self.device):
+        with same_bits_for_one_query(self.device), counted_on(self.device):
             output = self.model(
                 input_ids=tokens[:, None], past_key_values=state.cache, use_cache=True
             )
