@@ -40,7 +40,8 @@ def is_out_of_memory(error: Exception) -> bool:
 def free_memory() -> None:
     """Give back what a failed batch held; call it outside of the `except` that caught it."""
     gc.collect()
-    if torch.cuda.is_available():
+    # To ask whether there is a GPU would begin to use it.
+    if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
 
 

@@ -23,6 +23,9 @@ def resolve_device(device: str) -> torch.device:
     Raises:
         DeviceError: This machine has no such device.
     """
+    if device == "cpu":
+        # CUDA reads once which GPUs it may use: none is asked for before this process holds some.
+        return torch.device(device)
     available = ["cpu"]
     if torch.backends.mps.is_available():
         available.insert(0, "mps")

@@ -1,8 +1,10 @@
 import pytest
 import torch
 
+from recap_assets.engines.batch_sizes import free_memory
 from recap_assets.engines.devices import amp_of, dtype_of, resolve_device
 from recap_assets.engines.errors import DeviceError
+from recap_assets.engines.threads import gpu_facts
 
 CPU = torch.device("cpu")
 
@@ -18,6 +20,15 @@ def test_auto_takes_the_gpu_where_there_is_one(monkeypatch):
     assert resolve_device("cpu") == CPU
     with pytest.raises(DeviceError, match="cuda:2 is not on this machine; it has cuda, cpu"):
         resolve_device("cuda:2")
+
+
+def test_nothing_asks_for_a_gpu_before_one_is_held(monkeypatch):
+    """The first question fixes which GPUs a process sees, and a stage on the CPU holds none."""
+    for name in ("is_available", "device_count", "get_device_name"):
+        monkeypatch.setattr(torch.cuda, name, lambda *_: pytest.fail("CUDA was asked"))
+    assert resolve_device("cpu") == CPU
+    free_memory()
+    assert gpu_facts(0) == {}
 
 
 def test_precisions_have_a_type():
