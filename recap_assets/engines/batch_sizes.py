@@ -26,8 +26,12 @@ from recap_assets.storage.files import write_atomically
 _PLATEAU = 0.9
 """A CPU's batch is doubled while that saves at least a tenth of an image's time."""
 
-_SIGNS = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
-"""What torch says in errors that are not of their own type: MPS, the CPU, the CUDA driver."""
+_SIGNS = (
+    "out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate", "CUDNN_STATUS_ALLOC_FAILED",
+)  # fmt: skip
+"""What torch says in errors that are not of their own type: MPS, the CPU, the CUDA driver, and
+libraries that find no room for what they keep."""
 
 
 def is_out_of_memory(error: Exception) -> bool:
