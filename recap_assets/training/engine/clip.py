@@ -1,4 +1,4 @@
-"""Training of a CLIP: a fixed number of samples seen, contrastive loss, resumable to the bit."""
+"""Training of a CLIP: a fixed number of samples seen, contrastive loss, and resumable."""
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
@@ -101,8 +101,9 @@ def train_clip(  # noqa: PLR0913 - a run has that many settings, keyword-only bu
         all_positives: Whether each image is trained on with all its texts at once, and not with one
             that is drawn.
         checkpoint: A file that holds the run's state. Where it exists and belongs to this very
-            run, training continues from it, to the same final weights on one device; a damaged one
-            is set aside. The caller deletes it after saving the model.
+            run, training continues from it: on a CPU to the same final weights, on a GPU to close
+            ones, where kernels may sum gradients in any order. A damaged one is set aside.
+            The caller deletes it after saving the model.
         checkpoint_every: Pairs seen between checkpoints.
         on_progress: Called after each step with the pairs seen and the loss.
         on_point: Called with each new point of the curve.
