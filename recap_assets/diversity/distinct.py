@@ -26,8 +26,8 @@ def n_distinct(values: UInt64s) -> int:
 
     Each value is put into a slot of a table, where the last one stays. Those that stayed are
     counted, whatever equals them is left out, and the rest is put into other slots. Of trigrams, a
-    sixth is left over: 9 ns a value, where sorting takes 11 to 54, by processor. Where a table
-    helps little, since it is small beside what is distinct, the rest is sorted.
+    sixth is left over: 9 to 12 ns a value, where sorting takes 11 to 54, by processor. Where a
+    table helps little, since it is small beside what is distinct, the rest is sorted.
     """
     n = 0
     for multiplier in _MULTIPLIERS:
