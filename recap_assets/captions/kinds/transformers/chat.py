@@ -10,6 +10,7 @@ a server (kind openai) is faster then.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -225,7 +226,9 @@ class Chat:
         """One token on."""
         for counter, delta in zip(self.counters, state.deltas, strict=False):
             counter.rope_deltas = delta
-        with same_bits_for_one_query(self.device), counted_on(self.device):
+        # What others make on the host may be numbers that are best left there.
+        counted = counted_on(self.device) if self.counters else nullcontext()
+        with same_bits_for_one_query(self.device), counted:
             output = self.model(
                 input_ids=tokens[:, None], past_key_values=state.cache, use_cache=True
             )
