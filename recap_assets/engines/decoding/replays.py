@@ -40,6 +40,8 @@ class Replays:
 
     def __init__(self, record: Record | None) -> None:
         self._record = record
+        self._without_memory: Record | None = None
+        """What recorded, and found no memory for it."""
         self._recordings: OrderedDict[Hashable, Callable[[], None] | None] = OrderedDict()
 
     def run(self, key: Hashable, work: Callable[[], None], written: Sequence[Tensor] = ()) -> None:
@@ -63,8 +65,9 @@ class Replays:
             self._keep(key, replay)
 
     def forget(self) -> None:
-        """Drop all recordings: the tensors are others."""
+        """Drop all recordings: the tensors are others, and there may be memory to record again."""
         self._recordings.clear()
+        self._record = self._record or self._without_memory
 
     def _keep(self, key: Hashable, replay: Callable[[], None] | None) -> None:
         self._recordings[key] = replay
@@ -85,11 +88,13 @@ class Replays:
             replay()
         except Exception as error:
             # torch reports what cannot be recorded by errors of many types, memory among them.
-            why = "memory ran out" if is_out_of_memory(error) else str(error).split("\n")[0]
+            is_memory = is_out_of_memory(error)
+            why = "memory ran out" if is_memory else str(error).split("\n")[0]
+            self._without_memory = record if is_memory else None
         else:
             if all(map(_is_same, written, expected)):
                 return replay
-            why = "a recorded step has other bits"
+            why, self._without_memory = "a recorded step has other bits", None
         _log.warning("steps are launched one kernel at a time, not as CUDA graphs: %s", why)
         _put_back(written, expected)
         self._record = None

@@ -1,5 +1,6 @@
 """Work is run, then recorded, then replayed; what cannot be recorded is run."""
 
+import pytest
 import torch
 
 from recap_assets.engines.decoding import replays
@@ -73,6 +74,30 @@ def test_what_cannot_be_recorded_is_run_and_said_once(caplog):
     assert log.events == ["ran a", "ran a", "ran b", "ran b", "ran a"]
     (said,) = caplog.messages
     assert said.endswith("not permitted when stream is capturing")
+
+
+@pytest.mark.parametrize(
+    ("error", "is_recorded_later"),
+    [(torch.OutOfMemoryError("CUDA out of memory"), True), (RuntimeError("not permitted"), False)],
+)
+def test_without_memory_nothing_is_recorded_until_there_is_other_room(error, is_recorded_later):
+    """A batch that was halved leaves memory; what a device cannot record it never can."""
+    log, errors = Log(), [error]
+
+    def record(work):
+        if errors:
+            raise errors.pop()
+        return log.record(work)
+
+    found = Replays(record)
+    for _ in range(4):
+        found.run("a", log.work("a"))
+    assert log.events == ["ran a"] * 4
+    found.forget()
+    for _ in range(3):
+        found.run("a", log.work("a"))
+    assert ("recorded" in log.events) is is_recorded_later
+    assert (log.events[-2:] == ["replayed", "ran a"]) is is_recorded_later
 
 
 def test_a_cpu_records_nothing():
