@@ -34,7 +34,8 @@ N_SHARDS, SAMPLES = 3, 2
 def with_workers(home: Path, address: str) -> None:
     """Add the guide's lines to dagster.yaml."""
     guide = (REPOSITORY / "docs" / "guides" / "many_machines.md").read_text()
-    (lines,) = re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)
+    blocks = re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)
+    (lines,) = [block for block in blocks if "WorkersRunLauncher" in block]
     content = yaml.safe_load((home / "dagster.yaml").read_text())
     content |= yaml.safe_load(lines.replace("ray://HEAD:10001", address))
     (home / "dagster.yaml").write_text(yaml.safe_dump(content))
