@@ -30,6 +30,7 @@ from recap_assets.cli.planning import (
 from recap_assets.cli.progress import print_failures, show_progress
 from recap_assets.defs.building import Build
 from recap_assets.defs.session import Session
+from recap_assets.defs.worker_start import WorkerProcesses
 from recap_assets.graph.budget import BudgetError, read_budget
 from recap_assets.graph.node import Leaving
 from recap_assets.graph.planner import Plan
@@ -63,8 +64,16 @@ class Asked:
     budget: tuple[str, ...] = ()
 
 
-def run_build(session: Session, jobs: int, asked: Asked, select: Sequence[str] = ()) -> int:
+def run_build(
+    session: Session,
+    jobs: int,
+    asked: Asked,
+    select: Sequence[str] = (),
+    processes: WorkerProcesses | None = None,
+) -> int:
     """Build what is out of date; the exit code is 1 where something failed or nothing was agreed.
+
+    `processes` are the workers' where some were started before.
 
     Raises:
         TakenError: The results are another file's.
@@ -77,13 +86,13 @@ def run_build(session: Session, jobs: int, asked: Asked, select: Sequence[str] =
             "prices.gpu_hour, or price_per_million_prompt_tokens of a source"
         )
         raise BudgetError(msg)
+    reuses = not asked.no_reuse
     if asked.dry_run:
-        reuses = not asked.no_reuse
         print_plan(session, as_json=asked.as_json, why_of=None, select=select, reuses=reuses)
         return 0
     console = terminal.console(stderr=asked.as_json)
     chosen = select_assets(session.graph, select) if select else None
-    build = Build(session, jobs, chosen, reuses=not asked.no_reuse, budget=budget)
+    build = Build(session, jobs, chosen, reuses=reuses, budget=budget, processes=processes)
     done = Done()
     code = _bring_up_to_date(console, build, asked, done)
     if asked.as_json:

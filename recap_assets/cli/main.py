@@ -117,14 +117,24 @@ def build(
     What left the experiment (a captioner, a mix, shards) is removed after you agreed, or with
     --remove. Without a terminal nothing is asked, and nothing done without --yes or --remove.
     """
-    from recap_assets.cli.building import Asked, run_build
+    from recap_assets.defs.worker_start import WorkerProcesses
 
     if gpus is not None:
         os.environ["RECAP_GPUS"] = gpus
     if workers is not None:
         os.environ["RECAP_WORKERS"] = workers
-    asked = Asked(budget=budget, **flags)
-    sys.exit(run_build(chosen.session(only_reads=asked.dry_run), jobs, asked, select))
+    session = chosen.session(only_reads=flags["dry_run"])
+    processes = WorkerProcesses()
+    try:
+        # All the time until the first plan is theirs, too: the build is imported beside them.
+        if flags["yes"] and not flags["dry_run"] and session.is_new:
+            processes.start(jobs)
+        from recap_assets.cli.building import Asked, run_build
+
+        code = run_build(session, jobs, Asked(budget=budget, **flags), select, processes)
+    finally:
+        processes.end()
+    sys.exit(code)
 
 
 @recap.command()

@@ -6,15 +6,12 @@ other; the runs, their events and their failures are in the instance like any ot
 """
 
 import multiprocessing
-import multiprocessing.connection
 import queue
-import signal
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from functools import partial
 from multiprocessing.queues import Queue
 
@@ -28,7 +25,7 @@ from recap_assets.defs.remote.chosen import ChosenWorkers
 from recap_assets.defs.seats import Seat, Seats
 from recap_assets.defs.session import Session, say
 from recap_assets.defs.work_left import WorkLeft
-from recap_assets.defs.worker_start import start_worker
+from recap_assets.defs.worker_start import WorkerProcesses, deaf_to_interrupts
 from recap_assets.engines.gpus import chosen_gpus
 from recap_assets.graph.batches import Batch, batches_of, needed
 from recap_assets.graph.budget import Budget
@@ -65,6 +62,7 @@ class Build:
         select: The assets to bring up to date, with all that they read; None: all.
         reuses: Whether what was computed before is taken over.
         budget: What may be spent; None: anything.
+        processes: Its worker processes, where some were started before; by default none were.
     """
 
     def __init__(
@@ -75,8 +73,10 @@ class Build:
         *,
         reuses: bool = True,
         budget: Budget | None = None,
+        processes: WorkerProcesses | None = None,
     ) -> None:
         self.session = session
+        self._processes = processes or WorkerProcesses()
         self.jobs = jobs
         self._tags = {} if reuses else {REUSE_TAG: "false"}
         self.state = State()
@@ -129,18 +129,10 @@ class Build:
         """Build until nothing is ready any more."""
         self.session.create_tables()
         self._work.estimate(at_once=True)
-        context = multiprocessing.get_context("spawn")
-        progress: Queue[News] = context.Queue()
         keep_experiment(self.session.project)
-        seats = Seats(
-            self.jobs,
-            self._n_gpus,
-            lambda: ProcessPoolExecutor(
-                1, mp_context=context, initializer=start_worker, initargs=(progress,)
-            ),
-        )
+        seats = Seats(self.jobs, self._n_gpus, self._processes.make)
         try:
-            yield from self._loop(seats, progress)
+            yield from self._loop(seats, self._processes.progress)
         except (KeyboardInterrupt, GeneratorExit):
             self._stop(seats)
             raise
@@ -172,7 +164,7 @@ class Build:
 
     def _loop(self, seats: Seats, progress: "Queue[News]") -> Iterator[State | Finished]:
         current = self.plan()
-        with _deaf_to_interrupts():
+        with deaf_to_interrupts():
             seats.start(
                 sum(not self._gpus_of(one.asset) for one in current.to_build), open_experiment
             )
@@ -182,7 +174,7 @@ class Build:
             seats.give_way()
             for batch, seat in self._next_batches(current, seats):
                 tags = self._tags | (self.purse.begin(batch) if self.purse else {})
-                with _deaf_to_interrupts():
+                with deaf_to_interrupts():
                     future = seats.submit(seat, batch, partial(run_batch, more_tags=tags))
                     self._running[future] = (batch, time.monotonic(), seat)
             if not self._running:
@@ -286,17 +278,3 @@ class Build:
                 yield begun, seat
             else:
                 waits.add(on_gpu)
-
-
-@contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """A process that is started meanwhile is deaf to SIGINT from its first moment, in all threads.
-
-    A Ctrl-C goes to all processes of a terminal; what becomes of the workers, the driver says. A
-    worker that blocks it later blocks it in one thread alone, and libraries have begun others.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -8,6 +8,7 @@ import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from recap_assets.defs.build_state import Ran
@@ -62,7 +63,9 @@ class Seats:
         What goes wrong in `opens` is not heard of here: the first batch meets it again.
         """
         for _ in range(min(n, self.jobs)):
-            self._new(0).pool.submit(opens)
+            # One that has died already is made anew for its first batch.
+            with suppress(BrokenProcessPool):
+                self._new(0).pool.submit(opens)
 
     def place(self, batch: Batch) -> Seat | None:
         """A worker for a batch: one that has its model, or a new one, or any; None where all work.

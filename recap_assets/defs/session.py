@@ -97,10 +97,15 @@ class Session:
         guard()
         return _load(self.path, self.settings)
 
-    @cached_property
+    @property
     def _finds_nothing(self) -> bool:
         """Whether the command only reads, and nothing was built yet, here or elsewhere."""
-        if not self.only_reads or self.against is not None:
+        return self.only_reads and self.is_new
+
+    @cached_property
+    def is_new(self) -> bool:
+        """Whether nothing was built yet, here or elsewhere, as far as that is seen at once."""
+        if self.against is not None:
             return False
         # Of a list of URLs nothing is known before its shards are planned, which are kept.
         if fitting("pool", self._experiment.pool, ReadablePool).plans_shards:

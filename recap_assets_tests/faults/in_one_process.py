@@ -13,7 +13,7 @@ import recap_assets.definitions
 import recap_assets.exports.assets
 import recap_assets.mixes.assets  # noqa: F401
 from recap_assets.cli.main import main
-from recap_assets.defs import building
+from recap_assets.defs import worker_start
 
 
 class OneProcess(Executor):
@@ -36,9 +36,9 @@ class OneProcess(Executor):
 def build_in_one_process(words: Sequence[str]) -> int:
     """Run the command line, whose builds keep to this process; the exit code."""
     context = SimpleNamespace(Queue=queue.Queue)
-    building.ProcessPoolExecutor = OneProcess  # type: ignore[assignment,misc]
-    building.multiprocessing = SimpleNamespace(  # type: ignore[assignment]
-        get_context=lambda _how: context, parent_process=lambda: None
+    worker_start.ProcessPoolExecutor = OneProcess  # type: ignore[assignment,misc]
+    worker_start.multiprocessing = SimpleNamespace(  # type: ignore[assignment]
+        get_context=lambda _how: context, active_children=list
     )
     sys.argv = ["recap", *words]
     main()
