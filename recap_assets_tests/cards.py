@@ -1,6 +1,8 @@
 """A machine with GPUs, as far as nvidia-smi says so."""
 
+import errno
 import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from recap_assets.engines.gpus import gpus_here
+from recap_assets_tests.waiting import wait_for
 
 
 def shown(*numbers: int) -> tuple[str, ...]:
@@ -23,6 +26,7 @@ def cards_here(folder: Path, n: int) -> Iterator[None]:
     program.parent.mkdir()
     program.write_text("#!/bin/sh\ncat <<END\n" + "\n".join(lines) + "\nEND\n")
     program.chmod(0o755)
+    wait_for(lambda: _runs(program), "no process that was forked has the program open to write")
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
@@ -35,3 +39,14 @@ def cards_here(folder: Path, n: int) -> Iterator[None]:
     finally:
         # What is found is kept, so it is forgotten once the program is out of reach again.
         gpus_here.cache_clear()
+
+
+def _runs(program: Path) -> bool:
+    """Whether the program can be run: not while another process has it open, to write."""
+    try:
+        subprocess.run([program], check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - ours
+    except OSError as error:
+        if error.errno != errno.ETXTBSY:
+            raise
+        return False
+    return True

@@ -3,6 +3,7 @@
 torch is not asked: it would begin to use a GPU that another process holds.
 """
 
+import logging
 import os
 import re
 import shutil
@@ -17,6 +18,7 @@ GPUS_VARIABLE = "RECAP_GPUS"
 VISIBLE_VARIABLE = "CUDA_VISIBLE_DEVICES"
 ALL = "all"
 SECONDS = 30
+_log = logging.getLogger(__name__)
 _LISTED = re.compile(r"^( *)(?:GPU|MIG) .*\(UUID: ((?:GPU|MIG)-[\w/.-]+)\)", re.MULTILINE)
 
 
@@ -29,7 +31,8 @@ def gpus_here() -> tuple[str, ...]:
     """The ids of the NVIDIA GPUs that this process may see, as CUDA_VISIBLE_DEVICES takes them.
 
     Where a GPU is divided (MIG), its parts count, and not the GPU. None where nvidia-smi is not
-    there or fails; what torch finds all the same is used without a lease.
+    there or fails; what torch finds all the same is used without a lease. That it cannot be run
+    or does not answer is said; that it fails is usual in a container of a machine without a GPU.
     """
     visible = os.environ.get(VISIBLE_VARIABLE)
     program = shutil.which("nvidia-smi")
@@ -39,7 +42,10 @@ def gpus_here() -> tuple[str, ...]:
         listed = subprocess.run(  # noqa: S603 - fixed words
             [program, "-L"], capture_output=True, text=True, timeout=SECONDS, check=True
         ).stdout
-    except (OSError, subprocess.SubprocessError):
+    except subprocess.CalledProcessError:
+        return ()
+    except (OSError, subprocess.TimeoutExpired) as error:
+        _log.warning("GPUs are used without a lease, if at all: %s: %s", program, error)
         return ()
     found = read_listing(listed)
     return found if visible is None else _only_visible(found, visible)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from recap_assets.engines import gpus
 from recap_assets.engines.gpus import GpuError, HeldGpus, chosen_gpus, gpus_here, read_listing
 from recap_assets.specs.running import RunHere, gpus_of
 from recap_assets.storage.leases import Leases
@@ -60,6 +61,24 @@ def test_without_nvidia_smi_or_where_it_fails_there_are_none(
     gpus_here.cache_clear()
     monkeypatch.setenv("PATH", str(tmp_path))
     assert gpus_here() == ()
+
+
+@pytest.mark.parametrize(
+    ("program", "why"),
+    [("#!/no/such/shell\n", "No such file"), ("#!/bin/sh\nexec sleep 60\n", "timed out")],
+)
+def test_that_nvidia_smi_cannot_be_run_is_said(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    program: str,
+    why: str,
+) -> None:
+    monkeypatch.setattr(gpus, "SECONDS", 0.2)
+    (tmp_path / "bin" / "nvidia-smi").write_text(program)
+    assert gpus_here() == ()
+    assert why in caplog.text
+    assert "without a lease" in caplog.text
 
 
 @pytest.mark.parametrize(
