@@ -202,7 +202,8 @@ def ask_for_room(besides: str | None = None) -> None:
 
     for name in ray.util.list_named_actors():
         if besides is None or not name.startswith(besides):
-            with suppress(ValueError):  # it has just ended
+            # It has just ended, or is of a release that knows no such request.
+            with suppress(ValueError, AttributeError):
                 ray.get_actor(name, namespace=NAMESPACE).make_room.remote()
 
 
