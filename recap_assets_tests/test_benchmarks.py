@@ -4,6 +4,7 @@ They call functions that no user does, with arguments of their own, so nothing e
 that a change of the platform has broken. Whether a ratio meets its target is not asked here.
 """
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -39,7 +40,8 @@ def test_a_work_of_the_comparison_runs_at_a_small_size(work: str, tmp_path: Path
     script = str(ROOT / "benchmarks" / "works.py")
     done = subprocess.run(  # noqa: S603 - our own words
         [sys.executable, script, work, "--inputs", str(tmp_path), "--share", "0.002"],
-        cwd=ROOT, input="run\n", capture_output=True, text=True, check=False, timeout=900,
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        input="run\n", capture_output=True, text=True, check=False, timeout=900,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     ready, seconds = done.stdout.split()
