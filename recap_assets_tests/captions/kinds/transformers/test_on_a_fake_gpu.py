@@ -166,6 +166,17 @@ def reader_of(folder: Path, decoding: Decoding) -> Any:
     return load_transformers_captioner(source).reader  # pyright: ignore[reportAttributeAccessIssue]
 
 
+@contextmanager
+def on_the_card(adapter: Any, image: np.ndarray, card: Card) -> Iterator[tuple[Any, Tensor]]:
+    """A model of fixed size on the card, and the pixels of a batch there."""
+    pixels = torch.stack([adapter.prepare(image)] * ROWS)
+    card.put_model(adapter.model)
+    options = {"is_fused": False} if isinstance(adapter, Blip) else {}
+    with on(card):
+        there = type(adapter)(adapter.model, adapter.processor, CUDA, None, **options)
+        yield there, card.put(pixels)
+
+
 def write(model: Any, features: Tensor, decoding: Decoding) -> None:
     """A batch, whose board and room are on the card."""
     writes = Steady(CUDA, lambda work: work)
@@ -186,12 +197,8 @@ def test_a_step_waits_for_nothing_and_mixes_no_devices(
     in_steps: list[str],
 ) -> None:
     adapter = reader_of(folder_of(family), decoding).model
-    pixels = torch.stack([adapter.prepare(images[0])] * ROWS)
-    card.put_model(adapter.model)
-    options = {"is_fused": False} if isinstance(adapter, Blip) else {}
-    with on(card):
-        there = type(adapter)(adapter.model, adapter.processor, CUDA, None, **options)
-        features = there.encode(card.put(pixels))
+    with on_the_card(adapter, images[0], card) as (there, pixels):
+        features = there.encode(pixels)
         assert features.device.type == "cuda"
         write(there, features, decoding)
     assert in_steps == ["step 1", "step 2", "step 3"]
@@ -203,13 +210,9 @@ def test_guided_steps_mix_no_devices(
 ) -> None:
     decoding = Decoding(**SHORT, guidance_scale=2.0)
     adapter = reader_of(folder_of(family), decoding).model
-    pixels = torch.stack([adapter.prepare(images[0])] * ROWS)
-    card.put_model(adapter.model)
-    options = {"is_fused": False} if isinstance(adapter, Blip) else {}
-    with on(card):
-        there = type(adapter)(adapter.model, adapter.processor, CUDA, None, **options)
+    with on_the_card(adapter, images[0], card) as (there, pixels):
         steps = steps_of(there, decoding)
-        _, state = steps.start(there.encode(card.put(pixels)))
+        _, state = steps.start(there.encode(pixels))
         state.select(torch.arange(ROWS // 2, device=CUDA))
         tokens = torch.zeros(ROWS // 2, dtype=torch.int64, device=CUDA)
         found = steps.step(tokens, state).log_softmax()
