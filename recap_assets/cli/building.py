@@ -316,8 +316,6 @@ def _print_places(console: Console, session: Session) -> None:
     if workspace.report.exists():
         console.print(f"Report: {workspace.latest_report}", soft_wrap=True)
     console.print(f"Tables: {workspace.tables.root}", soft_wrap=True)
-    look = f"Look:   {typed('look')} (images with their captions)"
-    console.print(terminal.plain(look), highlight=False, soft_wrap=True)
-    console.print(
-        terminal.plain(f"        {typed('ui')} (Dagster)"), highlight=False, soft_wrap=True
-    )
+    # Cleaned alone: what cleans a text makes one space of several.
+    for label, command in (("Look:  ", "look"), ("UI:    ", "ui")):
+        console.print(label, terminal.plain(typed(command)), highlight=False, soft_wrap=True)
